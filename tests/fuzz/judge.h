@@ -1,0 +1,44 @@
+/* judge.h - a second opinion on a datagram: what README, "The heartbeat", says of it, written to be
+ * simple and slow, in another way than wire.h and text.h, of which it uses nothing. */
+#ifndef PRESENCE_FUZZ_JUDGE_H
+#define PRESENCE_FUZZ_JUDGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The numbers are those of README's order, so that they compare with the reasons of wire.h. */
+enum judge_reason {
+    JUDGE_ACCEPTED = 0,
+    JUDGE_VERSION = 2,
+    JUDGE_MALFORMED = 3,
+    JUDGE_VISITOR = 4,
+};
+
+struct judge_name {
+    uint8_t bytes[256];
+    uint32_t length; /* 0: absent */
+};
+
+struct judgement {
+    enum judge_reason reason; /* the rest is set only when it is accepted */
+    struct judge_name site, room, source, event;
+    uint8_t country[2];
+    uint32_t kind, authenticated, key_id, sent_at;
+    uint32_t labels_invalid, rooms_too_long;
+    uint32_t visitors;
+    uint8_t visitor_ids[65536];
+    uint8_t tag[8];
+};
+
+bool judge_is_native(const uint8_t *datagram, uint32_t length);
+
+/* Judges the datagram the way that its first bytes ask for. Not for more than one thread. */
+void judge(const uint8_t *datagram, uint32_t length, struct judgement *ret);
+
+void judge_native(const uint8_t *datagram, uint32_t length, struct judgement *ret);
+void judge_text(const uint8_t *datagram, uint32_t length, struct judgement *ret);
+
+/* True when the bytes are UTF-8 without U+0000-001F and U+007F-009F. */
+bool judge_is_name(const uint8_t *bytes, uint32_t length);
+
+#endif
