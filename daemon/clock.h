@@ -1,0 +1,21 @@
+/* clock.h - the tick: whole seconds of CLOCK_BOOTTIME, which no step of the wall clock moves and
+ * which goes on while the machine sleeps. */
+#ifndef PRESENCED_CLOCK_H
+#define PRESENCED_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+/* Tests put another function in its place. `context` is theirs. */
+typedef uint64_t (*clock_function)(void *context);
+
+static inline uint64_t clock_boottime(void *context)
+{
+    struct timespec now;
+
+    (void)context;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec;
+}
+
+#endif

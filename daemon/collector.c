@@ -1,0 +1,149 @@
+#include "collector.h"
+
+#include <string.h>
+
+#define SWEEP_TICKS       65536 /* the whole table in 18 h: far less than 2^19 s */
+#define SCOPE_SWEEP_TICKS 60    /* the whole directory in a minute */
+
+static struct segment_header *header_of(const struct collector *collector)
+{
+    return collector->file.segment.header;
+}
+
+int collector_open(const struct collector_settings *settings, struct collector *ret,
+                   pid_t *ret_holder)
+{
+    uint64_t now = settings->clock(settings->clock_context);
+    struct segment_file file;
+    int r = segment_file_open(settings->path, &settings->segment, now, &file, ret_holder);
+
+    if (r < 0)
+        return r;
+    memset(ret, 0, sizeof(*ret));
+    ret->file = file;
+    r = directory_open(&ret->file.segment, &ret->directory);
+    if (r < 0) {
+        segment_file_close(&file);
+        return r;
+    }
+    ret->clock = settings->clock;
+    ret->clock_context = settings->clock_context;
+    ret->workers = settings->workers;
+    for (unsigned i = 0; i < settings->workers; i++)
+        pthread_mutex_init(&ret->gates[i].mutex, NULL);
+    pthread_mutex_init(&ret->advancing, NULL);
+    header_of(ret)->workers = settings->workers;
+    return 0;
+}
+
+uint64_t collector_tick(const struct collector *collector)
+{
+    return atomic_load_acquire(&header_of(collector)->tick); /* pairs with collector_advance */
+}
+
+static void lock_gates(struct collector *collector)
+{
+    for (unsigned i = 0; i < collector->workers; i++)
+        pthread_mutex_lock(&collector->gates[i].mutex);
+}
+
+static void unlock_gates(struct collector *collector)
+{
+    for (unsigned i = collector->workers; i-- > 0;)
+        pthread_mutex_unlock(&collector->gates[i].mutex);
+}
+
+static void publish_tick(struct collector *collector, uint64_t now)
+{
+    /* Release: pairs with the acquire loads of workers and readers. */
+    atomic_store_release(&header_of(collector)->tick, now);
+}
+
+uint64_t collector_advance(struct collector *collector)
+{
+    struct segment_header *header = header_of(collector);
+    const struct table *table = &collector->file.segment.table;
+
+    pthread_mutex_lock(&collector->advancing);
+    uint64_t now = collector->clock(collector->clock_context);
+    uint64_t gap = now > header->tick ? now - header->tick : 0;
+    if (gap > SEGMENT_GAP)
+        atomic_store_relaxed(&header->listening_since, now); /* published with the tick */
+    if (gap >= table->expiry) {
+        lock_gates(collector);
+        table_clear(table);
+        publish_tick(collector, now);
+        unlock_gates(collector);
+    } else if (gap) {
+        publish_tick(collector, now);
+    }
+    uint64_t tick = header->tick;
+    pthread_mutex_unlock(&collector->advancing);
+    return tick;
+}
+
+uint64_t collector_listen(struct collector *collector, const char *engine, const char *reason)
+{
+    struct segment_header *header = header_of(collector);
+    uint64_t before = header->tick;
+
+    strncpy(header->receive, engine, sizeof(header->receive) - 1);
+    strncpy(header->receive_reason, reason, sizeof(header->receive_reason) - 1);
+    uint64_t now = collector_advance(collector);
+    if (collector->file.origin != SEGMENT_ATTACHED)
+        atomic_store_relaxed(&header->listening_since, now); /* published with the state */
+    /* Release: pairs with readers' acquire; what they see as LISTENING has all of the above. */
+    atomic_store_release(&header->state, SEGMENT_LISTENING);
+    return collector->file.origin == SEGMENT_ATTACHED ? now - before : 0;
+}
+
+/* Pass every worker's batch boundary. */
+static void wait_for_batches(void *context)
+{
+    struct collector *collector = context;
+
+    for (unsigned i = 0; i < collector->workers; i++) {
+        pthread_mutex_lock(&collector->gates[i].mutex);
+        pthread_mutex_unlock(&collector->gates[i].mutex);
+    }
+}
+
+void collector_keep(struct collector *collector)
+{
+    const struct segment *segment = &collector->file.segment;
+    uint32_t scopes = segment->directory.capacity / SCOPE_SWEEP_TICKS + 1;
+    uint64_t now = collector_advance(collector);
+
+    collector->sweep_pair = table_sweep(&segment->table, collector->sweep_pair,
+                                        segment->table.pairs / SWEEP_TICKS + 1, now);
+    directory_retire(&collector->directory, now, collector->sweep_scope, scopes, wait_for_batches,
+                     collector);
+    collector->sweep_scope = (collector->sweep_scope + scopes) % segment->directory.capacity;
+}
+
+bool collector_may_make_room(const struct collector *collector, uint64_t now)
+{
+    return atomic_load_relaxed(&collector->full_since) != now; /* two may try: no harm */
+}
+
+void collector_make_room(struct collector *collector)
+{
+    uint32_t capacity = collector->file.segment.directory.capacity;
+    uint64_t now = collector_tick(collector);
+
+    atomic_store_relaxed(&collector->full_since, now);
+    /* Labels first: only then may their sites go. */
+    if (directory_retire(&collector->directory, now, 0, capacity, wait_for_batches, collector))
+        directory_retire(&collector->directory, now, 0, capacity, wait_for_batches, collector);
+}
+
+void collector_close(struct collector *collector)
+{
+    /* One that never listened must not hide the gap since somebody did. */
+    if (header_of(collector)->state == SEGMENT_LISTENING)
+        collector_advance(collector);
+    /* Release: pairs with readers' acquire; they see the last tick and its counts. */
+    atomic_store_release(&header_of(collector)->state, SEGMENT_STOPPED);
+    directory_close(&collector->directory);
+    segment_file_close(&collector->file);
+}

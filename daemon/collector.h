@@ -1,0 +1,74 @@
+/* collector.h - what all workers share: the segment, the directory, and the tick.
+ *
+ * Each worker holds its gate, a mutex nobody else wants, while it is inside a batch. Whoever takes
+ * a worker's gate knows that it has passed a batch boundary.
+ * Order of locks: retiring, then directory, then gates; a thread that holds its gate takes no
+ * other lock but the directory's.
+ */
+#ifndef PRESENCED_COLLECTOR_H
+#define PRESENCED_COLLECTOR_H
+
+#include <pthread.h>
+
+#include "clock.h"
+#include "directory.h"
+#include "segment_file.h"
+
+struct collector_gate {
+    _Alignas(128) pthread_mutex_t mutex;
+};
+
+struct collector {
+    struct segment_file file;
+    struct directory_writer directory;
+    clock_function clock;
+    void *clock_context;
+    unsigned workers;
+    struct collector_gate gates[SEGMENT_WORKERS_MAX];
+    pthread_mutex_t advancing; /* one thread moves the tick; taken before the gates */
+    uint64_t full_since;       /* tick of the last retirement that a full directory asked for */
+    uint64_t sweep_pair;       /* where the keeper goes on */
+    uint32_t sweep_scope;
+};
+
+struct collector_settings {
+    const char *path;
+    struct segment_settings segment;
+    unsigned workers; /* 1 to SEGMENT_WORKERS_MAX */
+    clock_function clock;
+    void *clock_context;
+};
+
+/* Open the segment and its directory. Nothing is counted and the tick stands still until
+ * collector_listen. Errors as segment_file_open (with *ret_holder), and -ENOMEM. */
+int collector_open(const struct collector_settings *settings, struct collector *ret,
+                   pid_t *ret_holder);
+
+/* The sockets are open: publish the tick and the state. `engine` and `reason` (why not io_uring, or
+ * "") are for readers; both are copied. Returns the seconds since an earlier daemon last listened
+ * on this segment, 0 if none did. */
+uint64_t collector_listen(struct collector *collector, const char *engine, const char *reason);
+
+/* Move the tick to the clock's, if that is ahead. A gap of over SEGMENT_GAP seconds restarts the
+ * warm-up, one in which all words expired empties the table, while no worker is inside a batch.
+ * Any thread outside a batch. Returns the published tick. */
+uint64_t collector_advance(struct collector *collector);
+
+/* The published tick. */
+uint64_t collector_tick(const struct collector *collector);
+
+/* Once a second, by one thread: advance the tick, free expired words and idle scopes, a part of
+ * them each time. */
+void collector_keep(struct collector *collector);
+
+/* May giving up idle scopes make room in a full directory? It was not tried yet at this tick.
+ * Any thread. */
+bool collector_may_make_room(const struct collector *collector, uint64_t now);
+
+/* Give up all idle scopes. Any thread outside a batch. */
+void collector_make_room(struct collector *collector);
+
+/* Say that the collector has stopped, and close the segment. No worker may be running. */
+void collector_close(struct collector *collector);
+
+#endif

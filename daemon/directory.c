@@ -1,0 +1,274 @@
+#include "directory.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct scope_entry *entry_at(struct directory_writer *writer, uint32_t index)
+{
+    return &writer->segment->directory.entries[index];
+}
+
+static void count_scopes(struct directory_writer *writer, enum counter counter)
+{
+    atomic_add_relaxed(&writer->counters->values[counter], 1); /* statistics: no pairing */
+}
+
+/* Swap the state of an entry, keeping its generation or going to the next. */
+static bool swap_state(struct scope_entry *entry, uint64_t from, enum scope_state to)
+{
+    uint64_t desired = (from & ~SCOPE_STATE_MASK) | to;
+
+    if (to == SCOPE_FREE)
+        desired += SCOPE_GENERATION;
+    /* Decides between a worker that holds a RETIRING entry and the thread that frees it. */
+    return atomic_swap_if(&entry->state, &from, desired);
+}
+
+static void link_entry(struct directory *directory, uint32_t index)
+{
+    struct scope_entry *entry = &directory->entries[index];
+    uint32_t *head = scope_head(directory, entry->hash);
+
+    /* Release: pairs with scope_find. Whoever sees the link sees the entry behind it. */
+    atomic_store_release(&entry->next, atomic_load_relaxed(head));
+    atomic_store_release(head, index + 1);
+}
+
+/* Take an entry out of its chain. Walkers who stand on it still find its successor. */
+static void unlink_entry(struct directory *directory, uint32_t index)
+{
+    uint32_t *link = scope_head(directory, directory->entries[index].hash);
+    uint32_t steps = directory->capacity;
+
+    while (*link && *link <= directory->capacity && steps--) {
+        if (*link == index + 1) {
+            atomic_store_release(link, directory->entries[index].next); /* pairs with scope_find */
+            return;
+        }
+        link = &directory->entries[*link - 1].next;
+    }
+}
+
+static void free_entry(struct directory_writer *writer, uint32_t index)
+{
+    struct scope_entry *entry = entry_at(writer, index);
+
+    unlink_entry(&writer->segment->directory, index);
+    /* Ordered before any reuse of the entry: a reader who was led astray by its new link sees that
+     * the number has changed, and looks again. */
+    atomic_store_release(&writer->segment->header->directory_changes,
+                         writer->segment->header->directory_changes + 1);
+    if (entry->kind != SCOPE_SITE)
+        writer->labels[entry->site]--;
+    writer->free[writer->free_count++] = index;
+}
+
+/* Does an entry that a former daemon left name something that can be counted? */
+static bool is_sound(const struct directory *directory, uint32_t index)
+{
+    const struct scope_entry *entry = &directory->entries[index];
+
+    if (entry->kind >= SCOPE_KINDS || entry->name_length == 0)
+        return false;
+    if (entry->kind == SCOPE_SITE)
+        return true;
+    return entry->site < directory->capacity &&
+           directory->entries[entry->site].kind == SCOPE_SITE &&
+           scope_state_of(directory->entries[entry->site].state) != SCOPE_FREE;
+}
+
+static bool is_linked(const struct directory *directory, uint32_t index)
+{
+    uint32_t link = *scope_head(directory, directory->entries[index].hash);
+
+    for (uint32_t steps = directory->capacity; link && link <= directory->capacity && steps;
+         steps--) {
+        if (link == index + 1)
+            return true;
+        link = directory->entries[link - 1].next;
+    }
+    return false;
+}
+
+static void adopt_entries(struct directory_writer *writer)
+{
+    struct directory *directory = &writer->segment->directory;
+
+    for (uint32_t i = directory->capacity; i-- > 0;) {
+        struct scope_entry *entry = &directory->entries[i];
+        if (scope_state_of(entry->state) != SCOPE_FREE && !is_sound(directory, i)) {
+            unlink_entry(directory, i);
+            swap_state(entry, entry->state, SCOPE_FREE);
+        }
+        if (scope_state_of(entry->state) == SCOPE_FREE) {
+            unlink_entry(directory, i); /* freed, but the daemon was killed before it unlinked */
+            writer->free[writer->free_count++] = i;
+            continue;
+        }
+        swap_state(entry, entry->state, SCOPE_LIVE);
+        if (!is_linked(directory, i))
+            link_entry(directory, i);
+        if (entry->kind != SCOPE_SITE)
+            writer->labels[entry->site]++;
+    }
+}
+
+int directory_open(struct segment *segment, struct directory_writer *ret)
+{
+    uint32_t capacity = segment->directory.capacity;
+    struct directory_writer writer = {
+        .segment = segment,
+        .counters = &segment->counters[SEGMENT_WORKERS_MAX],
+        .free = calloc(capacity, sizeof(*writer.free)),
+        .labels = calloc(capacity, sizeof(*writer.labels)),
+        .candidates = calloc(capacity, sizeof(*writer.candidates)),
+    };
+
+    if (!writer.free || !writer.labels || !writer.candidates) {
+        directory_close(&writer);
+        return -ENOMEM;
+    }
+    adopt_entries(&writer);
+    *ret = writer;
+    pthread_mutex_init(&ret->mutex, NULL);
+    pthread_mutex_init(&ret->retiring, NULL);
+    return 0;
+}
+
+void directory_close(struct directory_writer *writer)
+{
+    free(writer->free);
+    free(writer->labels);
+    free(writer->candidates);
+}
+
+static void clear_ring(struct ring *ring)
+{
+    uint64_t *buckets = ring->seconds;
+
+    for (unsigned i = 0; i < sizeof(*ring) / sizeof(uint64_t); i++)
+        atomic_store_relaxed(&buckets[i], 0); /* ordered by the state's release store */
+}
+
+/* Name a free entry and publish it. The mutex is held. */
+static uint32_t create_scope(struct directory_writer *writer, const struct scope_name *name,
+                             uint64_t now)
+{
+    struct directory *directory = &writer->segment->directory;
+
+    if (writer->free_count == 0)
+        return SCOPE_NONE;
+    uint32_t index = writer->free[--writer->free_count];
+    struct scope_entry *entry = &directory->entries[index];
+    bool is_site = name->kind == SCOPE_SITE;
+
+    entry->hash = name->hash;
+    entry->site = is_site ? index : name->site;
+    entry->kind = (uint8_t)name->kind;
+    entry->name_length = (uint8_t)name->length;
+    memcpy(entry->name, name->bytes, name->length);
+    entry->key = scope_key_derive(writer->segment->header->secret,
+                                  is_site ? NULL : &directory->entries[name->site].key, name);
+    entry->last_heartbeat = now;
+    clear_ring(&directory->rings[index]);
+    if (!is_site)
+        writer->labels[name->site]++;
+    /* Release: pairs with scope_find's acquire. LIVE means that all of the above can be read. */
+    atomic_store_release(&entry->state, (entry->state & ~SCOPE_STATE_MASK) | SCOPE_LIVE);
+    link_entry(directory, index);
+    count_scopes(writer, COUNTER_scopes_created);
+    return index;
+}
+
+/* Find a scope and make it LIVE if it is about to be given up. */
+static uint32_t find_live(struct directory_writer *writer, const struct scope_name *name)
+{
+    const struct directory *directory = &writer->segment->directory;
+    uint64_t state;
+    uint32_t index;
+
+    do {
+        index = scope_find(directory, name, &state);
+    } while (index != SCOPE_NONE && scope_state_of(state) == SCOPE_RETIRING &&
+             !swap_state(&directory->entries[index], state, SCOPE_LIVE));
+    return index;
+}
+
+uint32_t directory_hold(struct directory_writer *writer, const struct scope_name *name,
+                        const uint64_t *now)
+{
+    uint32_t index = find_live(writer, name);
+
+    if (index != SCOPE_NONE || !now)
+        return index;
+    pthread_mutex_lock(&writer->mutex);
+    index = find_live(writer, name);
+    if (index == SCOPE_NONE)
+        index = create_scope(writer, name, *now);
+    pthread_mutex_unlock(&writer->mutex);
+    return index;
+}
+
+/* Mark idle scopes. A site goes only after its labels: theirs is its index. */
+static uint32_t mark_idle(struct directory_writer *writer, uint64_t now, uint32_t first,
+                          uint32_t count)
+{
+    struct directory *directory = &writer->segment->directory;
+    uint64_t longest = window_rounded(writer->segment->max_window);
+    uint32_t marked = 0;
+
+    pthread_mutex_lock(&writer->mutex);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t index = (first + i) % directory->capacity;
+        struct scope_entry *entry = &directory->entries[index];
+        uint64_t state = atomic_load_relaxed(&entry->state);         /* checked by the swap */
+        uint64_t last = atomic_load_relaxed(&entry->last_heartbeat); /* checked again when freed */
+        if (scope_state_of(state) != SCOPE_LIVE || last + longest >= now)
+            continue;
+        if (entry->kind == SCOPE_SITE && writer->labels[index])
+            continue;
+        if (swap_state(entry, state, SCOPE_RETIRING))
+            writer->candidates[marked++] = index;
+    }
+    pthread_mutex_unlock(&writer->mutex);
+    return marked;
+}
+
+static uint32_t free_marked(struct directory_writer *writer, uint64_t now, uint32_t marked)
+{
+    uint64_t longest = window_rounded(writer->segment->max_window);
+    uint32_t freed = 0;
+
+    pthread_mutex_lock(&writer->mutex);
+    for (uint32_t i = 0; i < marked; i++) {
+        struct scope_entry *entry = entry_at(writer, writer->candidates[i]);
+        uint64_t state = atomic_load_acquire(&entry->state); /* pairs with find_live's swap */
+        if (scope_state_of(state) != SCOPE_RETIRING)
+            continue;
+        /* A worker that found it LIVE before the mark may have used it in its batch. */
+        bool used = atomic_load_relaxed(&entry->last_heartbeat) + longest >= now;
+        if (!swap_state(entry, state, used ? SCOPE_LIVE : SCOPE_FREE) || used)
+            continue;
+        free_entry(writer, writer->candidates[i]);
+        count_scopes(writer, COUNTER_scopes_retired);
+        freed++;
+    }
+    pthread_mutex_unlock(&writer->mutex);
+    return freed;
+}
+
+uint32_t directory_retire(struct directory_writer *writer, uint64_t now, uint32_t first,
+                          uint32_t count, directory_grace grace, void *context)
+{
+    uint32_t freed = 0;
+
+    pthread_mutex_lock(&writer->retiring);
+    uint32_t marked = mark_idle(writer, now, first, count);
+    if (marked) {
+        grace(context);
+        freed = free_marked(writer, now, marked);
+    }
+    pthread_mutex_unlock(&writer->retiring);
+    return freed;
+}

@@ -1,0 +1,41 @@
+/* directory.h - the daemon's side of the scope directory: create, hold and give up scopes. */
+#ifndef PRESENCED_DIRECTORY_H
+#define PRESENCED_DIRECTORY_H
+
+#include <pthread.h>
+
+#include "presence/scope_name.h"
+#include "presence/segment.h"
+
+struct directory_writer {
+    struct segment *segment;
+    struct segment_counters *counters; /* the keeper's block; changed under the mutex */
+    pthread_mutex_t mutex;             /* names, links, and all below */
+    uint32_t *free;                    /* indexes of free entries, a stack */
+    uint32_t free_count;
+    uint32_t *labels;         /* how many rooms, countries and sources a site has */
+    pthread_mutex_t retiring; /* one retirement at a time; taken before `mutex` */
+    uint32_t *candidates;     /* of the running retirement */
+};
+
+/* Wait until every worker has passed a batch boundary. */
+typedef void (*directory_grace)(void *context);
+
+/* Take over the directory of an attached segment: link what a killed daemon had named but not
+ * linked, and collect the free entries. -ENOMEM. Not thread-safe. */
+int directory_open(struct segment *segment, struct directory_writer *ret);
+
+void directory_close(struct directory_writer *writer);
+
+/* Find a scope, or create it if `now` is not NULL, and make sure that it stays while the calling
+ * worker's batch lasts. SCOPE_NONE: unknown, or (when creating) the directory is full.
+ * Any worker, inside a batch. */
+uint32_t directory_hold(struct directory_writer *writer, const struct scope_name *name,
+                        const uint64_t *now);
+
+/* Give up the scopes among `count` entries from `first` (wrapping) that had no heartbeat for longer
+ * than the largest window. Returns how many. Any thread outside a batch; waits for the others. */
+uint32_t directory_retire(struct directory_writer *writer, uint64_t now, uint32_t first,
+                          uint32_t count, directory_grace grace, void *context);
+
+#endif

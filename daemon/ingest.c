@@ -1,0 +1,295 @@
+#include "ingest.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "presence/text.h"
+#include "presence/wire.h"
+#include "tally.h"
+
+#define PENDING_MAX 64 /* updates in flight to memory: 4 times as fast as one at a time */
+
+_Static_assert(COUNTER_datagrams_rejected_site - COUNTER_datagrams_rejected_source ==
+                   WIRE_SITE - WIRE_SOURCE,
+               "the counters of rejections stand in the order of the reasons");
+
+/* One visitor in one scope. */
+struct update {
+    struct table_key key;
+    uint32_t scope;
+    bool is_site;
+    bool is_leave;
+};
+
+/* The scopes that one datagram names. Indexes are SCOPE_NONE where there is nothing to count. */
+struct place {
+    uint32_t scopes[SCOPE_KINDS];
+    unsigned refused; /* named, but the directory is full */
+};
+
+struct ingest {
+    struct collector *collector;
+    struct segment *segment;
+    pthread_mutex_t *gate;
+    struct segment_counters *published;
+    uint64_t now;
+    unsigned pending_count;
+    struct update pending[PENDING_MAX];
+    uint64_t counted[COUNTERS]; /* since the batch began */
+    struct wire_scratch scratch;
+    struct tally tally;
+};
+
+int ingest_open(struct collector *collector, unsigned worker, struct ingest **ret)
+{
+    struct ingest *ingest = calloc(1, sizeof(*ingest));
+
+    if (!ingest)
+        return -ENOMEM;
+    ingest->collector = collector;
+    ingest->segment = &collector->file.segment;
+    ingest->gate = &collector->gates[worker].mutex;
+    ingest->published = &collector->file.segment.counters[worker];
+    ingest->tally.directory = &collector->file.segment.directory;
+    *ret = ingest;
+    return 0;
+}
+
+void ingest_close(struct ingest *ingest)
+{
+    free(ingest);
+}
+
+void ingest_count(struct ingest *ingest, enum counter counter, uint64_t value)
+{
+    ingest->counted[counter] += value;
+}
+
+void ingest_begin(struct ingest *ingest)
+{
+    struct collector *collector = ingest->collector;
+
+    for (;;) {
+        pthread_mutex_lock(ingest->gate);
+        ingest->now = collector_tick(collector);
+        if (collector->clock(collector->clock_context) <= ingest->now)
+            return;
+        pthread_mutex_unlock(ingest->gate);
+        collector_advance(collector);
+    }
+}
+
+struct move_context {
+    struct tally *tally;
+    uint32_t scope;
+};
+
+static inline void move_bucket(void *context, uint64_t tick, int delta)
+{
+    struct move_context *move = context;
+
+    tally_add(move->tally, move->scope, tick, delta);
+}
+
+static inline void apply_heartbeat(struct ingest *ingest, const struct update *update)
+{
+    struct move_context context = {&ingest->tally, update->scope};
+    struct table_outcome outcome =
+        table_upsert(&ingest->segment->table, update->key, ingest->now, move_bucket, &context);
+
+    if (!update->is_site) {
+        ingest->counted[COUNTER_label_table_full] += outcome.full;
+        return;
+    }
+    /* A duplicate that was cleared is one enter less: its insert raced with another. */
+    uint64_t entered = (uint64_t)outcome.inserted - outcome.duplicates + outcome.entered;
+    ingest->counted[COUNTER_heartbeats_new] += entered;
+    ingest->counted[COUNTER_heartbeats_refreshed] += 1 - entered - outcome.full;
+    ingest->counted[COUNTER_table_full] += outcome.full;
+}
+
+static void apply_leave(struct ingest *ingest, const struct update *update)
+{
+    struct move_context context = {&ingest->tally, update->scope};
+
+    table_leave(&ingest->segment->table, update->key, ingest->now, move_bucket, &context);
+}
+
+static void apply_pending(struct ingest *ingest)
+{
+    for (unsigned i = 0; i < ingest->pending_count; i++) {
+        const struct update *update = &ingest->pending[i];
+        if (update->is_leave)
+            apply_leave(ingest, update);
+        else
+            apply_heartbeat(ingest, update);
+    }
+    ingest->pending_count = 0;
+}
+
+/* Queue a scope's visitors, and fetch their lines. */
+static void queue_visitors(struct ingest *ingest, uint32_t scope, bool is_site,
+                           const struct wire_heartbeat *heartbeat)
+{
+    const struct table *table = &ingest->segment->table;
+    const struct scope_key *key = &ingest->segment->directory.entries[scope].key;
+
+    for (uint32_t i = 0; i < heartbeat->visitors; i++) {
+        const uint8_t *id = heartbeat->visitor_ids + (size_t)i * WIRE_VISITOR_SIZE;
+        struct update *update = &ingest->pending[ingest->pending_count];
+        *update = (struct update){
+            .key = table_key(hash_visitor(key, id), table->pairs),
+            .scope = scope,
+            .is_site = is_site,
+            .is_leave = heartbeat->kind == WIRE_LEAVE,
+        };
+        table_prefetch(table, update->key.pair[0]);
+        table_prefetch(table, update->key.pair[1]);
+        if (++ingest->pending_count == PENDING_MAX)
+            apply_pending(ingest);
+    }
+}
+
+/* The label of a kind that a heartbeat names; length 0 if none. */
+static struct wire_name label_of(const struct wire_heartbeat *heartbeat, enum scope_kind kind)
+{
+    switch (kind) {
+    case SCOPE_ROOM:
+        return heartbeat->room;
+    case SCOPE_COUNTRY:
+        return (struct wire_name){heartbeat->country, heartbeat->country[0] ? 2 : 0};
+    case SCOPE_SOURCE:
+        return heartbeat->source;
+    case SCOPE_SITE:
+    case SCOPE_KINDS:
+        break;
+    }
+    return (struct wire_name){0};
+}
+
+/* Find, or create if `now` is not NULL, all scopes that a heartbeat names. */
+static struct place find_place(struct ingest *ingest, const struct wire_heartbeat *heartbeat,
+                               const uint64_t *now)
+{
+    struct directory_writer *writer = &ingest->collector->directory;
+    struct place place = {{SCOPE_NONE, SCOPE_NONE, SCOPE_NONE, SCOPE_NONE}, 0};
+    struct scope_name site = scope_name_site(ingest->segment->header->secret, heartbeat->site.bytes,
+                                             heartbeat->site.length);
+
+    place.scopes[SCOPE_SITE] = directory_hold(writer, &site, now);
+    if (place.scopes[SCOPE_SITE] == SCOPE_NONE) {
+        place.refused = 1;
+        return place;
+    }
+    for (unsigned kind = SCOPE_ROOM; kind < SCOPE_KINDS; kind++) {
+        struct wire_name label = label_of(heartbeat, (enum scope_kind)kind);
+        if (!label.length)
+            continue;
+        struct scope_name name = scope_name_label(&site, place.scopes[SCOPE_SITE],
+                                                  (enum scope_kind)kind, label.bytes, label.length);
+        place.scopes[kind] = directory_hold(writer, &name, now);
+        place.refused += place.scopes[kind] == SCOPE_NONE;
+    }
+    return place;
+}
+
+/* A heartbeat arrived at this scope at `now`; never backward. */
+static void touch_scope(struct ingest *ingest, uint32_t scope)
+{
+    uint64_t *last = &ingest->segment->directory.entries[scope].last_heartbeat;
+    uint64_t seen = atomic_load_relaxed(last); /* readers may see either tick */
+
+    while (seen < ingest->now && !atomic_swap_if(last, &seen, ingest->now))
+        ;
+}
+
+static void count_heartbeat(struct ingest *ingest, const struct wire_heartbeat *heartbeat)
+{
+    struct place place = find_place(ingest, heartbeat, &ingest->now);
+
+    if (place.refused && collector_may_make_room(ingest->collector, ingest->now)) {
+        /* Idle scopes can be given up only between batches. The place is then found anew. */
+        ingest_end(ingest);
+        collector_make_room(ingest->collector);
+        ingest_begin(ingest);
+        place = find_place(ingest, heartbeat, &ingest->now);
+    }
+    if (place.scopes[SCOPE_SITE] == SCOPE_NONE) {
+        ingest->counted[COUNTER_scopes_full] += heartbeat->visitors;
+        return;
+    }
+    ingest->counted[COUNTER_label_scopes_full] += (uint64_t)place.refused * heartbeat->visitors;
+    for (unsigned kind = 0; kind < SCOPE_KINDS; kind++) {
+        if (place.scopes[kind] == SCOPE_NONE)
+            continue;
+        touch_scope(ingest, place.scopes[kind]);
+        queue_visitors(ingest, place.scopes[kind], kind == SCOPE_SITE, heartbeat);
+    }
+    if (heartbeat->kind == WIRE_PAGEVIEW)
+        ingest->counted[COUNTER_pageviews] += heartbeat->visitors;
+    if (heartbeat->kind == WIRE_EVENT)
+        ingest->counted[COUNTER_events] += heartbeat->visitors;
+}
+
+/* Rule 4: with a room it ends only the presence in that room; without one, in the site and in the
+ * country and source it names. It creates nothing. */
+static void count_leave(struct ingest *ingest, const struct wire_heartbeat *heartbeat)
+{
+    struct place place = find_place(ingest, heartbeat, NULL);
+
+    ingest->counted[COUNTER_heartbeats_left] += heartbeat->visitors;
+    for (unsigned kind = 0; kind < SCOPE_KINDS; kind++) {
+        bool ends = heartbeat->room.length ? kind == SCOPE_ROOM : true;
+        if (ends && place.scopes[kind] != SCOPE_NONE)
+            queue_visitors(ingest, place.scopes[kind], kind == SCOPE_SITE, heartbeat);
+    }
+}
+
+void ingest_datagram(struct ingest *ingest, const uint8_t *datagram, uint32_t length)
+{
+    struct wire_heartbeat heartbeat;
+    enum wire_reason reason = wire_is_native(datagram, length)
+                                  ? wire_decode(datagram, length, &ingest->scratch, &heartbeat)
+                                  : text_decode(datagram, length, &ingest->scratch, &heartbeat);
+
+    ingest->counted[COUNTER_datagrams_received]++;
+    if (reason != WIRE_ACCEPTED) {
+        ingest->counted[COUNTER_datagrams_rejected_source + reason - WIRE_SOURCE]++;
+        return;
+    }
+    ingest->counted[COUNTER_datagrams_accepted]++;
+    ingest->counted[COUNTER_label_invalid] += heartbeat.labels_invalid;
+    ingest->counted[COUNTER_room_too_long] += heartbeat.rooms_too_long;
+    if (heartbeat.kind == WIRE_LEAVE)
+        count_leave(ingest, &heartbeat);
+    else
+        count_heartbeat(ingest, &heartbeat);
+}
+
+void ingest_truncated(struct ingest *ingest)
+{
+    ingest->counted[COUNTER_datagrams_received]++;
+    ingest->counted[COUNTER_datagrams_rejected_malformed]++;
+    ingest->counted[COUNTER_receive_truncated]++;
+}
+
+/* Only this worker writes its block: readers see each value before or after. */
+static void publish_counters(struct ingest *ingest)
+{
+    for (unsigned i = 0; i < COUNTERS; i++) {
+        if (!ingest->counted[i])
+            continue;
+        uint64_t *value = &ingest->published->values[i];
+        atomic_store_relaxed(value, atomic_load_relaxed(value) + ingest->counted[i]);
+        ingest->counted[i] = 0;
+    }
+}
+
+void ingest_end(struct ingest *ingest)
+{
+    apply_pending(ingest);
+    tally_publish(&ingest->tally);
+    publish_counters(ingest);
+    pthread_mutex_unlock(ingest->gate);
+}

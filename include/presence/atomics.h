@@ -1,0 +1,29 @@
+/* atomics.h - the one small set of names for atomic access, over the GNU builtins.
+ *
+ * Shared words are plain uint32_t or uint64_t, so that the same layout serves the daemon, readers
+ * in other processes and a BPF program. Each use says in a comment which access it pairs with.
+ */
+#ifndef PRESENCE_ATOMICS_H
+#define PRESENCE_ATOMICS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define atomic_load_relaxed(pointer)         __atomic_load_n(pointer, __ATOMIC_RELAXED)
+#define atomic_load_acquire(pointer)         __atomic_load_n(pointer, __ATOMIC_ACQUIRE)
+#define atomic_load_ordered(pointer)         __atomic_load_n(pointer, __ATOMIC_SEQ_CST)
+#define atomic_store_relaxed(pointer, value) __atomic_store_n(pointer, value, __ATOMIC_RELAXED)
+#define atomic_store_release(pointer, value) __atomic_store_n(pointer, value, __ATOMIC_RELEASE)
+#define atomic_add_relaxed(pointer, value)   __atomic_fetch_add(pointer, value, __ATOMIC_RELAXED)
+#define atomic_exchange_ordered(pointer, value) \
+    __atomic_exchange_n(pointer, value, __ATOMIC_SEQ_CST)
+
+/* Replace *word by `desired` if it is still *expected; otherwise load it into *expected.
+ * Sequentially consistent either way: insertion into the table depends on it. */
+static inline bool atomic_swap_if(uint64_t *word, uint64_t *expected, uint64_t desired)
+{
+    return __atomic_compare_exchange_n(word, expected, desired, false, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_SEQ_CST);
+}
+
+#endif

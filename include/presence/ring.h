@@ -1,0 +1,148 @@
+/* ring.h - the rings of buckets that a scope is counted from. Free of libc.
+ *
+ * A bucket is one 64-bit word: tag (upper 32 bits: its tick or minute) and signed count (lower 32:
+ * visitors whose last heartbeat fell there). It changes only by compare-and-swap, tags only move
+ * forward, a change for an older tag is dropped, and a subtraction may come before its addition.
+ * The windowed count is the sum over the window's buckets that carry their tag.
+ */
+#ifndef PRESENCE_RING_H
+#define PRESENCE_RING_H
+
+#include "presence/atomics.h"
+
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
+#define RING_VECTOR_SUM 1
+#include <emmintrin.h>
+#else
+#define RING_VECTOR_SUM 0
+#endif
+
+#define RING_SECONDS    512 /* 480 that can be counted and 32 for late publishers */
+#define RING_MINUTES    64  /* 60 that can be counted and 4 likewise */
+#define WINDOW_FINE_MAX 480 /* seconds; longer windows are counted in whole minutes */
+#define WINDOW_MAX      3600
+
+struct ring {
+    uint64_t seconds[RING_SECONDS];
+    uint64_t minutes[RING_MINUTES];
+};
+
+_Static_assert(sizeof(struct ring) == 4608, "5 KB a scope with its directory entry");
+
+/* The window that is shown for one that was asked for: rule 3 rounds above 480 s. */
+static inline uint32_t window_rounded(uint32_t window_s)
+{
+    return window_s <= WINDOW_FINE_MAX ? window_s : (window_s + 59) / 60 * 60;
+}
+
+/* Add to one bucket. Lock-free; a failed swap means that another writer got on. */
+static inline void ring_add_bucket(uint64_t *bucket, uint32_t tag, int32_t delta)
+{
+    uint64_t word = atomic_load_relaxed(bucket), desired;
+
+    do {
+        int32_t age = (int32_t)(tag - (uint32_t)(word >> 32));
+        if (age < 0)
+            return;
+        uint32_t count = age == 0 ? (uint32_t)word : 0;
+        desired = (uint64_t)tag << 32 | (uint32_t)(count + (uint32_t)delta);
+    } while (!atomic_swap_if(bucket, &word, desired)); /* pairs with ring_sum's acquire loads */
+}
+
+/* Move `delta` visitors into the buckets of a tick (out of them when negative). */
+static inline void ring_add(struct ring *ring, uint64_t tick, int32_t delta)
+{
+    uint64_t minute = tick / 60;
+
+    ring_add_bucket(&ring->seconds[tick % RING_SECONDS], (uint32_t)tick, delta);
+    ring_add_bucket(&ring->minutes[minute % RING_MINUTES], (uint32_t)minute, delta);
+}
+
+#if RING_VECTOR_SUM
+/* Sum `blocks` times four buckets, the first of which is aligned to 16 bytes and should carry
+ * `tag`.
+ *
+ * Eight-byte lanes of an aligned load are never torn on x86, and its loads happen in program order
+ * (Intel SDM 3A 9.1.1 and 9.2.2, AMD64 APM 2 7.3.2 and 7.1.1); the volatile loads keep the compiler
+ * to that order. Two neighbours in one load are seen at one instant where there is AVX (the same
+ * sections); without it, one that moved between these two in mid-load may be missed.
+ * Counts are added as 16-bit halves, so that no 32-bit lane overflows within RING_SECONDS. */
+static inline int64_t ring_sum_blocks(const uint64_t *buckets, uint32_t blocks, uint32_t tag)
+{
+    const volatile __m128i *words = (const volatile __m128i *)(const volatile void *)buckets;
+    const __m128i four = _mm_set1_epi32(4), half = _mm_set1_epi32(0xffff);
+    __m128i tags = _mm_add_epi32(_mm_set1_epi32((int)tag), _mm_set_epi32(3, 2, 1, 0));
+    __m128i lower = _mm_setzero_si128(), upper = _mm_setzero_si128();
+
+    for (; blocks; blocks--, words += 2) {
+        __m128 older = _mm_castsi128_ps(words[0]);
+        __m128 newer = _mm_castsi128_ps(words[1]);
+        __m128i high = _mm_castps_si128(_mm_shuffle_ps(older, newer, _MM_SHUFFLE(3, 1, 3, 1)));
+        __m128i low = _mm_castps_si128(_mm_shuffle_ps(older, newer, _MM_SHUFFLE(2, 0, 2, 0)));
+        __m128i counts = _mm_and_si128(low, _mm_cmpeq_epi32(high, tags));
+        lower = _mm_add_epi32(lower, _mm_and_si128(counts, half));
+        upper = _mm_add_epi32(upper, _mm_srai_epi32(counts, 16));
+        tags = _mm_add_epi32(tags, four);
+    }
+    /* Nothing that follows is loaded before; pairs with ring_add_bucket. Costs nothing on x86. */
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    int32_t lowers[4], uppers[4];
+    __builtin_memcpy(lowers, &lower, sizeof(lowers));
+    __builtin_memcpy(uppers, &upper, sizeof(uppers));
+    int64_t sum = 0;
+    for (int i = 0; i < 4; i++)
+        sum += (int64_t)uppers[i] * 65536 + lowers[i];
+    return sum;
+}
+#endif
+
+static inline int64_t ring_bucket_count(const uint64_t *bucket, uint32_t tag)
+{
+    uint64_t word = atomic_load_acquire(bucket); /* pairs with ring_add_bucket */
+    return (uint32_t)(word >> 32) == tag ? (int32_t)(uint32_t)word : 0;
+}
+
+/* Sum `length` neighbouring buckets, at most RING_SECONDS; the first should carry `tag`. */
+static inline int64_t ring_sum_run(const uint64_t *bucket, uint32_t length, uint32_t tag)
+{
+    const uint64_t *end = bucket + length;
+    int64_t sum = 0;
+
+#if RING_VECTOR_SUM
+    if ((uintptr_t)bucket % sizeof(__m128i) != 0 && bucket < end)
+        sum += ring_bucket_count(bucket++, tag++);
+    uint32_t blocks = (uint32_t)(end - bucket) / 4;
+    sum += ring_sum_blocks(bucket, blocks, tag);
+    bucket += blocks * 4;
+    tag += blocks * 4;
+#endif
+    while (bucket < end)
+        sum += ring_bucket_count(bucket++, tag++);
+    return sum;
+}
+
+/* Sum `length` buckets up to and including `last`, oldest first: a visitor who moves forward while
+ * we read may be seen twice, never not at all (the adder adds before it subtracts). `length` is at
+ * most `size`; what the caller loads afterwards is loaded after all of them. */
+static inline int64_t ring_sum(const uint64_t *buckets, uint32_t size, uint64_t last,
+                               uint32_t length)
+{
+    if (last + 1 < length)
+        length = (uint32_t)last + 1;
+    uint64_t tag = last + 1 - length;
+    uint32_t first = (uint32_t)(tag % size);
+    uint32_t run = length < size - first ? length : size - first; /* up to the array's end */
+
+    int64_t sum = ring_sum_run(buckets + first, run, (uint32_t)tag);
+    return sum + ring_sum_run(buckets, length - run, (uint32_t)tag + run);
+}
+
+/* Visitors active at tick `now` within a window of 1 s to 3600 s, before clamping at 0. */
+static inline int64_t ring_count(const struct ring *ring, uint64_t now, uint32_t window_s)
+{
+    if (window_s <= WINDOW_FINE_MAX)
+        return ring_sum(ring->seconds, RING_SECONDS, now, window_s);
+    return ring_sum(ring->minutes, RING_MINUTES, now / 60, (window_s + 59) / 60);
+}
+
+#endif

@@ -1,0 +1,244 @@
+/* segment.h - the layout of the shared segment, and the checks before any of it is trusted.
+ *
+ * One file in tmpfs: header, counters, directory entries, directory heads, scope rings, visitor
+ * table, each at an offset the header names. The daemon is the only writer. Everything is in the
+ * machine's own byte order: the segment never leaves it.
+ */
+#ifndef PRESENCE_SEGMENT_H
+#define PRESENCE_SEGMENT_H
+
+#include <stddef.h>
+
+#include "presence/atomics.h"
+#include "presence/scope.h"
+#include "presence/table.h"
+
+#define SEGMENT_MAGIC       UINT64_C(0x3145434e45534552) /* "RESENCE1" read as little-endian */
+#define SEGMENT_ABI_MAJOR   1                            /* another major: not readable */
+#define SEGMENT_ABI_MINOR   0                            /* a higher minor only adds */
+#define SEGMENT_WORKERS_MAX 64
+#define SEGMENT_ALIGNMENT   4096
+#define SEGMENT_HUGE_PAGE                                                           \
+    (UINT64_C(2) << 20)         /* sections larger than this begin at its multiples \
+                                 */
+#define SEGMENT_STALE_AGE    3  /* seconds: a published tick older than this is stale */
+#define SEGMENT_GAP          10 /* seconds without listening that make the count warm up again */
+#define SEGMENT_VISITORS_MAX (UINT64_C(1) << 35)
+#define SEGMENT_SCOPES_MAX   (UINT32_C(1) << 22)
+
+enum segment_state {
+    SEGMENT_STARTING = 1,
+    SEGMENT_LISTENING = 2,
+    SEGMENT_STOPPED = 3,
+    SEGMENT_REPLACED = 4, /* another file has taken this one's path: open it anew */
+};
+
+enum counter {
+#define X(name, help) COUNTER_##name,
+#include "presence/counters.def"
+#undef X
+    COUNTERS
+};
+
+/* One writer's counters; summed by readers. The keeper's block comes after the workers'. */
+struct segment_counters {
+    uint64_t values[64];
+};
+
+_Static_assert(COUNTERS <= 64, "a block has room for 64 counters");
+
+enum segment_section_kind {
+    SECTION_COUNTERS,
+    SECTION_ENTRIES,
+    SECTION_HEADS,
+    SECTION_RINGS,
+    SECTION_TABLE,
+    SECTIONS,
+};
+
+struct segment_section {
+    uint64_t offset; /* bytes from the start of the file, a multiple of SEGMENT_ALIGNMENT */
+    uint64_t size;   /* bytes */
+};
+
+/* Fixed when the segment is created: whoever attaches with other settings replaces it. */
+struct segment_geometry {
+    uint64_t max_visitors; /* words, as asked for */
+    uint64_t table_pairs;
+    uint32_t max_scopes;
+    uint32_t head_count; /* a power of two */
+    uint32_t max_window; /* seconds */
+    uint32_t reserved;
+    struct segment_section sections[8];
+};
+
+struct segment_header {
+    uint64_t magic;
+    uint16_t abi_major;
+    uint16_t abi_minor;
+    uint32_t header_size;
+    uint64_t file_size;
+    uint8_t boot_id[16];
+    uint64_t secret[HASH_KEY_WORDS]; /* keys every hash of this segment */
+    struct segment_geometry geometry;
+
+    /* Below here the daemon writes while others read: aligned words, relaxed unless said. */
+    uint32_t state; /* enum segment_state; release, pairs with readers' acquire */
+    int32_t pid;
+    uint64_t pid_start_time;  /* clock ticks since boot, /proc/PID/stat field 22 */
+    uint64_t tick;            /* release; everything up to it is published, bar batches in flight */
+    uint64_t listening_since; /* tick */
+    uint64_t directory_changes; /* entries freed so far: a miss is sure if it stays the same */
+    uint32_t warm_up;           /* seconds */
+    uint32_t workers;
+    char receive[16];        /* engine; zero-terminated */
+    char receive_reason[64]; /* why not io_uring; zero-terminated */
+};
+
+_Static_assert(offsetof(struct segment_header, abi_major) == 8, "header.abi_major");
+_Static_assert(offsetof(struct segment_header, abi_minor) == 10, "header.abi_minor");
+_Static_assert(offsetof(struct segment_header, header_size) == 12, "header.header_size");
+_Static_assert(offsetof(struct segment_header, file_size) == 16, "header.file_size");
+_Static_assert(offsetof(struct segment_header, boot_id) == 24, "header.boot_id");
+_Static_assert(offsetof(struct segment_header, secret) == 40, "header.secret");
+_Static_assert(offsetof(struct segment_header, geometry) == 88, "header.geometry");
+_Static_assert(offsetof(struct segment_geometry, max_visitors) == 0, "geometry.max_visitors");
+_Static_assert(offsetof(struct segment_geometry, table_pairs) == 8, "geometry.table_pairs");
+_Static_assert(offsetof(struct segment_geometry, max_scopes) == 16, "geometry.max_scopes");
+_Static_assert(offsetof(struct segment_geometry, head_count) == 20, "geometry.head_count");
+_Static_assert(offsetof(struct segment_geometry, max_window) == 24, "geometry.max_window");
+_Static_assert(offsetof(struct segment_geometry, sections) == 32, "geometry.sections");
+_Static_assert(sizeof(struct segment_geometry) == 160, "geometry");
+_Static_assert(offsetof(struct segment_header, state) == 248, "header.state");
+_Static_assert(offsetof(struct segment_header, pid) == 252, "header.pid");
+_Static_assert(offsetof(struct segment_header, pid_start_time) == 256, "header.pid_start_time");
+_Static_assert(offsetof(struct segment_header, tick) == 264, "header.tick");
+_Static_assert(offsetof(struct segment_header, listening_since) == 272, "header.listening_since");
+_Static_assert(offsetof(struct segment_header, directory_changes) == 280,
+               "header.directory_changes");
+_Static_assert(offsetof(struct segment_header, warm_up) == 288, "header.warm_up");
+_Static_assert(offsetof(struct segment_header, workers) == 292, "header.workers");
+_Static_assert(offsetof(struct segment_header, receive) == 296, "header.receive");
+_Static_assert(offsetof(struct segment_header, receive_reason) == 312, "header.receive_reason");
+_Static_assert(sizeof(struct segment_header) == 376, "header");
+
+#define SEGMENT_COUNTER_BLOCKS (SEGMENT_WORKERS_MAX + 1)
+
+/* One process's view of a mapped segment. */
+struct segment {
+    struct segment_header *header;
+    struct segment_counters *counters; /* SEGMENT_COUNTER_BLOCKS of them */
+    struct directory directory;
+    struct table table;
+    uint64_t size;
+    uint32_t max_window;
+};
+
+static inline uint64_t segment_align(uint64_t size, uint64_t alignment)
+{
+    return (size + alignment - 1) / alignment * alignment;
+}
+
+/* The age at which no bucket counts a word any more, and no rule asks for it. */
+static inline uint64_t segment_expiry(uint32_t max_window)
+{
+    uint64_t longest = max_window > TABLE_ENTER_AGE ? max_window : TABLE_ENTER_AGE;
+    return longest + TABLE_EXPIRY_SLACK;
+}
+
+/* Lay out a segment. Returns the file's size in bytes. The limits are the caller's to check:
+ * max_visitors 1 to SEGMENT_VISITORS_MAX, max_scopes 1 to SEGMENT_SCOPES_MAX, max_window 1 to
+ * WINDOW_MAX. */
+static inline uint64_t segment_layout(uint64_t max_visitors, uint32_t max_scopes,
+                                      uint32_t max_window, struct segment_geometry *ret)
+{
+    struct segment_geometry geometry = {
+        .max_visitors = max_visitors,
+        .table_pairs = table_pairs_for(max_visitors),
+        .max_scopes = max_scopes,
+        .head_count = 16,
+        .max_window = max_window,
+    };
+    while (geometry.head_count < max_scopes * 2)
+        geometry.head_count *= 2;
+
+    const uint64_t sizes[SECTIONS] = {
+        [SECTION_COUNTERS] = SEGMENT_COUNTER_BLOCKS * sizeof(struct segment_counters),
+        [SECTION_ENTRIES] = (uint64_t)max_scopes * sizeof(struct scope_entry),
+        [SECTION_HEADS] = (uint64_t)geometry.head_count * sizeof(uint32_t),
+        [SECTION_RINGS] = (uint64_t)max_scopes * sizeof(struct ring),
+        [SECTION_TABLE] = geometry.table_pairs * TABLE_PAIR_WORDS * sizeof(uint64_t),
+    };
+    uint64_t end = sizeof(struct segment_header);
+    for (int i = 0; i < SECTIONS; i++) {
+        uint64_t alignment = sizes[i] >= SEGMENT_HUGE_PAGE ? SEGMENT_HUGE_PAGE : SEGMENT_ALIGNMENT;
+        geometry.sections[i].offset = segment_align(end, alignment);
+        geometry.sections[i].size = sizes[i];
+        end = geometry.sections[i].offset + sizes[i];
+    }
+    *ret = geometry;
+    return segment_align(end, SEGMENT_ALIGNMENT);
+}
+
+enum segment_verdict {
+    SEGMENT_GOOD,
+    SEGMENT_FOREIGN, /* not a presence segment at all */
+    SEGMENT_DAMAGED, /* truncated, or its geometry does not add up */
+    SEGMENT_NEWER,   /* written by a newer version */
+    SEGMENT_OLDER,   /* written by a version whose layout is no longer known */
+};
+
+/* Judge a copy of a header (so that it can't change after the check) against the file's size.
+ * The geometry must be exactly the one that segment_layout makes of its settings. */
+static inline enum segment_verdict segment_judge(const struct segment_header *header,
+                                                 uint64_t file_size)
+{
+    const struct segment_geometry *geometry = &header->geometry;
+    struct segment_geometry expected;
+
+    if (file_size < sizeof(*header) || header->magic != SEGMENT_MAGIC)
+        return SEGMENT_FOREIGN;
+    if (header->abi_major != SEGMENT_ABI_MAJOR)
+        return header->abi_major > SEGMENT_ABI_MAJOR ? SEGMENT_NEWER : SEGMENT_OLDER;
+    if (geometry->max_visitors < 1 || geometry->max_visitors > SEGMENT_VISITORS_MAX ||
+        geometry->max_scopes < 1 || geometry->max_scopes > SEGMENT_SCOPES_MAX ||
+        geometry->max_window < 1 || geometry->max_window > WINDOW_MAX)
+        return SEGMENT_DAMAGED;
+    if (header->header_size != sizeof(*header) || header->file_size != file_size ||
+        segment_layout(geometry->max_visitors, geometry->max_scopes, geometry->max_window,
+                       &expected) != file_size ||
+        __builtin_memcmp(&expected, geometry, sizeof(expected)) != 0)
+        return SEGMENT_DAMAGED;
+    return SEGMENT_GOOD;
+}
+
+/* Point into a mapping of `size` bytes at `base` whose header copy `header` was judged good. */
+static inline struct segment segment_view(void *base, const struct segment_header *header)
+{
+    const struct segment_geometry *geometry = &header->geometry;
+    const struct segment_section *sections = geometry->sections;
+    char *start = (char *)base;
+
+    return (struct segment){
+        .header = (struct segment_header *)base,
+        .counters = (struct segment_counters *)(void *)(start + sections[SECTION_COUNTERS].offset),
+        .directory =
+            {
+                .entries = (struct scope_entry *)(void *)(start + sections[SECTION_ENTRIES].offset),
+                .rings = (struct ring *)(void *)(start + sections[SECTION_RINGS].offset),
+                .heads = (uint32_t *)(void *)(start + sections[SECTION_HEADS].offset),
+                .capacity = geometry->max_scopes,
+                .head_mask = geometry->head_count - 1,
+            },
+        .table =
+            {
+                .words = (uint64_t *)(void *)(start + sections[SECTION_TABLE].offset),
+                .pairs = geometry->table_pairs,
+                .expiry = segment_expiry(geometry->max_window),
+            },
+        .size = header->file_size,
+        .max_window = geometry->max_window,
+    };
+}
+
+#endif

@@ -1,0 +1,387 @@
+/* table.h - the visitor table: lock-free, written by many, exact. Free of libc.
+ *
+ * A visitor in a scope is one 64-bit word, fingerprint (44 bits) and tick of their last heartbeat
+ * (20 bits). Zero is an empty slot. A key lives in one of two pairs of cache lines, 16 words each,
+ * that are always both searched, so there are no tombstones; one compare-and-swap is the whole
+ * change of state. Names and search order: the first pair's 16 slots, then the second's.
+ *
+ * Ticks are 64-bit seconds in arguments and 20-bit in words. A word's age is a difference modulo
+ * 2^20, right as long as no word grows older than 2^19 s: the sweep (table_sweep) sees to that
+ * while the collector runs, table_clear after a gap. An age of 2^19 and more is therefore a word
+ * written by a worker whose tick is ahead of ours; it is as fresh as can be.
+ *
+ * Inserting once. Two racing inserts of one key must end as one word. An insert is done only when
+ * a scan of all 32 slots, made after its compare-and-swap, shows exactly one copy with at least
+ * its tick. Whoever sees two copies raises the first in search order to the newest tick, clears
+ * the others by compare-and-swap on the exact word, and scans again. Swap and scan are
+ * sequentially consistent, so of two inserters at least the later one sees both copies; the
+ * newest tick only ever moves to an earlier slot, so it is never lost.
+ */
+#ifndef PRESENCE_TABLE_H
+#define PRESENCE_TABLE_H
+
+#include "presence/atomics.h"
+#include "presence/hash.h"
+
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
+#define TABLE_VECTOR_SEARCH 1
+#include <emmintrin.h>
+#else
+#define TABLE_VECTOR_SEARCH 0
+#endif
+
+#define TABLE_TICK_BITS        20
+#define TABLE_TICK_MASK        ((UINT64_C(1) << TABLE_TICK_BITS) - 1)
+#define TABLE_AGE_FUTURE       (UINT64_C(1) << (TABLE_TICK_BITS - 1))
+#define TABLE_PAIR_WORDS       16  /* two neighbouring cache lines */
+#define TABLE_FIRST_PAIR_LIMIT 12  /* words in the first pair before the emptier one is taken */
+#define TABLE_ENTER_AGE        300 /* seconds without a heartbeat that make the next one an enter */
+#define TABLE_EXPIRY_SLACK     (60 + 32) /* a minute bucket's width, and late publishers */
+
+/* One process's view of the table. `words` is aligned to 128 bytes. */
+struct table {
+    uint64_t *words;
+    uint64_t pairs;  /* 2 to 2^32 - 1 */
+    uint64_t expiry; /* age in seconds at which no bucket counts a word any more */
+};
+
+struct table_key {
+    uint64_t fingerprint; /* in place: shifted left by TABLE_TICK_BITS, never 0 */
+    uint32_t pair[2];     /* different ones */
+};
+
+/* What an update did. `inserted` and `duplicates` are nearly always 0 or 1; summed over all
+ * writers, inserted - duplicates is the number of words that came into being. */
+struct table_outcome {
+    uint32_t inserted;   /* words put into free slots */
+    uint32_t duplicates; /* copies cleared that a racing insert had left */
+    bool entered;        /* refreshed a word that was at least TABLE_ENTER_AGE old */
+    bool full;           /* no slot was free: nothing was stored */
+};
+
+/* Called after each successful compare-and-swap with the tick whose bucket moves, +1 or -1. */
+typedef void (*table_move)(void *context, uint64_t tick, int delta);
+
+static inline uint64_t table_reduce(uint32_t hash, uint64_t range)
+{
+    return ((uint64_t)hash * range) >> 32;
+}
+
+static inline struct table_key table_key(struct hash128 hash, uint64_t pairs)
+{
+    uint64_t fingerprint = hash.first & ~TABLE_TICK_MASK;
+    uint64_t first = table_reduce((uint32_t)hash.second, pairs);
+    uint64_t second = first + 1 + table_reduce((uint32_t)(hash.second >> 32), pairs - 1);
+
+    return (struct table_key){
+        .fingerprint = fingerprint ? fingerprint : UINT64_C(1) << TABLE_TICK_BITS,
+        .pair = {(uint32_t)first, (uint32_t)(second < pairs ? second : second - pairs)},
+    };
+}
+
+static inline uint64_t *table_pair(const struct table *table, uint32_t pair)
+{
+    return table->words + (uint64_t)pair * TABLE_PAIR_WORDS;
+}
+
+static inline void table_prefetch(const struct table *table, uint32_t pair)
+{
+    const uint64_t *words = table_pair(table, pair);
+
+    __builtin_prefetch(words, 1);
+    __builtin_prefetch(words + TABLE_PAIR_WORDS / 2, 1);
+}
+
+static inline uint64_t table_word(uint64_t fingerprint, uint64_t tick)
+{
+    return fingerprint | (tick & TABLE_TICK_MASK);
+}
+
+static inline bool table_matches(uint64_t word, uint64_t fingerprint)
+{
+    return (word & ~TABLE_TICK_MASK) == fingerprint;
+}
+
+/* Seconds since the word's last heartbeat; TABLE_AGE_FUTURE and more: it is ahead of `now`. */
+static inline uint64_t table_age(uint64_t word, uint64_t now)
+{
+    return (now - word) & TABLE_TICK_MASK;
+}
+
+static inline bool table_is_expired(const struct table *table, uint64_t word, uint64_t now)
+{
+    uint64_t age = table_age(word, now);
+    return age >= table->expiry && age < TABLE_AGE_FUTURE;
+}
+
+/* The slots of a pair whose upper 32 bits are the fingerprint's, as a bit each. A hint: the caller
+ * loads a candidate anew, atomically, before it believes or changes it. */
+static inline uint32_t table_candidates(const uint64_t *pair, uint64_t fingerprint)
+{
+    uint32_t mask = 0;
+#if TABLE_VECTOR_SEARCH
+    const __m128i wanted = _mm_set1_epi32((int)(fingerprint >> 32));
+    const __m128 *words = (const __m128 *)(const void *)pair;
+    __m128i equal[4];
+
+    /* Eight-byte lanes of an aligned load are never torn on x86 (Intel SDM 3A 9.1.1, AMD64 APM 2
+     * 7.3.2), and the barrier keeps the compiler from reusing an earlier search's loads. */
+    __asm__ volatile("" ::: "memory");
+    for (int i = 0; i < 4; i++) {
+        __m128 high = _mm_shuffle_ps(words[2 * i], words[2 * i + 1], _MM_SHUFFLE(3, 1, 3, 1));
+        equal[i] = _mm_cmpeq_epi32(_mm_castps_si128(high), wanted);
+    }
+    __m128i narrow =
+        _mm_packs_epi16(_mm_packs_epi32(equal[0], equal[1]), _mm_packs_epi32(equal[2], equal[3]));
+    mask = (uint32_t)_mm_movemask_epi8(narrow);
+#else
+    for (int i = 0; i < TABLE_PAIR_WORDS; i++)
+        mask |= (uint32_t)(atomic_load_relaxed(&pair[i]) >> 32 == fingerprint >> 32) << i;
+#endif
+    return mask;
+}
+
+/* The first slot of a pair that holds the key, with its word; NULL if none does. */
+static inline uint64_t *table_find_in(uint64_t *pair, uint64_t fingerprint, uint64_t *ret_word)
+{
+    for (uint32_t mask = table_candidates(pair, fingerprint); mask; mask &= mask - 1) {
+        uint64_t *slot = &pair[__builtin_ctz(mask)];
+        uint64_t word = atomic_load_relaxed(slot); /* any later change fails the swap on it */
+        if (table_matches(word, fingerprint)) {
+            *ret_word = word;
+            return slot;
+        }
+    }
+    return 0;
+}
+
+/* The first slot in search order that holds the key, with its word; NULL if none does.
+ * Readers may call it on a table that they have mapped read-only. */
+static inline uint64_t *table_find(const struct table *table, struct table_key key,
+                                   uint64_t *ret_word)
+{
+    uint64_t *slot = table_find_in(table_pair(table, key.pair[0]), key.fingerprint, ret_word);
+    if (slot)
+        return slot;
+    return table_find_in(table_pair(table, key.pair[1]), key.fingerprint, ret_word);
+}
+
+/* The first free slot of a pair, with its word (0 or expired), and how many are free. */
+static inline uint64_t *table_free_slot(const struct table *table, uint64_t *pair, uint64_t now,
+                                        uint64_t *ret_word, int *ret_free)
+{
+    uint64_t *first = 0;
+
+    *ret_free = 0;
+    for (int i = 0; i < TABLE_PAIR_WORDS; i++) {
+        uint64_t word = atomic_load_relaxed(&pair[i]); /* exact word checked by the swap */
+        if (word && !table_is_expired(table, word, now))
+            continue;
+        if (!first) {
+            first = &pair[i];
+            *ret_word = word;
+        }
+        ++*ret_free;
+    }
+    return first;
+}
+
+/* Choose a slot for a new word: the first pair until it is three quarters full, then the emptier
+ * one. NULL when both are full. */
+static inline uint64_t *table_place(const struct table *table, struct table_key key, uint64_t now,
+                                    uint64_t *ret_word)
+{
+    uint64_t words[2] = {0, 0};
+    int free[2];
+    uint64_t *slot =
+        table_free_slot(table, table_pair(table, key.pair[0]), now, &words[0], &free[0]);
+
+    *ret_word = words[0];
+    if (free[0] > TABLE_PAIR_WORDS - TABLE_FIRST_PAIR_LIMIT)
+        return slot;
+    uint64_t *other =
+        table_free_slot(table, table_pair(table, key.pair[1]), now, &words[1], &free[1]);
+    if (free[1] <= free[0])
+        return slot;
+    *ret_word = words[1];
+    return other;
+}
+
+/* Every copy of a key, as one scan saw them. */
+struct table_copies {
+    uint32_t count;
+    uint64_t *slot[2 * TABLE_PAIR_WORDS];
+    uint64_t word[2 * TABLE_PAIR_WORDS];
+};
+
+static inline void table_scan(const struct table *table, struct table_key key,
+                              struct table_copies *ret)
+{
+    ret->count = 0;
+    for (int p = 0; p < 2; p++) {
+        uint64_t *pair = table_pair(table, key.pair[p]);
+        for (int i = 0; i < TABLE_PAIR_WORDS; i++) {
+            /* Sequentially consistent: pairs with the swaps of all other inserters. */
+            uint64_t word = atomic_load_ordered(&pair[i]);
+            if (!table_matches(word, key.fingerprint))
+                continue;
+            ret->slot[ret->count] = &pair[i];
+            ret->word[ret->count++] = word;
+        }
+    }
+}
+
+/* Swap a matching word for `desired` (0 clears it) and move its bucket. */
+static inline bool table_replace(const struct table *table, uint64_t *slot, uint64_t word,
+                                 uint64_t desired, uint64_t now, table_move move, void *context)
+{
+    uint64_t age = table_age(word, now);
+
+    /* Others see the old word or the new one; pairs with their swaps and ordered scans. */
+    if (!atomic_swap_if(slot, &word, desired))
+        return false;
+    if (desired) {
+        uint64_t ahead = table_age(desired, now);
+        move(context, ahead < TABLE_AGE_FUTURE ? now - ahead : now + TABLE_TICK_MASK + 1 - ahead,
+             1);
+    }
+    if (age >= TABLE_AGE_FUTURE)
+        move(context, now + TABLE_TICK_MASK + 1 - age, -1);
+    else if (age < table->expiry && age <= now)
+        move(context, now - age, -1);
+    return true;
+}
+
+/* Keep the first of several copies, at the newest tick; clear the others. */
+static inline void table_merge(const struct table *table, const struct table_copies *copies,
+                               uint64_t now, table_move move, void *context,
+                               struct table_outcome *outcome)
+{
+    uint64_t newest = copies->word[0];
+
+    for (uint32_t i = 1; i < copies->count; i++)
+        if (table_age(copies->word[i], newest) >= TABLE_AGE_FUTURE)
+            newest = copies->word[i];
+    if (newest != copies->word[0] &&
+        !table_replace(table, copies->slot[0], copies->word[0], newest, now, move, context))
+        return;
+    for (uint32_t i = 1; i < copies->count; i++)
+        if (table_replace(table, copies->slot[i], copies->word[i], 0, now, move, context))
+            outcome->duplicates++;
+}
+
+/* After an insert: scan and merge until one copy is left. False when none is: a leave, or a merge
+ * that moved it while we scanned; the caller starts over. */
+static inline bool table_settle(const struct table *table, struct table_key key, uint64_t now,
+                                table_move move, void *context, struct table_outcome *outcome)
+{
+    struct table_copies copies;
+
+    for (;;) {
+        table_scan(table, key, &copies);
+        if (copies.count == 0)
+            return false;
+        if (copies.count > 1) {
+            table_merge(table, &copies, now, move, context, outcome);
+            continue;
+        }
+        uint64_t age = table_age(copies.word[0], now);
+        if (age == 0 || age >= TABLE_AGE_FUTURE)
+            return true;
+        table_replace(table, copies.slot[0], copies.word[0], table_word(key.fingerprint, now), now,
+                      move, context);
+    }
+}
+
+/* Refresh a word that was found. False when it changed in between: search again. */
+static inline bool table_refresh(const struct table *table, uint64_t *slot, uint64_t word,
+                                 uint64_t now, table_move move, void *context,
+                                 struct table_outcome *outcome)
+{
+    uint64_t age = table_age(word, now);
+
+    if (age == 0 || age >= TABLE_AGE_FUTURE)
+        return true; /* never backward */
+    if (!table_replace(table, slot, word, table_word(word & ~TABLE_TICK_MASK, now), now, move,
+                       context))
+        return false;
+    outcome->entered = age >= TABLE_ENTER_AGE;
+    return true;
+}
+
+/* A heartbeat: refresh the key's word, or insert it, with tick `now`.
+ * Lock-free; any number of threads. `move` is called for every bucket that changed. */
+static inline struct table_outcome table_upsert(const struct table *table, struct table_key key,
+                                                uint64_t now, table_move move, void *context)
+{
+    struct table_outcome outcome = {0};
+    uint64_t word;
+
+    for (;;) {
+        uint64_t *slot = table_find(table, key, &word);
+        if (slot) {
+            if (table_refresh(table, slot, word, now, move, context, &outcome))
+                return outcome;
+            continue;
+        }
+        slot = table_place(table, key, now, &word);
+        if (!slot) {
+            outcome.full = outcome.inserted == 0;
+            return outcome;
+        }
+        if (!atomic_swap_if(slot, &word, table_word(key.fingerprint, now)))
+            continue;
+        move(context, now, 1);
+        outcome.inserted++;
+        if (table_settle(table, key, now, move, context, &outcome))
+            return outcome;
+    }
+}
+
+/* A leave: clear every copy of the key. Creates nothing. True if there was one that still counted.
+ * Lock-free; any number of threads. */
+static inline bool table_leave(const struct table *table, struct table_key key, uint64_t now,
+                               table_move move, void *context)
+{
+    bool left = false;
+    uint64_t word, *slot;
+
+    while ((slot = table_find(table, key, &word)))
+        left |= table_replace(table, slot, word, 0, now, move, context) &&
+                !table_is_expired(table, word, now);
+    return left;
+}
+
+/* Free the expired words of `count` pairs from `first` on (wrapping), so that no age reaches 2^19.
+ * Returns the pair to go on from. May run beside writers: a swap on the exact word decides. */
+static inline uint64_t table_sweep(const struct table *table, uint64_t first, uint64_t count,
+                                   uint64_t now)
+{
+    for (; count; count--) {
+        uint64_t *pair = table_pair(table, (uint32_t)first);
+        for (int i = 0; i < TABLE_PAIR_WORDS; i++) {
+            uint64_t word = atomic_load_relaxed(&pair[i]);
+            if (word && table_is_expired(table, word, now))
+                atomic_swap_if(&pair[i], &word, 0); /* lost: somebody refreshed or reused it */
+        }
+        first = first + 1 < table->pairs ? first + 1 : 0;
+    }
+    return first;
+}
+
+/* Empty the table. Only while no writer is inside (after a gap that expired every word). */
+static inline void table_clear(const struct table *table)
+{
+    for (uint64_t i = 0; i < table->pairs * TABLE_PAIR_WORDS; i++)
+        atomic_store_relaxed(&table->words[i], 0); /* readers see a word or nothing */
+}
+
+/* How many pairs hold `words` words without a refusal: three quarters of the slots are used.
+ * Simulated and tested: this placement refuses nothing below a load of 0.75. */
+static inline uint64_t table_pairs_for(uint64_t words)
+{
+    uint64_t pairs = (words * 4 / 3 + TABLE_PAIR_WORDS) / TABLE_PAIR_WORDS;
+    return pairs < 2 ? 2 : pairs;
+}
+
+#endif
