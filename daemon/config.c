@@ -1,0 +1,282 @@
+#include "config.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <ini.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "listener.h"
+#include "log.h"
+#include "presence/presence.h"
+
+#define DEFAULT_VISITORS    1000000
+#define DEFAULT_SCOPES      16384
+#define DEFAULT_WARM_UP     90 /* one and a half heartbeats of a minute */
+#define DEFAULT_WORKERS_MAX 4
+
+struct option_handler {
+    const char *name;
+    /* Take a value; false after printing what is wrong with it. */
+    bool (*take)(struct config *config, const char *name, const char *value);
+    const char *argument;
+    const char *help;
+};
+
+static bool take_number(const char *name, const char *value, uint64_t least, uint64_t most,
+                        uint64_t *ret)
+{
+    char *end;
+
+    errno = 0;
+    unsigned long long number = strtoull(value, &end, 10);
+    if (errno || *end || value[0] < '0' || value[0] > '9' || number < least || number > most) {
+        log_line("--%s takes a whole number from %llu to %llu, not '%.100s'", name,
+                 (unsigned long long)least, (unsigned long long)most, value);
+        return false;
+    }
+    *ret = number;
+    return true;
+}
+
+static bool take_listen(struct config *config, const char *name, const char *value)
+{
+    struct config_address address = {0};
+
+    if (config->listen_count == CONFIG_LISTEN_MAX) {
+        log_line("--%s can be given at most %d times", name, CONFIG_LISTEN_MAX);
+        return false;
+    }
+    if (strlen(value) >= sizeof(address.text) ||
+        listener_parse(value, &address.address, &address.length) < 0) {
+        log_line("--%s takes a numeric address and port such as 127.0.0.1:9514 or [::1]:9514, not "
+                 "'%.100s'",
+                 name, value);
+        return false;
+    }
+    strcpy(address.text, value);
+    config->listen[config->listen_count++] = address;
+    return true;
+}
+
+static bool take_segment(struct config *config, const char *name, const char *value)
+{
+    if (!*value || strlen(value) >= sizeof(config->segment)) {
+        log_line("--%s takes the path of a file on a tmpfs, such as %s", name,
+                 PRESENCE_DEFAULT_SEGMENT);
+        return false;
+    }
+    strcpy(config->segment, value);
+    return true;
+}
+
+static bool take_max_visitors(struct config *config, const char *name, const char *value)
+{
+    return take_number(name, value, 1, SEGMENT_VISITORS_MAX, &config->settings.max_visitors);
+}
+
+static bool take_max_scopes(struct config *config, const char *name, const char *value)
+{
+    uint64_t number;
+
+    if (!take_number(name, value, 1, SEGMENT_SCOPES_MAX, &number))
+        return false;
+    config->settings.max_scopes = (uint32_t)number;
+    return true;
+}
+
+static bool take_max_window(struct config *config, const char *name, const char *value)
+{
+    uint64_t number;
+
+    if (!take_number(name, value, 1, WINDOW_MAX, &number))
+        return false;
+    config->settings.max_window = (uint32_t)number;
+    return true;
+}
+
+static bool take_warm_up(struct config *config, const char *name, const char *value)
+{
+    uint64_t number;
+
+    if (!take_number(name, value, 0, WINDOW_MAX, &number))
+        return false;
+    config->settings.warm_up = (uint32_t)number;
+    return true;
+}
+
+static bool take_workers(struct config *config, const char *name, const char *value)
+{
+    uint64_t number;
+
+    if (!take_number(name, value, 1, SEGMENT_WORKERS_MAX, &number))
+        return false;
+    config->workers = (unsigned)number;
+    return true;
+}
+
+static bool take_receive(struct config *config, const char *name, const char *value)
+{
+    static const char *const names[] = {
+        [RECEIVE_AUTO] = "auto",
+        [RECEIVE_IO_URING] = "io_uring",
+        [RECEIVE_RECVMMSG] = "recvmmsg",
+    };
+
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(value, names[i]) == 0) {
+            config->engine = (enum receive_engine)i;
+            return true;
+        }
+    }
+    log_line("--%s takes auto, io_uring or recvmmsg, not '%.100s'", name, value);
+    return false;
+}
+
+static const struct option_handler handlers[] = {
+    {"listen", take_listen, "ADDR:PORT", "take heartbeats here; repeatable (127.0.0.1:9514)"},
+    {"segment", take_segment, "PATH", "the shared segment (/dev/shm/presence)"},
+    {"max-visitors", take_max_visitors, "N",
+     "words in the table: a visitor takes one for the site\n"
+     "and one for each room, country and source (1000000)"},
+    {"max-scopes", take_max_scopes, "N", "sites, rooms, countries and sources (16384)"},
+    {"max-window", take_max_window, "SECONDS", "the longest window (3600)"},
+    {"warm-up", take_warm_up, "SECONDS", "counts are marked as a lower bound for this long (90)"},
+    {"workers", take_workers, "N", "receiving threads (half of the processors, at most 4)"},
+    {"receive", take_receive, "ENGINE", "auto, io_uring or recvmmsg (auto)"},
+};
+
+#define HANDLERS (sizeof(handlers) / sizeof(handlers[0]))
+
+enum { OPTION_CONFIG = HANDLERS, OPTION_HELP, OPTION_VERSION };
+
+static void print_help(void)
+{
+    printf("Usage: presenced [OPTION]...\n"
+           "Count the visitors that heartbeats report, in shared memory.\n\n");
+    for (unsigned i = 0; i < HANDLERS; i++) {
+        char option[64];
+        const char *help = handlers[i].help;
+        snprintf(option, sizeof(option), "--%s %s", handlers[i].name, handlers[i].argument);
+        while (help) {
+            const char *end = strchr(help, '\n');
+            printf("  %-24s %.*s\n", help == handlers[i].help ? option : "",
+                   end ? (int)(end - help) : (int)strlen(help), help);
+            help = end ? end + 1 : NULL;
+        }
+    }
+    printf("  %-24s %s\n  %-24s %s\n  %-24s %s\n\n", "--config FILE",
+           "read these options from a file, a NAME = VALUE a line", "--help", "show this",
+           "--version", "show the version");
+    printf("PRESENCE_SEGMENT sets the segment's path where --segment does not.\n"
+           "Exit status: 0 stopped by a signal, 1 failure, 2 wrong usage.\n");
+}
+
+struct file_reading {
+    struct config *config;
+    const char *path;
+    bool failed;
+};
+
+/* inih's callback: 1 goes on. */
+static int take_line(void *user, const char *section, const char *name, const char *value)
+{
+    struct file_reading *reading = user;
+
+    (void)section;
+    for (unsigned i = 0; i < HANDLERS; i++) {
+        if (strcmp(name, handlers[i].name) == 0) {
+            reading->failed |= !handlers[i].take(reading->config, name, value);
+            return 1;
+        }
+    }
+    log_line("%s: there is no option '%.100s'; see presenced --help", reading->path, name);
+    reading->failed = true;
+    return 1;
+}
+
+static bool read_file(struct config *config, const char *path)
+{
+    struct file_reading reading = {config, path, false};
+    int r = ini_parse(path, take_line, &reading);
+
+    if (r < 0)
+        log_line("cannot read the configuration file %s: %s", path,
+                 r == -1 ? strerror(errno) : "out of memory");
+    if (r > 0 && !reading.failed)
+        log_line("%s:%d: not a NAME = VALUE line", path, r);
+    return r == 0 && !reading.failed;
+}
+
+static void set_defaults(struct config *config)
+{
+    const char *segment = getenv("PRESENCE_SEGMENT");
+    long half = sysconf(_SC_NPROCESSORS_ONLN) / 2;
+
+    *config = (struct config){
+        .settings = {.max_visitors = DEFAULT_VISITORS,
+                     .max_scopes = DEFAULT_SCOPES,
+                     .max_window = WINDOW_MAX,
+                     .warm_up = DEFAULT_WARM_UP},
+        .workers = half < 1                     ? 1
+                   : half > DEFAULT_WORKERS_MAX ? DEFAULT_WORKERS_MAX
+                                                : (unsigned)half,
+        .engine = RECEIVE_AUTO,
+    };
+    snprintf(config->segment, sizeof(config->segment), "%s",
+             segment && *segment ? segment : PRESENCE_DEFAULT_SEGMENT);
+}
+
+/* Go through the command line once: for the file's name first (config NULL), then for the rest. */
+static enum config_verdict read_arguments(int argc, char **argv, struct config *config,
+                                          const char **ret_file)
+{
+    struct option options[HANDLERS + 4] = {0};
+    int which;
+
+    for (unsigned i = 0; i < HANDLERS; i++)
+        options[i] = (struct option){handlers[i].name, required_argument, NULL, 0};
+    options[OPTION_CONFIG] = (struct option){"config", required_argument, NULL, 0};
+    options[OPTION_HELP] = (struct option){"help", no_argument, NULL, 0};
+    options[OPTION_VERSION] = (struct option){"version", no_argument, NULL, 0};
+
+    optind = 0; /* glibc: start over */
+    for (int r; (r = getopt_long(argc, argv, "", options, &which)) != -1;) {
+        if (r == '?')
+            return CONFIG_WRONG;
+        if (which == OPTION_HELP || which == OPTION_VERSION) {
+            if (which == OPTION_HELP)
+                print_help();
+            else
+                printf("presenced %s\n", PRESENCE_VERSION);
+            return CONFIG_DONE;
+        }
+        if (which == OPTION_CONFIG)
+            *ret_file = optarg;
+        else if (config && !handlers[which].take(config, handlers[which].name, optarg))
+            return CONFIG_WRONG;
+    }
+    if (optind < argc) {
+        log_line("unexpected argument '%.100s'; see presenced --help", argv[optind]);
+        return CONFIG_WRONG;
+    }
+    return CONFIG_RUN;
+}
+
+enum config_verdict config_read(int argc, char **argv, struct config *ret)
+{
+    const char *file = NULL;
+    enum config_verdict verdict = read_arguments(argc, argv, NULL, &file);
+
+    if (verdict != CONFIG_RUN)
+        return verdict;
+    set_defaults(ret);
+    if (file && !read_file(ret, file))
+        return CONFIG_WRONG;
+    verdict = read_arguments(argc, argv, ret, &file);
+    if (verdict == CONFIG_RUN && ret->listen_count == 0)
+        take_listen(ret, "listen", PRESENCE_DEFAULT_ADDRESS);
+    return verdict;
+}

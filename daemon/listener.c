@@ -1,0 +1,202 @@
+#include "listener.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RECEIVE_BUFFER_BYTES ((size_t)16 << 20)
+#define BIND_PATIENCE_MS     5000
+#define BIND_RETRY_MS        20
+
+/* A port in decimal: 1 to 5 digits. Returns it, or -EINVAL. */
+static int parse_port(const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+
+    if (digits < 1 || digits > 5 || text[digits])
+        return -EINVAL;
+    long port = strtol(text, NULL, 10);
+    return port <= UINT16_MAX ? (int)port : -EINVAL;
+}
+
+int listener_parse(const char *text, struct sockaddr_storage *ret, socklen_t *ret_length)
+{
+    char host[INET6_ADDRSTRLEN];
+    bool bracketed = text[0] == '[';
+    const char *start = text + bracketed;
+    const char *end = bracketed ? strchr(start, ']') : strchr(start, ':');
+
+    if (!end || (size_t)(end - start) >= sizeof(host) || end[bracketed] != ':')
+        return -EINVAL;
+    memcpy(host, start, (size_t)(end - start));
+    host[end - start] = '\0';
+    int port = parse_port(end + bracketed + 1);
+    if (port < 0)
+        return port;
+
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    if (bracketed ? inet_pton(AF_INET6, host, &v6.sin6_addr) != 1
+                  : inet_pton(AF_INET, host, &v4.sin_addr) != 1)
+        return -EINVAL;
+    memset(ret, 0, sizeof(*ret));
+    *ret_length = bracketed ? sizeof(v6) : sizeof(v4);
+    memcpy(ret, bracketed ? (const void *)&v6 : (const void *)&v4, *ret_length);
+    return 0;
+}
+
+int listener_format(int socket, char *text, size_t capacity)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address;
+    socklen_t length = sizeof(address);
+    char host[INET6_ADDRSTRLEN];
+
+    if (getsockname(socket, &address.any, &length) < 0)
+        return -errno;
+    bool v6 = address.any.sa_family == AF_INET6;
+    const void *bytes = v6 ? (const void *)&address.v6.sin6_addr : &address.v4.sin_addr;
+    if (!inet_ntop(address.any.sa_family, bytes, host, sizeof(host)))
+        return -errno;
+    unsigned port = ntohs(v6 ? address.v6.sin6_port : address.v4.sin_port);
+    int r = snprintf(text, capacity, v6 ? "[%s]:%u" : "%s:%u", host, port);
+    return r < 0 || (size_t)r >= capacity ? -ENOBUFS : 0;
+}
+
+/* As much as is asked for, or as the limit net.core.rmem_max allows: a smaller buffer only drops
+ * sooner, and drops are counted. */
+static void enlarge_receive_buffer(int socket, size_t bytes)
+{
+    int value = bytes > INT32_MAX / 2 ? INT32_MAX / 2 : (int)bytes;
+
+    if (setsockopt(socket, SOL_SOCKET, SO_RCVBUFFORCE, &value, sizeof(value)) < 0)
+        setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &value, sizeof(value));
+}
+
+static int open_socket(int family, const struct listener_options *options, int *ret)
+{
+    static const int on = 1;
+    int r = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (r < 0)
+        return -errno;
+    if (family == AF_INET6 && setsockopt(r, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) {
+        int error = -errno;
+        close(r);
+        return error;
+    }
+    enlarge_receive_buffer(r, options->receive_buffer_bytes ? options->receive_buffer_bytes
+                                                            : RECEIVE_BUFFER_BYTES);
+    if (options->generic_receive_offload) /* an older kernel receives one by one: as correct */
+        setsockopt(r, IPPROTO_UDP, UDP_GRO, &on, sizeof(on));
+    *ret = r;
+    return 0;
+}
+
+/* Let the kernel choose a socket of the group for each datagram: random number modulo `workers`.
+ * Its default, a hash of the flow, leaves workers idle when few proxies send. */
+static int spread_at_random(int socket, unsigned workers)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_RANDOM)),
+        BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, workers),
+        BPF_STMT(BPF_RET | BPF_A, 0),
+    };
+    struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+
+    if (setsockopt(socket, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) < 0)
+        return -errno;
+    return 0;
+}
+
+static int share_port(int socket)
+{
+    static const int on = 1;
+
+    return setsockopt(socket, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0 ? -errno : 0;
+}
+
+/* The first socket is bound without SO_REUSEPORT, so that it fails if anybody has the port, and
+ * gets the option afterwards, so that the others may join it. */
+static int bind_sockets(const struct sockaddr *address, socklen_t length, const int *sockets,
+                        unsigned workers)
+{
+    struct sockaddr_storage bound;
+    socklen_t bound_length = sizeof(bound);
+
+    if (bind(sockets[0], address, length) < 0)
+        return -errno;
+    if (workers == 1)
+        return 0;
+    if (getsockname(sockets[0], (struct sockaddr *)&bound, &bound_length) < 0)
+        return -errno;
+    int r = share_port(sockets[0]);
+    for (unsigned i = 1; r == 0 && i < workers; i++) {
+        r = share_port(sockets[i]);
+        if (r == 0 && bind(sockets[i], (struct sockaddr *)&bound, bound_length) < 0)
+            r = -errno;
+    }
+    return r < 0 ? r : spread_at_random(sockets[0], workers);
+}
+
+static int open_group(const struct sockaddr *address, socklen_t length,
+                      const struct listener_options *options, unsigned workers, int *ret_sockets)
+{
+    unsigned opened = 0;
+    int r = 0;
+
+    while (r == 0 && opened < workers) {
+        r = open_socket(address->sa_family, options, &ret_sockets[opened]);
+        if (r == 0)
+            opened++;
+    }
+    if (r == 0)
+        r = bind_sockets(address, length, ret_sockets, workers);
+    while (r < 0 && opened > 0)
+        close(ret_sockets[--opened]);
+    return r;
+}
+
+int listener_open(const struct sockaddr *address, socklen_t length,
+                  const struct listener_options *options, unsigned workers, int *ret_sockets)
+{
+    static const struct timespec pause = {.tv_nsec = BIND_RETRY_MS * 1000000L};
+    unsigned waited_ms = 0;
+
+    if (workers == 0)
+        return -EINVAL;
+    int *sockets = calloc(workers, sizeof(*sockets));
+    if (!sockets)
+        return -ENOMEM;
+    int r = open_group(address, length, options, workers, sockets);
+    while (r == -EADDRINUSE && waited_ms < BIND_PATIENCE_MS) {
+        nanosleep(&pause, NULL);
+        waited_ms += BIND_RETRY_MS;
+        r = open_group(address, length, options, workers, sockets);
+    }
+    if (r == 0)
+        memcpy(ret_sockets, sockets, workers * sizeof(*sockets));
+    free(sockets);
+    return r;
+}
+
+uint32_t listener_drops(int socket)
+{
+    uint32_t memory[SK_MEMINFO_VARS] = {0};
+    socklen_t length = sizeof(memory);
+
+    if (getsockopt(socket, SOL_SOCKET, SO_MEMINFO, memory, &length) < 0)
+        return 0;
+    return memory[SK_MEMINFO_DROPS];
+}

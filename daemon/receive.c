@@ -1,0 +1,145 @@
+#include "receive.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "receive_engine.h"
+
+uint8_t *receive_memory_map(unsigned count)
+{
+    size_t bytes = (size_t)RECEIVE_STRIDE_BYTES * count;
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (memory == MAP_FAILED)
+        return NULL;
+    /* Most datagrams touch one page of their buffer: huge ones would make all of it resident. */
+    madvise(memory, bytes, MADV_NOHUGEPAGE);
+    return memory;
+}
+
+void receive_memory_unmap(uint8_t *memory, unsigned count)
+{
+    if (memory)
+        munmap(memory, (size_t)RECEIVE_STRIDE_BYTES * count);
+}
+
+uint32_t receive_segment_bytes(const void *control, size_t control_bytes, uint32_t length)
+{
+    struct cmsghdr header;
+    int segment;
+
+    if (control_bytes < CMSG_LEN(sizeof(segment)))
+        return length;
+    memcpy(&header, control, sizeof(header));
+    if (header.cmsg_level != IPPROTO_UDP || header.cmsg_type != UDP_GRO ||
+        header.cmsg_len < CMSG_LEN(sizeof(segment)))
+        return length;
+    memcpy(&segment, (const uint8_t *)control + CMSG_LEN(0), sizeof(segment));
+    return segment > 0 && (uint32_t)segment < length ? (uint32_t)segment : length;
+}
+
+const struct sockaddr *receive_source(const void *address, size_t bytes)
+{
+    sa_family_t family;
+
+    if (bytes < sizeof(family))
+        return NULL;
+    memcpy(&family, address, sizeof(family));
+    if (family == AF_INET ? bytes < sizeof(struct sockaddr_in)
+                          : family != AF_INET6 || bytes < sizeof(struct sockaddr_in6))
+        return NULL;
+    return address;
+}
+
+static int open_engine(const struct receive_options *options, const int *sockets, unsigned count,
+                       int wake, struct receiver **ret)
+{
+    struct receiver *receiver;
+    int fallback = 0;
+
+    if (options->engine != RECEIVE_RECVMMSG) {
+        int r = receive_io_uring_open(options, sockets, count, wake, ret);
+        if (r == 0 || options->engine == RECEIVE_IO_URING)
+            return r;
+        fallback = -r;
+    }
+    int r = receive_recvmmsg_open(options, sockets, count, wake, &receiver);
+    if (r < 0)
+        return r;
+    receiver->fallback = fallback;
+    *ret = receiver;
+    return 0;
+}
+
+int receiver_open(const struct receive_options *options, const int *sockets, unsigned count,
+                  struct receiver **ret)
+{
+    if (count == 0)
+        return -EINVAL;
+    int wake = eventfd(0, EFD_CLOEXEC);
+    if (wake < 0)
+        return -errno;
+    int r = open_engine(options, sockets, count, wake, ret);
+    if (r < 0)
+        close(wake);
+    return r;
+}
+
+void receiver_close(struct receiver *receiver)
+{
+    if (!receiver)
+        return;
+    int wake = receiver->wake;
+    receiver->operations->close(receiver);
+    close(wake);
+}
+
+const char *receiver_engine(const struct receiver *receiver)
+{
+    return receiver->operations->name;
+}
+
+int receiver_fallback(const struct receiver *receiver)
+{
+    return receiver->fallback;
+}
+
+int receiver_wait(struct receiver *receiver, const struct receive_buffer **ret_buffers,
+                  unsigned *ret_count)
+{
+    receiver_release(receiver);
+    int r = receiver->operations->wait(receiver);
+    if (r < 0)
+        return r;
+    *ret_buffers = receiver->buffers;
+    *ret_count = receiver->count;
+    return 0;
+}
+
+void receiver_release(struct receiver *receiver)
+{
+    if (receiver->count == 0)
+        return;
+    receiver->operations->release(receiver);
+    receiver->count = 0;
+}
+
+void receiver_wake(const struct receiver *receiver)
+{
+    int saved = errno; /* a signal handler must not change it */
+    ssize_t r = write(receiver->wake, &(uint64_t){1}, sizeof(uint64_t));
+
+    (void)r; /* could fail only if 2^64 wakes were waiting */
+    errno = saved;
+}
+
+struct receive_statistics receiver_statistics(const struct receiver *receiver)
+{
+    return receiver->statistics;
+}

@@ -1,0 +1,193 @@
+/* paced_sender.c - native heartbeats over loopback at a fixed rate, each a datagram of its own and
+ * without segmentation offload: what a receiver that is not to drop any has to bear. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "listener.h"
+
+#define BURST_MAX    1024
+#define HEADER_BYTES 20
+#define SITE         "example.com"
+#define SITE_BYTES   (sizeof(SITE) - 1)
+#define ID_BYTES     16
+#define BYTES_MIN    (HEADER_BYTES + SITE_BYTES + ID_BYTES)
+#define BYTES_MAX    (BYTES_MIN + 255)
+
+struct load {
+    const char *to;
+    double rate; /* datagrams a second */
+    double seconds;
+    unsigned bytes;    /* of a datagram */
+    unsigned burst;    /* datagrams sent at once */
+    unsigned visitors; /* different ones */
+    bool stamp;        /* the id's last 8 bytes are CLOCK_MONOTONIC in ns */
+};
+
+static uint8_t datagrams[BURST_MAX][BYTES_MAX];
+static struct mmsghdr messages[BURST_MAX];
+static struct iovec vectors[BURST_MAX];
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* splitmix64's finalizer: neighbours get unlike ids. */
+static uint64_t mix(uint64_t z)
+{
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+/* A native datagram; the room fills it up to its length. */
+static void lay_out(const struct load *load, unsigned index)
+{
+    uint8_t *datagram = datagrams[index];
+    uint8_t room_bytes = (uint8_t)(load->bytes - BYTES_MIN);
+    const uint8_t header[HEADER_BYTES] = {
+        [0] = 'P',
+        [1] = 'H',
+        [2] = 1,
+        [3] = 1,
+        [4] = (uint8_t)(load->bytes >> 8),
+        [5] = (uint8_t)load->bytes,
+        [13] = 1,
+        [14] = SITE_BYTES,
+        [15] = room_bytes,
+    };
+
+    memcpy(datagram, header, sizeof(header));
+    memcpy(datagram + HEADER_BYTES, SITE, SITE_BYTES);
+    memset(datagram + HEADER_BYTES + SITE_BYTES, 'r', room_bytes);
+    vectors[index] = (struct iovec){.iov_base = datagram, .iov_len = load->bytes};
+    messages[index].msg_hdr = (struct msghdr){.msg_iov = &vectors[index], .msg_iovlen = 1};
+}
+
+static void fill_in(const struct load *load, unsigned index, uint64_t number, uint64_t now)
+{
+    uint8_t *id = datagrams[index] + load->bytes - ID_BYTES;
+    uint64_t words[2] = {mix(number % load->visitors + 1), mix(number % load->visitors + 2)};
+
+    if (load->stamp)
+        words[1] = now;
+    memcpy(id, words, sizeof(words));
+}
+
+static void send_burst(const struct load *load, int socket, uint64_t *sent, uint64_t *failed)
+{
+    uint64_t now = now_ns();
+    unsigned done = 0;
+
+    for (unsigned i = 0; i < load->burst; i++)
+        fill_in(load, i, *sent + *failed + i, now);
+    while (done < load->burst) {
+        int r = sendmmsg(socket, messages + done, load->burst - done, 0);
+        if (r < 0 && errno == EINTR)
+            continue;
+        *(r < 0 ? failed : sent) += r < 0 ? 1 : (unsigned)r;
+        done += r < 0 ? 1 : (unsigned)r;
+    }
+}
+
+static void run(const struct load *load, int socket)
+{
+    uint64_t sent = 0, failed = 0, start = now_ns(), now = start;
+    double interval = 1e9 / load->rate;
+
+    prctl(PR_SET_TIMERSLACK, 1);
+    while ((double)(now - start) < load->seconds * 1e9) {
+        uint64_t due = start + (uint64_t)((double)(sent + failed) * interval);
+        if (due > now + 20000) { /* below, a timer is too slow: turn round */
+            struct timespec until = {(time_t)(due / 1000000000), (long)(due % 1000000000)};
+            clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+        } else if (due <= now) {
+            send_burst(load, socket, &sent, &failed);
+        }
+        now = now_ns();
+    }
+    printf("{\"sent\":%llu,\"failed\":%llu,\"seconds\":%.3f}\n", (unsigned long long)sent,
+           (unsigned long long)failed, (double)(now - start) / 1e9);
+}
+
+static _Noreturn void usage(const char *program, int status)
+{
+    fprintf(status ? stderr : stdout,
+            "usage: %s [--to ADDR:PORT] [--rate N] [--seconds S] [--bytes B] [--burst N]\n"
+            "       [--visitors N] [--stamp]\n"
+            "Sends native heartbeats of B bytes (%u to %u), N a second, and prints how many.\n"
+            "  --stamp  the time of sending in each, for a receiver's --latency\n",
+            program, (unsigned)BYTES_MIN, (unsigned)BYTES_MAX);
+    exit(status);
+}
+
+static void read_options(int argc, char **argv, struct load *load)
+{
+    static const struct option options[] = {
+        {"to", required_argument, NULL, 'a'},
+        {"rate", required_argument, NULL, 'r'},
+        {"seconds", required_argument, NULL, 's'},
+        {"bytes", required_argument, NULL, 'b'},
+        {"burst", required_argument, NULL, 'n'},
+        {"visitors", required_argument, NULL, 'v'},
+        {"stamp", no_argument, NULL, 't'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == 'a')
+            load->to = optarg;
+        else if (option == 'r')
+            load->rate = strtod(optarg, NULL);
+        else if (option == 's')
+            load->seconds = strtod(optarg, NULL);
+        else if (option == 'b')
+            load->bytes = (unsigned)strtoul(optarg, NULL, 10);
+        else if (option == 'n')
+            load->burst = (unsigned)strtoul(optarg, NULL, 10);
+        else if (option == 'v')
+            load->visitors = (unsigned)strtoul(optarg, NULL, 10);
+        else if (option == 't')
+            load->stamp = true;
+        else
+            usage(argv[0], option == 'h' ? 0 : 2);
+    }
+    if (optind < argc || load->rate <= 0 || load->bytes < BYTES_MIN || load->bytes > BYTES_MAX ||
+        load->burst < 1 || load->burst > BURST_MAX || load->visitors < 1)
+        usage(argv[0], 2);
+}
+
+int main(int argc, char **argv)
+{
+    struct load load = {.to = "127.0.0.1:9514",
+                        .rate = 500000,
+                        .seconds = 3,
+                        .bytes = 57,
+                        .burst = 32,
+                        .visitors = 1000000};
+    struct sockaddr_storage address;
+    socklen_t length;
+
+    read_options(argc, argv, &load);
+    if (listener_parse(load.to, &address, &length) < 0)
+        usage(argv[0], 2);
+    int to = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (to < 0 || connect(to, (struct sockaddr *)&address, length) < 0) {
+        fprintf(stderr, "%s: cannot send to %s: %s\n", argv[0], load.to, strerror(errno));
+        return 1;
+    }
+    for (unsigned i = 0; i < load.burst; i++)
+        lay_out(&load, i);
+    run(&load, to);
+    return 0;
+}
