@@ -90,11 +90,15 @@ uint64_t collector_listen(struct collector *collector, const char *engine, const
     strncpy(header->receive, engine, sizeof(header->receive) - 1);
     strncpy(header->receive_reason, reason, sizeof(header->receive_reason) - 1);
     uint64_t now = collector_advance(collector);
-    if (collector->file.origin != SEGMENT_ATTACHED)
+    bool first = header->listening_since == SEGMENT_NEVER;
+    if (first)
         atomic_store_relaxed(&header->listening_since, now); /* published with the state */
+    /* Words may have aged while nobody swept, restart after restart. */
+    table_sweep(&collector->file.segment.table, 0, collector->file.segment.table.pairs, now);
+    collector->swept_at = now;
     /* Release: pairs with readers' acquire; what they see as LISTENING has all of the above. */
     atomic_store_release(&header->state, SEGMENT_LISTENING);
-    return collector->file.origin == SEGMENT_ATTACHED ? now - before : 0;
+    return first ? 0 : now - before;
 }
 
 /* Pass every worker's batch boundary. */
@@ -108,17 +112,29 @@ static void wait_for_batches(void *context)
     }
 }
 
+/* Sweep as much of the table as is due since the last time. */
+static void sweep_table(struct collector *collector, uint64_t now)
+{
+    const struct table *table = &collector->file.segment.table;
+    uint64_t elapsed = now - collector->swept_at;
+    uint64_t share = table->pairs / SWEEP_TICKS + 1;
+    uint64_t pairs = elapsed < SWEEP_TICKS ? share * elapsed : table->pairs;
+
+    collector->sweep_pair =
+        table_sweep(table, collector->sweep_pair, pairs < table->pairs ? pairs : table->pairs, now);
+    collector->swept_at = now;
+}
+
 void collector_keep(struct collector *collector)
 {
-    const struct segment *segment = &collector->file.segment;
-    uint32_t scopes = segment->directory.capacity / SCOPE_SWEEP_TICKS + 1;
+    uint32_t capacity = collector->file.segment.directory.capacity;
+    uint32_t scopes = capacity / SCOPE_SWEEP_TICKS + 1;
     uint64_t now = collector_advance(collector);
 
-    collector->sweep_pair = table_sweep(&segment->table, collector->sweep_pair,
-                                        segment->table.pairs / SWEEP_TICKS + 1, now);
+    sweep_table(collector, now);
     directory_retire(&collector->directory, now, collector->sweep_scope, scopes, wait_for_batches,
                      collector);
-    collector->sweep_scope = (collector->sweep_scope + scopes) % segment->directory.capacity;
+    collector->sweep_scope = (collector->sweep_scope + scopes) % capacity;
 }
 
 bool collector_may_make_room(const struct collector *collector, uint64_t now)

@@ -27,7 +27,8 @@ struct collector {
     struct collector_gate gates[SEGMENT_WORKERS_MAX];
     pthread_mutex_t advancing; /* one thread moves the tick; taken before the gates */
     uint64_t full_since;       /* tick of the last retirement that a full directory asked for */
-    uint64_t sweep_pair;       /* where the keeper goes on */
+    uint64_t swept_at;         /* tick; the keeper's, as are these two: where it goes on */
+    uint64_t sweep_pair;
     uint32_t sweep_scope;
 };
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "listener.h"
@@ -150,7 +151,9 @@ static const struct option_handler handlers[] = {
 
 #define HANDLERS (sizeof(handlers) / sizeof(handlers[0]))
 
-enum { OPTION_CONFIG = HANDLERS, OPTION_HELP, OPTION_VERSION };
+/* What getopt_long returns: different values, or it takes the first of several that an abbreviation
+ * stands for. The handlers' come first, and none is '?'. */
+enum { OPTION_FIRST = 256, OPTION_CONFIG = OPTION_FIRST + HANDLERS, OPTION_HELP, OPTION_VERSION };
 
 static void print_help(void)
 {
@@ -186,9 +189,11 @@ static int take_line(void *user, const char *section, const char *name, const ch
     struct file_reading *reading = user;
 
     (void)section;
+    if (reading->failed)
+        return 1; /* one line is enough */
     for (unsigned i = 0; i < HANDLERS; i++) {
         if (strcmp(name, handlers[i].name) == 0) {
-            reading->failed |= !handlers[i].take(reading->config, name, value);
+            reading->failed = !handlers[i].take(reading->config, name, value);
             return 1;
         }
     }
@@ -200,8 +205,15 @@ static int take_line(void *user, const char *section, const char *name, const ch
 static bool read_file(struct config *config, const char *path)
 {
     struct file_reading reading = {config, path, false};
-    int r = ini_parse(path, take_line, &reading);
+    struct stat status;
+    int r = stat(path, &status) < 0 ? -1 : 0;
 
+    if (r == 0 && S_ISDIR(status.st_mode)) {
+        errno = EISDIR; /* inih would take it for an empty file */
+        r = -1;
+    }
+    if (r == 0)
+        r = ini_parse(path, take_line, &reading);
     if (r < 0)
         log_line("cannot read the configuration file %s: %s", path,
                  r == -1 ? strerror(errno) : "out of memory");
@@ -233,29 +245,31 @@ static void set_defaults(struct config *config)
 static enum config_verdict read_arguments(int argc, char **argv, struct config *config,
                                           const char **ret_file)
 {
-    struct option options[HANDLERS + 4] = {0};
-    int which;
+    struct option options[HANDLERS + 4] = {
+        [HANDLERS] = {"config", required_argument, NULL, OPTION_CONFIG},
+        {"help", no_argument, NULL, OPTION_HELP},
+        {"version", no_argument, NULL, OPTION_VERSION},
+    };
 
     for (unsigned i = 0; i < HANDLERS; i++)
-        options[i] = (struct option){handlers[i].name, required_argument, NULL, 0};
-    options[OPTION_CONFIG] = (struct option){"config", required_argument, NULL, 0};
-    options[OPTION_HELP] = (struct option){"help", no_argument, NULL, 0};
-    options[OPTION_VERSION] = (struct option){"version", no_argument, NULL, 0};
-
+        options[i] =
+            (struct option){handlers[i].name, required_argument, NULL, OPTION_FIRST + (int)i};
     optind = 0; /* glibc: start over */
-    for (int r; (r = getopt_long(argc, argv, "", options, &which)) != -1;) {
-        if (r == '?')
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (option == '?')
             return CONFIG_WRONG;
-        if (which == OPTION_HELP || which == OPTION_VERSION) {
-            if (which == OPTION_HELP)
-                print_help();
-            else
-                printf("presenced %s\n", PRESENCE_VERSION);
+        if (option == OPTION_HELP) {
+            print_help();
             return CONFIG_DONE;
         }
-        if (which == OPTION_CONFIG)
+        if (option == OPTION_VERSION) {
+            printf("presenced %s\n", PRESENCE_VERSION);
+            return CONFIG_DONE;
+        }
+        if (option == OPTION_CONFIG)
             *ret_file = optarg;
-        else if (config && !handlers[which].take(config, handlers[which].name, optarg))
+        else if (config && !handlers[option - OPTION_FIRST].take(
+                               config, handlers[option - OPTION_FIRST].name, optarg))
             return CONFIG_WRONG;
     }
     if (optind < argc) {

@@ -50,15 +50,21 @@ static void unlink_entry(struct directory *directory, uint32_t index)
     }
 }
 
+/* Ordered before any reuse of a freed entry: a reader who was led astray by its new link sees that
+ * the number has changed, and looks again. */
+static void count_change(struct directory_writer *writer)
+{
+    uint64_t *changes = &writer->segment->header->directory_changes;
+
+    atomic_store_release(changes, *changes + 1); /* pairs with readers' acquire */
+}
+
 static void free_entry(struct directory_writer *writer, uint32_t index)
 {
     struct scope_entry *entry = entry_at(writer, index);
 
     unlink_entry(&writer->segment->directory, index);
-    /* Ordered before any reuse of the entry: a reader who was led astray by its new link sees that
-     * the number has changed, and looks again. */
-    atomic_store_release(&writer->segment->header->directory_changes,
-                         writer->segment->header->directory_changes + 1);
+    count_change(writer);
     if (entry->kind != SCOPE_SITE)
         writer->labels[entry->site]--;
     writer->free[writer->free_count++] = index;
@@ -97,20 +103,22 @@ static void adopt_entries(struct directory_writer *writer)
 
     for (uint32_t i = directory->capacity; i-- > 0;) {
         struct scope_entry *entry = &directory->entries[i];
-        if (scope_state_of(entry->state) != SCOPE_FREE && !is_sound(directory, i)) {
-            unlink_entry(directory, i);
+        bool linked = is_linked(directory, i);
+        if (scope_state_of(entry->state) != SCOPE_FREE && !is_sound(directory, i))
             swap_state(entry, entry->state, SCOPE_FREE);
-        }
-        if (scope_state_of(entry->state) == SCOPE_FREE) {
-            unlink_entry(directory, i); /* freed, but the daemon was killed before it unlinked */
-            writer->free[writer->free_count++] = i;
+        if (scope_state_of(entry->state) != SCOPE_FREE) {
+            swap_state(entry, entry->state, SCOPE_LIVE);
+            if (!linked)
+                link_entry(directory, i);
+            if (entry->kind != SCOPE_SITE)
+                writer->labels[entry->site]++;
             continue;
         }
-        swap_state(entry, entry->state, SCOPE_LIVE);
-        if (!is_linked(directory, i))
-            link_entry(directory, i);
-        if (entry->kind != SCOPE_SITE)
-            writer->labels[entry->site]++;
+        if (linked) { /* unsound, or the daemon was killed in freeing it */
+            unlink_entry(directory, i);
+            count_change(writer);
+        }
+        writer->free[writer->free_count++] = i;
     }
 }
 
@@ -200,11 +208,13 @@ uint32_t directory_hold(struct directory_writer *writer, const struct scope_name
 {
     uint32_t index = find_live(writer, name);
 
-    if (index != SCOPE_NONE || !now)
+    if (index != SCOPE_NONE)
         return index;
+    /* A miss is sure only under the mutex: an entry that we stood on may have been freed, since it
+     * was RETIRING when our batch began, and have led us into another chain. */
     pthread_mutex_lock(&writer->mutex);
     index = find_live(writer, name);
-    if (index == SCOPE_NONE)
+    if (index == SCOPE_NONE && now)
         index = create_scope(writer, name, *now);
     pthread_mutex_unlock(&writer->mutex);
     return index;

@@ -233,7 +233,7 @@ static void count_heartbeat(struct ingest *ingest, const struct wire_heartbeat *
 }
 
 /* Rule 4: with a room it ends only the presence in that room; without one, in the site and in the
- * country and source it names. It creates nothing. */
+ * country and source it names. It creates nothing. A room that decoding skipped is no room. */
 static void count_leave(struct ingest *ingest, const struct wire_heartbeat *heartbeat)
 {
     struct place place = find_place(ingest, heartbeat, NULL);

@@ -25,8 +25,9 @@ struct daemon {
 static void log_segment_failure(const struct config *config, int error, pid_t holder)
 {
     struct segment_geometry geometry;
-    uint64_t bytes = segment_layout(config->settings.max_visitors, config->settings.max_scopes,
-                                    config->settings.max_window, &geometry);
+    double bytes =
+        (double)segment_layout(config->settings.max_visitors, config->settings.max_scopes,
+                               config->settings.max_window, &geometry);
 
     switch (-error) {
     case EBUSY:
@@ -45,9 +46,9 @@ static void log_segment_failure(const struct config *config, int error, pid_t ho
         break;
     case ENOSPC:
     case ENOMEM:
-        log_line("cannot reserve %llu MB for the segment %s: %s; make its file system larger, or "
+        log_line("cannot reserve %.1f MB for the segment %s: %s; make its file system larger, or "
                  "lower --max-visitors or --max-scopes",
-                 (unsigned long long)(bytes >> 20) + 1, config->segment, strerror(-error));
+                 bytes / 1e6, config->segment, strerror(-error));
         break;
     default:
         log_line("cannot open the segment %s: %s", config->segment, strerror(-error));
@@ -136,9 +137,9 @@ static void begin_to_listen(struct daemon *daemon)
 
     if (reason)
         log_line("io_uring is not available here (%s): using recvmmsg", strerror(reason));
-    log_line("segment %s: %s, %llu MB", daemon->config.segment,
+    log_line("segment %s: %s, %.1f MB", daemon->config.segment,
              origins[daemon->collector.file.origin],
-             (unsigned long long)(daemon->collector.file.segment.size >> 20));
+             (double)daemon->collector.file.segment.size / 1e6);
     if (gap > SEGMENT_GAP)
         log_line("nobody listened for %llu s: counts are lower bounds for %u s",
                  (unsigned long long)gap, daemon->config.settings.warm_up);
@@ -193,18 +194,33 @@ static void close_sockets(struct daemon *daemon)
             close(daemon->sockets[worker][i]);
 }
 
-static int run(struct daemon *daemon, const sigset_t *signals)
+/* From here on signals wait for the main thread; until then they end a start that takes long.
+ * SIGHUP has nothing to reload yet, and must not end a daemon whose terminal is closed. */
+static sigset_t block_signals(void)
+{
+    sigset_t signals;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    return signals;
+}
+
+static int run(struct daemon *daemon)
 {
     int r = open_collector(daemon);
 
     if (r < 0)
         return r;
     r = open_sockets(daemon);
+    sigset_t signals = block_signals();
     if (r == 0)
         r = open_workers(daemon);
     if (r == 0) {
         begin_to_listen(daemon);
-        keep_until_signal(daemon, signals);
+        keep_until_signal(daemon, &signals);
     }
     for (unsigned i = 0; i < daemon->running; i++)
         worker_close(daemon->workers[i]);
@@ -219,7 +235,6 @@ static int run(struct daemon *daemon, const sigset_t *signals)
 int main(int argc, char **argv)
 {
     static struct daemon daemon;
-    sigset_t signals;
 
     switch (config_read(argc, argv, &daemon.config)) {
     case CONFIG_RUN:
@@ -229,12 +244,5 @@ int main(int argc, char **argv)
     case CONFIG_WRONG:
         return 2;
     }
-    /* Blocked in all threads; the main one waits for them. SIGHUP has nothing to reload yet, and
-     * must not end a daemon whose terminal is closed. */
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
-    return run(&daemon, &signals) < 0 ? 1 : 0;
+    return run(&daemon) < 0 ? 1 : 0;
 }

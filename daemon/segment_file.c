@@ -133,7 +133,7 @@ static int header_fill(const struct segment_settings *settings, uint64_t now,
         .header_size = sizeof(header),
         .state = SEGMENT_STARTING,
         .tick = now,
-        .listening_since = now,
+        .listening_since = SEGMENT_NEVER,
     };
     int r = boot_id_read(header.boot_id);
 
@@ -210,6 +210,7 @@ static bool is_attachable(const struct segment_header *header, uint64_t file_siz
 
     segment_layout(settings->max_visitors, settings->max_scopes, settings->max_window, &wanted);
     return segment_judge(header, file_size) == SEGMENT_GOOD &&
+           header->abi_minor == SEGMENT_ABI_MINOR &&
            memcmp(&header->geometry, &wanted, sizeof(wanted)) == 0 && boot_id_read(boot_id) == 0 &&
            memcmp(header->boot_id, boot_id, sizeof(boot_id)) == 0 &&
            header->tick <= now; /* otherwise written in another time namespace */
@@ -250,6 +251,8 @@ static int try_open(const char *path, const struct segment_settings *settings, u
     int r, descriptor = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 
     if (descriptor < 0 && errno == ENOENT) {
+        if (lstat(path, &status) == 0 && S_ISLNK(status.st_mode))
+            return -EBADMSG; /* it leads nowhere */
         r = create_segment(path, settings, now, false, ret);
         return r == -EEXIST ? -EAGAIN : r;
     }

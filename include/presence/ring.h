@@ -41,7 +41,8 @@ static inline void ring_add_bucket(uint64_t *bucket, uint32_t tag, int32_t delta
     uint64_t word = atomic_load_relaxed(bucket), desired;
 
     do {
-        int32_t age = (int32_t)(tag - (uint32_t)(word >> 32));
+        /* A bucket never used is older than any tag, whatever its distance from 0. */
+        int32_t age = word ? (int32_t)(tag - (uint32_t)(word >> 32)) : INT32_MAX;
         if (age < 0)
             return;
         uint32_t count = age == 0 ? (uint32_t)word : 0;

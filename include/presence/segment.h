@@ -23,6 +23,7 @@
                                  */
 #define SEGMENT_STALE_AGE    3  /* seconds: a published tick older than this is stale */
 #define SEGMENT_GAP          10 /* seconds without listening that make the count warm up again */
+#define SEGMENT_NEVER        UINT64_MAX
 #define SEGMENT_VISITORS_MAX (UINT64_C(1) << 35)
 #define SEGMENT_SCOPES_MAX   (UINT32_C(1) << 22)
 
@@ -87,7 +88,7 @@ struct segment_header {
     int32_t pid;
     uint64_t pid_start_time;  /* clock ticks since boot, /proc/PID/stat field 22 */
     uint64_t tick;            /* release; everything up to it is published, bar batches in flight */
-    uint64_t listening_since; /* tick */
+    uint64_t listening_since; /* tick, or SEGMENT_NEVER */
     uint64_t directory_changes; /* entries freed so far: a miss is sure if it stays the same */
     uint32_t warm_up;           /* seconds */
     uint32_t workers;

@@ -14,8 +14,9 @@
  * a scan of all 32 slots, made after its compare-and-swap, shows exactly one copy with at least
  * its tick. Whoever sees two copies raises the first in search order to the newest tick, clears
  * the others by compare-and-swap on the exact word, and scans again. Swap and scan are
- * sequentially consistent, so of two inserters at least the later one sees both copies; the
- * newest tick only ever moves to an earlier slot, so it is never lost.
+ * sequentially consistent, so of two inserters at least the later one sees both copies. Whoever
+ * clears a copy is not done before a scan shows one at least as new: if a leave took the first one
+ * away and a heartbeat came back as the very word that is cleared, it is put in again.
  */
 #ifndef PRESENCE_TABLE_H
 #define PRESENCE_TABLE_H
@@ -231,30 +232,35 @@ static inline void table_scan(const struct table *table, struct table_key key,
     }
 }
 
+/* The tick of a word, given that of the caller. */
+static inline uint64_t table_tick(uint64_t word, uint64_t now)
+{
+    uint64_t age = table_age(word, now);
+    if (age >= TABLE_AGE_FUTURE)
+        return now + TABLE_TICK_MASK + 1 - age;
+    return age <= now ? now - age : 0; /* no word of ours is older than the clock */
+}
+
 /* Swap a matching word for `desired` (0 clears it) and move its bucket. */
 static inline bool table_replace(const struct table *table, uint64_t *slot, uint64_t word,
                                  uint64_t desired, uint64_t now, table_move move, void *context)
 {
-    uint64_t age = table_age(word, now);
+    const uint64_t old = word;
 
     /* Others see the old word or the new one; pairs with their swaps and ordered scans. */
     if (!atomic_swap_if(slot, &word, desired))
         return false;
-    if (desired) {
-        uint64_t ahead = table_age(desired, now);
-        move(context, ahead < TABLE_AGE_FUTURE ? now - ahead : now + TABLE_TICK_MASK + 1 - ahead,
-             1);
-    }
-    if (age >= TABLE_AGE_FUTURE)
-        move(context, now + TABLE_TICK_MASK + 1 - age, -1);
-    else if (age < table->expiry && age <= now)
-        move(context, now - age, -1);
+    if (desired)
+        move(context, table_tick(desired, now), 1);
+    if (!table_is_expired(table, old, now))
+        move(context, table_tick(old, now), -1);
     return true;
 }
 
-/* Keep the first of several copies, at the newest tick; clear the others. */
+/* Keep the first of several copies, at the newest tick; clear the others. `now` moves on to the
+ * newest tick that was cleared. */
 static inline void table_merge(const struct table *table, const struct table_copies *copies,
-                               uint64_t now, table_move move, void *context,
+                               uint64_t *now, table_move move, void *context,
                                struct table_outcome *outcome)
 {
     uint64_t newest = copies->word[0];
@@ -263,16 +269,20 @@ static inline void table_merge(const struct table *table, const struct table_cop
         if (table_age(copies->word[i], newest) >= TABLE_AGE_FUTURE)
             newest = copies->word[i];
     if (newest != copies->word[0] &&
-        !table_replace(table, copies->slot[0], copies->word[0], newest, now, move, context))
+        !table_replace(table, copies->slot[0], copies->word[0], newest, *now, move, context))
         return;
-    for (uint32_t i = 1; i < copies->count; i++)
-        if (table_replace(table, copies->slot[i], copies->word[i], 0, now, move, context))
-            outcome->duplicates++;
+    for (uint32_t i = 1; i < copies->count; i++) {
+        if (!table_replace(table, copies->slot[i], copies->word[i], 0, *now, move, context))
+            continue;
+        uint64_t tick = table_tick(copies->word[i], *now);
+        *now = tick > *now ? tick : *now;
+        outcome->duplicates++;
+    }
 }
 
 /* After an insert: scan and merge until one copy is left. False when none is: a leave, or a merge
  * that moved it while we scanned; the caller starts over. */
-static inline bool table_settle(const struct table *table, struct table_key key, uint64_t now,
+static inline bool table_settle(const struct table *table, struct table_key key, uint64_t *now,
                                 table_move move, void *context, struct table_outcome *outcome)
 {
     struct table_copies copies;
@@ -285,11 +295,11 @@ static inline bool table_settle(const struct table *table, struct table_key key,
             table_merge(table, &copies, now, move, context, outcome);
             continue;
         }
-        uint64_t age = table_age(copies.word[0], now);
+        uint64_t age = table_age(copies.word[0], *now);
         if (age == 0 || age >= TABLE_AGE_FUTURE)
             return true;
-        table_replace(table, copies.slot[0], copies.word[0], table_word(key.fingerprint, now), now,
-                      move, context);
+        table_replace(table, copies.slot[0], copies.word[0], table_word(key.fingerprint, *now),
+                      *now, move, context);
     }
 }
 
@@ -333,7 +343,7 @@ static inline struct table_outcome table_upsert(const struct table *table, struc
             continue;
         move(context, now, 1);
         outcome.inserted++;
-        if (table_settle(table, key, now, move, context, &outcome))
+        if (table_settle(table, key, &now, move, context, &outcome))
             return outcome;
     }
 }

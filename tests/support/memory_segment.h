@@ -1,0 +1,38 @@
+/* memory_segment.h - a segment in memory, for tests that need no file. */
+#ifndef PRESENCE_TESTS_MEMORY_SEGMENT_H
+#define PRESENCE_TESTS_MEMORY_SEGMENT_H
+
+#include <sys/mman.h>
+
+#include <presence/segment.h>
+
+#include "unit.h"
+
+/* All zero but for the header, and shared with children; to be given back with
+ * memory_segment_close. */
+static inline struct segment memory_segment_open(uint64_t max_visitors, uint32_t max_scopes,
+                                                 uint32_t max_window)
+{
+    struct segment_header header = {
+        .magic = SEGMENT_MAGIC,
+        .abi_major = SEGMENT_ABI_MAJOR,
+        .abi_minor = SEGMENT_ABI_MINOR,
+        .header_size = sizeof(header),
+        .secret = {11, 22, 33, 44, 55, 66},
+    };
+
+    header.file_size = segment_layout(max_visitors, max_scopes, max_window, &header.geometry);
+    void *base = mmap(NULL, header.file_size, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED)
+        fail_msg("cannot map %llu bytes", (unsigned long long)header.file_size);
+    memcpy(base, &header, sizeof(header));
+    return segment_view(base, &header);
+}
+
+static inline void memory_segment_close(struct segment *segment)
+{
+    munmap(segment->header, segment->size);
+}
+
+#endif

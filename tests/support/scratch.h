@@ -1,0 +1,54 @@
+/* scratch.h - a directory on tmpfs for one test, gone with all that is in it at the end. */
+#ifndef PRESENCE_TESTS_SCRATCH_H
+#define PRESENCE_TESTS_SCRATCH_H
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+struct scratch {
+    char directory[64];
+    char path[96]; /* for a segment; does not exist yet */
+};
+
+static inline void scratch_open(struct scratch *scratch)
+{
+    strcpy(scratch->directory, "/dev/shm/presence-unit-XXXXXX");
+    if (!mkdtemp(scratch->directory))
+        fail_msg("cannot make a directory in /dev/shm");
+    snprintf(scratch->path, sizeof(scratch->path), "%s/segment", scratch->directory);
+}
+
+/* Names in the directory. */
+static inline unsigned scratch_count(const struct scratch *scratch)
+{
+    DIR *directory = opendir(scratch->directory);
+    unsigned count = 0;
+
+    assert_non_null(directory);
+    for (struct dirent *entry; (entry = readdir(directory));)
+        count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    closedir(directory);
+    return count;
+}
+
+/* Remove the directory; only files and empty directories are in it. */
+static inline void scratch_close(struct scratch *scratch)
+{
+    DIR *directory = opendir(scratch->directory);
+
+    assert_non_null(directory);
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        int flags = entry->d_type == DT_DIR ? AT_REMOVEDIR : 0;
+        assert_int_equal(unlinkat(dirfd(directory), entry->d_name, flags), 0);
+    }
+    closedir(directory);
+    assert_int_equal(rmdir(scratch->directory), 0);
+}
+
+#endif

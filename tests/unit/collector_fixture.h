@@ -1,0 +1,112 @@
+/* collector_fixture.h - a collector on a segment of its own, by a clock that the test moves. */
+#ifndef PRESENCE_TESTS_COLLECTOR_FIXTURE_H
+#define PRESENCE_TESTS_COLLECTOR_FIXTURE_H
+
+#include "../support/scratch.h"
+
+#include "collector.h"
+
+#define START UINT64_C(5000000) /* tick at which tests begin */
+
+struct fixture {
+    struct scratch scratch;
+    struct segment_settings settings;
+    unsigned workers;
+    uint64_t clock;
+    struct collector collector;
+    struct ingest *ingests[4]; /* one a worker, in tests of ingest.h */
+};
+
+static inline uint64_t read_clock(void *context)
+{
+    return atomic_load_relaxed(&((struct fixture *)context)->clock);
+}
+
+static inline int open_fixture(void **state)
+{
+    struct fixture *fixture = aligned_alloc(_Alignof(struct fixture), sizeof(*fixture));
+
+    assert_non_null(fixture);
+    memset(fixture, 0, sizeof(*fixture));
+    scratch_open(&fixture->scratch);
+    fixture->settings = (struct segment_settings){
+        .max_visitors = 1000, .max_scopes = 16, .max_window = 3600, .warm_up = 90};
+    fixture->workers = 1;
+    fixture->clock = START;
+    *state = fixture;
+    alarm(30); /* a deadlock */
+    return 0;
+}
+
+static inline int close_fixture(void **state)
+{
+    struct fixture *fixture = *state;
+
+    alarm(0);
+    scratch_close(&fixture->scratch);
+    free(fixture);
+    return 0;
+}
+
+static inline void open_collector(struct fixture *fixture)
+{
+    const struct collector_settings settings = {
+        .path = fixture->scratch.path,
+        .segment = fixture->settings,
+        .workers = fixture->workers,
+        .clock = read_clock,
+        .clock_context = fixture,
+    };
+    pid_t holder = 0;
+    int r = collector_open(&settings, &fixture->collector, &holder);
+
+    if (r < 0)
+        fail_msg("cannot open the collector: %s", strerror(-r));
+}
+
+/* Open it and listen; gives what collector_listen returns. */
+static inline uint64_t start_collector(struct fixture *fixture)
+{
+    open_collector(fixture);
+    return collector_listen(&fixture->collector, "test", "");
+}
+
+/* End it as SIGKILL would: nothing more is written to the segment. */
+static inline void kill_collector(struct fixture *fixture)
+{
+    directory_close(&fixture->collector.directory);
+    segment_file_close(&fixture->collector.file);
+}
+
+static inline struct segment *segment_of(struct fixture *fixture)
+{
+    return &fixture->collector.file.segment;
+}
+
+static inline struct segment_header *header_of(struct fixture *fixture)
+{
+    return fixture->collector.file.segment.header;
+}
+
+static inline uint32_t hold_site(struct fixture *fixture, const char *text, uint64_t now)
+{
+    struct scope_name name =
+        scope_name_site(header_of(fixture)->secret, (const uint8_t *)text, (uint32_t)strlen(text));
+
+    return directory_hold(&fixture->collector.directory, &name, now ? &now : NULL);
+}
+
+static inline uint32_t hold_label(struct fixture *fixture, const char *site_text, uint32_t site,
+                                  enum scope_kind kind, const char *text, uint64_t now)
+{
+    struct scope_name site_name = scope_name_site(
+        header_of(fixture)->secret, (const uint8_t *)site_text, (uint32_t)strlen(site_text));
+    struct scope_name name =
+        scope_name_label(&site_name, site, kind, (const uint8_t *)text, (uint32_t)strlen(text));
+
+    return directory_hold(&fixture->collector.directory, &name, now ? &now : NULL);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
+
+#endif

@@ -1,0 +1,188 @@
+/* test_table_race.c - table.h beside another writer, whose stores are put where they hurt, and many
+ * visitors against a model. */
+#include "table_fixture.h"
+
+/* Fill the slots below `slot`, so that the next insert takes it. */
+static void fill_below(struct fixture *fixture, unsigned slot, uint64_t now)
+{
+    empty(fixture);
+    for (unsigned i = 0; i < slot; i++)
+        fixture->table.words[i] = table_word(key_number(i).fingerprint, now);
+}
+
+/* Others have inserted the same key meanwhile: one copy stays, the first, at the newest tick. */
+static void racing_inserts_end_as_one(void **state)
+{
+    struct fixture *fixture = *state;
+    static const unsigned slots[] = {0, 4, 6, 11, 16, 31};
+    static const int ticks[] = {-2, -1, 0, 1, 2};
+    const uint64_t start = (UINT64_C(5) << 20);
+    const unsigned racers = LENGTH(slots) * LENGTH(ticks), ours = 5;
+
+    for (unsigned race = 0; race < racers * racers; race++) {
+        struct store stores[2] = {{0}, {0}};
+        unsigned count = race / racers == race % racers ? 1 : 2, first = ours;
+        int net[5] = {0}, newest = 0;
+        fill_below(fixture, ours, start);
+        for (unsigned i = 0; i < count; i++) {
+            unsigned racer = i ? race / racers : race % racers;
+            int tick = ticks[racer % LENGTH(ticks)];
+            stores[i].slot = slots[racer / LENGTH(ticks)];
+            stores[i].word = table_word(key_a.fingerprint, start + (uint64_t)tick);
+            net[tick + 2]++; /* the racer's own move */
+            newest = tick > newest ? tick : newest;
+            first = stores[i].slot < first ? stores[i].slot : first;
+        }
+        if (count == 2 && stores[0].slot == stores[1].slot)
+            continue;
+        memcpy(fixture->race, stores, sizeof(stores));
+        fixture->race_count = count;
+        expect_outcome(upsert(fixture, key_a, start), .inserted = 1, .duplicates = count);
+        expect_word(fixture, key_a, start + (uint64_t)newest);
+        if (!table_matches(fixture->table.words[first], key_a.fingerprint))
+            fail_msg("race %u: the copy in slot %u is not the one that stayed", race, first);
+        for (unsigned i = 0; i < fixture->move_count; i++)
+            net[fixture->moves[i].tick - start + 2] += fixture->moves[i].delta;
+        for (int tick = -2; tick <= 2; tick++)
+            if (net[tick + 2] != (tick == newest))
+                fail_msg("race %u: %d visitors at tick %+d", race, net[tick + 2], tick);
+    }
+}
+
+static void many_copies_end_as_one(void **state)
+{
+    struct fixture *fixture = *state;
+    const uint64_t now = 1 << 20;
+
+    for (unsigned i = 0; i < 31; i++)
+        fixture->table.words[i < 12 ? i : i + 1] = table_word(key_a.fingerprint, now - 40 + i);
+    struct table_copies copies;
+    table_scan(&fixture->table, key_a, &copies);
+    assert_int_equal(copies.count, 31);
+    fixture->table.words[12] = table_word(key_a.fingerprint, now);
+    table_scan(&fixture->table, key_a, &copies);
+    assert_int_equal(copies.count, 32);
+    struct table_outcome outcome = {0};
+    struct fixture quiet = {.move_count = 0};
+    while (copies.count > 1) {
+        quiet.move_count = 0;
+        copies.count = copies.count > 8 ? 8 : copies.count; /* as many as `moves` has room for */
+        uint64_t newest = now;
+        table_merge(&fixture->table, &copies, &newest, record, &quiet, &outcome);
+        assert_int_equal(newest, now);
+        table_scan(&fixture->table, key_a, &copies);
+    }
+    assert_int_equal(outcome.duplicates, 31);
+    assert_ptr_equal(copies.slot[0], fixture->table.words);
+    expect_word(fixture, key_a, now);
+}
+
+/* While two copies are merged, a leave clears both and a heartbeat comes back as the very word that
+ * is about to be cleared: it must not be lost. */
+static void merges_lose_no_heartbeat(void **state)
+{
+    struct fixture *fixture = *state;
+    const uint64_t now = UINT64_C(3) << 20, later = now + 2;
+
+    for (unsigned moves = 2; moves <= 3; moves++) {
+        fill_below(fixture, 5, now);
+        fixture->race[fixture->race_count++] =
+            (struct store){6, table_word(key_a.fingerprint, later), 0};
+        fixture->race[fixture->race_count++] = (struct store){5, 0, moves};
+        upsert(fixture, key_a, now);
+        expect_moves(fixture, {now, 1}, {later, 1}, {now, -1}, {later, -1}, {later, 1});
+        expect_word(fixture, key_a, later);
+    }
+}
+
+/* A leave, or a merge, of another writer between the swap and the scan. */
+static void inserts_survive_what_happens_meanwhile(void **state)
+{
+    struct fixture *fixture = *state;
+    const uint64_t now = UINT64_C(3) << 20;
+
+    /* A leave: the insert starts over, since its heartbeat was processed after. */
+    fill_below(fixture, 5, now);
+    fixture->race[fixture->race_count++] = (struct store){5, 0, 0};
+    expect_outcome(upsert(fixture, key_a, now), .inserted = 2);
+    expect_moves(fixture, {now, 1}, {now, 1});
+    expect_word(fixture, key_a, now);
+
+    /* A merge that moved the word to an earlier slot. */
+    fill_below(fixture, 5, now);
+    fixture->race[fixture->race_count++] = (struct store){5, 0, 0};
+    fixture->race[fixture->race_count++] = (struct store){2, table_word(key_a.fingerprint, now), 0};
+    expect_outcome(upsert(fixture, key_a, now), .inserted = 1);
+    expect_moves(fixture, {now, 1});
+    expect_word(fixture, key_a, now);
+
+    /* A leave and another insert, by a worker whose tick is older: ours stands. */
+    fill_below(fixture, 5, now);
+    fixture->race[fixture->race_count++] = (struct store){5, 0, 0};
+    fixture->race[fixture->race_count++] =
+        (struct store){20, table_word(key_a.fingerprint, now - 3), 0};
+    expect_outcome(upsert(fixture, key_a, now), .inserted = 1);
+    expect_moves(fixture, {now, 1}, {now, 1}, {now - 3, -1});
+    expect_word(fixture, key_a, now);
+
+    /* The last slot was lost to another key: not counted, and nothing else touched. */
+    fill_below(fixture, 31, now);
+    fixture->race[fixture->race_count++] =
+        (struct store){31, table_word(key_number(31).fingerprint, now), 0};
+    expect_outcome(upsert(fixture, key_a, now), .inserted = 1);
+    expect_word(fixture, key_number(31), now);
+}
+
+/* 40 visitors compete for 32 slots at random times, against a model that knows them all. */
+static void random_visitors_follow_the_model(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t random = random_seed("model"), now = 1 << 20;
+    uint64_t last[40] = {0}; /* tick; 0: none, or left */
+
+    for (unsigned step = 0; step < 300000; step++) {
+        uint64_t draw = random_next(&random);
+        unsigned who = (unsigned)(draw % LENGTH(last)), present = 0;
+        now += draw >> 20 & 3 ? 0 : draw >> 24 & 1023 ? draw >> 34 & 127 : EXPIRY - 200;
+        if ((draw >> 56) == 0)
+            table_sweep(&fixture->table, 0, 2, now);
+        for (unsigned i = 0; i < LENGTH(last); i++) {
+            if (now - last[i] >= EXPIRY)
+                last[i] = 0;
+            present += last[i] != 0;
+        }
+        uint64_t before = last[who];
+        if (draw >> 48 & 3) {
+            struct table_outcome outcome = upsert(fixture, key_number(who), now);
+            bool full = !before && present == 32;
+            bool enters = !full && (!before || now - before >= TABLE_ENTER_AGE);
+            if (outcome.inserted + outcome.entered != enters || outcome.full != full)
+                fail_msg("step %u: inserted %u, entered %d, full %d; %u were there", step,
+                         outcome.inserted, outcome.entered, outcome.full, present);
+            last[who] = full ? 0 : now;
+            if (full || before == now)
+                expect_no_moves(fixture);
+            else if (before)
+                expect_moves(fixture, {now, 1}, {before, -1});
+            else
+                expect_moves(fixture, {now, 1});
+        } else {
+            assert_true(leave(fixture, key_number(who), now) == (before != 0));
+            if (before)
+                expect_moves(fixture, {before, -1});
+            last[who] = 0;
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TABLE_TEST(racing_inserts_end_as_one),
+        TABLE_TEST(many_copies_end_as_one),
+        TABLE_TEST(merges_lose_no_heartbeat),
+        TABLE_TEST(inserts_survive_what_happens_meanwhile),
+        TABLE_TEST(random_visitors_follow_the_model),
+    };
+    return cmocka_run_group_tests_name("table_race", tests, NULL, NULL);
+}
