@@ -1,0 +1,141 @@
+/* sender_fixture.h - a receiver on a free port of loopback, and senders to it. */
+#ifndef PRESENCE_TESTS_SENDER_FIXTURE_H
+#define PRESENCE_TESTS_SENDER_FIXTURE_H
+
+#include "../support/unit.h"
+
+#include <arpa/inet.h>
+#include <presence/presence.h>
+#include <presence/text.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define RECEIVE_DEADLINE_S 10
+#define RECEIVE_BUFFER     (8 << 20)
+
+struct receiver {
+    int socket;
+    char address[32];
+    uint64_t datagrams, bytes, visitors; /* received so far */
+    uint32_t length;
+    uint8_t datagram[65536];
+    struct wire_scratch scratch;
+    struct wire_heartbeat heartbeat; /* points into the two above */
+};
+
+/* Listen on `port` of 127.0.0.1; 0: a free one. */
+static inline void receiver_open(struct receiver *receiver, uint16_t port)
+{
+    const struct timeval deadline = {RECEIVE_DEADLINE_S, 0};
+    const int buffer = RECEIVE_BUFFER;
+    struct sockaddr_in address = {
+        .sin_family = AF_INET,
+        .sin_port = htons(port),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    socklen_t size = sizeof(address);
+
+    memset(receiver, 0, sizeof(*receiver));
+    receiver->socket = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_true(receiver->socket >= 0);
+    assert_int_equal(bind(receiver->socket, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(getsockname(receiver->socket, (struct sockaddr *)&address, &size), 0);
+    setsockopt(receiver->socket, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof(deadline));
+    /* Without the privilege the default buffer holds over 200 small datagrams. */
+    setsockopt(receiver->socket, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof(buffer));
+    snprintf(receiver->address, sizeof(receiver->address), "127.0.0.1:%u",
+             (unsigned)ntohs(address.sin_port));
+}
+
+static inline void receiver_close(struct receiver *receiver)
+{
+    close(receiver->socket);
+}
+
+static inline bool receiver_take(struct receiver *receiver, int flags)
+{
+    ssize_t length = recv(receiver->socket, receiver->datagram, sizeof(receiver->datagram), flags);
+
+    if (length < 0)
+        return false;
+    receiver->length = (uint32_t)length;
+    enum wire_reason reason = wire_is_native(receiver->datagram, receiver->length)
+                                  ? wire_decode(receiver->datagram, receiver->length,
+                                                &receiver->scratch, &receiver->heartbeat)
+                                  : text_decode(receiver->datagram, receiver->length,
+                                                &receiver->scratch, &receiver->heartbeat);
+    assert_int_equal(reason, WIRE_ACCEPTED);
+    receiver->datagrams++;
+    receiver->bytes += receiver->length;
+    receiver->visitors += receiver->heartbeat.visitors;
+    return true;
+}
+
+/* Wait for the next datagram and decode it. */
+static inline void receiver_next(struct receiver *receiver)
+{
+    if (!receiver_take(receiver, 0))
+        fail_msg("no datagram in %d s; %llu came before", RECEIVE_DEADLINE_S,
+                 (unsigned long long)receiver->datagrams);
+}
+
+/* Nothing waits: on loopback, what was sent has arrived when the call that sent it returns. */
+static inline void receiver_expect_nothing(struct receiver *receiver)
+{
+    if (receiver_take(receiver, MSG_DONTWAIT))
+        fail_msg("a datagram of %u visitors that should not have been sent (yet)",
+                 receiver->heartbeat.visitors);
+}
+
+static inline struct presence_sender *receiver_sender(const struct receiver *receiver,
+                                                      struct presence_sender_options options)
+{
+    struct presence_sender *sender = NULL;
+
+    assert_int_equal(presence_sender_open(receiver->address, &options, &sender), 0);
+    assert_non_null(sender);
+    return sender;
+}
+
+/* The id of visitor `number`. */
+static inline void visitor_id(uint64_t number, uint8_t ret_id[16])
+{
+    memset(ret_id, 0, 16);
+    memcpy(ret_id + 8, &number, sizeof(number));
+}
+
+static inline uint64_t visitor_number(const uint8_t id[16])
+{
+    uint64_t number;
+    memcpy(&number, id + 8, sizeof(number));
+    return number;
+}
+
+static inline void send_number(struct presence_sender *sender, const struct presence_place *place,
+                               uint64_t number)
+{
+    uint8_t id[16];
+
+    visitor_id(number, id);
+    assert_int_equal(presence_send_id(sender, place, id), 0);
+}
+
+/* The next datagram has the visitors `first` to `first + count - 1`, in this order. */
+static inline void expect_numbers(struct receiver *receiver, uint64_t first, uint32_t count)
+{
+    receiver_next(receiver);
+    assert_int_equal(receiver->heartbeat.visitors, count);
+    for (uint32_t i = 0; i < count; i++)
+        assert_int_equal(visitor_number(receiver->heartbeat.visitor_ids + (size_t)i * 16),
+                         first + i);
+}
+
+static inline struct presence_sender_totals totals_of(const struct presence_sender *sender)
+{
+    struct presence_sender_totals totals;
+
+    presence_sender_totals(sender, &totals);
+    return totals;
+}
+
+#endif

@@ -1,0 +1,331 @@
+#include <errno.h>
+#include <getopt.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "presencectl.h"
+
+#define DEFAULT_LIMIT 20 /* lines of top */
+
+static const struct command commands[] = {
+    {"count", "SITE [ROOM]", "how many visitors are on a site, or in one of its rooms",
+     "Prints the number alone.", 1, 2, OPTION_WINDOW, command_count},
+    {"top", "SITE", "a site's busiest rooms, countries or sources",
+     "The busiest come first; those without a heartbeat in the longest window are left out.", 1, 1,
+     OPTION_WINDOW | OPTION_BY | OPTION_LIMIT, command_top},
+    {"sites", "", "all sites and their visitors", "The busiest come first.", 0, 0,
+     OPTION_WINDOW | OPTION_LIMIT, command_sites},
+    {"seen", "SITE ID", "how long ago a visitor was last seen on a site",
+     "Prints the age of the visitor's last heartbeat in seconds. ID is a UUID or any other id,\n"
+     "as the edge sends it; only its hash is looked up, and it is not shown again.",
+     2, 2, 0, command_seen},
+    {"stats", "", "what the collector has received, counted and dropped",
+     "Counters that are 0 are left out of the table, but not of the JSON.", 0, 0, OPTION_ALL,
+     command_stats},
+    {"status", "", "how the collector is, and how full", "", 0, 0, 0, command_status},
+    {"verify", "", "compare the visitor table with the counts",
+     "Tick by tick, the visitors in the table are compared with the sum of what all counts are\n"
+     "made of. What arrived while looking may explain a difference; anything more exits 1.",
+     0, 0, 0, command_verify},
+};
+
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+enum option_value {
+    VALUE_WINDOW = 256,
+    VALUE_BY,
+    VALUE_LIMIT,
+    VALUE_ALL,
+    VALUE_JSON,
+    VALUE_SEGMENT,
+    VALUE_HELP,
+    VALUE_VERSION,
+};
+
+static const struct option long_options[] = {
+    {"window", required_argument, NULL, VALUE_WINDOW},
+    {"by", required_argument, NULL, VALUE_BY},
+    {"limit", required_argument, NULL, VALUE_LIMIT},
+    {"all", no_argument, NULL, VALUE_ALL},
+    {"json", no_argument, NULL, VALUE_JSON},
+    {"segment", required_argument, NULL, VALUE_SEGMENT},
+    {"help", no_argument, NULL, VALUE_HELP},
+    {"version", no_argument, NULL, VALUE_VERSION},
+    {0},
+};
+
+static const struct {
+    unsigned bit; /* 0: every command has it */
+    const char *name, *help;
+} option_help[] = {
+    {OPTION_WINDOW, "--window 5m", "count the last so many seconds (s), minutes (m) or hours (h)"},
+    {OPTION_BY, "--by KIND", "list by room, country or source; default room"},
+    {OPTION_LIMIT, "--limit N", "show at most N lines, 0 for all; default 20 for top"},
+    {OPTION_ALL, "--all", "show counters that are 0, too"},
+    {0, "--json", "print one JSON object"},
+    {0, "--segment PATH",
+     "the collector's segment; default $PRESENCE_SEGMENT, or\n"
+     "                    " PRESENCE_DEFAULT_SEGMENT},
+    {0, "--help", "show this help"},
+    {0, "--version", "show the version"},
+};
+
+/* What the command line asks for. */
+struct request {
+    struct options options;
+    bool help, version;
+};
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+/* ---- help -------------------------------------------------------------------------------- */
+
+static void print_options(unsigned bits)
+{
+    puts("\nOptions:");
+    for (size_t i = 0; i < sizeof(option_help) / sizeof(option_help[0]); i++) {
+        if (option_help[i].bit == 0 || option_help[i].bit & bits)
+            printf("  %-16s  %s\n", option_help[i].name, option_help[i].help);
+    }
+}
+
+static void print_help(void)
+{
+    puts("Usage: presencectl [OPTION...] COMMAND [ARGUMENT...]\n\n"
+         "Read live presence counts from the collector's shared memory.\n\n"
+         "Commands:");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        printf("  %-6s %-11s  %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
+    puts("  help [COMMAND]      explain a command");
+    print_options(~0u);
+    puts("\nExit status: 0 fine, 1 failure, 2 wrong usage, 3 the number is stale, 4 no such site,\n"
+         "room or visitor within the longest window.");
+}
+
+static void print_command_help(const struct command *command)
+{
+    printf("Usage: presencectl %s%s%s [OPTION...]\n\nShow %s.\n", command->name,
+           *command->arguments ? " " : "", command->arguments, command->summary);
+    if (*command->details)
+        printf("%s\n", command->details);
+    print_options(command->options);
+}
+
+static int explain(const char *name)
+{
+    const struct command *command = name ? find_command(name) : NULL;
+
+    if (name && !command) {
+        complain("no command '%s'; try 'presencectl --help'", name);
+        return EXIT_USAGE;
+    }
+    if (command)
+        print_command_help(command);
+    else
+        print_help();
+    return EXIT_FINE;
+}
+
+/* ---- the command line -------------------------------------------------------------------- */
+
+static bool take_window(struct options *options)
+{
+    options->given |= OPTION_WINDOW;
+    if (option_window(optarg, &options->window_s))
+        return true;
+    complain("--window '%s': want seconds, or a whole number with s, m or h, at least 1 s", optarg);
+    return false;
+}
+
+static bool take_by(struct options *options)
+{
+    options->given |= OPTION_BY;
+    if (option_kind(optarg, &options->by))
+        return true;
+    complain("--by '%s': want room, country or source", optarg);
+    return false;
+}
+
+static bool take_limit(struct options *options)
+{
+    options->given |= OPTION_LIMIT;
+    if (option_number(optarg, &options->limit))
+        return true;
+    complain("--limit '%s': want a whole number, 0 for all", optarg);
+    return false;
+}
+
+static bool take_option(int value, char **argv, struct request *request)
+{
+    struct options *options = &request->options;
+
+    switch (value) {
+    case VALUE_WINDOW:
+        return take_window(options);
+    case VALUE_BY:
+        return take_by(options);
+    case VALUE_LIMIT:
+        return take_limit(options);
+    case VALUE_ALL:
+        options->given |= OPTION_ALL;
+        options->all = true;
+        return true;
+    case VALUE_JSON:
+        options->json = true;
+        return true;
+    case VALUE_SEGMENT:
+        options->segment = optarg;
+        return true;
+    case VALUE_HELP:
+        request->help = true;
+        return true;
+    case VALUE_VERSION:
+        request->version = true;
+        return true;
+    case ':':
+        complain("%s needs a value; try 'presencectl --help'", argv[optind - 1]);
+        return false;
+    default:
+        if (optopt && optopt < VALUE_WINDOW)
+            complain("no option '-%c'; try 'presencectl --help'", optopt);
+        else
+            complain("no option '%s'; try 'presencectl --help'", argv[optind - 1]);
+        return false;
+    }
+}
+
+static bool read_options(int argc, char **argv, struct request *request)
+{
+    int value;
+
+    opterr = 0;
+    while ((value = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
+        if (!take_option(value, argv, request))
+            return false;
+    }
+    return true;
+}
+
+/* Does the command take these arguments and options? */
+static bool is_usable(const struct command *command, int argument_count,
+                      const struct options *options)
+{
+    if (argument_count < command->arguments_min) {
+        complain("%s wants %s; try 'presencectl help %s'", command->name, command->arguments,
+                 command->name);
+        return false;
+    }
+    if (argument_count > command->arguments_max) {
+        complain("%s takes %s; try 'presencectl help %s'", command->name,
+                 *command->arguments ? command->arguments : "no argument", command->name);
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(option_help) / sizeof(option_help[0]); i++) {
+        if (!(option_help[i].bit & options->given & ~command->options))
+            continue;
+        complain("%s has no option %s; try 'presencectl help %s'", command->name,
+                 option_help[i].name, command->name);
+        return false;
+    }
+    return true;
+}
+
+/* ---- running ----------------------------------------------------------------------------- */
+
+static int complain_of_segment(int error, const char *path)
+{
+    switch (error) {
+    case -ENOENT:
+        complain("no segment %s; start presenced, or name its segment with --segment", path);
+        break;
+    case -EACCES:
+        complain("may not read %s; run as the collector's user or one of its group", path);
+        break;
+    case -EBADMSG:
+        complain("%s is no presence segment, or damaged; check --segment, or restart presenced",
+                 path);
+        break;
+    case -EPROTO:
+        complain("%s was written by a newer presenced; update presencectl", path);
+        break;
+    case -ESTALE:
+        complain("%s was written before this boot; start presenced, which replaces it", path);
+        break;
+    default:
+        complain("cannot open the segment %s: %s", path, strerror(-error));
+    }
+    return EXIT_FAILED;
+}
+
+static int run(const struct command *command, struct options *options, char **arguments)
+{
+    const char *path = options->segment ? options->segment : getenv("PRESENCE_SEGMENT");
+    struct presence *presence;
+
+    if (!path || !*path)
+        path = PRESENCE_DEFAULT_SEGMENT;
+    int r = presence_open(path, &presence);
+    if (r < 0)
+        return complain_of_segment(r, path);
+    int status = command->run(presence, options, arguments);
+    presence_close(presence);
+    return status;
+}
+
+static int dispatch(struct request *request, int count, char **words)
+{
+    if (request->version) {
+        puts("presencectl " PRESENCE_VERSION);
+        return EXIT_FINE;
+    }
+    if (count > 0 && strcmp(words[0], "help") == 0)
+        return explain(words[1]);
+    if (request->help)
+        return explain(words[0]);
+    if (count == 0) {
+        complain("which command? try 'presencectl --help'");
+        return EXIT_USAGE;
+    }
+    const struct command *command = find_command(words[0]);
+    if (!command)
+        return explain(words[0]);
+    if (!is_usable(command, count - 1, &request->options))
+        return EXIT_USAGE;
+    if (command->run == command_top && !(request->options.given & OPTION_LIMIT))
+        request->options.limit = DEFAULT_LIMIT;
+    return run(command, &request->options, words + 1);
+}
+
+/* Names are UTF-8, whatever the locale makes of bytes. */
+static void use_locale(void)
+{
+    setlocale(LC_ALL, "");
+    setlocale(LC_NUMERIC, "C");
+    if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+        setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+int main(int argc, char **argv)
+{
+    struct request request = {.options = {.by = PRESENCE_ROOM}};
+
+    use_locale();
+    if (!read_options(argc, argv, &request))
+        return EXIT_USAGE;
+    int status = dispatch(&request, argc - optind, argv + optind);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        complain("cannot write the result: %s", strerror(errno));
+        return EXIT_FAILED;
+    }
+    return status;
+}

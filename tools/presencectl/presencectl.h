@@ -1,0 +1,101 @@
+/* presencectl.h - what the commands share: their table, options and exit status. */
+#ifndef PRESENCECTL_H
+#define PRESENCECTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "presence/presence.h"
+
+enum exit_status {
+    EXIT_FINE = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_STALE = 3,
+    EXIT_UNKNOWN = 4, /* no such site or room */
+};
+
+/* A bit for each option that only some commands have. */
+enum option_bit {
+    OPTION_WINDOW = 1,
+    OPTION_BY = 2,
+    OPTION_LIMIT = 4,
+    OPTION_ALL = 8,
+};
+
+struct options {
+    const char *segment; /* NULL: $PRESENCE_SEGMENT, or the default */
+    uint32_t window_s;   /* 0: the default */
+    size_t limit;        /* 0: all */
+    enum presence_kind by;
+    bool json;
+    bool all;
+    unsigned given; /* enum option_bit */
+};
+
+struct command {
+    const char *name;
+    const char *arguments; /* for people */
+    const char *summary;
+    const char *details;
+    int arguments_min, arguments_max;
+    unsigned options; /* enum option_bit that it understands */
+    int (*run)(struct presence *presence, const struct options *options, char **arguments);
+};
+
+/* Each returns an exit status. `arguments` ends with NULL. */
+int command_count(struct presence *presence, const struct options *options, char **arguments);
+int command_top(struct presence *presence, const struct options *options, char **arguments);
+int command_sites(struct presence *presence, const struct options *options, char **arguments);
+int command_seen(struct presence *presence, const struct options *options, char **arguments);
+int command_stats(struct presence *presence, const struct options *options, char **arguments);
+int command_status(struct presence *presence, const struct options *options, char **arguments);
+int command_verify(struct presence *presence, const struct options *options, char **arguments);
+
+/* ---- options.c ---- */
+
+/* "300", "90s", "5m", "1h" in seconds, at least 1. False when it is none of them. */
+bool option_window(const char *text, uint32_t *ret);
+
+bool option_number(const char *text, size_t *ret);
+
+/* "room", "country" or "source". */
+bool option_kind(const char *text, enum presence_kind *ret);
+
+/* The window that a count is for when it is not there to say so itself, rounded as it would be. */
+uint32_t window_or_default(const struct options *options, const struct presence_status *status);
+
+/* Check a name from the command line, and make a site's ASCII letters lower-case, in place.
+ * Complains and returns false when no such name can exist. */
+bool argument_site(char *text);
+bool argument_room(const char *text);
+
+/* "room", and "rooms". */
+const char *kind_name(enum presence_kind kind);
+const char *kind_plural(enum presence_kind kind);
+
+/* ---- notes.c: what there is to say on stderr ---- */
+
+/* One line on stderr, after the program's name. */
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same, for a failed call into the library on the command's behalf. Returns EXIT_FAILED, or
+ * EXIT_USAGE where the arguments were wrong. */
+int complain_of(int error, struct presence *presence, const struct options *options);
+
+/* Nothing was found: say that, or that nothing is known because the collector is silent. `what` is
+ * shown as it is. Returns EXIT_STALE or EXIT_UNKNOWN. */
+int complain_unknown(struct presence *presence, const struct presence_status *status,
+                     const char *what);
+
+/* Say in what way the number that was printed is less than it seems: stale, warming or quiet.
+ * `what` names it ("this is the count"); `place` where its heartbeats come from, or NULL if their
+ * age does not matter. Both are shown as they are. Returns EXIT_FINE or EXIT_STALE. */
+int note_reading(struct presence *presence, const struct presence_reading *reading,
+                 const char *what, const char *place);
+
+/* The same for what has no reading of its own. */
+int note_status(const struct presence_status *status, const char *what);
+
+#endif
