@@ -1,0 +1,23 @@
+/* beat.h - one datagram's meaning, before it is encoded and after it is applied to the oracle. */
+#ifndef PRESENCE_TESTS_BEAT_H
+#define PRESENCE_TESTS_BEAT_H
+
+#include <stdint.h>
+
+#define BEAT_VISITORS_MAX 200
+
+/* What can be counted, in the order of the segment's scope kinds. */
+enum place { PLACE_SITE, PLACE_ROOM, PLACE_COUNTRY, PLACE_SOURCE, PLACES };
+
+enum beat_kind { BEAT_HEARTBEAT = 1, BEAT_LEAVE = 2, BEAT_PAGEVIEW = 3, BEAT_EVENT = 4 };
+
+struct beat {
+    enum beat_kind kind;
+    int names[PLACES]; /* numbers in struct names; -1: absent. There is always a site. */
+    unsigned visitors;
+    unsigned visitor[BEAT_VISITORS_MAX]; /* numbers in struct names */
+    unsigned labels_invalid;             /* labels that were added only to be skipped */
+    unsigned rooms_too_long;
+};
+
+#endif

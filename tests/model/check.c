@@ -1,0 +1,236 @@
+/* check.c - the collector's segment against the oracle. */
+#include <string.h>
+
+#include "presence/scope_name.h"
+#include "stream.h"
+
+#define RANDOM_WINDOWS  6
+#define WINDOWS_IN_VIEW 24
+
+static const char *const place_names[PLACES] = {"site", "room", "country", "source"};
+
+static const struct segment *segment_of(const struct stream *stream)
+{
+    return &stream->fixture->collector.file.segment;
+}
+
+static void lower_case(uint8_t *ret, const struct name *name)
+{
+    for (unsigned i = 0; i < name->length; i++)
+        ret[i] = name->bytes[i] >= 'A' && name->bytes[i] <= 'Z' ? name->bytes[i] + 'a' - 'A'
+                                                                : name->bytes[i];
+}
+
+/* Find a scope by its names, as a reader does; SCOPE_NONE if it is absent. */
+static uint32_t find_scope(const struct stream *stream, const struct oracle_scope *scope)
+{
+    const struct segment *segment = segment_of(stream);
+    const struct name *site = &stream->names.names[PLACE_SITE][scope->site];
+    uint8_t bytes[255];
+    uint64_t state;
+
+    lower_case(bytes, site);
+    struct scope_name site_name = scope_name_site(segment->header->secret, bytes, site->length);
+    uint32_t found = scope_find(&segment->directory, &site_name, &state);
+    if (found == SCOPE_NONE || scope->place == PLACE_SITE)
+        return found;
+    const struct name *label = &stream->names.names[scope->place][scope->name];
+    struct scope_name name = scope_name_label(&site_name, found, (enum scope_kind)scope->place,
+                                              label->bytes, label->length);
+    return scope_find(&segment->directory, &name, &state);
+}
+
+static int shown(const struct name *name)
+{
+    return name->length < 40 ? name->length : 40;
+}
+
+static void check_window(struct stream *stream, const struct oracle_scope *scope, uint32_t found,
+                         unsigned window)
+{
+    unsigned least, most;
+    int64_t counted = 0;
+
+    oracle_count(&stream->oracle, scope, stream->tick, window, &least, &most);
+    if (found != SCOPE_NONE)
+        counted = ring_count(&segment_of(stream)->directory.rings[found], stream->tick, window);
+    if (counted >= least && counted <= most)
+        return;
+    const struct name *site = &stream->names.names[PLACE_SITE][scope->site];
+    const struct name *name = &stream->names.names[scope->place][scope->name];
+    stream_fail(stream, "%s '%.*s' of '%.*s' (entry %d), window %u: counted %lld, not %u to %u",
+                place_names[scope->place], shown(name), (const char *)name->bytes, shown(site),
+                (const char *)site->bytes, (int)found, window, (long long)counted, least, most);
+}
+
+/* A scope that had a heartbeat within the longest window is there, and knows when. */
+static void check_entry(struct stream *stream, const struct oracle_scope *scope, uint32_t found)
+{
+    if (found == SCOPE_NONE) {
+        if (!oracle_is_idle(&stream->oracle, scope, stream->tick))
+            stream_fail(stream, "%s %d of site %d is not found", place_names[scope->place],
+                        scope->name, scope->site);
+        return;
+    }
+    uint64_t last = segment_of(stream)->directory.entries[found].last_heartbeat;
+    if (last != scope->last_heartbeat)
+        stream_fail(stream, "%s %d of site %d: last heartbeat at %llu, not %llu",
+                    place_names[scope->place], scope->name, scope->site, (unsigned long long)last,
+                    (unsigned long long)scope->last_heartbeat);
+}
+
+static unsigned choose_windows(struct stream *stream, unsigned windows[WINDOWS_IN_VIEW])
+{
+    static const unsigned always[] = {1,   2,   59,  60,  299,  300,  479,  480, 481,
+                                      500, 539, 540, 541, 3540, 3541, 3599, 3600};
+    unsigned longest = stream->oracle.longest, count = 0;
+
+    for (unsigned i = 0; i < sizeof(always) / sizeof(always[0]); i++)
+        if (always[i] <= longest)
+            windows[count++] = always[i];
+    for (unsigned i = 0; i < RANDOM_WINDOWS; i++)
+        windows[count++] = random_between(&stream->random, 1, longest);
+    return count;
+}
+
+static void check_counts(struct stream *stream)
+{
+    unsigned windows[WINDOWS_IN_VIEW];
+    unsigned count = choose_windows(stream, windows);
+
+    for (unsigned i = 0; i < stream->oracle.scope_count; i++) {
+        const struct oracle_scope *scope = &stream->oracle.scopes[i];
+        if (!scope->is_known)
+            continue;
+        uint32_t found = find_scope(stream, scope);
+        check_entry(stream, scope, found);
+        for (unsigned w = 0; w < count; w++)
+            check_window(stream, scope, found, windows[w]);
+    }
+}
+
+static void check_counter(struct stream *stream, const char *name, enum counter counter,
+                          uint64_t least, uint64_t most)
+{
+    uint64_t counted = fixture_counter(stream->fixture, counter);
+
+    if (counted < least || counted > most)
+        stream_fail(stream, "counter %s is %llu, not %llu to %llu", name,
+                    (unsigned long long)counted, (unsigned long long)least,
+                    (unsigned long long)most);
+}
+
+static void check_counters(struct stream *stream)
+{
+    const struct oracle_counters *counters = &stream->oracle.counters;
+    const struct {
+        const char *name;
+        enum counter counter;
+        uint64_t least, slack;
+    } expected[] = {
+        {"received", COUNTER_datagrams_received, counters->received, 0},
+        {"accepted", COUNTER_datagrams_accepted, counters->accepted, 0},
+        {"rejected_source", COUNTER_datagrams_rejected_source, 0, 0},
+        {"rejected_version", COUNTER_datagrams_rejected_version, counters->version, 0},
+        {"rejected_malformed", COUNTER_datagrams_rejected_malformed, counters->malformed, 0},
+        {"rejected_visitor", COUNTER_datagrams_rejected_visitor, counters->visitor, 0},
+        {"rejected_unauthenticated", COUNTER_datagrams_rejected_unauthenticated, 0, 0},
+        {"rejected_stale", COUNTER_datagrams_rejected_stale, 0, 0},
+        {"rejected_site", COUNTER_datagrams_rejected_site, 0, 0},
+        {"new", COUNTER_heartbeats_new, counters->entered, counters->unsure},
+        {"refreshed", COUNTER_heartbeats_refreshed, counters->refreshed, counters->unsure},
+        {"left", COUNTER_heartbeats_left, counters->left, 0},
+        {"table_full", COUNTER_table_full, counters->table_full, 0},
+        {"scopes_full", COUNTER_scopes_full, counters->scopes_full, 0},
+        {"label_table_full", COUNTER_label_table_full, counters->label_table_full, 0},
+        {"label_scopes_full", COUNTER_label_scopes_full, counters->label_scopes_full, 0},
+        {"label_invalid", COUNTER_label_invalid, counters->labels_invalid, 0},
+        {"room_too_long", COUNTER_room_too_long, counters->rooms_too_long, 0},
+        {"pageviews", COUNTER_pageviews, counters->pageviews, 0},
+        {"events", COUNTER_events, counters->events, 0},
+    };
+    for (unsigned i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
+        check_counter(stream, expected[i].name, expected[i].counter, expected[i].least,
+                      expected[i].least + expected[i].slack);
+
+    uint64_t new_or_refreshed = fixture_counter(stream->fixture, COUNTER_heartbeats_new) +
+                                fixture_counter(stream->fixture, COUNTER_heartbeats_refreshed);
+    if (new_or_refreshed != counters->entered + counters->refreshed + counters->unsure)
+        stream_fail(
+            stream, "new + refreshed is %llu, not %llu", (unsigned long long)new_or_refreshed,
+            (unsigned long long)(counters->entered + counters->refreshed + counters->unsure));
+    if (!stream->variant->table_may_fill && counters->table_full + counters->label_table_full)
+        stream_fail(stream, "the table refused somebody");
+    if (!stream->variant->directory_may_fill && counters->scopes_full + counters->label_scopes_full)
+        stream_fail(stream, "the directory has fewer entries than the variant needs");
+}
+
+void check_step(struct stream *stream)
+{
+    const struct segment_header *header = segment_of(stream)->header;
+
+    if (collector_tick(&stream->fixture->collector) != stream->tick)
+        stream_fail(stream, "the published tick is %llu",
+                    (unsigned long long)collector_tick(&stream->fixture->collector));
+    if (header->listening_since != stream->listening_since)
+        stream_fail(stream, "listening since %llu, not %llu",
+                    (unsigned long long)header->listening_since,
+                    (unsigned long long)stream->listening_since);
+    check_counters(stream);
+    check_counts(stream);
+}
+
+/* Words that could still be counted are those that the oracle holds: no more, no fewer. */
+static void check_words(struct stream *stream)
+{
+    const struct segment *segment = segment_of(stream);
+    const struct oracle *oracle = &stream->oracle;
+    unsigned held = oracle->longest > 300 ? oracle->longest : 300;
+    uint64_t words = 0, least = 0, most = 0;
+
+    for (uint64_t i = 0; i < segment->table.pairs * TABLE_PAIR_WORDS; i++) {
+        uint64_t word = segment->table.words[i];
+        words += word && ((stream->tick - word) & 0xfffff) < held;
+    }
+    for (unsigned i = 0; i < oracle->scope_count; i++) {
+        for (unsigned v = 0; v < oracle->visitors; v++) {
+            const struct oracle_presence *presence = &oracle->scopes[i].visitors[v];
+            if (presence->last == ORACLE_ABSENT || stream->tick - presence->last >= held)
+                continue;
+            most++;
+            least += !presence->unsure;
+        }
+    }
+    if (words < least || words > most)
+        stream_fail(stream, "the table holds %llu words, not %llu to %llu",
+                    (unsigned long long)words, (unsigned long long)least, (unsigned long long)most);
+}
+
+/* Created less retired are those that are in use. */
+static void check_directory(struct stream *stream)
+{
+    const struct directory *directory = &segment_of(stream)->directory;
+    uint64_t in_use = 0;
+
+    for (uint32_t i = 0; i < directory->capacity; i++)
+        in_use += scope_state_of(directory->entries[i].state) != SCOPE_FREE;
+    if (fixture_counter(stream->fixture, COUNTER_scopes_created) -
+            fixture_counter(stream->fixture, COUNTER_scopes_retired) !=
+        in_use)
+        stream_fail(stream, "%llu scopes are in use: not those created less those retired",
+                    (unsigned long long)in_use);
+}
+
+void check_thoroughly(struct stream *stream)
+{
+    for (unsigned i = 0; i < stream->oracle.scope_count; i++) {
+        const struct oracle_scope *scope = &stream->oracle.scopes[i];
+        if (!scope->is_known)
+            continue;
+        uint32_t found = find_scope(stream, scope);
+        for (unsigned window = 1; window <= stream->oracle.longest; window++)
+            check_window(stream, scope, found, window);
+    }
+    check_words(stream);
+    check_directory(stream);
+}

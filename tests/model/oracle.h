@@ -1,0 +1,80 @@
+/* oracle.h - what DESIGN's rules 2 to 4 say must be counted, the plain way.
+ *
+ * A scope is a set of visitors, each with the tick of their last heartbeat there; a count is one
+ * pass over the set. Written from the rules alone: nothing is shared with the code under test.
+ */
+#ifndef PRESENCE_TESTS_ORACLE_H
+#define PRESENCE_TESTS_ORACLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "beat.h"
+
+#define ORACLE_ABSENT UINT64_MAX
+
+struct oracle_presence {
+    uint64_t last; /* ORACLE_ABSENT: never there, or left */
+    bool unsure;   /* the table was full, or a leave found its scope given up: may be absent */
+};
+
+struct oracle_scope {
+    int site;
+    enum place place;
+    int name;
+    bool is_known;           /* had a heartbeat */
+    uint64_t last_heartbeat; /* tick */
+    struct oracle_presence *visitors;
+};
+
+/* What each counter must be. `unsure` of those in new and refreshed may be either. */
+struct oracle_counters {
+    uint64_t received, accepted, version, malformed, visitor;
+    uint64_t entered, refreshed, unsure, left, table_full, scopes_full;
+    uint64_t label_table_full, label_scopes_full, labels_invalid, rooms_too_long;
+    uint64_t pageviews, events;
+};
+
+struct oracle {
+    unsigned names[PLACES];
+    unsigned visitors;
+    unsigned capacity; /* scopes */
+    unsigned longest;  /* window in seconds, as shown */
+    unsigned scope_count;
+    struct oracle_scope *scopes; /* each that can be named */
+    struct oracle_counters counters;
+};
+
+/* How the table refused heartbeats of one visitor: the site's, and how many labels'. */
+struct oracle_refusal {
+    bool site;
+    unsigned labels;
+};
+
+/* The window that is shown for the one that was asked for. */
+unsigned oracle_shown_window(unsigned window);
+
+void oracle_open(struct oracle *oracle, const unsigned names[PLACES], unsigned visitors,
+                 unsigned capacity, unsigned max_window);
+void oracle_close(struct oracle *oracle);
+
+/* The scope of a name; `name` is not looked at for a site. */
+struct oracle_scope *oracle_scope(const struct oracle *oracle, int site, enum place place,
+                                  int name);
+
+/* An accepted datagram at tick `now`. A refusal is given only for beats of one visitor. */
+void oracle_apply(struct oracle *oracle, const struct beat *beat, uint64_t now,
+                  struct oracle_refusal refusal);
+
+/* Is the visitor's word one that the table must still hold? */
+bool oracle_is_held(const struct oracle *oracle, const struct oracle_scope *scope, unsigned visitor,
+                    uint64_t now);
+
+/* Has the scope been without a heartbeat for longer than the longest window? */
+bool oracle_is_idle(const struct oracle *oracle, const struct oracle_scope *scope, uint64_t now);
+
+/* How many are active, at least and at most. */
+void oracle_count(const struct oracle *oracle, const struct oracle_scope *scope, uint64_t now,
+                  unsigned window, unsigned *ret_least, unsigned *ret_most);
+
+#endif
