@@ -1,0 +1,230 @@
+"""What the end-to-end tests share: a collector of their own, and the programs around it.
+
+Every test starts its programs itself, on free ports of loopback and on a segment in a directory of
+its own, and ends them by pid. PRESENCE_BUILD names the build directory.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+import unittest
+
+BUILD = os.environ.get("PRESENCE_BUILD", "build/release")
+PRESENCED = os.path.join(BUILD, "daemon/presenced")
+PRESENCECTL = os.path.join(BUILD, "tools/presencectl/presencectl")
+PRESENCE_SEND = os.path.join(BUILD, "tools/presence-send/presence-send")
+DEADLINE = 20.0  # seconds for anything to become true: sanitizers and busy machines are slow
+
+GOLDEN = bytes.fromhex(
+    "50480101005300000000000000020b080c0044456578616d706c652e636f6d2f70726963696e676e6577732e6578"
+    "616d706c659b2d6f2e1c3a4f5b8d7e0a1b2c3d4e5f00000000000040008000000000000001"
+)
+
+
+def wait_until(condition, what, deadline=DEADLINE):
+    """The first true value of condition(); fails, saying what was waited for, after the deadline."""
+    end = time.monotonic() + deadline
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {deadline:.0f} s in vain for {what}")
+        time.sleep(0.01)
+
+
+def native(site, visitors, room="", source="", country="", kind=1, event=""):
+    """A native datagram, written from the wire format alone. `visitors` are 16 bytes each."""
+    names = [name.encode() for name in (site, room, source, event)]
+    length = 20 + sum(map(len, names)) + 16 * len(visitors)
+    header = b"PH" + bytes([1, kind]) + length.to_bytes(2, "big") + bytes(6)
+    header += len(visitors).to_bytes(2, "big") + bytes(len(name) for name in names)
+    header += country.encode() or bytes(2)
+    return header + b"".join(names) + b"".join(visitors)
+
+
+def visitor(number):
+    """The 16 bytes of a visitor's id."""
+    return number.to_bytes(16, "big")
+
+
+def run_daemon(*arguments, prefix=(), environment=None):
+    """Run a presenced that should end by itself; returns (exit status, stdout, stderr)."""
+    done = subprocess.run(
+        [*prefix, PRESENCED, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=DEADLINE, env={**os.environ, **(environment or {})},
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+class Collector:
+    """A running presenced."""
+
+    def __init__(self, segment, *arguments, listen="127.0.0.1:0", environment=None, prefix=(),
+                 preexec=None):
+        self.segment = segment
+        self.log = tempfile.TemporaryFile(mode="w+")
+        command = [*prefix, PRESENCED, "--segment", segment, *arguments]
+        if listen:
+            command += ["--listen", listen]
+        self.process = subprocess.Popen(
+            command, stderr=self.log, stdout=self.log, stdin=subprocess.DEVNULL, preexec_fn=preexec,
+            env={**os.environ, **(environment or {})},
+        )
+
+    def output(self):
+        self.log.flush()
+        with open(f"/proc/self/fd/{self.log.fileno()}") as log:
+            return log.read()
+
+    def wait_ready(self):
+        def ready():
+            if self.process.poll() is not None:
+                raise AssertionError(f"presenced ended with {self.process.returncode}: {self.output()}")
+            return "presenced: ready" in self.output()
+
+        wait_until(ready, "presenced to be ready")
+        self.address = re.search(r"listening on (.*)", self.output())[1]
+        self.port = int(self.address.rpartition(":")[2])
+        return self
+
+    def stop(self, how=signal.SIGTERM):
+        """End it; returns its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        status = self.process.wait(timeout=DEADLINE)
+        self.log.close()
+        return status
+
+
+class Case(unittest.TestCase):
+    """A test with a directory for a segment, and helpers that run the programs on it."""
+
+    def setUp(self):
+        self.directory = tempfile.mkdtemp(prefix="presence-test-", dir="/dev/shm")
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.segment = os.path.join(self.directory, "segment")
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(self.socket.close)
+
+    def start(self, *arguments, small=True, wait=True, **keywords):
+        """Start a collector, with a small segment unless said otherwise."""
+        if small:
+            arguments = ("--max-visitors", "10000", "--max-scopes", "256", *arguments)
+        collector = Collector(self.segment, *arguments, **keywords)
+        self.addCleanup(self.ensure_ended, collector)
+        return collector.wait_ready() if wait else collector
+
+    @staticmethod
+    def ensure_ended(collector):
+        if collector.process.poll() is None:
+            collector.process.kill()
+            collector.process.wait()
+        if not collector.log.closed:
+            collector.log.close()
+
+    def send(self, collector, *datagrams):
+        for datagram in datagrams:
+            self.socket.sendto(datagram, ("127.0.0.1", collector.port))
+
+    def ctl(self, *arguments, segment=None, environment=None):
+        """Run presencectl; returns (exit status, stdout, stderr)."""
+        done = subprocess.run(
+            [PRESENCECTL, *arguments, "--segment", segment or self.segment],
+            capture_output=True, text=True, timeout=DEADLINE,
+            env={**os.environ, **(environment or {})},
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    def json(self, *arguments):
+        """presencectl's JSON answer, whatever the exit status."""
+        return json.loads(self.ctl(*arguments, "--json")[1])
+
+    def stats(self):
+        return self.json("stats")
+
+    def wait_received(self, number):
+        """Wait until that many datagrams were taken in or dropped since the segment began."""
+        def received():
+            stats = self.stats()
+            return stats if stats["datagrams_received"] + stats["socket_drops"] >= number else None
+
+        return wait_until(received, f"{number} datagrams to be received: {self.stats()}")
+
+    def count(self, *arguments):
+        """The count that presencectl prints, as an integer."""
+        status, out, err = self.ctl("count", *arguments)
+        self.assertIn(status, (0, 3), err)
+        return int(out)
+
+    def assert_refused(self, result, status, *patterns):
+        """It ended with this status, nothing on stdout and one line that says why."""
+        got, out, err = result
+        self.assertEqual((got, out), (status, ""), err)
+        self.assertEqual(err.count("\n"), 1, f"not one line: {err!r}")
+        self.assertRegex(err, "presenced: ")
+        for pattern in patterns:
+            self.assertRegex(err, pattern)
+
+    def assert_accounted(self, stats):
+        """Rule 7, and every visitor of an accepted datagram under one outcome."""
+        rejected = sum(n for name, n in stats.items() if name.startswith("datagrams_rejected_"))
+        self.assertEqual(stats["datagrams_received"], stats["datagrams_accepted"] + rejected)
+
+
+@contextlib.contextmanager
+def program(command, **keywords):
+    """A program that runs while the context lasts."""
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **keywords)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=DEADLINE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def free_port(kind=socket.SOCK_STREAM):
+    """A port of loopback that nobody has now."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def new_namespace(kind):
+    """While the context lasts this process is in a "net" namespace of its own, or what it starts in
+    a "time" one (namespaces(7)). Needs root, and no other thread."""
+    flag = {"net": 0x40000000, "time": 0x80}[kind]  # CLONE_NEW... of linux/sched.h
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open(f"/proc/self/ns/{kind}") as old:
+        if libc.unshare(flag) != 0:
+            raise OSError(ctypes.get_errno(), f"cannot have a {kind} namespace")
+        try:
+            yield
+        finally:
+            if libc.setns(old.fileno(), flag) != 0:
+                raise OSError(ctypes.get_errno(), f"cannot leave the {kind} namespace")
+
+
+@contextlib.contextmanager
+def private_loopback():
+    """While the context lasts, all ports of loopback are this process's, well-known ones too."""
+    with new_namespace("net"):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            up = struct.pack("16sH14x", b"lo", 1)  # IFF_UP
+            fcntl.ioctl(any_socket, 0x8914, up)  # SIOCSIFFLAGS
+        yield

@@ -1,0 +1,188 @@
+"""What `meson install` installs works from there: programs, library, header and pkg-config file."""
+
+import glob
+import json
+import os
+import re
+import shlex
+import subprocess
+import tempfile
+import unittest
+from unittest import mock
+
+import harness
+from harness import BUILD, DEADLINE, Case, native, private_loopback, visitor
+
+EXAMPLES = os.path.join(os.path.dirname(__file__), "../../tools/libpresence/examples")
+STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+READER = r"""
+#include <presence/presence.h>
+#include <stdio.h>
+
+int main(int argc, char **argv)
+{
+    struct presence *presence;
+    struct presence_reading reading;
+    int error = argc == 3 ? presence_open(argv[1], &presence) : -1;
+
+    if (error == 0) {
+        error = presence_count(presence, argv[2], NULL, 0, &reading);
+        presence_close(presence);
+    }
+    if (error == 0)
+        printf("%lu in %lu s\n", (unsigned long)reading.count, (unsigned long)reading.window_s);
+    return error != 0;
+}
+"""
+
+
+def run(command, **environment):
+    """Run a command that has to succeed; returns what it prints."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=4 * DEADLINE,
+                          stdin=subprocess.DEVNULL, env={**os.environ, **environment})
+    if done.returncode != 0:
+        raise AssertionError(f"{command}: {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def build_options():
+    options = json.loads(run(["meson", "introspect", "--buildoptions", BUILD]))
+    return {option["name"]: option["value"] for option in options}
+
+
+def compiler():
+    """The C compiler of the build, as words."""
+    with open(os.path.join(BUILD, "compile_commands.json")) as commands:
+        words = shlex.split(json.load(commands)[0]["command"])
+    return words[:next(i for i, word in enumerate(words) if word.startswith("-"))]
+
+
+class Install(Case):
+    @classmethod
+    def setUpClass(cls):
+        directory = tempfile.TemporaryDirectory(prefix="presence-install-")
+        cls.addClassCleanup(directory.cleanup)
+        cls.top, options = directory.name, build_options()
+        run(["meson", "install", "-C", BUILD, "--no-rebuild", "--destdir", cls.top])
+        cls.prefix = cls.top + options["prefix"]
+        cls.library = os.path.join(cls.prefix, options["libdir"])
+        cls.compiler = compiler()
+        if options["b_sanitize"] != "none":
+            cls.compiler.append(f"-fsanitize={options['b_sanitize']}")
+
+    def installed(self, *names):
+        return os.path.join(self.prefix, *names)
+
+    def pkg_config(self, *arguments):
+        """Ask pkg-config about the files as if the directory were the root of a system."""
+        return run(["pkg-config", *arguments, "presence"],
+                   PKG_CONFIG_PATH=os.path.join(self.library, "pkgconfig"),
+                   PKG_CONFIG_SYSROOT_DIR=self.top).split()
+
+    def compile(self, source, *flags, static=False, language="c"):
+        """Compile and link a file with what pkg-config says; returns the program's path."""
+        program = os.path.join(self.directory, f"program-{len(os.listdir(self.directory))}")
+        words = list(self.compiler)
+        if language == "c++":
+            words[0] = words[0].replace("clang", "clang++") if "clang" in words[0] else "g++"
+        libraries = self.pkg_config("--libs")
+        if static:
+            archive = os.path.join(self.library, "libpresence.a")
+            libraries = [archive if word == "-lpresence" else word for word in libraries]
+        run([*words, *STRICT, *flags, *self.pkg_config("--cflags"), "-x", language, source,
+             "-x", "none", *libraries, "-o", program])
+        return program
+
+    def source(self, text):
+        path = os.path.join(self.directory, "source.c")
+        with open(path, "w") as file:
+            file.write(text)
+        return path
+
+    def test_files(self):
+        for name in ("sbin/presenced", "bin/presencectl", "bin/presence-send",
+                     "include/presence/presence.h", "share/man/man8/presenced.8",
+                     "share/man/man1/presencectl.1", "share/man/man1/presence-send.1"):
+            with self.subTest(name=name):
+                self.assertTrue(os.path.isfile(self.installed(name)))
+        for name in "libpresence.so", "libpresence.so.0", "libpresence.a", "pkgconfig/presence.pc":
+            with self.subTest(name=name):
+                self.assertTrue(os.path.isfile(os.path.join(self.library, name)))
+        # The public interface is one header; the other contracts are the tree's own.
+        self.assertEqual(os.listdir(self.installed("include/presence")), ["presence.h"])
+
+    def test_versions_agree(self):
+        version, = self.pkg_config("--modversion")
+        for name in "sbin/presenced", "bin/presencectl", "bin/presence-send":
+            program = self.installed(name)
+            self.assertEqual(run([program, "--version"]),
+                             f"{os.path.basename(name)} {version}\n")
+            self.assertIn("Usage", run([program, "--help"]))
+        for page in glob.glob(self.installed("share/man/man*/*")):
+            with open(page) as file:
+                text = file.read()
+            self.assertIn(version, text, page)
+            self.assertNotIn("@", re.sub(r"[\w.]+@[\w.]+", "", text), page)
+
+    def test_exported_symbols(self):
+        """What the header declares, and nothing else."""
+        with open(self.installed("include/presence/presence.h")) as header:
+            declared = re.findall(r"^PRESENCE_API [^(]*?(\w+)\(", header.read(), re.M)
+        lines = run(["nm", "--dynamic", "--defined-only",
+                     os.path.join(self.library, "libpresence.so")]).splitlines()
+        exported = [line.split()[2] for line in lines if line.split()[1] in "TDBRVW"]
+        exported = [name for name in exported if not name.startswith("__")]  # of sanitizers
+        self.assertEqual(sorted(exported), sorted(declared))
+        self.assertIn("presence_count", declared)
+
+    def test_header_alone(self):
+        """In the oldest C with its types, and in C++."""
+        include = self.source("#include <presence/presence.h>\n"
+                              "int main(void) { return presence_open ? 0 : 1; }\n")
+        self.compile(include, "-std=c99", "-Wno-address")
+        self.compile(include, "-std=c++11", "-Wno-address", language="c++")
+
+    def test_programs_and_library(self):
+        """Installed presenced counts what an example sends; C and C++ programs read it."""
+        reader = self.source(READER)
+        readers = [self.compile(reader, static=static, language=language)
+                   for static in (False, True) for language in ("c", "c++")]
+        with mock.patch.object(harness, "PRESENCED", self.installed("sbin/presenced")):
+            collector = self.start()
+        self.send(collector, native("a.example", [visitor(i) for i in range(42)]))
+        self.wait_received(1)
+        for program in readers:
+            self.assertEqual(run([program, self.segment, "a.example"],
+                                 LD_LIBRARY_PATH=self.library), "42 in 300 s\n")
+        self.assertEqual(run([self.installed("bin/presencectl"), "count", "a.example"],
+                             PRESENCE_SEGMENT=self.segment), "42\n")
+        run([self.installed("bin/presence-send"), "--to", collector.address, "--site", "a.example",
+             "--visitor", "somebody"])
+        self.wait_received(2)
+        self.assertEqual(self.count("a.example"), 43)
+
+    def test_every_example_compiles(self):
+        examples = glob.glob(os.path.join(EXAMPLES, "*.c"))
+        self.assertTrue(examples)
+        for example in examples:
+            for static in False, True:
+                with self.subTest(example=os.path.basename(example), static=static):
+                    self.compile(example, static=static)
+
+    @unittest.skipIf(os.geteuid(), "needs root, for a loopback of its own")
+    def test_the_example_sends(self):
+        """To the default address."""
+        with private_loopback():
+            collector = self.start(listen=None)
+            for number, static in enumerate((False, True)):
+                program = self.compile(os.path.join(EXAMPLES, "send.c"), static=static)
+                run([program, "a.example", "/pricing", "one", "two", f"more-{number}"],
+                    LD_LIBRARY_PATH=self.library)
+                self.wait_received(number + 1)  # all in one datagram
+            self.assertEqual((self.count("a.example"), self.count("a.example", "/pricing")), (4, 4))
+            self.assertEqual(self.ctl("seen", "a.example", "more-1")[0], 0)
+            self.assertEqual(collector.stop(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,415 @@
+"""presencectl: what it prints, where, and how it ends."""
+
+import os
+import pty
+import re
+import struct
+import subprocess
+import unittest
+
+from harness import PRESENCECTL, Case, native, visitor
+
+SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+SITE = "example.com"
+COMMANDS = "count", "top", "sites", "seen", "stats", "status", "verify"
+GEOMETRY_SECTIONS = 88 + 32  # offset of geometry.sections in the header; 16 bytes each
+SECTION_RINGS = 3
+
+
+def read_source(path):
+    with open(os.path.join(SOURCE, path), encoding="utf-8") as file:
+        return file.read()
+
+
+class CtlCase(Case):
+    def populate(self, *heartbeats):
+        """Start a collector and count (visitor, room, country) heartbeats on SITE."""
+        collector = self.start("--warm-up", "0")
+        for number, room, country in heartbeats:
+            self.send(collector, native(SITE, [visitor(number)], room=room, country=country))
+        self.wait_received(len(heartbeats))
+        return collector
+
+    def assert_line(self, result, status, *patterns):
+        """It ended with this status, nothing on stdout and one line on stderr."""
+        got, out, err = result
+        self.assertEqual((got, out), (status, ""), err)
+        self.assertRegex(err, r"\Apresencectl: [^\n]+\n\Z")
+        for pattern in patterns:
+            self.assertIn(pattern, err)
+
+
+class Usage(CtlCase):
+    def test_wrong_usage(self):
+        for arguments, pattern in (
+            ((), "--help"), (("nope",), "nope"), (("help", "nope"), "nope"),
+            (("count",), "SITE"), (("count", "a", "b", "c"), "SITE [ROOM]"), (("top",), "SITE"),
+            (("seen", SITE), "SITE ID"), (("sites", "a"), "argument"),
+            (("count", SITE, "--by", "room"), "--by"), (("stats", "--limit", "1"), "--limit"),
+            (("sites", "--all"), "--all"), (("top", SITE, "--by", "site"), "--by"),
+            (("sites", "--limit", "x"), "--limit"), (("sites", "--limit", "-1"), "--limit"),
+            (("count", SITE, "--window", "0"), "--window"), (("--nope", "sites"), "--nope"),
+            (("count", SITE, "--window", "5x"), "--window"), (("-x", "sites"), "-x"),
+            (("count", SITE, "--window", ""), "--window"),
+            (("count", SITE, "--window", "5 m"), "--window"),
+            (("count", SITE, "--window", "-5m"), "--window"),
+            (("count", SITE, "--window", "5mm"), "--window"),
+            (("count", SITE, "--window", "99999999999999999999"), "--window"),
+        ):
+            with self.subTest(arguments=arguments):
+                # No segment: wrong usage comes first.
+                self.assert_line(self.ctl(*arguments), 2, pattern)
+        last = subprocess.run([PRESENCECTL, "sites", "--segment"], capture_output=True, text=True)
+        self.assert_line((last.returncode, last.stdout, last.stderr), 2, "--segment")
+
+    def test_names_that_cannot_be(self):
+        self.populate((1, "/", ""))
+        for arguments, pattern in (
+            (("count", ""), "SITE"), (("count", "a" * 254), "SITE"), (("top", "a\nb"), "SITE"),
+            (("count", b"\xff"), "SITE"), (("count", SITE, ""), "ROOM"),
+            (("count", SITE, "/" * 256), "ROOM"), (("count", SITE, "\x7f"), "ROOM"),
+            (("seen", SITE, " "), "visitor"), (("seen", SITE, "a" * 129), "visitor"),
+            (("seen", "", "a"), "SITE"),
+        ):
+            with self.subTest(arguments=arguments):
+                self.assert_line(self.ctl(*arguments), 2, pattern)
+
+    def test_help(self):
+        status, out, err = self.ctl("--help")
+        self.assertEqual((status, err), (0, ""))
+        for command in COMMANDS:
+            self.assertRegex(out, rf"\n  {command} ")
+            by_option = self.ctl(command, "--help")
+            self.assertEqual(by_option, self.ctl("help", command))
+            self.assertEqual((by_option[0], by_option[2]), (0, ""))
+            self.assertTrue(by_option[1].startswith(f"Usage: presencectl {command}"))
+        self.assertEqual(self.ctl("help")[1], out)
+        self.assertLess(max(map(len, out.split("\n"))), 100)
+
+    def test_version(self):
+        status, out, err = self.ctl("--version")
+        self.assertEqual((status, err), (0, ""))
+        self.assertRegex(out, r"\Apresencectl \d+\.\d+\.\d+\n\Z")
+
+    def test_manual_and_completion_are_complete(self):
+        out = self.ctl("--help")[1]
+        manual = read_source("tools/presencectl/presencectl.1").replace("\\-", "-")
+        completion = read_source("tools/presencectl/presencectl.bash")
+        options = set(re.findall(r"--[a-z]+", out))
+        self.assertGreaterEqual(len(options), 8)
+        for word in {*COMMANDS, "help", *options}:
+            self.assertIn(word, manual)
+            self.assertIn(word, completion)
+
+    def complete(self, *words):
+        """What bash offers for the last of the words."""
+        script = os.path.join(SOURCE, "tools/presencectl/presencectl.bash")
+        done = subprocess.run(
+            ["bash", "-c", 'source "$0"; COMP_WORDS=(presencectl "$@"); COMP_CWORD=$#; '
+             '_presencectl; printf "%s\\n" "${COMPREPLY[@]}"', script, *words],
+            capture_output=True, text=True, check=True,
+            env={**os.environ, "PATH": f"{os.path.dirname(PRESENCECTL)}:{os.environ['PATH']}",
+                 "PRESENCE_SEGMENT": self.segment},
+        )
+        return done.stdout.split()
+
+    def test_completion(self):
+        self.populate((1, "/", ""))
+        self.assertEqual(self.complete("st"), ["stats", "status"])
+        self.assertEqual(self.complete("--json", "co"), ["count"])
+        self.assertEqual(self.complete("top", SITE, "--by", ""), ["room", "country", "source"])
+        self.assertEqual(self.complete("count", "--w"), ["--window"])
+        self.assertEqual(self.complete("help", "ver"), ["verify"])
+        self.assertEqual(self.complete("count", "ex"), [SITE])
+
+
+class Counts(CtlCase):
+    def test_count(self):
+        self.populate((1, "/", ""), (2, "/", ""), (3, "/x", ""))
+        for arguments, expected in (
+            (("count", SITE), "3\n"), (("count", "EXAMPLE.com"), "3\n"),
+            (("count", SITE, "/"), "2\n"), (("count", SITE, "--window", "1h"), "3\n"),
+            (("--window", "60m", "count", SITE), "3\n"), (("count", "--window=90s", SITE), "3\n"),
+            (("count", "--", SITE, "/x"), "1\n"), (("--", "count", SITE), "3\n"),
+        ):
+            with self.subTest(arguments=arguments):
+                if "--" in arguments:  # or --segment would be an argument
+                    done = subprocess.run([PRESENCECTL, *arguments], capture_output=True, text=True,
+                                          env={**os.environ, "PRESENCE_SEGMENT": self.segment})
+                    result = done.returncode, done.stdout, done.stderr
+                else:
+                    result = self.ctl(*arguments)
+                self.assertEqual(result, (0, expected, ""))
+
+    def test_json(self):
+        self.populate((1, "/", ""), (2, "/", ""))
+        for arguments, room, window, number in (
+            ((SITE,), "null", 300, 2), (("Example.COM", "/"), '"/"', 300, 2),
+            ((SITE, "--window", "481"), "null", 540, 2),
+        ):
+            status, out, err = self.ctl("count", *arguments, "--json")
+            self.assertEqual((status, err), (0, ""))
+            self.assertRegex(
+                out, rf'\A\{{"site":"example\.com","room":{room},"window_s":{window},'
+                     rf'"count":{number},"stale":false,"warming":false,"last_heartbeat_s":\d,'
+                     r'"as_of":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"\}\n\Z')
+
+    def test_window_beyond_the_longest(self):
+        self.start("--max-window", "600")
+        for arguments in ("count", SITE), ("top", SITE), ("sites",):
+            self.assert_line(self.ctl(*arguments, "--window", "601"), 2, "600")
+        self.assertEqual(self.ctl("sites", "--window", "10m")[0], 0)
+
+    def test_unknown(self):
+        self.populate((1, "/", ""))
+        self.assert_line(self.ctl("count", "nobody.example"), 4, "nobody.example")
+        self.assert_line(self.ctl("count", SITE, "/nowhere"), 4, "/nowhere", SITE)
+        self.assert_line(self.ctl("top", "nobody.example"), 4, "nobody.example")
+        self.assert_line(self.ctl("seen", SITE, "a secret id"), 4, SITE)
+        self.assertNotIn("secret", self.ctl("seen", SITE, "a secret id")[2])
+        status, out, err = self.ctl("count", "nobody.example", "--json")
+        self.assertEqual(status, 4)
+        self.assertIn('"count":null,"stale":false,"warming":false,"last_heartbeat_s":null', out)
+        answer = self.json("top", "nobody.example")
+        self.assertEqual((answer["count"], answer["total"], answer["rooms"]), (None, 0, []))
+
+    def test_full_directory(self):
+        """What is not found may have had no room: that is said."""
+        collector = self.start("--max-scopes", "2", "--warm-up", "0")
+        self.send(collector, *(native(f"{n}.example", [visitor(1)]) for n in range(4)))
+        self.wait_received(4)
+        self.assert_line(self.ctl("count", "3.example"), 4, "scopes_full", "--max-scopes")
+
+    def test_seen(self):
+        self.populate((1, "/", ""))
+        uuid = "00000000-0000-0000-0000-000000000001"
+        status, out, err = self.ctl("seen", SITE, uuid.upper())
+        self.assertEqual((status, err), (0, ""))
+        self.assertRegex(out, r"\A\d\n\Z")
+        answer = self.json("seen", SITE, uuid)
+        self.assertTrue(answer["seen"])
+        self.assertLess(answer["last_heartbeat_s"], 10)
+        answer = self.json("seen", SITE, "somebody")
+        self.assertEqual((answer["seen"], answer["last_heartbeat_s"]), (False, None))
+
+
+class Listings(CtlCase):
+    def test_top(self):
+        self.populate(*((n, f"/{'abc'[n % 3]}", "DE" if n < 3 else "FR") for n in range(7)))
+        answer = self.json("top", SITE)
+        self.assertEqual([(line["room"], line["count"]) for line in answer["rooms"]],
+                         [("/a", 3), ("/b", 2), ("/c", 2)])
+        self.assertEqual((answer["site"], answer["by"], answer["count"], answer["total"],
+                          answer["window_s"], answer["stale"], answer["warming"]),
+                         (SITE, "room", 7, 3, 300, False, False))
+        answer = self.json("top", SITE, "--by", "country", "--limit", "1")
+        self.assertEqual([(line["country"], line["count"]) for line in answer["countries"]],
+                         [("FR", 4)])
+        self.assertEqual(answer["total"], 2)
+        self.assertEqual(self.json("top", SITE, "--by", "source")["sources"], [])
+
+        status, out, err = self.ctl("top", SITE, "--limit", "2")
+        self.assertEqual((status, err), (0, ""))
+        lines = out.splitlines()
+        self.assertRegex(lines[0], r"^example\.com: 7 visitors in the last 5 min, as of \S+Z; "
+                                   r"the busiest 2 of 3 rooms$")
+        self.assertEqual(lines[1].split(), ["ROOM", "VISITORS", "LAST", "HEARTBEAT"])
+        self.assertRegex(lines[2], r"^/a +3 +\d s ago$")
+        self.assertEqual(len(lines), 4)
+
+    def test_top_shows_twenty(self):
+        self.populate(*((n, f"/{n}", "") for n in range(30)))
+        self.assertEqual(len(self.json("top", SITE)["rooms"]), 20)
+        self.assertEqual(len(self.json("top", SITE, "--limit", "0")["rooms"]), 30)
+
+    def test_sites(self):
+        collector = self.start("--warm-up", "0")
+        self.assertEqual(self.json("sites")["sites"], [])
+        self.send(collector, native("b.example", [visitor(1)]), native("a.example", [visitor(1)]),
+                  native("c.example", [visitor(1), visitor(2)]))
+        self.wait_received(3)
+        answer = self.json("sites")
+        self.assertEqual([(line["site"], line["count"]) for line in answer["sites"]],
+                         [("c.example", 2), ("a.example", 1), ("b.example", 1)])
+        self.assertRegex(self.ctl("sites")[1], r"\A3 sites: visitors in the last 5 min")
+
+    def test_marks(self):
+        collector = self.start("--warm-up", "3600")
+        self.send(collector, native(SITE, [visitor(1)], room="/"))
+        self.wait_received(1)
+        for command in ("top", SITE), ("sites",):
+            status, out, err = self.ctl(*command)
+            self.assertEqual(status, 0)
+            self.assertRegex(out, r"\A[^\n]*\[warming\]\n")
+            self.assertIn("warming", err)
+        collector.stop()
+        for command in ("top", SITE), ("sites",):
+            self.assertRegex(self.ctl(*command)[1], r"\A[^\n]*\[stale\] \[warming\]\n")
+
+    def test_names_are_escaped_and_aligned(self):
+        rooms = {
+            "/日本": "/日本", "/e\u0301": "/e\u0301", "/\u202eevil": "/\\u{202E}evil",
+            "/\u2066a": "/\\u{2066}a", "/\u200b": "/\\u{200B}", "/\u061c": "/\\u{061C}",
+            "/\ufeff": "/\\u{FEFF}", "/\U000e0041": "/\\u{E0041}", "/\ue000": None,
+        }
+        self.populate(*((n, room, "") for n, room in enumerate(rooms)))
+        for environment in {"LC_ALL": "C"}, {"LC_ALL": "C.UTF-8"}:
+            out = self.ctl("top", SITE, environment=environment)[1]
+            for room, shown in rooms.items():
+                if shown:
+                    self.assertIn(f"\n{shown} ", out)
+            # The wide name takes two columns a character more than it has.
+            lines = {line.split()[0]: line for line in out.splitlines()[2:]}
+            self.assertEqual(len(lines["/日本"]) + 2, len(lines["/\\u{200B}"]))
+        self.assertEqual({line["room"] for line in self.json("top", SITE)["rooms"]}, set(rooms))
+
+
+class Collectors(CtlCase):
+    def test_stats(self):
+        self.populate((1, "/", ""), (1, "/", ""))
+        stats = self.stats()
+        names = re.findall(r"^X\((\w+),", read_source("include/presence/counters.def"), re.M)
+        self.assertEqual(list(stats), names)
+        self.assertTrue(all(isinstance(value, int) for value in stats.values()))
+        self.assertEqual((stats["heartbeats_new"], stats["heartbeats_refreshed"]), (1, 1))
+        status, out, err = self.ctl("stats")
+        self.assertEqual((status, err), (0, ""))
+        self.assertRegex(out, r"\nheartbeats_new +1  Visitors who entered")
+        self.assertNotIn("xdp_passed", out)
+        out = self.ctl("stats", "--all")[1]
+        self.assertEqual([line.split()[0] for line in out.splitlines()[1:]], names)
+
+    def test_status(self):
+        collector = self.populate((1, "/", "DE"))
+        answer = self.json("status")
+        self.assertEqual(
+            (answer["state"], answer["stale"], answer["warming"], answer["pid"],
+             answer["visitors_capacity"], answer["visitors_live"], answer["scopes_capacity"],
+             answer["scopes_live"], answer["max_window_s"], answer["segment"]),
+            ("listening", False, False, collector.process.pid, 10000, 3, 256, 3, 3600,
+             self.segment))
+        self.assertEqual(answer["segment_bytes"], os.stat(self.segment).st_size)
+        status, out, err = self.ctl("status")
+        self.assertEqual((status, err), (0, ""))
+        self.assertRegex(out, r"\Astate +listening\n")
+        self.assertIn(f"pid {collector.process.pid}", out)
+        self.assertRegex(out, r"\nreceives by +(io_uring|recvmmsg)")
+        collector.stop()
+        status, out, err = self.ctl("status")
+        self.assertEqual(status, 3)
+        self.assertRegex(out, r"\Astate +stopped \[stale\]\n")
+
+    def test_engine_and_its_reason(self):
+        self.start("--receive", "recvmmsg", "--warm-up", "0")
+        answer = self.json("status")
+        self.assertEqual(answer["receive"], "recvmmsg")
+        if answer["receive_reason"]:
+            self.assertIn(f"recvmmsg: {answer['receive_reason']}", self.ctl("status")[1])
+
+    def test_verify(self):
+        collector = self.populate(*((n, "/", "DE") for n in range(50)))
+        status, out, err = self.ctl("verify")
+        self.assertEqual((status, err), (0, ""))
+        self.assertRegex(out, r"\Aconsistent: 150 words, difference 0, in flight 0\n\Z")
+        collector.stop()
+        with open(self.segment, "r+b") as file:  # one visitor more in one bucket
+            file.seek(GEOMETRY_SECTIONS + SECTION_RINGS * 16)
+            offset = struct.unpack("=Q", file.read(8))[0]
+            file.seek(offset)
+            words = struct.unpack("=512Q", file.read(512 * 8))
+            index = next(i for i, word in enumerate(words) if word & 0xFFFFFFFF)
+            file.seek(offset + index * 8)
+            file.write(struct.pack("=Q", words[index] + 1))
+        status, out, err = self.ctl("verify")
+        self.assertEqual(status, 1)
+        self.assertRegex(out, r"\Adifferent: 150 words, difference 1 ")
+        self.assertRegex(err, r"\Apresencectl: table and rings differ by 1 more [^\n]*\n\Z")
+        answer = self.json("verify")
+        self.assertEqual((answer["consistent"], answer["difference"], answer["in_flight"]),
+                         (False, 1, 0))
+
+
+class Segments(CtlCase):
+    def assert_all_fail(self, *patterns):
+        for command in (("count", SITE), ("top", SITE), ("sites",), ("seen", SITE, "x"), ("stats",),
+                        ("status",), ("verify",)):
+            with self.subTest(command=command, patterns=patterns):
+                self.assert_line(self.ctl(*command), 1, self.segment, *patterns)
+
+    def overwrite(self, offset, data):
+        with open(self.segment, "r+b") as file:
+            file.seek(offset)
+            file.write(data)
+
+    def test_unreadable_segments(self):
+        self.assert_all_fail("start presenced")
+        os.mkfifo(self.segment)
+        self.assert_all_fail("no presence segment")
+        os.unlink(self.segment)
+        os.mkdir(self.segment)
+        self.assert_all_fail("no presence segment")
+        os.rmdir(self.segment)
+        with open(self.segment, "wb") as file:
+            file.write(b"something else" * 1000)
+        self.assert_all_fail("no presence segment")
+        os.unlink(self.segment)
+
+        self.start().stop()
+        size = os.stat(self.segment).st_size
+        self.overwrite(24, bytes(16))  # boot id
+        self.assert_all_fail("before this boot")
+        self.overwrite(8, struct.pack("=H", 2))  # ABI major
+        self.assert_all_fail("newer", "update")
+        self.overwrite(8, struct.pack("=H", 1))
+        os.truncate(self.segment, size - 4096)
+        self.assert_all_fail("damaged")
+        os.truncate(self.segment, 0)
+        self.assert_all_fail("no presence segment")
+
+    def test_environment(self):
+        self.populate((1, "/", ""))
+        environment = {**os.environ, "PRESENCE_SEGMENT": self.segment}
+        done = subprocess.run([PRESENCECTL, "count", SITE], capture_output=True, env=environment)
+        self.assertEqual((done.returncode, done.stdout), (0, b"1\n"))
+        result = self.ctl("count", SITE, segment="/dev/null", environment=environment)
+        self.assert_line(result, 1, "/dev/null")
+
+    def test_output_that_cannot_be_written(self):
+        self.populate((1, "/", ""))
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([PRESENCECTL, "count", SITE, "--segment", self.segment],
+                                  stdout=full, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("No space left", done.stderr)
+
+    def on_terminal(self, *arguments, **environment):
+        """What a terminal is sent."""
+        master, slave = pty.openpty()
+        process = subprocess.Popen(
+            [PRESENCECTL, *arguments, "--segment", self.segment], stdout=slave,
+            stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, "TERM": "xterm", "NO_COLOR": "", **environment})
+        os.close(slave)
+        out = b""
+        try:
+            while chunk := os.read(master, 65536):
+                out += chunk
+        except OSError:  # EIO: the other end is closed
+            pass
+        os.close(master)
+        self.assertEqual(process.wait(), 0)
+        return out.decode()
+
+    def test_colours_are_for_terminals(self):
+        self.populate((1, "/\u202e", ""))
+        for arguments in ("top", SITE), ("stats", "--all"):
+            self.assertNotIn("\033", self.ctl(*arguments)[1])
+            self.assertIn("\033[", self.on_terminal(*arguments))
+            self.assertNotIn("\033", self.on_terminal(*arguments, NO_COLOR="1"))
+            self.assertNotIn("\033", self.on_terminal(*arguments, TERM="dumb"))
+        self.assertNotIn("\u202e", self.on_terminal("top", SITE, "--json"))
+        self.assertIn("\u202e", self.ctl("top", SITE, "--json")[1])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,273 @@
+"""Zero is a measurement, silence is not: stale, warming and quiet counts, and gaps of any length.
+
+Long gaps are tried in time namespaces, whose CLOCK_BOOTTIME is ahead of the machine's.
+"""
+
+import calendar
+import contextlib
+import os
+import signal
+import time
+import unittest
+
+from harness import DEADLINE, Case, native, new_namespace, visitor, wait_until
+
+SITE = "a.example"
+
+
+class ClockCase(Case):
+    @contextlib.contextmanager
+    def ahead_by(self, seconds):
+        """What is started while this lasts sees a tick that many seconds ahead of the machine's."""
+        with new_namespace("time"):
+            with open("/proc/self/timens_offsets", "w") as offsets:
+                offsets.write(f"boottime {seconds} 0\n")
+            yield
+
+    def people(self, collector, numbers, room=""):
+        """Send one heartbeat each, and wait until they are counted."""
+        before = self.stats()["datagrams_received"]
+        self.send(collector, native(SITE, [visitor(number) for number in numbers], room=room))
+        wait_until(lambda: self.stats()["datagrams_received"] > before, "the heartbeats to arrive")
+
+    def end(self, collector, how=signal.SIGKILL):
+        collector.process.send_signal(how)
+        collector.process.wait(timeout=DEADLINE)
+
+    def is_stale(self):
+        return self.ctl("count", SITE)[0] == 3
+
+    def assert_stale_everywhere(self, number, silent_since):
+        """Every command shows what was last known, says since when, and exits 3."""
+        status, out, err = self.ctl("count", SITE)
+        answer = self.json("count", SITE)
+        self.assertEqual((status, out), (3, f"{number}\n"))
+        self.assertEqual((answer["count"], answer["stale"]), (number, True))
+        self.assertEqual(err.count("\n"), 1, err)
+        self.assertIn("stale", err)
+        self.assertIn(answer["as_of"], err)
+        as_of = calendar.timegm(time.strptime(answer["as_of"], "%Y-%m-%dT%H:%M:%SZ"))
+        self.assertLess(abs(as_of - silent_since), 3, answer)
+        for command in ("top", SITE), ("sites",), ("status",), ("stats",):
+            with self.subTest(command=command):
+                status, out, err = self.ctl(*command)
+                self.assertEqual(status, 3, err)
+                self.assertIn("stale", err)
+        status, out, err = self.ctl("count", "nobody.example")
+        self.assertEqual((status, out), (3, ""))  # 3 before 4: nothing is known
+        self.assertIn("stale", err)
+        answer = self.json("count", "nobody.example")
+        self.assertEqual((answer["count"], answer["stale"]), (None, True))
+
+
+class Silence(ClockCase):
+    def test_stopped(self):
+        """It says so at once, and a restart is fresh at once."""
+        collector = self.start("--warm-up", "0")
+        self.people(collector, range(3))
+        self.assertEqual(self.ctl("count", SITE), (0, "3\n", ""))
+        self.end(collector, signal.SIGTERM)
+        self.assert_stale_everywhere(3, time.time())
+        self.assertIn("stopped", self.ctl("count", SITE)[2])
+        self.start("--warm-up", "0")
+        self.assertEqual(self.ctl("count", SITE), (0, "3\n", ""))
+
+    def test_killed(self):
+        """Readers find out by the age of the tick: over 3 s."""
+        collector = self.start("--warm-up", "0")
+        self.people(collector, range(3))
+        self.end(collector)
+        killed = time.time()
+        status, out, _ = self.ctl("count", SITE)
+        self.assertEqual((status, out), (0, "3\n"))  # its last tick is fresh
+        wait_until(self.is_stale, "the tick to be over 3 s old")
+        self.assertGreater(time.time() - killed, 2)
+        self.assertLess(time.time() - killed, 6)
+        self.assert_stale_everywhere(3, killed)
+        self.start("--warm-up", "0")
+        self.assertEqual(self.ctl("count", SITE), (0, "3\n", ""))
+
+    def test_frozen(self):
+        """The same while it hangs. What came meanwhile is counted; over 10 s make it warm anew."""
+        collectors = {}
+        for name in "short", "long":
+            self.segment = os.path.join(self.directory, name)
+            collectors[name] = self.start("--warm-up", "1")
+            self.people(collectors[name], range(3))
+        wait_until(lambda: not self.json("count", SITE)["warming"], "the warm-up to pass")
+        for collector in collectors.values():
+            collector.process.send_signal(signal.SIGSTOP)
+        frozen = time.time()
+
+        self.segment = os.path.join(self.directory, "short")
+        wait_until(self.is_stale, "the tick to be over 3 s old")
+        self.assert_stale_everywhere(3, frozen)
+        collectors["short"].process.send_signal(signal.SIGCONT)
+        wait_until(lambda: not self.is_stale(), "it to be fresh again")
+        self.assertEqual(self.ctl("count", SITE), (0, "3\n", ""))
+
+        self.segment = os.path.join(self.directory, "long")
+        wait_until(lambda: self.json("status")["as_of_age_s"] >= 11, "a gap of over 10 s")
+        self.send(collectors["long"], native(SITE, [visitor(3)]))
+        self.assert_stale_everywhere(3, frozen)
+        collectors["long"].process.send_signal(signal.SIGCONT)
+        answer = wait_until(lambda: not self.is_stale() and self.json("count", SITE),
+                            "it to be fresh again")
+        self.assertTrue(answer["warming"], answer)
+        wait_until(lambda: self.ctl("count", SITE) == (0, "4\n", ""), "the warm-up to pass")
+
+    def test_quiet_site(self):
+        """A site's age shows when its edge is dead, and the number stays right."""
+        collector = self.start("--warm-up", "0")
+        self.people(collector, range(3))
+
+        def quiet():
+            answer = self.json("count", SITE)
+            return answer["last_heartbeat_s"] >= 2 and answer
+
+        answer = wait_until(quiet, "the age of the last heartbeat to grow")
+        self.assertEqual((answer["count"], answer["stale"]), (3, False))
+        self.assertGreaterEqual(self.json("sites")["sites"][0]["last_heartbeat_s"], 2)
+        self.people(collector, [1])
+        self.assertLess(self.json("count", SITE)["last_heartbeat_s"], 2)
+
+    def test_warming_of_a_new_collector(self):
+        collector = self.start("--warm-up", "2")
+        self.people(collector, range(3))
+        status, out, err = self.ctl("count", SITE)
+        self.assertEqual((status, out), (0, "3\n"))
+        self.assertRegex(err, r"^presencectl: .*warming.*\n$")
+        for command in ("count", SITE), ("top", SITE), ("sites",), ("status",):
+            self.assertTrue(self.json(*command)["warming"], command)
+        wait_until(lambda: not self.json("count", SITE)["warming"], "the warm-up to pass")
+        self.assertGreaterEqual(self.json("status")["listening_for_s"], 2)
+        self.assertEqual(self.ctl("count", SITE), (0, "3\n", ""))
+
+    def test_default_warm_up(self):
+        self.start()
+        self.assertEqual(self.json("status")["warm_up_s"], 90)
+
+
+@unittest.skipIf(os.geteuid(), "needs root, for time namespaces")
+class Gaps(ClockCase):
+    def counts(self, *windows):
+        """The site's count in each window."""
+        return [self.count(SITE, "--window", window) for window in windows]
+
+    def assert_gone(self):
+        """Everybody is out of every window: measured, so exit 4 and not 3."""
+        for place in (SITE,), (SITE, "/x"):
+            status, out, err = self.ctl("count", *place)
+            self.assertEqual((status, out), (4, ""), err)
+            self.assertIsNone(self.json("count", *place)["count"])
+        self.assertEqual(self.json("sites")["sites"], [])
+
+    def test_short_gaps_and_warming(self):
+        """A restart within 10 s goes on; a longer gap makes the number a lower bound again."""
+        arguments = ("--warm-up", "2")
+        collector = self.start(*arguments)
+        self.people(collector, range(3))
+        wait_until(lambda: not self.json("count", SITE)["warming"], "the warm-up to pass")
+        for how in signal.SIGTERM, signal.SIGKILL:
+            self.end(collector, how)
+            ahead = 8 if how == signal.SIGTERM else 8 + 12
+            with self.ahead_by(ahead):
+                collector = self.start(*arguments)
+                answer = self.json("count", SITE)
+                self.assertEqual((answer["count"], answer["stale"]), (3, False))
+                self.assertEqual(answer["warming"], ahead > 10, answer)
+                self.assertGreaterEqual(answer["last_heartbeat_s"], ahead)
+                self.assertEqual("nobody listened" in collector.output(), ahead > 10)
+
+    def test_a_start_that_failed_is_no_listening(self):
+        """Warming is counted from when the collector began to listen, not from when it tried to."""
+        nowhere = "192.0.2.1:9514"  # TEST-NET-1 (RFC 5737): nobody's address
+        failed = self.start(wait=False, listen=nowhere)
+        self.assertEqual(failed.process.wait(timeout=DEADLINE), 1)
+        with self.ahead_by(8):
+            collector = self.start("--warm-up", "5")
+            self.assertTrue(self.json("status")["warming"])
+            self.people(collector, range(3))
+            self.end(collector)
+        with self.ahead_by(5000):
+            failed = self.start(wait=False, listen=nowhere)
+            self.assertEqual(failed.process.wait(timeout=DEADLINE), 1)
+            collector = self.start("--warm-up", "5")
+            self.assertTrue(self.json("status")["warming"])
+            self.assert_gone()
+
+    def test_a_reader_after_a_long_silence(self):
+        """However long ago it was: the last number, and since when."""
+        collector = self.start("--warm-up", "0")
+        self.people(collector, range(3))
+        with self.ahead_by(90000):
+            self.assert_stale_everywhere(3, time.time() - 90000)
+            self.assertEqual(self.ctl("seen", SITE, "00000000-0000-0000-0000-000000000001")[0], 3)
+        self.assertEqual(self.ctl("count", SITE), (0, "3\n", ""))
+
+    def test_gap_within_the_longest_window(self):
+        """Windows that reach back over the gap still count who was there."""
+        collector = self.start()
+        self.people(collector, range(5), "/x")
+        self.end(collector)
+        with self.ahead_by(400):
+            collector = self.start()
+            self.assertEqual(self.counts("5m", "8m", "10m", "1h"), [0, 5, 5, 5])
+            status, out, err = self.ctl("count", SITE)
+            self.assertEqual((status, out), (0, "0\n"))
+            self.assertIn("quiet", err)
+            self.assertEqual(self.json("count", SITE, "/x")["count"], 0)
+            before = self.stats()
+            self.people(collector, range(3, 7), "/x")
+            stats = self.stats()
+            # 3 and 4 were away for 300 s and more: all four enter.
+            self.assertEqual(stats["heartbeats_new"] - before["heartbeats_new"], 4)
+            self.assertEqual(self.counts("5m", "8m", "10m", "1h"), [4, 7, 7, 7])
+            self.assertEqual(self.count(SITE, "/x", "--window", "1h"), 7)
+            self.assertEqual(self.ctl("verify")[0], 0)
+
+    def test_gaps_of_any_length(self):
+        """Also around 2^20 s, after which a word's tick looks the same as before."""
+        week = 7 * 86400
+        for gap in (3660, 3690, 3700, 86400, week, 2**19, 2**20 - 200, 2**20 - 1, 2**20, 2**20 + 2,
+                    4 * week, 2**21, 3 * 2**20 + 100, 400 * 86400):
+            with self.subTest(gap=gap):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self.segment)
+                first = self.start()
+                self.people(first, range(5), "/x")
+                self.end(first)
+                with self.ahead_by(gap):
+                    collector = self.start()
+                    self.assert_gone()
+                    self.assertTrue(self.json("status")["warming"])
+                    self.assertEqual(self.ctl("verify")[0], 0)
+                    before = self.stats()
+                    self.people(collector, range(2, 5), "/x")
+                    stats = self.stats()
+                    self.assertEqual(stats["heartbeats_new"] - before["heartbeats_new"], 3)
+                    self.assertEqual(self.counts("5m", "1h"), [3, 3])
+                    self.assertEqual(self.count(SITE, "/x"), 3)
+                    for number, known in (1, 4), (3, 0):
+                        uuid = f"00000000-0000-0000-0000-{number:012x}"
+                        self.assertEqual(self.ctl("seen", SITE, uuid)[0], known)
+                    self.assertEqual(self.ctl("verify")[0], 0)
+                    self.assertEqual(collector.stop(), 0)
+
+    def test_gap_after_gap(self):
+        """The same segment, restarted over and over, once a week of its time."""
+        for restart in range(4):
+            with self.ahead_by(restart * 7 * 86400):
+                collector = self.start()
+                if restart:
+                    self.assert_gone()
+                people = range(restart, restart + 4)
+                self.people(collector, people, "/x")
+                self.assertEqual((self.count(SITE), self.count(SITE, "/x")), (4, 4))
+                self.assertEqual(self.stats()["heartbeats_new"], 4 * (restart + 1))
+                self.assertEqual(self.ctl("verify")[0], 0)
+                self.end(collector)
+
+
+if __name__ == "__main__":
+    unittest.main()
