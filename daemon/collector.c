@@ -160,6 +160,9 @@ void collector_close(struct collector *collector)
         collector_advance(collector);
     /* Release: pairs with readers' acquire; they see the last tick and its counts. */
     atomic_store_release(&header_of(collector)->state, SEGMENT_STOPPED);
+    for (unsigned i = 0; i < collector->workers; i++)
+        pthread_mutex_destroy(&collector->gates[i].mutex);
+    pthread_mutex_destroy(&collector->advancing);
     directory_close(&collector->directory);
     segment_file_close(&collector->file);
 }

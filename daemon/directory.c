@@ -59,7 +59,7 @@ static void count_change(struct directory_writer *writer)
     atomic_store_release(changes, *changes + 1); /* pairs with readers' acquire */
 }
 
-static void free_entry(struct directory_writer *writer, uint32_t index)
+static void unlink_freed(struct directory_writer *writer, uint32_t index)
 {
     struct scope_entry *entry = entry_at(writer, index);
 
@@ -67,7 +67,6 @@ static void free_entry(struct directory_writer *writer, uint32_t index)
     count_change(writer);
     if (entry->kind != SCOPE_SITE)
         writer->labels[entry->site]--;
-    writer->free[writer->free_count++] = index;
 }
 
 /* Does an entry that a former daemon left name something that can be counted? */
@@ -208,13 +207,11 @@ uint32_t directory_hold(struct directory_writer *writer, const struct scope_name
 {
     uint32_t index = find_live(writer, name);
 
-    if (index != SCOPE_NONE)
+    if (index != SCOPE_NONE || !now)
         return index;
-    /* A miss is sure only under the mutex: an entry that we stood on may have been freed, since it
-     * was RETIRING when our batch began, and have led us into another chain. */
     pthread_mutex_lock(&writer->mutex);
     index = find_live(writer, name);
-    if (index == SCOPE_NONE && now)
+    if (index == SCOPE_NONE)
         index = create_scope(writer, name, *now);
     pthread_mutex_unlock(&writer->mutex);
     return index;
@@ -245,6 +242,8 @@ static uint32_t mark_idle(struct directory_writer *writer, uint64_t now, uint32_
     return marked;
 }
 
+/* Free the marked entries that nobody held meanwhile, and unlink them. The freed ones, as many as
+ * is returned, are then the first candidates. */
 static uint32_t free_marked(struct directory_writer *writer, uint64_t now, uint32_t marked)
 {
     uint64_t longest = window_rounded(writer->segment->max_window);
@@ -252,7 +251,8 @@ static uint32_t free_marked(struct directory_writer *writer, uint64_t now, uint3
 
     pthread_mutex_lock(&writer->mutex);
     for (uint32_t i = 0; i < marked; i++) {
-        struct scope_entry *entry = entry_at(writer, writer->candidates[i]);
+        uint32_t index = writer->candidates[i];
+        struct scope_entry *entry = entry_at(writer, index);
         uint64_t state = atomic_load_acquire(&entry->state); /* pairs with find_live's swap */
         if (scope_state_of(state) != SCOPE_RETIRING)
             continue;
@@ -260,12 +260,20 @@ static uint32_t free_marked(struct directory_writer *writer, uint64_t now, uint3
         bool used = atomic_load_relaxed(&entry->last_heartbeat) + longest >= now;
         if (!swap_state(entry, state, used ? SCOPE_LIVE : SCOPE_FREE) || used)
             continue;
-        free_entry(writer, writer->candidates[i]);
+        unlink_freed(writer, index);
         count_scopes(writer, COUNTER_scopes_retired);
-        freed++;
+        writer->candidates[freed++] = index;
     }
     pthread_mutex_unlock(&writer->mutex);
     return freed;
+}
+
+static void offer_freed(struct directory_writer *writer, uint32_t freed)
+{
+    pthread_mutex_lock(&writer->mutex);
+    for (uint32_t i = 0; i < freed; i++)
+        writer->free[writer->free_count++] = writer->candidates[i];
+    pthread_mutex_unlock(&writer->mutex);
 }
 
 uint32_t directory_retire(struct directory_writer *writer, uint64_t now, uint32_t first,
@@ -276,8 +284,12 @@ uint32_t directory_retire(struct directory_writer *writer, uint64_t now, uint32_
     pthread_mutex_lock(&writer->retiring);
     uint32_t marked = mark_idle(writer, now, first, count);
     if (marked) {
-        grace(context);
+        grace(context); /* whoever found them LIVE is done */
         freed = free_marked(writer, now, marked);
+    }
+    if (freed) {
+        grace(context); /* whoever still stood on them in a chain has gone on */
+        offer_freed(writer, freed);
     }
     pthread_mutex_unlock(&writer->retiring);
     return freed;

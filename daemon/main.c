@@ -44,6 +44,11 @@ static void log_segment_failure(const struct config *config, int error, pid_t ho
         log_line("the segment %s belongs to another user: remove it, or choose another --segment",
                  config->segment);
         break;
+    case EOPNOTSUPP:
+        log_line("cannot make the segment %s there: put it on a tmpfs such as /dev/shm with "
+                 "--segment",
+                 config->segment);
+        break;
     case ENOSPC:
     case ENOMEM:
         log_line("cannot reserve %.1f MB for the segment %s: %s; make its file system larger, or "

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,45 +148,72 @@ static int header_fill(const struct segment_settings *settings, uint64_t now,
     return 0;
 }
 
-/* Reserve, lock and map a file under a temporary name, then give it its own. */
+/* Open a file without a name in the directory of `path`: it is gone, memory and all, if the daemon
+ * is killed before it has one. */
+static int open_nameless(const char *path)
+{
+    char directory[PATH_MAX] = ".";
+    const char *slash = strrchr(path, '/');
+
+    if (strlen(path) >= sizeof(directory) - sizeof(".2147483647"))
+        return -ENAMETOOLONG;
+    if (slash)
+        memcpy(directory, path, (size_t)(slash - path) + 1); /* with the slash: it may be "/" */
+    int descriptor = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0640);
+    return descriptor < 0 ? -errno : descriptor;
+}
+
+/* Give the file its name. -EEXIST: another file has it, and it is not to be replaced. */
+static int name_file(int descriptor, const char *path, bool replace)
+{
+    char self[sizeof("/proc/self/fd/2147483647")], temporary[PATH_MAX];
+
+    snprintf(self, sizeof(self), "/proc/self/fd/%d", descriptor);
+    if (!replace)
+        return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+    /* A link replaces nothing, so that it takes two steps. */
+    snprintf(temporary, sizeof(temporary), "%s.%d", path, (int)getpid());
+    unlink(temporary);
+    if (linkat(AT_FDCWD, self, AT_FDCWD, temporary, AT_SYMLINK_FOLLOW) < 0)
+        return -errno;
+    if (rename(temporary, path) == 0)
+        return 0;
+    int r = -errno;
+    unlink(temporary);
+    return r;
+}
+
+/* Reserve, lock and fill a file, then give it its name. */
 static int create_segment(const char *path, const struct segment_settings *settings, uint64_t now,
                           bool replace, struct segment_file *ret)
 {
     struct segment_file file = {.origin = replace ? SEGMENT_RENEWED : SEGMENT_CREATED};
     struct segment_header header;
-    char temporary[4096];
     int r = header_fill(settings, now, &header);
 
     if (r < 0)
         return r;
-    if (snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >= (int)sizeof(temporary))
-        return -ENAMETOOLONG;
-    file.descriptor = mkostemp(temporary, O_CLOEXEC);
+    file.descriptor = open_nameless(path);
     if (file.descriptor < 0)
-        return -errno;
+        return file.descriptor;
     r = -posix_fallocate(file.descriptor, 0, (off_t)header.file_size);
-    if (r < 0)
-        goto fail;
-    r = lock_file(file.descriptor);
-    if (r < 0)
-        goto fail;
-    r = map_segment(file.descriptor, &header, &file.segment);
+    if (r == 0 && fchmod(file.descriptor, 0640) < 0) /* whatever the umask */
+        r = -errno;
+    if (r == 0)
+        r = lock_file(file.descriptor);
+    if (r == 0)
+        r = map_segment(file.descriptor, &header, &file.segment);
     if (r < 0)
         goto fail;
     memcpy(file.segment.header, &header, sizeof(header));
-    r = fchmod(file.descriptor, 0640);
-    if (r == 0)
-        r = replace ? rename(temporary, path)
-                    : renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE);
+    r = name_file(file.descriptor, path, replace);
     if (r == 0) {
         *ret = file;
         return 0;
     }
-    r = -errno;
     munmap(file.segment.header, file.segment.size);
 fail:
     close(file.descriptor);
-    unlink(temporary);
     return r;
 }
 

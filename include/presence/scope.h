@@ -8,7 +8,8 @@
  * An entry's state word is its generation and one of three states. FREE: not linked or about to be
  * unlinked, its name may change. LIVE: names and key are fixed. RETIRING: still LIVE for readers; a
  * worker that wants it makes it LIVE again by compare-and-swap, the daemon frees it by
- * compare-and-swap once every worker has passed a batch boundary: one of the two wins.
+ * compare-and-swap once every worker has passed a batch boundary: one of the two wins. It is named
+ * anew only after another such boundary, when no worker can stand on it any more.
  * A reader that used an entry compares the state word again: another generation, and what it read
  * was nobody's.
  */

@@ -1,4 +1,5 @@
 #include "observer.h"
+#include "pauses.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -125,6 +126,7 @@ static int map_and_observe(const char *path, const char *stable, struct observer
     if (base == MAP_FAILED)
         return 1;
     struct segment segment = segment_view(base, &header);
+    pauses_begin(1, 50);
     observe(&segment, stable, report);
     return 0;
 }

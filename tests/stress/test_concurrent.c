@@ -23,7 +23,7 @@
 #define BATCH_MAX   64
 #define READERS     2
 #define FIRST_TICK  1000
-#define TICKS       400  /* that pass: within the longest window counted in seconds */
+#define TICKS       290  /* that pass: fewer than make a worker's late heartbeat an enter anew */
 #define TICK_US     1500 /* how long one lasts */
 #define WORKERS_MAX 4
 #define GOING       "comings.and.goings"

@@ -64,6 +64,7 @@ static void make_segment(const struct scratch *scratch)
     ring_add(&file.segment.directory.rings[3], now, 9);
     file.segment.counters[0].values[COUNTER_datagrams_received] = 5;
     file.segment.header->state = SEGMENT_STOPPED;
+    file.segment.header->listening_since = now - 50;
     segment_file_close(&file);
 }
 
@@ -192,7 +193,7 @@ static void good_segments_are_attached(void **state)
         assert_int_equal(ring_count(&file.segment.directory.rings[3], now, 1), 9);
         assert_int_equal(file.segment.counters[0].values[COUNTER_datagrams_received], 5);
         assert_int_equal(header->tick, now); /* the collector's to move */
-        assert_int_equal(header->listening_since, SEGMENT_NEVER);
+        assert_int_equal(header->listening_since, now - 50);
         assert_int_equal(header->state, SEGMENT_STARTING);
         assert_int_equal(header->pid, getpid());
         assert_int_equal(header->pid_start_time, own_start_time());
