@@ -1,5 +1,5 @@
-/* paced_sender.c - native heartbeats over loopback at a fixed rate, each a datagram of its own and
- * without segmentation offload: what a receiver that is not to drop any has to bear. */
+/* paced_sender.c - heartbeats over loopback at a fixed rate, each a datagram of its own and without
+ * segmentation offload: what a receiver that is not to drop any has to bear. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -16,7 +16,14 @@
 #define SITE_BYTES   (sizeof(SITE) - 1)
 #define ID_BYTES     16
 #define BYTES_MIN    (HEADER_BYTES + SITE_BYTES + ID_BYTES)
-#define BYTES_MAX    (BYTES_MIN + 255)
+#define ROOM_MAX     255
+#define BYTES_MAX    (BYTES_MIN + ROOM_MAX)
+
+/* Text as nginx sends it with the README's configuration, for a visit that came from nowhere. */
+#define TEXT_BEFORE    "<190>Nov 22 03:56:23 presence: PH1 site=" SITE " visitor=\""
+#define TEXT_ID        "00000000-0000-4000-8000-000000000000"
+#define TEXT_AFTER     "\" room=\"%.*s\" source=\"\""
+#define TEXT_BYTES_MAX (sizeof(TEXT_BEFORE TEXT_ID TEXT_AFTER) + ROOM_MAX)
 
 struct load {
     const char *to;
@@ -26,9 +33,10 @@ struct load {
     unsigned burst;    /* datagrams sent at once */
     unsigned visitors; /* different ones */
     bool stamp;        /* the id's last 8 bytes are CLOCK_MONOTONIC in ns */
+    bool text;
 };
 
-static uint8_t datagrams[BURST_MAX][BYTES_MAX];
+static uint8_t datagrams[BURST_MAX][TEXT_BYTES_MAX];
 static struct mmsghdr messages[BURST_MAX];
 static struct iovec vectors[BURST_MAX];
 
@@ -72,6 +80,25 @@ static void lay_out(const struct load *load, unsigned index)
     messages[index].msg_hdr = (struct msghdr){.msg_iov = &vectors[index], .msg_iovlen = 1};
 }
 
+/* The same heartbeat as text. */
+static void lay_out_text(const struct load *load, unsigned index)
+{
+    char room[ROOM_MAX], *text = (char *)datagrams[index];
+
+    memset(room, 'r', sizeof(room));
+    int length = snprintf(text, TEXT_BYTES_MAX, TEXT_BEFORE TEXT_ID TEXT_AFTER,
+                          (int)(load->bytes - BYTES_MIN), room);
+    vectors[index].iov_len = (size_t)length;
+}
+
+static void fill_in_text(unsigned index, uint64_t visitor)
+{
+    uint8_t *digits = datagrams[index] + sizeof(TEXT_BEFORE) - 1 + sizeof(TEXT_ID) - 1;
+
+    for (int i = 0; i < 12; i++, visitor >>= 4)
+        *--digits = (uint8_t) "0123456789abcdef"[visitor & 15];
+}
+
 static void fill_in(const struct load *load, unsigned index, uint64_t number, uint64_t now)
 {
     uint8_t *id = datagrams[index] + load->bytes - ID_BYTES;
@@ -84,11 +111,15 @@ static void fill_in(const struct load *load, unsigned index, uint64_t number, ui
 
 static void send_burst(const struct load *load, int socket, uint64_t *sent, uint64_t *failed)
 {
-    uint64_t now = now_ns();
+    uint64_t now = now_ns(), number = *sent + *failed;
     unsigned done = 0;
 
-    for (unsigned i = 0; i < load->burst; i++)
-        fill_in(load, i, *sent + *failed + i, now);
+    for (unsigned i = 0; i < load->burst; i++) {
+        if (load->text)
+            fill_in_text(i, (number + i) % load->visitors);
+        else
+            fill_in(load, i, number + i, now);
+    }
     while (done < load->burst) {
         int r = sendmmsg(socket, messages + done, load->burst - done, 0);
         if (r < 0 && errno == EINTR)
@@ -122,9 +153,10 @@ static _Noreturn void usage(const char *program, int status)
 {
     fprintf(status ? stderr : stdout,
             "usage: %s [--to ADDR:PORT] [--rate N] [--seconds S] [--bytes B] [--burst N]\n"
-            "       [--visitors N] [--stamp]\n"
+            "       [--visitors N] [--stamp | --text]\n"
             "Sends native heartbeats of B bytes (%u to %u), N a second, and prints how many.\n"
-            "  --stamp  the time of sending in each, for a receiver's --latency\n",
+            "  --stamp  the time of sending in each, for a receiver's --latency\n"
+            "  --text   the same heartbeats as nginx sends them\n",
             program, (unsigned)BYTES_MIN, (unsigned)BYTES_MAX);
     exit(status);
 }
@@ -132,15 +164,11 @@ static _Noreturn void usage(const char *program, int status)
 static void read_options(int argc, char **argv, struct load *load)
 {
     static const struct option options[] = {
-        {"to", required_argument, NULL, 'a'},
-        {"rate", required_argument, NULL, 'r'},
-        {"seconds", required_argument, NULL, 's'},
-        {"bytes", required_argument, NULL, 'b'},
-        {"burst", required_argument, NULL, 'n'},
-        {"visitors", required_argument, NULL, 'v'},
-        {"stamp", no_argument, NULL, 't'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
+        {"to", required_argument, NULL, 'a'},      {"rate", required_argument, NULL, 'r'},
+        {"seconds", required_argument, NULL, 's'}, {"bytes", required_argument, NULL, 'b'},
+        {"burst", required_argument, NULL, 'n'},   {"visitors", required_argument, NULL, 'v'},
+        {"stamp", no_argument, NULL, 't'},         {"text", no_argument, NULL, 'x'},
+        {"help", no_argument, NULL, 'h'},          {0},
     };
     int option;
 
@@ -159,6 +187,8 @@ static void read_options(int argc, char **argv, struct load *load)
             load->visitors = (unsigned)strtoul(optarg, NULL, 10);
         else if (option == 't')
             load->stamp = true;
+        else if (option == 'x')
+            load->text = true;
         else
             usage(argv[0], option == 'h' ? 0 : 2);
     }
@@ -186,8 +216,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s: cannot send to %s: %s\n", argv[0], load.to, strerror(errno));
         return 1;
     }
-    for (unsigned i = 0; i < load.burst; i++)
+    for (unsigned i = 0; i < load.burst; i++) {
         lay_out(&load, i);
+        if (load.text)
+            lay_out_text(&load, i);
+    }
     run(&load, to);
     return 0;
 }

@@ -1,0 +1,112 @@
+/* bench_count.c - what one count through libpresence costs a reader: it should not depend on how
+ * many visitors, sites or seconds are counted, but for cache misses.
+ *
+ *   bench_count [--visitors N] [--sites N] [--window S] [--rounds N]
+ *
+ * A round is 100,000 counts; printed are all rounds' nanoseconds a count. With more than one site
+ * they are counted in turn.
+ */
+#include <getopt.h>
+#include <presence/presence.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+
+#define COUNTS    100000
+#define SITES_MAX 1000000
+
+static void name_site(uint64_t number, char name[32])
+{
+    snprintf(name, 32, "site-%u.example", (unsigned)number);
+}
+
+static void fill(struct bench *bench, uint64_t sites, uint64_t visitors)
+{
+    struct ingest *ingest = bench_ingest_open(bench, 0);
+    char site[32];
+
+    for (uint64_t i = 0; i < sites; i++) {
+        name_site(i, site);
+        struct wire_heartbeat heartbeat = {
+            .site = {(const uint8_t *)site, (uint32_t)strlen(site)},
+            .kind = WIRE_HEARTBEAT,
+        };
+        bench_arrive(ingest, heartbeat, 0, visitors);
+    }
+    ingest_close(ingest);
+}
+
+/* Nanoseconds a count. */
+static double measure(struct presence *presence, char (*names)[32], uint64_t sites,
+                      uint32_t window_s, uint64_t visitors)
+{
+    struct presence_reading reading;
+    double start = bench_wall_s();
+
+    for (unsigned i = 0, site = 0; i < COUNTS; i++) {
+        int r = presence_count(presence, names[site], NULL, window_s, &reading);
+        if (r < 0 || reading.count != visitors)
+            bench_fail("%s has %llu visitors and %u are counted: %s", names[site],
+                       (unsigned long long)visitors, r < 0 ? 0 : reading.count, strerror(-r));
+        if (++site == sites)
+            site = 0;
+    }
+    return (bench_wall_s() - start) / COUNTS * 1e9;
+}
+
+static void run(struct bench *bench, uint64_t sites, uint64_t visitors, uint32_t window_s,
+                uint64_t rounds)
+{
+    char(*names)[32] = calloc(sites, sizeof(*names));
+    struct presence *presence;
+
+    if (!names)
+        bench_fail("no memory");
+    for (uint64_t i = 0; i < sites; i++)
+        name_site(i, names[i]);
+    int r = presence_open(bench->path, &presence);
+    if (r < 0)
+        bench_fail("cannot read %s: %s", bench->path, strerror(-r));
+    printf("{\"visitors\":%llu,\"sites\":%llu,\"window_s\":%u,\"ns\":[",
+           (unsigned long long)visitors, (unsigned long long)sites, window_s);
+    for (uint64_t i = 0; i < rounds; i++)
+        printf("%s%.1f", i ? "," : "", measure(presence, names, sites, window_s, visitors));
+    puts("]}");
+    presence_close(presence);
+    free(names);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"visitors", required_argument, NULL, 'v'},
+                                            {"sites", required_argument, NULL, 's'},
+                                            {"window", required_argument, NULL, 'w'},
+                                            {"rounds", required_argument, NULL, 'r'},
+                                            {0}};
+    uint64_t visitors = 1000, sites = 1, rounds = 10;
+    uint32_t window_s = 300;
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == 'v')
+            visitors = bench_number("visitors", optarg, UINT32_MAX);
+        else if (option == 's')
+            sites = bench_number("sites", optarg, SITES_MAX);
+        else if (option == 'w')
+            window_s = (uint32_t)bench_number("window", optarg, WINDOW_MAX);
+        else if (option == 'r')
+            rounds = bench_number("rounds", optarg, 1000);
+        else
+            return 2;
+    }
+    const struct segment_settings settings = {.max_visitors = sites * visitors,
+                                              .max_scopes = (uint32_t)sites + 10,
+                                              .max_window = WINDOW_MAX};
+    struct bench *bench = bench_open(&settings, 1, true);
+    fill(bench, sites, visitors);
+    run(bench, sites, visitors, window_s, rounds);
+    bench_close(bench);
+    return 0;
+}

@@ -1,0 +1,246 @@
+/* bench_ingest.c - heartbeats a second from memory to the rings: decode, find the scopes, update
+ * the table, count. By one worker and by several, in turn, each on a processor of its own.
+ *
+ *   bench_ingest [--visitors N] [--workers N] [--laps N] [--rounds N]
+ *                [--batch N] [--labels]
+ *
+ * Native datagrams of 80 visitors, or --batch, in random order, 2048 a lap. --labels: they name
+ * room, country and source too, of which there are a hundred, ten and ten.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+
+#define DATAGRAMS       2048 /* a lap: few enough to stay in the cache, as a socket's do */
+#define DATAGRAM_BYTES  1408
+#define BATCH_DATAGRAMS 32
+#define ROOMS           100
+#define COUNTRIES       10
+#define SOURCES         10
+#define PLACES          (ROOMS * COUNTRIES * SOURCES)
+#define HEARTBEAT_EVERY 60 /* seconds, on average */
+
+/* Where threads meet. All of them come the same number of times. */
+struct meeting {
+    unsigned members, arrived;
+};
+
+struct worker {
+    pthread_t thread;
+    struct bench *bench;
+    struct meeting *meeting;
+    struct ingest *ingest;
+    unsigned number;
+    uint64_t visitors, laps;
+    uint64_t places; /* with equally many visitors, who stay there; 1: only the site */
+    unsigned batch;  /* visitors a datagram */
+    uint64_t random;
+    uint64_t first_tick;
+    double clock;        /* seconds since then */
+    uint64_t heartbeats; /* results */
+    double wall_s, cpu_s;
+    uint32_t lengths[DATAGRAMS];
+    uint8_t datagrams[DATAGRAMS][DATAGRAM_BYTES];
+};
+
+/* Spins: a sleeper would come late. */
+static void meet(struct meeting *meeting)
+{
+    /* Acquire and release: the tick that was moved before a meeting is seen after it. */
+    unsigned mine = __atomic_fetch_add(&meeting->arrived, 1, __ATOMIC_ACQ_REL);
+    unsigned wanted = (mine / meeting->members + 1) * meeting->members;
+
+    while (atomic_load_acquire(&meeting->arrived) < wanted)
+        ;
+}
+
+struct names {
+    char room[16], source[32];
+};
+
+static struct wire_heartbeat name_place(const struct worker *worker, uint64_t place,
+                                        struct names *names)
+{
+    struct wire_heartbeat heartbeat = {
+        .site = {(const uint8_t *)"example.com", 11},
+        .kind = WIRE_HEARTBEAT,
+    };
+
+    if (worker->places == 1)
+        return heartbeat;
+    int room = sprintf(names->room, "/room-%u", (unsigned)(place % ROOMS));
+    int source = sprintf(names->source, "source-%u.example", (unsigned)(place / ROOMS % SOURCES));
+    heartbeat.room = (struct wire_name){(const uint8_t *)names->room, (uint32_t)room};
+    heartbeat.source = (struct wire_name){(const uint8_t *)names->source, (uint32_t)source};
+    heartbeat.country[0] = 'A';
+    heartbeat.country[1] = (uint8_t)('A' + place / ROOMS / SOURCES);
+    return heartbeat;
+}
+
+/* Everybody arrives once, so that what is measured are refreshes. */
+static void fill(struct worker *worker)
+{
+    uint64_t here = worker->visitors / worker->places;
+    struct names names;
+
+    for (uint64_t place = 0; place < worker->places; place++)
+        bench_arrive(worker->ingest, name_place(worker, place, &names), place * here, here);
+}
+
+static void lay_out_lap(struct worker *worker)
+{
+    uint8_t ids[BENCH_BATCH * WIRE_VISITOR_SIZE];
+    uint64_t here = worker->visitors / worker->places;
+    struct names names;
+
+    for (unsigned d = 0; d < DATAGRAMS; d++) {
+        uint64_t place = bench_random(&worker->random) % worker->places;
+        struct wire_heartbeat heartbeat = name_place(worker, place, &names);
+        for (unsigned i = 0; i < worker->batch; i++)
+            bench_visitor(place * here + bench_random(&worker->random) % here,
+                          ids + (size_t)i * WIRE_VISITOR_SIZE);
+        heartbeat.visitors = worker->batch;
+        heartbeat.visitor_ids = ids;
+        worker->lengths[d] = wire_encode(&heartbeat, worker->datagrams[d], DATAGRAM_BYTES);
+    }
+}
+
+static void run_lap(struct worker *worker)
+{
+    double wall = bench_wall_s(), cpu = bench_cpu_s();
+
+    for (unsigned d = 0; d < DATAGRAMS; d++) {
+        if (d % BATCH_DATAGRAMS == 0)
+            ingest_begin(worker->ingest);
+        ingest_datagram(worker->ingest, worker->datagrams[d], worker->lengths[d]);
+        if ((d + 1) % BATCH_DATAGRAMS == 0)
+            ingest_end(worker->ingest);
+    }
+    worker->wall_s += bench_wall_s() - wall;
+    worker->cpu_s += bench_cpu_s() - cpu;
+    worker->heartbeats += (uint64_t)DATAGRAMS * worker->batch;
+}
+
+/* As long as it takes so many visitors to send the heartbeats of a lap. Nobody is in a batch: all
+ * meet before and after. */
+static void pass_time(struct worker *worker)
+{
+    double lap = (double)worker->meeting->members * DATAGRAMS * worker->batch;
+    double seconds = lap / (double)worker->visitors * HEARTBEAT_EVERY;
+
+    worker->clock += seconds < HEARTBEAT_EVERY ? seconds : HEARTBEAT_EVERY;
+    worker->bench->tick = worker->first_tick + (uint64_t)worker->clock;
+}
+
+static void *worker_main(void *argument)
+{
+    struct worker *worker = argument;
+
+    bench_pin(worker->number);
+    for (uint64_t lap = 0; lap < worker->laps; lap++) {
+        lay_out_lap(worker);
+        if (worker->number == 0)
+            pass_time(worker);
+        meet(worker->meeting);
+        run_lap(worker);
+        meet(worker->meeting);
+    }
+    return NULL;
+}
+
+/* `members` of the workers at once. */
+static void run(struct worker *workers[], unsigned members, uint64_t laps)
+{
+    struct meeting meeting = {.members = members};
+    uint64_t heartbeats = 0;
+    double rate = 0, cpu = 0;
+
+    for (unsigned i = 0; i < members; i++) {
+        workers[i]->meeting = &meeting;
+        workers[i]->laps = laps;
+        workers[i]->heartbeats = 0;
+        workers[i]->wall_s = workers[i]->cpu_s = 0;
+        if (pthread_create(&workers[i]->thread, NULL, worker_main, workers[i]))
+            bench_fail("cannot start a thread");
+    }
+    for (unsigned i = 0; i < members; i++) {
+        pthread_join(workers[i]->thread, NULL);
+        rate += (double)workers[i]->heartbeats / workers[i]->wall_s;
+        heartbeats += workers[i]->heartbeats;
+        cpu += workers[i]->cpu_s;
+    }
+    printf("{\"workers\":%u,\"visitors\":%llu,\"heartbeats\":%llu,\"cpu_s\":%.6f,\"rate\":%.0f}\n",
+           members, (unsigned long long)workers[0]->visitors, (unsigned long long)heartbeats, cpu,
+           rate);
+}
+
+static struct worker *open_worker(struct bench *bench, unsigned number, uint64_t visitors,
+                                  unsigned batch, bool labels)
+{
+    struct worker *worker = calloc(1, sizeof(*worker));
+
+    if (!worker)
+        bench_fail("no memory");
+    worker->bench = bench;
+    worker->ingest = bench_ingest_open(bench, number);
+    worker->number = number;
+    worker->visitors = visitors;
+    worker->batch = batch;
+    worker->places = labels ? PLACES : 1;
+    worker->random = number + 1;
+    worker->first_tick = bench->tick;
+    return worker;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"visitors", required_argument, NULL, 'v'},
+                                            {"workers", required_argument, NULL, 'w'},
+                                            {"laps", required_argument, NULL, 'l'},
+                                            {"rounds", required_argument, NULL, 'r'},
+                                            {"batch", required_argument, NULL, 'b'},
+                                            {"labels", no_argument, NULL, 'n'},
+                                            {0}};
+    uint64_t visitors = 10000000, laps = 100, rounds = 1;
+    struct worker *workers[SEGMENT_WORKERS_MAX];
+    unsigned count = 1, batch = BENCH_BATCH;
+    bool labels = false;
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == 'v')
+            visitors = bench_number("visitors", optarg, UINT32_MAX);
+        else if (option == 'w')
+            count = (unsigned)bench_number("workers", optarg, SEGMENT_WORKERS_MAX);
+        else if (option == 'l')
+            laps = bench_number("laps", optarg, 1000000);
+        else if (option == 'r')
+            rounds = bench_number("rounds", optarg, 1000);
+        else if (option == 'b')
+            batch = (unsigned)bench_number("batch", optarg, BENCH_BATCH);
+        else if (option == 'n')
+            labels = true;
+        else
+            return 2;
+    }
+    if (labels && visitors < PLACES)
+        bench_fail("there are %d places: not enough visitors", PLACES);
+    const struct segment_settings settings = {
+        .max_visitors = visitors * (labels ? 4 : 1), .max_scopes = 256, .max_window = 3600};
+    struct bench *bench = bench_open(&settings, count, false);
+    for (unsigned i = 0; i < count; i++)
+        workers[i] = open_worker(bench, i, visitors, batch, labels);
+    fill(workers[0]);
+    for (uint64_t round = 0; round < rounds; round++)
+        for (unsigned members = 1; members <= count; members++)
+            run(workers, members, laps);
+    for (unsigned i = 0; i < count; i++) {
+        ingest_close(workers[i]->ingest);
+        free(workers[i]);
+    }
+    bench_close(bench);
+    return 0;
+}

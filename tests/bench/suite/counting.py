@@ -1,0 +1,97 @@
+"""Target 6: what a count costs who asks for it."""
+
+import contextlib
+import os
+import statistics
+import time
+
+from collector import SITE, Collector, presence_send
+from machine import Failure, bench, report, run_json, tool
+from peer_redis import Redis
+from results import Row
+
+REDIS_VISITORS = 1_000_000
+COMMANDS = 20_000
+
+
+def sizes(quick):
+    return (1_000, 100_000, 10_000_000) if quick else (1_000, 100_000, 10_000_000, 65_000_000)
+
+
+def count_rows(quick):
+    """A row a size. Each round opens, fills and counts all of them."""
+    rows = {size: Row(f"presence_count, {size:,} visitors", "300 s window", "/s")
+            for size in sizes(quick)}
+    for number in range(2 if quick else 3):
+        for size, row in rows.items():
+            report(f"count: round {number + 1}, {size:,} visitors")
+            counted = run_json([bench("bench_count"), "--visitors", str(size), "--rounds", "5"])[0]
+            for ns in counted["ns"]:
+                row.add(per_core=1e9 / ns, ns=ns)
+    for row in rows.values():
+        row.note = f"{row.median('ns'):.0f} ns"
+    return rows
+
+
+def redis_rows(stack, quick):
+    redis = Redis()
+    stack.callback(redis.close)
+    report(f"count: Redis takes {REDIS_VISITORS:,} visitors")
+    redis.fill("visitors", REDIS_VISITORS)
+    alone = Row(f"Redis ZCOUNT, {REDIS_VISITORS:,} visitors", "one after the other", "/s")
+    piped = Row("the same", "pipelined, CPU", "/s")
+    for _ in range(3 if quick else 9):
+        run = redis.measure("zcount", "visitors", 1, 1, COMMANDS, "--alone")
+        alone.add(**{**run, "per_core": run["rate"]})  # the client waits, whoever works
+        piped.add(**redis.measure("zcount", "visitors", 1, 1, COMMANDS))
+    alone.note = f"{1e6 / alone.median():.1f} µs"
+    piped.note = f"{1e6 / piped.median():.1f} µs"
+    return alone, piped
+
+
+def time_presencectl(segment, times):
+    """Milliseconds that `presencectl count` takes from its start until it has ended."""
+    command = [tool("presencectl"), "count", SITE, "--segment", segment]
+    nowhere = [(os.POSIX_SPAWN_OPEN, descriptor, "/dev/null", os.O_WRONLY, 0)
+               for descriptor in (1, 2)]
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        pid = os.posix_spawn(command[0], command, os.environ, file_actions=nowhere)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        taken.append((time.perf_counter() - start) * 1e3)
+        if status:
+            raise Failure(f"{' '.join(command)} ended with {status}")
+    return taken
+
+
+def command_row(stack, quick):
+    visitors = sizes(quick)[-1]
+    report(f"count: presencectl, segment for {visitors:,} visitors")
+    collector = Collector(visitors)
+    stack.callback(collector.close)
+    presence_send(collector.address, 1000, 1000, None)
+    row = Row("presencectl count, whole process", f"segment for {visitors:,}", "/s")
+    for ms in time_presencectl(collector.segment, 100 if quick else 500):
+        row.add(per_core=1e3 / ms, ms=ms)
+    row.note = f"{row.median('ms'):.2f} ms, p99 " \
+               f"{statistics.quantiles(row.values('ms'), n=100)[98]:.2f} ms"
+    return row
+
+
+def run(results, quick):
+    with contextlib.ExitStack() as stack:
+        counts = count_rows(quick)
+        alone, piped = redis_rows(stack, quick)
+        command = command_row(stack, quick)
+    for row in counts.values():
+        row.peers["ZCOUNT"] = alone
+    results.section("Counts a second by one reader", [*counts.values(), alone, piped, command])
+    slowest = max(counts.values(), key=lambda row: row.median("ns"))
+    fastest = min(counts.values(), key=lambda row: row.median("ns"))
+    results.at_most(6, "a 300 s count, slowest size", slowest.median("ns"), 200, "ns")
+    spread = slowest.median("ns") / fastest.median("ns")
+    results.at_most(6, f"flat over {min(counts):,} to {max(counts):,}: slowest of fastest", spread,
+                    1.25, "×")
+    results.at_least(6, "of Redis ZCOUNT, one after the other", slowest.ratio(alone), 100)
+    results.at_most(6, "presencectl count, median", command.median("ms"), 3, "ms")

@@ -1,0 +1,188 @@
+"""Targets 1 to 4: what a heartbeat costs from the socket to the count, beside loops that receive and
+discard, Redis and PostgreSQL. All stay up; each round measures every one of them once."""
+
+import contextlib
+
+from collector import Collector, Discarder, measure, paced_sender, presence_send
+from machine import report
+from peer_postgresql import PostgreSQL
+from peer_redis import Redis
+from results import Row
+
+SINGLE_RATE = 500_000  # heartbeats a second
+SINGLE_VISITORS = 1_000_000
+ROOM_BYTES = 8
+BATCH = 80
+BATCHED_RATE = 10_000_000
+LABELLED_RATE = 3_000_000
+LABELS = ("--rooms", "100", "--countries", "10", "--sources", "10")
+POSTGRESQL_VISITORS = 100_000
+
+
+class Plan:
+    """How much of everything."""
+
+    def __init__(self, quick):
+        self.rounds = 3 if quick else 7
+        self.seconds = 1 if quick else 2
+        self.visitors = 10_000_000
+        self.labelled_visitors = 2_000_000 if quick else 10_000_000
+        self.redis_visitors = 1_000_000 if quick else 10_000_000
+        self.redis_scale = 1 if quick else 5
+        self.postgresql_seconds = 2 if quick else 4
+
+
+class Contest:
+    """Everybody who takes part, and the order they take turns in."""
+
+    def __init__(self, plan, stack):
+        self.plan, self.stack = plan, stack
+        self.turns = []  # (row, function that measures it once)
+
+    def enter(self, what, how, turn):
+        row = Row(what, how)
+        self.turns.append((row, turn))
+        return row
+
+    def up(self, server):
+        self.stack.callback(server.close)
+        return server
+
+    def run(self):
+        for number in range(self.plan.rounds):
+            for row, turn in self.turns:
+                report(f"heartbeats: round {number + 1} of {self.plan.rounds}, {row.what}")
+                row.add(**turn())
+
+
+def single(contest, what, receiver, room_bytes=0, text=False):
+    """A receiver of single heartbeats."""
+    plan = contest.plan
+
+    def send():
+        return paced_sender(receiver.address, SINGLE_VISITORS, SINGLE_RATE, plan.seconds,
+                            room_bytes, text)
+
+    measure(receiver, send)  # they arrive; later they are refreshed
+    return contest.enter(what, "1, no GSO, no GRO", lambda: measure(receiver, send))
+
+
+def enter_singles(contest):
+    recvmmsg = single(contest, "recvmmsg(64), discard",
+                      contest.up(Discarder("discard_recvmmsg", offload=False)))
+    io_uring = single(contest, "io_uring, discard (limit)",
+                      contest.up(Discarder("discard_io_uring", offload=False)))
+
+    def presenced(what, *arguments, **load):
+        row = single(contest, what, contest.up(Collector(3 * SINGLE_VISITORS, *arguments)), **load)
+        row.limit = io_uring
+        row.peers["recvmmsg"] = recvmmsg
+        return row
+
+    return {
+        "recvmmsg": recvmmsg, "io_uring": io_uring,
+        "native": presenced("presenced"),
+        "native recvmmsg": presenced("presenced --receive recvmmsg", "--receive", "recvmmsg"),
+        "native room": presenced("presenced, with a room", room_bytes=ROOM_BYTES),
+        "text": presenced("presenced, text from nginx, with a room", room_bytes=ROOM_BYTES,
+                          text=True),
+    }
+
+
+def batched(contest, what, receiver, visitors, rate, *places):
+    """A receiver of full datagrams."""
+    batch = ("--batch", str(BATCH), *places)
+
+    def turn(seconds):
+        return measure(receiver, lambda: presence_send(receiver.address, visitors, rate, seconds,
+                                                       *batch))
+
+    turn(None)  # they arrive
+    return contest.enter(what, f"{BATCH}, GSO, GRO", lambda: turn(contest.plan.seconds))
+
+
+def enter_batches(contest):
+    plan = contest.plan
+    limit = batched(contest, "io_uring, discard (limit)",
+                    contest.up(Discarder("discard_io_uring", offload=True)), plan.visitors,
+                    BATCHED_RATE)
+    site = batched(contest, f"presenced, {plan.visitors:,} visitors",
+                   contest.up(Collector(plan.visitors)), plan.visitors, BATCHED_RATE)
+    labels = batched(contest, f"presenced, 4 words each, {plan.labelled_visitors:,} visitors",
+                     contest.up(Collector(4 * plan.labelled_visitors)), plan.labelled_visitors,
+                     LABELLED_RATE, *LABELS)
+    site.limit = labels.limit = limit
+    return {"discard": limit, "site": site, "labels": labels}
+
+
+def enter_redis(contest):
+    plan = contest.plan
+    redis = contest.up(Redis())
+    for key, visitors in (("few", 1_000_000), ("many", plan.redis_visitors)):
+        report(f"heartbeats: Redis takes {visitors:,} visitors")
+        redis.fill(key, visitors)
+
+    def enter(what, key, command, visitors, batch, commands):
+        return contest.enter(f"Redis {what}, {visitors:,} visitors", f"{batch}, pipelined",
+                             lambda: redis.measure(command, key, visitors, batch,
+                                                   commands * plan.redis_scale))
+
+    return {
+        "ZADD 1": enter("ZADD", "few", "zadd", 1_000_000, 1, 100_000),
+        "ZADD 40": enter("ZADD", "many", "zadd", plan.redis_visitors, 40, 5_000),
+        "PFADD 40": enter("PFADD (estimate, no window)", "estimate", "pfadd", plan.visitors, 40,
+                          100_000),
+    }
+
+
+def enter_postgresql(contest):
+    plan = contest.plan
+    postgresql = contest.up(PostgreSQL())
+    postgresql.fill(POSTGRESQL_VISITORS)
+
+    def enter(what, function):
+        return contest.enter(f"PostgreSQL {what}, {POSTGRESQL_VISITORS:,} visitors", "1",
+                             lambda: postgresql.measure(function, POSTGRESQL_VISITORS,
+                                                        plan.postgresql_seconds))
+
+    return {"PostgreSQL": enter("upsert and count", "heartbeat"),
+            "upsert": enter("upsert alone", "touch")}
+
+
+def judge(results, singles, batches, peers):
+    native, site = singles["native"], batches["site"]
+    results.at_least(1, "single heartbeats: of recvmmsg and discard",
+                     native.ratio(singles["recvmmsg"]), 1.4, clean=not native.dropped)
+    results.at_least(1, "single heartbeats: of io_uring and discard",
+                     native.ratio(singles["io_uring"]), 0.8, clean=not native.dropped)
+    results.at_least(2, "batched: heartbeats a CPU second", site.median() / 1e6, 30, "M",
+                     clean=not site.dropped)
+    results.at_least(2, "batched: of Redis ZADD, 40 ids", site.ratio(peers["ZADD 40"]), 100)
+    results.at_least(2, "batched: of Redis PFADD, 40 ids", site.ratio(peers["PFADD 40"]), 1.8)
+    text = singles["text"]
+    results.at_least(3, "text from nginx: of target 1", text.ratio(native), 0.8,
+                     clean=not text.dropped)
+    labels = batches["labels"]
+    results.at_least(4, "4 words each: of target 2", labels.ratio(site), 0.25,
+                     clean=not labels.dropped)
+
+
+def run(results, quick):
+    plan = Plan(quick)
+    with contextlib.ExitStack() as stack:
+        contest = Contest(plan, stack)
+        report("heartbeats: starting everybody")
+        singles, batches = enter_singles(contest), enter_batches(contest)
+        peers = {**enter_redis(contest), **enter_postgresql(contest)}
+        contest.run()
+    for row in (singles["native"], singles["native room"], singles["native recvmmsg"],
+                singles["text"], batches["site"], batches["labels"]):
+        row.peers.update((name, peers[name])
+                         for name in ("ZADD 1", "ZADD 40", "PFADD 40", "PostgreSQL"))
+    results.section(f"Heartbeats a CPU second: one a datagram, {SINGLE_RATE:,}/s, 32 at once",
+                    singles.values())
+    results.section(f"Heartbeats a CPU second: {BATCH} a datagram, {BATCHED_RATE:,}/s "
+                    f"(4 words each: {LABELLED_RATE:,}/s)", batches.values())
+    results.section("The same from peers on unix sockets, nothing on disk, as fast as they can",
+                    peers.values())
+    judge(results, singles, batches, peers)
