@@ -12,9 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RECEIVE_BUFFER_BYTES ((size_t)16 << 20)
-#define BIND_PATIENCE_MS     5000
-#define BIND_RETRY_MS        20
+#define BIND_PATIENCE_MS 5000
+#define BIND_RETRY_MS    20
 
 /* A port in decimal: 1 to 5 digits. Returns it, or -EINVAL. */
 static int parse_port(const char *text)
@@ -97,7 +96,7 @@ static int open_socket(int family, const struct listener_options *options, int *
         return error;
     }
     enlarge_receive_buffer(r, options->receive_buffer_bytes ? options->receive_buffer_bytes
-                                                            : RECEIVE_BUFFER_BYTES);
+                                                            : (size_t)LISTENER_BUFFER_BYTES);
     if (options->generic_receive_offload) /* an older kernel receives one by one: as correct */
         setsockopt(r, IPPROTO_UDP, UDP_GRO, &on, sizeof(on));
     *ret = r;
@@ -199,4 +198,14 @@ uint32_t listener_drops(int socket)
     if (getsockopt(socket, SOL_SOCKET, SO_MEMINFO, memory, &length) < 0)
         return 0;
     return memory[SK_MEMINFO_DROPS];
+}
+
+size_t listener_receive_buffer(int socket)
+{
+    int value = 0;
+    socklen_t length = sizeof(value);
+
+    if (getsockopt(socket, SOL_SOCKET, SO_RCVBUF, &value, &length) < 0 || value < 0)
+        return 0;
+    return (size_t)value / 2; /* the kernel doubles what it grants, for its own needs: socket(7) */
 }

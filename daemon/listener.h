@@ -7,7 +7,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#define LISTENER_TEXT_MAX 64 /* bytes of the longest formatted address, with its zero */
+#define LISTENER_TEXT_MAX     64         /* bytes of the longest formatted address, with its zero */
+#define LISTENER_BUFFER_BYTES (16 << 20) /* of a receive buffer, unless told otherwise */
 
 struct listener_options {
     size_t receive_buffer_bytes;  /* of each socket; 0: 16 MiB. The kernel may grant less */
@@ -36,5 +37,8 @@ int listener_open(const struct sockaddr *address, socklen_t length,
 /* How many datagrams the kernel has dropped at this socket since it was opened, modulo 2^32
  * (SO_MEMINFO, SK_MEMINFO_DROPS in linux/sock_diag.h); 0 where the kernel cannot tell. */
 uint32_t listener_drops(int socket);
+
+/* How large a receive buffer the kernel granted, in bytes; 0 if it can't tell. */
+size_t listener_receive_buffer(int socket);
 
 #endif

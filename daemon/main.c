@@ -12,6 +12,8 @@
 #include "log.h"
 #include "worker.h"
 
+#define SMALL_BUFFER (1 << 20) /* bytes; about 1500 small datagrams, 3 ms at the highest rates */
+
 struct daemon {
     struct config config;
     struct collector collector;
@@ -88,6 +90,17 @@ static void log_listening(const struct config_address *address, int socket)
         log_line("listening on %s", address->text);
 }
 
+/* A burst that does not fit is dropped; say so before it happens. */
+static void log_small_buffer(int socket)
+{
+    size_t granted = listener_receive_buffer(socket);
+
+    if (granted && granted < SMALL_BUFFER)
+        log_line("the kernel grants a socket buffer of %zu KB only: for bursts raise "
+                 "net.core.rmem_max to %d, or give CAP_NET_ADMIN",
+                 granted >> 10, LISTENER_BUFFER_BYTES);
+}
+
 static int open_sockets(struct daemon *daemon)
 {
     const struct listener_options options = {.generic_receive_offload = true};
@@ -108,6 +121,7 @@ static int open_sockets(struct daemon *daemon)
         daemon->listening++;
         log_listening(address, sockets[0]);
     }
+    log_small_buffer(daemon->sockets[0][0]);
     return 0;
 }
 
