@@ -1,4 +1,4 @@
-"""Datagrams, and what becomes of them: written from DESIGN's section 2, not from the code."""
+"""Datagrams, and what becomes of them: written from README's section 2, not from the code."""
 
 import struct
 

@@ -21,7 +21,7 @@ BY = {"room": "rooms", "country": "countries", "source": "sources"}
 
 
 class Model:
-    """Who is where, by DESIGN's rules 2 and 4, as long as no window passes."""
+    """Who is where, by README's rules 2 and 4, as long as no window passes."""
 
     def __init__(self):
         self.present = {}

@@ -1,4 +1,4 @@
-/* encode.h - the test's own writers of datagrams, from DESIGN section 2 alone. */
+/* encode.h - the test's own writers of datagrams, from README, "The heartbeat", alone. */
 #ifndef PRESENCE_TESTS_ENCODE_H
 #define PRESENCE_TESTS_ENCODE_H
 

@@ -1,4 +1,4 @@
-/* oracle.h - what DESIGN's rules 2 to 4 say must be counted, the plain way.
+/* oracle.h - what README's rules 2 to 4 say must be counted, the plain way.
  *
  * A scope is a set of visitors, each with the tick of their last heartbeat there; a count is one
  * pass over the set. Written from the rules alone: nothing is shared with the code under test.

@@ -101,7 +101,7 @@ static void impossible_names_and_windows_are_refused(void **state)
     assert_int_equal(presence_sites(fixture->presence, 3601, &listing), -ERANGE);
 }
 
-/* DESIGN rule 3, from both sides of each edge. */
+/* README rule 3, from both sides of each edge. */
 static void visitors_are_active_within_the_window(void **state)
 {
     struct fixture *fixture = *state;

@@ -88,7 +88,7 @@ static void sections_hold_what_they_must(void **state)
         assert_true((heads & (heads - 1)) == 0 && heads >= 2 * scopes && heads >= 16);
         assert_true(heads == 16 || heads < 4 * scopes);
         assert_true(geometry.table_pairs >= 2 && geometry.table_pairs < UINT64_C(1) << 32);
-        /* A quarter of the slots stays free: REFERENCES, "no refusal at 0.75". */
+        /* A quarter of the slots stays free: nothing may be refused below that. */
         assert_true(geometry.table_pairs * TABLE_PAIR_WORDS * 3 >= layouts[i].max_visitors * 4);
         const uint64_t sizes[SECTIONS] = {
             [SECTION_COUNTERS] = (SEGMENT_WORKERS_MAX + 1) * 64 * 8,
@@ -152,7 +152,7 @@ static void views_point_into_the_sections(void **state)
     free(base);
 }
 
-/* A word lives until no bucket counts it and no rule asks for it: DESIGN section 4. */
+/* A word lives until no bucket counts it and no rule asks for it. */
 static void words_expire_after_the_longest_window(void **state)
 {
     (void)state;

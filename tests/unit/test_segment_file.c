@@ -295,7 +295,7 @@ static void unusable_segments_are_renewed(void **state)
     }
 }
 
-/* DESIGN: one of another version is replaced; this daemon would not keep what a newer one added. */
+/* One of another version is replaced; this daemon would not keep what a newer one added. */
 static void another_minor_version_is_renewed(void **state)
 {
     struct scratch *scratch = *state;

@@ -5,7 +5,7 @@
 #include "presencectl.h"
 #include "show.h"
 
-/* The visitor's id is neither shown nor kept: DESIGN rule 8. */
+/* The visitor's id is neither shown nor kept: README rule 8. */
 static void print_json(const char *site, const uint32_t *age_s,
                        const struct presence_status *status)
 {
