@@ -147,10 +147,11 @@ void collector_make_room(struct collector *collector)
     uint32_t capacity = collector->file.segment.directory.capacity;
     uint64_t now = collector_tick(collector);
 
-    atomic_store_relaxed(&collector->full_since, now);
     /* Labels first: only then may their sites go. */
     if (directory_retire(&collector->directory, now, 0, capacity, wait_for_batches, collector))
         directory_retire(&collector->directory, now, 0, capacity, wait_for_batches, collector);
+    /* Only now: whoever comes meanwhile waits for the room that is being made. */
+    atomic_store_relaxed(&collector->full_since, now);
 }
 
 void collector_close(struct collector *collector)

@@ -19,8 +19,8 @@
 struct search {
     uint64_t *states;
     uint32_t *parents;
-    uint32_t *index; /* state's number + 1, 0: none */
-    uint32_t count, capacity;
+    uint32_t *index; /* `base` + state's number; below `base`: none, or one of an earlier search */
+    uint32_t base, count, capacity;
 };
 
 static uint64_t pack_writer(const struct writer *writer)
@@ -88,7 +88,8 @@ static void search_open(struct search *search)
     search->capacity = 1 << 23;
     search->states = malloc(search->capacity * sizeof(*search->states));
     search->parents = malloc(search->capacity * sizeof(*search->parents));
-    search->index = malloc(2 * (size_t)search->capacity * sizeof(*search->index));
+    search->index = calloc(2 * (size_t)search->capacity, sizeof(*search->index));
+    search->base = 1;
     if (!search->states || !search->parents || !search->index)
         fail_msg("no memory for %u states", search->capacity);
 }
@@ -105,14 +106,14 @@ static void search_add(struct search *search, uint64_t packed, uint32_t parent)
     uint32_t mask = 2 * search->capacity - 1;
     uint32_t hash = (uint32_t)(packed * UINT64_C(0x9e3779b97f4a7c15) >> 32) & mask;
 
-    for (; search->index[hash]; hash = (hash + 1) & mask)
-        if (search->states[search->index[hash] - 1] == packed)
+    for (; search->index[hash] >= search->base; hash = (hash + 1) & mask)
+        if (search->states[search->index[hash] - search->base] == packed)
             return;
     if (search->count == search->capacity)
         fail_msg("more than %u states", search->capacity);
+    search->index[hash] = search->base + search->count;
     search->states[search->count] = packed;
     search->parents[search->count++] = parent;
-    search->index[hash] = search->count;
 }
 
 static void print_trace(const struct search *search, const struct setup *setup, uint32_t last)
@@ -142,7 +143,7 @@ static const char *explore(struct search *search, const struct setup *setup, boo
 {
     struct state first = {0};
 
-    memset(search->index, 0, 2 * (size_t)search->capacity * sizeof(*search->index));
+    search->base += search->count;
     search->count = 0;
     memcpy(first.slots, setup->initial, sizeof(first.slots));
     search_add(search, pack(setup, &first), 0);
