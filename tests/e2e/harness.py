@@ -98,6 +98,21 @@ class Collector:
         self.port = int(self.address.rpartition(":")[2])
         return self
 
+    def freeze(self):
+        """Send SIGSTOP and wait until every thread has stopped: a signal is not at once."""
+        def frozen():
+            states = []
+            for task in os.listdir(f"/proc/{self.process.pid}/task"):
+                with open(f"/proc/{self.process.pid}/task/{task}/stat") as stat:
+                    states.append(stat.read().rpartition(")")[2].split()[0])
+            return all(state == "T" for state in states)
+
+        self.process.send_signal(signal.SIGSTOP)
+        wait_until(frozen, "presenced to stop")
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+
     def stop(self, how=signal.SIGTERM):
         """End it; returns its exit status."""
         if self.process.poll() is None:

@@ -130,10 +130,10 @@ class Counting(DaemonCase):
                 self.send(collector, *(native("a.example", [visitor(i)]) for i in range(1000)))
                 self.wait_received(1000)
 
-                collector.process.send_signal(signal.SIGSTOP)
+                collector.freeze()
                 self.send(collector, *(native("a.example", [visitor(i)]) for i in range(900, 1200)))
                 waiting = waiting_bytes(collector.port)
-                collector.process.send_signal(signal.SIGCONT)
+                collector.thaw()
                 self.assertEqual(len(waiting), workers)
                 self.assertTrue(all(waiting), f"a worker has nothing to do: {waiting}")
 
@@ -151,9 +151,9 @@ class Counting(DaemonCase):
                 collector = self.start("--receive", engine)
                 before = self.stats()
                 junk = bytes(60000)  # few of them fill any buffer
-                collector.process.send_signal(signal.SIGSTOP)
+                collector.freeze()
                 self.send(collector, *itertools.repeat(junk, 1500))
-                collector.process.send_signal(signal.SIGCONT)
+                collector.thaw()
                 sent = before["datagrams_received"] + before["socket_drops"] + 1500
                 stats = self.wait_received(sent)
                 self.assertGreater(stats["socket_drops"], before["socket_drops"])

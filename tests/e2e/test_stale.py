@@ -96,7 +96,7 @@ class Silence(ClockCase):
             self.people(collectors[name], range(3))
         wait_until(lambda: not self.json("count", SITE)["warming"], "the warm-up to pass")
         for collector in collectors.values():
-            collector.process.send_signal(signal.SIGSTOP)
+            collector.freeze()
         frozen = time.time()
 
         self.segment = os.path.join(self.directory, "short")
