@@ -8,6 +8,7 @@
  * room, country and source too, of which there are a hundred, ten and ten.
  */
 #include <getopt.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #define COUNTRIES       10
 #define SOURCES         10
 #define PLACES          (ROOMS * COUNTRIES * SOURCES)
+#define SPINS           100000
 #define HEARTBEAT_EVERY 60 /* seconds, on average */
 
 /* Where threads meet. All of them come the same number of times. */
@@ -46,15 +48,16 @@ struct worker {
     uint8_t datagrams[DATAGRAMS][DATAGRAM_BYTES];
 };
 
-/* Spins: a sleeper would come late. */
+/* Spins: a sleeper would come late. Yields when somebody else has the processor it waits for. */
 static void meet(struct meeting *meeting)
 {
     /* Acquire and release: the tick that was moved before a meeting is seen after it. */
     unsigned mine = __atomic_fetch_add(&meeting->arrived, 1, __ATOMIC_ACQ_REL);
     unsigned wanted = (mine / meeting->members + 1) * meeting->members;
 
-    while (atomic_load_acquire(&meeting->arrived) < wanted)
-        ;
+    for (unsigned spins = 0; atomic_load_acquire(&meeting->arrived) < wanted; spins++)
+        if (spins > SPINS)
+            sched_yield();
 }
 
 struct names {

@@ -21,6 +21,7 @@ struct discard {
     int socket;
     const char *engine; /* discard_receiver's choice */
     bool latency;
+    bool gather; /* discard_io_uring: moderated */
     uint64_t datagrams;
     uint64_t calls;  /* waits or system calls that brought them */
     uint64_t now_ns; /* CLOCK_MONOTONIC when the current batch was handed over */
@@ -40,10 +41,11 @@ static void discard_on_signal(int signal)
 static _Noreturn void discard_usage(const char *program, int status)
 {
     fprintf(status ? stderr : stdout,
-            "usage: %s [--listen ADDR:PORT] [--no-offload] [--latency] [--engine NAME]\n"
+            "usage: %s [--listen ADDR:PORT] [--no-offload] [--latency] [--gather] [--engine NAME]\n"
             "Receives and discards datagrams until SIGTERM, then prints what it cost as JSON.\n"
             "  --no-offload  without UDP_GRO\n"
             "  --latency     take the last 8 bytes of each for the time it was sent at\n"
+            "  --gather      under load wait for 32 or 1 ms at most; for discard_io_uring\n"
             "  --engine      auto, io_uring or recvmmsg; for discard_receiver\n",
             program);
     exit(status);
@@ -52,9 +54,13 @@ static _Noreturn void discard_usage(const char *program, int status)
 static inline void discard_open(int argc, char **argv, struct discard *ret)
 {
     static const struct option options[] = {
-        {"listen", required_argument, NULL, 'l'}, {"no-offload", no_argument, NULL, 'n'},
-        {"latency", no_argument, NULL, 't'},      {"engine", required_argument, NULL, 'e'},
-        {"help", no_argument, NULL, 'h'},         {0},
+        {"listen", required_argument, NULL, 'l'},
+        {"no-offload", no_argument, NULL, 'n'},
+        {"latency", no_argument, NULL, 't'},
+        {"engine", required_argument, NULL, 'e'},
+        {"gather", no_argument, NULL, 'g'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
     struct listener_options wanted = {.generic_receive_offload = true};
     const struct sigaction action = {.sa_handler = discard_on_signal};
@@ -72,6 +78,8 @@ static inline void discard_open(int argc, char **argv, struct discard *ret)
             wanted.generic_receive_offload = false;
         else if (option == 't')
             ret->latency = true;
+        else if (option == 'g')
+            ret->gather = true;
         else if (option == 'e')
             ret->engine = optarg;
         else

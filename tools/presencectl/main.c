@@ -306,11 +306,11 @@ static int dispatch(struct request *request, int count, char **words)
     return run(command, &request->options, words + 1);
 }
 
-/* Names are UTF-8, whatever the locale makes of bytes. */
+/* Names are UTF-8, whatever the locale makes of bytes. Nothing else of the locale matters here, and
+ * loading all of it takes longer than a count. */
 static void use_locale(void)
 {
-    setlocale(LC_ALL, "");
-    setlocale(LC_NUMERIC, "C");
+    setlocale(LC_CTYPE, "");
     if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
         setlocale(LC_CTYPE, "C.UTF-8");
 }

@@ -3,9 +3,9 @@
 import math
 from xml.sax.saxutils import escape
 
-WIDTH, HEIGHT = 980, 444
+WIDTH, HEIGHT = 1060, 444
 TOP, BOTTOM = 74, 80  # margins of the panels
-PANEL_WIDTH, LABEL_WIDTH, LEFT = 300, 120, 58
+PANEL_WIDTH, LABEL_WIDTH, LEFT = 300, 150, 58
 LABEL_GAP = 15
 
 NAMES = {
@@ -24,7 +24,8 @@ DARK = {
 
 def colour_rules(colours):
     rules = [
-        f".paper{{fill:{colours['paper']}}}", f"text{{fill:{colours['faint']}}}",
+        f".paper{{fill:{colours['paper']}}}.label{{stroke:{colours['paper']}}}",
+        f"text{{fill:{colours['faint']}}}",
         f".title,.heading{{fill:{colours['ink']}}}", f".grid{{stroke:{colours['grid']}}}",
     ]
     for name in NAMES:
@@ -37,7 +38,8 @@ def colour_rules(colours):
 def style():
     return (
         "text{font:12px system-ui,sans-serif}.title{font-size:16px;font-weight:600}"
-        ".heading{font-size:13px;font-weight:600}.small{font-size:10px}.label{font-weight:600}"
+        ".heading{font-size:13px;font-weight:600}.small{font-size:10px}"
+        ".label{font-weight:600;stroke-width:4;paint-order:stroke}"
         ".line{fill:none;stroke-width:2;stroke-linejoin:round}"
         f"{colour_rules(LIGHT)}@media (prefers-color-scheme:dark){{{colour_rules(DARK)}}}"
     )
@@ -117,8 +119,8 @@ def draw(curves, about):
         Panel(second, "Memory", points("memory"), "B"),
     ]
     title = "Counting who is here: throughput and memory"
-    what = (f"Linux {about['kernel']}, {about['processor']}; medians; presence and Redis with 80 and "
-            "40 ids a message, PostgreSQL upserts one and counts")
+    what = (f"Linux {about['kernel']}, {about['processor']}; medians; presence and Redis with 80 "
+            "and 40 ids a message, PostgreSQL upserts one and counts")
     body = "\n".join(line for panel in panels for line in panel.draw())
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '

@@ -38,10 +38,9 @@ class Receiver(Server):
 class Discarder(Receiver):
     """A loop that receives and discards."""
 
-    def __init__(self, program, offload):
+    def __init__(self, program, *arguments):
         super().__init__()
         self.port = free_port()
-        arguments = [] if offload else ["--no-offload"]
         self.start([bench(program), "--listen", self.address, *arguments],
                    lambda: udp_sockets(self.port), RECEIVER)
 
@@ -102,7 +101,7 @@ def paced_sender(address, visitors, rate, seconds, room_bytes=0, text=False):
 
 
 def count_dropped(receiver, sent, received_before, drops_before):
-    """Datagrams of `sent` that did not arrive, once all others were counted. The kernel's own figure
+    """Datagrams of `sent` that did not arrive, once all others were counted. The kernel's figure
     counts a train of GSO as one, so it is taken only where the receiver does not say."""
     if received_before is None:
         return receiver.drops() - drops_before

@@ -10,7 +10,6 @@ from machine import Failure, bench, report, run_json, tool
 from peer_redis import Redis
 from results import Row
 
-REDIS_VISITORS = 1_000_000
 COMMANDS = 20_000
 
 
@@ -20,7 +19,7 @@ def sizes(quick):
 
 def count_rows(quick):
     """A row a size. Each round opens, fills and counts all of them."""
-    rows = {size: Row(f"presence_count, {size:,} visitors", "300 s window", "/s")
+    rows = {size: Row(f"presence_count, {size:,} visitors", "300 s window")
             for size in sizes(quick)}
     for number in range(2 if quick else 3):
         for size, row in rows.items():
@@ -34,12 +33,13 @@ def count_rows(quick):
 
 
 def redis_rows(stack, quick):
+    visitors = 1_000_000 if quick else 10_000_000
     redis = Redis()
     stack.callback(redis.close)
-    report(f"count: Redis takes {REDIS_VISITORS:,} visitors")
-    redis.fill("visitors", REDIS_VISITORS)
-    alone = Row(f"Redis ZCOUNT, {REDIS_VISITORS:,} visitors", "one after the other", "/s")
-    piped = Row("the same", "pipelined, CPU", "/s")
+    report(f"count: Redis takes {visitors:,} visitors")
+    redis.fill("visitors", visitors)
+    alone = Row(f"Redis ZCOUNT, {visitors:,} visitors", "one after the other")
+    piped = Row("the same", "pipelined, CPU")
     for _ in range(3 if quick else 9):
         run = redis.measure("zcount", "visitors", 1, 1, COMMANDS, "--alone")
         alone.add(**{**run, "per_core": run["rate"]})  # the client waits, whoever works
@@ -71,7 +71,7 @@ def command_row(stack, quick):
     collector = Collector(visitors)
     stack.callback(collector.close)
     presence_send(collector.address, 1000, 1000, None)
-    row = Row("presencectl count, whole process", f"segment for {visitors:,}", "/s")
+    row = Row("presencectl count, whole process", f"segment for {visitors:,}")
     for ms in time_presencectl(collector.segment, 100 if quick else 500):
         row.add(per_core=1e3 / ms, ms=ms)
     row.note = f"{row.median('ms'):.2f} ms, p99 " \

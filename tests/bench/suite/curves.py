@@ -1,7 +1,6 @@
 """Throughput and memory against active visitors, for the chart."""
 
 import contextlib
-import statistics
 
 from collector import Collector, measure, presence_send
 from heartbeats import BATCH, BATCHED_RATE
@@ -11,6 +10,7 @@ from peer_redis import Redis
 from results import Row
 
 LOAD = ("--batch", str(BATCH))
+SKETCH_BYTES = 12_304  # what MEMORY USAGE says of a dense HyperLogLog
 
 
 def sizes(quick):
@@ -23,8 +23,8 @@ class Curve:
         self.name = name
         self.throughput, self.memory = [], []
 
-    def add(self, visitors, runs, memory):
-        self.throughput.append((visitors, statistics.median(run["per_core"] for run in runs)))
+    def add(self, visitors, row, memory):
+        self.throughput.append((visitors, row.median()))
         self.memory.append((visitors, memory))
 
     def as_json(self):
@@ -36,10 +36,11 @@ def measure_presence(collector, visitors, seconds):
                                                     seconds, *LOAD))
 
 
-def compare_at(visitors, plan, curves, rows):
-    """presenced, ZADD and PFADD at one size, in turn."""
+def compare_at(visitors, plan, curves):
+    """presenced, ZADD and PFADD at one size, in turn. Returns presenced's row."""
     rounds, seconds, redis_most = plan
-    runs = {name: [] for name in curves}
+    row = Row(f"presenced, {visitors:,} visitors", f"{BATCH}, GSO, GRO")
+    zadd, pfadd = (row.peers.setdefault(name, Row(name)) for name in ("ZADD 40", "PFADD 40"))
     with contextlib.ExitStack() as stack:
         collector = Collector(visitors, "--max-scopes", "256")
         stack.callback(collector.close)
@@ -49,18 +50,17 @@ def compare_at(visitors, plan, curves, rows):
         set_bytes = redis.fill("visitors", visitors) if visitors <= redis_most else None
         for number in range(rounds):
             report(f"chart: {visitors:,} visitors, round {number + 1} of {rounds}")
-            runs["presence"].append(measure_presence(collector, visitors, seconds))
-            runs["PFADD"].append(redis.measure("pfadd", "estimate", visitors, 40, 100_000))
+            row.add(**measure_presence(collector, visitors, seconds))
+            pfadd.add(**redis.measure("pfadd", "estimate", visitors, 40, 100_000))
             if set_bytes is not None:
-                runs["ZADD"].append(redis.measure("zadd", "visitors", visitors, 40, 5_000))
-        curves["presence"].add(visitors, runs["presence"], collector.memory())
-    row = Row(f"presenced, {visitors:,} visitors", f"{BATCH}, GSO, GRO")
-    row.runs = runs["presence"]
-    row.note = f"{curves['presence'].memory[-1][1] / 1e6:.0f} MB"
-    rows.append(row)
-    curves["PFADD"].add(visitors, runs["PFADD"], 12_304)  # MEMORY USAGE of a dense sketch
+                zadd.add(**redis.measure("zadd", "visitors", visitors, 40, 5_000))
+        memory = collector.memory()
+    row.note = f"{memory / 1e6:.0f} MB"
+    curves["presence"].add(visitors, row, memory)
+    curves["PFADD"].add(visitors, pfadd, SKETCH_BYTES)
     if set_bytes is not None:
-        curves["ZADD"].add(visitors, runs["ZADD"], set_bytes)
+        curves["ZADD"].add(visitors, zadd, set_bytes)
+    return row
 
 
 def measure_postgresql(curve, most, seconds):
@@ -71,7 +71,9 @@ def measure_postgresql(curve, most, seconds):
                 break
             report(f"chart: PostgreSQL, {visitors:,} visitors")
             memory = postgresql.fill(visitors)
-            curve.add(visitors, [postgresql.measure("heartbeat", visitors, seconds)], memory)
+            row = Row("PostgreSQL")
+            row.add(**postgresql.measure("heartbeat", visitors, seconds))
+            curve.add(visitors, row, memory)
     finally:
         postgresql.close()
 
@@ -79,9 +81,7 @@ def measure_postgresql(curve, most, seconds):
 def run(results, quick):
     curves = {name: Curve(name) for name in ("presence", "ZADD", "PFADD")}
     plan = (1, 1, 10**5) if quick else (3, 2, 10**7)
-    rows = []
-    for visitors in sizes(quick):
-        compare_at(visitors, plan, curves, rows)
+    rows = [compare_at(visitors, plan, curves) for visitors in sizes(quick)]
     curves["PostgreSQL"] = Curve("PostgreSQL")
     measure_postgresql(curves["PostgreSQL"], 10**5 if quick else 10**6, 2 if quick else 5)
     results.section(f"Heartbeats a CPU second by active visitors, {BATCHED_RATE:,}/s", rows)

@@ -29,7 +29,7 @@ class Row:
         return sum(run.get("dropped", 0) for run in self.runs)
 
     def ratio(self, other):
-        """How many times the other: the median of ratios within each round, where they alternated."""
+        """How many times the other: the median of each round's ratio, where they took turns."""
         if other is None or not other.runs:
             return None
         if len(self.runs) == len(other.runs) and len(self.runs) > 1:
@@ -135,7 +135,8 @@ def print_table(results, out):
 
 def print_targets(results, out):
     targets = [[str(target.number), target.wanted, target.measured,
-                "met" if target.is_met else "NOT met"] for target in sorted_targets(results.targets)]
+                "met" if target.is_met else "NOT met"]
+               for target in sorted_targets(results.targets)]
     if not targets:
         return
     widths = [max(len(line[i]) for line in targets) for i in range(4)]
