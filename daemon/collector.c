@@ -101,15 +101,17 @@ uint64_t collector_listen(struct collector *collector, const char *engine, const
     return first ? 0 : now - before;
 }
 
-/* Pass every worker's batch boundary. */
-static void wait_for_batches(void *context)
+void collector_wait_for_batches(struct collector *collector)
 {
-    struct collector *collector = context;
-
     for (unsigned i = 0; i < collector->workers; i++) {
         pthread_mutex_lock(&collector->gates[i].mutex);
         pthread_mutex_unlock(&collector->gates[i].mutex);
     }
+}
+
+static void wait_for_batches(void *context)
+{
+    collector_wait_for_batches(context);
 }
 
 /* Sweep as much of the table as is due since the last time. */

@@ -14,6 +14,8 @@
 #include "directory.h"
 #include "segment_file.h"
 
+struct admission;
+
 struct collector_gate {
     _Alignas(128) pthread_mutex_t mutex;
 };
@@ -23,6 +25,7 @@ struct collector {
     struct directory_writer directory;
     clock_function clock;
     void *clock_context;
+    struct admission *admission; /* set before ingest_open; NULL: everything is admitted */
     unsigned workers;
     struct collector_gate gates[SEGMENT_WORKERS_MAX];
     pthread_mutex_t advancing; /* one thread moves the tick; taken before the gates */
@@ -61,6 +64,9 @@ uint64_t collector_tick(const struct collector *collector);
 /* Once a second, by one thread: advance the tick, free expired words and idle scopes, a part of
  * them each time. */
 void collector_keep(struct collector *collector);
+
+/* Wait until every worker has passed a batch boundary. Any thread outside a batch. */
+void collector_wait_for_batches(struct collector *collector);
 
 /* May giving up idle scopes make room in a full directory? It was not tried yet at this tick.
  * Any thread. */

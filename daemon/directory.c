@@ -59,6 +59,25 @@ static void count_change(struct directory_writer *writer)
     atomic_store_release(changes, *changes + 1); /* pairs with readers' acquire */
 }
 
+/* How many scopes of a kind a site has; NULL where there is no limit to them. */
+static uint32_t *limited_labels(const struct directory_writer *writer, uint32_t site,
+                                enum scope_kind kind)
+{
+    return kind == SCOPE_ROOM     ? &writer->rooms[site]
+           : kind == SCOPE_SOURCE ? &writer->sources[site]
+                                  : NULL;
+}
+
+static void count_label(struct directory_writer *writer, uint32_t site, enum scope_kind kind,
+                        int change)
+{
+    uint32_t *limited = limited_labels(writer, site, kind);
+
+    writer->labels[site] += (uint32_t)change;
+    if (limited)
+        atomic_store_relaxed(limited, *limited + (uint32_t)change); /* site_is_full looks */
+}
+
 static void unlink_freed(struct directory_writer *writer, uint32_t index)
 {
     struct scope_entry *entry = entry_at(writer, index);
@@ -66,7 +85,7 @@ static void unlink_freed(struct directory_writer *writer, uint32_t index)
     unlink_entry(&writer->segment->directory, index);
     count_change(writer);
     if (entry->kind != SCOPE_SITE)
-        writer->labels[entry->site]--;
+        count_label(writer, entry->site, (enum scope_kind)entry->kind, -1);
 }
 
 /* Does an entry that a former daemon left name something that can be counted? */
@@ -110,7 +129,7 @@ static void adopt_entries(struct directory_writer *writer)
             if (!linked)
                 link_entry(directory, i);
             if (entry->kind != SCOPE_SITE)
-                writer->labels[entry->site]++;
+                count_label(writer, entry->site, (enum scope_kind)entry->kind, 1);
             continue;
         }
         if (linked) { /* unsound, or the daemon was killed in freeing it */
@@ -129,10 +148,12 @@ int directory_open(struct segment *segment, struct directory_writer *ret)
         .counters = &segment->counters[SEGMENT_WORKERS_MAX],
         .free = calloc(capacity, sizeof(*writer.free)),
         .labels = calloc(capacity, sizeof(*writer.labels)),
+        .rooms = calloc(capacity, sizeof(*writer.rooms)),
+        .sources = calloc(capacity, sizeof(*writer.sources)),
         .candidates = calloc(capacity, sizeof(*writer.candidates)),
     };
 
-    if (!writer.free || !writer.labels || !writer.candidates) {
+    if (!writer.free || !writer.labels || !writer.rooms || !writer.sources || !writer.candidates) {
         directory_close(&writer);
         return -ENOMEM;
     }
@@ -147,6 +168,8 @@ void directory_close(struct directory_writer *writer)
 {
     free(writer->free);
     free(writer->labels);
+    free(writer->rooms);
+    free(writer->sources);
     free(writer->candidates);
 }
 
@@ -180,7 +203,7 @@ static uint32_t create_scope(struct directory_writer *writer, const struct scope
     entry->last_heartbeat = now;
     clear_ring(&directory->rings[index]);
     if (!is_site)
-        writer->labels[name->site]++;
+        count_label(writer, name->site, name->kind, 1);
     /* Release: pairs with scope_find's acquire. LIVE means that all of the above can be read. */
     atomic_store_release(&entry->state, (entry->state & ~SCOPE_STATE_MASK) | SCOPE_LIVE);
     link_entry(directory, index);
@@ -202,6 +225,14 @@ static uint32_t find_live(struct directory_writer *writer, const struct scope_na
     return index;
 }
 
+/* A hint without the mutex, so that strangers who make up rooms do not hold others up. */
+static bool site_is_full(const struct directory_writer *writer, const struct scope_name *name)
+{
+    const uint32_t *limited = limited_labels(writer, name->site, name->kind);
+
+    return writer->labels_max && limited && atomic_load_relaxed(limited) >= writer->labels_max;
+}
+
 uint32_t directory_hold(struct directory_writer *writer, const struct scope_name *name,
                         const uint64_t *now)
 {
@@ -209,10 +240,12 @@ uint32_t directory_hold(struct directory_writer *writer, const struct scope_name
 
     if (index != SCOPE_NONE || !now)
         return index;
+    if (site_is_full(writer, name))
+        return DIRECTORY_SITE_FULL;
     pthread_mutex_lock(&writer->mutex);
     index = find_live(writer, name);
     if (index == SCOPE_NONE)
-        index = create_scope(writer, name, *now);
+        index = site_is_full(writer, name) ? DIRECTORY_SITE_FULL : create_scope(writer, name, *now);
     pthread_mutex_unlock(&writer->mutex);
     return index;
 }

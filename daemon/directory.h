@@ -7,15 +7,20 @@
 #include "presence/scope_name.h"
 #include "presence/segment.h"
 
+/* Not held: its site has as many scopes of its kind as it may. */
+#define DIRECTORY_SITE_FULL (SCOPE_NONE - 1)
+
 struct directory_writer {
     struct segment *segment;
     struct segment_counters *counters; /* the keeper's block; changed under the mutex */
     pthread_mutex_t mutex;             /* names, links, and all below */
     uint32_t *free;                    /* indexes of free entries, a stack */
     uint32_t free_count;
-    uint32_t *labels;         /* how many rooms, countries and sources a site has */
-    pthread_mutex_t retiring; /* one retirement at a time; taken before `mutex` */
-    uint32_t *candidates;     /* of the running retirement */
+    uint32_t *labels;          /* how many rooms, countries and sources a site has */
+    uint32_t *rooms, *sources; /* and how many of these kinds */
+    uint32_t labels_max;       /* of a kind; set before any worker runs. 0: no limit */
+    pthread_mutex_t retiring;  /* one retirement at a time; taken before `mutex` */
+    uint32_t *candidates;      /* of the running retirement */
 };
 
 /* Wait until every worker has passed a batch boundary. */
@@ -28,7 +33,8 @@ int directory_open(struct segment *segment, struct directory_writer *ret);
 void directory_close(struct directory_writer *writer);
 
 /* Find a scope, or create it if `now` is not NULL, and make sure that it stays while the calling
- * worker's batch lasts. SCOPE_NONE: unknown, or (when creating) the directory is full.
+ * worker's batch lasts. SCOPE_NONE: unknown, or (when creating) the directory is full;
+ * DIRECTORY_SITE_FULL: only when creating.
  * Any worker, inside a batch. */
 uint32_t directory_hold(struct directory_writer *writer, const struct scope_name *name,
                         const uint64_t *now);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "presence/text.h"
+#include "admission.h"
 #include "presence/wire.h"
 #include "tally.h"
 
@@ -17,20 +17,23 @@ _Static_assert(COUNTER_datagrams_rejected_site - COUNTER_datagrams_rejected_sour
 /* One visitor in one scope. */
 struct update {
     struct table_key key;
+    uint64_t source; /* who brings them; see admission.h */
     uint32_t scope;
-    bool is_site;
+    uint8_t kind; /* enum scope_kind */
     bool is_leave;
 };
 
 /* The scopes that one datagram names. Indexes are SCOPE_NONE where there is nothing to count. */
 struct place {
     uint32_t scopes[SCOPE_KINDS];
-    unsigned refused; /* named, but the directory is full */
+    unsigned refused;            /* named, but the directory is full */
+    bool site_full[SCOPE_KINDS]; /* named, but the site has as many as it may */
 };
 
 struct ingest {
     struct collector *collector;
     struct segment *segment;
+    struct admission_view admission;
     pthread_mutex_t *gate;
     struct segment_counters *published;
     uint64_t now;
@@ -49,6 +52,7 @@ int ingest_open(struct collector *collector, unsigned worker, struct ingest **re
         return -ENOMEM;
     ingest->collector = collector;
     ingest->segment = &collector->file.segment;
+    admission_look(collector->admission, &ingest->admission);
     ingest->gate = &collector->gates[worker].mutex;
     ingest->published = &collector->file.segment.counters[worker];
     ingest->tally.directory = &collector->file.segment.directory;
@@ -74,10 +78,16 @@ void ingest_begin(struct ingest *ingest)
         pthread_mutex_lock(ingest->gate);
         ingest->now = collector_tick(collector);
         if (collector->clock(collector->clock_context) <= ingest->now)
-            return;
+            break;
         pthread_mutex_unlock(ingest->gate);
         collector_advance(collector);
     }
+    admission_begin(&ingest->admission, ingest->now);
+}
+
+void ingest_from(struct ingest *ingest, const struct sockaddr *source)
+{
+    admission_from(&ingest->admission, source);
 }
 
 struct move_context {
@@ -92,13 +102,33 @@ static inline void move_bucket(void *context, uint64_t tick, int delta)
     tally_add(move->tally, move->scope, tick, delta);
 }
 
+/* A visitor who is in the scope already costs nothing; a new one may be one too many of those that
+ * their source brings. */
+static inline bool may_be_counted(const struct ingest *ingest, const struct update *update)
+{
+    uint64_t word;
+
+    if (!admission_limits_visitors(&ingest->admission) ||
+        table_find(&ingest->segment->table, update->key, &word))
+        return true;
+    return admission_take_visitor(&ingest->admission, update->source,
+                                  (enum scope_kind)update->kind);
+}
+
 static inline void apply_heartbeat(struct ingest *ingest, const struct update *update)
 {
     struct move_context context = {&ingest->tally, update->scope};
+    bool is_site = update->kind == SCOPE_SITE;
+
+    if (!may_be_counted(ingest, update)) {
+        ingest
+            ->counted[is_site ? COUNTER_source_new_exceeded : COUNTER_label_source_new_exceeded]++;
+        return;
+    }
     struct table_outcome outcome =
         table_upsert(&ingest->segment->table, update->key, ingest->now, move_bucket, &context);
 
-    if (!update->is_site) {
+    if (!is_site) {
         ingest->counted[COUNTER_label_table_full] += outcome.full;
         return;
     }
@@ -129,7 +159,7 @@ static void apply_pending(struct ingest *ingest)
 }
 
 /* Queue a scope's visitors, and fetch their lines. */
-static void queue_visitors(struct ingest *ingest, uint32_t scope, bool is_site,
+static void queue_visitors(struct ingest *ingest, uint32_t scope, unsigned kind,
                            const struct wire_heartbeat *heartbeat)
 {
     const struct table *table = &ingest->segment->table;
@@ -140,8 +170,9 @@ static void queue_visitors(struct ingest *ingest, uint32_t scope, bool is_site,
         struct update *update = &ingest->pending[ingest->pending_count];
         *update = (struct update){
             .key = table_key(hash_visitor(key, id), table->pairs),
+            .source = ingest->admission.source,
             .scope = scope,
-            .is_site = is_site,
+            .kind = (uint8_t)kind,
             .is_leave = heartbeat->kind == WIRE_LEAVE,
         };
         table_prefetch(table, update->key.pair[0]);
@@ -173,7 +204,7 @@ static struct place find_place(struct ingest *ingest, const struct wire_heartbea
                                const uint64_t *now)
 {
     struct directory_writer *writer = &ingest->collector->directory;
-    struct place place = {{SCOPE_NONE, SCOPE_NONE, SCOPE_NONE, SCOPE_NONE}, 0};
+    struct place place = {.scopes = {SCOPE_NONE, SCOPE_NONE, SCOPE_NONE, SCOPE_NONE}};
     struct scope_name site = scope_name_site(ingest->segment->header->secret, heartbeat->site.bytes,
                                              heartbeat->site.length);
 
@@ -190,6 +221,9 @@ static struct place find_place(struct ingest *ingest, const struct wire_heartbea
                                                   (enum scope_kind)kind, label.bytes, label.length);
         place.scopes[kind] = directory_hold(writer, &name, now);
         place.refused += place.scopes[kind] == SCOPE_NONE;
+        place.site_full[kind] = place.scopes[kind] == DIRECTORY_SITE_FULL;
+        if (place.site_full[kind])
+            place.scopes[kind] = SCOPE_NONE;
     }
     return place;
 }
@@ -220,11 +254,15 @@ static void count_heartbeat(struct ingest *ingest, const struct wire_heartbeat *
         return;
     }
     ingest->counted[COUNTER_label_scopes_full] += (uint64_t)place.refused * heartbeat->visitors;
+    if (place.site_full[SCOPE_ROOM])
+        ingest->counted[COUNTER_site_rooms_full] += heartbeat->visitors;
+    if (place.site_full[SCOPE_SOURCE])
+        ingest->counted[COUNTER_site_sources_full] += heartbeat->visitors;
     for (unsigned kind = 0; kind < SCOPE_KINDS; kind++) {
         if (place.scopes[kind] == SCOPE_NONE)
             continue;
         touch_scope(ingest, place.scopes[kind]);
-        queue_visitors(ingest, place.scopes[kind], kind == SCOPE_SITE, heartbeat);
+        queue_visitors(ingest, place.scopes[kind], kind, heartbeat);
     }
     if (heartbeat->kind == WIRE_PAGEVIEW)
         ingest->counted[COUNTER_pageviews] += heartbeat->visitors;
@@ -242,16 +280,26 @@ static void count_leave(struct ingest *ingest, const struct wire_heartbeat *hear
     for (unsigned kind = 0; kind < SCOPE_KINDS; kind++) {
         bool ends = heartbeat->room.length ? kind == SCOPE_ROOM : true;
         if (ends && place.scopes[kind] != SCOPE_NONE)
-            queue_visitors(ingest, place.scopes[kind], kind == SCOPE_SITE, heartbeat);
+            queue_visitors(ingest, place.scopes[kind], kind, heartbeat);
     }
+}
+
+static enum wire_reason judge_datagram(struct ingest *ingest, const uint8_t *datagram,
+                                       uint32_t length, struct wire_heartbeat *ret)
+{
+    const struct admission_view *admission = &ingest->admission;
+
+    if (admission_is_welcome(admission) && !admission_take_datagram(admission)) {
+        ingest->counted[COUNTER_source_rate_exceeded]++;
+        return WIRE_SOURCE;
+    }
+    return admission_decode(admission, datagram, length, &ingest->scratch, ret);
 }
 
 void ingest_datagram(struct ingest *ingest, const uint8_t *datagram, uint32_t length)
 {
     struct wire_heartbeat heartbeat;
-    enum wire_reason reason = wire_is_native(datagram, length)
-                                  ? wire_decode(datagram, length, &ingest->scratch, &heartbeat)
-                                  : text_decode(datagram, length, &ingest->scratch, &heartbeat);
+    enum wire_reason reason = judge_datagram(ingest, datagram, length, &heartbeat);
 
     ingest->counted[COUNTER_datagrams_received]++;
     if (reason != WIRE_ACCEPTED) {

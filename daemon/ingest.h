@@ -9,6 +9,8 @@
 
 #include <stddef.h>
 
+#include <sys/socket.h>
+
 #include "collector.h"
 
 struct ingest;
@@ -20,6 +22,10 @@ void ingest_close(struct ingest *ingest);
 
 /* Enter a batch, at the clock's tick. */
 void ingest_begin(struct ingest *ingest);
+
+/* The datagrams that follow come from this address; NULL, and until it is called: from an unknown
+ * one. Inside a batch. */
+void ingest_from(struct ingest *ingest, const struct sockaddr *source);
 
 /* Count one datagram of `length` bytes, or the reason it is rejected for. Inside a batch. */
 void ingest_datagram(struct ingest *ingest, const uint8_t *datagram, uint32_t length);

@@ -33,6 +33,7 @@ static void ingest_buffer(struct ingest *ingest, const struct receive_buffer *bu
     uint32_t step = buffer->segment_bytes ? buffer->segment_bytes : buffer->length;
     uint32_t offset = 0;
 
+    ingest_from(ingest, buffer->source);
     do {
         uint32_t rest = buffer->length - offset;
         ingest_datagram(ingest, buffer->data + offset, rest < step ? rest : step);
