@@ -2,7 +2,8 @@
 
 packages_build=(gcc libc6-dev meson ninja-build pkg-config liburing-dev libxxhash-dev
     libjansson-dev libsmartcols-dev libinih-dev)
-packages_test=(libcmocka-dev g++ python3 nginx-light haproxy curl util-linux)
+packages_xdp=(libbpf-dev clang bpftool) # for the XDP filter; without them it is left out
+packages_test=(libcmocka-dev g++ python3 nginx-light haproxy curl util-linux iproute2)
 
 # install_missing PACKAGE...: does nothing, and needs no rights, if all are there.
 install_missing() {

@@ -1,0 +1,85 @@
+/* test_xdp_trains.c - where the kernel hands over several datagrams as one packet, nothing in it
+ * that would be counted is dropped. */
+#include "filter.h"
+
+#define SEARCHED 1536 /* bytes; what is longer is not searched for a second datagram */
+
+/* What generic mode may see as one packet: `count` datagrams of `size` bytes, the last of `last`.
+ */
+static uint32_t write_train(uint8_t *train, const uint8_t *datagram, uint32_t size, unsigned count,
+                            const uint8_t *last, uint32_t last_size)
+{
+    for (unsigned i = 0; i < count; i++)
+        memcpy(train + i * size, datagram, size);
+    memcpy(train + count * size, last, last_size);
+    return count * size + last_size;
+}
+
+static void trains_pass_in_generic_mode(void **state)
+{
+    static const char text[] = "<190>Nov 22 03:56:23 presence: PH1 site=a visitor=b";
+    uint8_t train[FRAME_MAX], two[128], one[64];
+    uint32_t two_size = payload_native(2, two), one_size = payload_native(1, one), length;
+    struct filter generic, native;
+
+    (void)state;
+    open_filter(&generic, true, NULL, 0, 0);
+    open_filter(&native, false, NULL, 0, 0);
+    for (int v6 = 0; v6 < 2; v6++) {
+        for (unsigned count = 1; count < 100; count++) {
+            length = write_train(train, two, two_size, count, one, one_size);
+            assert_int_equal(run_payload(&generic, v6, train, length), PRESENCE_XDP_PASSED);
+            assert_int_equal(run_payload(&native, v6, train, length), PRESENCE_XDP_MALFORMED);
+        }
+        length = write_train(train, two, two_size, 1, (const uint8_t *)text, strlen(text));
+        assert_int_equal(run_payload(&generic, v6, train, length), PRESENCE_XDP_PASSED);
+        length = write_train(train, (const uint8_t *)text, strlen(text), 1, one, one_size);
+        assert_int_equal(run_payload(&generic, v6, train, length), PRESENCE_XDP_PASSED);
+        /* No train, but one that is longer than it says. */
+        length = write_train(train, two, two_size, 1, (const uint8_t *)"\0\0\0", 3);
+        assert_int_equal(run_payload(&generic, v6, train, length), PRESENCE_XDP_MALFORMED);
+        length = write_train(train, two, two_size, 1, (const uint8_t *)"P", 1);
+        assert_int_equal(run_payload(&generic, v6, train, length), PRESENCE_XDP_MALFORMED);
+    }
+    close_filter(&generic);
+    close_filter(&native);
+}
+
+/* Whatever the first datagram of a train is, a valid one behind it is not lost with it. */
+static void bad_beginnings_of_trains_pass(void **state)
+{
+    static const char text[] = "PH1 site=a visitor=b";
+    uint8_t train[FRAME_MAX], bad[2048], one[64];
+    uint32_t one_size = payload_native(1, one);
+    struct filter generic;
+
+    (void)state;
+    open_filter(&generic, true, NULL, 0, 0);
+    memset(bad, 0xff, sizeof(bad));
+    for (uint32_t size = 3; size <= sizeof(bad); size++) {
+        bool native = size % 2;
+        memcpy(bad, native ? "PH\1" : "PH\2", 3);
+        uint32_t length = write_train(train, bad, size, 1, native ? one : (const uint8_t *)text,
+                                      native ? one_size : (uint32_t)strlen(text));
+        if (run_payload(&generic, size & 4, train, length) != PRESENCE_XDP_PASSED)
+            fail_msg("a valid datagram behind %u bad bytes is lost", size);
+        int alone = run_payload(&generic, size & 4, bad, size);
+        int expected = size > SEARCHED ? PRESENCE_XDP_PASSED
+                       : native        ? PRESENCE_XDP_MALFORMED
+                                       : PRESENCE_XDP_VERSION;
+        if (alone != expected)
+            fail_msg("%u bad bytes alone have fate %d", size, alone);
+    }
+    close_filter(&generic);
+}
+
+int main(void)
+{
+    if (!can_load_filter())
+        return 77; /* skipped */
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(trains_pass_in_generic_mode),
+        cmocka_unit_test(bad_beginnings_of_trains_pass),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
