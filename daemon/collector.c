@@ -101,6 +101,17 @@ uint64_t collector_listen(struct collector *collector, const char *engine, const
     return first ? 0 : now - before;
 }
 
+void collector_tell_filter(struct collector *collector, const char *mode, const char *interface,
+                           const char *reason)
+{
+    struct segment_header *header = header_of(collector);
+
+    /* strncpy fills up with zeros: nothing is left of what an earlier daemon wrote. */
+    strncpy(header->filter, mode, sizeof(header->filter) - 1);
+    strncpy(header->filter_interface, interface, sizeof(header->filter_interface) - 1);
+    strncpy(header->filter_reason, reason, sizeof(header->filter_reason) - 1);
+}
+
 void collector_wait_for_batches(struct collector *collector)
 {
     for (unsigned i = 0; i < collector->workers; i++) {

@@ -53,6 +53,11 @@ int collector_open(const struct collector_settings *settings, struct collector *
  * on this segment, 0 if none did. */
 uint64_t collector_listen(struct collector *collector, const char *engine, const char *reason);
 
+/* What readers are told of the XDP filter: "native", "generic" or "none", its interface, and why
+ * there is none; each may be "". All are copied. Before collector_listen. */
+void collector_tell_filter(struct collector *collector, const char *mode, const char *interface,
+                           const char *reason);
+
 /* Move the tick to the clock's, if that is ahead. A gap of over SEGMENT_GAP seconds restarts the
  * warm-up, one in which all words expired empties the table, while no worker is inside a batch.
  * Any thread outside a batch. Returns the published tick. */

@@ -92,8 +92,11 @@ struct segment_header {
     uint64_t directory_changes; /* entries freed so far: a miss is sure if it stays the same */
     uint32_t warm_up;           /* seconds */
     uint32_t workers;
-    char receive[16];        /* engine; zero-terminated */
-    char receive_reason[64]; /* why not io_uring; zero-terminated */
+    char receive[16];          /* engine; zero-terminated */
+    char receive_reason[64];   /* why not io_uring; zero-terminated */
+    char filter[16];           /* the XDP filter: "native", "generic" or "none"; zero-terminated */
+    char filter_interface[16]; /* where it is, or was wanted; zero-terminated */
+    char filter_reason[96];    /* why there is none; zero-terminated */
 };
 
 _Static_assert(offsetof(struct segment_header, abi_major) == 8, "header.abi_major");
@@ -121,7 +124,10 @@ _Static_assert(offsetof(struct segment_header, warm_up) == 288, "header.warm_up"
 _Static_assert(offsetof(struct segment_header, workers) == 292, "header.workers");
 _Static_assert(offsetof(struct segment_header, receive) == 296, "header.receive");
 _Static_assert(offsetof(struct segment_header, receive_reason) == 312, "header.receive_reason");
-_Static_assert(sizeof(struct segment_header) == 376, "header");
+_Static_assert(offsetof(struct segment_header, filter) == 376, "header.filter");
+_Static_assert(offsetof(struct segment_header, filter_interface) == 392, "header.filter_interface");
+_Static_assert(offsetof(struct segment_header, filter_reason) == 408, "header.filter_reason");
+_Static_assert(sizeof(struct segment_header) == 504, "header");
 
 #define SEGMENT_COUNTER_BLOCKS (SEGMENT_WORKERS_MAX + 1)
 

@@ -50,6 +50,7 @@ static inline void fixture_start_collector(struct fixture *fixture, struct segme
     assert_non_null(fixture->collector);
     assert_int_equal(collector_open(&settings, fixture->collector, &holder), 0);
     assert_int_equal(ingest_open(fixture->collector, 0, &fixture->ingest), 0);
+    collector_tell_filter(fixture->collector, "none", "eth0", "another test");
     collector_listen(fixture->collector, "recvmmsg", "a test");
 }
 

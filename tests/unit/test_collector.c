@@ -34,6 +34,7 @@ static void states_follow_each_other(void **state)
     assert_int_equal(header->state, SEGMENT_STARTING);
     assert_int_equal(header->workers, 3);
     assert_int_equal(header->tick, START);
+    collector_tell_filter(&fixture->collector, "native", "eth0", "");
     /* The sockets take their time: the tick stands still. */
     fixture->clock += 4;
     assert_int_equal(collector_tick(&fixture->collector), START);
@@ -57,6 +58,10 @@ static void states_follow_each_other(void **state)
     open_collector(fixture);
     assert_int_equal(header_of(fixture)->state, SEGMENT_STARTING);
     assert_int_equal(header_of(fixture)->tick, START + 6);
+    collector_tell_filter(&fixture->collector, "none", "", "not asked for");
+    assert_string_equal(header_of(fixture)->filter, "none");
+    assert_string_equal(header_of(fixture)->filter_interface, ""); /* nothing is left of before */
+    assert_string_equal(header_of(fixture)->filter_reason, "not asked for");
     collector_listen(&fixture->collector, "recvmmsg", "io_uring is not permitted");
     assert_int_equal(header_of(fixture)->state, SEGMENT_LISTENING);
     assert_string_equal(header_of(fixture)->receive, "recvmmsg");
@@ -71,8 +76,12 @@ static void long_texts_are_cut(void **state)
 
     memset(text, 'x', sizeof(text) - 1);
     open_collector(fixture);
+    collector_tell_filter(&fixture->collector, text, text, text);
     collector_listen(&fixture->collector, text, text);
     const struct segment_header *header = header_of(fixture);
+    assert_int_equal(strnlen(header->filter, sizeof(header->filter)), 15);
+    assert_int_equal(strnlen(header->filter_interface, sizeof(header->filter_interface)), 15);
+    assert_int_equal(strnlen(header->filter_reason, sizeof(header->filter_reason)), 95);
     assert_int_equal(strnlen(header->receive, sizeof(header->receive)), 15);
     assert_int_equal(strnlen(header->receive_reason, sizeof(header->receive_reason)), 63);
     collector_close(&fixture->collector);

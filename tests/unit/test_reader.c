@@ -335,6 +335,9 @@ static void status_describes_the_collector(void **state)
     assert_int_equal(status.workers, 1);
     assert_string_equal(status.receive, "recvmmsg");
     assert_string_equal(status.receive_reason, "a test");
+    assert_string_equal(status.filter, "none");
+    assert_string_equal(status.filter_interface, "eth0");
+    assert_string_equal(status.filter_reason, "another test");
     assert_int_equal(status.visitors_capacity, 10000);
     assert_int_equal(status.visitors_live, 3);
     assert_int_equal(status.scopes_capacity, 64);

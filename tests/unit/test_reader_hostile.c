@@ -157,6 +157,9 @@ static void read_all(struct presence *presence)
     if (r == 0) {
         expect_text(status.receive, sizeof(status.receive));
         expect_text(status.receive_reason, sizeof(status.receive_reason));
+        expect_text(status.filter, sizeof(status.filter));
+        expect_text(status.filter_interface, sizeof(status.filter_interface));
+        expect_text(status.filter_reason, sizeof(status.filter_reason));
         assert_in_range(status.scopes_live, 0, settings.max_scopes);
     }
     assert_int_equal(presence_counters(presence, counters, COUNTERS), COUNTERS);

@@ -218,6 +218,9 @@ static const struct field {
     {"workers", FIELD(workers), SEGMENT_GOOD},
     {"receive", FIELD(receive), SEGMENT_GOOD},
     {"receive_reason", FIELD(receive_reason), SEGMENT_GOOD},
+    {"filter", FIELD(filter), SEGMENT_GOOD},
+    {"filter_interface", FIELD(filter_interface), SEGMENT_GOOD},
+    {"filter_reason", FIELD(filter_reason), SEGMENT_GOOD},
 };
 
 static bool field_has(const struct field *field, size_t byte)

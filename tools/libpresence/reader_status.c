@@ -70,6 +70,9 @@ int presence_status(struct presence *presence, struct presence_status *ret)
         return r;
     copy_text(header->receive, sizeof(header->receive), status.receive);
     copy_text(header->receive_reason, sizeof(header->receive_reason), status.receive_reason);
+    copy_text(header->filter, sizeof(header->filter), status.filter);
+    copy_text(header->filter_interface, sizeof(header->filter_interface), status.filter_interface);
+    copy_text(header->filter_reason, sizeof(header->filter_reason), status.filter_reason);
     count_live(presence, &moment, &status);
     uint64_t since = atomic_load_relaxed(&header->listening_since); /* before the tick we have */
     status.listening_for_s = moment.tick > since ? moment.tick - since : 0;

@@ -18,6 +18,11 @@ static const char *state_name(enum presence_state state)
     return "stopped";
 }
 
+static json_t *text_or_null(const char *text)
+{
+    return *text ? json_string(text) : json_null();
+}
+
 static void print_json(struct presence *presence, const struct presence_status *status)
 {
     json_t *object = json_object();
@@ -43,9 +48,10 @@ static void print_json(struct presence *presence, const struct presence_status *
         json_object_set_new(object, integers[i].name, json_integer((json_int_t)integers[i].value));
     json_object_set_new(object, "pid", json_integer(status->pid));
     json_object_set_new(object, "receive", json_string(status->receive));
-    json_object_set_new(object, "receive_reason",
-                        *status->receive_reason ? json_string(status->receive_reason)
-                                                : json_null());
+    json_object_set_new(object, "receive_reason", text_or_null(status->receive_reason));
+    json_object_set_new(object, "filter", text_or_null(status->filter));
+    json_object_set_new(object, "filter_interface", text_or_null(status->filter_interface));
+    json_object_set_new(object, "filter_reason", text_or_null(status->filter_reason));
     json_object_set_new(object, "segment", json_string(presence_path(presence)));
     json_print(object);
 }
@@ -90,6 +96,9 @@ static void print_table(struct presence *presence, const struct presence_status 
         status->workers == 1 ? "" : "s");
     add(table, "receives by", "%s%s%s", *status->receive ? status->receive : "-",
         *status->receive_reason ? ": " : "", status->receive_reason);
+    add(table, "XDP filter", "%s%s%s%s%s", *status->filter ? status->filter : "-",
+        *status->filter_interface ? " on " : "", status->filter_interface,
+        *status->filter_reason ? ": " : "", status->filter_reason);
     add_capacity(table, "visitor words", status->visitors_live, status->visitors_capacity);
     add_capacity(table, "scopes", status->scopes_live, status->scopes_capacity);
     add(table, "segment", "%s, %.1f MB", presence_path(presence),
