@@ -9,9 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "budget.h"
 #include "listener.h"
 #include "log.h"
 #include "presence/presence.h"
+#include "presence/wire.h"
 
 #define DEFAULT_VISITORS    1000000
 #define DEFAULT_SCOPES      16384
@@ -118,22 +120,123 @@ static bool take_workers(struct config *config, const char *name, const char *va
     return true;
 }
 
+/* One of `count` words; its index. */
+static bool take_word(const char *name, const char *value, const char *const *words, unsigned count,
+                      unsigned *ret)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (strcmp(value, words[i]) == 0) {
+            *ret = i;
+            return true;
+        }
+    }
+    log_line("--%s takes %s, %s or %s, not '%.100s'", name, words[0], words[1], words[2], value);
+    return false;
+}
+
 static bool take_receive(struct config *config, const char *name, const char *value)
 {
-    static const char *const names[] = {
+    static const char *const words[] = {
         [RECEIVE_AUTO] = "auto",
         [RECEIVE_IO_URING] = "io_uring",
         [RECEIVE_RECVMMSG] = "recvmmsg",
     };
+    unsigned engine;
 
-    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcmp(value, names[i]) == 0) {
-            config->engine = (enum receive_engine)i;
-            return true;
-        }
-    }
-    log_line("--%s takes auto, io_uring or recvmmsg, not '%.100s'", name, value);
+    if (!take_word(name, value, words, 3, &engine))
+        return false;
+    config->engine = (enum receive_engine)engine;
+    return true;
+}
+
+static bool take_site(struct config *config, const char *name, const char *value)
+{
+    int r = sites_add(&config->sites, value);
+
+    if (r == 0)
+        return true;
+    if (r == -EINVAL)
+        log_line("--%s takes a site's name of at most %d bytes, not '%.100s'", name, WIRE_SITE_MAX,
+                 value);
+    else
+        log_line("--%s: %s", name, strerror(-r));
     return false;
+}
+
+static bool take_allow(struct config *config, const char *name, const char *value)
+{
+    if (config->allow_count == NETWORKS_MAX) {
+        log_line("--%s can be given at most %d times", name, NETWORKS_MAX);
+        return false;
+    }
+    if (network_parse(value, &config->allow[config->allow_count]) < 0) {
+        log_line("--%s takes an address or a network such as 10.0.0.0/8 or 2001:db8::/32, not "
+                 "'%.100s'",
+                 name, value);
+        return false;
+    }
+    config->allow_count++;
+    return true;
+}
+
+static bool take_limit(const char *name, const char *value, uint64_t most, uint32_t *ret)
+{
+    uint64_t number;
+
+    if (!take_number(name, value, 1, most, &number))
+        return false;
+    *ret = (uint32_t)number;
+    return true;
+}
+
+static bool take_max_rooms(struct config *config, const char *name, const char *value)
+{
+    return take_limit(name, value, SEGMENT_SCOPES_MAX, &config->max_rooms_per_site);
+}
+
+static bool take_source_rate(struct config *config, const char *name, const char *value)
+{
+    return take_limit(name, value, BUDGET_LIMIT_MAX, &config->source_rate);
+}
+
+static bool take_source_new(struct config *config, const char *name, const char *value)
+{
+    return take_limit(name, value, BUDGET_LIMIT_MAX, &config->source_new);
+}
+
+static bool take_keys(struct config *config, const char *name, const char *value)
+{
+    if (!*value || strlen(value) >= sizeof(config->keys)) {
+        log_line("--%s takes the path of a file of keys", name);
+        return false;
+    }
+    strcpy(config->keys, value);
+    return true;
+}
+
+static bool take_xdp(struct config *config, const char *name, const char *value)
+{
+    if (!*value || strlen(value) >= sizeof(config->xdp)) {
+        log_line("--%s takes the name of a network interface, not '%.100s'", name, value);
+        return false;
+    }
+    strcpy(config->xdp, value);
+    return true;
+}
+
+static bool take_xdp_mode(struct config *config, const char *name, const char *value)
+{
+    static const char *const words[] = {
+        [XDP_AUTO] = "auto",
+        [XDP_NATIVE] = "native",
+        [XDP_GENERIC] = "generic",
+    };
+    unsigned mode;
+
+    if (!take_word(name, value, words, 3, &mode))
+        return false;
+    config->xdp_mode = (enum xdp_mode)mode;
+    return true;
 }
 
 static const struct option_handler handlers[] = {
@@ -147,6 +250,16 @@ static const struct option_handler handlers[] = {
     {"warm-up", take_warm_up, "SECONDS", "counts are marked as a lower bound for this long (90)"},
     {"workers", take_workers, "N", "receiving threads (half of the processors, at most 4)"},
     {"receive", take_receive, "ENGINE", "auto, io_uring or recvmmsg (auto)"},
+    {"site", take_site, "NAME", "count only this site; repeatable (all)"},
+    {"max-rooms-per-site", take_max_rooms, "N", "rooms of a site, and as many sources (no limit)"},
+    {"allow", take_allow, "CIDR", "take heartbeats only from here; repeatable (anywhere)"},
+    {"source-rate", take_source_rate, "N", "datagrams a second of each source address (no limit)"},
+    {"source-new", take_source_new, "N",
+     "new visitors a second of each source address, in a\n"
+     "site, and in its rooms, countries, sources (no limit)"},
+    {"keys", take_keys, "FILE", "take only what is signed with one of these keys"},
+    {"xdp", take_xdp, "INTERFACE", "drop what would be rejected there, in the kernel"},
+    {"xdp-mode", take_xdp_mode, "MODE", "auto, native or generic (auto)"},
 };
 
 #define HANDLERS (sizeof(handlers) / sizeof(handlers[0]))

@@ -190,6 +190,13 @@ int listener_open(const struct sockaddr *address, socklen_t length,
     return r;
 }
 
+void listener_stop_offload(int socket)
+{
+    static const int off = 0;
+
+    setsockopt(socket, IPPROTO_UDP, UDP_GRO, &off, sizeof(off)); /* unknown: then it was never on */
+}
+
 uint32_t listener_drops(int socket)
 {
     uint32_t memory[SK_MEMINFO_VARS] = {0};

@@ -34,6 +34,9 @@ int listener_format(int socket, char *text, size_t capacity);
 int listener_open(const struct sockaddr *address, socklen_t length,
                   const struct listener_options *options, unsigned workers, int *ret_sockets);
 
+/* Take datagrams one by one from now on: what generic XDP judges must not be trains. */
+void listener_stop_offload(int socket);
+
 /* How many datagrams the kernel has dropped at this socket since it was opened, modulo 2^32
  * (SO_MEMINFO, SK_MEMINFO_DROPS in linux/sock_diag.h); 0 where the kernel cannot tell. */
 uint32_t listener_drops(int socket);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "guard.h"
 #include "listener.h"
 #include "log.h"
 #include "worker.h"
@@ -16,6 +17,7 @@
 
 struct daemon {
     struct config config;
+    struct guard guard;
     struct collector collector;
     int sockets[SEGMENT_WORKERS_MAX][CONFIG_LISTEN_MAX];    /* a worker's, then by address */
     uint32_t drops[SEGMENT_WORKERS_MAX][CONFIG_LISTEN_MAX]; /* of each socket, as last seen */
@@ -74,9 +76,13 @@ static int open_collector(struct daemon *daemon)
     pid_t holder = 0;
     int r = collector_open(&settings, &daemon->collector, &holder);
 
-    if (r < 0)
+    if (r < 0) {
         log_segment_failure(config, r, holder);
-    return r;
+        return r;
+    }
+    daemon->collector.admission = &daemon->guard.admission;
+    daemon->collector.directory.labels_max = config->max_rooms_per_site;
+    return 0;
 }
 
 /* The address that was really bound: it differs from the given one when its port is 0. */
@@ -125,9 +131,26 @@ static int open_sockets(struct daemon *daemon)
     return 0;
 }
 
+static int set_up_guard(struct daemon *daemon)
+{
+    int r = guard_attach(&daemon->guard, &daemon->config, &daemon->collector, daemon->sockets[0],
+                         daemon->listening);
+
+    if (r < 0)
+        return r;
+    bool generic = daemon->guard.xdp && xdp_is_generic(daemon->guard.xdp);
+    for (unsigned worker = 0; generic && worker < daemon->config.workers; worker++)
+        for (unsigned i = 0; i < daemon->listening; i++)
+            listener_stop_offload(daemon->sockets[worker][i]);
+    return 0;
+}
+
 static int open_workers(struct daemon *daemon)
 {
-    const struct receive_options options = {.engine = daemon->config.engine};
+    const struct receive_options options = {
+        .engine = daemon->config.engine,
+        .want_source = admission_wants_source(&daemon->guard.admission),
+    };
 
     for (unsigned i = 0; i < daemon->config.workers; i++) {
         int r = worker_open(&daemon->collector, i, &options, daemon->sockets[i],
@@ -202,7 +225,10 @@ static void keep_until_signal(struct daemon *daemon, const sigset_t *signals)
     do {
         collector_keep(&daemon->collector);
         count_drops(daemon);
+        guard_count(&daemon->guard, &daemon->collector);
         signal = wait_for_tick(signals);
+        if (signal == SIGHUP)
+            guard_reload(&daemon->guard, &daemon->collector);
     } while (signal != SIGTERM && signal != SIGINT);
 }
 
@@ -214,7 +240,7 @@ static void close_sockets(struct daemon *daemon)
 }
 
 /* From here on signals wait for the main thread; until then they end a start that takes long.
- * SIGHUP has nothing to reload yet, and must not end a daemon whose terminal is closed. */
+ * SIGHUP reads the keys anew, if any, and must not end a daemon whose terminal is closed. */
 static sigset_t block_signals(void)
 {
     sigset_t signals;
@@ -227,7 +253,17 @@ static sigset_t block_signals(void)
     return signals;
 }
 
-static int run(struct daemon *daemon)
+static void stop(struct daemon *daemon)
+{
+    for (unsigned i = 0; i < daemon->running; i++)
+        worker_close(daemon->workers[i]);
+    count_drops(daemon);
+    guard_count(&daemon->guard, &daemon->collector);
+    close_sockets(daemon);
+    collector_close(&daemon->collector);
+}
+
+static int run_guarded(struct daemon *daemon)
 {
     int r = open_collector(daemon);
 
@@ -236,18 +272,27 @@ static int run(struct daemon *daemon)
     r = open_sockets(daemon);
     sigset_t signals = block_signals();
     if (r == 0)
+        r = set_up_guard(daemon);
+    if (r == 0)
         r = open_workers(daemon);
     if (r == 0) {
         begin_to_listen(daemon);
         keep_until_signal(daemon, &signals);
     }
-    for (unsigned i = 0; i < daemon->running; i++)
-        worker_close(daemon->workers[i]);
-    count_drops(daemon);
-    close_sockets(daemon);
-    collector_close(&daemon->collector);
+    stop(daemon);
     if (r == 0)
         log_line("stopped");
+    return r;
+}
+
+static int run(struct daemon *daemon)
+{
+    int r = guard_open(&daemon->config, &daemon->guard);
+
+    if (r < 0)
+        return r;
+    r = run_guarded(daemon);
+    guard_close(&daemon->guard);
     return r;
 }
 

@@ -306,6 +306,13 @@ class Collectors(CtlCase):
         if answer["receive_reason"]:
             self.assertIn(f"recvmmsg: {answer['receive_reason']}", self.ctl("status")[1])
 
+    def test_filter_and_its_reason(self):
+        self.start("--warm-up", "0")
+        answer = self.json("status")
+        self.assertEqual((answer["filter"], answer["filter_interface"]), ("none", None))
+        self.assertEqual(answer["filter_reason"], "not asked for (--xdp)")
+        self.assertRegex(self.ctl("status")[1], r"\nXDP filter +none: not asked for")
+
     def test_verify(self):
         collector = self.populate(*((n, "/", "DE") for n in range(50)))
         status, out, err = self.ctl("verify")

@@ -1,0 +1,214 @@
+"""Authentication: what is forged, of another time or key, what is replayed, and new keys."""
+
+import os
+import signal
+import threading
+import time
+import unittest
+
+from harness import Case, native, run_daemon, visitor, wait_until
+from sign import signed, siphash
+
+SITE = "keys.example"
+KEYS = {7: bytes(range(16)), 8: bytes(range(100, 116)), 200: os.urandom(16)}
+GOLDEN_SIGNED = bytes.fromhex(
+    "50480101003701076955b90000010b00000000006578616d706c652e636f6d9b2d6f2e1c3a4f5b8d7e0a1b2c3d4e5f"
+    "d4cb34e9109a969f")
+
+
+class Keys(Case):
+    def setUp(self):
+        super().setUp()
+        self.path = os.path.join(self.directory, "keys")
+
+    def write(self, *ids, mode=0o600, text=None):
+        """Put a file of these keys in the old one's place, at once."""
+        new = self.path + ".new"
+        with open(new, "w") as file:
+            file.write(text or "".join(f"{i} {KEYS[i].hex()}\n" for i in ids))
+        os.chmod(new, mode)
+        os.rename(new, self.path)
+
+    def start_keyed(self, *arguments, **keywords):
+        return self.start("--keys", self.path, *arguments, **keywords)
+
+    def reload(self, collector, line):
+        """SIGHUP; returns once the daemon has said so in one more line."""
+        before = collector.output().count(line)
+        collector.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: collector.output().count(line) > before, line)
+
+    def check_reason(self, collector, datagram, reason):
+        before = self.stats()
+        self.send(collector, datagram)
+        after = self.wait_received(before["datagrams_received"] + 1)
+        name = f"datagrams_rejected_{reason}" if reason else "datagrams_accepted"
+        changed = {key for key, value in after.items()
+                   if key.startswith("datagrams_") and value != before[key]}
+        self.assertEqual(changed, {"datagrams_received", name})
+
+    def test_the_reference(self):
+        self.assertEqual(siphash(KEYS[7], bytes(range(15))).hex(), "e545be4961ca29a1")
+        self.assertEqual(siphash(KEYS[7], GOLDEN_SIGNED[:-8]), GOLDEN_SIGNED[-8:])
+
+    def test_reasons(self):
+        self.write(7, 8)
+        for engine in ("io_uring", "recvmmsg"):
+            with self.subTest(engine=engine):
+                collector = self.start_keyed("--receive", engine, "--site", SITE)
+                beat = native(SITE, [visitor(1)], room="/r")
+                good = signed(beat, 7, KEYS[7])
+                now = int(time.time())
+                for datagram, reason in (
+                        (good, None),
+                        (signed(beat, 8, KEYS[8]), None),
+                        (beat, "unauthenticated"),
+                        (b"PH1 site=keys.example visitor=1", "unauthenticated"),
+                        (b"PH1 site=keys.example", "visitor"),
+                        (b"hello", "malformed"),
+                        (b"PH\2", "version"),
+                        (good[:-1] + bytes([good[-1] ^ 1]), "unauthenticated"),
+                        (good[:-8] + bytes(8), "unauthenticated"),
+                        (good[:40] + b"x" + good[41:], "unauthenticated"),
+                        (good[:9] + b"\0" + good[10:], "unauthenticated"),
+                        (signed(beat, 7, KEYS[8]), "unauthenticated"),
+                        (signed(beat, 9, KEYS[8]), "unauthenticated"),
+                        (signed(beat, 200, KEYS[200]), "unauthenticated"),
+                        (signed(beat, 200, KEYS[200], now - 1000), "unauthenticated"),
+                        (GOLDEN_SIGNED, "stale"),
+                        (signed(beat, 7, KEYS[7], now - 33), "stale"),
+                        (signed(beat, 7, KEYS[7], now + 33), "stale"),
+                        (signed(beat, 7, KEYS[7], 0), "stale"),
+                        (signed(beat, 7, KEYS[7], 2**32 - 1), "stale"),
+                        (signed(beat, 7, KEYS[7], now - 27), None),
+                        (signed(beat, 7, KEYS[7], now + 27), None),
+                        (signed(native("other", [visitor(1)]), 7, KEYS[7]), "site"),
+                        (signed(native("other", [visitor(1)]), 7, KEYS[7], now - 99), "stale")):
+                    self.check_reason(collector, datagram, reason)
+                self.assertEqual(self.count(SITE), 1)
+                self.assert_accounted(self.stats())
+                collector.stop()
+
+    def test_every_forgery(self):
+        """One bit of a signed datagram is wrong: none of them is counted."""
+        self.write(7)
+        collector = self.start_keyed()
+        good = signed(native(SITE, [visitor(1)]), 7, KEYS[7])
+        forged = [good[:i // 8] + bytes([good[i // 8] ^ 1 << i % 8]) + good[i // 8 + 1:]
+                  for i in range(8 * len(good))]
+        self.send(collector, *forged)
+        stats = self.wait_received(len(forged))
+        self.assertEqual(stats["datagrams_accepted"], 0)
+        self.assertEqual(stats["socket_drops"], 0)
+        self.assertEqual(stats["datagrams_rejected_stale"], 0)  # a tag that fits is needed first
+        self.assertEqual(self.ctl("count", SITE)[0], 4)
+
+    def test_text_from_allowed_sources(self):
+        self.write(7)
+        collector = self.start_keyed("--allow", "127.0.0.0/8")
+        self.check_reason(collector, b"PH1 site=keys.example visitor=1", None)
+        self.check_reason(collector, native(SITE, [visitor(1)]), "unauthenticated")
+        self.check_reason(collector, signed(native(SITE, [visitor(1)]), 7, KEYS[7]), None)
+        collector.stop()
+        collector = self.start_keyed("--allow", "192.0.2.0/24")
+        self.check_reason(collector, b"PH1 site=keys.example visitor=1", "source")
+        self.check_reason(collector, signed(native(SITE, [visitor(1)]), 7, KEYS[7]), "source")
+
+    def test_a_replay_changes_nothing(self):
+        """But what the original could: within 30 s it is one heartbeat more of the same visitor."""
+        self.write(7)
+        collector = self.start_keyed()
+        datagram = signed(native(SITE, [visitor(1), visitor(2)], room="/r"), 7, KEYS[7])
+        for _ in range(50):
+            self.send(collector, datagram)
+        self.wait_received(50)
+        self.assertEqual(self.count(SITE), 2)
+        self.assertEqual(self.count(SITE, "/r"), 2)
+        stats = self.stats()
+        self.assertEqual((stats["heartbeats_new"], stats["heartbeats_refreshed"]), (2, 98))
+
+    def test_a_late_replay_is_stale(self):
+        """The very bytes that were counted are not, once they are over 30 s old."""
+        self.write(7)
+        collector = self.start_keyed()
+        signed_at = int(time.time()) - 27
+        datagram = signed(native(SITE, [visitor(1)]), 7, KEYS[7], signed_at)
+        self.check_reason(collector, datagram, None)
+        wait_until(lambda: time.time() >= signed_at + 31.1, "the datagram to grow old")
+        for _ in range(3):
+            self.check_reason(collector, datagram, "stale")
+        stats = self.stats()
+        self.assertEqual((stats["heartbeats_new"], stats["heartbeats_refreshed"]), (1, 0))
+
+    def test_without_keys_tags_are_not_looked_at(self):
+        collector = self.start()
+        self.check_reason(collector, GOLDEN_SIGNED, None)
+        self.check_reason(collector, GOLDEN_SIGNED[:-1] + b"\0", None)
+
+    def test_rotation_loses_nothing(self):
+        """Both keys for a while, under load, again and again: every datagram counts."""
+        self.write(7)
+        collector = self.start_keyed("--workers", "2", "--max-visitors", "100000", small=False)
+        current, done, sent = [7], threading.Event(), [0]
+
+        def send():
+            while not done.is_set():
+                sent[0] += 1
+                key = current[0]
+                self.send(collector, signed(native(SITE, [visitor(sent[0])]), key, KEYS[key]))
+                time.sleep(0.0005)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        try:
+            for old, new in ((7, 8), (8, 200), (200, 7)) * 3:
+                self.write(old, new)
+                self.reload(collector, "keys read anew: 2")
+                current[0] = new
+                count = sent[0] + 2  # the one that was being signed is out
+                wait_until(lambda: sent[0] > count, "more heartbeats")
+                self.wait_received(count)
+                self.write(new)
+                self.reload(collector, "keys read anew: 1")
+        finally:
+            done.set()
+            sender.join()
+        stats = self.wait_received(sent[0])
+        self.assertEqual(stats["datagrams_accepted"], sent[0])
+        self.assertEqual(self.count(SITE), sent[0])
+        self.check_reason(collector, signed(native(SITE, [visitor(1)]), 8, KEYS[8]),
+                          "unauthenticated")
+
+    def test_a_bad_file_changes_nothing(self):
+        self.write(7)
+        collector = self.start_keyed()
+        beat = signed(native(SITE, [visitor(1)]), 7, KEYS[7])
+        for text, mode, words in (("7 short\n", 0o600, ":1: a key is 32 hex digits"),
+                                  (f"8 {KEYS[8].hex()}\n", 0o640, ": its mode gives more"),
+                                  ("# none\n", 0o600, ": has no key")):
+            self.write(text=text, mode=mode)
+            self.reload(collector, f"cannot use the keys: {self.path}{words}")
+            self.check_reason(collector, beat, None)
+        os.unlink(self.path)
+        self.reload(collector, f"cannot use the keys: {self.path}: No such file")
+        self.check_reason(collector, beat, None)
+        self.assertNotIn(KEYS[8].hex()[:8], collector.output())
+
+    def test_refused_at_the_start(self):
+        arguments = ("--segment", self.segment, "--listen", "127.0.0.1:0", "--keys", self.path)
+        self.assert_refused(run_daemon(*arguments), 1, "No such file")
+        self.write(7, mode=0o644)
+        self.assert_refused(run_daemon(*arguments), 1, "its mode gives more than its owner needs: chmod 600")
+        self.write(text="7 00\n")
+        self.assert_refused(run_daemon(*arguments), 1, "keys:1: ")
+        self.assertFalse(os.path.exists(self.segment))
+
+    def test_sighup_without_keys(self):
+        collector = self.start()
+        collector.process.send_signal(signal.SIGHUP)
+        self.check_reason(collector, native(SITE, [visitor(1)]), None)
+        self.assertEqual(collector.stop(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

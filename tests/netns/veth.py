@@ -1,0 +1,122 @@
+"""Two network namespaces and a veth pair between them: the collector's and the senders'.
+
+The test's own process lives in the collector's; what it starts "outside" in the senders'.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import socket
+import struct
+import subprocess
+
+from harness import DEADLINE, new_namespace, wait_until
+
+INSIDE, OUTSIDE = "presence0", "presence1"  # the interfaces
+V4, V6 = "192.0.2.1", "2001:db8::1"  # the collector's addresses
+V4_OUTSIDE, V6_OUTSIDE = "192.0.2.2", "2001:db8::2"
+CLONE_NEWNET = 0x40000000
+
+
+def ip(*arguments, prefix=()):
+    """Run ip(8); returns what its JSON says, if anything."""
+    done = subprocess.run([*prefix, "ip", "-json", *arguments], capture_output=True, text=True,
+                          timeout=DEADLINE, check=False)
+    if done.returncode:
+        raise AssertionError(f"ip {' '.join(arguments)}: {done.stderr}")
+    return json.loads(done.stdout) if done.stdout.strip() else None
+
+
+class Pair:
+    """The pair, while the context lasts."""
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(new_namespace("net"))
+            self.outside = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
+            stack.callback(self.end_outside)
+            mine = os.readlink("/proc/self/ns/net")
+            wait_until(lambda: os.readlink(f"/proc/{self.outside.pid}/ns/net") != mine,
+                       "the other namespace")
+            self.prefix = ("nsenter", "--net", "--target", str(self.outside.pid))
+            ip("link", "set", "lo", "up")
+            ip("link", "add", INSIDE, "type", "veth", "peer", "name", OUTSIDE, "netns",
+               str(self.outside.pid))
+            for name, prefix, addresses in ((INSIDE, (), (f"{V4}/24", f"{V6}/64")),
+                                            (OUTSIDE, self.prefix,
+                                             (f"{V4_OUTSIDE}/24", f"{V6_OUTSIDE}/64"))):
+                for address in addresses:
+                    # Nobody else is there: an address can be used at once.
+                    nodad = ["nodad"] if ":" in address else []
+                    ip("address", "add", address, "dev", name, *nodad, prefix=prefix)
+                ip("link", "set", name, "up", prefix=prefix)
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception):
+        self.stack.close()
+
+    def end_outside(self):
+        self.outside.kill()
+        self.outside.wait()
+
+    def socket(self, family=socket.AF_INET, kind=socket.SOCK_DGRAM, protocol=0):
+        """A socket of the senders' namespace."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open("/proc/self/ns/net") as mine, \
+                open(f"/proc/{self.outside.pid}/ns/net") as theirs:
+            if libc.setns(theirs.fileno(), CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "cannot enter the other namespace")
+            try:
+                return socket.socket(family, kind, protocol)
+            finally:
+                libc.setns(mine.fileno(), CLONE_NEWNET)
+
+    def run(self, *command, timeout=DEADLINE):
+        """Run a program in the senders' namespace; returns its standard output."""
+        done = subprocess.run([*self.prefix, *command], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, timeout=timeout)
+        if done.returncode:
+            raise AssertionError(f"{command[0]} ended with {done.returncode}: {done.stderr}")
+        return done.stdout
+
+    @staticmethod
+    def filter():
+        """What is attached to the collector's interface: "native", "generic" or None."""
+        link = ip("link", "show", INSIDE)[0]
+        return {1: "native", 2: "generic"}[link["xdp"]["mode"]] if "xdp" in link else None
+
+    def lost(self):
+        """Packets that the veth's queue had no room for, whichever end counts them."""
+        inside = ip("-statistics", "link", "show", INSIDE)[0]["stats64"]
+        outside = ip("-statistics", "link", "show", OUTSIDE, prefix=self.prefix)[0]["stats64"]
+        return inside["rx"]["dropped"] + outside["tx"]["dropped"]
+
+    @staticmethod
+    def hardware(name, prefix=()):
+        return bytes.fromhex(ip("link", "show", name, prefix=prefix)[0]["address"].replace(":", ""))
+
+    def ethernet(self):
+        """The Ethernet header of a frame to the collector."""
+        return self.hardware(INSIDE) + self.hardware(OUTSIDE, self.prefix) + b"\x08\x00"
+
+
+def receive_in_batches(name, on):
+    """Let a veth poll for its packets as if it had a native XDP program (GRO, linux/ethtool.h)."""
+    value = ctypes.create_string_buffer(struct.pack("II", 0x2c, on))  # ETHTOOL_SGRO
+    request = struct.pack("16sP16x", name.encode(), ctypes.addressof(value))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, 0x8946, request)  # SIOCETHTOOL
+
+
+def udp(payload, port, source=V4_OUTSIDE, destination=V4, fragment=0):
+    """An IPv4 packet of one UDP datagram; its UDP checksum is absent."""
+    datagram = struct.pack(">HHHH", 40000, port, 8 + len(payload), 0) + payload
+    header = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(datagram), 7, fragment, 64, 17, 0,
+                         socket.inet_aton(source), socket.inet_aton(destination))
+    total = sum(struct.unpack(">10H", header))
+    total = (total & 0xffff) + (total >> 16)
+    total = (total & 0xffff) + (total >> 16)
+    return header[:10] + struct.pack(">H", ~total & 0xffff) + header[12:] + datagram
