@@ -11,6 +11,7 @@
 #include "guard.h"
 #include "listener.h"
 #include "log.h"
+#include "privileges.h"
 #include "worker.h"
 
 #define SMALL_BUFFER (1 << 20) /* bytes; about 1500 small datagrams, 3 ms at the highest rates */
@@ -131,6 +132,7 @@ static int open_sockets(struct daemon *daemon)
     return 0;
 }
 
+/* The last steps that may need a privilege. */
 static int set_up_guard(struct daemon *daemon)
 {
     int r = guard_attach(&daemon->guard, &daemon->config, &daemon->collector, daemon->sockets[0],
@@ -142,7 +144,10 @@ static int set_up_guard(struct daemon *daemon)
     for (unsigned worker = 0; generic && worker < daemon->config.workers; worker++)
         for (unsigned i = 0; i < daemon->listening; i++)
             listener_stop_offload(daemon->sockets[worker][i]);
-    return 0;
+    r = privileges_drop();
+    if (r < 0)
+        log_line("cannot drop privileges: %s", strerror(-r));
+    return r;
 }
 
 static int open_workers(struct daemon *daemon)
@@ -162,7 +167,10 @@ static int open_workers(struct daemon *daemon)
         }
         daemon->running++;
     }
-    return 0;
+    int r = privileges_confine();
+    if (r < 0)
+        log_line("cannot confine itself: %s; it takes a kernel with seccomp", strerror(-r));
+    return r;
 }
 
 static void begin_to_listen(struct daemon *daemon)

@@ -1,0 +1,236 @@
+/* test_privileges.c - privileges.h: what a process, and its threads, can no longer do. */
+#include "../support/unit.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "privileges.h"
+
+/* Run in a child; what it returns is the exit status. Gives that, or the signal's negative. */
+static int run_child(int (*function)(void))
+{
+    pid_t child = fork();
+    int status;
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        alarm(30);
+        _exit(function());
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* A field of /proc/self/status that is a number of base 16; ~0 if there is none. */
+static uint64_t status_field(const char *name)
+{
+    FILE *file = fopen("/proc/self/status", "r");
+    char line[256];
+    uint64_t value = UINT64_MAX;
+
+    while (file && fgets(line, sizeof(line), file))
+        if (strncmp(line, name, strlen(name)) == 0)
+            value = strtoull(line + strlen(name), NULL, 16);
+    if (file)
+        fclose(file);
+    return value;
+}
+
+static int drop_and_look(void)
+{
+    if (privileges_drop() != 0)
+        return 1;
+    if (status_field("CapEff:") || status_field("CapPrm:") || status_field("CapInh:") ||
+        status_field("CapAmb:"))
+        return 2;
+    if (status_field("NoNewPrivs:") != 1)
+        return 3;
+    return privileges_drop() == 0 ? 0 : 4; /* once more does no harm */
+}
+
+static void capabilities_are_dropped(void **state)
+{
+    (void)state;
+    assert_int_equal(run_child(drop_and_look), 0);
+}
+
+#ifndef PRIVILEGES_UNCONFINED
+
+static int confined(void)
+{
+    return privileges_drop() == 0 && privileges_confine() == 0 ? 0 : 1;
+}
+
+/* A thread that runs already when all are confined, and says so. */
+struct early {
+    pthread_t thread;
+    sem_t running;
+    int pipes[2];
+};
+
+static void *wait_for_byte(void *context)
+{
+    struct early *early = context;
+    char byte;
+
+    sem_post(&early->running);
+    return read(early->pipes[0], &byte, 1) == 1 ? context : NULL;
+}
+
+/* False when anything fails. */
+static bool start_early(struct early *early, void *(*function)(void *))
+{
+    if (pipe(early->pipes) < 0 || sem_init(&early->running, 0, 0) < 0 ||
+        pthread_create(&early->thread, NULL, function, early) != 0)
+        return false;
+    return sem_wait(&early->running) == 0;
+}
+
+static bool end_early(struct early *early)
+{
+    void *result;
+
+    return write(early->pipes[1], "x", 1) == 1 && pthread_join(early->thread, &result) == 0 &&
+           result == early;
+}
+
+/* All that a collector does. */
+static int go_on(void)
+{
+    struct early early;
+    const struct timespec pause = {.tv_nsec = 1};
+
+    if (!start_early(&early, wait_for_byte) || confined())
+        return 1;
+    if (!end_early(&early))
+        return 2;
+    int file = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (file < 0 || close(file) < 0 || nanosleep(&pause, NULL) < 0)
+        return 3;
+    void *volatile block = malloc(1 << 24);
+    free(block);
+    fprintf(stderr, "confined and alive\n");
+    return block ? 0 : 4;
+}
+
+static int make_socket(void)
+{
+    return confined() || socket(AF_INET, SOCK_DGRAM, 0);
+}
+
+static int send_something(void)
+{
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) < 0 || confined())
+        return 1;
+    return send(ends[0], "x", 1, 0) == 1;
+}
+
+static int write_file(void)
+{
+    return confined() || open("/dev/null", O_WRONLY | O_CLOEXEC) < 0;
+}
+
+static int create_file(void)
+{
+    return confined() || open("/dev/shm", O_RDONLY | O_CREAT | O_CLOEXEC, 0600) < 0;
+}
+
+static int map_code(void)
+{
+    return confined() || mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                              0) == MAP_FAILED;
+}
+
+static int make_code(void)
+{
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    return confined() || mprotect(page, 4096, PROT_READ | PROT_EXEC) < 0;
+}
+
+static int execute(void)
+{
+    return confined() || execl("/bin/true", "true", (char *)NULL);
+}
+
+static int make_process(void)
+{
+    return confined() || fork() < 0;
+}
+
+static int start_thread(void)
+{
+    pthread_t thread;
+
+    return confined() || pthread_create(&thread, NULL, wait_for_byte, NULL);
+}
+
+static void *make_socket_late(void *context)
+{
+    wait_for_byte(context);
+    socket(AF_INET, SOCK_DGRAM, 0);
+    return context;
+}
+
+static int other_thread_makes_socket(void)
+{
+    struct early early;
+
+    return !start_early(&early, make_socket_late) || confined() || !end_early(&early);
+}
+
+static void collectors_calls_are_allowed(void **state)
+{
+    (void)state;
+    assert_int_equal(run_child(go_on), 0);
+}
+
+static void other_calls_kill(void **state)
+{
+    static const struct {
+        const char *what;
+        int (*function)(void);
+    } cases[] = {
+        {"a socket", make_socket},
+        {"sending", send_something},
+        {"opening a file to write", write_file},
+        {"creating a file", create_file},
+        {"mapping code", map_code},
+        {"turning memory into code", make_code},
+        {"executing a program", execute},
+        {"another process", make_process},
+        {"another thread", start_thread},
+        {"a socket in another thread", other_thread_makes_socket},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        int r = run_child(cases[i].function);
+        if (r != -SIGSYS)
+            fail_msg("%s is not prevented: %d", cases[i].what, r);
+    }
+}
+
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(capabilities_are_dropped),
+#ifndef PRIVILEGES_UNCONFINED
+        cmocka_unit_test(collectors_calls_are_allowed),
+        cmocka_unit_test(other_calls_kill),
+#endif
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
