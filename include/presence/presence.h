@@ -184,11 +184,16 @@ struct presence_place {
 /* Zero in any field means its default. */
 struct presence_sender_options {
     uint32_t batch;          /* visitors a datagram, if they fit; default: as many as fit */
-    uint32_t datagram_bytes; /* largest UDP payload to build; default 1400, 37 to 65507 */
+    uint32_t datagram_bytes; /* largest UDP payload to build; default 1400, 37 (signed 45)
+                                to 65507 */
     uint32_t max_age_ms;     /* longest wait of a queued visitor (a timer tick more); default 100 */
     bool text;               /* text heartbeats, one a datagram, instead of native batches */
     bool no_offload;         /* never leave cutting runs of datagrams to the kernel (UDP_SEGMENT);
                                 where it refuses, it is not asked again */
+    uint8_t key_id;          /* 1 to 255: sign every datagram with `key`, the collector's key of
+                                this id, as of its wall clock (to be within 30 s of the
+                                collector's); not with `text`. 0: don't sign */
+    uint8_t key[16];         /* copied */
 };
 
 struct presence_sender_totals {

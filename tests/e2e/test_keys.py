@@ -2,11 +2,12 @@
 
 import os
 import signal
+import subprocess
 import threading
 import time
 import unittest
 
-from harness import Case, native, run_daemon, visitor, wait_until
+from harness import DEADLINE, PRESENCE_SEND, Case, native, run_daemon, visitor, wait_until
 from sign import signed, siphash
 
 SITE = "keys.example"
@@ -46,6 +47,25 @@ class Keys(Case):
         changed = {key for key, value in after.items()
                    if key.startswith("datagrams_") and value != before[key]}
         self.assertEqual(changed, {"datagrams_received", name})
+
+    def test_presence_send(self):
+        """Only what it signs with one of the keys is counted."""
+        self.write(7, 8)
+        collector = self.start_keyed()
+        load = (PRESENCE_SEND, "--to", f"127.0.0.1:{collector.port}", "--site", SITE,
+                "--visitors", "500", "--rate", "0", "--batch", "5")
+        for key, accepted in ((None, 0), (f"7:{KEYS[8].hex()}", 0), (f"9:{KEYS[7].hex()}", 0),
+                              (f"7:{KEYS[7].hex()}", 100), (f"8:{KEYS[8].hex()}", 100)):
+            with self.subTest(key=key):
+                before = self.stats()
+                subprocess.run([*load, *(("--key", key) if key else ())], check=True,
+                               stdout=subprocess.DEVNULL, timeout=DEADLINE)
+                after = self.wait_received(before["datagrams_received"] + 100)
+                self.assertEqual(after["datagrams_accepted"] - before["datagrams_accepted"],
+                                 accepted)
+                name = "datagrams_rejected_unauthenticated"
+                self.assertEqual(after[name] - before[name], 100 - accepted)
+        self.assertEqual(self.count(SITE), 500)
 
     def test_the_reference(self):
         self.assertEqual(siphash(KEYS[7], bytes(range(15))).hex(), "e545be4961ca29a1")

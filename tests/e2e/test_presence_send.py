@@ -17,8 +17,10 @@ import unittest
 import uuid
 
 from harness import DEADLINE, GOLDEN, PRESENCE_SEND
+from sign import signed
 
 HEARTBEAT, LEAVE, PAGEVIEW, EVENT = 1, 2, 3, 4
+KEY = bytes.fromhex("f0e1d2c3b4a5968778695a4b3c2d1e0f")
 RECEIVE_BUFFER = 16 << 20
 SO_RCVBUFFORCE = 33  # asm-generic/socket.h; without the privilege the default has to do
 
@@ -157,6 +159,38 @@ class One(PresenceSend):
             with self.subTest(arguments=arguments):
                 done = self.run_send("--site", "a", *arguments, lines=b"x\n", to=to, status=1)
                 self.assertEqual(done.stderr.decode(), warning)
+
+
+class Signed(PresenceSend):
+    def check(self, datagram):
+        """Signed now; returns the datagram as it would be without."""
+        at = int.from_bytes(datagram[8:12], "big")
+        self.assertLess(abs(time.time() - at), 5)
+        plain = (datagram[:4] + (len(datagram) - 8).to_bytes(2, "big") + bytes(6) +
+                 datagram[12:-8])
+        self.assertEqual(datagram, signed(plain, 7, KEY, at))
+        return plain
+
+    def test_one(self):
+        self.run_send("--site", "a.example", "--visitor", "visitor-42", "--key", f"7:{KEY.hex()}")
+        self.assertEqual(decode(self.check(self.receive())).site, "a.example")
+
+    def test_every_datagram_of_a_load(self):
+        for batch in ("1", "3", "200"):
+            with self.subTest(batch=batch):
+                self.run_send("--site", "a", "--visitors", "400", "--rate", "0", "--batch", batch,
+                              "--key", f"7:{KEY.hex().upper()}")
+                visitors = [visitor for datagram in self.received()
+                            for visitor in decode(self.check(datagram)).visitors]
+                self.assertEqual(visitors, [numbered(i) for i in range(400)])
+
+    def test_others_can_not_see_the_key(self):
+        process = self.start("--site", "a", "--key", f"7:{KEY.hex()}", stdin=subprocess.PIPE)
+        process.stdin.write(b"x\n")
+        process.stdin.flush()
+        self.receive()
+        with open(f"/proc/{process.pid}/cmdline", "rb") as file:
+            self.assertIn(b"7:" + b"*" * 32, file.read())
 
 
 class Stream(PresenceSend):
@@ -417,6 +451,17 @@ class Usage(PresenceSend):
             ("visitor", [*here, "--visitor", "x" * 129]),
             ("visitor", [*here, "--visitor", "x", "--visitors", "3"]),
             ("visitor", [*here, "--visitor", "x", "--rate", "3"]),
+            ("key", [*here, "--key", ""]),
+            ("key", [*here, "--key", "7"]),
+            ("key", [*here, "--key", "7:"]),
+            ("key", [*here, "--key", f"0:{KEY.hex()}"]),
+            ("key", [*here, "--key", f"256:{KEY.hex()}"]),
+            ("key", [*here, "--key", f"x:{KEY.hex()}"]),
+            ("key", [*here, "--key", KEY.hex()]),
+            ("key", [*here, "--key", f"7:{KEY.hex()[1:]}"]),
+            ("key", [*here, "--key", f"7:{KEY.hex()}0"]),
+            ("key", [*here, "--key", f"7:{KEY.hex()[1:]}g"]),
+            ("text", [*here, "--text", "--key", f"7:{KEY.hex()}"]),
             ("batch", [*here, "--batch", "0"]),
             ("batch", [*here, "--batch", "4001"]),
             ("text", [*here, "--batch", "2", "--text"]),
@@ -444,10 +489,11 @@ class Usage(PresenceSend):
                 done = self.run_send(*arguments, status=2)
                 self.assertRegex(done.stderr.decode(), rf"\Apresence-send: --{option}: [^\n]+\n\Z")
                 self.assertEqual(done.stdout, b"")
+                self.assertNotIn(KEY.hex()[1:].encode(), done.stderr)
         self.assertEqual(self.received(), [])
 
     def test_unknown(self):
-        for arguments in (["--key", "1:00"], ["--frob"], ["-x"], ["example.com"]):
+        for arguments in (["--frob"], ["-x"], ["example.com"]):
             with self.subTest(arguments=arguments):
                 done = self.run_send(*arguments, status=2)
                 self.assertIn(arguments[0].encode(), done.stderr)

@@ -47,6 +47,8 @@ static int sender_create(int descriptor, const struct presence_sender_options *o
         batches_begin(&sender->batches, &sender->outbox, options->batch, options->datagram_bytes);
     if (error < 0)
         goto free_sender;
+    if (options->key_id)
+        batches_sign(&sender->batches, options->key_id, options->key);
     error =
         outbox_begin(&sender->outbox, descriptor, options->datagram_bytes, !options->no_offload);
     if (error < 0)
@@ -75,7 +77,10 @@ int presence_sender_open(const char *address, const struct presence_sender_optio
         chosen.datagram_bytes = DATAGRAM_BYTES_DEFAULT;
     if (chosen.max_age_ms == 0)
         chosen.max_age_ms = MAX_AGE_MS_DEFAULT;
-    if (chosen.datagram_bytes < DATAGRAM_BYTES_MIN || chosen.datagram_bytes > OUTBOX_DATAGRAM_MAX)
+    uint32_t least = DATAGRAM_BYTES_MIN + (chosen.key_id ? WIRE_TAG_SIZE : 0);
+    if (chosen.datagram_bytes < least || chosen.datagram_bytes > OUTBOX_DATAGRAM_MAX)
+        return -EINVAL;
+    if (chosen.text && chosen.key_id) /* text carries no tag */
         return -EINVAL;
 
     int descriptor = sender_socket_open(address ? address : PRESENCE_DEFAULT_ADDRESS);

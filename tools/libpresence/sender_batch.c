@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -28,7 +29,30 @@ int batches_begin(struct batches *batches, struct outbox *outbox, uint32_t batch
 
 void batches_end(struct batches *batches)
 {
+    explicit_bzero(&batches->key, sizeof(batches->key));
     free(batches->visitor_ids);
+}
+
+void batches_sign(struct batches *batches, uint8_t key_id, const uint8_t *key)
+{
+    batches->key_id = key_id;
+    batches->key = siphash_key(key);
+}
+
+static uint32_t encode_signed(const struct batches *batches, struct wire_heartbeat *heartbeat,
+                              uint8_t *datagram)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    heartbeat->authenticated = 1;
+    heartbeat->key_id = batches->key_id;
+    heartbeat->sent_at = (uint32_t)now.tv_sec;
+    uint32_t bytes = wire_encode(heartbeat, datagram, batches->datagram_bytes);
+    if (bytes > 0)
+        siphash_tag(batches->key, datagram, bytes - WIRE_TAG_SIZE,
+                    datagram + bytes - WIRE_TAG_SIZE);
+    return bytes;
 }
 
 static void batches_close(struct batches *batches, struct batch *batch)
@@ -37,7 +61,9 @@ static void batches_close(struct batches *batches, struct batch *batch)
 
     heartbeat.visitors = batch->visitors;
     heartbeat.visitor_ids = batch->visitor_ids;
-    uint32_t bytes = wire_encode(&heartbeat, outbox_room(batches->outbox), batches->datagram_bytes);
+    uint8_t *datagram = outbox_room(batches->outbox);
+    uint32_t bytes = batches->key_id ? encode_signed(batches, &heartbeat, datagram)
+                                     : wire_encode(&heartbeat, datagram, batches->datagram_bytes);
     batch->visitors = 0;
     batches->waiting--;
     batches->waiting_leaves -= sender_place_is_leave(&batch->place);
@@ -99,7 +125,8 @@ static uint32_t batches_capacity(const struct batches *batches, const struct sen
 {
     struct wire_heartbeat heartbeat = sender_place_heartbeat(place);
     uint32_t before = WIRE_HEADER_SIZE + heartbeat.site.length + heartbeat.room.length +
-                      heartbeat.source.length + heartbeat.event.length;
+                      heartbeat.source.length + heartbeat.event.length +
+                      (batches->key_id ? WIRE_TAG_SIZE : 0);
 
     if (before >= batches->datagram_bytes)
         return 0;

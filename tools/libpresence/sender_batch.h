@@ -8,6 +8,7 @@
 #ifndef PRESENCE_SENDER_BATCH_H
 #define PRESENCE_SENDER_BATCH_H
 
+#include "presence/siphash.h"
 #include "sender_outbox.h"
 #include "sender_place.h"
 
@@ -26,6 +27,8 @@ struct batches {
     struct outbox *outbox;
     uint32_t batch; /* visitors a datagram; fewer when they do not fit */
     uint32_t datagram_bytes;
+    uint8_t key_id; /* 0: datagrams are not signed */
+    struct siphash_key key;
     uint32_t waiting; /* batches with visitors */
     uint32_t waiting_leaves;
     uint64_t uses;
@@ -41,6 +44,9 @@ int batches_begin(struct batches *batches, struct outbox *outbox, uint32_t batch
                   uint32_t datagram_bytes);
 
 void batches_end(struct batches *batches);
+
+/* Sign all datagrams with this key, of 16 bytes. Before the first batch is found. */
+void batches_sign(struct batches *batches, uint8_t key_id, const uint8_t *key);
 
 /* The batch of a place; `ret` is valid until the next call. Errors: as sender_place_read, and
  * -ENAMETOOLONG when the names leave no room for a visitor in a datagram. */

@@ -29,6 +29,7 @@ enum option_id {
     OPTION_VISITOR,
     OPTION_KIND,
     OPTION_EVENT,
+    OPTION_KEY,
     OPTION_TEXT,
     OPTION_BATCH,
     OPTION_NO_GSO,
@@ -54,6 +55,7 @@ static const struct option long_options[] = {
     {"visitor", required_argument, NULL, OPTION_VISITOR},
     {"kind", required_argument, NULL, OPTION_KIND},
     {"event", required_argument, NULL, OPTION_EVENT},
+    {"key", required_argument, NULL, OPTION_KEY},
     {"text", no_argument, NULL, OPTION_TEXT},
     {"batch", required_argument, NULL, OPTION_BATCH},
     {"no-gso", no_argument, NULL, OPTION_NO_GSO},
@@ -85,6 +87,7 @@ static const char help[] =
     "  --visitor ID         a UUID, or any other id of up to 128 bytes\n"
     "  --kind KIND          heartbeat (the default), leave, pageview or event\n"
     "  --event NAME         the event's name\n"
+    "  --key ID:HEX32       sign with this key of the collector's\n"
     "  --text               send text heartbeats, one a datagram\n"
     "  --batch N            visitors a datagram (as many as fit in 1400 bytes)\n"
     "  --no-gso             don't leave cutting up runs of datagrams to the kernel\n"
@@ -165,7 +168,7 @@ static bool read_load(struct reading *reading, int option, const char *value)
     }
 }
 
-static bool read_option(struct reading *reading, int option, const char *value)
+static bool read_option(struct reading *reading, int option, char *value)
 {
     struct options *options = &reading->options;
 
@@ -175,6 +178,8 @@ static bool read_option(struct reading *reading, int option, const char *value)
         return value_address("to", value, &options->to);
     case OPTION_VISITOR:
         return value_visitor("visitor", value, &options->visitor);
+    case OPTION_KEY:
+        return value_key("key", value, &options->sender.key_id, options->sender.key);
     case OPTION_TEXT:
         options->sender.text = true;
         return true;
@@ -213,9 +218,10 @@ static bool check_load_only(const struct reading *reading)
 static bool check_together(const struct reading *reading)
 {
     static const int pairs[][2] = {
-        {OPTION_VISITOR, OPTION_VISITORS},  {OPTION_VISITOR, OPTION_RATE},
-        {OPTION_TEXT, OPTION_BATCH},        {OPTION_ROOM, OPTION_ROOMS},
-        {OPTION_COUNTRY, OPTION_COUNTRIES}, {OPTION_SOURCE, OPTION_SOURCES},
+        {OPTION_VISITOR, OPTION_VISITORS}, {OPTION_VISITOR, OPTION_RATE},
+        {OPTION_TEXT, OPTION_BATCH},       {OPTION_TEXT, OPTION_KEY},
+        {OPTION_ROOM, OPTION_ROOMS},       {OPTION_COUNTRY, OPTION_COUNTRIES},
+        {OPTION_SOURCE, OPTION_SOURCES},
     };
 
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
@@ -271,7 +277,8 @@ static void choose_defaults(struct reading *reading)
     const struct presence_place *place = &options->place;
     uint32_t bytes = WIRE_HEADER_SIZE + name_bytes(place->site) + name_bytes(place->room) +
                      name_bytes(place->source) + name_bytes(place->event) +
-                     options->sender.batch * WIRE_VISITOR_SIZE;
+                     options->sender.batch * WIRE_VISITOR_SIZE +
+                     (options->sender.key_id ? WIRE_TAG_SIZE : 0);
 
     /* As many visitors as were asked for, even if the datagram has to be cut up on its way. */
     options->sender.datagram_bytes = bytes > DATAGRAM_BYTES ? bytes : DATAGRAM_BYTES;

@@ -1,6 +1,7 @@
 #include "options_value.h"
 
 #include "address.h"
+#include "presence/key_text.h"
 #include "presence/presence.h"
 #include "presence/text.h"
 
@@ -108,6 +109,22 @@ bool value_kind(const char *option, const char *text, int *ret)
         }
     }
     return value_wrong(option, "give heartbeat, leave, pageview or event");
+}
+
+bool value_key(const char *option, char *text, uint8_t *ret_id, uint8_t ret_key[16])
+{
+    size_t id_length = strcspn(text, ":");
+    char *digits = text + id_length + (text[id_length] == ':');
+    size_t length = strlen(digits);
+    uint8_t id = id_length > 3 ? 0 : key_text_id(text, (uint32_t)id_length);
+    bool valid =
+        id != 0 && length == KEY_TEXT_DIGITS && key_text_bytes(digits, (uint32_t)length, ret_key);
+
+    memset(id ? digits : text, '*', strlen(id ? digits : text));
+    if (!valid)
+        return value_wrong(option, "give ID:HEX32, a number from 1 to 255 and 32 hex digits");
+    *ret_id = id;
+    return true;
 }
 
 bool value_address(const char *option, const char *text, const char **ret)

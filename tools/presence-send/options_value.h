@@ -25,6 +25,10 @@ bool value_visitor(const char *option, const char *text, const char **ret);
 bool value_kind(const char *option, const char *text, int *ret);
 bool value_address(const char *option, const char *text, const char **ret);
 
+/* A key, ID:HEX32. It is read into its parts, and its digits are overwritten: /proc shows a command
+ * line to everybody. */
+bool value_key(const char *option, char *text, uint8_t *ret_id, uint8_t ret_key[16]);
+
 /* Say that --`option` is wrong; returns false. */
 __attribute__((format(printf, 2, 3))) bool value_wrong(const char *option, const char *reason, ...);
 
