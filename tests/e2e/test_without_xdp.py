@@ -1,0 +1,66 @@
+"""Built without the filter, as where libbpf or clang is missing: it says so, and all else works."""
+
+import os
+import subprocess
+import tempfile
+import unittest
+from unittest import mock
+
+import harness
+from harness import GOLDEN, Case, run_daemon
+
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+BUILD_DEADLINE = 300.0
+
+
+class WithoutXdp(Case):
+    @classmethod
+    def setUpClass(cls):
+        directory = tempfile.TemporaryDirectory(prefix="presence-without-xdp-")
+        cls.addClassCleanup(directory.cleanup)
+        cls.said = cls.build(["meson", "setup", directory.name, TOP, "-Dxdp=disabled",
+                              "-Dtests=disabled", "-Dbuildtype=plain"])
+        cls.build(["ninja", "-C", directory.name, "daemon/presenced"])
+        patch = mock.patch.object(harness, "PRESENCED",
+                                  os.path.join(directory.name, "daemon/presenced"))
+        patch.start()
+        cls.addClassCleanup(patch.stop)
+
+    @staticmethod
+    def build(command):
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                              timeout=BUILD_DEADLINE)
+        if done.returncode:
+            raise AssertionError(f"{command}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def test_meson_says_so(self):
+        self.assertRegex(self.said, r"XDP filter: no \(it takes libbpf, clang and bpftool\)")
+
+    def test_without_being_asked(self):
+        collector = self.start()
+        self.send(collector, GOLDEN)
+        self.wait_received(1)
+        self.assertEqual(self.count("example.com"), 2)
+
+    def test_auto_goes_on(self):
+        collector = self.start("--xdp", "lo")
+        self.assertRegex(collector.output(), "cannot filter at lo: .*built without the filter.*; "
+                                             "going on without")
+        self.send(collector, GOLDEN)
+        self.wait_received(1)
+        status = self.json("status")
+        self.assertEqual((status["filter"], status["filter_interface"]), ("none", "lo"))
+        self.assertRegex(status["filter_reason"], "built without the filter")
+
+    def test_others_end(self):
+        for mode in ("native", "generic"):
+            with self.subTest(mode=mode):
+                status, out, err = run_daemon("--segment", self.segment, "--listen", "127.0.0.1:0",
+                                              "--xdp", "lo", "--xdp-mode", mode)
+                self.assertEqual((status, out), (1, ""), err)
+                self.assertRegex(err, "cannot filter at lo: .*built without the filter")
+
+
+if __name__ == "__main__":
+    unittest.main()
