@@ -41,7 +41,7 @@ class Keys(Case):
 
     def check_reason(self, collector, datagram, reason):
         before = self.stats()
-        self.send(collector, datagram)
+        self.send(collector, datagram() if callable(datagram) else datagram)
         after = self.wait_received(before["datagrams_received"] + 1)
         name = f"datagrams_rejected_{reason}" if reason else "datagrams_accepted"
         changed = {key for key, value in after.items()
@@ -77,8 +77,13 @@ class Keys(Case):
             with self.subTest(engine=engine):
                 collector = self.start_keyed("--receive", engine, "--site", SITE)
                 beat = native(SITE, [visitor(1)], room="/r")
+                other = native("other", [visitor(1)])
                 good = signed(beat, 7, KEYS[7])
-                now = int(time.time())
+
+                def later(seconds, datagram=beat):
+                    """Signed as of so many seconds from when it is sent."""
+                    return lambda: signed(datagram, 7, KEYS[7], int(time.time()) + seconds)
+
                 for datagram, reason in (
                         (good, None),
                         (signed(beat, 8, KEYS[8]), None),
@@ -94,16 +99,16 @@ class Keys(Case):
                         (signed(beat, 7, KEYS[8]), "unauthenticated"),
                         (signed(beat, 9, KEYS[8]), "unauthenticated"),
                         (signed(beat, 200, KEYS[200]), "unauthenticated"),
-                        (signed(beat, 200, KEYS[200], now - 1000), "unauthenticated"),
+                        (signed(beat, 200, KEYS[200], 0), "unauthenticated"),
                         (GOLDEN_SIGNED, "stale"),
-                        (signed(beat, 7, KEYS[7], now - 33), "stale"),
-                        (signed(beat, 7, KEYS[7], now + 33), "stale"),
+                        (later(-33), "stale"),
+                        (later(33), "stale"),
                         (signed(beat, 7, KEYS[7], 0), "stale"),
                         (signed(beat, 7, KEYS[7], 2**32 - 1), "stale"),
-                        (signed(beat, 7, KEYS[7], now - 27), None),
-                        (signed(beat, 7, KEYS[7], now + 27), None),
-                        (signed(native("other", [visitor(1)]), 7, KEYS[7]), "site"),
-                        (signed(native("other", [visitor(1)]), 7, KEYS[7], now - 99), "stale")):
+                        (later(-27), None),
+                        (later(27), None),
+                        (later(0, other), "site"),
+                        (later(-99, other), "stale")):
                     self.check_reason(collector, datagram, reason)
                 self.assertEqual(self.count(SITE), 1)
                 self.assert_accounted(self.stats())
@@ -151,7 +156,7 @@ class Keys(Case):
         """The very bytes that were counted are not, once they are over 30 s old."""
         self.write(7)
         collector = self.start_keyed()
-        signed_at = int(time.time()) - 27
+        signed_at = int(time.time()) - 25
         datagram = signed(native(SITE, [visitor(1)]), 7, KEYS[7], signed_at)
         self.check_reason(collector, datagram, None)
         wait_until(lambda: time.time() >= signed_at + 31.1, "the datagram to grow old")
