@@ -1,5 +1,6 @@
 """Limits against abuse: sites, rooms, networks, and what one source may send."""
 
+import os
 import socket
 import time
 import unittest
@@ -96,6 +97,21 @@ class Limits(Case):
         self.assertEqual(stats["datagrams_rejected_source"], stats["source_rate_exceeded"])
         self.assertEqual(stats["source_rate_exceeded"], 500 - stats["datagrams_accepted"])
         self.assert_accounted(stats)
+
+    def test_file_and_command_line_add_up(self):
+        path = os.path.join(self.directory, "presenced.conf")
+        with open(path, "w") as file:
+            file.write(f"site = {SITE}\nallow = 192.0.2.0/24\nallow = 127.0.0.1/32\n"
+                       "max-rooms-per-site = 1\n")
+        collector = self.start("--config", path, "--site", "other.example",
+                               "--max-rooms-per-site", "2")
+        for i in range(3):
+            self.send(collector, *(native(site, [visitor(i)], room=f"/{i}")
+                                   for site in (SITE, "other.example", "third.example")))
+        stats = self.wait_received(9)
+        self.assertEqual(stats["datagrams_accepted"], 6)
+        self.assertEqual(stats["datagrams_rejected_site"], 3)
+        self.assertEqual(stats["site_rooms_full"], 2)
 
     def test_wrong_usage(self):
         wrong = {
