@@ -10,7 +10,7 @@ import unittest
 
 import bad_datagrams as bad
 from harness import BUILD, GOLDEN, PRESENCE_SEND, Case, native, run_daemon, visitor, wait_until
-from veth import INSIDE, OUTSIDE, V4, V6, Pair, ip, receive_in_batches, udp
+from veth import INSIDE, OUTSIDE, V4, V6, Pair, ip, open_tap, receive_in_batches, udp
 
 FLOOD = os.path.join(BUILD, "tests/netns/flood")
 MODES = ("native", "generic")
@@ -239,6 +239,24 @@ class Life(Veth):
         self.assertEqual((status["filter"], status["filter_interface"]), ("none", INSIDE))
         self.assertRegex(status["filter_reason"], "another XDP program is there")
         self.assertRegex(self.ctl("status")[1], f"\nXDP filter +none on {INSIDE}: another")
+
+    def test_tap(self):
+        """There a virtual machine's runs arrive uncut, in native mode too: in doubt they pass."""
+        with open_tap("presence3") as tap:
+            ip("address", "add", "203.0.113.1/24", "dev", "presence3")
+            ip("link", "set", "presence3", "up")
+            collector = self.start("--xdp", "presence3", listen="203.0.113.1:0")
+            self.assertEqual(self.json("status")["filter"], "native")
+            ethernet = self.pair.hardware("presence3") + bytes(6) + b"\x08\x00"
+            beat = native(SITE, [visitor(1)])
+            for payload in (beat, b"PH\1bad" + beat, b"PH\1bad"):
+                tap.write(ethernet + udp(payload, collector.port, "203.0.113.2", "203.0.113.1"))
+            stats = self.wait_filtered(3)
+            self.assertEqual(stats["xdp_passed"], 2)
+            self.assertEqual(stats["xdp_dropped_malformed"], 1)
+            stats = self.wait_received(2)
+            self.assertEqual(stats["datagrams_accepted"], 1)
+            self.assertEqual(stats["datagrams_rejected_malformed"], 1)
 
     def test_what_can_not_be_filtered(self):
         ip("tuntap", "add", "dev", "presence2", "mode", "tun")

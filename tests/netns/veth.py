@@ -111,6 +111,13 @@ def receive_in_batches(name, on):
         fcntl.ioctl(any_socket, 0x8946, request)  # SIOCETHTOOL
 
 
+def open_tap(name):
+    """A new tap interface, as a file: each write is a frame that arrives there (tuntap.rst)."""
+    tap = open("/dev/net/tun", "r+b", buffering=0)
+    fcntl.ioctl(tap, 0x400454ca, struct.pack("16sH22x", name.encode(), 0x1002))  # IFF_TAP, NO_PI
+    return tap
+
+
 def udp(payload, port, source=V4_OUTSIDE, destination=V4, fragment=0):
     """An IPv4 packet of one UDP datagram; its UDP checksum is absent."""
     datagram = struct.pack(">HHHH", 40000, port, 8 + len(payload), 0) + payload
