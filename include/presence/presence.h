@@ -88,6 +88,9 @@ struct presence_status {
     char filter[16];           /* the XDP filter: "native", "generic" or "none" */
     char filter_interface[16]; /* where it is, or was wanted; empty otherwise */
     char filter_reason[96];    /* why there is none; empty otherwise */
+    uint32_t histories_capacity; /* scopes whose minutes can be kept; 0: the daemon keeps none */
+    uint32_t histories_live;
+    uint32_t events_capacity; /* events that are held before they are overwritten; 0: none are */
 };
 
 /* A counter's value with its name and one line of explanation (static strings). */
@@ -159,6 +162,167 @@ struct presence_verification {
 /* Compare, tick by tick, the histogram of the table's words with the sum of all rings.
  * Reads the whole table: takes about a second for 100 million words. */
 PRESENCE_API int presence_verify(struct presence *presence, struct presence_verification *ret);
+
+/* ---- trends ------------------------------------------------------------------------------- */
+
+/* The collector samples every scope's count of the default window once a second. */
+
+struct presence_peak {
+    uint32_t count; /* the highest sample; 0: nobody was there */
+    int64_t at;     /* Unix seconds of the first sample that was as high; 0 with count 0 */
+};
+
+struct presence_peaks {
+    uint32_t window_s;          /* the default window, which is what is sampled */
+    int64_t day;                /* Unix seconds at which today, a day of UTC, began */
+    struct presence_peak today; /* of that day */
+    struct presence_peak ever;  /* since `since` */
+    int64_t since;              /* Unix seconds: this scope is watched since then without a break.
+                                   One without a history is forgotten, with its peaks, when it had no
+                                   heartbeat for the longest window; one with, after 24 hours. */
+};
+
+/* When were the most visitors there, today (UTC) and ever? `name` is ignored for PRESENCE_SITE.
+ * "Today" is the day of the collector's last tick: yesterday if it has stopped since.
+ * Errors: -ENOENT no such scope within the longest window, nor with a history; -EINVAL a name is
+ * empty or too long; -EAGAIN the directory kept changing. */
+PRESENCE_API int presence_peaks(struct presence *presence, enum presence_kind kind,
+                                const char *site, const char *name, struct presence_peaks *ret);
+
+/* A scope by its names. They come from strangers: escape them for where they are shown. */
+struct presence_scope {
+    enum presence_kind kind;
+    char site[PRESENCE_NAME_MAX + 1]; /* valid UTF-8 without control characters */
+    char name[PRESENCE_NAME_MAX + 1]; /* of the room, country or source; empty for a site */
+};
+
+struct presence_scopes {
+    struct presence_scope *scopes; /* sites first, then by site, kind and name */
+    size_t length;
+};
+
+/* List the scopes that have histories: every site (as long as there is room; see the counter
+ * histories_full), and the busiest rooms, countries and sources. `ret` is to be released with
+ * presence_scopes_free. Errors: -ENOMEM; -EOPNOTSUPP the collector keeps no histories. */
+PRESENCE_API int presence_history_scopes(struct presence *presence, struct presence_scopes *ret);
+
+PRESENCE_API void presence_scopes_free(struct presence_scopes *scopes);
+
+/* What was seen in one minute of the collector's clock, which no step of the wall clock moves. */
+struct presence_minute {
+    uint64_t minute; /* number of the minute since boot: with the boot id it names this minute
+                        for good, however often it is read and whatever the wall clock did */
+    int64_t start;   /* Unix seconds at which it began, by the wall clock of now; not a multiple
+                        of 60 */
+    uint32_t minimum, maximum; /* of the samples */
+    double mean;
+    uint32_t seconds;    /* samples taken; fewer than 60 when the collector was not there for all */
+    uint64_t heartbeats; /* visitors of heartbeats, pageviews and events taken in */
+    uint64_t pageviews;  /* of these, visitors of pageviews */
+    uint64_t entries;    /* visitors who entered: no heartbeat in the 300 s before (rule 4) */
+    uint64_t leaves;     /* visitors who left explicitly while they counted */
+    uint64_t departures; /* visitors who left silently: the window passed. 0 throughout where the
+                            longest window is under 300 s */
+    bool warming;        /* some of it was sampled while counts were lower bounds */
+    bool running;        /* not over yet: all figures may still grow. Read it again later */
+};
+
+struct presence_history {
+    uint8_t boot_id[16];             /* of the boot that the minutes are counted from */
+    uint32_t window_s;               /* the default window, which is what is sampled */
+    struct presence_minute *minutes; /* oldest first; those that nobody observed are absent */
+    size_t length;                   /* at most 1440: 24 hours, the running minute included */
+};
+
+/* Read a scope's minutes that began at `since` or later and before `until` (Unix seconds by the
+ * wall clock of now; 0: no bound). A scope keeps its history for 24 hours after its last heartbeat,
+ * even when presence_count no longer knows it. `ret` is to be released with presence_history_free.
+ * Errors: -ENOENT it has no history; -EOPNOTSUPP the collector keeps none; -EINVAL; -ENOMEM;
+ * -EAGAIN it was given to another scope while it was read, try again. */
+PRESENCE_API int presence_history(struct presence *presence, enum presence_kind kind,
+                                  const char *site, const char *name, int64_t since, int64_t until,
+                                  struct presence_history *ret);
+
+PRESENCE_API void presence_history_free(struct presence_history *history);
+
+#define PRESENCE_AGE_BANDS 8
+
+/* Visitors whose last heartbeat is from `from_s` to `to_s` seconds old, both included. */
+struct presence_age_band {
+    uint32_t from_s, to_s;
+    uint32_t visitors;
+};
+
+/* A number with what made it. */
+struct presence_activity {
+    struct presence_reading reading;                    /* of the default window */
+    struct presence_age_band bands[PRESENCE_AGE_BANDS]; /* youngest first, over the window; they sum
+                                                            up to reading.count, bar in flight */
+    size_t bands_length;
+    bool has_history;    /* only then are the following known; otherwise they are 0 */
+    uint32_t seconds;    /* of the last 60 s, how many were observed */
+    uint64_t heartbeats; /* in these, as in struct presence_minute */
+    uint64_t entries;
+    uint64_t leaves;
+    uint64_t departures;
+};
+
+/* Explain a scope's number: how old the heartbeats are that it counts, who came and who went in the
+ * last 60 s. What was rejected or dropped is in presence_counters, the rest in presence_status.
+ * Errors as presence_count. */
+PRESENCE_API int presence_activity(struct presence *presence, enum presence_kind kind,
+                                   const char *site, const char *name,
+                                   struct presence_activity *ret);
+
+enum presence_event_kind {
+    PRESENCE_EVENT_ENTERED = 1, /* a visitor entered the site (rule 4), here */
+    PRESENCE_EVENT_LEFT = 2,    /* left explicitly: the room, if there is one, otherwise the site */
+    PRESENCE_EVENT_PAGEVIEW = 3,
+    PRESENCE_EVENT_CUSTOM = 4, /* `name` says which */
+};
+
+/* Something that happened. Who did it is nowhere kept. Names come from strangers: escape them for
+ * where they are shown. Each is zero-terminated, valid UTF-8 without control characters; empty:
+ * absent. */
+struct presence_event {
+    uint64_t sequence; /* one more than the event before it */
+    int64_t time_us;   /* Unix microseconds; strictly increasing with the sequence */
+    enum presence_event_kind kind;
+    char site[PRESENCE_NAME_MAX + 1];
+    char room[PRESENCE_NAME_MAX + 1];
+    char country[3];
+    char source[PRESENCE_NAME_MAX + 1];
+    char name[64]; /* of a custom event */
+};
+
+struct presence_events {
+    struct presence_event *events; /* by sequence */
+    size_t length;
+    uint64_t missed; /* events from `from_sequence` on, of any site, that were overwritten before
+                        they could be read, or whose writer was killed */
+    uint64_t next;   /* to go on from: neither a gap nor a repeat */
+    bool renewed;    /* `from_sequence` is of a former segment. What happened between is unknown:
+                        `missed` tells only of the present one */
+};
+
+#define PRESENCE_EVENTS_OLDEST 0          /* from the oldest event that is held */
+#define PRESENCE_EVENTS_NEW    UINT64_MAX /* nothing yet: `next` is where the future begins */
+
+/* Read at most `limit` (0: all) events of a site (NULL: of all), from a sequence number on: what
+ * `next` said before, presence_events_since, or one of the two above. Sequence numbers rise for
+ * ever, from one segment or boot to the next, too; they fit a double. A busy site's events are
+ * thinned out before they are numbered: the counter events_thinned. Silent departures are no
+ * events. `ret` is to be released with presence_events_free. Errors: -EOPNOTSUPP the collector
+ * keeps no events; -EINVAL; -ENOMEM. */
+PRESENCE_API int presence_events(struct presence *presence, const char *site,
+                                 uint64_t from_sequence, size_t limit, struct presence_events *ret);
+
+PRESENCE_API void presence_events_free(struct presence_events *events);
+
+/* The sequence number of the first event that is held of those at or after `time_us` (Unix
+ * microseconds); where the future begins if there is none. Errors: -EOPNOTSUPP. */
+PRESENCE_API int presence_events_since(struct presence *presence, int64_t time_us,
+                                       uint64_t *ret_sequence);
 
 /* ---- sending ---------------------------------------------------------------------------- */
 
