@@ -9,6 +9,16 @@
 /* Tests put another function in its place. `context` is theirs. */
 typedef uint64_t (*clock_function)(void *context);
 
+/* Unix seconds. */
+static inline uint64_t clock_wall(void *context)
+{
+    struct timespec now;
+
+    (void)context;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec;
+}
+
 static inline uint64_t clock_boottime(void *context)
 {
     struct timespec now;

@@ -22,11 +22,15 @@ int collector_open(const struct collector_settings *settings, struct collector *
     memset(ret, 0, sizeof(*ret));
     ret->file = file;
     r = directory_open(&ret->file.segment, &ret->directory);
-    if (r < 0) {
-        segment_file_close(&file);
-        return r;
-    }
+    if (r < 0)
+        goto fail;
+    r = history_pool_open(&ret->file.segment, &ret->histories);
+    if (r < 0)
+        goto fail_directory;
+    if (file.origin == SEGMENT_ATTACHED && file.segment.events.capacity)
+        events_adopt(&file.segment.events);
     ret->clock = settings->clock;
+    ret->wall_clock = settings->wall_clock ? settings->wall_clock : clock_wall;
     ret->clock_context = settings->clock_context;
     ret->workers = settings->workers;
     for (unsigned i = 0; i < settings->workers; i++)
@@ -34,6 +38,12 @@ int collector_open(const struct collector_settings *settings, struct collector *
     pthread_mutex_init(&ret->advancing, NULL);
     header_of(ret)->workers = settings->workers;
     return 0;
+
+fail_directory:
+    directory_close(&ret->directory);
+fail:
+    segment_file_close(&file);
+    return r;
 }
 
 uint64_t collector_tick(const struct collector *collector)
@@ -138,12 +148,23 @@ static void sweep_table(struct collector *collector, uint64_t now)
     collector->swept_at = now;
 }
 
+/* No scope is given up meanwhile: what is sampled is still its scope's when it is written down. */
+static void take_samples(struct collector *collector, uint64_t now)
+{
+    uint64_t wall = collector->wall_clock(collector->clock_context);
+
+    pthread_mutex_lock(&collector->directory.retiring);
+    history_sample(&collector->histories, now, (int64_t)(wall / 86400));
+    pthread_mutex_unlock(&collector->directory.retiring);
+}
+
 void collector_keep(struct collector *collector)
 {
     uint32_t capacity = collector->file.segment.directory.capacity;
     uint32_t scopes = capacity / SCOPE_SWEEP_TICKS + 1;
     uint64_t now = collector_advance(collector);
 
+    take_samples(collector, now);
     sweep_table(collector, now);
     directory_retire(&collector->directory, now, collector->sweep_scope, scopes, wait_for_batches,
                      collector);
@@ -177,6 +198,7 @@ void collector_close(struct collector *collector)
     for (unsigned i = 0; i < collector->workers; i++)
         pthread_mutex_destroy(&collector->gates[i].mutex);
     pthread_mutex_destroy(&collector->advancing);
+    history_pool_close(&collector->histories);
     directory_close(&collector->directory);
     segment_file_close(&collector->file);
 }

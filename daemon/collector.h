@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "directory.h"
+#include "history.h"
 #include "segment_file.h"
 
 struct admission;
@@ -23,7 +24,9 @@ struct collector_gate {
 struct collector {
     struct segment_file file;
     struct directory_writer directory;
+    struct history_pool histories; /* the keeper's */
     clock_function clock;
+    clock_function wall_clock;
     void *clock_context;
     struct admission *admission; /* set before ingest_open; NULL: everything is admitted */
     unsigned workers;
@@ -40,7 +43,8 @@ struct collector_settings {
     struct segment_settings segment;
     unsigned workers; /* 1 to SEGMENT_WORKERS_MAX */
     clock_function clock;
-    void *clock_context;
+    clock_function wall_clock; /* Unix seconds, for the day of a peak; NULL: CLOCK_REALTIME */
+    void *clock_context;       /* of both */
 };
 
 /* Open the segment and its directory. Nothing is counted and the tick stands still until
@@ -66,8 +70,8 @@ uint64_t collector_advance(struct collector *collector);
 /* The published tick. */
 uint64_t collector_tick(const struct collector *collector);
 
-/* Once a second, by one thread: advance the tick, free expired words and idle scopes, a part of
- * them each time. */
+/* Once a second, by one thread: advance the tick, sample the counts, free expired words and idle
+ * scopes, a part of them each time. */
 void collector_keep(struct collector *collector);
 
 /* Wait until every worker has passed a batch boundary. Any thread outside a batch. */

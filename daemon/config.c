@@ -17,7 +17,9 @@
 
 #define DEFAULT_VISITORS    1000000
 #define DEFAULT_SCOPES      16384
-#define DEFAULT_WARM_UP     90 /* one and a half heartbeats of a minute */
+#define DEFAULT_HISTORIES   256   /* 18 MB */
+#define DEFAULT_EVENTS      16384 /* 15 MB */
+#define DEFAULT_WARM_UP     90    /* one and a half heartbeats of a minute */
 #define DEFAULT_WORKERS_MAX 4
 
 struct option_handler {
@@ -107,6 +109,29 @@ static bool take_warm_up(struct config *config, const char *name, const char *va
     if (!take_number(name, value, 0, WINDOW_MAX, &number))
         return false;
     config->settings.warm_up = (uint32_t)number;
+    return true;
+}
+
+static bool take_max_histories(struct config *config, const char *name, const char *value)
+{
+    uint64_t number;
+
+    if (!take_number(name, value, 0, SEGMENT_HISTORIES_MAX, &number))
+        return false;
+    config->settings.max_histories = (uint32_t)number;
+    return true;
+}
+
+static bool take_events(struct config *config, const char *name, const char *value)
+{
+    uint64_t number;
+    uint32_t slots = EVENTS_MIN;
+
+    if (!take_number(name, value, 0, EVENTS_MAX, &number))
+        return false;
+    while (slots < number)
+        slots *= 2;
+    config->settings.max_events = number ? slots : 0;
     return true;
 }
 
@@ -248,6 +273,9 @@ static const struct option_handler handlers[] = {
     {"max-scopes", take_max_scopes, "N", "sites, rooms, countries and sources (16384)"},
     {"max-window", take_max_window, "SECONDS", "the longest window (3600)"},
     {"warm-up", take_warm_up, "SECONDS", "counts are marked as a lower bound for this long (90)"},
+    {"max-histories", take_max_histories, "N",
+     "scopes whose last 24 hours are kept: sites, then the\nbusiest rooms; 0 turns it off (256)"},
+    {"events", take_events, "N", "events that are kept; 0 turns them off (16384)"},
     {"workers", take_workers, "N", "receiving threads (half of the processors, at most 4)"},
     {"receive", take_receive, "ENGINE", "auto, io_uring or recvmmsg (auto)"},
     {"site", take_site, "NAME", "count only this site; repeatable (all)"},
@@ -344,7 +372,9 @@ static void set_defaults(struct config *config)
         .settings = {.max_visitors = DEFAULT_VISITORS,
                      .max_scopes = DEFAULT_SCOPES,
                      .max_window = WINDOW_MAX,
-                     .warm_up = DEFAULT_WARM_UP},
+                     .warm_up = DEFAULT_WARM_UP,
+                     .max_histories = DEFAULT_HISTORIES,
+                     .max_events = DEFAULT_EVENTS},
         .workers = half < 1                     ? 1
                    : half > DEFAULT_WORKERS_MAX ? DEFAULT_WORKERS_MAX
                                                 : (unsigned)half,

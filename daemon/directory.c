@@ -181,6 +181,15 @@ static void clear_ring(struct ring *ring)
         atomic_store_relaxed(&buckets[i], 0); /* ordered by the state's release store */
 }
 
+static void clear_activity(struct activity *activity, uint64_t now)
+{
+    uint64_t *words = (uint64_t *)activity;
+
+    for (unsigned i = 0; i < sizeof(*activity) / sizeof(*words); i++)
+        atomic_store_relaxed(&words[i], 0); /* ordered by the state's release store */
+    atomic_store_relaxed(&activity->since, now);
+}
+
 /* Name a free entry and publish it. The mutex is held. */
 static uint32_t create_scope(struct directory_writer *writer, const struct scope_name *name,
                              uint64_t now)
@@ -202,6 +211,7 @@ static uint32_t create_scope(struct directory_writer *writer, const struct scope
                                   is_site ? NULL : &directory->entries[name->site].key, name);
     entry->last_heartbeat = now;
     clear_ring(&directory->rings[index]);
+    clear_activity(&directory->activities[index], now);
     if (!is_site)
         count_label(writer, name->site, name->kind, 1);
     /* Release: pairs with scope_find's acquire. LIVE means that all of the above can be read. */

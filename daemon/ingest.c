@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "admission.h"
+#include "feed.h"
 #include "presence/wire.h"
 #include "tally.h"
+#include "traffic.h"
 
 #define PENDING_MAX 64 /* updates in flight to memory: 4 times as fast as one at a time */
 
@@ -21,6 +23,13 @@ struct update {
     uint32_t scope;
     uint8_t kind; /* enum scope_kind */
     bool is_leave;
+    uint16_t origin; /* index of the datagram it came in */
+};
+
+/* What must be known of a datagram as long as its updates wait. */
+struct origin {
+    enum wire_kind kind;
+    struct feed_place place;
 };
 
 /* The scopes that one datagram names. Indexes are SCOPE_NONE where there is nothing to count. */
@@ -39,9 +48,14 @@ struct ingest {
     uint64_t now;
     unsigned pending_count;
     struct update pending[PENDING_MAX];
+    unsigned origin_count;
+    struct origin origins[PENDING_MAX + 1]; /* each but the last has an update that waits */
+    uint32_t window;                        /* what histories sample */
+    bool has_feed;
     uint64_t counted[COUNTERS]; /* since the batch began */
     struct wire_scratch scratch;
     struct tally tally;
+    struct traffic traffic;
 };
 
 int ingest_open(struct collector *collector, unsigned worker, struct ingest **ret)
@@ -56,6 +70,9 @@ int ingest_open(struct collector *collector, unsigned worker, struct ingest **re
     ingest->gate = &collector->gates[worker].mutex;
     ingest->published = &collector->file.segment.counters[worker];
     ingest->tally.directory = &collector->file.segment.directory;
+    ingest->traffic.directory = &collector->file.segment.directory;
+    ingest->window = history_window(collector->file.segment.max_window);
+    ingest->has_feed = feed_is_open(ingest->segment);
     *ret = ingest;
     return 0;
 }
@@ -115,12 +132,35 @@ static inline bool may_be_counted(const struct ingest *ingest, const struct upda
                                   (enum scope_kind)update->kind);
 }
 
+/* Tell of an event at the place of an update's datagram. */
+static void tell(struct ingest *ingest, const struct update *update, enum event_kind kind)
+{
+    if (ingest->has_feed &&
+        !feed_write(ingest->segment, kind, &ingest->origins[update->origin].place, ingest->now))
+        ingest->counted[COUNTER_events_thinned]++;
+}
+
+/* What a visitor of a site did, once it is known whether they entered. */
+static inline void tell_of_heartbeat(struct ingest *ingest, const struct update *update,
+                                     bool entered)
+{
+    enum wire_kind kind = ingest->origins[update->origin].kind;
+
+    if (entered)
+        tell(ingest, update, EVENT_ENTERED);
+    if (kind == WIRE_PAGEVIEW)
+        tell(ingest, update, EVENT_PAGEVIEW);
+    else if (kind == WIRE_EVENT)
+        tell(ingest, update, EVENT_CUSTOM);
+}
+
 static inline void apply_heartbeat(struct ingest *ingest, const struct update *update)
 {
     struct move_context context = {&ingest->tally, update->scope};
     bool is_site = update->kind == SCOPE_SITE;
 
     if (!may_be_counted(ingest, update)) {
+        traffic_of(&ingest->traffic, update->scope)->heartbeats--;
         ingest
             ->counted[is_site ? COUNTER_source_new_exceeded : COUNTER_label_source_new_exceeded]++;
         return;
@@ -128,22 +168,52 @@ static inline void apply_heartbeat(struct ingest *ingest, const struct update *u
     struct table_outcome outcome =
         table_upsert(&ingest->segment->table, update->key, ingest->now, move_bucket, &context);
 
+    /* A duplicate that was cleared is one enter less: its insert raced with another. */
+    uint64_t entered = (uint64_t)outcome.inserted - outcome.duplicates + outcome.entered;
+    if (entered || outcome.full) {
+        struct traffic_slot *traffic = traffic_of(&ingest->traffic, update->scope);
+        traffic->entries += entered;
+        traffic->heartbeats -= outcome.full;
+    }
     if (!is_site) {
         ingest->counted[COUNTER_label_table_full] += outcome.full;
         return;
     }
-    /* A duplicate that was cleared is one enter less: its insert raced with another. */
-    uint64_t entered = (uint64_t)outcome.inserted - outcome.duplicates + outcome.entered;
     ingest->counted[COUNTER_heartbeats_new] += entered;
     ingest->counted[COUNTER_heartbeats_refreshed] += 1 - entered - outcome.full;
     ingest->counted[COUNTER_table_full] += outcome.full;
+    if (!outcome.full)
+        tell_of_heartbeat(ingest, update, (int64_t)entered > 0);
+}
+
+/* A leave takes the visitor's word away: do they count now, where histories look? */
+struct leave_context {
+    struct move_context move;
+    uint64_t since; /* tick of the oldest heartbeat that counts */
+    bool counted;
+};
+
+static void move_leave(void *context, uint64_t tick, int delta)
+{
+    struct leave_context *leave = context;
+
+    leave->counted |= tick >= leave->since;
+    move_bucket(&leave->move, tick, delta);
 }
 
 static void apply_leave(struct ingest *ingest, const struct update *update)
 {
-    struct move_context context = {&ingest->tally, update->scope};
+    struct leave_context context = {
+        .move = {&ingest->tally, update->scope},
+        .since = ingest->now >= ingest->window ? ingest->now - ingest->window + 1 : 0,
+    };
 
-    table_leave(&ingest->segment->table, update->key, ingest->now, move_bucket, &context);
+    table_leave(&ingest->segment->table, update->key, ingest->now, move_leave, &context);
+    if (!context.counted)
+        return;
+    traffic_of(&ingest->traffic, update->scope)->leaves++;
+    if (update->kind == SCOPE_SITE || update->kind == SCOPE_ROOM)
+        tell(ingest, update, EVENT_LEFT);
 }
 
 static void apply_pending(struct ingest *ingest)
@@ -156,6 +226,26 @@ static void apply_pending(struct ingest *ingest)
             apply_heartbeat(ingest, update);
     }
     ingest->pending_count = 0;
+    if (ingest->origin_count) { /* the last datagram's updates may still be on their way */
+        ingest->origins[0] = ingest->origins[ingest->origin_count - 1];
+        ingest->origin_count = 1;
+    }
+}
+
+/* Remember a datagram until its updates have been applied. */
+static void note_origin(struct ingest *ingest, const struct wire_heartbeat *heartbeat,
+                        const struct place *place)
+{
+    /* After the last one that an update waits with: a leave may have found nothing to end. */
+    unsigned last =
+        ingest->pending_count ? ingest->pending[ingest->pending_count - 1].origin + 1u : 0;
+    struct origin *origin = &ingest->origins[last];
+    ingest->origin_count = last + 1;
+    origin->kind = (enum wire_kind)heartbeat->kind;
+    memcpy(origin->place.scopes, place->scopes, sizeof(place->scopes));
+    origin->place.name_length = (uint8_t)heartbeat->event.length;
+    if (heartbeat->event.length)
+        memcpy(origin->place.name, heartbeat->event.bytes, heartbeat->event.length);
 }
 
 /* Queue a scope's visitors, and fetch their lines. */
@@ -174,6 +264,7 @@ static void queue_visitors(struct ingest *ingest, uint32_t scope, unsigned kind,
             .scope = scope,
             .kind = (uint8_t)kind,
             .is_leave = heartbeat->kind == WIRE_LEAVE,
+            .origin = (uint16_t)(ingest->origin_count - 1),
         };
         table_prefetch(table, update->key.pair[0]);
         table_prefetch(table, update->key.pair[1]);
@@ -258,10 +349,15 @@ static void count_heartbeat(struct ingest *ingest, const struct wire_heartbeat *
         ingest->counted[COUNTER_site_rooms_full] += heartbeat->visitors;
     if (place.site_full[SCOPE_SOURCE])
         ingest->counted[COUNTER_site_sources_full] += heartbeat->visitors;
+    note_origin(ingest, heartbeat, &place);
     for (unsigned kind = 0; kind < SCOPE_KINDS; kind++) {
         if (place.scopes[kind] == SCOPE_NONE)
             continue;
         touch_scope(ingest, place.scopes[kind]);
+        struct traffic_slot *traffic = traffic_of(&ingest->traffic, place.scopes[kind]);
+        traffic->heartbeats += heartbeat->visitors;
+        if (heartbeat->kind == WIRE_PAGEVIEW)
+            traffic->pageviews += heartbeat->visitors;
         queue_visitors(ingest, place.scopes[kind], kind, heartbeat);
     }
     if (heartbeat->kind == WIRE_PAGEVIEW)
@@ -277,6 +373,7 @@ static void count_leave(struct ingest *ingest, const struct wire_heartbeat *hear
     struct place place = find_place(ingest, heartbeat, NULL);
 
     ingest->counted[COUNTER_heartbeats_left] += heartbeat->visitors;
+    note_origin(ingest, heartbeat, &place);
     for (unsigned kind = 0; kind < SCOPE_KINDS; kind++) {
         bool ends = heartbeat->room.length ? kind == SCOPE_ROOM : true;
         if (ends && place.scopes[kind] != SCOPE_NONE)
@@ -338,6 +435,7 @@ void ingest_end(struct ingest *ingest)
 {
     apply_pending(ingest);
     tally_publish(&ingest->tally);
+    traffic_publish(&ingest->traffic);
     publish_counters(ingest);
     pthread_mutex_unlock(ingest->gate);
 }

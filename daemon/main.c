@@ -30,9 +30,8 @@ struct daemon {
 static void log_segment_failure(const struct config *config, int error, pid_t holder)
 {
     struct segment_geometry geometry;
-    double bytes =
-        (double)segment_layout(config->settings.max_visitors, config->settings.max_scopes,
-                               config->settings.max_window, &geometry);
+    const struct segment_limits limits = segment_settings_limits(&config->settings);
+    double bytes = (double)segment_layout(&limits, &geometry);
 
     switch (-error) {
     case EBUSY:
@@ -57,7 +56,7 @@ static void log_segment_failure(const struct config *config, int error, pid_t ho
     case ENOSPC:
     case ENOMEM:
         log_line("cannot reserve %.1f MB for the segment %s: %s; make its file system larger, or "
-                 "lower --max-visitors or --max-scopes",
+                 "lower --max-visitors, --max-scopes, --max-histories or --events",
                  bytes / 1e6, config->segment, strerror(-error));
         break;
     default:

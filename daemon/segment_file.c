@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef MADV_COLLAPSE
@@ -135,6 +136,7 @@ static int header_fill(const struct segment_settings *settings, uint64_t now,
         .state = SEGMENT_STARTING,
         .tick = now,
         .listening_since = SEGMENT_NEVER,
+        .sampled = SEGMENT_NEVER,
     };
     int r = boot_id_read(header.boot_id);
 
@@ -142,10 +144,20 @@ static int header_fill(const struct segment_settings *settings, uint64_t now,
         return r;
     if (getrandom(header.secret, sizeof(header.secret), 0) != sizeof(header.secret))
         return -EIO;
-    header.file_size = segment_layout(settings->max_visitors, settings->max_scopes,
-                                      settings->max_window, &header.geometry);
+    const struct segment_limits limits = segment_settings_limits(settings);
+    header.file_size = segment_layout(&limits, &header.geometry);
     *ret = header;
     return 0;
+}
+
+/* The number of a new segment's first event: microseconds since 1970, more than there have been
+ * events. So numbers rise from one segment to the next. */
+static uint64_t first_event(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 /* Open a file without a name in the directory of `path`: it is gone, memory and all, if the daemon
@@ -206,6 +218,8 @@ static int create_segment(const char *path, const struct segment_settings *setti
     if (r < 0)
         goto fail;
     memcpy(file.segment.header, &header, sizeof(header));
+    if (file.segment.events.capacity)
+        events_begin(&file.segment.events, first_event());
     r = name_file(file.descriptor, path, replace);
     if (r == 0) {
         *ret = file;
@@ -236,7 +250,8 @@ static bool is_attachable(const struct segment_header *header, uint64_t file_siz
     struct segment_geometry wanted;
     uint8_t boot_id[16];
 
-    segment_layout(settings->max_visitors, settings->max_scopes, settings->max_window, &wanted);
+    const struct segment_limits limits = segment_settings_limits(settings);
+    segment_layout(&limits, &wanted);
     return segment_judge(header, file_size) == SEGMENT_GOOD &&
            header->abi_minor == SEGMENT_ABI_MINOR &&
            memcmp(&header->geometry, &wanted, sizeof(wanted)) == 0 && boot_id_read(boot_id) == 0 &&

@@ -10,9 +10,22 @@
 struct segment_settings {
     uint64_t max_visitors; /* words */
     uint32_t max_scopes;
-    uint32_t max_window; /* seconds, 1 to WINDOW_MAX */
-    uint32_t warm_up;    /* seconds */
+    uint32_t max_window;    /* seconds, 1 to WINDOW_MAX */
+    uint32_t warm_up;       /* seconds */
+    uint32_t max_histories; /* 0: none are kept */
+    uint32_t max_events;    /* see struct segment_limits; 0: none are kept */
 };
+
+static inline struct segment_limits segment_settings_limits(const struct segment_settings *settings)
+{
+    return (struct segment_limits){
+        .max_visitors = settings->max_visitors,
+        .max_scopes = settings->max_scopes,
+        .max_window = settings->max_window,
+        .max_histories = settings->max_histories,
+        .max_events = settings->max_events,
+    };
+}
 
 /* How the file at the path came to be what it is now. */
 enum segment_origin {

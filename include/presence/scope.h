@@ -16,6 +16,7 @@
 #ifndef PRESENCE_SCOPE_H
 #define PRESENCE_SCOPE_H
 
+#include "presence/activity.h"
 #include "presence/atomics.h"
 #include "presence/hash.h"
 #include "presence/ring.h"
@@ -56,8 +57,9 @@ _Static_assert(__builtin_offsetof(struct scope_entry, key) == 336, "entry.key");
 /* One process's view of the directory and its rings. */
 struct directory {
     struct scope_entry *entries;
-    struct ring *rings; /* ring i belongs to entry i */
-    uint32_t *heads;    /* index + 1 of a chain's first entry, 0: empty */
+    struct ring *rings;          /* ring i belongs to entry i */
+    struct activity *activities; /* likewise */
+    uint32_t *heads;             /* index + 1 of a chain's first entry, 0: empty */
     uint32_t capacity;
     uint32_t head_mask; /* number of heads - 1, a power of two */
 };

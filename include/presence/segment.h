@@ -1,8 +1,9 @@
 /* segment.h - the layout of the shared segment, and the checks before any of it is trusted.
  *
  * One file in tmpfs: header, counters, directory entries, directory heads, scope rings, visitor
- * table, each at an offset the header names. The daemon is the only writer. Everything is in the
- * machine's own byte order: the segment never leaves it.
+ * table, scope activities, histories and their minutes, events, each at an offset the header names.
+ * The daemon is the only writer. Everything is in the machine's own byte order: the segment never
+ * leaves it.
  */
 #ifndef PRESENCE_SEGMENT_H
 #define PRESENCE_SEGMENT_H
@@ -10,22 +11,25 @@
 #include <stddef.h>
 
 #include "presence/atomics.h"
+#include "presence/events.h"
+#include "presence/history.h"
 #include "presence/scope.h"
 #include "presence/table.h"
 
 #define SEGMENT_MAGIC       UINT64_C(0x3145434e45534552) /* "RESENCE1" read as little-endian */
-#define SEGMENT_ABI_MAJOR   1                            /* another major: not readable */
+#define SEGMENT_ABI_MAJOR   2                            /* another major: not readable */
 #define SEGMENT_ABI_MINOR   0                            /* a higher minor only adds */
 #define SEGMENT_WORKERS_MAX 64
 #define SEGMENT_ALIGNMENT   4096
-#define SEGMENT_HUGE_PAGE                                                           \
-    (UINT64_C(2) << 20)         /* sections larger than this begin at its multiples \
-                                 */
-#define SEGMENT_STALE_AGE    3  /* seconds: a published tick older than this is stale */
-#define SEGMENT_GAP          10 /* seconds without listening that make the count warm up again */
-#define SEGMENT_NEVER        UINT64_MAX
-#define SEGMENT_VISITORS_MAX (UINT64_C(1) << 35)
-#define SEGMENT_SCOPES_MAX   (UINT32_C(1) << 22)
+#define SEGMENT_HUGE_PAGE                                                            \
+    (UINT64_C(2) << 20)          /* sections larger than this begin at its multiples \
+                                  */
+#define SEGMENT_STALE_AGE     3  /* seconds: a published tick older than this is stale */
+#define SEGMENT_GAP           10 /* seconds without listening that make the count warm up again */
+#define SEGMENT_NEVER         UINT64_MAX
+#define SEGMENT_VISITORS_MAX  (UINT64_C(1) << 35)
+#define SEGMENT_SCOPES_MAX    (UINT32_C(1) << 22)
+#define SEGMENT_HISTORIES_MAX (UINT32_C(1) << 20)
 
 enum segment_state {
     SEGMENT_STARTING = 1,
@@ -54,12 +58,25 @@ enum segment_section_kind {
     SECTION_HEADS,
     SECTION_RINGS,
     SECTION_TABLE,
+    SECTION_ACTIVITIES,
+    SECTION_HISTORIES,
+    SECTION_MINUTES,
+    SECTION_EVENTS,
     SECTIONS,
 };
 
 struct segment_section {
     uint64_t offset; /* bytes from the start of the file, a multiple of SEGMENT_ALIGNMENT */
     uint64_t size;   /* bytes */
+};
+
+/* What a segment is to hold. */
+struct segment_limits {
+    uint64_t max_visitors;  /* words, 1 to SEGMENT_VISITORS_MAX */
+    uint32_t max_scopes;    /* 1 to SEGMENT_SCOPES_MAX */
+    uint32_t max_window;    /* seconds, 1 to WINDOW_MAX */
+    uint32_t max_histories; /* 0 to SEGMENT_HISTORIES_MAX */
+    uint32_t max_events;    /* 0, or a power of two from EVENTS_MIN to EVENTS_MAX */
 };
 
 /* Fixed when the segment is created: whoever attaches with other settings replaces it. */
@@ -69,8 +86,10 @@ struct segment_geometry {
     uint32_t max_scopes;
     uint32_t head_count; /* a power of two */
     uint32_t max_window; /* seconds */
+    uint32_t max_histories;
+    uint32_t max_events;
     uint32_t reserved;
-    struct segment_section sections[8];
+    struct segment_section sections[12];
 };
 
 struct segment_header {
@@ -97,6 +116,8 @@ struct segment_header {
     char filter[16];           /* the XDP filter: "native", "generic" or "none"; zero-terminated */
     char filter_interface[16]; /* where it is, or was wanted; zero-terminated */
     char filter_reason[96];    /* why there is none; zero-terminated */
+    uint64_t sampled;          /* tick of the last samples, or SEGMENT_NEVER */
+    int64_t day; /* days of UTC since 1970: that of peaks of today; release, pairs with readers */
 };
 
 _Static_assert(offsetof(struct segment_header, abi_major) == 8, "header.abi_major");
@@ -111,23 +132,27 @@ _Static_assert(offsetof(struct segment_geometry, table_pairs) == 8, "geometry.ta
 _Static_assert(offsetof(struct segment_geometry, max_scopes) == 16, "geometry.max_scopes");
 _Static_assert(offsetof(struct segment_geometry, head_count) == 20, "geometry.head_count");
 _Static_assert(offsetof(struct segment_geometry, max_window) == 24, "geometry.max_window");
-_Static_assert(offsetof(struct segment_geometry, sections) == 32, "geometry.sections");
-_Static_assert(sizeof(struct segment_geometry) == 160, "geometry");
-_Static_assert(offsetof(struct segment_header, state) == 248, "header.state");
-_Static_assert(offsetof(struct segment_header, pid) == 252, "header.pid");
-_Static_assert(offsetof(struct segment_header, pid_start_time) == 256, "header.pid_start_time");
-_Static_assert(offsetof(struct segment_header, tick) == 264, "header.tick");
-_Static_assert(offsetof(struct segment_header, listening_since) == 272, "header.listening_since");
-_Static_assert(offsetof(struct segment_header, directory_changes) == 280,
+_Static_assert(offsetof(struct segment_geometry, max_histories) == 28, "geometry.max_histories");
+_Static_assert(offsetof(struct segment_geometry, max_events) == 32, "geometry.max_events");
+_Static_assert(offsetof(struct segment_geometry, sections) == 40, "geometry.sections");
+_Static_assert(sizeof(struct segment_geometry) == 232, "geometry");
+_Static_assert(offsetof(struct segment_header, state) == 320, "header.state");
+_Static_assert(offsetof(struct segment_header, pid) == 324, "header.pid");
+_Static_assert(offsetof(struct segment_header, pid_start_time) == 328, "header.pid_start_time");
+_Static_assert(offsetof(struct segment_header, tick) == 336, "header.tick");
+_Static_assert(offsetof(struct segment_header, listening_since) == 344, "header.listening_since");
+_Static_assert(offsetof(struct segment_header, directory_changes) == 352,
                "header.directory_changes");
-_Static_assert(offsetof(struct segment_header, warm_up) == 288, "header.warm_up");
-_Static_assert(offsetof(struct segment_header, workers) == 292, "header.workers");
-_Static_assert(offsetof(struct segment_header, receive) == 296, "header.receive");
-_Static_assert(offsetof(struct segment_header, receive_reason) == 312, "header.receive_reason");
-_Static_assert(offsetof(struct segment_header, filter) == 376, "header.filter");
-_Static_assert(offsetof(struct segment_header, filter_interface) == 392, "header.filter_interface");
-_Static_assert(offsetof(struct segment_header, filter_reason) == 408, "header.filter_reason");
-_Static_assert(sizeof(struct segment_header) == 504, "header");
+_Static_assert(offsetof(struct segment_header, warm_up) == 360, "header.warm_up");
+_Static_assert(offsetof(struct segment_header, workers) == 364, "header.workers");
+_Static_assert(offsetof(struct segment_header, receive) == 368, "header.receive");
+_Static_assert(offsetof(struct segment_header, receive_reason) == 384, "header.receive_reason");
+_Static_assert(offsetof(struct segment_header, filter) == 448, "header.filter");
+_Static_assert(offsetof(struct segment_header, filter_interface) == 464, "header.filter_interface");
+_Static_assert(offsetof(struct segment_header, filter_reason) == 480, "header.filter_reason");
+_Static_assert(offsetof(struct segment_header, sampled) == 576, "header.sampled");
+_Static_assert(offsetof(struct segment_header, day) == 584, "header.day");
+_Static_assert(sizeof(struct segment_header) == 592, "header");
 
 #define SEGMENT_COUNTER_BLOCKS (SEGMENT_WORKERS_MAX + 1)
 
@@ -137,6 +162,8 @@ struct segment {
     struct segment_counters *counters; /* SEGMENT_COUNTER_BLOCKS of them */
     struct directory directory;
     struct table table;
+    struct histories histories;
+    struct events events;
     uint64_t size;
     uint32_t max_window;
 };
@@ -153,18 +180,32 @@ static inline uint64_t segment_expiry(uint32_t max_window)
     return longest + TABLE_EXPIRY_SLACK;
 }
 
-/* Lay out a segment. Returns the file's size in bytes. The limits are the caller's to check:
- * max_visitors 1 to SEGMENT_VISITORS_MAX, max_scopes 1 to SEGMENT_SCOPES_MAX, max_window 1 to
- * WINDOW_MAX. */
-static inline uint64_t segment_layout(uint64_t max_visitors, uint32_t max_scopes,
-                                      uint32_t max_window, struct segment_geometry *ret)
+/* Are these limits that a segment can have? */
+static inline bool segment_limits_are_sound(const struct segment_limits *limits)
 {
+    uint32_t events = limits->max_events;
+
+    return limits->max_visitors >= 1 && limits->max_visitors <= SEGMENT_VISITORS_MAX &&
+           limits->max_scopes >= 1 && limits->max_scopes <= SEGMENT_SCOPES_MAX &&
+           limits->max_window >= 1 && limits->max_window <= WINDOW_MAX &&
+           limits->max_histories <= SEGMENT_HISTORIES_MAX &&
+           (events == 0 ||
+            (events >= EVENTS_MIN && events <= EVENTS_MAX && (events & (events - 1)) == 0));
+}
+
+/* Lay out a segment. Returns the file's size in bytes. The limits are sound. */
+static inline uint64_t segment_layout(const struct segment_limits *limits,
+                                      struct segment_geometry *ret)
+{
+    uint32_t max_scopes = limits->max_scopes;
     struct segment_geometry geometry = {
-        .max_visitors = max_visitors,
-        .table_pairs = table_pairs_for(max_visitors),
+        .max_visitors = limits->max_visitors,
+        .table_pairs = table_pairs_for(limits->max_visitors),
         .max_scopes = max_scopes,
         .head_count = 16,
-        .max_window = max_window,
+        .max_window = limits->max_window,
+        .max_histories = limits->max_histories,
+        .max_events = limits->max_events,
     };
     while (geometry.head_count < max_scopes * 2)
         geometry.head_count *= 2;
@@ -175,6 +216,11 @@ static inline uint64_t segment_layout(uint64_t max_visitors, uint32_t max_scopes
         [SECTION_HEADS] = (uint64_t)geometry.head_count * sizeof(uint32_t),
         [SECTION_RINGS] = (uint64_t)max_scopes * sizeof(struct ring),
         [SECTION_TABLE] = geometry.table_pairs * TABLE_PAIR_WORDS * sizeof(uint64_t),
+        [SECTION_ACTIVITIES] = (uint64_t)max_scopes * sizeof(struct activity),
+        [SECTION_HISTORIES] = (uint64_t)limits->max_histories * sizeof(struct history),
+        [SECTION_MINUTES] =
+            (uint64_t)limits->max_histories * HISTORY_MINUTES * sizeof(struct history_minute),
+        [SECTION_EVENTS] = events_section_size(limits->max_events),
     };
     uint64_t end = sizeof(struct segment_header);
     for (int i = 0; i < SECTIONS; i++) {
@@ -207,13 +253,17 @@ static inline enum segment_verdict segment_judge(const struct segment_header *he
         return SEGMENT_FOREIGN;
     if (header->abi_major != SEGMENT_ABI_MAJOR)
         return header->abi_major > SEGMENT_ABI_MAJOR ? SEGMENT_NEWER : SEGMENT_OLDER;
-    if (geometry->max_visitors < 1 || geometry->max_visitors > SEGMENT_VISITORS_MAX ||
-        geometry->max_scopes < 1 || geometry->max_scopes > SEGMENT_SCOPES_MAX ||
-        geometry->max_window < 1 || geometry->max_window > WINDOW_MAX)
+    const struct segment_limits limits = {
+        .max_visitors = geometry->max_visitors,
+        .max_scopes = geometry->max_scopes,
+        .max_window = geometry->max_window,
+        .max_histories = geometry->max_histories,
+        .max_events = geometry->max_events,
+    };
+    if (!segment_limits_are_sound(&limits))
         return SEGMENT_DAMAGED;
     if (header->header_size != sizeof(*header) || header->file_size != file_size ||
-        segment_layout(geometry->max_visitors, geometry->max_scopes, geometry->max_window,
-                       &expected) != file_size ||
+        segment_layout(&limits, &expected) != file_size ||
         __builtin_memcmp(&expected, geometry, sizeof(expected)) != 0)
         return SEGMENT_DAMAGED;
     return SEGMENT_GOOD;
@@ -233,6 +283,8 @@ static inline struct segment segment_view(void *base, const struct segment_heade
             {
                 .entries = (struct scope_entry *)(void *)(start + sections[SECTION_ENTRIES].offset),
                 .rings = (struct ring *)(void *)(start + sections[SECTION_RINGS].offset),
+                .activities =
+                    (struct activity *)(void *)(start + sections[SECTION_ACTIVITIES].offset),
                 .heads = (uint32_t *)(void *)(start + sections[SECTION_HEADS].offset),
                 .capacity = geometry->max_scopes,
                 .head_mask = geometry->head_count - 1,
@@ -242,6 +294,20 @@ static inline struct segment segment_view(void *base, const struct segment_heade
                 .words = (uint64_t *)(void *)(start + sections[SECTION_TABLE].offset),
                 .pairs = geometry->table_pairs,
                 .expiry = segment_expiry(geometry->max_window),
+            },
+        .histories =
+            {
+                .heads = (struct history *)(void *)(start + sections[SECTION_HISTORIES].offset),
+                .minutes =
+                    (struct history_minute *)(void *)(start + sections[SECTION_MINUTES].offset),
+                .capacity = geometry->max_histories,
+            },
+        .events =
+            {
+                .head = (struct events_head *)(void *)(start + sections[SECTION_EVENTS].offset),
+                .slots = (struct event_slot *)(void *)(start + sections[SECTION_EVENTS].offset +
+                                                       sizeof(struct events_head)),
+                .capacity = geometry->max_events,
             },
         .size = header->file_size,
         .max_window = geometry->max_window,

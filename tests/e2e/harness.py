@@ -135,7 +135,8 @@ class Case(unittest.TestCase):
     def start(self, *arguments, small=True, wait=True, **keywords):
         """Start a collector, with a small segment unless said otherwise."""
         if small:
-            arguments = ("--max-visitors", "10000", "--max-scopes", "256", *arguments)
+            arguments = ("--max-visitors", "10000", "--max-scopes", "256", "--max-histories", "16",
+                         "--events", "256", *arguments)
         collector = Collector(self.segment, *arguments, **keywords)
         self.addCleanup(self.ensure_ended, collector)
         return collector.wait_ready() if wait else collector

@@ -202,7 +202,8 @@ class Segments(Case):
 
     def setUp(self):
         super().setUp()
-        collector = self.start("--max-visitors", "100", "--max-scopes", "8", small=False)
+        collector = self.start("--max-visitors", "100", "--max-scopes", "8",
+                               "--max-histories", "4", "--events", "64", small=False)
         self.send(collector, GOLDEN)
         self.wait_received(1)
         self.assertEqual(collector.stop(), 0)
@@ -249,7 +250,7 @@ class Segments(Case):
 
     def test_truncated(self):
         size = len(self.good)
-        for length in (0, 1, 7, 8, 9, 100, 247, 248, 503, 504, 505, 4095, 4096, size // 2,
+        for length in (0, 1, 7, 8, 9, 100, 319, 320, 591, 592, 593, 4095, 4096, size // 2,
                        size - 4096, size - 1):
             with self.subTest(length=length):
                 self.write(self.good[:length])
@@ -266,7 +267,7 @@ class Segments(Case):
         self.assert_refused()
 
     def test_other_versions(self):
-        self.write(self.patch(8, "H", 2))
+        self.write(self.patch(8, "H", 3))
         self.assert_refused("newer")
         self.write(self.patch(8, "H", 0xffff))
         self.assert_refused("newer", commands=self.COMMANDS[:1])
@@ -280,8 +281,8 @@ class Segments(Case):
     def test_sizes_that_do_not_add_up(self):
         """Every word of the sizes and the geometry, by a little and by a lot."""
         # What still makes the same layout is no damage: about as many visitors, another window.
-        harmless = {(88, 99), (88, 101), (112, 1), (112, 3599)}
-        for offset, kind in [(12, "I"), (16, "Q"), *((at, "Q") for at in range(88, 208, 8))]:
+        harmless = {(88, 99), (88, 101), (112, (4 << 32) + 3599)}
+        for offset, kind in [(12, "I"), (16, "Q"), *((at, "Q") for at in range(88, 320, 8))]:
             good = struct.unpack_from("=" + kind, self.good, offset)[0]
             limit = 1 << 8 * struct.calcsize(kind)
             for value in {0, 1, good + 1, (good - 1) % limit, good + 4096, good * 2, limit - 1,
@@ -297,7 +298,7 @@ class Segments(Case):
         for number in range(40):
             data = bytearray(self.good)
             for _ in range(generator.choice((10, 1000, 20000))):
-                data[generator.randrange(248 if number % 4 else 4096, len(data))] = (
+                data[generator.randrange(320 if number % 4 else 4096, len(data))] = (
                     generator.choice((0, 1, 0xff, generator.randrange(256))))
             self.write(data)
             command = self.COMMANDS[number % len(self.COMMANDS)]

@@ -22,7 +22,7 @@ SIGNED = bytes.fromhex(
     "9b2d6f2e1c3a4f5b8d7e0a1b2c3d4e5fd4cb34e9109a969f"
 )
 VISITOR_42 = bytes.fromhex("d7e376ba990b40e96a72e153f117cecc")
-SMALL = ("--max-visitors", "1000", "--max-scopes", "16")
+SMALL = ("--max-visitors", "1000", "--max-scopes", "16", "--max-histories", "4", "--events", "64")
 
 
 def waiting_bytes(port):
@@ -381,7 +381,8 @@ class StartAndStop(DaemonCase):
 
     def test_other_geometry(self):
         """A segment of another geometry is replaced, and the old one says so to who has it open."""
-        for change in ("--max-visitors", "500"), ("--max-scopes", "8"), ("--max-window", "600"):
+        for change in ("--max-visitors", "500"), ("--max-scopes", "8"), ("--max-window", "600"), (
+                "--max-histories", "5"), ("--events", "128"):
             with self.subTest(change=change):
                 os.path.exists(self.segment) and os.unlink(self.segment)
                 first = self.start(*SMALL, small=False)
@@ -391,7 +392,7 @@ class StartAndStop(DaemonCase):
                     first.stop()
                     second = self.start(*SMALL, *change, small=False)
                     self.assertIn("made anew", second.output())
-                    old.seek(248)
+                    old.seek(320)
                     self.assertEqual(struct.unpack("=I", old.read(4))[0], 4, "not marked replaced")
                 self.assertEqual(self.ctl("count", "a.example")[0], 4)
                 self.send(second, native("a.example", [visitor(1), visitor(2)]))

@@ -164,8 +164,8 @@ class Engines(Case):
         """The table's fingerprints, slot by slot; the ticks beside them are of another second."""
         with open(self.segment, "rb") as file:
             data = file.read()
-        # segment.h: the sections begin at 88 + 32 of the header; the table is the fifth
-        offset, size = struct.unpack_from("@QQ", data, 88 + 32 + 4 * 16)
+        # segment.h: the sections begin at 88 + 40 of the header; the table is the fifth
+        offset, size = struct.unpack_from("@QQ", data, 88 + 40 + 4 * 16)
         return [word >> 20 for (word,) in struct.iter_unpack("@Q", data[offset:offset + size])]
 
     def test_trains(self):

@@ -12,7 +12,7 @@ from harness import PRESENCECTL, Case, native, visitor
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 SITE = "example.com"
 COMMANDS = "count", "top", "sites", "seen", "stats", "status", "verify"
-GEOMETRY_SECTIONS = 88 + 32  # offset of geometry.sections in the header; 16 bytes each
+GEOMETRY_SECTIONS = 88 + 40  # offset of geometry.sections in the header; 16 bytes each
 SECTION_RINGS = 3
 
 
@@ -365,9 +365,9 @@ class Segments(CtlCase):
         size = os.stat(self.segment).st_size
         self.overwrite(24, bytes(16))  # boot id
         self.assert_all_fail("before this boot")
-        self.overwrite(8, struct.pack("=H", 2))  # ABI major
+        self.overwrite(8, struct.pack("=H", 3))  # ABI major
         self.assert_all_fail("newer", "update")
-        self.overwrite(8, struct.pack("=H", 1))
+        self.overwrite(8, struct.pack("=H", 2))
         os.truncate(self.segment, size - 4096)
         self.assert_all_fail("damaged")
         os.truncate(self.segment, 0)

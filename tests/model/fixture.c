@@ -80,6 +80,7 @@ void fixture_stop(struct fixture *fixture)
 void fixture_kill(struct fixture *fixture)
 {
     close_ingests(fixture);
+    history_pool_close(&fixture->collector.histories);
     directory_close(&fixture->collector.directory);
     segment_file_close(&fixture->collector.file);
 }

@@ -21,7 +21,9 @@ static inline struct segment memory_segment_open(uint64_t max_visitors, uint32_t
         .secret = {11, 22, 33, 44, 55, 66},
     };
 
-    header.file_size = segment_layout(max_visitors, max_scopes, max_window, &header.geometry);
+    const struct segment_limits limits = {
+        .max_visitors = max_visitors, .max_scopes = max_scopes, .max_window = max_window};
+    header.file_size = segment_layout(&limits, &header.geometry);
     void *base = mmap(NULL, header.file_size, PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED)

@@ -131,6 +131,8 @@ static void defaults_are_those_of_the_design(void **state)
     assert_int_equal(config->settings.max_scopes, 16384);
     assert_int_equal(config->settings.max_window, 3600);
     assert_int_equal(config->settings.warm_up, 90);
+    assert_int_equal(config->settings.max_histories, 256);
+    assert_int_equal(config->settings.max_events, 16384);
     assert_int_equal(config->workers, half < 1 ? 1 : half > 4 ? 4 : half);
     assert_int_equal(config->engine, RECEIVE_AUTO);
 }
@@ -157,6 +159,11 @@ static uint64_t warm_up_of(const struct config *config)
     return config->settings.warm_up;
 }
 
+static uint64_t max_histories_of(const struct config *config)
+{
+    return config->settings.max_histories;
+}
+
 static uint64_t workers_of(const struct config *config)
 {
     return config->workers;
@@ -171,6 +178,7 @@ static const struct number_option {
     {"max-scopes", 1, SEGMENT_SCOPES_MAX, max_scopes_of},
     {"max-window", 1, 3600, max_window_of},
     {"warm-up", 0, 3600, warm_up_of},
+    {"max-histories", 0, SEGMENT_HISTORIES_MAX, max_histories_of},
     {"workers", 1, SEGMENT_WORKERS_MAX, workers_of},
 };
 

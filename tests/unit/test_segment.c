@@ -3,8 +3,7 @@
 
 #include <presence/segment.h>
 
-static struct segment_header good_header(uint64_t max_visitors, uint32_t max_scopes,
-                                         uint32_t max_window)
+static struct segment_header good_header(struct segment_limits limits)
 {
     struct segment_header header = {
         .magic = SEGMENT_MAGIC,
@@ -14,24 +13,23 @@ static struct segment_header good_header(uint64_t max_visitors, uint32_t max_sco
         .state = SEGMENT_LISTENING,
     };
 
-    header.file_size = segment_layout(max_visitors, max_scopes, max_window, &header.geometry);
+    header.file_size = segment_layout(&limits, &header.geometry);
     return header;
 }
 
-static const struct settings {
-    uint64_t max_visitors;
-    uint32_t max_scopes, max_window;
-} layouts[] = {
-    {1, 1, 1},
-    {1, SEGMENT_SCOPES_MAX, WINDOW_MAX},
-    {23, 7, 10},
-    {1000, 16, 300},
-    {1000000, 16384, 3600},
-    {65000000, 100000, 3600},
-    {SEGMENT_VISITORS_MAX, 1, 480},
-    {SEGMENT_VISITORS_MAX, SEGMENT_SCOPES_MAX, WINDOW_MAX},
-    {999999, 16383, 481},
-    {1000001, 16385, 3599},
+static const struct segment_limits small = {1000, 16, 300, 3, 128};
+
+static const struct segment_limits layouts[] = {
+    {1, 1, 1, 0, 0},
+    {1, SEGMENT_SCOPES_MAX, WINDOW_MAX, 1, EVENTS_MIN},
+    {23, 7, 10, 0, 256},
+    {1000, 16, 300, 3, 128},
+    {1000000, 16384, 3600, 256, 16384},
+    {65000000, 100000, 3600, 5000, 1024},
+    {SEGMENT_VISITORS_MAX, 1, 480, SEGMENT_HISTORIES_MAX, 0},
+    {SEGMENT_VISITORS_MAX, SEGMENT_SCOPES_MAX, WINDOW_MAX, SEGMENT_HISTORIES_MAX, EVENTS_MAX},
+    {999999, 16383, 481, 17, 64},
+    {1000001, 16385, 3599, 255, 32768},
 };
 
 static void the_magic_can_be_read(void **state)
@@ -49,12 +47,13 @@ static void sections_follow_each_other(void **state)
     (void)state;
     for (size_t i = 0; i < LENGTH(layouts); i++) {
         struct segment_geometry geometry;
-        uint64_t size = segment_layout(layouts[i].max_visitors, layouts[i].max_scopes,
-                                       layouts[i].max_window, &geometry);
+        uint64_t size = segment_layout(&layouts[i], &geometry);
         uint64_t end = sizeof(struct segment_header);
         assert_int_equal(geometry.max_visitors, layouts[i].max_visitors);
         assert_int_equal(geometry.max_scopes, layouts[i].max_scopes);
         assert_int_equal(geometry.max_window, layouts[i].max_window);
+        assert_int_equal(geometry.max_histories, layouts[i].max_histories);
+        assert_int_equal(geometry.max_events, layouts[i].max_events);
         assert_int_equal(geometry.reserved, 0);
         for (size_t j = 0; j < LENGTH(geometry.sections); j++) {
             const struct segment_section *section = &geometry.sections[j];
@@ -65,7 +64,7 @@ static void sections_follow_each_other(void **state)
             uint64_t alignment =
                 section->size < SEGMENT_HUGE_PAGE ? SEGMENT_ALIGNMENT : SEGMENT_HUGE_PAGE;
             assert_int_equal(section->offset % alignment, 0);
-            assert_true(section->size > 0);
+            assert_true(section->size > 0 || j > SECTION_ACTIVITIES);
             if (section->offset < end || section->offset >= end + alignment)
                 fail_msg("layout %zu: section %zu at %llu after %llu", i, j,
                          (unsigned long long)section->offset, (unsigned long long)end);
@@ -82,8 +81,7 @@ static void sections_hold_what_they_must(void **state)
     for (size_t i = 0; i < LENGTH(layouts); i++) {
         struct segment_geometry geometry;
         uint64_t scopes = layouts[i].max_scopes, heads;
-        segment_layout(layouts[i].max_visitors, layouts[i].max_scopes, layouts[i].max_window,
-                       &geometry);
+        segment_layout(&layouts[i], &geometry);
         heads = geometry.head_count;
         assert_true((heads & (heads - 1)) == 0 && heads >= 2 * scopes && heads >= 16);
         assert_true(heads == 16 || heads < 4 * scopes);
@@ -96,6 +94,11 @@ static void sections_hold_what_they_must(void **state)
             [SECTION_HEADS] = heads * 4,
             [SECTION_RINGS] = scopes * 4608,
             [SECTION_TABLE] = geometry.table_pairs * 128,
+            [SECTION_ACTIVITIES] = scopes * 64,
+            [SECTION_HISTORIES] = layouts[i].max_histories * UINT64_C(2688),
+            [SECTION_MINUTES] = layouts[i].max_histories * UINT64_C(1440) * 48,
+            [SECTION_EVENTS] =
+                layouts[i].max_events ? 256 + layouts[i].max_events * UINT64_C(896) : 0,
         };
         for (unsigned j = 0; j < SECTIONS; j++)
             assert_int_equal(geometry.sections[j].size, sizes[j]);
@@ -110,7 +113,8 @@ static void memory_is_within_budget(void **state)
     struct segment_geometry geometry;
 
     for (size_t i = 0; i < LENGTH(words); i++) {
-        uint64_t file = segment_layout(words[i], 1, 3600, &geometry);
+        const struct segment_limits limits = {words[i], 1, 3600, 0, 0};
+        uint64_t file = segment_layout(&limits, &geometry);
         uint64_t table = geometry.sections[SECTION_TABLE].size;
         if (table > words[i] * 11 || file > 100000 + SEGMENT_HUGE_PAGE + table)
             fail_msg("%llu bytes, %llu of them table, for %llu words", (unsigned long long)file,
@@ -119,10 +123,11 @@ static void memory_is_within_budget(void **state)
             assert_true(file <= words[i] * 11);
     }
     for (uint32_t scopes = 4; scopes <= SEGMENT_SCOPES_MAX; scopes += scopes / 7 + 1) {
-        segment_layout(1, scopes, 3600, &geometry);
-        uint64_t size = geometry.sections[SECTION_ENTRIES].size +
-                        geometry.sections[SECTION_HEADS].size +
-                        geometry.sections[SECTION_RINGS].size;
+        const struct segment_limits limits = {1, scopes, 3600, 0, 0};
+        segment_layout(&limits, &geometry);
+        uint64_t size =
+            geometry.sections[SECTION_ENTRIES].size + geometry.sections[SECTION_HEADS].size +
+            geometry.sections[SECTION_RINGS].size + geometry.sections[SECTION_ACTIVITIES].size;
         if (size > scopes * UINT64_C(5120))
             fail_msg("%llu bytes for %u scopes", (unsigned long long)size, scopes);
     }
@@ -131,7 +136,7 @@ static void memory_is_within_budget(void **state)
 static void views_point_into_the_sections(void **state)
 {
     (void)state;
-    struct segment_header header = good_header(1000, 16, 300);
+    struct segment_header header = good_header(small);
     char *base = aligned_alloc(SEGMENT_ALIGNMENT, header.file_size);
 
     assert_non_null(base);
@@ -143,6 +148,13 @@ static void views_point_into_the_sections(void **state)
     assert_ptr_equal(segment.directory.heads, base + sections[SECTION_HEADS].offset);
     assert_ptr_equal(segment.directory.rings, base + sections[SECTION_RINGS].offset);
     assert_ptr_equal(segment.table.words, base + sections[SECTION_TABLE].offset);
+    assert_ptr_equal(segment.directory.activities, base + sections[SECTION_ACTIVITIES].offset);
+    assert_ptr_equal(segment.histories.heads, base + sections[SECTION_HISTORIES].offset);
+    assert_ptr_equal(segment.histories.minutes, base + sections[SECTION_MINUTES].offset);
+    assert_int_equal(segment.histories.capacity, 3);
+    assert_ptr_equal(segment.events.head, base + sections[SECTION_EVENTS].offset);
+    assert_ptr_equal(segment.events.slots, segment.events.head + 1);
+    assert_int_equal(segment.events.capacity, 128);
     assert_int_equal(segment.directory.capacity, 16);
     assert_int_equal(segment.directory.head_mask, header.geometry.head_count - 1);
     assert_int_equal(segment.table.pairs, header.geometry.table_pairs);
@@ -167,8 +179,7 @@ static void good_headers_are_good(void **state)
 {
     (void)state;
     for (size_t i = 0; i < LENGTH(layouts); i++) {
-        struct segment_header header =
-            good_header(layouts[i].max_visitors, layouts[i].max_scopes, layouts[i].max_window);
+        struct segment_header header = good_header(layouts[i]);
         assert_int_equal(segment_judge(&header, header.file_size), SEGMENT_GOOD);
         /* Any other size of the file: cut short, or something appended. */
         const uint64_t sizes[] = {header.file_size - 1,
@@ -206,6 +217,8 @@ static const struct field {
     {"max_scopes", FIELD(geometry.max_scopes), SEGMENT_DAMAGED},
     {"head_count", FIELD(geometry.head_count), SEGMENT_DAMAGED},
     {"max_window", FIELD(geometry.max_window), SEGMENT_DAMAGED},
+    {"max_histories", FIELD(geometry.max_histories), SEGMENT_DAMAGED},
+    {"max_events", FIELD(geometry.max_events), SEGMENT_DAMAGED},
     {"reserved", FIELD(geometry.reserved), SEGMENT_DAMAGED},
     {"sections", FIELD(geometry.sections), SEGMENT_DAMAGED},
     {"state", FIELD(state), SEGMENT_GOOD},
@@ -221,6 +234,8 @@ static const struct field {
     {"filter", FIELD(filter), SEGMENT_GOOD},
     {"filter_interface", FIELD(filter_interface), SEGMENT_GOOD},
     {"filter_reason", FIELD(filter_reason), SEGMENT_GOOD},
+    {"sampled", FIELD(sampled), SEGMENT_GOOD},
+    {"day", FIELD(day), SEGMENT_GOOD},
 };
 
 static bool field_has(const struct field *field, size_t byte)
@@ -232,19 +247,20 @@ static bool field_has(const struct field *field, size_t byte)
 static bool is_same_layout(const struct segment_geometry *geometry)
 {
     struct segment_geometry layout;
+    const struct segment_limits limits = {geometry->max_visitors, geometry->max_scopes,
+                                          geometry->max_window, geometry->max_histories,
+                                          geometry->max_events};
 
-    if (geometry->max_visitors < 1 || geometry->max_visitors > SEGMENT_VISITORS_MAX ||
-        geometry->max_scopes < 1 || geometry->max_scopes > SEGMENT_SCOPES_MAX ||
-        geometry->max_window < 1 || geometry->max_window > WINDOW_MAX)
+    if (!segment_limits_are_sound(&limits))
         return false;
-    segment_layout(geometry->max_visitors, geometry->max_scopes, geometry->max_window, &layout);
+    segment_layout(&limits, &layout);
     return memcmp(&layout, geometry, sizeof(layout)) == 0;
 }
 
 static void every_bit_of_the_header_is_judged(void **state)
 {
     (void)state;
-    const struct segment_header good = good_header(1000, 16, 300);
+    const struct segment_header good = good_header(small);
 
     for (size_t bit = 0; bit < sizeof(good) * 8; bit++) {
         struct segment_header header = good;
@@ -268,28 +284,37 @@ static void every_bit_of_the_header_is_judged(void **state)
 static void settings_out_of_bounds_are_damage(void **state)
 {
     (void)state;
-    static const struct settings wrong[] = {
-        {0, 16, 300},   {SEGMENT_VISITORS_MAX + 1, 16, 300}, {UINT64_MAX, 16, 300},
-        {1000, 0, 300}, {1000, SEGMENT_SCOPES_MAX + 1, 300}, {1000, UINT32_MAX, 300},
-        {1000, 16, 0},  {1000, 16, WINDOW_MAX + 1},          {1000, 16, UINT32_MAX},
+    static const struct segment_limits wrong[] = {
+        {0, 16, 300, 3, 128},
+        {SEGMENT_VISITORS_MAX + 1, 16, 300, 3, 128},
+        {UINT64_MAX, 16, 300, 3, 128},
+        {1000, 0, 300, 3, 128},
+        {1000, SEGMENT_SCOPES_MAX + 1, 300, 3, 128},
+        {1000, UINT32_MAX, 300, 3, 128},
+        {1000, 16, 0, 3, 128},
+        {1000, 16, WINDOW_MAX + 1, 3, 128},
+        {1000, 16, UINT32_MAX, 3, 128},
+        {1000, 16, 300, SEGMENT_HISTORIES_MAX + 1, 128},
+        {1000, 16, 300, UINT32_MAX, 128},
+        {1000, 16, 300, 3, 1},
+        {1000, 16, 300, 3, EVENTS_MIN / 2},
+        {1000, 16, 300, 3, 129},
+        {1000, 16, 300, 3, EVENTS_MAX * 2},
     };
 
     for (size_t i = 0; i < LENGTH(wrong); i++) {
-        struct segment_header header = good_header(1000, 16, 300);
+        struct segment_header header = good_header(small);
+        assert_false(segment_limits_are_sound(&wrong[i]));
         header.geometry.max_visitors = wrong[i].max_visitors;
         header.geometry.max_scopes = wrong[i].max_scopes;
         header.geometry.max_window = wrong[i].max_window;
+        header.geometry.max_histories = wrong[i].max_histories;
+        header.geometry.max_events = wrong[i].max_events;
         assert_int_equal(segment_judge(&header, header.file_size), SEGMENT_DAMAGED);
-    }
-    /* Even when the whole layout has been made to fit. */
-    static const struct settings fitting[] = {
-        {0, 16, 300},   {SEGMENT_VISITORS_MAX + 1, 16, 300},
-        {1000, 0, 300}, {1000, SEGMENT_SCOPES_MAX + 1, 300},
-        {1000, 16, 0},  {1000, 16, WINDOW_MAX + 1},
-    };
-    for (size_t i = 0; i < LENGTH(fitting); i++) {
-        struct segment_header header =
-            good_header(fitting[i].max_visitors, fitting[i].max_scopes, fitting[i].max_window);
+        if (wrong[i].max_scopes == UINT32_MAX) /* such heads can't be laid out */
+            continue;
+        /* Even when the whole layout has been made to fit. */
+        header = good_header(wrong[i]);
         assert_int_equal(segment_judge(&header, header.file_size), SEGMENT_DAMAGED);
     }
 }
@@ -310,15 +335,14 @@ static void good_headers_lead_nowhere_else(void **state)
     unsigned good = 0;
 
     for (unsigned run = 0; run < 300000; run++) {
-        const struct settings *settings = &layouts[random_next(&random) % LENGTH(layouts)];
-        struct segment_header header =
-            good_header(settings->max_visitors, settings->max_scopes, settings->max_window);
+        struct segment_header header = good_header(layouts[random_next(&random) % LENGTH(layouts)]);
         uint64_t draw = random_next(&random), value = draw_size(&random);
         uint64_t file_size = draw & 1 ? header.file_size : draw_size(&random);
         if (draw & 2)
             header.file_size = file_size;
         size_t word = (draw >> 8) % (sizeof(header.geometry) / 4);
-        memcpy((char *)&header.geometry + word * 4, &value, draw & 4 && word < 39 ? 8 : 4);
+        memcpy((char *)&header.geometry + word * 4, &value,
+               draw & 4 && word < sizeof(header.geometry) / 4 - 1 ? 8 : 4);
         if (segment_judge(&header, file_size) != SEGMENT_GOOD)
             continue;
         good++;
@@ -329,6 +353,10 @@ static void good_headers_lead_nowhere_else(void **state)
         assert_true(header.geometry.table_pairs <= sections[SECTION_TABLE].size / 128);
         assert_true(header.geometry.max_scopes <= sections[SECTION_RINGS].size / 4608);
         assert_true(header.geometry.head_count <= sections[SECTION_HEADS].size / 4);
+        assert_true(header.geometry.max_scopes <= sections[SECTION_ACTIVITIES].size / 64);
+        assert_true(header.geometry.max_histories <= sections[SECTION_HISTORIES].size / 2688);
+        assert_true(header.geometry.max_histories <= sections[SECTION_MINUTES].size / (1440 * 48));
+        assert_true(header.geometry.max_events <= sections[SECTION_EVENTS].size / 896);
     }
     assert_true(good > 100);
 }

@@ -7,6 +7,9 @@
 
 #include "segment_file.h"
 
+static const struct segment_limits limits = {
+    .max_visitors = 1000, .max_scopes = 16, .max_window = 3600};
+
 static const struct segment_settings settings = {
     .max_visitors = 1000, .max_scopes = 16, .max_window = 3600, .warm_up = 90};
 static const uint64_t now = 100000;
@@ -122,7 +125,7 @@ static void missing_files_are_created(void **state)
 
     expect_opened("first", scratch, now, SEGMENT_CREATED, &file);
     const struct segment_header *header = file.segment.header;
-    uint64_t size = segment_layout(1000, 16, 3600, &geometry);
+    uint64_t size = segment_layout(&limits, &geometry);
     struct stat status = status_of(scratch);
     assert_int_equal(status.st_size, size);
     assert_true((uint64_t)status.st_blocks * 512 >= size); /* reserved in full */
@@ -272,7 +275,7 @@ static void unusable_segments_are_renewed(void **state)
         bool marked; /* only where the layout says where the state is */
     } cases[] = {
         {"an older version", HEADER(abi_major), 0, 2, false},
-        {"a newer version", HEADER(abi_major), 2, 2, false},
+        {"a newer version", HEADER(abi_major), SEGMENT_ABI_MAJOR + 1, 2, false},
         {"an older boot", HEADER(boot_id), 0x1234, 8, true},
         {"an older boot, last byte", HEADER(boot_id) + 15, 0x5a5, 1, true},
         {"a tick ahead: another time namespace", HEADER(tick), 100001, 8, true},
@@ -312,7 +315,7 @@ static void other_lengths_are_renewed(void **state)
 {
     struct scratch *scratch = *state;
     struct segment_geometry geometry;
-    off_t size = (off_t)segment_layout(1000, 16, 3600, &geometry);
+    off_t size = (off_t)segment_layout(&limits, &geometry);
     const off_t sizes[] = {0, 8, 300, sizeof(struct segment_header), 4096, size - 1, size + 1};
 
     for (size_t i = 0; i < LENGTH(sizes); i++) {
@@ -329,7 +332,7 @@ static void other_lengths_are_renewed(void **state)
 static void foreign_files_are_left_alone(void **state)
 {
     struct scratch *scratch = *state;
-    static const size_t lengths[] = {1, 7, 8, 9, 504, 505, 100000};
+    static const size_t lengths[] = {1, 7, 8, 9, 592, 593, 100000};
     uint8_t *bytes = malloc(100000), *after = malloc(100000);
     uint64_t random = random_seed("foreign"), magic = SEGMENT_MAGIC;
 

@@ -1,0 +1,281 @@
+#include "history.h"
+
+#define DAY   86400 /* seconds; as long as a history's minutes reach back */
+#define LATER 5     /* seconds: a batch may be published so long after its tick */
+
+/* What came and went between two samples. */
+struct flow {
+    uint64_t heartbeats, pageviews, entries, leaves, departures;
+};
+
+/* One round of samples. */
+struct round {
+    struct history_pool *pool;
+    struct segment *segment;
+    uint64_t now;
+    uint64_t before; /* tick of the round before, SEGMENT_NEVER if there was none */
+    uint32_t window;
+    bool is_new_day;
+    bool is_new_minute;
+    bool is_warming;
+};
+
+static uint64_t mark_of(uint64_t minute, uint64_t version, uint64_t samples, uint64_t flags)
+{
+    return minute << 24 | (version & 0xff) << 16 | samples << 8 | flags;
+}
+
+static void add_up(uint32_t *total, uint64_t value)
+{
+    uint64_t sum = *total + value;
+
+    atomic_store_relaxed(total, sum < UINT32_MAX ? (uint32_t)sum : UINT32_MAX);
+}
+
+static uint32_t count_scope(const struct round *round, uint32_t scope)
+{
+    const struct directory *directory = &round->segment->directory;
+    /* A count rises by heartbeats only: without one for a window, there is nothing to add up. */
+    if (atomic_load_relaxed(&directory->entries[scope].last_heartbeat) + round->window <=
+        round->now)
+        return 0;
+    /* At the newest tick, or visitors who have moved on to it would be missed. */
+    uint64_t tick = atomic_load_acquire(&round->segment->header->tick);
+    int64_t sum = ring_count(&directory->rings[scope], tick, round->window);
+    return sum < 0 ? 0 : sum > UINT32_MAX ? UINT32_MAX : (uint32_t)sum;
+}
+
+/* ---- peaks ------------------------------------------------------------------------------- */
+
+static void raise_peak(uint64_t *peak, uint32_t count, uint64_t now, bool begins)
+{
+    /* One word, read by others as it is. */
+    if (begins || *peak == 0 || count > peak_count(*peak))
+        atomic_store_relaxed(peak, peak_word(count, now));
+}
+
+/* A scope that has no history: keep its peaks, and see whether it gets one. */
+static void look_at_scope(const struct round *round, uint32_t scope)
+{
+    const struct scope_entry *entry = &round->segment->directory.entries[scope];
+    struct activity *activity = &round->segment->directory.activities[scope];
+    bool is_new = activity->peak_ever == 0;
+    /* Once a minute those are looked at, too, that may only take another's history. */
+    uint32_t reach = round->is_new_minute ? round->window : LATER;
+    bool is_active = atomic_load_relaxed(&entry->last_heartbeat) + reach >= round->before;
+
+    if (!is_active && !is_new && !round->is_new_day)
+        return;
+    uint32_t count = count_scope(round, scope);
+    raise_peak(&activity->peak_today, count, round->now, round->is_new_day);
+    raise_peak(&activity->peak_ever, count, round->now, false);
+    if (is_active || is_new)
+        history_pool_consider(round->pool, scope, count, is_new);
+}
+
+static void look_at_scopes(const struct round *round)
+{
+    const struct directory *directory = &round->segment->directory;
+
+    for (uint32_t i = 0; i < directory->capacity; i++) {
+        uint64_t state = atomic_load_acquire(&directory->entries[i].state); /* as scope_find */
+        if (history_pool_find(round->pool, i) == SCOPE_NONE && scope_state_of(state) != SCOPE_FREE)
+            look_at_scope(round, i);
+    }
+}
+
+/* ---- minutes ----------------------------------------------------------------------------- */
+
+/* Readers who copy meanwhile find the mark 0, or another one afterwards. Returns the old mark. */
+static uint64_t begin_record(uint64_t *mark)
+{
+    uint64_t old = *mark;
+
+    atomic_store_relaxed(mark, 0);
+    __atomic_thread_fence(__ATOMIC_RELEASE); /* before the fields; pairs with readers' fence */
+    return old;
+}
+
+static void end_record(uint64_t *mark, uint64_t value)
+{
+    atomic_store_release(mark, value); /* pairs with history_read_minute, history_read_second */
+}
+
+static bool has_minute(const struct history_minute *record, uint64_t minute)
+{
+    return record->mark & HISTORY_MARK_USED && history_mark_minute(record->mark) == minute;
+}
+
+static void add_flow(struct history_minute *record, const struct flow *flow)
+{
+    uint64_t mark = begin_record(&record->mark);
+
+    atomic_store_relaxed(&record->heartbeats, record->heartbeats + flow->heartbeats);
+    add_up(&record->pageviews, flow->pageviews);
+    add_up(&record->entries, flow->entries);
+    add_up(&record->leaves, flow->leaves);
+    add_up(&record->departures, flow->departures);
+    end_record(&record->mark, mark_of(history_mark_minute(mark), (mark >> 16) + 1,
+                                      history_mark_samples(mark), mark & 0xff));
+}
+
+static void clear_minute(struct history_minute *record)
+{
+    atomic_store_relaxed(&record->sum, 0);
+    atomic_store_relaxed(&record->minimum, UINT32_MAX);
+    atomic_store_relaxed(&record->maximum, 0);
+    atomic_store_relaxed(&record->heartbeats, 0);
+    atomic_store_relaxed(&record->pageviews, 0);
+    atomic_store_relaxed(&record->entries, 0);
+    atomic_store_relaxed(&record->leaves, 0);
+    atomic_store_relaxed(&record->departures, 0);
+}
+
+static void add_sample(const struct round *round, struct history_minute *record, uint32_t count)
+{
+    uint64_t minute = round->now / 60;
+    bool goes_on = has_minute(record, minute);
+    uint64_t mark = begin_record(&record->mark);
+    uint64_t samples = goes_on ? history_mark_samples(mark) : 0;
+    uint64_t flags = HISTORY_MARK_USED | (goes_on ? mark & 0xff : 0);
+
+    if (!goes_on)
+        clear_minute(record);
+    atomic_store_relaxed(&record->sum, record->sum + count);
+    if (count < record->minimum)
+        atomic_store_relaxed(&record->minimum, count);
+    if (count > record->maximum)
+        atomic_store_relaxed(&record->maximum, count);
+    if (round->is_warming)
+        flags |= HISTORY_MARK_WARMING;
+    end_record(&record->mark, mark_of(minute, (mark >> 16) + 1, samples + 1, flags));
+}
+
+static void add_second(struct history *head, uint64_t tick, const struct flow *flow)
+{
+    struct history_second *second = &head->seconds[tick % HISTORY_SECONDS];
+    bool goes_on = begin_record(&second->mark) == tick + 1;
+
+    atomic_store_relaxed(&second->heartbeats,
+                         (goes_on ? second->heartbeats : 0) + flow->heartbeats);
+    if (!goes_on) {
+        atomic_store_relaxed(&second->entries, 0);
+        atomic_store_relaxed(&second->leaves, 0);
+        atomic_store_relaxed(&second->departures, 0);
+    }
+    add_up(&second->entries, flow->entries);
+    add_up(&second->leaves, flow->leaves);
+    add_up(&second->departures, flow->departures);
+    end_record(&second->mark, tick + 1);
+}
+
+/* How much a total has grown. What is still in flight may have made it shrink: later, then. */
+static uint64_t growth(const uint64_t *total, uint64_t *seen)
+{
+    uint64_t now = atomic_load_relaxed(total);
+    int64_t grown = (int64_t)(now - *seen);
+
+    if (grown <= 0)
+        return 0;
+    *seen = now;
+    return (uint64_t)grown;
+}
+
+/* Who was there, or entered, and is not there any more, has left one way or the other. The window
+ * and rule 4 must agree on what an enter is, which they do at 300 s. */
+static uint64_t departures(const struct round *round, struct history *head, const struct flow *flow,
+                           uint32_t count)
+{
+    if (round->window != TABLE_ENTER_AGE)
+        return 0;
+    int64_t gone =
+        head->owed + (int64_t)flow->entries - (int64_t)flow->leaves + head->count - (int64_t)count;
+    head->owed = gone < 0 ? gone : 0; /* seen before its enter was: made up for next time */
+    return gone < 0 ? 0 : (uint64_t)gone;
+}
+
+static void sample_history(const struct round *round, uint32_t index)
+{
+    const struct histories *histories = &round->segment->histories;
+    const struct directory *directory = &round->segment->directory;
+    struct history *head = &histories->heads[index];
+    uint32_t scope = round->pool->holders[index].scope;
+    uint64_t before = head->sampled;
+    uint32_t count = 0;
+    struct flow flow = {0};
+
+    if (scope != SCOPE_NONE) {
+        const struct activity *activity = &directory->activities[scope];
+        flow.heartbeats = growth(&activity->heartbeats, &head->heartbeats);
+        flow.pageviews = growth(&activity->pageviews, &head->pageviews);
+        flow.entries = growth(&activity->entries, &head->entries);
+        flow.leaves = growth(&activity->leaves, &head->leaves);
+        count = count_scope(round, scope);
+        atomic_store_relaxed(&head->last_heartbeat,
+                             atomic_load_relaxed(&directory->entries[scope].last_heartbeat));
+    }
+    flow.departures = departures(round, head, &flow, count);
+    atomic_store_relaxed(&head->count, count);
+    raise_peak(&head->peak_today, count, round->now, round->is_new_day);
+    raise_peak(&head->peak_ever, count, round->now, false);
+    if (before != HISTORY_NEVER) {
+        struct history_minute *last = history_minute_at(histories, index, before / 60);
+        add_second(head, before, &flow);
+        if (has_minute(last, before / 60)) {
+            add_flow(last, &flow);
+            flow = (struct flow){0};
+        }
+    }
+    /* Totals first, then records, samples last: a daemon killed in between adds nothing twice.
+     * Release: pairs with readers' acquire; they take minutes before this one for complete. */
+    atomic_store_release(&head->sampled, round->now);
+    struct history_minute *record = history_minute_at(histories, index, round->now / 60);
+    add_sample(round, record, count);
+    if (flow.heartbeats || flow.entries || flow.leaves || flow.departures) {
+        add_second(head, round->now, &flow);
+        add_flow(record, &flow);
+    }
+}
+
+static void sample_histories(const struct round *round)
+{
+    for (uint32_t i = 0; i < round->segment->histories.capacity; i++) {
+        const struct history *head = &round->segment->histories.heads[i];
+        if (head->site_length == 0 || head->sampled == round->now)
+            continue;
+        if (head->last_heartbeat + DAY < round->now)
+            history_pool_free(round->pool, i);
+        else
+            sample_history(round, i);
+    }
+}
+
+void history_sample(struct history_pool *pool, uint64_t now, int64_t day)
+{
+    struct segment_header *header = pool->segment->header;
+    uint64_t before = header->sampled;
+    bool is_first = before == SEGMENT_NEVER;
+
+    if (!is_first && before >= now)
+        return;
+    uint64_t since = atomic_load_relaxed(&header->listening_since);
+    struct round round = {
+        .pool = pool,
+        .segment = pool->segment,
+        .now = now,
+        .before = before,
+        .window = history_window(pool->segment->max_window),
+        .is_new_day = is_first || header->day != day,
+        .is_new_minute = !is_first && before / 60 != now / 60,
+        .is_warming = now < since || now - since < header->warm_up,
+    };
+    look_at_scopes(&round);
+    if (round.is_new_minute)
+        history_pool_settle(pool);
+    else
+        pool->rival_count = 0;
+    sample_histories(&round);
+    /* Release: whoever sees the new day sees its peaks. Pairs with readers' acquire. */
+    atomic_store_release(&header->day, day);
+    atomic_store_relaxed(&header->sampled, now); /* the keeper's own */
+}
