@@ -104,6 +104,7 @@ static inline void fixture_deliver(struct fixture *fixture, uint8_t kind, const 
         .site = fixture_name(site),
         .room = fixture_name(room),
         .source = fixture_name(source),
+        .event = fixture_name(kind == WIRE_EVENT ? "buy" : NULL),
         .kind = kind,
         .visitors = 1,
         .visitor_ids = id,

@@ -6,8 +6,12 @@
 
 #define ROUNDS 3000
 
-static const struct segment_settings settings = {
-    .max_visitors = 100, .max_scopes = 16, .max_window = 3600, .warm_up = 90};
+static const struct segment_settings settings = {.max_visitors = 100,
+                                                 .max_scopes = 16,
+                                                 .max_window = 3600,
+                                                 .warm_up = 90,
+                                                 .max_histories = 4,
+                                                 .max_events = 64};
 
 /* A number that may hurt: near an edge, or any. */
 static uint64_t awkward(uint64_t *random)
@@ -79,6 +83,23 @@ static void spoil_words(uint64_t *random, uint64_t *words, uint64_t count)
         words[random_next(random) % count] = awkward(random);
 }
 
+static void spoil_trends(uint64_t *random, struct segment *segment)
+{
+    struct histories *histories = &segment->histories;
+    struct events *events = &segment->events;
+
+    spoil_words(random, (uint64_t *)segment->directory.activities,
+                segment->directory.capacity * sizeof(struct activity) / 8);
+    spoil_words(random, (uint64_t *)histories->heads,
+                histories->capacity * sizeof(struct history) / 8);
+    spoil_words(random, (uint64_t *)histories->minutes,
+                (uint64_t)histories->capacity * HISTORY_MINUTES * sizeof(struct history_minute) /
+                    8);
+    spoil_words(random, (uint64_t *)events->head, sizeof(*events->head) / 8);
+    spoil_words(random, (uint64_t *)events->slots,
+                events->capacity * sizeof(struct event_slot) / 8);
+}
+
 static void spoil(uint64_t *random, struct segment *segment)
 {
     struct directory *directory = &segment->directory;
@@ -94,6 +115,7 @@ static void spoil(uint64_t *random, struct segment *segment)
                 directory->capacity * sizeof(struct ring) / sizeof(uint64_t));
     spoil_words(random, segment->table.words, segment->table.pairs * TABLE_PAIR_WORDS);
     spoil_words(random, (uint64_t *)segment->counters, COUNTERS);
+    spoil_trends(random, segment);
 }
 
 static void expect_result(int r, bool may_be_missing)
@@ -165,6 +187,73 @@ static void read_all(struct presence *presence)
     assert_int_equal(presence_counters(presence, counters, COUNTERS), COUNTERS);
 }
 
+static void expect_name_or_none(const char *name, size_t size)
+{
+    size_t length = strnlen(name, size);
+
+    assert_true(length < size);
+    assert_true(length == 0 || utf8_is_name((const uint8_t *)name, (uint32_t)length));
+}
+
+static void read_histories(struct presence *presence)
+{
+    struct presence_scopes scopes;
+    struct presence_history history;
+
+    assert_int_equal(presence_history_scopes(presence, &scopes), 0);
+    assert_in_range(scopes.length, 0, settings.max_histories);
+    for (size_t i = 0; i < scopes.length; i++) {
+        expect_name(scopes.scopes[i].site);
+        expect_name_or_none(scopes.scopes[i].name, sizeof(scopes.scopes[i].name));
+    }
+    presence_scopes_free(&scopes);
+    int r = presence_history(presence, PRESENCE_SITE, "example.com", NULL, 0, 0, &history);
+    expect_result(r, true);
+    if (r == 0) {
+        assert_in_range(history.length, 0, HISTORY_MINUTES);
+        for (size_t i = 1; i < history.length; i++)
+            assert_true(history.minutes[i].minute > history.minutes[i - 1].minute);
+        presence_history_free(&history);
+    }
+}
+
+static void read_events(struct presence *presence, uint64_t from)
+{
+    struct presence_events events;
+
+    assert_int_equal(presence_events(presence, NULL, from, 0, &events), 0);
+    assert_in_range(events.length, 0, settings.max_events);
+    for (size_t i = 0; i < events.length; i++) {
+        expect_name(events.events[i].site);
+        expect_name_or_none(events.events[i].room, sizeof(events.events[i].room));
+        expect_name_or_none(events.events[i].source, sizeof(events.events[i].source));
+        expect_name_or_none(events.events[i].name, sizeof(events.events[i].name));
+        expect_text(events.events[i].country, sizeof(events.events[i].country));
+    }
+    presence_events_free(&events);
+}
+
+/* The same for what is beside the counts. */
+static void read_trends(struct presence *presence)
+{
+    struct presence_peaks peaks;
+    struct presence_activity activity;
+    uint64_t sequence;
+
+    expect_result(presence_peaks(presence, PRESENCE_SITE, "example.com", NULL, &peaks), true);
+    expect_result(presence_peaks(presence, PRESENCE_ROOM, "example.com", "/a", &peaks), true);
+    int r = presence_activity(presence, PRESENCE_SITE, "example.com", NULL, &activity);
+    expect_result(r, true);
+    if (r == 0)
+        assert_in_range(activity.bands_length, 0, PRESENCE_AGE_BANDS);
+    read_histories(presence);
+    read_events(presence, PRESENCE_EVENTS_OLDEST);
+    read_events(presence, PRESENCE_EVENTS_NEW);
+    assert_int_equal(presence_events_since(presence, 1, &sequence), 0);
+    read_events(presence, sequence);
+    read_events(presence, sequence + 7);
+}
+
 static void fill(struct fixture *fixture)
 {
     char visitor[16], room[8];
@@ -175,6 +264,7 @@ static void fill(struct fixture *fixture)
         fixture_deliver(fixture, WIRE_HEARTBEAT, visitor, i % 4 ? "example.com" : "other.example",
                         room, i % 2 ? "DE" : "FR", i % 5 ? NULL : "news.example");
         fixture_advance(fixture, 20);
+        collector_keep(fixture->collector);
     }
 }
 
@@ -193,6 +283,7 @@ static void a_lying_mapping_does_no_harm(void **state)
     for (int round = 0; round < rounds; round++) {
         spoil(&random, segment);
         read_all(fixture.presence);
+        read_trends(fixture.presence);
         struct presence *again;
         if (presence_open(fixture.scratch.path, &again) == 0) {
             read_all(again);

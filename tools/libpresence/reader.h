@@ -48,6 +48,12 @@ struct reader_scope {
     uint64_t site_state, state;
 };
 
+/* A history that was found, and under which version. */
+struct reader_history {
+    uint32_t index;
+    uint64_t version;
+};
+
 /* ---- reader.c ---- */
 
 /* Map the path's segment anew if that is another one by now. True if it is. */
@@ -68,6 +74,9 @@ bool reader_is_warming(const struct presence *presence, const struct reader_mome
 /* Seconds since the tick was published, and its wall-clock time. */
 uint64_t reader_tick_age(const struct reader_moment *moment);
 int64_t reader_as_of(const struct reader_moment *moment);
+
+/* When a tick began, Unix seconds by the wall clock of now. */
+int64_t reader_wall(const struct reader_moment *moment, uint64_t tick);
 
 /* ---- reader_scope.c ---- */
 
@@ -105,6 +114,15 @@ int reader_read(struct presence *presence, const struct reader_place *place, uin
 struct presence_reading reader_reading(const struct presence *presence,
                                        const struct reader_moment *moment, uint32_t window_s,
                                        uint32_t count, uint32_t last_heartbeat_s);
+
+/* ---- reader_history.c ---- */
+
+/* Find a place's history. -ENOENT it has none; -EOPNOTSUPP there are none. */
+int reader_find_history(const struct presence *presence, const struct reader_place *place,
+                        struct reader_history *ret);
+
+/* Is it still that of the same place? */
+bool reader_is_same_history(const struct presence *presence, const struct reader_history *history);
 
 /* ---- reader_status.c ---- */
 

@@ -1,13 +1,130 @@
+/* Histories: found by name among all heads, read between two looks at their version. */
 #include "reader.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "presence/utf8.h"
+
+/* ---- finding ----------------------------------------------------------------------------- */
+
+static uint64_t hash_of(const struct presence *presence, const struct reader_place *place)
+{
+    struct scope_name site =
+        scope_name_site(presence->header.secret, place->site.bytes, place->site.length);
+
+    if (place->kind == SCOPE_SITE)
+        return site.hash;
+    return scope_name_label(&site, SCOPE_NONE, place->kind, place->label.bytes, place->label.length)
+        .hash;
+}
+
+static bool is_named(const struct history *head, const struct reader_place *place)
+{
+    if (head->kind != place->kind || head->site_length != place->site.length ||
+        memcmp(head->site, place->site.bytes, place->site.length) != 0)
+        return false;
+    return place->kind == SCOPE_SITE ||
+           (head->name_length == place->label.length &&
+            memcmp(head->name, place->label.bytes, place->label.length) == 0);
+}
+
+bool reader_is_same_history(const struct presence *presence, const struct reader_history *history)
+{
+    /* The fence orders all that was read of the history before this load (seqlock). */
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return atomic_load_relaxed(&presence->segment.histories.heads[history->index].version) ==
+           history->version;
+}
+
+int reader_find_history(const struct presence *presence, const struct reader_place *place,
+                        struct reader_history *ret)
+{
+    const struct histories *histories = &presence->segment.histories;
+    uint64_t hash = hash_of(presence, place);
+
+    if (histories->capacity == 0)
+        return -EOPNOTSUPP;
+    for (uint32_t i = 0; i < histories->capacity; i++) {
+        const struct history *head = &histories->heads[i];
+        struct reader_history found = {
+            .index = i,
+            .version = atomic_load_acquire(&head->version), /* pairs with the keeper's release */
+        };
+        if (found.version & 1 || atomic_load_relaxed(&head->hash) != hash ||
+            !is_named(head, place) || !reader_is_same_history(presence, &found))
+            continue;
+        *ret = found;
+        return 0;
+    }
+    return -ENOENT;
+}
+
+/* ---- listing ----------------------------------------------------------------------------- */
+
+/* Copy a name if it is one, or if it may be empty. */
+static bool copy_name(const uint8_t *from, uint32_t length, char ret[PRESENCE_NAME_MAX + 1])
+{
+    uint8_t bytes[PRESENCE_NAME_MAX];
+
+    memcpy(bytes, from, length);
+    if (!utf8_is_name(bytes, length))
+        return false;
+    memcpy(ret, bytes, length);
+    ret[length] = '\0';
+    return true;
+}
+
+static bool copy_scope(const struct presence *presence, uint32_t index, struct presence_scope *ret)
+{
+    const struct history *head = &presence->segment.histories.heads[index];
+    struct reader_history history = {
+        .index = index,
+        .version = atomic_load_acquire(&head->version), /* pairs with the keeper's release */
+    };
+    /* Each once: they may change. */
+    uint8_t kind = *(const volatile uint8_t *)&head->kind;
+    uint8_t site_length = *(const volatile uint8_t *)&head->site_length;
+    uint8_t name_length = *(const volatile uint8_t *)&head->name_length;
+
+    if (history.version & 1 || kind >= SCOPE_KINDS || site_length == 0 ||
+        site_length > HISTORY_SITE_MAX || (kind == SCOPE_SITE) != (name_length == 0))
+        return false;
+    *ret = (struct presence_scope){.kind = (enum presence_kind)kind};
+    return copy_name(head->site, site_length, ret->site) &&
+           (name_length == 0 || copy_name(head->name, name_length, ret->name)) &&
+           reader_is_same_history(presence, &history);
+}
+
+static int compare_scopes(const void *left, const void *right)
+{
+    const struct presence_scope *a = left, *b = right;
+    int order = (a->kind != PRESENCE_SITE) - (b->kind != PRESENCE_SITE);
+
+    if (order == 0)
+        order = strcmp(a->site, b->site);
+    if (order == 0)
+        order = (int)a->kind - (int)b->kind;
+    return order ? order : strcmp(a->name, b->name);
+}
 
 int presence_history_scopes(struct presence *presence, struct presence_scopes *ret)
 {
-    (void)presence;
-    (void)ret;
-    return -ENOSYS;
+    reader_moment(presence); /* a segment that has been replaced is left for the new one */
+    uint32_t capacity = presence->segment.histories.capacity;
+    struct presence_scopes listing = {0};
+
+    if (capacity == 0)
+        return -EOPNOTSUPP;
+    listing.scopes = calloc(capacity, sizeof(*listing.scopes));
+    if (!listing.scopes)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < capacity; i++)
+        listing.length += copy_scope(presence, i, &listing.scopes[listing.length]);
+    qsort(listing.scopes, listing.length, sizeof(*listing.scopes), compare_scopes);
+    *ret = listing;
+    return 0;
 }
 
 void presence_scopes_free(struct presence_scopes *scopes)
@@ -16,17 +133,99 @@ void presence_scopes_free(struct presence_scopes *scopes)
     *scopes = (struct presence_scopes){0};
 }
 
+/* ---- minutes ----------------------------------------------------------------------------- */
+
+/* One that is being written is so for less than a microsecond, or for ever. */
+static bool read_minute(const struct history_minute *record, uint64_t minute,
+                        struct history_minute *ret)
+{
+    for (int attempt = 0; attempt < READER_ATTEMPTS; attempt++) {
+        if (history_read_minute(record, minute, ret))
+            return true;
+        uint64_t mark =
+            atomic_load_relaxed(&record->mark); /* another minute's: no use in waiting */
+        if (mark && history_mark_minute(mark) != minute)
+            return false;
+    }
+    return false;
+}
+
+static struct presence_minute public_minute(const struct history_minute *record, uint64_t minute,
+                                            int64_t start, uint64_t sampled)
+{
+    uint32_t samples = history_mark_samples(record->mark);
+
+    return (struct presence_minute){
+        .minute = minute,
+        .start = start,
+        .minimum = record->minimum,
+        .maximum = record->maximum,
+        .mean = samples ? (double)record->sum / samples : 0,
+        .seconds = samples,
+        .heartbeats = record->heartbeats,
+        .pageviews = record->pageviews,
+        .entries = record->entries,
+        .leaves = record->leaves,
+        .departures = record->departures,
+        .warming = record->mark & HISTORY_MARK_WARMING,
+        .running = minute >= sampled / 60,
+    };
+}
+
+/* Copy what there is between two points in time. There is room for HISTORY_MINUTES. */
+static void read_minutes(const struct presence *presence, uint32_t index,
+                         const struct reader_moment *moment, int64_t since, int64_t until,
+                         struct presence_history *history)
+{
+    const struct histories *histories = &presence->segment.histories;
+    /* Acquire: pairs with the keeper's release; what it has completed by then is complete here. */
+    uint64_t sampled = atomic_load_acquire(&histories->heads[index].sampled);
+    uint64_t newest = sampled / 60;
+    uint64_t minute = newest < HISTORY_MINUTES ? 0 : newest - HISTORY_MINUTES + 1;
+    struct history_minute record;
+
+    history->length = 0;
+    if (sampled == HISTORY_NEVER)
+        return;
+    for (; minute <= newest; minute++) {
+        int64_t start = reader_wall(moment, minute * 60);
+        if ((since && start < since) || (until && start >= until))
+            continue;
+        if (read_minute(history_minute_at(histories, index, minute), minute, &record))
+            history->minutes[history->length++] = public_minute(&record, minute, start, sampled);
+    }
+}
+
 int presence_history(struct presence *presence, enum presence_kind kind, const char *site,
                      const char *name, int64_t since, int64_t until, struct presence_history *ret)
 {
-    (void)presence;
-    (void)kind;
-    (void)site;
-    (void)name;
-    (void)since;
-    (void)until;
-    (void)ret;
-    return -ENOSYS;
+    struct reader_place place;
+    struct reader_history found;
+    int r = reader_place(kind, site, name, &place);
+
+    if (r < 0)
+        return r;
+    struct reader_moment moment = reader_moment(presence);
+    struct presence_history history = {
+        .window_s = history_window(presence->header.geometry.max_window),
+        .minutes = calloc(HISTORY_MINUTES, sizeof(*history.minutes)),
+    };
+    if (!history.minutes)
+        return -ENOMEM;
+    memcpy(history.boot_id, presence->header.boot_id, sizeof(history.boot_id));
+    for (int attempt = 0; attempt < READER_ATTEMPTS; attempt++) {
+        r = reader_find_history(presence, &place, &found);
+        if (r < 0)
+            break;
+        read_minutes(presence, found.index, &moment, since, until, &history);
+        if (reader_is_same_history(presence, &found)) {
+            *ret = history;
+            return 0;
+        }
+        r = -EAGAIN;
+    }
+    presence_history_free(&history);
+    return r;
 }
 
 void presence_history_free(struct presence_history *history)

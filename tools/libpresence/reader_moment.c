@@ -54,3 +54,8 @@ int64_t reader_as_of(const struct reader_moment *moment)
 {
     return moment->wall - (int64_t)reader_tick_age(moment);
 }
+
+int64_t reader_wall(const struct reader_moment *moment, uint64_t tick)
+{
+    return (int64_t)((uint64_t)moment->wall + tick - moment->now);
+}

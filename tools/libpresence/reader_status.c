@@ -33,6 +33,16 @@ static void count_live(const struct presence *presence, struct reader_moment *mo
     }
 }
 
+static uint32_t histories_live(const struct presence *presence)
+{
+    const struct histories *histories = &presence->segment.histories;
+    uint32_t live = 0;
+
+    for (uint32_t i = 0; i < histories->capacity; i++)
+        live += *(const volatile uint8_t *)&histories->heads[i].site_length != 0;
+    return live;
+}
+
 static int public_state(uint32_t state, enum presence_state *ret)
 {
     switch (state) {
@@ -63,6 +73,8 @@ int presence_status(struct presence *presence, struct presence_status *ret)
         .segment_bytes = presence->header.file_size,
         .visitors_capacity = presence->header.geometry.max_visitors,
         .scopes_capacity = presence->header.geometry.max_scopes,
+        .histories_capacity = presence->header.geometry.max_histories,
+        .events_capacity = presence->header.geometry.max_events,
     };
     int r = public_state(moment.state, &status.state);
 
@@ -74,6 +86,7 @@ int presence_status(struct presence *presence, struct presence_status *ret)
     copy_text(header->filter_interface, sizeof(header->filter_interface), status.filter_interface);
     copy_text(header->filter_reason, sizeof(header->filter_reason), status.filter_reason);
     count_live(presence, &moment, &status);
+    status.histories_live = histories_live(presence);
     uint64_t since = atomic_load_relaxed(&header->listening_since); /* before the tick we have */
     status.listening_for_s = moment.tick > since ? moment.tick - since : 0;
     status.stale = reader_is_stale(&moment);
