@@ -31,7 +31,7 @@ class Datagrams(Case):
         if self.collector:
             self.assertEqual(self.collector.stop(), 0)
             os.unlink(self.segment)
-        self.collector = self.start("--receive", engine, *arguments)
+        self.collector = self.start("--receive", engine, "--events", "0", *arguments)
         self.send(self.collector, GOLDEN)
         self.wait_received(1)
 

@@ -186,7 +186,7 @@ class BadPlaces(Case):
     def test_no_room_to_replace_a_segment(self):
         """The old one stays as it was."""
         done = self.in_small_tmpfs(
-            'small="--max-visitors 1000 --max-scopes 16"; : >log; '
+            'small="--max-visitors 1000 --max-scopes 16 --max-histories 4 --events 64"; : >log; '
             '"$1" --segment segment --listen 127.0.0.1:0 $small 2>log & '
             "while ! grep -q ready log; do :; done; kill $!; wait $!; "
             "before=$(md5sum segment); "
