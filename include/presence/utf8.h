@@ -89,6 +89,16 @@ static inline uint32_t utf8_character_size(const uint8_t *bytes, uint32_t left)
     return size;
 }
 
+/* The code point of a character that utf8_character_size found to be of `size` bytes. */
+static inline uint32_t utf8_character_value(const uint8_t *bytes, uint32_t size)
+{
+    uint32_t value = size == 1 ? bytes[0] : bytes[0] & (0x7fu >> size);
+
+    for (uint32_t i = 1; i < size; i++)
+        value = value << 6 | (bytes[i] & 0x3f);
+    return value;
+}
+
 /* True when `length` bytes are whole UTF-8 characters and none a control character. */
 static inline bool utf8_is_name(const uint8_t *bytes, uint32_t length)
 {

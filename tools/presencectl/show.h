@@ -1,4 +1,4 @@
-/* show.h - make names, times and numbers fit to be seen. */
+/* show.h - tables, lines and JSON on stdout. */
 #ifndef PRESENCECTL_SHOW_H
 #define PRESENCECTL_SHOW_H
 
@@ -7,36 +7,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "presence/presence.h"
+#include "name.h"
+#include "times.h"
 
-#define SHOW_NAME_SIZE     (PRESENCE_NAME_MAX * 10 + 1) /* each byte as \u{10FFFF} */
-#define SHOW_TIME_SIZE     32
-#define SHOW_DURATION_SIZE 32
-
-struct shown_name {
-    char text[SHOW_NAME_SIZE];
+/* A name in a line of others on stdout. On a terminal one that is written from right to left is
+ * fenced off from them by invisible marks. */
+struct shown_line_name {
+    char text[SHOW_NAME_SIZE + 6];
 };
-
-struct shown_time {
-    char text[SHOW_TIME_SIZE];
-};
-
-struct shown_duration {
-    char text[SHOW_DURATION_SIZE];
-};
-
-/* Names are compared as bytes and may look like anything: what is not printable, has no width or
- * turns the direction of writing is shown as \u{XXXX}. `name` is valid UTF-8. */
-struct shown_name show_name(const char *name);
-
-/* Unix seconds as 2026-01-31T12:00:00Z. */
-struct shown_time show_time(int64_t seconds);
-
-/* 12 s, 5 min, 3 h, 2 d: rounded down, at least two of the unit except for seconds. */
-struct shown_duration show_duration(uint64_t seconds);
-
-/* A window: like a duration, but exact. */
-struct shown_duration show_window(uint32_t seconds);
+struct shown_line_name show_line_name(const char *name);
 
 /* Is stdout a terminal that wants colours? */
 bool show_in_colour(void);

@@ -1,0 +1,251 @@
+/* Bars, scales and time axes, row by row, as text without colours. */
+#include "../support/unit.h"
+
+#include <locale.h>
+
+#include "graph.h"
+
+#define BEGIN 1769860800 /* 2026-01-31T12:00:00Z */
+
+static struct graph_point known(double mean, double maximum)
+{
+    return (struct graph_point){.mean = mean, .maximum = maximum, .known = true};
+}
+
+static struct graph minutes_of(const struct graph_point *points, unsigned count)
+{
+    return (struct graph){.points = points, .count = count, .begin = BEGIN, .step_s = 60};
+}
+
+static void assert_row(const struct canvas *canvas, unsigned row, const char *expected)
+{
+    char *text = canvas_row(canvas, row);
+
+    assert_non_null(text);
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+static void assert_rows(const struct canvas *canvas, const char *const *expected, unsigned count)
+{
+    for (unsigned row = 0; row < count; row++)
+        assert_row(canvas, row, expected[row]);
+}
+
+/* ---- columns ----------------------------------------------------------------------------- */
+
+static void test_a_column_a_step(void **state)
+{
+    struct graph_point points[] = {known(1, 2), known(3, 4)};
+    struct graph graph = minutes_of(points, 2);
+
+    (void)state;
+    assert_float_equal(graph_column(&graph, 2, 0).mean, 1, 0);
+    assert_float_equal(graph_column(&graph, 2, 1).maximum, 4, 0);
+}
+
+static void test_few_steps_are_stretched(void **state)
+{
+    struct graph_point points[] = {known(1, 1), known(2, 2), known(3, 3)};
+    struct graph graph = minutes_of(points, 3);
+    unsigned seen[4] = {0};
+
+    (void)state;
+    for (unsigned i = 0; i < 9; i++)
+        seen[(unsigned)graph_column(&graph, 9, i).mean]++;
+    for (unsigned i = 1; i <= 3; i++)
+        assert_int_equal(seen[i], 3);
+}
+
+static void test_many_steps_are_gathered(void **state)
+{
+    struct graph_point points[] = {known(2, 9), known(4, 5), {0}, known(6, 7), {0}, {0}};
+    struct graph graph = minutes_of(points, 6);
+
+    (void)state;
+    assert_float_equal(graph_column(&graph, 3, 0).mean, 3, 0);
+    assert_float_equal(graph_column(&graph, 3, 0).maximum, 9, 0);
+    assert_float_equal(graph_column(&graph, 3, 1).mean, 6, 0); /* unknown is not 0 */
+    assert_false(graph_column(&graph, 3, 2).known);
+}
+
+/* Whatever the numbers are, each step is in exactly one of fewer columns, and none is skipped. */
+static void test_every_step_counts_once(void **state)
+{
+    struct graph_point points[200];
+
+    (void)state;
+    for (unsigned count = 1; count <= 200; count += 7) {
+        for (unsigned i = 0; i < count; i++)
+            points[i] = known(0, i + 1);
+        struct graph graph = minutes_of(points, count);
+        for (unsigned columns = 1; columns <= count; columns++) {
+            double last = 0;
+            for (unsigned i = 0; i < columns; i++) {
+                double highest = graph_column(&graph, columns, i).maximum;
+                assert_true(highest > last);
+                last = highest;
+            }
+            assert_float_equal(last, count, 0);
+        }
+    }
+}
+
+/* ---- axes -------------------------------------------------------------------------------- */
+
+static void test_scale_steps(void **state)
+{
+    (void)state;
+    assert_float_equal(graph_scale_step(0, 4), 1, 0);
+    assert_float_equal(graph_scale_step(3, 4), 1, 0);
+    assert_float_equal(graph_scale_step(4, 4), 1, 0);
+    assert_float_equal(graph_scale_step(5, 4), 2, 0);
+    assert_float_equal(graph_scale_step(1342, 4), 500, 0);
+    assert_float_equal(graph_scale_step(1342, 1), 2000, 0);
+    assert_float_equal(graph_scale_step(4294967295.0, 3), 2e9, 0);
+    assert_float_equal(graph_scale_step(7, 0), 10, 0);
+}
+
+static void test_time_steps(void **state)
+{
+    (void)state;
+    assert_int_equal(graph_time_step(1, 10), 60);
+    assert_int_equal(graph_time_step(60, 10), 600);
+    assert_int_equal(graph_time_step(61, 10), 900);
+    assert_int_equal(graph_time_step(300, 10), 3600);
+    assert_int_equal(graph_time_step(86400, 10), 14 * 86400);
+    assert_int_equal(graph_time_step(864000, 10), 112 * 86400);
+}
+
+static void test_labels(void **state)
+{
+    (void)state;
+    assert_string_equal(graph_number(0).text, "0");
+    assert_string_equal(graph_number(950).text, "950");
+    assert_string_equal(graph_number(2500).text, "2500");
+    assert_string_equal(graph_number(9999).text, "9999");
+    assert_string_equal(graph_number(10000).text, "10k");
+    assert_string_equal(graph_number(12500).text, "12.5k");
+    assert_string_equal(graph_number(500000).text, "500k");
+    assert_string_equal(graph_number(1500000).text, "1.5M");
+    assert_string_equal(graph_number(50000000).text, "50M");
+    assert_string_equal(graph_number(4000000000.0).text, "4G");
+    assert_string_equal(graph_time(BEGIN).text, "12:00");
+    assert_string_equal(graph_time(BEGIN + 12 * 3600).text, "1 Feb");
+}
+
+/* ---- whole graphs ------------------------------------------------------------------------ */
+
+static void test_blocks(void **state)
+{
+    struct graph_point points[20];
+    struct graph graph = minutes_of(points, 20);
+    struct canvas canvas;
+
+    (void)state;
+    for (unsigned i = 0; i < 20; i++)
+        points[i] = known(i, i);
+    points[4] = (struct graph_point){0};
+    points[0] = known(0, 0);
+    assert_int_equal(canvas_open(24, 7, true, false, &canvas), 0);
+    graph_draw(&canvas, 0, 0, 7, 24, &graph);
+    assert_rows(&canvas,
+                (const char *const[]){
+                    "                    19 ▼",
+                    "20 ┤                ▂▃▅▆",
+                    "   │           ▂▃▅▆█████",
+                    "10 ┤      ▂▃▅▆██████████",
+                    "   │ ▂▃▅ ███████████████",
+                    " 0 └┴───┈─────┴─────────",
+                    "UTC  12:00  12:10",
+                },
+                7);
+    canvas_close(&canvas);
+}
+
+static void test_ascii_and_bands(void **state)
+{
+    struct graph_point points[28];
+    struct graph graph = minutes_of(points, 28);
+    struct canvas canvas;
+
+    (void)state;
+    for (unsigned i = 0; i < 28; i++)
+        points[i] = known(20, i == 5 ? 100 : 45);
+    assert_int_equal(canvas_open(34, 8, false, false, &canvas), 0);
+    graph_draw(&canvas, 0, 2, 8, 32, &graph);
+    assert_rows(&canvas,
+                (const char *const[]){
+                    "            v 100",
+                    "  100 +     :",
+                    "      |     :",
+                    "   50 +     :",
+                    "      |:::::::::::::::::::::::::::",
+                    "      |###########################",
+                },
+                6);
+    canvas_close(&canvas);
+}
+
+/* Every size, with a wide range of values: nothing outside of the canvas, nothing undefined. */
+static void test_every_size(void **state)
+{
+    struct graph_point points[100];
+    struct graph graph = minutes_of(points, 100);
+    uint64_t random = random_seed("test_every_size");
+
+    (void)state;
+    for (unsigned columns = 1; columns < 60; columns++) {
+        for (unsigned rows = 1; rows < 30; rows += 3) {
+            double size = (double)(UINT64_C(1) << random_next(&random) % 33);
+            struct canvas canvas;
+            for (unsigned i = 0; i < 100; i++) {
+                double mean = (double)(random_next(&random) % 1000) / 1000 * size;
+                points[i] = known(mean, mean * 1.5);
+                points[i].known = random_next(&random) % 4;
+            }
+            graph.count = (unsigned)(random_next(&random) % 101);
+            assert_int_equal(canvas_open(columns, rows, true, true, &canvas), 0);
+            graph_draw(&canvas, 0, 0, rows, columns, &graph);
+            graph_sparkline(&canvas, 0, 0, columns, &graph);
+            canvas_close(&canvas);
+        }
+    }
+}
+
+static void test_nobody(void **state)
+{
+    struct graph_point points[20];
+    struct graph graph = minutes_of(points, 20);
+    struct canvas canvas;
+
+    (void)state;
+    for (unsigned i = 0; i < 20; i++)
+        points[i] = known(0, 0);
+    assert_int_equal(canvas_open(23, 4, true, false, &canvas), 0);
+    graph_draw(&canvas, 0, 0, 4, 23, &graph);
+    assert_rows(&canvas,
+                (const char *const[]){"", "1 ┤", "0 └┴─────────┴─────────", "UTC 12:00  12:10"},
+                4);
+    canvas_close(&canvas);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_column_a_step),
+        cmocka_unit_test(test_few_steps_are_stretched),
+        cmocka_unit_test(test_many_steps_are_gathered),
+        cmocka_unit_test(test_every_step_counts_once),
+        cmocka_unit_test(test_scale_steps),
+        cmocka_unit_test(test_time_steps),
+        cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_ascii_and_bands),
+        cmocka_unit_test(test_nobody),
+        cmocka_unit_test(test_every_size),
+    };
+
+    setlocale(LC_CTYPE, "C.UTF-8");
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

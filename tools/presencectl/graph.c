@@ -1,0 +1,232 @@
+#include "graph.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define EIGHTHS         8
+#define ROWS_PER_LABEL  3
+#define COLUMNS_BETWEEN 10 /* at least, from one time to the next */
+
+static const char *const blocks[EIGHTHS + 1] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+
+/* Where the bars are, and how high. */
+struct plot {
+    unsigned row, column, rows, columns;
+    unsigned labels; /* where those of the scale begin */
+    double top;      /* what the upper edge stands for */
+};
+
+struct graph_point graph_column(const struct graph *graph, unsigned columns, unsigned index)
+{
+    unsigned first = (unsigned)((uint64_t)index * graph->count / columns);
+    unsigned end = (unsigned)((uint64_t)(index + 1) * graph->count / columns);
+    struct graph_point sum = {0};
+    unsigned known = 0;
+
+    for (unsigned i = first; i < graph->count && (i < end || i == first); i++) {
+        const struct graph_point *point = &graph->points[i];
+        if (!point->known)
+            continue;
+        known++;
+        sum.mean += point->mean;
+        sum.maximum = fmax(sum.maximum, point->maximum);
+    }
+    if (known == 0)
+        return (struct graph_point){0};
+    return (struct graph_point){.mean = sum.mean / known, .maximum = sum.maximum, .known = true};
+}
+
+static double highest_of(const struct graph *graph)
+{
+    double highest = 0;
+
+    for (unsigned i = 0; i < graph->count; i++) {
+        if (graph->points[i].known)
+            highest = fmax(highest, graph->points[i].maximum);
+    }
+    return highest;
+}
+
+/* ---- bars -------------------------------------------------------------------------------- */
+
+/* The height of a bar in eighths of a row; what is not 0 can be seen. */
+static unsigned height_of(double value, double top, unsigned rows)
+{
+    double height = top > 0 ? round(value / top * rows * EIGHTHS) : 0;
+
+    if (height < 1)
+        return value > 0;
+    return height > rows * EIGHTHS ? rows * EIGHTHS : (unsigned)height;
+}
+
+/* How many eighths of a row that begins `below` eighths above the ground a bar fills. */
+static unsigned filled(unsigned height, unsigned below)
+{
+    return height <= below ? 0 : height - below < EIGHTHS ? height - below : EIGHTHS;
+}
+
+/* A cell has two colours: the bar's end in it, and what is behind. */
+static void draw_cell(struct canvas *canvas, unsigned row, unsigned column, unsigned bar,
+                      unsigned band)
+{
+    if (!canvas->unicode) {
+        if (bar >= EIGHTHS / 2 || (bar && bar == band))
+            canvas_put(canvas, row, column, INK_GRAPH, INK_PLAIN, "#");
+        else if (band >= EIGHTHS / 2)
+            canvas_put(canvas, row, column, INK_BAND, INK_PLAIN, ":");
+    } else if (bar == 0 && band > 0 && canvas->in_colour) {
+        canvas_put(canvas, row, column, INK_BAND, INK_PLAIN, blocks[band]);
+    } else if (bar == 0 && band >= EIGHTHS / 2) {
+        canvas_put(canvas, row, column, INK_BAND, INK_PLAIN, "░");
+    } else if (bar > 0) {
+        bool behind = bar < EIGHTHS && band == EIGHTHS;
+        canvas_put(canvas, row, column, INK_GRAPH, behind ? INK_BAND : INK_PLAIN, blocks[bar]);
+    }
+}
+
+static void draw_bar(struct canvas *canvas, const struct plot *plot, unsigned index,
+                     const struct graph_point *point)
+{
+    unsigned bar = height_of(point->mean, plot->top, plot->rows);
+    unsigned band = height_of(point->maximum, plot->top, plot->rows);
+
+    for (unsigned i = 0; i < plot->rows; i++)
+        draw_cell(canvas, plot->row + plot->rows - 1 - i, plot->column + index,
+                  filled(bar, i * EIGHTHS), filled(band, i * EIGHTHS));
+}
+
+/* Say above the bars which is the highest. */
+static void mark_peak(struct canvas *canvas, const struct plot *plot, const struct graph *graph)
+{
+    unsigned highest = 0;
+    double count = 0;
+
+    for (unsigned i = 0; i < graph->count; i++) {
+        if (graph->points[i].known && graph->points[i].maximum > count) {
+            count = graph->points[i].maximum;
+            highest = i;
+        }
+    }
+    if (count == 0)
+        return;
+    unsigned index =
+        (unsigned)(((uint64_t)highest * plot->columns + plot->columns - 1) / graph->count);
+    if (index >= plot->columns)
+        index = plot->columns - 1;
+    char text[64];
+    snprintf(text, sizeof(text), "%.0f", count);
+    unsigned row = plot->row - 1, width = (unsigned)strlen(text);
+    canvas_put(canvas, row, plot->column + index, INK_BOLD, INK_PLAIN, canvas->unicode ? "▼" : "v");
+    if (index + 2 + width <= plot->columns)
+        canvas_text(canvas, row, plot->column + index + 2, width, INK_BOLD, text);
+    else if (index >= width + 1)
+        canvas_text(canvas, row, plot->column + index - 1 - width, width, INK_BOLD, text);
+}
+
+/* ---- axes -------------------------------------------------------------------------------- */
+
+/* Columns of the widest label of the scale. */
+static unsigned scale_width(const struct canvas *canvas, double step, double top)
+{
+    unsigned widest = 1;
+
+    for (double value = step; value <= top; value += step) {
+        unsigned width = canvas_width(canvas, graph_number(value).text);
+        widest = width > widest ? width : widest;
+    }
+    return widest;
+}
+
+static void draw_scale(struct canvas *canvas, const struct plot *plot, double step)
+{
+    unsigned axis = plot->column - 1;
+
+    for (unsigned i = 0; i < plot->rows; i++)
+        canvas_put(canvas, plot->row + i, axis, INK_DIM, INK_PLAIN, canvas->unicode ? "│" : "|");
+    for (double value = 0; value <= plot->top; value += step) {
+        unsigned up = (unsigned)round(value / plot->top * plot->rows);
+        unsigned row = plot->row + plot->rows - up;
+        canvas_right(canvas, row, plot->labels, axis - 1 - plot->labels, INK_DIM,
+                     graph_number(value).text);
+        if (up > 0)
+            canvas_put(canvas, row, axis, INK_DIM, INK_PLAIN, canvas->unicode ? "┤" : "+");
+    }
+}
+
+static void draw_axis(struct canvas *canvas, const struct plot *plot, const struct graph *graph)
+{
+    unsigned row = plot->row + plot->rows;
+
+    canvas_put(canvas, row, plot->column - 1, INK_DIM, INK_PLAIN, canvas->unicode ? "└" : "+");
+    for (unsigned i = 0; i < plot->columns; i++) {
+        bool known = graph_column(graph, plot->columns, i).known;
+        const char *line = known ? (canvas->unicode ? "─" : "-") : (canvas->unicode ? "┈" : ".");
+        canvas_put(canvas, row, plot->column + i, INK_DIM, INK_PLAIN, line);
+    }
+}
+
+static void draw_times(struct canvas *canvas, const struct plot *plot, const struct graph *graph)
+{
+    double column_s = (double)graph->count * graph->step_s / plot->columns;
+    int64_t step = graph_time_step(column_s, COLUMNS_BETWEEN);
+    unsigned row = plot->row + plot->rows, free_from = 1;
+    int64_t time = (graph->begin + step - 1) / step * step;
+
+    canvas_text(canvas, row + 1, plot->labels, plot->column - plot->labels, INK_DIM, "UTC");
+
+    for (;; time += step) {
+        unsigned index = (unsigned)((double)(time - graph->begin) / column_s);
+        if (index >= plot->columns)
+            break;
+        struct graph_label label = graph_time(time);
+        unsigned width = (unsigned)strlen(label.text);
+        unsigned at = index > width / 2 ? index - width / 2 : 0;
+        if (at < free_from && free_from <= index + 1)
+            at = free_from;
+        if (at < free_from || at + width > plot->columns)
+            continue;
+        canvas_put(canvas, row, plot->column + index, INK_DIM, INK_PLAIN,
+                   canvas->unicode ? "┴" : "+");
+        canvas_text(canvas, row + 1, plot->column + at, width, INK_DIM, label.text);
+        free_from = at + width + 1;
+    }
+}
+
+/* ---- graphs ------------------------------------------------------------------------------ */
+
+void graph_draw(struct canvas *canvas, unsigned row, unsigned column, unsigned rows,
+                unsigned columns, const struct graph *graph)
+{
+    if (rows < GRAPH_ROWS_MIN || columns < GRAPH_COLUMNS_MIN || graph->count == 0)
+        return;
+    struct plot plot = {.row = row + 1, .rows = rows - 3, .labels = column};
+    double highest = highest_of(graph);
+    double step = graph_scale_step(highest, (plot.rows + ROWS_PER_LABEL - 1) / ROWS_PER_LABEL);
+    plot.top = fmax(step, ceil(highest / step) * step);
+    plot.column = column + scale_width(canvas, step, plot.top) + 2;
+    plot.columns = columns - (plot.column - column);
+
+    draw_axis(canvas, &plot, graph);
+    draw_scale(canvas, &plot, step);
+    draw_times(canvas, &plot, graph);
+    for (unsigned i = 0; i < plot.columns; i++) {
+        struct graph_point point = graph_column(graph, plot.columns, i);
+        if (point.known)
+            draw_bar(canvas, &plot, i, &point);
+    }
+    mark_peak(canvas, &plot, graph);
+}
+
+void graph_sparkline(struct canvas *canvas, unsigned row, unsigned column, unsigned columns,
+                     const struct graph *graph)
+{
+    struct plot plot = {
+        .row = row, .column = column, .rows = 1, .columns = columns, .top = highest_of(graph)};
+
+    for (unsigned i = 0; i < columns && graph->count; i++) {
+        struct graph_point point = graph_column(graph, columns, i);
+        if (point.known)
+            draw_bar(canvas, &plot, i, &point);
+    }
+}
