@@ -1,0 +1,292 @@
+/* The database: what is put there comes back, once; what is none of ours is left alone. */
+#include "../support/scratch.h"
+#include "../support/unit.h"
+
+#include <errno.h>
+#include <sqlite3.h>
+
+#include "archive.h"
+
+#define BEGAN INT64_C(1769860800)
+#define DAY   86400
+
+static const uint8_t boot_id[16] = "a boot, sixteen";
+static const struct presence_scope site = {PRESENCE_SITE, "example.com", ""};
+static const struct presence_scope room = {PRESENCE_ROOM, "example.com",
+                                           "/it's \"so\"\xe2\x80\xae"};
+
+struct fixture {
+    struct scratch scratch;
+    struct archive *archive;
+};
+
+static int open_fixture(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof(*fixture));
+
+    assert_non_null(fixture);
+    scratch_open(&fixture->scratch);
+    assert_int_equal(archive_open_writable(fixture->scratch.path, &fixture->archive), 0);
+    *state = fixture;
+    return 0;
+}
+
+static int close_fixture(void **state)
+{
+    struct fixture *fixture = *state;
+
+    archive_close(fixture->archive);
+    scratch_close(&fixture->scratch);
+    free(fixture);
+    return 0;
+}
+
+static struct presence_minute minute_of(uint64_t number, uint32_t count, uint32_t seconds)
+{
+    return (struct presence_minute){
+        .minute = number,
+        .start = BEGAN + 60 * (int64_t)number,
+        .minimum = count - 1,
+        .maximum = UINT32_MAX,
+        .mean = count + 0.25,
+        .seconds = seconds,
+        .heartbeats = UINT32_MAX + UINT64_C(1),
+        .pageviews = 2,
+        .entries = 3,
+        .leaves = 4,
+        .departures = 5,
+        .warming = true,
+    };
+}
+
+static void put(struct archive *archive, const struct presence_scope *scope, int64_t began,
+                const struct presence_minute *minutes, size_t length)
+{
+    archive_id scope_id, boot;
+
+    assert_int_equal(archive_begin(archive), 0);
+    assert_int_equal(archive_put_scope(archive, scope, BEGAN, &scope_id), 0);
+    assert_int_equal(archive_put_boot(archive, boot_id, began, &boot), 0);
+    for (size_t i = 0; i < length; i++)
+        assert_int_equal(archive_put_minute(archive, scope_id, boot, &minutes[i]), 0);
+    assert_int_equal(archive_commit(archive), 0);
+}
+
+static struct archive_history read_all(struct archive *archive, const struct presence_scope *scope,
+                                       int64_t since)
+{
+    struct archive_history history;
+
+    assert_int_equal(
+        archive_history(archive, scope->kind, scope->site, scope->name, since, &history), 0);
+    return history;
+}
+
+static void test_minutes_come_back(void **state)
+{
+    struct fixture *fixture = *state;
+    struct presence_minute minutes[] = {minute_of(7, 10, 60), minute_of(8, 20, 59)};
+    struct archive *reader;
+
+    put(fixture->archive, &site, BEGAN, minutes, 2);
+    put(fixture->archive, &room, BEGAN, minutes, 1);
+    assert_int_equal(archive_open(fixture->scratch.path, &reader), 0); /* while it is written */
+    struct archive_history history = read_all(reader, &site, 0);
+    assert_int_equal(history.length, 2);
+    assert_memory_equal(history.minutes[1].boot_id, boot_id, 16);
+    const struct presence_minute *minute = &history.minutes[1].minute;
+    assert_int_equal(minute->minute, 8);
+    assert_int_equal(minute->start, BEGAN + 480);
+    assert_int_equal(minute->minimum, 19);
+    assert_int_equal(minute->maximum, UINT32_MAX);
+    assert_float_equal(minute->mean, 20.25, 0);
+    assert_int_equal(minute->seconds, 59);
+    assert_true(minute->heartbeats == UINT32_MAX + UINT64_C(1));
+    assert_int_equal(minute->pageviews, 2);
+    assert_int_equal(minute->entries, 3);
+    assert_int_equal(minute->leaves, 4);
+    assert_int_equal(minute->departures, 5);
+    assert_true(minute->warming);
+    archive_history_free(&history);
+    history = read_all(reader, &room, 0);
+    assert_int_equal(history.length, 1);
+    archive_history_free(&history);
+    archive_close(reader);
+}
+
+static void test_a_minute_is_there_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct presence_minute half = minute_of(7, 10, 30), whole = minute_of(7, 20, 60);
+
+    put(fixture->archive, &site, BEGAN, &half, 1);
+    put(fixture->archive, &site, BEGAN, &whole, 1);
+    put(fixture->archive, &site, BEGAN, &half, 1);
+    struct archive_history history = read_all(fixture->archive, &site, 0);
+    assert_int_equal(history.length, 1);
+    assert_int_equal(history.minutes[0].minute.seconds, 60);
+    archive_history_free(&history);
+}
+
+static void test_since_and_last(void **state)
+{
+    struct fixture *fixture = *state;
+    struct presence_minute minutes[] = {minute_of(7, 10, 60), minute_of(8, 20, 60),
+                                        minute_of(9, 30, 60)};
+    archive_id scope_id, boot;
+    uint64_t last;
+
+    put(fixture->archive, &site, BEGAN, minutes, 3);
+    struct archive_history history = read_all(fixture->archive, &site, BEGAN + 480);
+    assert_int_equal(history.length, 2);
+    archive_history_free(&history);
+    history = read_all(fixture->archive, &site, BEGAN + 481);
+    assert_int_equal(history.length, 1);
+    archive_history_free(&history);
+    assert_int_equal(archive_put_scope(fixture->archive, &site, BEGAN, &scope_id), 0);
+    assert_int_equal(archive_put_boot(fixture->archive, boot_id, BEGAN, &boot), 0);
+    assert_int_equal(archive_last_minute(fixture->archive, scope_id, boot, &last), 0);
+    assert_int_equal(last, 9);
+    assert_int_equal(archive_last_minute(fixture->archive, scope_id, boot + 1, &last), -ENOENT);
+}
+
+/* The wall clock was stepped: all minutes of the boot move along. */
+static void test_when_a_boot_began_is_said_anew(void **state)
+{
+    struct fixture *fixture = *state;
+    struct presence_minute minutes[] = {minute_of(7, 10, 60), minute_of(8, 20, 60)};
+
+    put(fixture->archive, &site, BEGAN - 3600, minutes, 1);
+    put(fixture->archive, &site, BEGAN, minutes + 1, 1);
+    struct archive_history history = read_all(fixture->archive, &site, BEGAN);
+    assert_int_equal(history.length, 2);
+    assert_int_equal(history.minutes[0].minute.start, BEGAN + 420);
+    archive_history_free(&history);
+}
+
+static void test_unknown_scopes(void **state)
+{
+    struct fixture *fixture = *state;
+    struct archive_peaks peaks;
+    struct archive_history history = read_all(fixture->archive, &site, 0);
+
+    assert_int_equal(history.length, 0);
+    assert_int_equal(archive_peaks(fixture->archive, PRESENCE_SITE, "example.com", NULL, 0, &peaks),
+                     -ENOENT);
+}
+
+static void test_peaks(void **state)
+{
+    struct fixture *fixture = *state;
+    const int64_t day = BEGAN / DAY * DAY;
+    const struct presence_peak given[] = {
+        {5, day + 100}, {9, day + 200}, {9, day + 300}, {7, day + 400}, {8, day + DAY + 1}};
+    struct archive_peaks peaks;
+    archive_id scope_id;
+
+    assert_int_equal(archive_put_scope(fixture->archive, &site, day + 50, &scope_id), 0);
+    for (size_t i = 0; i < LENGTH(given); i++)
+        assert_int_equal(archive_put_peak(fixture->archive, scope_id, &given[i]), 0);
+    assert_int_equal(archive_put_scope(fixture->archive, &site, day + 99, &scope_id), 0);
+    assert_int_equal(
+        archive_peaks(fixture->archive, PRESENCE_SITE, "example.com", NULL, day + DAY, &peaks), 0);
+    assert_int_equal(peaks.today.count, 8);
+    assert_int_equal(peaks.ever.count, 9);
+    assert_int_equal(peaks.ever.at, day + 200);
+    assert_int_equal(peaks.since, day + 50);
+}
+
+static void test_old_minutes_are_forgotten(void **state)
+{
+    struct fixture *fixture = *state;
+    struct presence_minute minutes[] = {minute_of(7, 10, 60), minute_of(8, 20, 60)};
+
+    put(fixture->archive, &site, BEGAN, minutes, 2);
+    put(fixture->archive, &room, BEGAN, minutes, 1);
+    assert_int_equal(archive_begin(fixture->archive), 0);
+    assert_int_equal(archive_forget(fixture->archive, BEGAN + 480), 0);
+    assert_int_equal(archive_commit(fixture->archive), 0);
+    struct archive_history history = read_all(fixture->archive, &site, 0);
+    assert_int_equal(history.length, 1);
+    assert_int_equal(history.minutes[0].minute.minute, 8);
+    archive_history_free(&history);
+    history = read_all(fixture->archive, &room, 0);
+    assert_int_equal(history.length, 0);
+    archive_history_free(&history);
+}
+
+static void test_what_is_rolled_back_is_not_there(void **state)
+{
+    struct fixture *fixture = *state;
+    struct presence_minute minute = minute_of(7, 10, 60);
+    archive_id scope_id, boot;
+
+    assert_int_equal(archive_begin(fixture->archive), 0);
+    assert_int_equal(archive_put_scope(fixture->archive, &site, BEGAN, &scope_id), 0);
+    assert_int_equal(archive_put_boot(fixture->archive, boot_id, BEGAN, &boot), 0);
+    assert_int_equal(archive_put_minute(fixture->archive, scope_id, boot, &minute), 0);
+    archive_roll_back(fixture->archive);
+    struct archive_history history = read_all(fixture->archive, &site, 0);
+    assert_int_equal(history.length, 0);
+}
+
+/* ---- files ------------------------------------------------------------------------------- */
+
+static void run_sql(const char *path, const char *sql)
+{
+    sqlite3 *database;
+
+    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(database), SQLITE_OK);
+}
+
+static void test_a_newer_schema_is_not_touched(void **state)
+{
+    struct fixture *fixture = *state;
+    struct archive *other;
+
+    run_sql(fixture->scratch.path, "PRAGMA user_version = 2");
+    assert_int_equal(archive_open(fixture->scratch.path, &other), -EPROTO);
+    assert_int_equal(archive_open_writable(fixture->scratch.path, &other), -EPROTO);
+}
+
+static void test_foreign_files_are_not_touched(void **state)
+{
+    struct fixture *fixture = *state;
+    struct archive *other;
+    char path[128];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/other", fixture->scratch.directory);
+    assert_int_equal(archive_open(path, &other), -ENOENT);
+    run_sql(path, "CREATE TABLE mine (a)");
+    assert_int_equal(archive_open(path, &other), -EBADMSG);
+    assert_int_equal(archive_open_writable(path, &other), -EBADMSG);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    for (unsigned i = 0; i < 1000; i++)
+        fputs("not a database\n", file);
+    fclose(file);
+    assert_int_equal(archive_open(path, &other), -EBADMSG);
+    assert_int_equal(archive_open_writable(path, &other), -EBADMSG);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
+    const struct CMUnitTest tests[] = {
+        TEST(test_minutes_come_back),
+        TEST(test_a_minute_is_there_once),
+        TEST(test_since_and_last),
+        TEST(test_when_a_boot_began_is_said_anew),
+        TEST(test_unknown_scopes),
+        TEST(test_peaks),
+        TEST(test_old_minutes_are_forgotten),
+        TEST(test_what_is_rolled_back_is_not_there),
+        TEST(test_a_newer_schema_is_not_touched),
+        TEST(test_foreign_files_are_not_touched),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,194 @@
+/* The segment's minutes and the database's as one: each once, in order, without a seam. */
+#include "../support/unit.h"
+
+#include "timeline.h"
+
+#define WALL INT64_C(1769860807) /* when the later boot began */
+
+static const uint8_t boots[2][16] = {{1}, {2}};
+
+static struct presence_minute minute_of(uint64_t number, uint32_t count, uint32_t seconds)
+{
+    return (struct presence_minute){
+        .minute = number,
+        .start = WALL + 60 * (int64_t)number,
+        .minimum = count - 1,
+        .maximum = count + 1,
+        .mean = count,
+        .seconds = seconds,
+        .heartbeats = count * 10,
+        .entries = 1,
+    };
+}
+
+static struct archive_minute kept_of(unsigned boot, uint64_t number, uint32_t count,
+                                     uint32_t seconds)
+{
+    struct archive_minute kept = {.minute = minute_of(number, count, seconds)};
+
+    memcpy(kept.boot_id, boots[boot], sizeof(kept.boot_id));
+    return kept;
+}
+
+static struct timeline merge(struct archive_minute *kept, size_t kept_length,
+                             struct presence_minute *held, size_t held_length, int64_t since)
+{
+    struct archive_history database = {kept, kept_length};
+    struct presence_history segment = {.minutes = held, .length = held_length};
+    struct timeline timeline;
+
+    memcpy(segment.boot_id, boots[1], sizeof(segment.boot_id));
+    assert_int_equal(timeline_merge(&database, &segment, since, &timeline), 0);
+    return timeline;
+}
+
+static void test_a_minute_in_both_counts_once(void **state)
+{
+    struct archive_minute kept[] = {kept_of(1, 1, 10, 60), kept_of(1, 2, 20, 60),
+                                    kept_of(1, 3, 30, 15)};
+    struct presence_minute held[] = {minute_of(2, 20, 60), minute_of(3, 31, 60),
+                                     minute_of(4, 40, 7)};
+    struct timeline timeline = merge(kept, 3, held, 3, 0);
+
+    (void)state;
+    assert_int_equal(timeline.length, 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(timeline.steps[i].minute, i + 1);
+    assert_int_equal(timeline.steps[2].maximum, 32); /* the one that was observed for longer */
+    timeline_free(&timeline);
+}
+
+/* A new segment began in the middle of a minute that was recorded from the old one. */
+static void test_the_longer_half_of_a_minute_stays(void **state)
+{
+    struct archive_minute kept[] = {kept_of(1, 5, 50, 40)};
+    struct presence_minute held[] = {minute_of(5, 10, 19)};
+    struct timeline timeline = merge(kept, 1, held, 1, 0);
+
+    (void)state;
+    assert_int_equal(timeline.length, 1);
+    assert_int_equal(timeline.steps[0].seconds, 40);
+    timeline_free(&timeline);
+}
+
+static void test_equal_numbers_of_two_boots_are_two(void **state)
+{
+    struct archive_minute kept[] = {kept_of(0, 5, 50, 60)};
+    struct presence_minute held[] = {minute_of(5, 10, 60)};
+
+    (void)state;
+    kept[0].minute.start -= 86400;
+    struct timeline timeline = merge(kept, 1, held, 1, 0);
+    assert_int_equal(timeline.length, 2);
+    assert_int_equal(timeline.steps[0].maximum, 51);
+    timeline_free(&timeline);
+}
+
+/* The wall clock was wrong by hours when the database was written. */
+static void test_a_stepped_clock_leaves_no_seam(void **state)
+{
+    struct archive_minute kept[] = {kept_of(1, 1, 10, 60), kept_of(1, 2, 20, 60)};
+    struct presence_minute held[] = {minute_of(2, 20, 60), minute_of(3, 30, 60)};
+
+    (void)state;
+    kept[0].minute.start -= 7200;
+    kept[1].minute.start -= 7200;
+    struct timeline timeline = merge(kept, 2, held, 2, 0);
+    assert_int_equal(timeline.length, 3);
+    for (size_t i = 1; i < 3; i++)
+        assert_int_equal(timeline.steps[i].start - timeline.steps[i - 1].start, 60);
+    timeline_free(&timeline);
+}
+
+static void test_either_half_may_be_empty(void **state)
+{
+    struct archive_minute kept[] = {kept_of(1, 1, 10, 60)};
+    struct presence_minute held[] = {minute_of(2, 20, 60)};
+    struct timeline timeline = merge(kept, 1, NULL, 0, 0);
+
+    (void)state;
+    assert_int_equal(timeline.length, 1);
+    timeline_free(&timeline);
+    timeline = merge(NULL, 0, held, 1, 0);
+    assert_int_equal(timeline.length, 1);
+    timeline_free(&timeline);
+    timeline = merge(NULL, 0, NULL, 0, 0);
+    assert_int_equal(timeline.length, 0);
+    timeline_free(&timeline);
+}
+
+static void test_since(void **state)
+{
+    struct archive_minute kept[] = {kept_of(1, 1, 10, 60), kept_of(1, 2, 20, 60)};
+    struct timeline timeline = merge(kept, 2, NULL, 0, WALL + 120);
+
+    (void)state;
+    assert_int_equal(timeline.length, 1);
+    assert_int_equal(timeline.steps[0].minute, 2);
+    timeline_free(&timeline);
+}
+
+static void test_steps_are_gathered(void **state)
+{
+    struct presence_minute held[] = {minute_of(1, 10, 60), minute_of(2, 20, 30),
+                                     minute_of(11, 40, 60)};
+    struct timeline timeline = merge(NULL, 0, held, 3, 0);
+
+    (void)state;
+    timeline_gather(&timeline, 600);
+    assert_int_equal(timeline.length, 2);
+    assert_int_equal(timeline.steps[0].start % 600, 0);
+    assert_int_equal(timeline.steps[0].minimum, 9);
+    assert_int_equal(timeline.steps[0].maximum, 21);
+    assert_int_equal(timeline.steps[0].seconds, 90);
+    assert_int_equal(timeline.steps[0].heartbeats, 300);
+    assert_float_equal(timeline.steps[0].mean, (10.0 * 60 + 20 * 30) / 90, 1e-9);
+    assert_int_equal(timeline.steps[1].maximum, 41);
+    timeline_free(&timeline);
+}
+
+/* Any division of a random history between the two halves makes the same of it. */
+static void test_any_division(void **state)
+{
+    uint64_t random = random_seed("test_any_division");
+
+    (void)state;
+    for (unsigned round = 0; round < 300; round++) {
+        struct archive_minute kept[200];
+        struct presence_minute held[100];
+        size_t kept_length = 0, held_length = 0;
+        uint64_t heartbeats = 0;
+        for (uint64_t number = 1; number <= 100; number++) {
+            uint32_t count = 2 + (uint32_t)(random_next(&random) % 50);
+            unsigned where = 1 + (unsigned)(random_next(&random) % 3);
+            if (where & 1)
+                kept[kept_length++] = kept_of(1, number, count, 60);
+            if (where & 2)
+                held[held_length++] = minute_of(number, count, 60);
+            heartbeats += count * 10;
+        }
+        struct timeline timeline = merge(kept, kept_length, held, held_length, 0);
+        int64_t highest;
+        struct presence_minute sum = timeline_sum(&timeline, &highest);
+        assert_int_equal(timeline.length, 100);
+        assert_int_equal(sum.heartbeats, heartbeats);
+        assert_int_equal(sum.seconds, 6000);
+        timeline_free(&timeline);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_minute_in_both_counts_once),
+        cmocka_unit_test(test_the_longer_half_of_a_minute_stays),
+        cmocka_unit_test(test_equal_numbers_of_two_boots_are_two),
+        cmocka_unit_test(test_a_stepped_clock_leaves_no_seam),
+        cmocka_unit_test(test_either_half_may_be_empty),
+        cmocka_unit_test(test_since),
+        cmocka_unit_test(test_steps_are_gathered),
+        cmocka_unit_test(test_any_division),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

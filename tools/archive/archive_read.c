@@ -1,0 +1,136 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "archive_handle.h"
+
+/* The row that STATEMENT_MINUTES is at. Whoever could write the file may have written anything. */
+static struct archive_minute take_minute(sqlite3_stmt *row)
+{
+    struct archive_minute taken = {
+        .minute =
+            {
+                .minute = (uint64_t)sqlite3_column_int64(row, 1),
+                .start = sqlite3_column_int64(row, 2),
+                .seconds = (uint32_t)sqlite3_column_int64(row, 3),
+                .minimum = (uint32_t)sqlite3_column_int64(row, 4),
+                .mean = sqlite3_column_double(row, 5),
+                .maximum = (uint32_t)sqlite3_column_int64(row, 6),
+                .heartbeats = (uint64_t)sqlite3_column_int64(row, 7),
+                .pageviews = (uint64_t)sqlite3_column_int64(row, 8),
+                .entries = (uint64_t)sqlite3_column_int64(row, 9),
+                .leaves = (uint64_t)sqlite3_column_int64(row, 10),
+                .departures = (uint64_t)sqlite3_column_int64(row, 11),
+                .warming = sqlite3_column_int(row, 12) != 0,
+            },
+    };
+    const void *boot_id = sqlite3_column_blob(row, 0);
+
+    if (boot_id && sqlite3_column_bytes(row, 0) == sizeof(taken.boot_id))
+        memcpy(taken.boot_id, boot_id, sizeof(taken.boot_id));
+    return taken;
+}
+
+static int append(struct archive_history *history, size_t *capacity,
+                  const struct archive_minute *minute)
+{
+    if (history->length == *capacity) {
+        size_t more = *capacity ? *capacity * 2 : 1440;
+        struct archive_minute *minutes = reallocarray(history->minutes, more, sizeof(*minutes));
+        if (!minutes)
+            return -ENOMEM;
+        history->minutes = minutes;
+        *capacity = more;
+    }
+    history->minutes[history->length++] = *minute;
+    return 0;
+}
+
+int archive_history(struct archive *archive, enum presence_kind kind, const char *site,
+                    const char *name, int64_t since, struct archive_history *ret)
+{
+    struct archive_history history = {0};
+    size_t capacity = 0;
+    archive_id scope;
+    int r = archive_find_scope(archive, kind, site, name, &scope);
+
+    if (r == -ENOENT) {
+        *ret = history;
+        return 0;
+    }
+    if (r < 0)
+        return r;
+    sqlite3_stmt *statement = archive_statement(archive, STATEMENT_MINUTES);
+    sqlite3_bind_int64(statement, 1, scope);
+    sqlite3_bind_int64(statement, 2, since);
+    while ((r = archive_step(statement)) == 1) {
+        struct archive_minute minute = take_minute(statement);
+        r = append(&history, &capacity, &minute);
+        if (r < 0)
+            break;
+    }
+    sqlite3_reset(statement);
+    if (r < 0)
+        archive_history_free(&history);
+    else
+        *ret = history;
+    return r;
+}
+
+void archive_history_free(struct archive_history *history)
+{
+    free(history->minutes);
+    *history = (struct archive_history){0};
+}
+
+/* A bound statement's count and time; none is a count of 0. */
+static int take_peak(sqlite3_stmt *statement, struct presence_peak *ret)
+{
+    int r = archive_step(statement);
+
+    *ret = (struct presence_peak){0};
+    if (r == 1) {
+        ret->count = (uint32_t)sqlite3_column_int64(statement, 0);
+        ret->at = sqlite3_column_int64(statement, 1);
+    }
+    sqlite3_reset(statement);
+    return r < 0 ? r : 0;
+}
+
+static int take_since(sqlite3_stmt *statement, int64_t *ret)
+{
+    int r = archive_step(statement);
+
+    if (r == 1)
+        *ret = sqlite3_column_int64(statement, 0);
+    sqlite3_reset(statement);
+    return r < 0 ? r : r == 1 ? 0 : -ENOENT;
+}
+
+int archive_peaks(struct archive *archive, enum presence_kind kind, const char *site,
+                  const char *name, int64_t day, struct archive_peaks *ret)
+{
+    struct archive_peaks peaks;
+    archive_id scope;
+    int r = archive_find_scope(archive, kind, site, name, &scope);
+
+    if (r < 0)
+        return r;
+    sqlite3_stmt *statement = archive_statement(archive, STATEMENT_PEAK_OF_DAY);
+    sqlite3_bind_int64(statement, 1, scope);
+    sqlite3_bind_int64(statement, 2, day);
+    r = take_peak(statement, &peaks.today);
+    if (r < 0)
+        return r;
+    statement = archive_statement(archive, STATEMENT_PEAK_EVER);
+    sqlite3_bind_int64(statement, 1, scope);
+    r = take_peak(statement, &peaks.ever);
+    if (r < 0)
+        return r;
+    statement = archive_statement(archive, STATEMENT_SINCE);
+    sqlite3_bind_int64(statement, 1, scope);
+    r = take_since(statement, &peaks.since);
+    if (r == 0)
+        *ret = peaks;
+    return r;
+}

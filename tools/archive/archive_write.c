@@ -1,0 +1,139 @@
+#include <errno.h>
+
+#include "archive_handle.h"
+
+#define DAY 86400
+
+int archive_begin(struct archive *archive)
+{
+    return archive_run(archive, "BEGIN IMMEDIATE");
+}
+
+int archive_commit(struct archive *archive)
+{
+    return archive_run(archive, "COMMIT");
+}
+
+void archive_roll_back(struct archive *archive)
+{
+    if (!sqlite3_get_autocommit(archive->database))
+        archive_run(archive, "ROLLBACK");
+}
+
+/* Run a bound statement that answers with one integer. */
+static int take_id(sqlite3_stmt *statement, archive_id *ret)
+{
+    int r = archive_step(statement);
+
+    if (r == 1)
+        *ret = sqlite3_column_int64(statement, 0);
+    /* The row comes before the statement is done: what it does is, all the same. */
+    sqlite3_reset(statement);
+    return r < 0 ? r : r == 1 ? 0 : -EIO;
+}
+
+static int run_bound(sqlite3_stmt *statement)
+{
+    int r = archive_step(statement);
+
+    sqlite3_reset(statement);
+    return r;
+}
+
+int archive_put_scope(struct archive *archive, const struct presence_scope *scope, int64_t since,
+                      archive_id *ret)
+{
+    sqlite3_stmt *statement = archive_statement(archive, STATEMENT_PUT_SCOPE);
+
+    archive_bind_scope(statement, scope->kind, scope->site, scope->name);
+    sqlite3_bind_int64(statement, 4, since);
+    return take_id(statement, ret);
+}
+
+int archive_put_boot(struct archive *archive, const uint8_t boot_id[16], int64_t began,
+                     archive_id *ret)
+{
+    sqlite3_stmt *statement = archive_statement(archive, STATEMENT_PUT_BOOT);
+
+    sqlite3_bind_blob(statement, 1, boot_id, 16, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 2, began);
+    return take_id(statement, ret);
+}
+
+int archive_last_minute(struct archive *archive, archive_id scope, archive_id boot, uint64_t *ret)
+{
+    sqlite3_stmt *statement = archive_statement(archive, STATEMENT_LAST_MINUTE);
+
+    sqlite3_bind_int64(statement, 1, scope);
+    sqlite3_bind_int64(statement, 2, boot);
+    int r = archive_step(statement);
+    bool is_there = r == 1 && sqlite3_column_type(statement, 0) != SQLITE_NULL;
+    if (is_there)
+        *ret = (uint64_t)sqlite3_column_int64(statement, 0);
+    sqlite3_reset(statement);
+    return r < 0 ? r : is_there ? 0 : -ENOENT;
+}
+
+int archive_put_minute(struct archive *archive, archive_id scope, archive_id boot,
+                       const struct presence_minute *minute)
+{
+    sqlite3_stmt *statement = archive_statement(archive, STATEMENT_PUT_MINUTE);
+    const sqlite3_int64 integers[] = {
+        [0] = scope,
+        [1] = boot,
+        [2] = (sqlite3_int64)minute->minute,
+        [3] = minute->seconds,
+        [4] = minute->minimum,
+        [6] = minute->maximum,
+        [7] = (sqlite3_int64)minute->heartbeats,
+        [8] = (sqlite3_int64)minute->pageviews,
+        [9] = (sqlite3_int64)minute->entries,
+        [10] = (sqlite3_int64)minute->leaves,
+        [11] = (sqlite3_int64)minute->departures,
+        [12] = minute->warming,
+    };
+
+    for (int i = 0; i < (int)(sizeof(integers) / sizeof(integers[0])); i++)
+        sqlite3_bind_int64(statement, i + 1, integers[i]);
+    sqlite3_bind_double(statement, 6, minute->mean);
+    return run_bound(statement);
+}
+
+int archive_put_peak(struct archive *archive, archive_id scope, const struct presence_peak *peak)
+{
+    sqlite3_stmt *statement = archive_statement(archive, STATEMENT_PUT_PEAK);
+
+    sqlite3_bind_int64(statement, 1, scope);
+    sqlite3_bind_int64(statement, 2, peak->at / DAY * DAY);
+    sqlite3_bind_int64(statement, 3, peak->count);
+    sqlite3_bind_int64(statement, 4, peak->at);
+    return run_bound(statement);
+}
+
+static int forget_minutes(struct archive *archive, sqlite3_stmt *row)
+{
+    sqlite3_stmt *statement = archive_statement(archive, STATEMENT_FORGET_MINUTES);
+
+    for (int i = 0; i < 3; i++)
+        sqlite3_bind_int64(statement, i + 1, sqlite3_column_int64(row, i));
+    return run_bound(statement);
+}
+
+int archive_forget(struct archive *archive, int64_t before)
+{
+    sqlite3_stmt *pairs = archive_statement(archive, STATEMENT_SCOPE_BOOTS);
+    int r;
+
+    sqlite3_bind_int64(pairs, 1, before);
+    while ((r = archive_step(pairs)) == 1) {
+        r = forget_minutes(archive, pairs);
+        if (r < 0)
+            break;
+    }
+    sqlite3_reset(pairs);
+    if (r < 0)
+        return r;
+    sqlite3_stmt *boots = archive_statement(archive, STATEMENT_FORGET_BOOTS);
+    sqlite3_bind_int64(boots, 1, before);
+    return run_bound(boots);
+}
