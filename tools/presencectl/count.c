@@ -27,15 +27,6 @@ static void print_json(const char *site, const char *room, bool known,
     json_print(object);
 }
 
-/* "example.com", or "/pricing on example.com". */
-static void describe_place(const char *site, const char *room, char *ret, size_t size)
-{
-    if (room)
-        snprintf(ret, size, "%s on %s", show_name(room).text, show_name(site).text);
-    else
-        snprintf(ret, size, "%s", show_name(site).text);
-}
-
 static int count_unknown(struct presence *presence, const struct options *options, const char *site,
                          const char *room, const char *place)
 {
@@ -60,20 +51,19 @@ int command_count(struct presence *presence, const struct options *options, char
 {
     const char *site = arguments[0], *room = arguments[1];
     struct presence_reading reading;
-    char place[2 * SHOW_NAME_SIZE + 8];
 
     if (!argument_site(arguments[0]) || (room && !argument_room(room)))
         return EXIT_USAGE;
     int r = presence_count(presence, site, room, options->window_s, &reading);
 
-    describe_place(site, room, place, sizeof(place));
+    struct place_name place = describe_place(site, room);
     if (r == -ENOENT)
-        return count_unknown(presence, options, site, room, place);
+        return count_unknown(presence, options, site, room, place.text);
     if (r < 0)
         return complain_of(r, presence, options);
     if (options->json)
         print_json(site, room, true, &reading);
     else
         printf("%" PRIu32 "\n", reading.count);
-    return note_reading(presence, &reading, "this is the count", place);
+    return note_reading(presence, &reading, "this is the count", place.text);
 }

@@ -5,31 +5,51 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "archive.h"
 #include "presencectl.h"
-
-#define DEFAULT_LIMIT 20 /* lines of top */
 
 static const struct command commands[] = {
     {"count", "SITE [ROOM]", "how many visitors are on a site, or in one of its rooms",
-     "Prints the number alone.", 1, 2, OPTION_WINDOW, command_count},
+     "Prints the number alone.", 1, 2, OPTION_WINDOW, 0, command_count},
     {"top", "SITE", "a site's busiest rooms, countries or sources",
      "The busiest come first; those without a heartbeat in the longest window are left out.", 1, 1,
-     OPTION_WINDOW | OPTION_BY | OPTION_LIMIT, command_top},
+     OPTION_WINDOW | OPTION_BY | OPTION_LIMIT, 20, command_top},
     {"sites", "", "all sites and their visitors", "The busiest come first.", 0, 0,
-     OPTION_WINDOW | OPTION_LIMIT, command_sites},
+     OPTION_WINDOW | OPTION_LIMIT, 0, command_sites},
+    {"peak", "SITE [ROOM]", "when the most visitors were there, today and ever",
+     "Today is a day of UTC. What presence-recorder has kept is looked at, too.", 1, 2,
+     OPTION_DATABASE, 0, command_peak},
+    {"history", "SITE [ROOM]", "how the number went over the last hours or days",
+     "Draws a graph. The collector keeps 24 hours, of the busiest rooms only; presence-recorder\n"
+     "keeps them for good. Times are UTC.",
+     1, 2, OPTION_SINCE | OPTION_STEP | OPTION_TABLE | OPTION_CSV | OPTION_DATABASE, 0,
+     command_history},
+    {"events", "[SITE]", "what happened: who entered, left, looked at a page",
+     "The last events that are held, or the first at and after --since: a time, or the sequence\n"
+     "number that the JSON calls next. Silent departures are no events. With --follow it goes on\n"
+     "until it is interrupted.",
+     0, 1, OPTION_SINCE | OPTION_LIMIT | OPTION_FOLLOW | OPTION_CSV, 500, command_events},
+    {"watch", "SITE", "a site live, on the whole screen",
+     "The count, the last hour, the busiest rooms and what happens, read anew each second. r, c\n"
+     "and s list rooms, countries and sources, q ends it. Where there is no terminal it prints a\n"
+     "line a second.",
+     1, 1, OPTION_BY | OPTION_SINCE, 0, command_watch},
+    {"explain", "SITE [ROOM]", "the number with the rules that made it, in words", "", 1, 2, 0, 0,
+     command_explain},
     {"seen", "SITE ID", "how long ago a visitor was last seen on a site",
      "Prints the age of the visitor's last heartbeat in seconds. ID is a UUID or any other id,\n"
      "as the edge sends it; only its hash is looked up, and it is not shown again.",
-     2, 2, 0, command_seen},
+     2, 2, 0, 0, command_seen},
     {"stats", "", "what the collector has received, counted and dropped",
-     "Counters that are 0 are left out of the table, but not of the JSON.", 0, 0, OPTION_ALL,
+     "Counters that are 0 are left out of the table, but not of the JSON.", 0, 0, OPTION_ALL, 0,
      command_stats},
-    {"status", "", "how the collector is, and how full", "", 0, 0, 0, command_status},
+    {"status", "", "how the collector is, and how full", "", 0, 0, 0, 0, command_status},
     {"verify", "", "compare the visitor table with the counts",
      "Tick by tick, the visitors in the table are compared with the sum of what all counts are\n"
      "made of. What arrived while looking may explain a difference; anything more exits 1.",
-     0, 0, 0, command_verify},
+     0, 0, 0, 0, command_verify},
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -39,6 +59,12 @@ enum option_value {
     VALUE_BY,
     VALUE_LIMIT,
     VALUE_ALL,
+    VALUE_SINCE,
+    VALUE_STEP,
+    VALUE_TABLE,
+    VALUE_CSV,
+    VALUE_FOLLOW,
+    VALUE_DATABASE,
     VALUE_JSON,
     VALUE_SEGMENT,
     VALUE_HELP,
@@ -50,6 +76,12 @@ static const struct option long_options[] = {
     {"by", required_argument, NULL, VALUE_BY},
     {"limit", required_argument, NULL, VALUE_LIMIT},
     {"all", no_argument, NULL, VALUE_ALL},
+    {"since", required_argument, NULL, VALUE_SINCE},
+    {"step", required_argument, NULL, VALUE_STEP},
+    {"table", no_argument, NULL, VALUE_TABLE},
+    {"csv", no_argument, NULL, VALUE_CSV},
+    {"follow", no_argument, NULL, VALUE_FOLLOW},
+    {"database", required_argument, NULL, VALUE_DATABASE},
     {"json", no_argument, NULL, VALUE_JSON},
     {"segment", required_argument, NULL, VALUE_SEGMENT},
     {"help", no_argument, NULL, VALUE_HELP},
@@ -63,8 +95,19 @@ static const struct {
 } option_help[] = {
     {OPTION_WINDOW, "--window 5m", "count the last so many seconds (s), minutes (m) or hours (h)"},
     {OPTION_BY, "--by KIND", "list by room, country or source; default room"},
-    {OPTION_LIMIT, "--limit N", "show at most N lines, 0 for all; default 20 for top"},
+    {OPTION_LIMIT, "--limit N",
+     "show at most N lines, 0 for all; default 20 for top, 500 for events"},
     {OPTION_ALL, "--all", "show counters that are 0, too"},
+    {OPTION_SINCE, "--since 6h",
+     "begin so long ago (s, m, h, d, w), at 2026-01-31T12:00, or\n"
+     "                    for events at a sequence number"},
+    {OPTION_STEP, "--step 10m", "put so much time into one line; default 1m for CSV and JSON"},
+    {OPTION_TABLE, "--table", "print a table"},
+    {OPTION_CSV, "--csv", "print comma-separated values"},
+    {OPTION_FOLLOW, "--follow", "go on with what happens from now on"},
+    {OPTION_DATABASE, "--database PATH",
+     "what presence-recorder keeps; default $PRESENCE_DATABASE, or\n"
+     "                    " ARCHIVE_DEFAULT_PATH " if it is there"},
     {0, "--json", "print one JSON object"},
     {0, "--segment PATH",
      "the collector's segment; default $PRESENCE_SEGMENT, or\n"
@@ -105,8 +148,8 @@ static void print_help(void)
          "Read live presence counts from the collector's shared memory.\n\n"
          "Commands:");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        printf("  %-6s %-11s  %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
-    puts("  help [COMMAND]      explain a command");
+        printf("  %-7s %-11s  %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
+    puts("  help    [COMMAND]    explain a command");
     print_options(~0u);
     puts("\nExit status: 0 fine, 1 failure, 2 wrong usage, 3 the number is stale, 4 no such site,\n"
          "room or visitor within the longest window.");
@@ -165,10 +208,59 @@ static bool take_limit(struct options *options)
     return false;
 }
 
+static bool take_since(struct options *options)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    options->given |= OPTION_SINCE;
+    if (option_since(optarg, now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000, &options->since))
+        return true;
+    complain("--since '%s': want a duration (s, m, h, d or w), or a time as 2026-01-31T12:00",
+             optarg);
+    return false;
+}
+
+static bool take_step(struct options *options)
+{
+    options->given |= OPTION_STEP;
+    if (option_duration(optarg, &options->step_s) && options->step_s % 60 == 0)
+        return true;
+    complain("--step '%s': want whole minutes: a number with m, h, d or w", optarg);
+    return false;
+}
+
+/* An option without a value. False: it is none of them. */
+static bool take_flag(int value, struct request *request)
+{
+    struct options *options = &request->options;
+    const struct {
+        int value;
+        unsigned bit;
+        bool *flag;
+    } flags[] = {
+        {VALUE_ALL, OPTION_ALL, &options->all}, {VALUE_TABLE, OPTION_TABLE, &options->table},
+        {VALUE_CSV, OPTION_CSV, &options->csv}, {VALUE_FOLLOW, OPTION_FOLLOW, &options->follow},
+        {VALUE_JSON, 0, &options->json},        {VALUE_HELP, 0, &request->help},
+        {VALUE_VERSION, 0, &request->version},
+    };
+
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        if (flags[i].value != value)
+            continue;
+        options->given |= flags[i].bit;
+        *flags[i].flag = true;
+        return true;
+    }
+    return false;
+}
+
 static bool take_option(int value, char **argv, struct request *request)
 {
     struct options *options = &request->options;
 
+    if (take_flag(value, request))
+        return true;
     switch (value) {
     case VALUE_WINDOW:
         return take_window(options);
@@ -176,21 +268,16 @@ static bool take_option(int value, char **argv, struct request *request)
         return take_by(options);
     case VALUE_LIMIT:
         return take_limit(options);
-    case VALUE_ALL:
-        options->given |= OPTION_ALL;
-        options->all = true;
-        return true;
-    case VALUE_JSON:
-        options->json = true;
+    case VALUE_SINCE:
+        return take_since(options);
+    case VALUE_STEP:
+        return take_step(options);
+    case VALUE_DATABASE:
+        options->given |= OPTION_DATABASE;
+        options->database = optarg;
         return true;
     case VALUE_SEGMENT:
         options->segment = optarg;
-        return true;
-    case VALUE_HELP:
-        request->help = true;
-        return true;
-    case VALUE_VERSION:
-        request->version = true;
         return true;
     case ':':
         complain("%s needs a value; try 'presencectl --help'", argv[optind - 1]);
@@ -275,8 +362,12 @@ static int run(const struct command *command, struct options *options, char **ar
     if (!path || !*path)
         path = PRESENCE_DEFAULT_SEGMENT;
     int r = presence_open(path, &presence);
-    if (r < 0)
-        return complain_of_segment(r, path);
+    if (r < 0) {
+        int status = complain_of_segment(r, path);
+        if (!(command->options & OPTION_DATABASE) || !database_is_there(options))
+            return status;
+        presence = NULL; /* after a reboot, say: what the database has is worth showing */
+    }
     int status = command->run(presence, options, arguments);
     presence_close(presence);
     return status;
@@ -301,25 +392,27 @@ static int dispatch(struct request *request, int count, char **words)
         return explain(words[0]);
     if (!is_usable(command, count - 1, &request->options))
         return EXIT_USAGE;
-    if (command->run == command_top && !(request->options.given & OPTION_LIMIT))
-        request->options.limit = DEFAULT_LIMIT;
+    if (!(request->options.given & OPTION_LIMIT))
+        request->options.limit = command->limit;
     return run(command, &request->options, words + 1);
 }
 
 /* Names are UTF-8, whatever the locale makes of bytes. Nothing else of the locale matters here, and
- * loading all of it takes longer than a count. */
-static void use_locale(void)
+ * loading all of it takes longer than a count. Returns whether it is UTF-8 itself. */
+static bool use_locale(void)
 {
     setlocale(LC_CTYPE, "");
-    if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+    bool is_utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+    if (!is_utf8)
         setlocale(LC_CTYPE, "C.UTF-8");
+    return is_utf8;
 }
 
 int main(int argc, char **argv)
 {
     struct request request = {.options = {.by = PRESENCE_ROOM}};
 
-    use_locale();
+    request.options.unicode = use_locale();
     if (!read_options(argc, argv, &request))
         return EXIT_USAGE;
     int status = dispatch(&request, argc - optind, argv + optind);

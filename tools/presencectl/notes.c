@@ -52,6 +52,36 @@ int complain_of(int error, struct presence *presence, const struct options *opti
     }
 }
 
+struct place_name describe_place(const char *site, const char *room)
+{
+    struct place_name place;
+
+    if (room)
+        snprintf(place.text, sizeof(place.text), "%s on %s", show_name(room).text,
+                 show_name(site).text);
+    else
+        snprintf(place.text, sizeof(place.text), "%s", show_name(site).text);
+    return place;
+}
+
+int read_moment(struct presence *presence, const struct options *options,
+                struct presence_reading *ret)
+{
+    struct presence_status status;
+    int r = presence_status(presence, &status);
+
+    if (r < 0)
+        return r;
+    *ret = (struct presence_reading){
+        .window_s = window_or_default(options, &status),
+        .stale = status.stale,
+        .warming = status.warming,
+        .as_of = status.as_of,
+        .as_of_age_s = status.as_of_age_s,
+    };
+    return 0;
+}
+
 /* What the collector is doing, or not, as the beginning of a sentence. */
 static void describe_silence(const struct presence_status *status, char *ret, size_t size)
 {

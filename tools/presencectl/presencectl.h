@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "presence/presence.h"
+#include "name.h"
 
 enum exit_status {
     EXIT_FINE = 0,
@@ -22,6 +22,25 @@ enum option_bit {
     OPTION_BY = 2,
     OPTION_LIMIT = 4,
     OPTION_ALL = 8,
+    OPTION_SINCE = 16,
+    OPTION_STEP = 32,
+    OPTION_TABLE = 64,
+    OPTION_CSV = 128,
+    OPTION_FOLLOW = 256,
+    OPTION_DATABASE = 512,
+};
+
+enum since_kind {
+    SINCE_UNSAID,
+    SINCE_TIME,
+    SINCE_NUMBER, /* a number alone: what it counts is the command's to say */
+};
+
+/* Where to begin. */
+struct since {
+    enum since_kind kind;
+    int64_t time_us; /* Unix microseconds */
+    uint64_t number;
 };
 
 struct options {
@@ -29,8 +48,14 @@ struct options {
     uint32_t window_s;   /* 0: the default */
     size_t limit;        /* 0: all */
     enum presence_kind by;
-    bool json;
+    struct since since;
+    uint32_t step_s;      /* 0: as the form needs it */
+    const char *database; /* NULL: $PRESENCE_DATABASE, or the default if it is there */
+    bool json;            /* before table and csv */
+    bool table, csv;
     bool all;
+    bool follow;
+    bool unicode;   /* the terminal's locale is UTF-8 */
     unsigned given; /* enum option_bit */
 };
 
@@ -41,10 +66,12 @@ struct command {
     const char *details;
     int arguments_min, arguments_max;
     unsigned options; /* enum option_bit that it understands */
+    size_t limit;     /* when none is given */
     int (*run)(struct presence *presence, const struct options *options, char **arguments);
 };
 
-/* Each returns an exit status. `arguments` ends with NULL. */
+/* Each returns an exit status. `arguments` ends with NULL. `presence` is NULL where there is no
+ * segment, for a command that can do with the database alone. */
 int command_count(struct presence *presence, const struct options *options, char **arguments);
 int command_top(struct presence *presence, const struct options *options, char **arguments);
 int command_sites(struct presence *presence, const struct options *options, char **arguments);
@@ -52,6 +79,11 @@ int command_seen(struct presence *presence, const struct options *options, char 
 int command_stats(struct presence *presence, const struct options *options, char **arguments);
 int command_status(struct presence *presence, const struct options *options, char **arguments);
 int command_verify(struct presence *presence, const struct options *options, char **arguments);
+int command_peak(struct presence *presence, const struct options *options, char **arguments);
+int command_history(struct presence *presence, const struct options *options, char **arguments);
+int command_events(struct presence *presence, const struct options *options, char **arguments);
+int command_watch(struct presence *presence, const struct options *options, char **arguments);
+int command_explain(struct presence *presence, const struct options *options, char **arguments);
 
 /* ---- options.c ---- */
 
@@ -59,6 +91,17 @@ int command_verify(struct presence *presence, const struct options *options, cha
 bool option_window(const char *text, uint32_t *ret);
 
 bool option_number(const char *text, size_t *ret);
+
+/* "90", "90s", "5m", "6h", "2d" or "1w" in seconds, at least 1. */
+bool option_duration(const char *text, uint32_t *ret);
+
+/* A time: a duration ago, "2026-01-31", "2026-01-31T12:00", with seconds and their fraction too if
+ * wanted, in UTC, with a Z or without; or a number. `now_us`: Unix microseconds. */
+bool option_since(const char *text, int64_t now_us, struct since *ret);
+
+/* Unix seconds of --since, a number of it being seconds ago; `otherwise_s` ago if it is not said.
+ */
+int64_t since_or(const struct since *since, uint32_t otherwise_s, int64_t now);
 
 /* "room", "country" or "source". */
 bool option_kind(const char *text, enum presence_kind *ret);
@@ -71,9 +114,29 @@ uint32_t window_or_default(const struct options *options, const struct presence_
 bool argument_site(char *text);
 bool argument_room(const char *text);
 
+/* "example.com", or "/pricing on example.com", fit to be seen. */
+struct place_name {
+    char text[SHOW_NAME_SIZE * 2 + 8];
+};
+struct place_name describe_place(const char *site, const char *room);
+
 /* "room", and "rooms". */
 const char *kind_name(enum presence_kind kind);
 const char *kind_plural(enum presence_kind kind);
+
+/* ---- database.c ---- */
+
+struct archive;
+
+/* Open what presence-recorder keeps: NULL if there is none and none was asked for. Complains.
+ * Returns EXIT_FINE or EXIT_FAILED. `*ret` is to be released with archive_close. */
+int open_database(const struct options *options, struct archive **ret);
+
+/* Is there a database that could be opened? */
+bool database_is_there(const struct options *options);
+
+/* A failed call into it. Returns EXIT_FAILED. */
+int complain_of_database(int error, const struct options *options, const struct archive *archive);
 
 /* ---- notes.c: what there is to say on stderr ---- */
 
@@ -83,6 +146,10 @@ void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same, for a failed call into the library on the command's behalf. Returns EXIT_FAILED, or
  * EXIT_USAGE where the arguments were wrong. */
 int complain_of(int error, struct presence *presence, const struct options *options);
+
+/* A reading without a count, as of the collector's last tick. Errors as presence_status. */
+int read_moment(struct presence *presence, const struct options *options,
+                struct presence_reading *ret);
 
 /* Nothing was found: say that, or that nothing is known because the collector is silent. `what` is
  * shown as it is. Returns EXIT_STALE or EXIT_UNKNOWN. */

@@ -1,0 +1,313 @@
+/* explain.c - the number with the rules that made it, in words. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "presencectl.h"
+#include "show.h"
+
+#define COUNTERS_MAX 256
+#define BAR_COLUMNS  24
+#define QUIET_AGE    60 /* seconds */
+
+struct view {
+    const char *site, *room; /* NULL: the site */
+    struct presence_activity activity;
+    struct presence_status status;
+    struct presence_counter counters[COUNTERS_MAX];
+    size_t counters_length;
+};
+
+/* Counters that tell of what is not in a number. */
+enum loss {
+    LOSS_NONE,
+    LOSS_REJECTED,  /* by its content or source */
+    LOSS_DROPPED,   /* before it was looked at */
+    LOSS_UNCOUNTED, /* for want of room, or in part */
+};
+
+static enum loss loss_of(const char *name)
+{
+    static const char *const uncounted[] = {"table_full",       "scopes_full",
+                                            "label_table_full", "label_scopes_full",
+                                            "label_invalid",    "room_too_long"};
+
+    if (strncmp(name, "datagrams_rejected_", 19) == 0)
+        return LOSS_REJECTED;
+    if (strcmp(name, "socket_drops") == 0 || strncmp(name, "xdp_dropped_", 12) == 0)
+        return LOSS_DROPPED;
+    for (size_t i = 0; i < sizeof(uncounted) / sizeof(uncounted[0]); i++) {
+        if (strcmp(name, uncounted[i]) == 0)
+            return LOSS_UNCOUNTED;
+    }
+    return LOSS_NONE;
+}
+
+static uint64_t counter_of(const struct view *view, const char *name)
+{
+    for (size_t i = 0; i < view->counters_length; i++) {
+        if (strcmp(view->counters[i].name, name) == 0)
+            return view->counters[i].value;
+    }
+    return 0;
+}
+
+static uint64_t sum_of(const struct view *view, enum loss loss)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < view->counters_length; i++) {
+        if (loss_of(view->counters[i].name) == loss)
+            sum += view->counters[i].value;
+    }
+    return sum;
+}
+
+/* ---- JSON -------------------------------------------------------------------------------- */
+
+static json_t *json_of_losses(const struct view *view, enum loss loss, size_t skip)
+{
+    json_t *object = json_object();
+
+    for (size_t i = 0; i < view->counters_length; i++) {
+        const struct presence_counter *counter = &view->counters[i];
+        if (loss_of(counter->name) == loss)
+            json_object_set_new(object, counter->name + skip,
+                                json_integer((json_int_t)counter->value));
+    }
+    return object;
+}
+
+static json_t *json_of_ages(const struct presence_activity *activity)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < activity->bands_length; i++) {
+        json_t *band = json_object();
+        json_object_set_new(band, "from_s", json_integer(activity->bands[i].from_s));
+        json_object_set_new(band, "to_s", json_integer(activity->bands[i].to_s));
+        json_object_set_new(band, "visitors", json_integer(activity->bands[i].visitors));
+        json_array_append_new(array, band);
+    }
+    return array;
+}
+
+static json_t *json_of_minute(const struct presence_activity *activity)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } integers[] = {
+        {"seconds", activity->seconds},       {"heartbeats", activity->heartbeats},
+        {"entries", activity->entries},       {"leaves", activity->leaves},
+        {"departures", activity->departures},
+    };
+    json_t *object = json_object();
+
+    for (size_t i = 0; i < sizeof(integers) / sizeof(integers[0]); i++)
+        json_object_set_new(object, integers[i].name, json_integer((json_int_t)integers[i].value));
+    return object;
+}
+
+static void print_json(const struct view *view, bool known)
+{
+    const struct presence_activity *activity = &view->activity;
+    const struct presence_reading *reading = &activity->reading;
+    json_t *object = json_object();
+
+    json_object_set_new(object, "site", json_string(view->site));
+    json_object_set_new(object, "room", view->room ? json_string(view->room) : json_null());
+    json_object_set_new(object, "window_s", json_integer(reading->window_s));
+    json_object_set_new(object, "count", known ? json_integer(reading->count) : json_null());
+    json_object_set_new(object, "last_heartbeat_s",
+                        known ? json_integer(reading->last_heartbeat_s) : json_null());
+    json_object_set_new(object, "ages", json_of_ages(activity));
+    json_object_set_new(object, "last_minute",
+                        activity->has_history ? json_of_minute(activity) : json_null());
+    json_object_set_new(object, "listening_for_s",
+                        json_integer((json_int_t)view->status.listening_for_s));
+    json_object_set_new(object, "datagrams_received",
+                        json_integer((json_int_t)counter_of(view, "datagrams_received")));
+    json_object_set_new(object, "rejected", json_of_losses(view, LOSS_REJECTED, 19));
+    json_object_set_new(object, "dropped", json_of_losses(view, LOSS_DROPPED, 0));
+    json_object_set_new(object, "uncounted", json_of_losses(view, LOSS_UNCOUNTED, 0));
+    json_set_moment(object, reading->stale, reading->warming, reading->as_of);
+    json_print(object);
+}
+
+/* ---- words ------------------------------------------------------------------------------- */
+
+static void print_heading(const char *text)
+{
+    const char *bold = show_in_colour() ? "\033[1m" : "", *plain = *bold ? "\033[0m" : "";
+
+    printf("\n%s%s%s\n", bold, text, plain);
+}
+
+static void print_answer(const struct view *view)
+{
+    const struct presence_reading *reading = &view->activity.reading;
+    const char *bold = show_in_colour() ? "\033[1m" : "", *plain = *bold ? "\033[0m" : "";
+
+    printf("%s%" PRIu32 " visitor%s %s %s%s%s\n", bold, reading->count,
+           reading->count == 1 ? "" : "s",
+           reading->stale        ? "were last known to be on"
+           : reading->count == 1 ? "is now on"
+                                 : "are now on",
+           describe_place(view->site, view->room).text, reading->stale ? " [stale]" : "", plain);
+}
+
+static void print_rules(const struct view *view)
+{
+    const struct presence_reading *reading = &view->activity.reading;
+    const char *place = view->room ? "room" : "site";
+
+    print_heading("What the number is");
+    printf(
+        "  Everybody from whom a heartbeat for this %s came in the last %s, the window: pages\n"
+        "  send one when they are opened, and go on while they are open. A visitor counts once,\n"
+        "  however many tabs or heartbeats. They stop counting when the window has passed\n"
+        "  without one, or at once when their page says that it is left. It is a count, not an\n"
+        "  estimate.\n",
+        place, show_window(reading->window_s).text);
+}
+
+static void print_trust(const struct view *view)
+{
+    const struct presence_reading *reading = &view->activity.reading;
+    const struct presence_status *status = &view->status;
+
+    print_heading("How far to trust it");
+    if (reading->stale)
+        printf(
+            "  Not now: it is stale. The collector was last heard of %s ago; this is the number\n"
+            "  as of %s.\n",
+            show_duration(reading->as_of_age_s).text, show_time(reading->as_of).text);
+    else
+        printf("  It is fresh: as of %s, %" PRIu64 " s ago.\n", show_time(reading->as_of).text,
+               reading->as_of_age_s);
+    if (reading->warming)
+        printf("  It is too low: the collector has listened for %s only, and takes %s to hear of\n"
+               "  everybody (warming).\n",
+               show_duration(status->listening_for_s).text, show_window(status->warm_up_s).text);
+    else
+        printf("  The collector has listened without a gap for %s.\n",
+               show_duration(status->listening_for_s).text);
+    if (reading->last_heartbeat_s > QUIET_AGE)
+        printf("  Nothing has come from here for %s (quiet): is the edge still sending?\n",
+               show_duration(reading->last_heartbeat_s).text);
+    else
+        printf("  The last heartbeat came %" PRIu32 " s before that.\n", reading->last_heartbeat_s);
+}
+
+static void print_band(const struct presence_age_band *band, uint32_t most, uint32_t all)
+{
+    char bar[BAR_COLUMNS + 1];
+    size_t length = most ? (size_t)((uint64_t)band->visitors * BAR_COLUMNS / most) : 0;
+
+    memset(bar, '#', length);
+    bar[length] = '\0';
+    printf("  %4" PRIu32 " to %4" PRIu32 " s ago  %10" PRIu32 "  %3.0f %%  %s\n", band->from_s,
+           band->to_s, band->visitors, all ? 100.0 * (double)band->visitors / (double)all : 0.0,
+           bar);
+}
+
+static void print_ages(const struct presence_activity *activity)
+{
+    uint32_t most = 0, all = 0;
+
+    for (size_t i = 0; i < activity->bands_length; i++) {
+        most = activity->bands[i].visitors > most ? activity->bands[i].visitors : most;
+        all += activity->bands[i].visitors;
+    }
+    print_heading("When each of them was last heard of");
+    for (size_t i = 0; i < activity->bands_length; i++)
+        print_band(&activity->bands[i], most, all);
+}
+
+static void print_minute(const struct view *view)
+{
+    const struct presence_activity *activity = &view->activity;
+
+    print_heading("In the last minute");
+    if (!activity->has_history) {
+        puts("  Not known: only sites and the busiest rooms are watched minute by minute.");
+        return;
+    }
+    printf("  %10" PRIu64 "  entered: nothing was heard of them in the 5 minutes before\n",
+           activity->entries);
+    printf("  %10" PRIu64 "  left: their page said so\n", activity->leaves);
+    printf("  %10" PRIu64 "  went silently: nothing was heard of them for the whole window\n",
+           activity->departures);
+    printf("  %10" PRIu64 "  heartbeats came in\n", activity->heartbeats);
+    if (activity->seconds < 60)
+        printf("  The collector was there for %" PRIu32 " of the 60 seconds.\n", activity->seconds);
+}
+
+static void print_loss(const struct view *view, enum loss loss)
+{
+    for (size_t i = 0; i < view->counters_length; i++) {
+        const struct presence_counter *counter = &view->counters[i];
+        if (loss_of(counter->name) == loss && counter->value)
+            printf("  %10" PRIu64 "  %s (%s)\n", counter->value, counter->help, counter->name);
+    }
+}
+
+static void print_losses(const struct view *view)
+{
+    uint64_t received = counter_of(view, "datagrams_received");
+    uint64_t rejected = sum_of(view, LOSS_REJECTED), dropped = sum_of(view, LOSS_DROPPED);
+
+    print_heading("What is not in it, of all sites, since counting began");
+    printf("  %" PRIu64 " of %" PRIu64 " datagrams (%.2f %%) were rejected%s\n", rejected, received,
+           received ? 100.0 * (double)rejected / (double)received : 0.0, rejected ? ":" : ".");
+    print_loss(view, LOSS_REJECTED);
+    printf("  %" PRIu64 " were dropped before they were looked at%s\n", dropped,
+           dropped ? ":" : ".");
+    print_loss(view, LOSS_DROPPED);
+    if (sum_of(view, LOSS_UNCOUNTED)) {
+        puts("  Of those that were taken in, not everything could be counted:");
+        print_loss(view, LOSS_UNCOUNTED);
+    }
+}
+
+static void print_text(const struct view *view)
+{
+    print_answer(view);
+    print_rules(view);
+    print_trust(view);
+    print_ages(&view->activity);
+    print_minute(view);
+    print_losses(view);
+}
+
+/* ---- the command ------------------------------------------------------------------------- */
+
+int command_explain(struct presence *presence, const struct options *options, char **arguments)
+{
+    struct view view = {.site = arguments[0], .room = arguments[1]};
+
+    if (!argument_site(arguments[0]) || (view.room && !argument_room(view.room)))
+        return EXIT_USAGE;
+    struct place_name place = describe_place(view.site, view.room);
+    int known = presence_activity(presence, view.room ? PRESENCE_ROOM : PRESENCE_SITE, view.site,
+                                  view.room, &view.activity);
+    if (known < 0 && known != -ENOENT)
+        return complain_of(known, presence, options);
+    int r = presence_status(presence, &view.status);
+    if (r == 0 && known < 0)
+        r = read_moment(presence, options, &view.activity.reading);
+    if (r < 0)
+        return complain_of(r, presence, options);
+    view.counters_length = presence_counters(presence, view.counters, COUNTERS_MAX);
+    if (view.counters_length > COUNTERS_MAX)
+        view.counters_length = COUNTERS_MAX;
+    if (options->json)
+        print_json(&view, known == 0);
+    else if (known == 0)
+        print_text(&view);
+    if (known < 0)
+        return complain_unknown(presence, &view.status, place.text);
+    return note_reading(presence, &view.activity.reading, "this is the number", place.text);
+}

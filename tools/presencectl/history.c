@@ -1,0 +1,164 @@
+#include "history.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "archive.h"
+#include "show.h"
+
+#define DEFAULT_SINCE 21600 /* seconds: six hours */
+#define TABLE_LINES   60    /* a table of a long time has longer steps */
+
+/* The shortest round step with which a table stays readable. */
+static uint32_t table_step(int64_t span_s)
+{
+    static const uint32_t steps[] = {60,   120,   300,   600,   900,   1800,
+                                     3600, 10800, 21600, 43200, 86400, 7 * 86400};
+    size_t i = 0;
+
+    while (i + 1 < sizeof(steps) / sizeof(steps[0]) && span_s > (int64_t)steps[i] * TABLE_LINES)
+        i++;
+    return steps[i];
+}
+
+static uint32_t choose_step(const struct history_view *view, const struct options *options)
+{
+    if (options->step_s)
+        return options->step_s;
+    return options->table && !options->csv && !options->json ? table_step(view->until - view->since)
+                                                             : 60;
+}
+
+/* What the segment has. A scope without a history, or no segment, is no failure: 0 minutes. */
+static int read_segment(struct presence *presence, const struct history_view *view,
+                        struct presence_history *ret)
+{
+    *ret = (struct presence_history){0};
+    if (!presence)
+        return 0;
+    enum presence_kind kind = view->room ? PRESENCE_ROOM : PRESENCE_SITE;
+    int r = presence_history(presence, kind, view->site, view->room, view->since, 0, ret);
+    return r == -ENOENT || r == -EOPNOTSUPP ? 0 : r;
+}
+
+static int read_database(const struct options *options, const struct history_view *view,
+                         struct archive_history *ret)
+{
+    struct archive *archive;
+    int status = open_database(options, &archive);
+
+    *ret = (struct archive_history){0};
+    if (status != EXIT_FINE || !archive)
+        return status;
+    /* A minute earlier: when a minute began depends on the clock by which it is told. */
+    int r = archive_history(archive, view->room ? PRESENCE_ROOM : PRESENCE_SITE, view->site,
+                            view->room, view->since - 60, ret);
+    if (r < 0)
+        status = complain_of_database(r, options, archive);
+    archive_close(archive);
+    return status;
+}
+
+static int read_timeline(struct presence *presence, const struct options *options,
+                         struct history_view *view)
+{
+    struct archive_history kept;
+    struct presence_history held;
+    int status = read_database(options, view, &kept);
+
+    if (status != EXIT_FINE)
+        return status;
+    int r = read_segment(presence, view, &held);
+    if (r == 0) {
+        r = timeline_merge(&kept, &held, view->since, &view->timeline);
+        presence_history_free(&held);
+    }
+    archive_history_free(&kept);
+    return r < 0 ? complain_of(r, presence, options) : EXIT_FINE;
+}
+
+/* The count now, if there is one. */
+static int read_now(struct presence *presence, const struct options *options,
+                    struct history_view *view)
+{
+    view->reading = (struct presence_reading){.window_s = PRESENCE_DEFAULT_WINDOW, .stale = true};
+    if (!presence)
+        return 0;
+    int r = presence_count(presence, view->site, view->room, 0, &view->reading);
+    view->known = r == 0;
+    return r == -ENOENT ? read_moment(presence, options, &view->reading) : r;
+}
+
+/* Neither half has anything. */
+static int history_unknown(struct presence *presence, const struct options *options,
+                           const struct history_view *view)
+{
+    struct place_name place = describe_place(view->site, view->room);
+    struct presence_status status;
+
+    if (!presence) {
+        complain("the database knows nothing of %s since %s", place.text,
+                 show_time(view->since).text);
+        return EXIT_STALE;
+    }
+    int r = presence_status(presence, &status);
+    if (r < 0)
+        return complain_of(r, presence, options);
+    if (!view->known)
+        return complain_unknown(presence, &status, place.text);
+    if (status.histories_capacity == 0)
+        complain("this collector keeps no histories; start presenced with room for them");
+    else
+        complain("no history of %s: the collector keeps that of the busiest rooms only",
+                 place.text);
+    return EXIT_UNKNOWN;
+}
+
+static void show(const struct history_view *view, const struct options *options)
+{
+    if (options->json)
+        history_json(view);
+    else if (options->csv)
+        history_csv(view);
+    else if (options->table)
+        history_table(view);
+    else
+        history_graph(view, options);
+}
+
+static int note(struct presence *presence, const struct history_view *view)
+{
+    struct place_name place = describe_place(view->site, view->room);
+
+    if (!presence) /* what there is to say about it was said */
+        return EXIT_STALE;
+    return note_reading(presence, &view->reading, "this is the history",
+                        view->known ? place.text : NULL);
+}
+
+int command_history(struct presence *presence, const struct options *options, char **arguments)
+{
+    struct history_view view = {.site = arguments[0], .room = arguments[1], .until = time(NULL)};
+
+    if (!argument_site(arguments[0]) || (view.room && !argument_room(view.room)))
+        return EXIT_USAGE;
+    view.since = since_or(&options->since, DEFAULT_SINCE, view.until);
+    if (view.since >= view.until) {
+        complain("--since is not in the past");
+        return EXIT_USAGE;
+    }
+    int r = read_now(presence, options, &view);
+    if (r < 0)
+        return complain_of(r, presence, options);
+    int status = read_timeline(presence, options, &view);
+    if (status != EXIT_FINE)
+        return status;
+    view.step_s = choose_step(&view, options);
+    timeline_gather(&view.timeline, view.step_s);
+    if (view.timeline.length > 0 || options->json)
+        show(&view, options);
+    status = view.timeline.length > 0 ? note(presence, &view)
+                                      : history_unknown(presence, options, &view);
+    timeline_free(&view.timeline);
+    return status;
+}
