@@ -11,7 +11,8 @@ from harness import PRESENCECTL, Case, native, visitor
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 SITE = "example.com"
-COMMANDS = "count", "top", "sites", "seen", "stats", "status", "verify"
+COMMANDS = ("count", "top", "sites", "peak", "history", "events", "watch", "explain", "seen", "stats",
+            "status", "verify")
 GEOMETRY_SECTIONS = 88 + 40  # offset of geometry.sections in the header; 16 bytes each
 SECTION_RINGS = 3
 
@@ -50,7 +51,13 @@ class Usage(CtlCase):
             (("sites", "--limit", "x"), "--limit"), (("sites", "--limit", "-1"), "--limit"),
             (("count", SITE, "--window", "0"), "--window"), (("--nope", "sites"), "--nope"),
             (("count", SITE, "--window", "5x"), "--window"), (("-x", "sites"), "-x"),
-            (("count", SITE, "--window", ""), "--window"),
+            (("count", SITE, "--window", ""), "--window"), (("peak",), "SITE"),
+            (("history", SITE, "--since", "yesterday"), "--since"), (("watch",), "SITE"),
+            (("history", SITE, "--since", "2026-13-01"), "--since"),
+            (("history", SITE, "--step", "90s"), "--step"), (("events", "a", "b"), "SITE"),
+            (("top", SITE, "--csv"), "--csv"), (("count", SITE, "--follow"), "--follow"),
+            (("explain", SITE, "--since", "1h"), "--since"), (("events", "--table"), "--table"),
+            (("count", SITE, "--database", "x"), "--database"),
             (("count", SITE, "--window", "5 m"), "--window"),
             (("count", SITE, "--window", "-5m"), "--window"),
             (("count", SITE, "--window", "5mm"), "--window"),
@@ -339,7 +346,8 @@ class Collectors(CtlCase):
 class Segments(CtlCase):
     def assert_all_fail(self, *patterns):
         for command in (("count", SITE), ("top", SITE), ("sites",), ("seen", SITE, "x"), ("stats",),
-                        ("status",), ("verify",)):
+                        ("status",), ("verify",), ("peak", SITE), ("history", SITE),
+                        ("events", SITE), ("watch", SITE), ("explain", SITE)):
             with self.subTest(command=command, patterns=patterns):
                 self.assert_line(self.ctl(*command), 1, self.segment, *patterns)
 

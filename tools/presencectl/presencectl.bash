@@ -3,29 +3,35 @@
 _presencectl()
 {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands="count top sites seen stats status verify help"
+    local commands="count top sites peak history events watch explain seen stats status verify help"
     local common="--json --segment --help --version" options command="" site="" segment="" word i
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case $word in
         --segment) segment=${COMP_WORDS[++i]} ;;
-        --window | --by | --limit) ((i++)) ;;
+        --window | --by | --limit | --since | --step | --database) ((i++)) ;;
         -*) ;;
         *) if [[ -z $command ]]; then command=$word; elif [[ -z $site ]]; then site=$word; fi ;;
         esac
     done
 
     case $previous in
-    --segment) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+    --segment | --database) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
     --by) mapfile -t COMPREPLY < <(compgen -W "room country source" -- "$current"); return ;;
     --window) mapfile -t COMPREPLY < <(compgen -W "1m 5m 10m 30m 1h" -- "$current"); return ;;
+    --since) mapfile -t COMPREPLY < <(compgen -W "10m 1h 6h 1d 1w" -- "$current"); return ;;
+    --step) mapfile -t COMPREPLY < <(compgen -W "1m 5m 10m 1h 1d" -- "$current"); return ;;
     --limit) return ;;
     esac
     case $command in
     count) options="--window" ;;
     top) options="--window --by --limit" ;;
     sites) options="--window --limit" ;;
+    peak) options="--database" ;;
+    history) options="--since --step --table --csv --database" ;;
+    events) options="--since --limit --follow --csv" ;;
+    watch) options="--by --since" ;;
     stats) options="--all" ;;
     *) options="" ;;
     esac
@@ -36,7 +42,7 @@ _presencectl()
         mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$current")
     elif [[ $command == help ]]; then
         [[ -n $site ]] || mapfile -t COMPREPLY < <(compgen -W "${commands% help}" -- "$current")
-    elif [[ $command == @(count|top|seen) && -z $site ]]; then
+    elif [[ $command == @(count|top|seen|peak|history|events|watch|explain) && -z $site ]]; then
         # Sites without a character that would need quoting.
         mapfile -t COMPREPLY < <(compgen -W "$(
             presencectl ${segment:+--segment "$segment"} sites 2>/dev/null |
