@@ -1,0 +1,246 @@
+#include "http_connections.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define STREAM_TIMEOUT_MS (120 * 1000)
+#define KEEPALIVE_IDLE_S  60
+#define PRESSURE_MS       1000 /* an answer may take this long while others want to connect */
+
+enum phase {
+    FREE,
+    WAITING,   /* for a request, or for the rest of one */
+    ANSWERING, /* a request is complete */
+    STREAMING,
+    ENDED, /* by us; the library has yet to find out */
+};
+
+struct http_connection {
+    enum phase phase;
+    int socket;
+    uint8_t network[16];
+    uint64_t since_ms; /* when the phase began */
+};
+
+struct http_connections {
+    pthread_mutex_t mutex;
+    unsigned limit, limit_per_address;
+    uint64_t patience_ms;
+    unsigned capacity;
+    struct http_connection all[];
+};
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* What counts as one client: an IPv4 address, or the /64 that an IPv6 host is in. */
+static void read_network(const struct sockaddr *address, uint8_t ret[16])
+{
+    memset(ret, 0, 16);
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
+        memcpy(ret + 12, &v4->sin_addr, 4);
+        memset(ret + 10, 0xff, 2); /* as it would be mapped into IPv6 */
+    } else if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
+        memcpy(ret, &v6->sin6_addr, IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) ? 16 : 8);
+    }
+}
+
+struct http_connections *http_connections_new(unsigned limit, unsigned limit_per_address,
+                                              unsigned patience_s)
+{
+    unsigned capacity = limit + HTTP_CONNECTIONS_SLACK;
+    struct http_connections *connections =
+        calloc(1, sizeof(*connections) + capacity * sizeof(connections->all[0]));
+
+    if (!connections)
+        return NULL;
+    pthread_mutex_init(&connections->mutex, NULL);
+    connections->limit = limit;
+    connections->limit_per_address = limit_per_address ? limit_per_address : limit;
+    connections->patience_ms = (uint64_t)patience_s * 1000;
+    connections->capacity = capacity;
+    return connections;
+}
+
+void http_connections_free(struct http_connections *connections)
+{
+    if (!connections)
+        return;
+    pthread_mutex_destroy(&connections->mutex);
+    free(connections);
+}
+
+/* The library finds the end of its input, or that it can't write, and closes the connection. */
+static void end(struct http_connection *connection)
+{
+    shutdown(connection->socket, SHUT_RDWR);
+    connection->phase = ENDED;
+}
+
+static bool is_from(const struct http_connection *connection, const uint8_t *network)
+{
+    return !network || memcmp(connection->network, network, 16) == 0;
+}
+
+static unsigned count(const struct http_connections *connections, const uint8_t *network)
+{
+    unsigned found = 0;
+
+    for (unsigned i = 0; i < connections->capacity; i++) {
+        const struct http_connection *connection = &connections->all[i];
+        found +=
+            connection->phase != FREE && connection->phase != ENDED && is_from(connection, network);
+    }
+    return found;
+}
+
+static struct http_connection *find_oldest(struct http_connections *connections, enum phase phase,
+                                           const uint8_t *network)
+{
+    struct http_connection *oldest = NULL;
+
+    for (unsigned i = 0; i < connections->capacity; i++) {
+        struct http_connection *connection = &connections->all[i];
+        if (connection->phase == phase && is_from(connection, network) &&
+            (!oldest || connection->since_ms < oldest->since_ms))
+            oldest = connection;
+    }
+    return oldest;
+}
+
+/* Let one of this network's connections (NULL: of all) make room, if there are so many. */
+static bool make_room(struct http_connections *connections, const uint8_t *network, unsigned limit)
+{
+    if (count(connections, network) < limit)
+        return true;
+    struct http_connection *victim = find_oldest(connections, WAITING, network);
+    if (!victim) {
+        victim = find_oldest(connections, ANSWERING, network);
+        if (!victim || now_ms() - victim->since_ms < PRESSURE_MS)
+            return false;
+    }
+    end(victim);
+    return true;
+}
+
+static bool has_free_slot(const struct http_connections *connections)
+{
+    for (unsigned i = 0; i < connections->capacity; i++) {
+        if (connections->all[i].phase == FREE)
+            return true;
+    }
+    return false;
+}
+
+bool http_connections_admit(struct http_connections *connections, const struct sockaddr *address)
+{
+    uint8_t network[16];
+
+    read_network(address, network);
+    pthread_mutex_lock(&connections->mutex);
+    bool admitted = has_free_slot(connections) &&
+                    make_room(connections, network, connections->limit_per_address) &&
+                    make_room(connections, NULL, connections->limit);
+    pthread_mutex_unlock(&connections->mutex);
+    return admitted;
+}
+
+struct http_connection *http_connections_begin(struct http_connections *connections, int socket,
+                                               const struct sockaddr *address)
+{
+    struct http_connection *begun = NULL;
+
+    pthread_mutex_lock(&connections->mutex);
+    for (unsigned i = 0; i < connections->capacity && !begun; i++) {
+        if (connections->all[i].phase == FREE)
+            begun = &connections->all[i];
+    }
+    if (begun) {
+        *begun = (struct http_connection){WAITING, socket, {0}, now_ms()};
+        read_network(address, begun->network);
+    } else {
+        shutdown(socket, SHUT_RDWR);
+    }
+    pthread_mutex_unlock(&connections->mutex);
+    return begun;
+}
+
+void http_connections_end(struct http_connections *connections, struct http_connection *connection)
+{
+    if (!connection)
+        return;
+    pthread_mutex_lock(&connections->mutex);
+    connection->phase = FREE;
+    pthread_mutex_unlock(&connections->mutex);
+}
+
+static void enter(struct http_connections *connections, struct http_connection *connection,
+                  enum phase phase)
+{
+    if (!connection)
+        return;
+    pthread_mutex_lock(&connections->mutex);
+    if (connection->phase != ENDED) {
+        connection->phase = phase;
+        connection->since_ms = now_ms();
+    }
+    pthread_mutex_unlock(&connections->mutex);
+}
+
+void http_connections_asked(struct http_connections *connections,
+                            struct http_connection *connection)
+{
+    enter(connections, connection, ANSWERING);
+}
+
+void http_connections_answered(struct http_connections *connections,
+                               struct http_connection *connection)
+{
+    enter(connections, connection, WAITING);
+}
+
+void http_connections_streams(struct http_connections *connections,
+                              struct http_connection *connection)
+{
+    const int on = 1, idle_s = KEEPALIVE_IDLE_S;
+    const unsigned timeout_ms = STREAM_TIMEOUT_MS;
+
+    if (!connection)
+        return;
+    setsockopt(connection->socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    setsockopt(connection->socket, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+    setsockopt(connection->socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+    enter(connections, connection, STREAMING);
+}
+
+void http_connections_sweep(struct http_connections *connections)
+{
+    pthread_mutex_lock(&connections->mutex);
+    uint64_t now = now_ms();
+    for (unsigned i = 0; i < connections->capacity; i++) {
+        struct http_connection *connection = &connections->all[i];
+        if ((connection->phase == WAITING || connection->phase == ANSWERING) &&
+            now - connection->since_ms > connections->patience_ms)
+            end(connection);
+    }
+    pthread_mutex_unlock(&connections->mutex);
+}
+
+unsigned http_connections_count(struct http_connections *connections)
+{
+    pthread_mutex_lock(&connections->mutex);
+    unsigned found = count(connections, NULL);
+    pthread_mutex_unlock(&connections->mutex);
+    return found;
+}

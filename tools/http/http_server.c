@@ -1,0 +1,408 @@
+#include "http_server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "http_connections.h"
+#include "http_log.h"
+#include "http_reply.h"
+
+#define DEFAULT_CONNECTIONS  64
+#define DEFAULT_PATIENCE_S   30
+#define DEFAULT_HEADER_BYTES 16384
+#define OTHER_FILES          64 /* that the process has open, beside connections */
+#define ALLOW_MAX            64 /* bytes of an Allow header */
+
+struct http_server {
+    struct http_options options;
+    struct http_connections *connections;
+    struct MHD_Daemon *daemon;
+    sigset_t signals;
+};
+
+/* A request, and what is to become of it. */
+struct exchange {
+    struct http_request request; /* first: a request is its exchange */
+    struct http_connection *connection;
+    http_handler *handler;
+    unsigned refusal; /* status to answer with instead of calling the handler; 0: none */
+    char allow[ALLOW_MAX];
+    char *body;
+};
+
+static struct http_connection *connection_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    return info ? info->socket_context : NULL;
+}
+
+/* ---- requests ---------------------------------------------------------------------------- */
+
+static bool path_fits(const char *pattern, const char *path)
+{
+    size_t length = strlen(pattern);
+
+    if (length && pattern[length - 1] == '*')
+        return strncmp(pattern, path, length - 1) == 0;
+    return strcmp(pattern, path) == 0;
+}
+
+static bool method_fits(const char *wanted, const char *method)
+{
+    return strcmp(wanted, method) == 0 ||
+           (strcmp(wanted, "GET") == 0 && strcmp(method, "HEAD") == 0);
+}
+
+static void allow_method(char allow[ALLOW_MAX], const char *method)
+{
+    const char *head = strcmp(method, "GET") == 0 ? ", HEAD" : "";
+
+    if (strstr(allow, method) || strlen(allow) + strlen(method) + strlen(head) + 3 > ALLOW_MAX)
+        return;
+    if (*allow)
+        strcat(allow, ", ");
+    strcat(strcat(allow, method), head);
+}
+
+static void find_route(const struct http_options *options, struct exchange *exchange)
+{
+    for (size_t i = 0; i < options->route_count; i++) {
+        const struct http_route *route = &options->routes[i];
+        if (!path_fits(route->path, exchange->request.path))
+            continue;
+        if (method_fits(route->method, exchange->request.method)) {
+            exchange->handler = route->handler;
+            return;
+        }
+        allow_method(exchange->allow, route->method);
+    }
+    exchange->refusal = *exchange->allow ? MHD_HTTP_METHOD_NOT_ALLOWED : MHD_HTTP_NOT_FOUND;
+}
+
+static enum MHD_Result count_host(void *context, enum MHD_ValueKind kind, const char *name,
+                                  const char *value)
+{
+    (void)kind;
+    (void)value;
+    *(unsigned *)context += strcasecmp(name, "Host") == 0;
+    return MHD_YES;
+}
+
+/* RFC 9112, 3.2: exactly one Host since HTTP/1.1. */
+static bool has_valid_host(struct MHD_Connection *connection, const char *version)
+{
+    unsigned hosts = 0;
+
+    MHD_get_connection_values(connection, MHD_HEADER_KIND, count_host, &hosts);
+    return hosts == 1 || (hosts == 0 && strcmp(version, "HTTP/1.0") == 0);
+}
+
+static bool announces_too_much(struct MHD_Connection *connection, size_t body_bytes)
+{
+    const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
+
+    return length && strtoull(length, NULL, 10) > body_bytes;
+}
+
+static enum MHD_Result refuse(struct exchange *exchange)
+{
+    const char *what = exchange->refusal == MHD_HTTP_NOT_FOUND            ? "there is no such page"
+                       : exchange->refusal == MHD_HTTP_METHOD_NOT_ALLOWED ? "not with this method"
+                       : exchange->refusal == MHD_HTTP_CONTENT_TOO_LARGE  ? "too large"
+                                                                          : "bad request";
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        strlen(what), (void *)(uintptr_t)what, MHD_RESPMEM_PERSISTENT);
+
+    if (response)
+        MHD_add_response_header(response, "Content-Type", "text/plain; charset=utf-8");
+    if (response && *exchange->allow)
+        MHD_add_response_header(response, "Allow", exchange->allow);
+    return http_reply(&exchange->request, exchange->refusal, response);
+}
+
+static enum MHD_Result begin_exchange(struct http_server *server, struct MHD_Connection *connection,
+                                      const char *path, const char *method, const char *version,
+                                      void **ret)
+{
+    struct exchange *exchange = calloc(1, sizeof(*exchange));
+
+    if (!exchange)
+        return MHD_NO;
+    *ret = exchange;
+    exchange->connection = connection_of(connection);
+    exchange->request = (struct http_request){
+        .connection = connection,
+        .method = method,
+        .path = path,
+        .body = "",
+        .server = server,
+    };
+    http_connections_asked(server->connections, exchange->connection);
+    find_route(&server->options, exchange);
+    if (!has_valid_host(connection, version))
+        exchange->refusal = MHD_HTTP_BAD_REQUEST;
+    else if (announces_too_much(connection, server->options.body_bytes))
+        exchange->refusal = MHD_HTTP_CONTENT_TOO_LARGE;
+    return exchange->refusal ? refuse(exchange) : MHD_YES;
+}
+
+/* Keep a piece of the body; what is too large is read to its end, which the patience limits, and
+ * dropped. */
+static enum MHD_Result take_body(struct http_server *server, struct exchange *exchange,
+                                 const char *piece, size_t length)
+{
+    struct http_request *request = &exchange->request;
+
+    if (exchange->refusal)
+        return MHD_YES;
+    if (length > server->options.body_bytes - request->body_length) {
+        exchange->refusal = MHD_HTTP_CONTENT_TOO_LARGE;
+        return MHD_YES;
+    }
+    char *body = realloc(exchange->body, request->body_length + length + 1);
+    if (!body)
+        return MHD_NO;
+    memcpy(body + request->body_length, piece, length);
+    request->body_length += length;
+    body[request->body_length] = '\0';
+    request->body = exchange->body = body;
+    return MHD_YES;
+}
+
+/* libmicrohttpd: the headers are complete; then a piece of the body, as often as there is one; then
+ * all is complete. */
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
+                                  const char *path, const char *method, const char *version,
+                                  const char *piece, size_t *length, void **data)
+{
+    struct http_server *server = context;
+    struct exchange *exchange = *data;
+
+    if (!exchange)
+        return begin_exchange(server, connection, path, method, version, data);
+    if (*length) {
+        enum MHD_Result result = take_body(server, exchange, piece, *length);
+        *length = 0;
+        return result;
+    }
+    if (exchange->refusal)
+        return refuse(exchange);
+    return exchange->handler(server->options.context, &exchange->request);
+}
+
+static void on_completed(void *context, struct MHD_Connection *connection, void **data,
+                         enum MHD_RequestTerminationCode why)
+{
+    struct http_server *server = context;
+    struct exchange *exchange = *data;
+
+    (void)connection;
+    (void)why;
+    if (!exchange)
+        return;
+    *data = NULL;
+    if (exchange->request.release)
+        exchange->request.release(exchange->request.data);
+    http_connections_answered(server->connections, exchange->connection);
+    free(exchange->body);
+    free(exchange);
+}
+
+/* ---- connections ------------------------------------------------------------------------- */
+
+static enum MHD_Result on_accept(void *context, const struct sockaddr *address, socklen_t length)
+{
+    struct http_server *server = context;
+
+    (void)length;
+    return http_connections_admit(server->connections, address) ? MHD_YES : MHD_NO;
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **data,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct http_server *server = context;
+
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        http_connections_end(server->connections, *data);
+        return;
+    }
+    const union MHD_ConnectionInfo *socket =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *address =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    *data = http_connections_begin(server->connections, socket->connect_fd, address->client_addr);
+}
+
+/* ---- the server -------------------------------------------------------------------------- */
+
+/* What clients do wrong, or give up, is no matter for the log: anybody could fill it. */
+static bool is_about_client(const char *format)
+{
+    static const char *const beginnings[] = {
+        "Connection ",
+        "Error processing request",
+        "Received ",
+        "Failed to parse ",
+        "Too large value",
+        "Failed to receive",
+        "Failed to send",
+        "Closing connection",
+        "Socket has been disconnected",
+        "Not enough memory in pool",
+        "Too late to send",
+    };
+
+    for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++) {
+        if (strncmp(format, beginnings[i], strlen(beginnings[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void log_of_library(void *context, const char *format, va_list arguments)
+{
+    (void)context;
+    if (!is_about_client(format))
+        http_log_arguments(format, arguments);
+}
+
+static void set_defaults(struct http_options *options)
+{
+    if (!options->threads)
+        options->threads = 1;
+    if (!options->connections)
+        options->connections = DEFAULT_CONNECTIONS;
+    if (!options->patience_s)
+        options->patience_s = DEFAULT_PATIENCE_S;
+    if (!options->header_bytes)
+        options->header_bytes = DEFAULT_HEADER_BYTES;
+}
+
+static int allow_files(rlim_t files)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return -errno;
+    if (limit.rlim_cur >= files)
+        return 0;
+    if (limit.rlim_max < files)
+        return -EMFILE;
+    limit.rlim_cur = files;
+    return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
+}
+
+/* libmicrohttpd shares its limit out among its threads; ours are for all together. */
+static struct MHD_Daemon *start_daemon(struct http_server *server)
+{
+    const struct http_options *options = &server->options;
+    unsigned each = options->connections + HTTP_CONNECTIONS_SLACK;
+    struct MHD_OptionItem pool[] = {
+        {options->threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END,
+         (intptr_t)options->threads, NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+
+    return MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, on_accept,
+        server, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, log_of_library, NULL,
+        MHD_OPTION_LISTEN_SOCKET, options->socket, MHD_OPTION_CONNECTION_LIMIT,
+        each * options->threads, MHD_OPTION_CONNECTION_MEMORY_LIMIT, options->header_bytes,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, server, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, pool,
+        MHD_OPTION_END);
+}
+
+static void block_signals(sigset_t *ret)
+{
+    sigemptyset(ret);
+    sigaddset(ret, SIGTERM);
+    sigaddset(ret, SIGINT);
+    sigaddset(ret, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, ret, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+int http_server_start(const struct http_options *options, struct http_server **ret)
+{
+    struct http_server *server = calloc(1, sizeof(*server));
+
+    if (!server)
+        return -ENOMEM;
+    server->options = *options;
+    set_defaults(&server->options);
+    int r = allow_files(server->options.connections + HTTP_CONNECTIONS_SLACK + OTHER_FILES);
+    if (r < 0)
+        goto fail;
+    r = -ENOMEM;
+    server->connections =
+        http_connections_new(server->options.connections, server->options.connections_per_address,
+                             server->options.patience_s);
+    if (!server->connections)
+        goto fail;
+    block_signals(&server->signals);
+    r = -EIO;
+    server->daemon = start_daemon(server);
+    if (!server->daemon)
+        goto fail;
+    *ret = server;
+    return 0;
+
+fail:
+    http_connections_free(server->connections);
+    free(server);
+    return r;
+}
+
+int http_server_wait(struct http_server *server, void (*tick)(void *context), void *context)
+{
+    const struct timespec second = {.tv_sec = 1};
+    int signal;
+
+    do {
+        http_connections_sweep(server->connections);
+        if (tick)
+            tick(context);
+        signal = sigtimedwait(&server->signals, NULL, &second);
+    } while (signal != SIGTERM && signal != SIGINT);
+    return signal;
+}
+
+void http_server_stop(struct http_server *server)
+{
+    if (!server)
+        return;
+    MHD_stop_daemon(server->daemon);
+    http_connections_free(server->connections);
+    free(server);
+}
+
+unsigned http_server_connections(struct http_server *server)
+{
+    return http_connections_count(server->connections);
+}
+
+void http_request_streams(struct http_request *request)
+{
+    struct exchange *exchange = (struct exchange *)request;
+
+    http_connections_streams(request->server->connections, exchange->connection);
+}
+
+const char *http_request_header(const struct http_request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+const char *http_request_query(const struct http_request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+}

@@ -1,0 +1,14 @@
+/* privileges.h - give up what a program that only reads the segment does not need. */
+#ifndef PRESENCE_PRIVILEGES_H
+#define PRESENCE_PRIVILEGES_H
+
+/* Drop all capabilities of the calling thread, for good, and with them those of all threads that it
+ * starts later: even root opens files as their owner only. No program that is executed from now on
+ * gains any (no_new_privs). Where the kernel has Landlock, the file system becomes read-only,
+ * nothing can be executed, and only what is beneath the directories of `paths` (ended by NULL) can
+ * be opened, and /proc; what need not exist yet is looked for in its directory. Sockets, and what
+ * is open, stay as they are. To be called before other threads are started.
+ * Errors: -EPERM, and those of prctl(2) and landlock_restrict_self(2). */
+int privileges_drop(const char *const *paths);
+
+#endif
