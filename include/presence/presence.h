@@ -140,6 +140,31 @@ PRESENCE_API int presence_sites(struct presence *presence, uint32_t window_s,
 
 PRESENCE_API void presence_listing_free(struct presence_listing *listing);
 
+/* One line of a listing across sites. Names as in struct presence_entry. */
+struct presence_busy_scope {
+    char site[PRESENCE_NAME_MAX + 1];
+    char name[PRESENCE_NAME_MAX + 1]; /* of the room, country or source; empty for a site */
+    uint32_t count;
+    uint32_t last_heartbeat_s;
+};
+
+struct presence_busiest {
+    struct presence_busy_scope *scopes; /* by count, most first, then by site and name */
+    size_t length;
+    size_t total;                   /* how many there are without the limit */
+    struct presence_reading moment; /* count 0; the rest is said of all */
+};
+
+/* List the rooms, countries or sources (or the sites themselves) of all sites, the busiest first,
+ * at most `limit` (0: all), with one look at the directory. Scopes without a heartbeat within the
+ * longest window are left out; where counts are equal at the limit, those that came into being
+ * first tend to stay. `ret` is to be released with presence_busiest_free. Errors: -ERANGE as
+ * presence_count; -EINVAL no such kind; -ENOMEM. */
+PRESENCE_API int presence_busiest(struct presence *presence, enum presence_kind kind,
+                                  uint32_t window_s, size_t limit, struct presence_busiest *ret);
+
+PRESENCE_API void presence_busiest_free(struct presence_busiest *busiest);
+
 /* When was this visitor (a UUID, or any other id of 1..128 bytes) last seen on the site?
  * `ret_age_s` is the age in seconds as of the published tick. -ENOENT: not within the longest
  * window, or left. The id is hashed and forgotten. */

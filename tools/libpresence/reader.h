@@ -88,6 +88,9 @@ int reader_place(enum presence_kind kind, const char *site, const char *name,
 int reader_find(const struct presence *presence, const struct reader_place *place,
                 struct reader_scope *ret);
 
+/* Copy an entry's name if it is one. It is the scope's only if reader_is_same afterwards. */
+bool reader_copy_name(const struct scope_entry *entry, char ret[PRESENCE_NAME_MAX + 1]);
+
 bool reader_is_same(const struct presence *presence, const struct reader_scope *scope);
 
 /* Choose the window, in seconds. -ERANGE it is longer than the segment's longest. */

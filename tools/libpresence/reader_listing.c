@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "presence/utf8.h"
-
 #define ENTRIES_AT_FIRST 64
 
 /* A listing that grows, and what it lists. */
@@ -16,20 +14,6 @@ struct collection {
     size_t capacity;
     struct presence_listing listing;
 };
-
-/* Copy an entry's name if it is one. */
-static bool copy_name(const struct scope_entry *entry, char ret[PRESENCE_NAME_MAX + 1])
-{
-    uint8_t bytes[SCOPE_NAME_MAX];
-    uint32_t length = *(const volatile uint8_t *)&entry->name_length; /* once: it may change */
-
-    memcpy(bytes, entry->name, length);
-    if (length == 0 || !utf8_is_name(bytes, length))
-        return false;
-    memcpy(ret, bytes, length);
-    ret[length] = '\0';
-    return true;
-}
 
 static bool is_wanted(const struct collection *collection, const struct scope_entry *entry,
                       uint64_t state)
@@ -68,7 +52,7 @@ static int collect_entry(const struct presence *presence, uint32_t index,
     struct presence_entry *slot = &collection->listing.entries[collection->listing.length];
     slot->count = reader_count(presence, index, collection->window_s, moment);
     slot->last_heartbeat_s = reader_last_heartbeat(presence, index, moment);
-    if (copy_name(entry, slot->name) && !reader_is_gone(presence, slot->last_heartbeat_s) &&
+    if (reader_copy_name(entry, slot->name) && !reader_is_gone(presence, slot->last_heartbeat_s) &&
         scope_is_same(entry, state))
         collection->listing.length++;
     return 0;

@@ -94,6 +94,19 @@ int reader_find(const struct presence *presence, const struct reader_place *plac
     return atomic_load_relaxed(changes) == before ? -ENOENT : -EAGAIN;
 }
 
+bool reader_copy_name(const struct scope_entry *entry, char ret[PRESENCE_NAME_MAX + 1])
+{
+    uint8_t bytes[SCOPE_NAME_MAX];
+    uint32_t length = *(const volatile uint8_t *)&entry->name_length; /* once: it may change */
+
+    memcpy(bytes, entry->name, length);
+    if (length == 0 || !utf8_is_name(bytes, length))
+        return false;
+    memcpy(ret, bytes, length);
+    ret[length] = '\0';
+    return true;
+}
+
 bool reader_is_same(const struct presence *presence, const struct reader_scope *scope)
 {
     const struct scope_entry *entries = presence->segment.directory.entries;
