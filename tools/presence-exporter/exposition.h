@@ -1,0 +1,44 @@
+/* exposition.h - metric families and samples, written in either format. */
+#ifndef PRESENCE_EXPORTER_EXPOSITION_H
+#define PRESENCE_EXPORTER_EXPOSITION_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "negotiate.h"
+
+enum family_type {
+    FAMILY_GAUGE,
+    FAMILY_COUNTER, /* samples get _total at their name's end */
+    FAMILY_INFO,    /* samples get _info, and are 1 */
+};
+
+struct exposition {
+    FILE *out;
+    enum format format;
+    const char *name; /* of the family that is being written */
+    enum family_type type;
+};
+
+struct label {
+    const char *name;
+    const char *value; /* any bytes: is escaped */
+};
+
+/* Begin a family; `name` is without _total or _info, and outlives the family. */
+void exposition_family(struct exposition *exposition, const char *name, enum family_type type,
+                       const char *help);
+
+/* Write a sample of the family that was begun last. */
+void exposition_sample(struct exposition *exposition, const struct label *labels, size_t count,
+                       uint64_t value);
+
+/* A family of one sample without labels. */
+void exposition_gauge(struct exposition *exposition, const char *name, const char *help,
+                      uint64_t value);
+
+/* End the exposition. */
+void exposition_end(struct exposition *exposition);
+
+#endif

@@ -1,0 +1,179 @@
+/* presence-exporter - show live presence counts to Prometheus. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "http_listen.h"
+#include "http_log.h"
+#include "http_reply.h"
+#include "http_server.h"
+#include "metrics.h"
+#include "options.h"
+#include "privileges.h"
+#include "snapshot.h"
+
+#define CONNECTIONS             64
+#define CONNECTIONS_PER_ADDRESS 32
+#define PATIENCE_S              20
+
+/* Used by the server's one thread alone. */
+struct exporter {
+    struct options options;
+    struct segment_source source;
+    char landing[2048];
+};
+
+/* ---- pages ------------------------------------------------------------------------------- */
+
+static char *write_text(const struct snapshot *snapshot, enum format format, size_t *ret_length)
+{
+    char *text = NULL;
+    FILE *out = open_memstream(&text, ret_length);
+
+    if (!out)
+        return NULL;
+    struct exposition exposition = {.out = out, .format = format};
+    metrics_write(&exposition, snapshot);
+    int failed = ferror(out);
+    if ((fclose(out) != 0) | failed) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+static enum MHD_Result show_metrics(void *context, struct http_request *request)
+{
+    struct exporter *exporter = context;
+    enum format format = negotiate(http_request_header(request, "Accept"));
+    struct snapshot snapshot;
+    size_t length = 0;
+    int r = snapshot_take(&exporter->source, &exporter->options, &snapshot);
+
+    if (r < 0) {
+        http_log("a scrape failed: %s", strerror(-r));
+        return http_reply_line(request, MHD_HTTP_INTERNAL_SERVER_ERROR, strerror(-r));
+    }
+    char *text = write_text(&snapshot, format, &length);
+    snapshot_free(&snapshot);
+    return http_reply_owned(request, MHD_HTTP_OK, format_type(format), text, length);
+}
+
+static enum MHD_Result show_health(void *context, struct http_request *request)
+{
+    (void)context;
+    return http_reply_line(request, MHD_HTTP_OK, "presence-exporter is healthy");
+}
+
+static enum MHD_Result show_landing(void *context, struct http_request *request)
+{
+    const struct exporter *exporter = context;
+
+    return http_reply_static(request, MHD_HTTP_OK, "text/html; charset=utf-8", exporter->landing,
+                             strlen(exporter->landing));
+}
+
+/* Nothing that a stranger has sent is on it; the path needs no escape. */
+static void write_landing(struct exporter *exporter)
+{
+    snprintf(exporter->landing, sizeof(exporter->landing),
+             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+             "<meta name=\"viewport\" content=\"width=device-width\">\n"
+             "<meta name=\"color-scheme\" content=\"light dark\">\n"
+             "<title>presence-exporter</title>\n</head>\n<body>\n<h1>presence-exporter</h1>\n"
+             "<p>Live visitor counts for Prometheus. Version " PRESENCE_VERSION ".</p>\n"
+             "<ul>\n<li><a href=\"%s\">Metrics</a></li>\n"
+             "<li><a href=\"/-/healthy\">Health</a></li>\n</ul>\n</body>\n</html>\n",
+             exporter->options.telemetry_path);
+}
+
+/* ---- the program ------------------------------------------------------------------------- */
+
+static int listen_or_complain(const struct options *options)
+{
+    int fd = http_listen_open(options->listen_address);
+
+    if (fd == -ENOENT)
+        http_log("cannot listen on %s: there is no such host", options->listen_address);
+    else if (fd == -EADDRINUSE)
+        http_log("cannot listen on %s: the port is in use; choose another with "
+                 "--web.listen-address",
+                 options->listen_address);
+    else if (fd < 0)
+        http_log("cannot listen on %s: %s", options->listen_address, strerror(-fd));
+    return fd;
+}
+
+static void log_listening(const struct options *options, int socket)
+{
+    char address[HTTP_LISTEN_TEXT_SIZE];
+
+    if (http_listen_format(socket, address) == 0)
+        http_log("listening on http://%s%s", address, options->telemetry_path);
+}
+
+static int start(struct exporter *exporter, int socket, struct http_server **ret)
+{
+    static struct http_route routes[] = {
+        {"GET", NULL, show_metrics},
+        {"GET", "/-/healthy", show_health},
+        {"GET", "/", show_landing},
+    };
+    const struct http_options options = {
+        .socket = socket,
+        .routes = routes,
+        .route_count = sizeof(routes) / sizeof(routes[0]),
+        .context = exporter,
+        .connections = CONNECTIONS,
+        .connections_per_address = CONNECTIONS_PER_ADDRESS,
+        .patience_s = PATIENCE_S,
+    };
+
+    routes[0].path = exporter->options.telemetry_path;
+    write_landing(exporter);
+    return http_server_start(&options, ret);
+}
+
+static int run(struct exporter *exporter)
+{
+    struct http_server *server;
+    struct presence *presence;
+    int socket = listen_or_complain(&exporter->options);
+
+    if (socket < 0)
+        return 1;
+    int r = privileges_drop((const char *const[]){exporter->options.segment, NULL});
+    if (r < 0) {
+        http_log("cannot give up privileges: %s", strerror(-r));
+        return 1;
+    }
+    segment_source_init(&exporter->source, exporter->options.segment);
+    segment_source_get(&exporter->source, &presence); /* says so at once where it can't */
+    r = start(exporter, socket, &server);
+    if (r < 0) {
+        http_log("cannot serve: %s", strerror(-r));
+        return 1;
+    }
+    log_listening(&exporter->options, socket);
+    http_server_wait(server, NULL, NULL);
+    http_server_stop(server);
+    segment_source_close(&exporter->source);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static struct exporter exporter;
+
+    switch (options_read(argc, argv, &exporter.options)) {
+    case OPTIONS_RUN:
+        break;
+    case OPTIONS_DONE:
+        return 0;
+    case OPTIONS_WRONG:
+        return 2;
+    }
+    return run(&exporter);
+}

@@ -1,0 +1,234 @@
+#include "metrics.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define WINDOW_TEXT_SIZE 16
+
+/* ---- the collector ----------------------------------------------------------------------- */
+
+static void write_build_info(struct exposition *exposition)
+{
+    const struct label label = {"version", PRESENCE_VERSION};
+
+    exposition_family(exposition, "build", FAMILY_INFO, "The exporter's version.");
+    exposition_sample(exposition, &label, 1, 1);
+}
+
+static void write_collector(struct exposition *exposition, const struct presence_status *status)
+{
+    const struct label labels[] = {{"engine", status->receive}, {"reason", status->receive_reason}};
+
+    exposition_family(exposition, "receive", FAMILY_INFO,
+                      "How the collector receives; why not by io_uring, where it could not.");
+    exposition_sample(exposition, labels, 2, 1);
+    exposition_gauge(exposition, "tick_age_seconds",
+                     "How long ago the collector published its last tick: stale when over 3.",
+                     status->as_of_age_s);
+    exposition_gauge(exposition, "workers", "Receiving threads of the collector.", status->workers);
+    exposition_gauge(exposition, "segment_size_bytes", "Size of the shared segment.",
+                     status->segment_bytes);
+    exposition_gauge(exposition, "table_capacity_words",
+                     "Words that fit the visitor table: one a visitor and scope.",
+                     status->visitors_capacity);
+    exposition_gauge(exposition, "directory_capacity_scopes",
+                     "Sites, rooms, countries and sources that fit the directory.",
+                     status->scopes_capacity);
+}
+
+/* What is known only while the collector runs. */
+static void write_live(struct exposition *exposition, const struct presence_status *status)
+{
+    exposition_gauge(exposition, "warming",
+                     "1 while counts are lower bounds: the collector began to listen recently.",
+                     status->warming);
+    exposition_gauge(exposition, "listening_seconds",
+                     "Since the collector began to listen, or its last gap of over 10 s.",
+                     status->listening_for_s);
+    exposition_gauge(exposition, "table_words",
+                     "Words of the visitor table that the longest window counts.",
+                     status->visitors_live);
+    exposition_gauge(exposition, "directory_scopes",
+                     "Sites, rooms, countries and sources in the directory.", status->scopes_live);
+}
+
+/* ---- visitors ---------------------------------------------------------------------------- */
+
+static const struct {
+    const char *family, *label, *help;
+} kinds[SNAPSHOT_KINDS] = {
+    [PRESENCE_SITE] = {"active_visitors", "site", "Visitors who are on a site."},
+    [PRESENCE_ROOM] = {"room_active_visitors", "room", "Visitors who are in a room of a site."},
+    [PRESENCE_COUNTRY] = {"country_active_visitors", "country",
+                          "Visitors on a site who are from a country."},
+    [PRESENCE_SOURCE] = {"source_active_visitors", "source",
+                         "Visitors on a site who came from a source."},
+};
+
+/* 300 seconds as 5m. */
+static void write_window(uint32_t window_s, char ret[WINDOW_TEXT_SIZE])
+{
+    uint32_t unit = window_s % 3600 == 0 ? 3600 : window_s % 60 == 0 ? 60 : 1;
+
+    snprintf(ret, WINDOW_TEXT_SIZE, "%" PRIu32 "%c", window_s / unit,
+             unit == 3600 ? 'h'
+             : unit == 60 ? 'm'
+                          : 's');
+}
+
+static void write_scopes(struct exposition *exposition, enum presence_kind kind,
+                         const struct snapshot_window *window)
+{
+    const struct presence_busiest *busiest = &window->busiest[kind];
+    char text[WINDOW_TEXT_SIZE];
+
+    write_window(window->window_s, text);
+    for (size_t i = 0; i < busiest->length; i++) {
+        const struct presence_busy_scope *scope = &busiest->scopes[i];
+        struct label labels[3] = {{"site", scope->site}};
+        size_t count = 1;
+        if (kind != PRESENCE_SITE)
+            labels[count++] = (struct label){kinds[kind].label, scope->name};
+        labels[count++] = (struct label){"window", text};
+        exposition_sample(exposition, labels, count, scope->count);
+    }
+}
+
+static void write_visitors(struct exposition *exposition, const struct snapshot *snapshot)
+{
+    for (int kind = 0; kind < SNAPSHOT_KINDS; kind++) {
+        exposition_family(exposition, kinds[kind].family, FAMILY_GAUGE, kinds[kind].help);
+        for (unsigned i = 0; i < snapshot->window_count; i++)
+            write_scopes(exposition, (enum presence_kind)kind, &snapshot->windows[i]);
+    }
+}
+
+/* Of the sites that are shown for the first window. */
+static void write_heartbeat_ages(struct exposition *exposition,
+                                 const struct snapshot_window *window)
+{
+    const struct presence_busiest *sites = &window->busiest[PRESENCE_SITE];
+
+    exposition_family(exposition, "site_last_heartbeat_age_seconds", FAMILY_GAUGE,
+                      "How long ago a site's last heartbeat came.");
+    for (size_t i = 0; i < sites->length; i++) {
+        const struct label label = {"site", sites->scopes[i].site};
+        exposition_sample(exposition, &label, 1, sites->scopes[i].last_heartbeat_s);
+    }
+}
+
+/* How many there are, shown or not, so that a limit that is too low is found. */
+static void write_totals(struct exposition *exposition, const struct snapshot_window *window)
+{
+    exposition_family(exposition, "active_scopes", FAMILY_GAUGE,
+                      "How many sites, rooms, countries and sources had a heartbeat within the "
+                      "longest window, whether they are shown here or not.");
+    for (int kind = 0; kind < SNAPSHOT_KINDS; kind++) {
+        const struct label label = {"kind", kinds[kind].label};
+        exposition_sample(exposition, &label, 1, window->busiest[kind].total);
+    }
+}
+
+/* ---- counters ---------------------------------------------------------------------------- */
+
+/* Counters that are one family, told apart by a label: those with the prefix, and the other two. */
+static const struct group {
+    const char *prefix, *others[2];
+    const char *family, *label, *help;
+} groups[] = {
+    {"datagrams_rejected_",
+     {NULL, NULL},
+     "datagrams_rejected",
+     "reason",
+     "Datagrams that were not counted."},
+    {"heartbeats_",
+     {"table_full", "scopes_full"},
+     "heartbeats",
+     "outcome",
+     "Visitors of accepted datagrams, by what became of them at their site."},
+    {"label_",
+     {"room_too_long", NULL},
+     "labels_dropped",
+     "reason",
+     "Rooms, countries and sources in which a visitor of a site was not counted."},
+    {"xdp_dropped_",
+     {NULL, NULL},
+     "xdp_dropped",
+     "reason",
+     "Datagrams that the XDP filter dropped."},
+};
+
+#define GROUPS (sizeof(groups) / sizeof(groups[0]))
+
+static const struct group *find_group(const char *name)
+{
+    for (size_t i = 0; i < GROUPS; i++) {
+        const struct group *group = &groups[i];
+        if (strncmp(name, group->prefix, strlen(group->prefix)) == 0)
+            return group;
+        for (size_t other = 0; other < 2; other++) {
+            if (group->others[other] && strcmp(name, group->others[other]) == 0)
+                return group;
+        }
+    }
+    return NULL;
+}
+
+static const char *label_value(const struct group *group, const char *name)
+{
+    size_t length = strlen(group->prefix);
+
+    return strncmp(name, group->prefix, length) == 0 ? name + length : name;
+}
+
+static void write_group(struct exposition *exposition, const struct snapshot *snapshot,
+                        const struct group *group)
+{
+    exposition_family(exposition, group->family, FAMILY_COUNTER, group->help);
+    for (size_t i = 0; i < snapshot->counter_count; i++) {
+        const struct presence_counter *counter = &snapshot->counters[i];
+        if (find_group(counter->name) != group)
+            continue;
+        const struct label label = {group->label, label_value(group, counter->name)};
+        exposition_sample(exposition, &label, 1, counter->value);
+    }
+}
+
+/* Those of a group come as its family, in its first member's place. */
+static void write_counters(struct exposition *exposition, const struct snapshot *snapshot)
+{
+    bool written[GROUPS] = {false};
+
+    for (size_t i = 0; i < snapshot->counter_count; i++) {
+        const struct presence_counter *counter = &snapshot->counters[i];
+        const struct group *group = find_group(counter->name);
+        if (!group) {
+            char help[256];
+            snprintf(help, sizeof(help), "%s.", counter->help);
+            exposition_family(exposition, counter->name, FAMILY_COUNTER, help);
+            exposition_sample(exposition, NULL, 0, counter->value);
+        } else if (!written[group - groups]) {
+            written[group - groups] = true;
+            write_group(exposition, snapshot, group);
+        }
+    }
+}
+
+void metrics_write(struct exposition *exposition, const struct snapshot *snapshot)
+{
+    exposition_gauge(exposition, "up", "1 while the collector runs and its numbers are of now.",
+                     snapshot->up);
+    write_build_info(exposition);
+    if (snapshot->readable)
+        write_collector(exposition, &snapshot->status);
+    if (snapshot->up)
+        write_live(exposition, &snapshot->status);
+    if (snapshot->up && snapshot->window_count) {
+        write_visitors(exposition, snapshot);
+        write_heartbeat_ages(exposition, &snapshot->windows[0]);
+        write_totals(exposition, &snapshot->windows[0]);
+    }
+    if (snapshot->readable)
+        write_counters(exposition, snapshot);
+    exposition_end(exposition);
+}

@@ -1,0 +1,11 @@
+/* metrics.h - a snapshot as metric families. */
+#ifndef PRESENCE_EXPORTER_METRICS_H
+#define PRESENCE_EXPORTER_METRICS_H
+
+#include "exposition.h"
+#include "snapshot.h"
+
+/* Write all of it, to its end. Errors of writing are left in exposition->out. */
+void metrics_write(struct exposition *exposition, const struct snapshot *snapshot);
+
+#endif

@@ -1,0 +1,37 @@
+/* snapshot.h - everything that a scrape shows, read from the segment at once. */
+#ifndef PRESENCE_EXPORTER_SNAPSHOT_H
+#define PRESENCE_EXPORTER_SNAPSHOT_H
+
+#include <stdbool.h>
+
+#include "options.h"
+#include "presence/presence.h"
+#include "segment_source.h"
+
+#define SNAPSHOT_COUNTERS_MAX 128
+#define SNAPSHOT_KINDS        4 /* enum presence_kind */
+
+/* The scopes that are shown for one window, by kind. */
+struct snapshot_window {
+    uint32_t window_s; /* as counted: rounded up to minutes above 480 s */
+    struct presence_busiest busiest[SNAPSHOT_KINDS];
+};
+
+struct snapshot {
+    bool readable; /* there is a segment: status and counters are of it */
+    bool up;       /* and its collector runs: so are the windows */
+    struct presence_status status;
+    struct presence_counter counters[SNAPSHOT_COUNTERS_MAX];
+    size_t counter_count;
+    struct snapshot_window windows[OPTIONS_WINDOWS_MAX];
+    unsigned window_count;
+};
+
+/* Take one. To be released with snapshot_free. A segment that is missing or stale is no error.
+ * Errors: -ENOMEM; -EAGAIN the collector began anew in the middle of it. */
+int snapshot_take(struct segment_source *source, const struct options *options,
+                  struct snapshot *ret);
+
+void snapshot_free(struct snapshot *snapshot);
+
+#endif
