@@ -102,7 +102,10 @@ class Install(Case):
     def test_files(self):
         for name in ("sbin/presenced", "bin/presencectl", "bin/presence-send",
                      "include/presence/presence.h", "share/man/man8/presenced.8",
-                     "share/man/man1/presencectl.1", "share/man/man1/presence-send.1"):
+                     "share/man/man1/presencectl.1", "share/man/man1/presence-send.1",
+                     "bin/presence-exporter", "share/man/man8/presence-exporter.8",
+                     "lib/systemd/system/presence-exporter.service",
+                     "share/presence/presence.rules.yml", "share/presence/presence-dashboard.json"):
             with self.subTest(name=name):
                 self.assertTrue(os.path.isfile(self.installed(name)))
         for name in "libpresence.so", "libpresence.so.0", "libpresence.a", "pkgconfig/presence.pc":
@@ -113,7 +116,8 @@ class Install(Case):
 
     def test_versions_agree(self):
         version, = self.pkg_config("--modversion")
-        for name in "sbin/presenced", "bin/presencectl", "bin/presence-send":
+        for name in ("sbin/presenced", "bin/presencectl", "bin/presence-send",
+                     "bin/presence-exporter"):
             program = self.installed(name)
             self.assertEqual(run([program, "--version"]),
                              f"{os.path.basename(name)} {version}\n")

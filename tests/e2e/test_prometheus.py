@@ -1,0 +1,183 @@
+"""A real Prometheus with README's configuration scrapes presence-exporter, and has the right values."""
+
+import json
+import os
+import re
+import subprocess
+import tempfile
+import time
+import unittest
+import urllib.parse
+import urllib.request
+
+from exporter import ExporterCase
+from harness import DEADLINE, free_port, native, program, visitor, wait_until
+from readme import fenced, substitute
+
+SITE = "example.com"
+TOOL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/presence-exporter")
+RULES = os.path.join(TOOL, "presence.rules.yml")
+HOSTILE = '/<script>"\\n\\ {a="b"} # EOF'
+
+
+def promtool(*arguments):
+    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, timeout=DEADLINE,
+                          cwd=TOOL)
+    return done.returncode, done.stdout + done.stderr
+
+
+class Rules(unittest.TestCase):
+    def test_rules_are_clean(self):
+        status, output = promtool("check", "rules", "--lint-fatal", RULES)
+        self.assertEqual(status, 0, output)
+        self.assertRegex(output, r"SUCCESS: 10 rules found")
+
+    def test_alerts_fire_when_they_should(self):
+        status, output = promtool("test", "rules", "presence.rules.test.yml")
+        self.assertEqual(status, 0, output)
+
+
+class Prometheus(ExporterCase):
+    def setUp(self):
+        super().setUp()
+        self.collector = self.start("--warm-up", "0")
+        self.exporter = self.export()
+        self.start_prometheus()
+
+    def start_prometheus(self):
+        directory = tempfile.TemporaryDirectory(prefix="presence-prometheus-")
+        self.addCleanup(directory.cleanup)
+        configuration, = fenced("yaml")
+        path = os.path.join(directory.name, "prometheus.yml")
+        with open(path, "w") as file:
+            file.write(substitute(
+                configuration, target=("127.0.0.1:9474", f"127.0.0.1:{self.exporter.port}"),
+                interval=("scrape_interval: 15s", "scrape_interval: 1s\n  evaluation_interval: 1s"),
+                rules=("/usr/share/presence/presence.rules.yml", RULES)))
+        status, output = promtool("check", "config", path)
+        self.assertEqual(status, 0, output)
+        self.port = free_port()
+        log = open(os.path.join(directory.name, "log"), "w+")
+        self.addCleanup(log.close)
+        process = self.enterContext(program(
+            ["prometheus", f"--config.file={path}", f"--storage.tsdb.path={directory.name}/data",
+             f"--web.listen-address=127.0.0.1:{self.port}"], stdout=log, stderr=log))
+
+        def ready():
+            if process.poll() is not None:
+                log.seek(0)
+                raise AssertionError(f"prometheus has ended: {log.read()}")
+            try:
+                return self.api("targets")["activeTargets"][0]["health"] == "up"
+            except (OSError, IndexError):
+                return False
+
+        wait_until(ready, "Prometheus to have scraped")
+
+    def enterContext(self, context):  # unittest has it since Python 3.11
+        value = context.__enter__()
+        self.addCleanup(context.__exit__, None, None, None)
+        return value
+
+    def api(self, path, **parameters):
+        query = urllib.parse.urlencode(parameters)
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/{path}?{query}",
+                                    timeout=DEADLINE) as response:
+            answer = json.load(response)
+        self.assertEqual(answer["status"], "success")
+        return answer["data"]
+
+    def query(self, expression):
+        """Values by labels, as of now: {labels without job, instance and name: value}."""
+        return {tuple(sorted((name, value) for name, value in result["metric"].items()
+                             if name not in ("job", "instance", "__name__"))): float(result["value"][1])
+                for result in self.api("query", query=expression)["result"]}
+
+    def wait_value(self, expression, expected):
+        wait_until(lambda: self.query(expression) == expected,
+                   f"{expression} to be {expected}; it is {self.query(expression)}")
+
+    def count(self, number, **labels):
+        return {tuple(sorted({"site": SITE, "window": "5m", **labels}.items())): number}
+
+    def test_values(self):
+        self.send(self.collector, native(SITE, [visitor(i) for i in range(5)], room=HOSTILE,
+                                         country="DE", source="news.example", kind=3))
+        self.wait_value("presence_active_visitors", self.count(5))
+        self.wait_value("presence_room_active_visitors", self.count(5, room=HOSTILE))
+        self.wait_value("presence_country_active_visitors", self.count(5, country="DE"))
+        self.wait_value("presence_source_active_visitors", self.count(5, source="news.example"))
+        self.wait_value("presence_pageviews_total", {(): 5})
+        self.wait_value('presence_heartbeats_total{outcome="new"}', {(("outcome", "new"),): 5})
+        self.send(self.collector, native(SITE, [visitor(1)], kind=2), b"nonsense")
+        self.wait_value("presence_active_visitors", self.count(4))
+        self.wait_value("presence_datagrams_rejected_total > 0", {(("reason", "malformed"),): 1})
+        self.wait_value("presence_up", {(): 1})
+        target, = self.api("targets")["activeTargets"]
+        self.assertEqual((target["health"], target["lastError"]), ("up", ""))
+        self.assert_dashboard_works()
+        # Its metadata has every type and help text.
+        for name, (entry, *_) in self.api("metadata").items():
+            if name.startswith("presence_"):
+                self.assertIn(entry["type"], ("gauge", "counter", "info"), name)
+                self.assertTrue(entry["help"], name)
+
+        self.collector.stop()
+        self.wait_value("presence_up", {(): 0})
+        self.assertEqual(self.query("presence_active_visitors"), {})  # gone at once, and not 0
+        self.assertEqual(self.query("presence_room_active_visitors"), {})
+        self.start("--warm-up", "0")
+        self.wait_value("presence_up", {(): 1})
+        self.wait_value("presence_active_visitors", self.count(4))
+        wait_until(lambda: self.rule_health() == {"ok"}, f"all rules to work: {self.rule_health()}")
+
+    def rule_health(self):
+        return {rule["health"] for group in self.api("rules")["groups"] for rule in group["rules"]}
+
+    def assert_dashboard_works(self):
+        """Every panel's query is one, and all but those of drops and trouble have an answer."""
+        with open(os.path.join(TOOL, "presence-dashboard.json")) as file:
+            dashboard = json.load(file)
+        values = {"$job": "presence", "$instance": f"127.0.0.1:{self.exporter.port}", "$site": ".*",
+                  "$window": "5m", "$__rate_interval": "10s"}
+        seen = 0
+        for panel in dashboard["panels"]:
+            for target in panel["targets"]:
+                expression = re.sub(r"\$\w+", lambda match: values[match[0]], target["expr"])
+                with self.subTest(panel=panel["title"], expression=expression):
+                    self.assertTrue(self.query(expression) or "> 0" in expression)
+                    seen += 1
+        self.assertGreater(seen, 10)
+        for variable in dashboard["templating"]["list"]:
+            if variable["type"] == "query":
+                selector = re.search(r"label_values\((.*), (\w+)\)", variable["definition"])
+                expression = re.sub(r"\$\w+", lambda match: values[match[0]], selector[1])
+                self.assertTrue(self.query(expression), variable["name"])
+
+    @unittest.skipUnless(os.environ.get("TEST_LONG"), "takes over a minute: TEST_LONG")
+    def test_a_minute(self):
+        """Each second another visitor: every sample is what was counted at its time."""
+        counted = []  # (not before, not after, visitors)
+        for number in range(65):
+            before = time.time()
+            self.send(self.collector, native(SITE, [visitor(number)]))
+            self.wait_received(number + 1)
+            counted.append((before, time.time(), number + 1))
+            wait_until(lambda: time.time() >= before + 1, "the next second")
+        end = time.time()
+        selector = f'presence_active_visitors{{site="{SITE}"}}[70s]'
+        result, = self.api("query", query=selector, time=end)["result"]
+        samples = [(float(at), int(value)) for at, value in result["values"]]
+        self.assertGreater(len(samples), 55)
+        for at, value in samples:  # a scrape's time is when it began: it takes a moment
+            least = max((n for _, after, n in counted if after <= at), default=0)
+            most = max((n for before, _, n in counted if before <= at + 1), default=0)
+            self.assertTrue(least <= value <= most, (at, least, value, most))
+        self.assertGreater(samples[-1][1] - samples[0][1], 55)
+        rate, = self.query("rate(presence_heartbeats_total{outcome='new'}[50s])").values()
+        self.assertAlmostEqual(rate, 1, delta=0.1)
+        self.assertEqual(self.query("min_over_time(presence_up[1m])"), {(): 1})
+
+
+if __name__ == "__main__":
+    unittest.main()
