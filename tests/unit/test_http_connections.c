@@ -1,0 +1,165 @@
+/* test_http_connections.c - who has to go when there are too many. */
+#include "../support/unit.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "http_connections.h"
+
+#define LIMIT       6
+#define PER_ADDRESS 3
+
+/* A connection, and the client's end of it. */
+struct client {
+    struct http_connection *connection;
+    int server, client;
+};
+
+static struct sockaddr_in6 address_of(const char *text)
+{
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6};
+
+    assert_int_equal(inet_pton(AF_INET6, text, &address.sin6_addr), 1);
+    return address;
+}
+
+static bool admit(struct http_connections *connections, const char *text)
+{
+    struct sockaddr_in6 address = address_of(text);
+
+    return http_connections_admit(connections, (const struct sockaddr *)&address);
+}
+
+static struct client begin(struct http_connections *connections, const char *text)
+{
+    struct sockaddr_in6 address = address_of(text);
+    int ends[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    struct client client = {
+        http_connections_begin(connections, ends[0], (const struct sockaddr *)&address), ends[0],
+        ends[1]};
+    assert_non_null(client.connection);
+    return client;
+}
+
+static bool is_ended(const struct client *client)
+{
+    char byte;
+
+    return recv(client->client, &byte, 1, MSG_DONTWAIT) == 0;
+}
+
+static void end(struct http_connections *connections, const struct client *client)
+{
+    http_connections_end(connections, client->connection);
+    close(client->server);
+    close(client->client);
+}
+
+static void the_longest_waiting_makes_room(void **state)
+{
+    struct http_connections *connections = http_connections_new(LIMIT, PER_ADDRESS, 60);
+    struct client clients[PER_ADDRESS + 1];
+
+    (void)state;
+    for (int i = 0; i < PER_ADDRESS; i++) {
+        assert_true(admit(connections, "2001:db8::1"));
+        clients[i] = begin(connections, "2001:db8::1");
+        usleep(2000); /* the clock of the ages has milliseconds */
+    }
+    http_connections_asked(connections, clients[0].connection);
+    assert_true(admit(connections, "2001:db8::1")); /* the first is being answered */
+    assert_false(is_ended(&clients[0]));
+    assert_true(is_ended(&clients[1]));
+    assert_false(is_ended(&clients[2]));
+    clients[PER_ADDRESS] = begin(connections, "2001:db8::1");
+    assert_int_equal(http_connections_count(connections), PER_ADDRESS);
+
+    /* Another host of the same /64 is the same client; another network is not. */
+    http_connections_answered(connections, clients[0].connection); /* youngest of the waiting */
+    assert_true(admit(connections, "2001:db8::2"));
+    assert_true(is_ended(&clients[2]));
+    assert_true(admit(connections, "2001:db8:0:1::1"));
+    assert_false(is_ended(&clients[0]));
+    for (int i = 0; i <= PER_ADDRESS; i++)
+        end(connections, &clients[i]);
+    assert_int_equal(http_connections_count(connections), 0);
+    http_connections_free(connections);
+}
+
+static void streams_and_young_answers_stay(void **state)
+{
+    struct http_connections *connections = http_connections_new(LIMIT, PER_ADDRESS, 60);
+    struct client clients[PER_ADDRESS];
+
+    (void)state;
+    for (int i = 0; i < PER_ADDRESS; i++) {
+        clients[i] = begin(connections, "::ffff:192.0.2.1");
+        if (i)
+            http_connections_streams(connections, clients[i].connection);
+    }
+    http_connections_asked(connections, clients[0].connection);
+    assert_false(admit(connections, "::ffff:192.0.2.1"));
+    assert_true(admit(connections, "::ffff:192.0.2.2"));
+    for (int i = 0; i < PER_ADDRESS; i++) {
+        assert_false(is_ended(&clients[i]));
+        end(connections, &clients[i]);
+    }
+    assert_true(admit(connections, "::ffff:192.0.2.1"));
+    http_connections_free(connections);
+}
+
+static void all_together_are_limited(void **state)
+{
+    struct http_connections *connections = http_connections_new(LIMIT, 0, 60);
+    struct client clients[LIMIT];
+    char text[32];
+
+    (void)state;
+    for (int i = 0; i < LIMIT; i++) {
+        snprintf(text, sizeof(text), "2001:db8:0:%d::1", i);
+        assert_true(admit(connections, text));
+        clients[i] = begin(connections, text);
+        usleep(2000);
+    }
+    assert_true(admit(connections, "2001:db8:0:99::1"));
+    assert_true(is_ended(&clients[0]));
+    for (int i = 1; i < LIMIT; i++)
+        assert_false(is_ended(&clients[i]));
+    for (int i = 0; i < LIMIT; i++)
+        end(connections, &clients[i]);
+    http_connections_free(connections);
+}
+
+static void patience_ends(void **state)
+{
+    struct http_connections *connections = http_connections_new(LIMIT, 0, 0);
+    struct client waiting = begin(connections, "::1"), streaming = begin(connections, "::1");
+
+    (void)state;
+    http_connections_streams(connections, streaming.connection);
+    usleep(3000);
+    http_connections_sweep(connections);
+    assert_true(is_ended(&waiting));
+    assert_false(is_ended(&streaming));
+    http_connections_answered(connections, waiting.connection); /* comes too late */
+    assert_int_equal(http_connections_count(connections), 1);
+    end(connections, &waiting);
+    end(connections, &streaming);
+    http_connections_free(connections);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_longest_waiting_makes_room),
+        cmocka_unit_test(streams_and_young_answers_stay),
+        cmocka_unit_test(all_together_are_limited),
+        cmocka_unit_test(patience_ends),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
