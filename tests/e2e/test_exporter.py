@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 import unittest
 
 from exporter import OPENMETRICS, PRESENCE_EXPORTER, VISITORS, ExporterCase
@@ -14,7 +15,9 @@ SITE = "example.com"
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden")
 # What differs from run to run.
 VOLATILE = re.compile(r"^(presence_(?:tick_age_seconds|listening_seconds|segment_size_bytes|"
-                      r"site_last_heartbeat_age_seconds\S*|receive_rearmed_total)) \d+$|"
+                      r"site_last_heartbeat_age_seconds\S*|receive_rearmed_total|history_scopes|"
+                      r"events_thinned_total|"
+                      r"peak_timestamp_seconds\S*)) \d+$|"
                       r'(presence_build_info\{version=)"[^"]*"', re.M)
 HOSTILE = [
     "<script>alert(1)</script>", '"quoted"', "back\\slash", '\\"', "\\n", '{a="b"} 1', "# EOF",
@@ -38,7 +41,7 @@ class Scrapes(ExporterCase):
                   native(SITE, [visitor(2), visitor(3)], room='/a "quoted" \\ <b>é</b>', country="FR"),
                   native("b.example", [visitor(1)]), native("b.example", [visitor(1)]),
                   native("b.example", [visitor(9)], kind=4, event="signup"),
-                  native("b.example", [visitor(9)], kind=2), b"PH1 site=x", b"PH1 nothing=1", b"PH\x09")
+                  native("b.example", [visitor(77)], kind=2), b"PH1 site=x", b"PH1 nothing=1", b"PH\x09")
         self.wait_received(9)
         return collector
 
@@ -54,12 +57,35 @@ class Scrapes(ExporterCase):
     def test_golden_scrapes(self):
         self.populate()
         exporter = self.export("--window", "1m", "--window", "500", "--window", "9m")
+        for site, peak in (SITE, 3), ("b.example", 2):
+            self.wait_peak(exporter, site, peak)
         self.assert_golden(self.text(exporter), "exporter.txt")
         self.assert_golden(self.text(exporter, OPENMETRICS), "exporter.openmetrics")
+
+    def wait_peak(self, exporter, site, peak):
+        """Peaks are sampled once a second."""
+        for period in "today", "ever":
+            wait_until(lambda: self.value(exporter, "presence_peak_visitors", site=site,
+                                          period=period, window="5m") == peak,
+                       f"the peak of {site} {period} to be {peak}")
+
+    def test_peaks_stay(self):
+        collector = self.populate()
+        exporter = self.export()
+        begin = int(time.time())
+        self.wait_peak(exporter, SITE, 3)
+        self.send(collector, native(SITE, [visitor(1), visitor(2)], kind=2))
+        wait_until(lambda: self.value(exporter, "presence_active_visitors", site=SITE,
+                                      window="5m") == 1, "two to have left")
+        self.wait_peak(exporter, SITE, 3)
+        at = self.value(exporter, "presence_peak_timestamp_seconds", site=SITE, period="ever",
+                        window="5m")
+        self.assertTrue(begin - 2 <= at <= time.time() + 1, (begin, at, time.time()))
 
     def test_promtool_finds_nothing(self):
         self.populate()
         exporter = self.export()
+        self.wait_peak(exporter, SITE, 3)
         done = subprocess.run(["promtool", "check", "metrics"], input=self.text(exporter),
                               capture_output=True, text=True, timeout=DEADLINE)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
@@ -68,7 +94,7 @@ class Scrapes(ExporterCase):
         self.populate()
         exporter = self.export("--window", "1m", "--window", "5m")
         steady = [{key: value for key, value in self.metrics(exporter, openmetrics).items()
-                   if not key[0].endswith("_seconds")} for openmetrics in (False, True)]
+                   if not key[0].endswith("_seconds") and "peak" not in key[0]} for openmetrics in (False, True)]
         self.assertEqual(*steady)
         self.assertEqual(steady[0]["presence_active_visitors",
                                    (("site", SITE), ("window", "5m"))], 3)
@@ -156,7 +182,8 @@ class Silence(ExporterCase):
         self.assertEqual(samples["presence_up", ()], 0)
         names = {name for name, _ in samples}
         self.assertFalse(names & {*VISITORS, "presence_site_last_heartbeat_age_seconds",
-                                  "presence_table_words", "presence_warming"}, names)
+                                  "presence_table_words", "presence_warming",
+                                  "presence_peak_visitors"}, names)
         self.metrics(exporter, openmetrics=True)
         return names
 

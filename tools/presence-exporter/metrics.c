@@ -34,6 +34,8 @@ static void write_collector(struct exposition *exposition, const struct presence
     exposition_gauge(exposition, "directory_capacity_scopes",
                      "Sites, rooms, countries and sources that fit the directory.",
                      status->scopes_capacity);
+    exposition_gauge(exposition, "history_capacity_scopes",
+                     "Scopes whose minutes can be kept; 0: none are.", status->histories_capacity);
 }
 
 /* What is known only while the collector runs. */
@@ -50,6 +52,8 @@ static void write_live(struct exposition *exposition, const struct presence_stat
                      status->visitors_live);
     exposition_gauge(exposition, "directory_scopes",
                      "Sites, rooms, countries and sources in the directory.", status->scopes_live);
+    exposition_gauge(exposition, "history_scopes", "Scopes that have a history.",
+                     status->histories_live);
 }
 
 /* ---- visitors ---------------------------------------------------------------------------- */
@@ -115,6 +119,48 @@ static void write_heartbeat_ages(struct exposition *exposition,
         const struct label label = {"site", sites->scopes[i].site};
         exposition_sample(exposition, &label, 1, sites->scopes[i].last_heartbeat_s);
     }
+}
+
+/* Today's and ever, of each site whose peaks are known and where anybody was. */
+static void write_peak_family(struct exposition *exposition, const struct snapshot *snapshot,
+                              uint64_t (*value_of)(const struct presence_peak *peak))
+{
+    const struct presence_busiest *sites = &snapshot->windows[0].busiest[PRESENCE_SITE];
+    char window[WINDOW_TEXT_SIZE];
+
+    for (size_t i = 0; snapshot->peaks && i < sites->length; i++) {
+        const struct presence_peaks *peaks = &snapshot->peaks[i];
+        if (!peaks->window_s)
+            continue;
+        write_window(peaks->window_s, window);
+        struct label labels[] = {
+            {"site", sites->scopes[i].site}, {"period", "today"}, {"window", window}};
+        if (peaks->today.count)
+            exposition_sample(exposition, labels, 3, value_of(&peaks->today));
+        labels[1].value = "ever";
+        if (peaks->ever.count)
+            exposition_sample(exposition, labels, 3, value_of(&peaks->ever));
+    }
+}
+
+static uint64_t peak_count(const struct presence_peak *peak)
+{
+    return peak->count;
+}
+
+static uint64_t peak_time(const struct presence_peak *peak)
+{
+    return peak->at > 0 ? (uint64_t)peak->at : 0;
+}
+
+static void write_peaks(struct exposition *exposition, const struct snapshot *snapshot)
+{
+    exposition_family(exposition, "peak_visitors", FAMILY_GAUGE,
+                      "The most visitors that were on a site at a time, today (UTC) and ever.");
+    write_peak_family(exposition, snapshot, peak_count);
+    exposition_family(exposition, "peak_timestamp_seconds", FAMILY_GAUGE,
+                      "When that was, in seconds since 1970.");
+    write_peak_family(exposition, snapshot, peak_time);
 }
 
 /* How many there are, shown or not, so that a limit that is too low is found. */
@@ -226,6 +272,7 @@ void metrics_write(struct exposition *exposition, const struct snapshot *snapsho
     if (snapshot->up && snapshot->window_count) {
         write_visitors(exposition, snapshot);
         write_heartbeat_ages(exposition, &snapshot->windows[0]);
+        write_peaks(exposition, snapshot);
         write_totals(exposition, &snapshot->windows[0]);
     }
     if (snapshot->readable)

@@ -1,6 +1,7 @@
 #include "snapshot.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 static bool has_window(const struct snapshot *snapshot, uint32_t window_s)
 {
@@ -62,6 +63,25 @@ static int take_windows(struct presence *presence, const struct options *options
     return r;
 }
 
+/* A site that went since it was listed has none. */
+static int take_peaks(struct presence *presence, struct snapshot *snapshot)
+{
+    const struct presence_busiest *sites = &snapshot->windows[0].busiest[PRESENCE_SITE];
+
+    if (snapshot->window_count == 0 || sites->length == 0)
+        return 0;
+    snapshot->peaks = calloc(sites->length, sizeof(*snapshot->peaks));
+    if (!snapshot->peaks)
+        return -ENOMEM;
+    for (size_t i = 0; i < sites->length; i++) {
+        int r = presence_peaks(presence, PRESENCE_SITE, sites->scopes[i].site, NULL,
+                               &snapshot->peaks[i]);
+        if (r == -EBADMSG)
+            return r;
+    }
+    return 0;
+}
+
 static int take_status(struct presence *presence, struct snapshot *snapshot)
 {
     int r = presence_status(presence, &snapshot->status);
@@ -90,6 +110,8 @@ int snapshot_take(struct segment_source *source, const struct options *options,
     int r = take_status(presence, &snapshot);
     if (r == 0 && snapshot.up)
         r = take_windows(presence, options, &snapshot);
+    if (r == 0 && snapshot.up)
+        r = take_peaks(presence, &snapshot);
     if (r == -ESTALE || r == -EBADMSG) { /* it has stopped since, or is damaged */
         segment_source_failed(source, r);
         snapshot_free(&snapshot);
@@ -110,4 +132,6 @@ void snapshot_free(struct snapshot *snapshot)
     for (unsigned i = 0; i < snapshot->window_count; i++)
         free_window(&snapshot->windows[i]);
     snapshot->window_count = 0;
+    free(snapshot->peaks);
+    snapshot->peaks = NULL;
 }

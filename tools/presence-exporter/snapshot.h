@@ -25,6 +25,8 @@ struct snapshot {
     size_t counter_count;
     struct snapshot_window windows[OPTIONS_WINDOWS_MAX];
     unsigned window_count;
+    struct presence_peaks *peaks; /* of the sites of the first window, in their order; window_s 0:
+                                     nothing is known of that one */
 };
 
 /* Take one. To be released with snapshot_free. A segment that is missing or stale is no error.
