@@ -15,11 +15,12 @@ import latency
 import machine
 import memory
 import results
+import scraping
 import workers
 
 GROUPS = {
     "heartbeats": heartbeats, "workers": workers, "count": counting, "memory": memory,
-    "audience": audience, "latency": latency, "chart": curves,
+    "audience": audience, "latency": latency, "scrape": scraping, "chart": curves,
 }
 QUIET = 0.5  # load average above which figures are not to be believed
 
