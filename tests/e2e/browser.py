@@ -1,0 +1,146 @@
+"""A real headless Chromium, driven over chromedriver's plain HTTP (W3C WebDriver).
+
+Every window is judged: what the console reports as an error, a violation of a content policy or an
+exception that nobody caught, is in `complaints()`.
+"""
+
+import base64
+import contextlib
+import http.client
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+
+from harness import DEADLINE, wait_until
+
+CHROMEDRIVER = shutil.which("chromedriver") or "chromedriver"
+ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the key of an element, fixed by WebDriver
+
+
+class WebDriverError(Exception):
+    pass
+
+
+class Browser:
+    """One Chromium with a profile of its own."""
+
+    def __init__(self, *arguments):
+        self.profile = tempfile.mkdtemp(prefix="presence-chromium-")
+        self.log = tempfile.TemporaryFile(mode="w+")
+        self.driver = subprocess.Popen(
+            [CHROMEDRIVER, "--port=0"], stdin=subprocess.DEVNULL, stdout=self.log,
+            stderr=subprocess.DEVNULL, start_new_session=True)
+        try:
+            self.port = int(wait_until(self.started, "chromedriver to start"))
+            self.session = None
+            self.session = self.call("POST", "/session", {"capabilities": {"alwaysMatch": {
+                "browserName": "chrome",
+                "goog:loggingPrefs": {"browser": "ALL"},
+                "goog:chromeOptions": {"args": [
+                    "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
+                    "--no-first-run", "--disable-background-networking", "--mute-audio",
+                    "--disable-component-update", "--hide-scrollbars",
+                    f"--user-data-dir={self.profile}", *arguments]},
+            }}})["sessionId"]
+        except BaseException:
+            self.close()
+            raise
+
+    def started(self):
+        if self.driver.poll() is not None:
+            raise AssertionError(f"chromedriver ended with {self.driver.returncode}")
+        with open(f"/proc/self/fd/{self.log.fileno()}") as log:
+            found = re.search(r"started successfully on port (\d+)", log.read())
+        return found and found[1]
+
+    def close(self):
+        with contextlib.suppress(Exception):
+            if self.session:
+                self.call("DELETE", "")
+        self.driver.terminate()
+        try:
+            self.driver.wait(timeout=DEADLINE)
+        except subprocess.TimeoutExpired:
+            self.driver.kill()
+            self.driver.wait()
+        self.log.close()
+        shutil.rmtree(self.profile, ignore_errors=True)
+
+    def call(self, method, path, body=None):
+        """A command of the session, or with a leading /session one of the driver."""
+        if not path.startswith("/session"):
+            path = f"/session/{self.session}{path}"
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2 * DEADLINE)
+        try:
+            connection.request(method, path, json.dumps(body or {}) if method == "POST" else None)
+            value = json.loads(connection.getresponse().read())["value"]
+        finally:
+            connection.close()
+        if isinstance(value, dict) and "error" in value:
+            raise WebDriverError(f"{path}: {value['error']}: {value['message']}")
+        return value
+
+    def devtools(self, command, **parameters):
+        """A command of Chromium's DevTools protocol, in the current window."""
+        return self.call("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    def open(self, url):
+        self.call("POST", "/url", {"url": url})
+
+    def new_window(self, url=None, kind="window"):
+        """Opens a window (a window is visible beside others; a tab hides the one before it)."""
+        handle = self.call("POST", "/window/new", {"type": kind})["handle"]
+        self.switch(handle)
+        if url:
+            self.open(url)
+        return handle
+
+    def window(self):
+        return self.call("GET", "/window")
+
+    def windows(self):
+        return self.call("GET", "/window/handles")
+
+    def switch(self, handle):
+        self.call("POST", "/window", {"handle": handle})
+
+    def close_window(self, handle):
+        self.switch(handle)
+        self.call("DELETE", "/window")
+        rest = self.windows()
+        if rest:
+            self.switch(rest[0])
+
+    def size(self, width, height, phone=False):
+        """The size of the page itself, whatever the window's borders."""
+        self.devtools("Emulation.setDeviceMetricsOverride", width=width, height=height,
+                      deviceScaleFactor=2 if phone else 1, mobile=phone)
+
+    def media(self, **features):
+        """Emulates media features: prefers_color_scheme="dark"."""
+        self.devtools("Emulation.setEmulatedMedia", features=[
+            {"name": name.replace("_", "-"), "value": value} for name, value in features.items()])
+
+    def run(self, script, *arguments):
+        """Runs the body of a function in the page; returns what it returns."""
+        return self.call("POST", "/execute/sync", {"script": script, "args": list(arguments)})
+
+    def press(self, *keys):
+        """Presses keys one after the other, where the focus is."""
+        actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+        self.call("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": actions}]})
+
+    def screenshot(self, path, whole=False):
+        """The visible part of the page as PNG; all of it if `whole`."""
+        picture = self.devtools("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(base64.b64decode(picture))
+
+    def complaints(self):
+        """What the console of all windows has reported as an error since the last call."""
+        entries = self.call("POST", "/se/log", {"type": "browser"})
+        return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]

@@ -1,0 +1,51 @@
+// The live feed: what happened, newest first. The newest forty are kept.
+
+import { country, exactTime, make } from './format.js';
+
+const most = 40;
+const words = { enter: 'Entered', leave: 'Left', pageview: 'Viewed', event: 'Event' };
+
+function entry(event) {
+    const item = make('li');
+    const kind = Object.hasOwn(words, event.type) ? event.type : 'event';
+    item.dataset.kind = kind;
+    const at = make('time', '', exactTime(new Date(event.timestamp)));
+    at.dateTime = event.timestamp;
+    const place = make('span', 'name', event.pathname ?? 'the site');
+    place.dir = 'auto';
+    place.title = event.pathname ?? '';
+    const what = make('span', 'kind', words[kind]);
+    if (kind === 'event' && event.event_name) {
+        what.textContent = event.event_name;
+        what.dir = 'auto';
+    }
+    const from = [event.country && country(event.country), event.referrer].filter(Boolean).join(' · ');
+    const origin = make('span', 'origin', from);
+    origin.dir = 'auto';
+    origin.title = from;
+    item.append(at, what, place, origin);
+    return item;
+}
+
+/** Puts events (newest first) on top of what `section` shows. */
+export function addEvents(section, events) {
+    const list = section.querySelector('ol');
+    const fresh = list.childElementCount > 0;
+    const items = events.slice(0, most).map(entry);
+    for (const item of items) item.classList.toggle('new', fresh);
+    list.prepend(...items);
+    while (list.childElementCount > most) list.lastElementChild.remove();
+    section.querySelector('.empty').hidden = list.childElementCount > 0;
+}
+
+/** Says in the feed that events went by unseen. */
+export function addMissed(section, count) {
+    const item = make('li', 'missed', count === 1 ? '1 event went by unseen'
+        : `${count.toLocaleString()} events went by unseen`);
+    section.querySelector('ol').prepend(item);
+}
+
+export function clearEvents(section) {
+    section.querySelector('ol').replaceChildren();
+    section.querySelector('.empty').hidden = false;
+}

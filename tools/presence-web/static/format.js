@@ -1,0 +1,63 @@
+// Numbers, times and names in the reader's language. Names come from strangers: they are only ever
+// put into the page as text.
+
+const numbers = new Intl.NumberFormat();
+const short = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 1 });
+const percents = new Intl.NumberFormat(undefined, { style: 'percent', maximumFractionDigits: 0 });
+const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', hour12: false });
+const seconds = new Intl.DateTimeFormat(undefined,
+    { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false });
+const day = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
+const regions = new Intl.DisplayNames(undefined, { type: 'region', fallback: 'none' });
+
+export const unknown = '–';
+
+export const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
+
+/** What is not a number is not known, and no zero. */
+export const number = (value) => (Number.isFinite(value) ? numbers.format(value) : unknown);
+export const compact = (value) => (Number.isFinite(value) ? short.format(value) : unknown);
+export const percent = (share) => (Number.isFinite(share) ? percents.format(share) : unknown);
+
+export const time = (date) => clock.format(date);
+export const exactTime = (date) => seconds.format(date);
+export const date = (when) => day.format(when);
+
+/** "14:02" today, "3 Feb, 14:02" before. */
+export function moment(when) {
+    const today = new Date().toDateString() === when.toDateString();
+    return today ? time(when) : `${date(when)}, ${time(when)}`;
+}
+
+/** A length of time in its two largest units: "42 s", "3 min 5 s", "2 h 10 min", "4 d 1 h". */
+export function duration(length) {
+    if (!Number.isFinite(length)) return unknown;
+    let rest = Math.max(0, Math.round(length));
+    const parts = [];
+    for (const [unit, size] of [['d', 86400], ['h', 3600], ['min', 60], ['s', 1]]) {
+        const whole = Math.floor(rest / size);
+        rest -= whole * size;
+        if (whole || (unit === 's' && !parts.length)) parts.push(`${numbers.format(whole)} ${unit}`);
+        else if (parts.length) break;
+    }
+    return parts.slice(0, 2).join(' ');
+}
+
+/** The name of a country by its two letters; what is no country stays as it is. */
+export function country(code) {
+    if (!/^[A-Z]{2}$/.test(code)) return code;
+    return regions.of(code) ?? code;
+}
+
+/** A new element with a class and text. */
+export function make(tag, name, text) {
+    const element = document.createElement(tag);
+    if (name) element.className = name;
+    if (text !== undefined) element.textContent = text;
+    return element;
+}
+
+/** Sets text only where it has changed, so that a selection or a screen reader is left in peace. */
+export function write(element, text) {
+    if (element.textContent !== text) element.textContent = text;
+}

@@ -1,0 +1,116 @@
+// Health: what is to be known before a number is believed.
+
+import { compact, duration, make, number, percent, unknown, write } from './format.js';
+
+const quietAfter = 60; // seconds: a visitor sends one heartbeat a minute
+
+let seen; // the counters of the last answer, when it came, and how fast each grew
+
+const total = (counters, prefix) => {
+    const values = Object.entries(counters).filter(([name]) => name.startsWith(prefix));
+    return values.reduce((sum, [, value]) => sum + value, 0);
+};
+
+/** How fast each counter grew between the last two answers, by second; undefined: not known. */
+function rates(counters) {
+    if (seen?.counters === counters) return seen.rate;
+    const old = seen;
+    const at = performance.now();
+    const rate = (name) => {
+        const more = old && counters[name] - old.counters[name];
+        return more >= 0 ? more / ((at - old.at) / 1000) : undefined;
+    };
+    seen = { counters, at, rate };
+    return rate;
+}
+
+function collector({ state, stale, as_of_age_s: age, listening_for_s: listening }) {
+    if (state === 'stopped') return ['Stopped', `for ${duration(age)}`, 'bad'];
+    if (stale) return ['Silent', `for ${duration(age)}`, 'bad'];
+    if (state === 'starting') return ['Starting', '', 'warn'];
+    return ['Listening', `for ${duration(listening)}`, 'good'];
+}
+
+function measure({ stale, warming, warm_up_s: needed, listening_for_s: listening }) {
+    if (stale) return ['Last known', 'nothing new comes in', 'bad'];
+    if (warming) return ['Lower bound', `for ${duration(Math.max(1, needed - listening))} more`, 'warn'];
+    return ['Complete', 'nobody is left out', 'good'];
+}
+
+function edge(last) {
+    if (!Number.isFinite(last)) return [unknown, 'no heartbeat yet', 'none'];
+    if (last > quietAfter) return ['Quiet', `for ${duration(last)}`, 'warn'];
+    return ['Heard', last < 1 ? 'just now' : `${duration(last)} ago`, 'good'];
+}
+
+function heartbeats(rate) {
+    const all = rate('heartbeats_new') + rate('heartbeats_refreshed');
+    if (!Number.isFinite(all)) return [unknown, 'a second', 'none'];
+    return [all < 10 ? number(Math.round(all * 10) / 10) : compact(all), 'a second', 'none'];
+}
+
+function rejected(counters) {
+    const prefix = 'datagrams_rejected_';
+    const received = counters.datagrams_received;
+    const all = total(counters, prefix);
+    const [name, most] = Object.entries(counters).filter(([each]) => each.startsWith(prefix))
+        .reduce((one, other) => (other[1] > one[1] ? other : one), ['', 0]);
+    if (!received) return [unknown, 'nothing received yet', 'none'];
+    const share = all / received;
+    const reason = most ? `mostly ${name.slice(prefix.length).replaceAll('_', ' ')}` : 'of all datagrams';
+    return [share && share < 0.005 ? '< 1 %' : percent(share), reason, share > 0.05 ? 'warn' : 'good'];
+}
+
+function drops(counters) {
+    const socket = counters.socket_drops ?? 0;
+    const filter = total(counters, 'xdp_dropped_');
+    const note = socket + filter ? `${compact(socket)} socket, ${compact(filter)} filter` : 'nothing was lost';
+    return [compact(socket + filter), note, socket ? 'warn' : 'good'];
+}
+
+function use(live, capacity) {
+    if (!capacity) return [unknown, '', 'none'];
+    const share = live / capacity;
+    const level = share > 0.95 ? 'bad' : share > 0.8 ? 'warn' : 'good';
+    return [percent(share), `${compact(live)} of ${compact(capacity)}`, level, share];
+}
+
+/** The lines of the health section from /api/status and the age of the site's last heartbeat. */
+function lines(status, last) {
+    const counters = status.counters ?? {};
+    const rate = rates(counters);
+    return [
+        ['Collector', ...collector(status)],
+        ['The number', ...measure(status)],
+        ['This site', ...edge(last)],
+        ['Heartbeats', ...heartbeats(rate)],
+        ['Rejected', ...rejected(counters)],
+        ['Dropped', ...drops(counters)],
+        ['Visitor table', ...use(status.visitors_live, status.visitors_capacity)],
+        ['Scopes', ...use(status.scopes_live, status.scopes_capacity)],
+    ];
+}
+
+function cell(list, name) {
+    const item = make('div');
+    item.append(make('dt', '', name), make('dd', 'value'), make('dd', 'note'));
+    list.append(item);
+    return item;
+}
+
+export const isQuiet = (last) => last > quietAfter;
+
+/** Shows it; `status` null: there was no answer. */
+export function showHealth(section, status, last) {
+    const list = section.querySelector('dl');
+    const all = status ? lines(status, last) : [['Collector', unknown, 'no answer', 'bad']];
+    if (list.childElementCount !== all.length) list.replaceChildren();
+    all.forEach(([name, value, note, level, share], at) => {
+        const item = list.children[at] ?? cell(list, name);
+        item.dataset.level = level;
+        write(item.children[1], value);
+        write(item.children[2], note);
+        item.style.setProperty('--share', share ?? 0);
+        item.classList.toggle('meter', share !== undefined);
+    });
+}

@@ -1,0 +1,79 @@
+// What the last 24 hours mean: minutes put together for the width of a chart, by hour for a table.
+
+const minute = 60000;
+export const span = 24 * 60 * minute;
+
+/** The server's history as numbers; minutes that make no sense are left out. */
+export function readMinutes(data) {
+    return (data ?? [])
+        .map((each) => ({ ...each, at: Date.parse(each.timestamp) }))
+        .filter(({ at, min, mean, max }) => [at, min, mean, max].every(Number.isFinite))
+        .sort((one, other) => one.at - other.at);
+}
+
+const sum = (minutes, name) => {
+    const known = minutes.map((each) => each[name]).filter(Number.isFinite);
+    return known.length ? known.reduce((one, other) => one + other, 0) : undefined;
+};
+
+function together(at, minutes) {
+    const highest = minutes.reduce((one, other) => (other.max > one.max ? other : one));
+    return {
+        at,
+        min: Math.min(...minutes.map(({ min }) => min)),
+        mean: sum(minutes, 'mean') / minutes.length,
+        max: highest.max,
+        maxAt: highest.at,
+        pageviews: sum(minutes, 'pageviews'),
+        entered: sum(minutes, 'entered'),
+        left: sum(minutes, 'left'),
+    };
+}
+
+/** One bucket for each `length` milliseconds that has minutes; the others are not measured. */
+export function buckets(minutes, length) {
+    const groups = new Map();
+    for (const each of minutes) {
+        const at = Math.floor(each.at / length) * length;
+        groups.set(at, [...(groups.get(at) ?? []), each]);
+    }
+    return [...groups].map(([at, group]) => together(at, group));
+}
+
+/** Runs of buckets without a gap. */
+export function runs(points, length) {
+    const all = [];
+    for (const point of points) {
+        const run = all.at(-1);
+        if (run && point.at - run.at(-1).at <= length) run.push(point);
+        else all.push([point]);
+    }
+    return all;
+}
+
+/** How many minutes a point of a chart of this width stands for. */
+export function bucketLength(width) {
+    const fits = [1, 2, 3, 4, 5, 6, 10, 15, 20, 30].find((size) => 1440 / size <= width / 2);
+    return (fits ?? 60) * minute;
+}
+
+/** Round marks from 0 to at least `most`, about `wanted` of them. */
+export function marks(most, wanted) {
+    const rough = Math.max(1, most) / wanted;
+    const power = 10 ** Math.floor(Math.log10(rough));
+    const step = Math.max(1, [1, 2, 5, 10].map((each) => each * power).find((each) => each >= rough));
+    const count = Math.max(1, Math.ceil(most / step));
+    return Array.from({ length: count + 1 }, (_, at) => at * step);
+}
+
+/** Where the local clock shows a whole number of `hours`, between two moments. */
+export function hourMarks(from, to, hours) {
+    const mark = new Date(from);
+    mark.setMinutes(0, 0, 0);
+    const all = [];
+    while (mark.getTime() <= to) {
+        if (mark.getTime() >= from && mark.getHours() % hours === 0) all.push(new Date(mark));
+        mark.setTime(mark.getTime() + 60 * minute);
+    }
+    return all;
+}
