@@ -114,6 +114,13 @@ class Browser:
         if rest:
             self.switch(rest[0])
 
+    def minimize(self):
+        """Hides the current window: its pages see that they are hidden."""
+        self.call("POST", "/window/minimize")
+
+    def restore(self):
+        self.call("POST", "/window/rect", {"width": 1000, "height": 800})
+
     def size(self, width, height, phone=False):
         """The size of the page itself, whatever the window's borders."""
         self.devtools("Emulation.setDeviceMetricsOverride", width=width, height=height,

@@ -67,6 +67,19 @@ def run_daemon(*arguments, prefix=(), environment=None):
     return done.returncode, done.stdout, done.stderr
 
 
+def freeze(process):
+    """Send SIGSTOP and wait until every thread has stopped: a signal is not at once."""
+    def frozen():
+        states = []
+        for task in os.listdir(f"/proc/{process.pid}/task"):
+            with open(f"/proc/{process.pid}/task/{task}/stat") as stat:
+                states.append(stat.read().rpartition(")")[2].split()[0])
+        return all(state == "T" for state in states)
+
+    process.send_signal(signal.SIGSTOP)
+    wait_until(frozen, f"process {process.pid} to stop")
+
+
 class Collector:
     """A running presenced."""
 
@@ -99,16 +112,7 @@ class Collector:
         return self
 
     def freeze(self):
-        """Send SIGSTOP and wait until every thread has stopped: a signal is not at once."""
-        def frozen():
-            states = []
-            for task in os.listdir(f"/proc/{self.process.pid}/task"):
-                with open(f"/proc/{self.process.pid}/task/{task}/stat") as stat:
-                    states.append(stat.read().rpartition(")")[2].split()[0])
-            return all(state == "T" for state in states)
-
-        self.process.send_signal(signal.SIGSTOP)
-        wait_until(frozen, "presenced to stop")
+        freeze(self.process)
 
     def thaw(self):
         self.process.send_signal(signal.SIGCONT)
