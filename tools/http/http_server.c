@@ -23,6 +23,7 @@ struct http_server {
     struct http_connections *connections;
     struct MHD_Daemon *daemon;
     sigset_t signals;
+    time_t swept; /* by http_server_turn: CLOCK_MONOTONIC, seconds */
 };
 
 /* A request, and what is to become of it. */
@@ -113,6 +114,11 @@ static bool announces_too_much(struct MHD_Connection *connection, size_t body_by
 
 static enum MHD_Result refuse(struct exchange *exchange)
 {
+    const struct http_options *options = &exchange->request.server->options;
+
+    if (options->refuse)
+        return options->refuse(options->context, &exchange->request, exchange->refusal,
+                               *exchange->allow ? exchange->allow : NULL);
     const char *what = exchange->refusal == MHD_HTTP_NOT_FOUND            ? "there is no such page"
                        : exchange->refusal == MHD_HTTP_METHOD_NOT_ALLOWED ? "not with this method"
                        : exchange->refusal == MHD_HTTP_CONTENT_TOO_LARGE  ? "too large"
@@ -311,8 +317,10 @@ static struct MHD_Daemon *start_daemon(struct http_server *server)
         {MHD_OPTION_END, 0, NULL},
     };
 
+    unsigned polling = options->own_loop ? MHD_USE_EPOLL : MHD_USE_EPOLL_INTERNAL_THREAD;
+
     return MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, on_accept,
+        polling | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, on_accept,
         server, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, log_of_library, NULL,
         MHD_OPTION_LISTEN_SOCKET, options->socket, MHD_OPTION_CONNECTION_LIMIT,
         each * options->threads, MHD_OPTION_CONNECTION_MEMORY_LIMIT, options->header_bytes,
@@ -374,6 +382,20 @@ int http_server_wait(struct http_server *server, void (*tick)(void *context), vo
         signal = sigtimedwait(&server->signals, NULL, &second);
     } while (signal != SIGTERM && signal != SIGINT);
     return signal;
+}
+
+int http_server_turn(struct http_server *server, int wait_ms)
+{
+    const struct timespec at_once = {0};
+    struct timespec now;
+
+    MHD_run_wait(server->daemon, wait_ms);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (now.tv_sec != server->swept)
+        http_connections_sweep(server->connections);
+    server->swept = now.tv_sec;
+    int signal = sigtimedwait(&server->signals, NULL, &at_once);
+    return signal < 0 ? 0 : signal;
 }
 
 void http_server_stop(struct http_server *server)

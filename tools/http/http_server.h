@@ -8,6 +8,7 @@
 #define PRESENCE_HTTP_SERVER_H
 
 #include <microhttpd.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct http_server;
@@ -47,6 +48,11 @@ struct http_options {
     size_t header_bytes;              /* of a request with its headers, at least 4096;
                                          default 16384 */
     size_t body_bytes;                /* of a request; default 0: none */
+    bool own_loop; /* no thread is started: the caller serves with http_server_turn */
+    /* Answer a request that no route fits, or that is refused, with this status; `allow` is what an
+     * Allow header says, or NULL. NULL: it is answered in plain text. */
+    enum MHD_Result (*refuse)(void *context, struct http_request *request, unsigned status,
+                              const char *allow);
 };
 
 /* Start serving. From then on SIGTERM, SIGINT and SIGHUP wait for http_server_wait, in all threads
@@ -58,6 +64,10 @@ int http_server_start(const struct http_options *options, struct http_server **r
 /* Look after the server, and once a second call `tick` (if not NULL), until SIGTERM or SIGINT:
  * returns which. */
 int http_server_wait(struct http_server *server, void (*tick)(void *context), void *context);
+
+/* With own_loop: serve what has come, after waiting for up to `wait_ms` milliseconds for it. Returns
+ * the signal that has come meanwhile, SIGTERM, SIGINT or SIGHUP, otherwise 0. */
+int http_server_turn(struct http_server *server, int wait_ms);
 
 /* Close all connections. Suspended ones must have been resumed. */
 void http_server_stop(struct http_server *server);
