@@ -2,7 +2,7 @@
 
 packages_build=(gcc libc6-dev meson ninja-build pkg-config liburing-dev libxxhash-dev
     libjansson-dev libsmartcols-dev libinih-dev libcap-ng-dev libseccomp-dev libsqlite3-dev
-    libmicrohttpd-dev)
+    libmicrohttpd-dev libjwt-dev)
 packages_xdp=(libbpf-dev clang bpftool) # for the XDP filter; without them it is left out
 packages_test=(libcmocka-dev g++ python3 nginx-light haproxy curl util-linux iproute2 prometheus
     python3-prometheus-client chromium chromium-driver fonts-inter)

@@ -1,0 +1,237 @@
+"""What the tests of presence-web share: a running one, and how browsers ask it."""
+
+import base64
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+
+from harness import BUILD, DEADLINE, Case, wait_until
+
+PRESENCE_WEB = os.path.join(BUILD, "tools/presence-web/presence-web")
+SITE = "example.com"
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+
+
+class Answer:
+    """What came back: status, headers by their lower-case names, and the body."""
+
+    def __init__(self, response):
+        self.status = response.status
+        self.headers = {}
+        for name, value in response.getheaders():
+            name = name.lower()
+            self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
+        self.body = response.read()
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+class Web:
+    """A running presence-web."""
+
+    def __init__(self, *arguments, environment=None):
+        self.log = tempfile.TemporaryFile(mode="w+")
+        command = [PRESENCE_WEB, "--listen", "127.0.0.1:0", *arguments]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+            env={**os.environ, **(environment or {})},
+        )
+
+        def listening():
+            if self.process.poll() is not None:
+                raise AssertionError(f"presence-web ended with {self.process.returncode}: "
+                                     f"{self.output()}")
+            return re.search(r"listening on 127\.0\.0\.1:(\d+)\n", self.output())
+
+        self.port = int(wait_until(listening, "presence-web to listen")[1])
+
+    def output(self):
+        self.log.flush()
+        with open(f"/proc/self/fd/{self.log.fileno()}") as log:
+            return log.read()
+
+    def connect(self):
+        """A connection of one's own, kept alive."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+
+    def ask(self, method, path, body=None, headers=None):
+        connection = self.connect()
+        try:
+            connection.request(method, path, body=body,
+                               headers={"User-Agent": BROWSER, **(headers or {})})
+            return Answer(connection.getresponse())
+        finally:
+            connection.close()
+
+    def get(self, path, headers=None):
+        return self.ask("GET", path, headers=headers)
+
+    def touch(self, fields, headers=None):
+        """POST /touch as the badge does: without a preflight."""
+        return self.ask("POST", "/touch", json.dumps(fields),
+                        {"Content-Type": "text/plain", **(headers or {})})
+
+    def raw(self, data, wait=True):
+        """Send bytes; what comes back until the other side closes, or the socket to read from."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE)
+        connection.sendall(data)
+        if not wait:
+            return connection
+        with connection:
+            pieces = []
+            while piece := connection.recv(65536):
+                pieces.append(piece)
+            return b"".join(pieces)
+
+    def stream(self, query, headers=None):
+        return Stream(self, query, headers)
+
+    def memory(self):
+        """Resident bytes."""
+        with open(f"/proc/{self.process.pid}/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def cpu(self):
+        """Seconds of CPU used so far."""
+        with open(f"/proc/{self.process.pid}/stat") as stat:
+            fields = stat.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self, how=signal.SIGTERM):
+        """End it; returns its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        try:
+            status = self.process.wait(timeout=DEADLINE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+        finally:
+            self.last_output = self.output()
+            self.log.close()
+        return status
+
+
+class Stream:
+    """An open /stream."""
+
+    def __init__(self, web, query, headers=None):
+        self.connection = web.connect()
+        self.connection.request("GET", f"/stream?{query}",
+                                headers={"User-Agent": BROWSER, **(headers or {})})
+        self.response = self.connection.getresponse()
+        self.status = self.response.status
+        self.headers = {name.lower(): value for name, value in self.response.getheaders()}
+
+    def block(self):
+        """The next block of lines, up to an empty one; None at the end."""
+        lines = []
+        while line := self.response.readline():
+            if line == b"\n":
+                return lines
+            lines.append(line.decode().rstrip("\n"))
+        return None
+
+    def event(self):
+        """The next event, as a dictionary of its fields, data decoded; None at the end."""
+        while (lines := self.block()) is not None:
+            fields = dict(line.split(": ", 1) for line in lines if not line.startswith(":"))
+            if "data" in fields:
+                fields["data"] = json.loads(fields["data"])
+                return fields
+        return None
+
+    def wait_for(self, what, condition):
+        """Read events until one's data fulfils the condition; returns all that were read."""
+        seen = []
+        end = time.monotonic() + DEADLINE
+        while time.monotonic() < end:
+            event = self.event()
+            if event is None:
+                raise AssertionError(f"the stream ended before {what}; it said {seen}")
+            seen.append(event["data"])
+            if condition(event["data"]):
+                return seen
+        raise AssertionError(f"waited in vain for {what}; the stream said {seen}")
+
+    def close(self):
+        self.connection.close()
+
+
+def new_id():
+    return str(uuid.uuid4())
+
+
+def token(key, **claims):
+    """A JWT, made here from its definition (RFC 7515)."""
+    def encode(data):
+        return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+    algorithm = claims.pop("algorithm", "HS256")
+    digest = {"HS256": hashlib.sha256, "HS512": hashlib.sha512}.get(algorithm)
+    header = json.dumps({"alg": algorithm, "typ": "JWT"}).encode()
+    signed = encode(header) + b"." + encode(json.dumps(claims).encode())
+    signature = hmac.new(key.encode(), signed, digest).digest() if digest else b""
+    return (signed + b"." + encode(signature)).decode()
+
+
+class WebCase(Case):
+    """A test with a collector and a presence-web in front of it."""
+
+    def serve(self, *arguments, collector=None, **keywords):
+        """Start presence-web, forwarding to the collector if there is one."""
+        if collector:
+            arguments = ("--to", f"127.0.0.1:{collector.port}", *arguments)
+        web = Web("--segment", self.segment, *arguments, **keywords)
+        self.addCleanup(self.end_web, web)
+        return web
+
+    @staticmethod
+    def end_web(web):
+        if web.process.poll() is None:
+            web.process.kill()
+            web.process.wait()
+        if not web.log.closed:
+            web.log.close()
+
+    def secret(self, name, *lines, mode=0o600):
+        """A file of secrets."""
+        path = os.path.join(self.directory, name)
+        with open(path, "w") as file:
+            file.write("".join(f"{line}\n" for line in lines))
+        os.chmod(path, mode)
+        return path
+
+    def open_stream(self, web, query=f"site={SITE}", headers=None):
+        stream = web.stream(query, headers)
+        self.addCleanup(stream.close)
+        self.assertEqual(stream.status, 200)
+        return stream
+
+    def assert_problem(self, answer, status, code):
+        """It was refused, and says why."""
+        self.assertEqual((answer.status, answer.json.get("error")), (status, code), answer.body)
+        self.assertTrue(answer.json["message"], answer.body)
+
+    def live(self, web, site=SITE, query="", headers=None):
+        answer = web.get(f"/api/sites/{site}/live-user-count{query}", headers)
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer.json
+
+    def wait_count(self, web, count, site=SITE, query=""):
+        """Wait until the site has that many; returns the answer."""
+        return wait_until(
+            lambda: (answer := self.live(web, site, query))["count"] == count and answer,
+            f"{count} on {site}")

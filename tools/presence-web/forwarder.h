@@ -1,0 +1,22 @@
+/* forwarder.h - heartbeats on their way to the collectors. One thread. */
+#ifndef PRESENCE_WEB_FORWARDER_H
+#define PRESENCE_WEB_FORWARDER_H
+
+#include "presence/presence.h"
+
+struct forwarder;
+
+/* Send to each of `count` addresses, numeric HOST:PORT. Errors: as presence_sender_open; then
+ * `ret_failed` is the address it is about. */
+int forwarder_open(char *const *addresses, size_t count, struct forwarder **ret,
+                   const char **ret_failed);
+void forwarder_close(struct forwarder *forwarder);
+
+/* Queue a heartbeat for all of them. Errors: as presence_send. */
+int forwarder_send(struct forwarder *forwarder, const struct presence_place *place,
+                   const char *visitor);
+
+/* Send what is queued. Says in the log where nobody listens. */
+void forwarder_flush(struct forwarder *forwarder);
+
+#endif
