@@ -140,6 +140,13 @@ class Browser:
         actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
         self.call("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": actions}]})
 
+    def settle(self):
+        """Waits until all that moves for a while has ended."""
+        wait_until(lambda: self.run("""
+            return document.getAnimations().every((each) =>
+                each.playState !== 'running' || each.effect.getTiming().iterations === Infinity)
+        """), "movements to end")
+
     def screenshot(self, path, whole=False):
         """The visible part of the page as PNG; all of it if `whole`."""
         picture = self.devtools("Page.captureScreenshot", captureBeyondViewport=whole)["data"]

@@ -110,7 +110,8 @@ export class Chart {
             this.image.append(
                 svg('path', { class: 'area', d: `M${first} ${ground}L${line}L${last} ${ground}Z` }),
                 svg('path', { class: 'band', d: `M${path('max', run)}L${path('min', backward)}Z` }),
-                svg('path', { class: 'mean', d: `M${line}${run.length > 1 ? '' : 'h0'}` }));
+                svg('path', { class: run.at(-1).warming ? 'mean warming' : 'mean',
+                    d: `M${line}${run.length > 1 ? '' : 'h0'}` }));
         }
         const last = this.points.at(-1);
         if (this.now - last.at > 3 * this.length) return;
@@ -147,7 +148,8 @@ export class Chart {
         dot.setAttribute('cy', y);
         this.tip.replaceChildren(make('b', '', time(point.at)),
             make('span', '', `${number(Math.round(point.mean))} on average`),
-            make('span', '', `${number(point.min)} to ${number(point.max)}`));
+            make('span', '', `${number(point.min)} to ${number(point.max)}`),
+            ...(point.warming ? [make('span', '', 'a lower bound')] : []));
         const left = Math.min(Math.max(0, x - this.tip.offsetWidth / 2),
             this.box.clientWidth - this.tip.offsetWidth);
         const above = y - this.tip.offsetHeight - 14;
@@ -159,7 +161,8 @@ export class Chart {
         this.box.ariaValueMax = Math.max(0, this.points.length - 1);
         this.box.ariaValueNow = at;
         this.box.ariaValueText = point ? `${time(point.at)}: ${number(Math.round(point.mean))} on average, `
-            + `between ${number(point.min)} and ${number(point.max)}` : 'Nothing recorded yet';
+            + `between ${number(point.min)} and ${number(point.max)}${point.warming ? ', a lower bound' : ''}`
+            : 'Nothing recorded yet';
     }
 
     pointAt(event) {

@@ -19,6 +19,7 @@ const state = {
     site: wanted.get('site'),
     minutes: Number(wanted.get('minutes')) || 5,
     heard: performance.now(), // when the server last answered
+    collector: true, // false: the server has no segment to read
     now: null, // the last of: count, stale, warming, as_of, last_heartbeat_s
     status: null,
     history: [],
@@ -30,6 +31,7 @@ const state = {
 function mark() {
     const now = state.now;
     if (performance.now() - state.heard > patience) return ['offline', 'No answer from the server'];
+    if (!state.collector) return ['stale', 'No collector'];
     if (!state.site) return ['unknown', 'No site yet'];
     if (!now) return ['unknown', 'Connecting'];
     if (now.stale) {
@@ -52,6 +54,7 @@ function windowName(seconds) {
 function meaning(kind) {
     const now = state.now;
     if (!now || !isCount(now.count)) {
+        if (!state.collector) return 'Not known until presenced runs';
         return state.site ? 'Not known' : 'The first heartbeat of a site makes it appear here';
     }
     const when = now.as_of ? exactTime(new Date(now.as_of)) : unknown;
@@ -145,6 +148,7 @@ async function ask(path, parameters) {
     const { site, minutes } = state;
     const answer = await read(path, parameters);
     heard();
+    state.collector = true;
     return site === state.site && minutes === state.minutes ? answer : null;
 }
 
@@ -152,7 +156,7 @@ function failed(error) {
     if (error instanceof Refused) {
         heard();
         if (error.status === 401 || error.status === 403) askForKey(error);
-        else if (error.code === 'no_collector') state.now = state.now && { ...state.now, stale: true };
+        else if (error.code === 'no_collector') state.collector = false;
     } else if (error.name !== 'TimeoutError' && !(error instanceof TypeError)) {
         console.error(error);
     }
@@ -168,6 +172,7 @@ function askForKey(error) {
 async function readSites() {
     const { data } = await read('api/sites', { limit: 200 });
     heard();
+    state.collector = true;
     const names = data.map(({ site }) => site);
     if (!state.site && names.length) pickSite(names[0]);
     if (state.site && !names.includes(state.site)) names.push(state.site);

@@ -6,7 +6,11 @@ export const span = 24 * 60 * minute;
 /** The server's history as numbers; minutes that make no sense are left out. */
 export function readMinutes(data) {
     return (data ?? [])
-        .map((each) => ({ ...each, at: Date.parse(each.timestamp) }))
+        .map((each) => ({
+            ...each,
+            at: Date.parse(each.timestamp),
+            left: each.left + (each.departed ?? 0),
+        }))
         .filter(({ at, min, mean, max }) => [at, min, mean, max].every(Number.isFinite))
         .sort((one, other) => one.at - other.at);
 }
@@ -24,6 +28,7 @@ function together(at, minutes) {
         mean: sum(minutes, 'mean') / minutes.length,
         max: highest.max,
         maxAt: highest.at,
+        warming: minutes.some(({ warming }) => warming),
         pageviews: sum(minutes, 'pageviews'),
         entered: sum(minutes, 'entered'),
         left: sum(minutes, 'left'),
@@ -40,13 +45,14 @@ export function buckets(minutes, length) {
     return [...groups].map(([at, group]) => together(at, group));
 }
 
-/** Runs of buckets without a gap. */
+/** Runs of buckets without a gap, all of them lower bounds (warming) or none. */
 export function runs(points, length) {
     const all = [];
     for (const point of points) {
-        const run = all.at(-1);
-        if (run && point.at - run.at(-1).at <= length) run.push(point);
-        else all.push([point]);
+        const last = all.at(-1)?.at(-1);
+        const follows = last && point.at - last.at <= length;
+        if (follows && point.warming === last.warming) all.at(-1).push(point);
+        else all.push(follows ? [last, point] : [point]);
     }
     return all;
 }
