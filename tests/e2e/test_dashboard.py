@@ -301,7 +301,7 @@ class Silence(DashboardCase):
         """)
         self.wait_number("15", "offline")
         self.assertIn("Last known", self.text("#meaning"))
-        self.web = self.serve("--listen", f"127.0.0.1:{port}", collector=self.collector)
+        self.web = self.serve(collector=self.collector, listen=f"127.0.0.1:{port}")
         self.people([20])
         self.wait_number("16")
 
