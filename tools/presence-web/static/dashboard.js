@@ -212,11 +212,19 @@ async function readHistory() {
 }
 
 let watermark = null;
+let noEvents = -Infinity; // when the collector last said that it keeps none
 async function readEvents() {
-    if (!state.site || paused()) return;
+    if (!state.site || paused() || performance.now() - noEvents < 60000) return;
     const from = watermark;
-    const answer = await ask(sitePath(state.site, 'events'),
-        from ? { since_timestamp: from, page_size: 100 } : { page_size: 40 });
+    let answer;
+    try {
+        answer = await ask(sitePath(state.site, 'events'),
+            from ? { since_timestamp: from, page_size: 100 } : { page_size: 40 });
+    } catch (error) {
+        if (error.code !== 'no_events') throw error;
+        noEvents = performance.now();
+        write($('feed').querySelector('.empty'), 'The collector keeps no events');
+    }
     if (!answer || from !== watermark) return;
     if (answer.missed > 0) addMissed($('feed'), answer.missed);
     if (answer.data.length) addEvents($('feed'), answer.data);
