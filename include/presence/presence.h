@@ -114,6 +114,10 @@ PRESENCE_API const char *presence_path(const struct presence *presence);
 /* How the collector is. Never fails on an open handle except -EBADMSG as presence_open. */
 PRESENCE_API int presence_status(struct presence *presence, struct presence_status *ret);
 
+/* How fresh a number would be that is read now: a reading without a count and a heartbeat, of the
+ * default window. As cheap as presence_count, where presence_status looks at all scopes. */
+PRESENCE_API struct presence_reading presence_freshness(struct presence *presence);
+
 /* Count the visitors of a site, or of one of its rooms (NULL: the site), within the last
  * `window_s` seconds (0: the default window). No system call beyond reading the clock, unless the
  * segment has been replaced and is opened anew.

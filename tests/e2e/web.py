@@ -225,6 +225,15 @@ class WebCase(Case):
         self.assertEqual((answer.status, answer.json.get("error")), (status, code), answer.body)
         self.assertTrue(answer.json["message"], answer.body)
 
+    def counted(self, web, fields, headers=None):
+        """Touch until it is counted in time, which a busy machine may not be; the answer."""
+        def answer():
+            answer = web.touch(fields, headers)
+            self.assertEqual(answer.status, 200, answer.body)
+            return answer.json["counted"] and answer.json
+
+        return wait_until(answer, f"{fields} to be counted")
+
     def live(self, web, site=SITE, query="", headers=None):
         answer = web.get(f"/api/sites/{site}/live-user-count{query}", headers)
         self.assertEqual(answer.status, 200, answer.body)

@@ -97,6 +97,15 @@ int presence_status(struct presence *presence, struct presence_status *ret)
     return 0;
 }
 
+struct presence_reading presence_freshness(struct presence *presence)
+{
+    struct reader_moment moment = reader_moment(presence); /* may open another segment */
+    uint32_t window_s = 0;
+
+    reader_window(presence, 0, &window_s); /* the default one never fails */
+    return reader_reading(presence, &moment, window_s, 0, 0);
+}
+
 uint64_t reader_counter(const struct presence *presence, enum counter counter)
 {
     uint64_t sum = 0;

@@ -107,7 +107,6 @@ static int bind_and_drop(const struct web *web)
 {
     const struct options *options = &web->options;
     const char *paths[4] = {segment_source_path(options->segment)};
-    char bound[HTTP_LISTEN_TEXT_SIZE];
     size_t count = 1;
     int socket = http_listen_open(options->listen);
 
@@ -125,8 +124,6 @@ static int bind_and_drop(const struct web *web)
         http_log("cannot give up privileges: %s", strerror(-r));
         return r;
     }
-    if (http_listen_format(socket, bound) == 0)
-        http_log("listening on %s", bound);
     return socket;
 }
 
@@ -145,13 +142,18 @@ static int start_server(struct web *web, int socket, const struct http_route *ro
         .header_bytes = HEADER_BYTES,
         .body_bytes = TOUCHES_BODY_BYTES,
     };
-    int r = http_server_start(&options, ret);
+    char bound[HTTP_LISTEN_TEXT_SIZE];
+    int r = http_listen_format(socket, bound);
 
-    if (r == -EMFILE)
+    if (r == 0)
+        r = http_server_start(&options, ret);
+    if (r == 0)
+        http_log("listening on %s", bound);
+    else if (r == -EMFILE)
         http_log("cannot serve %u streams: too few files may be open; raise `ulimit -n` or lower "
                  "--max-streams",
                  web->options.max_streams);
-    else if (r < 0)
+    else
         http_log("cannot serve: %s", strerror(-r));
     return r;
 }

@@ -78,19 +78,20 @@ uint64_t numbers_counter(struct numbers *numbers, const char *name)
 /* A place without a heartbeat: nobody is there, unless they may have been missed. */
 static void nobody(struct numbers *numbers, uint32_t window_s, struct number *ret)
 {
-    struct presence_status status;
+    struct presence *presence = numbers_presence(numbers);
 
     *ret = (struct number){.stale = true, .window_s = window_s};
-    if (numbers_status(numbers, &status) < 0)
+    if (!presence)
         return;
+    struct presence_reading now = presence_freshness(presence);
     *ret = (struct number){
-        .known = !status.stale && numbers_counter(numbers, "scopes_full") == 0,
+        .known = !now.stale && numbers_counter(numbers, "scopes_full") == 0,
         .has_time = true,
-        .stale = status.stale,
-        .warming = status.warming,
+        .stale = now.stale,
+        .warming = now.warming,
         .window_s = window_s,
-        .as_of = status.as_of,
-        .as_of_age_s = status.as_of_age_s,
+        .as_of = now.as_of,
+        .as_of_age_s = now.as_of_age_s,
     };
 }
 

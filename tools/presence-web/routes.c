@@ -27,11 +27,17 @@ static enum MHD_Result handle_preflight(void *context, struct http_request *requ
     return reply_preflight(web, request, touch ? "POST, OPTIONS" : "GET, HEAD, OPTIONS");
 }
 
+static enum MHD_Result handle_nothing(void *web, struct http_request *request)
+{
+    return routes_refuse(web, request, MHD_HTTP_NOT_FOUND, NULL);
+}
+
 static const struct http_route fixed[] = {
     {"GET", "/api/sites/*", read_site},
     {"GET", "/api/sites", read_sites},
     {"GET", "/api/analytics/sites/*", read_realtime},
     {"GET", "/api/status", read_status},
+    {"GET", "/api/*", handle_nothing},
     {"GET", "/stream", streams_handle},
     {"GET", "/beacon.gif", beacon_handle},
     {"GET", "/-/healthy", handle_healthy},

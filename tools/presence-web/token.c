@@ -1,7 +1,8 @@
 #include "token.h"
 
-#include <errno.h>
+#include <jansson.h>
 #include <jwt.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A token that one of the keys has signed; NULL: there is none. */
@@ -19,57 +20,53 @@ static jwt_t *verify(const struct secrets *keys, const char *token)
     return NULL;
 }
 
-/* A claim in Unix seconds. 0, -ENOENT: it is not there, -EINVAL: it is no whole number. */
-static int time_claim(jwt_t *jwt, const char *name, int64_t *ret)
+/* The claims as an object; NULL: there are none. */
+static json_t *claims_of(jwt_t *jwt)
 {
-    errno = 0;
-    long value = jwt_get_grant_int(jwt, name);
-    if (errno)
-        return -errno;
-    *ret = value;
-    return 0;
+    char *text = jwt_get_grants_json(jwt, NULL);
+    json_t *claims = text ? json_loads(text, 0, NULL) : NULL;
+
+    free(text);
+    return claims;
 }
 
-/* Claims that are no text allow nothing. */
-static bool allows_place(jwt_t *jwt, const struct token_use *use)
+/* Is it this text? One that is none allows nothing, one that is not there anything. */
+static bool is_or_absent(const json_t *claim, const char *wanted)
 {
-    const char *site = jwt_get_grant(jwt, "site");
+    const char *text = json_string_value(claim);
+
+    return !claim || (text && strcmp(text, wanted) == 0);
+}
+
+static bool allows_place(const json_t *claims, const struct token_use *use)
+{
+    const char *site = json_string_value(json_object_get(claims, "site"));
+    const json_t *room = json_object_get(claims, "room");
 
     if (!site || strcasecmp(site, use->place->site) != 0)
         return false;
-    errno = 0;
-    const char *room = jwt_get_grant(jwt, "room");
-    if (!room)
-        return errno == ENOENT;
-    return use->leaves_site || strcmp(room, use->place->room) == 0;
+    return (use->leaves_site && json_is_string(room)) || is_or_absent(room, use->place->room);
 }
 
-static bool allows_visitor(jwt_t *jwt, const struct token_use *use)
-{
-    errno = 0;
-    const char *subject = jwt_get_grant(jwt, "sub");
-    if (!subject)
-        return errno == ENOENT;
-    return !use->visitor || strcmp(subject, use->visitor) == 0;
-}
-
-static enum token_verdict judge(jwt_t *jwt, const struct token_use *use, int64_t now,
+static enum token_verdict judge(const json_t *claims, const struct token_use *use, int64_t now,
                                 int64_t *ret_expires)
 {
-    int64_t expires = 0, begins = 0;
-    int r = time_claim(jwt, "nbf", &begins);
+    const json_t *expires = json_object_get(claims, "exp"),
+                 *begins = json_object_get(claims, "nbf");
+    const json_t *subject = json_object_get(claims, "sub");
 
-    if (time_claim(jwt, "exp", &expires) < 0 || (r < 0 && r != -ENOENT))
+    if (!json_is_number(expires) || (begins && !json_is_number(begins)))
         return TOKEN_INVALID;
-    if (now >= expires)
+    if ((double)now >= json_number_value(expires))
         return TOKEN_EXPIRED;
-    if (now < begins)
+    if (begins && (double)now < json_number_value(begins))
         return TOKEN_EARLY;
-    if (!allows_place(jwt, use))
+    if (!allows_place(claims, use))
         return TOKEN_OTHER_PLACE;
-    if (!allows_visitor(jwt, use))
+    if (use->visitor ? !is_or_absent(subject, use->visitor) : subject && !json_is_string(subject))
         return TOKEN_OTHER_VISITOR;
-    *ret_expires = expires;
+    double until = json_number_value(expires);
+    *ret_expires = until < (double)INT64_MAX ? (int64_t)until : INT64_MAX;
     return TOKEN_GOOD;
 }
 
@@ -80,7 +77,9 @@ enum token_verdict token_judge(const struct secrets *keys, const char *token,
 
     if (!jwt)
         return TOKEN_INVALID;
-    enum token_verdict verdict = judge(jwt, use, now, ret_expires);
+    json_t *claims = claims_of(jwt);
+    enum token_verdict verdict = claims ? judge(claims, use, now, ret_expires) : TOKEN_INVALID;
+    json_decref(claims);
     jwt_free(jwt);
     return verdict;
 }

@@ -176,7 +176,8 @@ static bool read_body(const struct web *web, const struct http_request *request,
 {
     struct heartbeat_fields fields;
     json_error_t error;
-    json_t *body = json_loadb(request->body, request->body_length, JSON_REJECT_DUPLICATES, &error);
+    json_t *body = json_loadb(request->body, request->body_length,
+                              JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
 
     if (!body)
         return problem_set(problem, MHD_HTTP_BAD_REQUEST, "bad_request",

@@ -1,0 +1,211 @@
+"""presence-web among strangers: hostile names, and clients who are slow, broken or too many."""
+
+import concurrent.futures
+import json
+import re
+import socket
+import time
+import unittest
+from urllib.parse import quote
+
+from web import SITE, WebCase, new_id
+
+NAMES = (
+    "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'; DROP TABLE x; --", "a\\b\\\"c",
+    "\u202egnirts\u202c", "\u2028\u2029", "é💥漢字", "{{7*7}}${7*7}", "%0d%0aSet-Cookie:x=1", "../../etc",
+    "\u200b", "]]>", "&amp;&lt;", "` $(id) `",
+)
+
+
+class Names(WebCase):
+    def test_inert_in_answers(self):
+        """As JSON they are themselves, in nothing but ASCII, and no browser takes it for a page."""
+        collector = self.start("--warm-up", "0")
+        web = self.serve("--client-rate", "0", collector=collector)
+        for name in NAMES:
+            answer = web.touch({"site": name.lower(), "visitor": name, "room": name, "source": name,
+                                "event": name[:15]})
+            self.assertEqual(answer.status, 200, answer.body)
+            self.assertEqual((answer.json["site"], answer.json["room"]), (name.lower(), name))
+            self.assertTrue(answer.body.isascii())
+        self.wait_received(len(NAMES))
+        listed = web.get("/api/sites")
+        self.assertEqual({line["site"] for line in listed.json["data"]},
+                         {name.lower() for name in NAMES})
+        for answer in (listed, web.touch({"site": NAMES[0], "visitor": "v"})):
+            self.assertTrue(answer.body.isascii())
+            self.assertFalse(re.search(rb"[\x00-\x1f\x7f]", answer.body))
+            self.assertEqual(answer.headers["content-type"], "application/json; charset=utf-8")
+            self.assertEqual(answer.headers["x-content-type-options"], "nosniff")
+            self.assertIn("default-src 'none'", answer.headers["content-security-policy"])
+
+    def test_inert_in_streams(self):
+        """A line of data is one line."""
+        web = self.serve("--client-rate", "0", collector=self.start())
+        for name in NAMES:
+            stream = self.open_stream(web, f"site={quote(name)}&room={quote(name)}")
+            event = stream.event()
+            self.assertEqual(set(event), {"id", "event", "data"})
+            self.assertEqual((event["data"]["site"], event["data"]["room"]), (name.lower(), name))
+            stream.close()
+
+    def test_refused_ones_are_not_repeated(self):
+        """Neither in answers nor in the log does anything stand that was refused."""
+        web = self.serve("--client-rate", "0", collector=self.start())
+        mark = "<b>\x1b[31mmark"
+        for answer in (web.touch({"site": mark, "visitor": "v"}),
+                       web.touch({"site": SITE, "visitor": "v", "kind": mark}),
+                       web.touch({"site": SITE, "visitor": mark * 20}),
+                       web.get("/%1b[31mmark"), web.get("/stream?site=%1b[31mmark"),
+                       web.get(f"/api/sites/{SITE}/events?since_timestamp=%1b[31mmark"),
+                       web.ask("GET", "/api/sites", headers={"Authorization": "Bearer mark"})):
+            self.assertNotIn(b"mark", answer.body)
+        self.assertNotIn("mark", web.output())
+        self.assertNotIn("\x1b", web.output())
+
+    def test_visitor_ids_are_nowhere(self):
+        """Raw ids are never shown, stored or logged."""
+        web = self.serve(collector=self.start())
+        person = "a-very-personal-id"
+        answers = [web.touch({"site": SITE, "visitor": person, "kind": kind, "room": "/a"})
+                   for kind in ("heartbeat", "pageview", "leave")]
+        answers += [web.get(path) for path in ("/api/sites", "/api/status",
+                                               f"/api/analytics/sites/{SITE}/realtime")]
+        for answer in answers:
+            self.assertNotIn(person.encode(), answer.body)
+        self.assertNotIn(person, web.output())
+        with open(self.segment, "rb") as segment:
+            self.assertNotIn(person.encode(), segment.read())
+
+
+class Requests(WebCase):
+    def assert_served(self, web):
+        """Others get right answers, and soon."""
+        begun = time.monotonic()
+        self.assertEqual(self.live(web)["count"], 1)
+        self.assertLess(time.monotonic() - begun, 5)
+
+    def begin(self, *arguments):
+        web = self.serve(*arguments, collector=self.start("--warm-up", "0"))
+        self.counted(web, {"site": SITE, "visitor": "v"})
+        return web
+
+    def test_malformed(self):
+        """Each is refused or closed, and the next client is served."""
+        web = self.begin()
+        path = f"/api/sites/{SITE}/live-user-count"
+        for request in (
+                b"\r\n\r\n", b"\0" * 100 + b"\r\n\r\n", b"GET\r\n\r\n", b"GET /\r\n\r\n",
+                b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+                f"GET {path} HTTP/1.1\r\n\r\n".encode(),  # no Host
+                f"GET {path} HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".encode(),
+                f"GET {path} HTTP/9.9\r\nHost: a\r\n\r\n".encode(),
+                f"GET {path} HTTP/1.1\r\nHost a\r\n\r\n".encode(),
+                b"POST /touch HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+                b"POST /touch HTTP/1.1\r\nHost: a\r\nContent-Length: 1e3\r\n\r\n",
+                b"POST /touch HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n",
+                b"POST /touch HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+                b"POST /touch HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                b"ffffffffffffffff\r\n"):
+            with self.subTest(request=request[:60]):
+                connection = web.raw(request, wait=False)
+                with connection:
+                    connection.shutdown(socket.SHUT_WR)
+                    answer = b"".join(iter(lambda: connection.recv(65536), b""))
+                self.assertNotIn(b" 200 ", answer.split(b"\r\n")[0])
+                self.assert_served(web)
+
+    def test_oversized(self):
+        """Long lines, many headers and large bodies are refused before they are stored."""
+        web = self.begin()
+        before = web.memory()
+        for request in (
+                b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+                b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 100000 + b"\r\n\r\n",
+                b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: a\r\n" * 50000 + b"\r\n",
+                b"GET /?" + b"a&" * 50000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+                b"POST /touch HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n" + b"a" * 100000):
+            with self.subTest(request=request[:60]):
+                connection = web.raw(b"", wait=False)
+                with connection:
+                    try:
+                        connection.sendall(request)
+                        answer = connection.recv(65536)
+                    except OSError:  # it was closed on us
+                        answer = b""
+                self.assertNotIn(b" 200 ", answer.split(b"\r\n")[0])
+                self.assert_served(web)
+        chunk = b"10000\r\n" + b"a" * 0x10000 + b"\r\n"
+        connection = web.raw(b"POST /touch HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+                             wait=False)
+        with connection:
+            try:
+                for _ in range(500):  # 32 MB
+                    connection.sendall(chunk)
+            except OSError:
+                pass
+        self.assert_served(web)
+        self.assertLess(web.memory() - before, 8 << 20)
+
+    def test_pipelined(self):
+        """Requests that come together are answered in their order."""
+        web = self.begin()
+        request = b"GET /api/sites/%d/live-user-count HTTP/1.1\r\nHost: a\r\n%s\r\n"
+        body = json.dumps({"site": "t", "visitor": "v"}).encode()
+        touch = (b"POST /touch HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)) + body
+        answer = web.raw(b"".join(request % (i, b"") + touch for i in range(20)) +
+                         request % (20, b"Connection: close\r\n"))
+        self.assertEqual(re.findall(rb'"site":"([^"]*)"', answer),
+                         [site for i in range(20) for site in (b"%d" % i, b"t")] + [b"20"])
+
+    def test_slow_and_half_open(self):
+        """Those who never finish take no place from those who do."""
+        web = self.begin("--max-streams", "10")
+        held = []
+        before = web.memory()
+        for number in range(1500):  # more than there may be connections
+            begun = (b"", b"GET / HT", b"POST /touch HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{",
+                     b"GET / HTTP/1.1\r\nHost: a\r\nX-")[number % 4]
+            held.append(web.raw(begun, wait=False))
+            self.addCleanup(held[-1].close)
+            if number % 250 == 249:
+                self.assert_served(web)
+        self.assertLess(web.memory() - before, 32 << 20)
+        self.assertEqual(self.open_stream(web).event()["data"]["count"], 1)
+        self.counted(web, {"site": SITE, "visitor": "v"})
+
+    def test_everybody_at_once(self):
+        """Touches, reads and streams side by side: every answer is right."""
+        web = self.begin("--client-rate", "0", "--client-streams", "0")
+
+        def visit(number):
+            person = {"site": SITE, "visitor": new_id(), "room": f"/{number % 7}"}
+            with_them = self.counted(web, person)["count"]
+            stream = web.stream(f"site={SITE}")
+            try:
+                pushed = stream.event()["data"]["count"]
+            finally:
+                stream.close()
+            return with_them, self.live(web)["count"], pushed
+
+        people = 200
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            results = list(pool.map(visit, range(people)))
+        for with_them, live, pushed in results:
+            self.assertTrue(1 <= with_them <= people + 1 and 2 <= live <= people + 1
+                            and 1 <= pushed <= people + 1, (with_them, live, pushed))
+        self.assertEqual(self.live(web)["count"], people + 1)
+        self.assertEqual(sum(self.live(web, query=f"?room=/{i}")["count"] for i in range(7)), people)
+
+    def test_a_damaged_segment(self):
+        """It is no reason to fall over."""
+        web = self.begin()
+        with open(self.segment, "r+b") as file:
+            file.write(b"\xff" * 4096)
+        for path in f"/api/sites/{SITE}/live-user-count", "/api/status", "/api/sites":
+            self.assertIn(web.get(path).status, (200, 503))
+        self.assertEqual(web.get("/-/healthy").status, 200)
+
+
+if __name__ == "__main__":
+    unittest.main()
