@@ -1,0 +1,154 @@
+"""presence-web: the live feed, a site at a glance, and its last hours."""
+
+import re
+import time
+import unittest
+
+from harness import native, visitor, wait_until
+from web import SITE, WebCase, new_id
+
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+
+
+class Events(WebCase):
+    def begin(self):
+        self.collector = self.start("--warm-up", "0")
+        self.web = self.serve("--client-rate", "0", collector=self.collector)
+
+    def events(self, query="", site=SITE):
+        answer = self.web.get(f"/api/sites/{site}/events?{query}")
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer.json
+
+    def is_in_feed(self, name):
+        return any(event["event_name"] == name
+                   for event in self.events("page_size=500")["data"])
+
+    def happen(self, *names):
+        """Custom events, each after the one before; returns when all are in the feed. What is
+        thinned out, where there are too many in a second, is sent again."""
+        for name in names:
+            def arrived():
+                thinned = self.stats()["events_thinned"]
+                self.send(self.collector, native(SITE, [visitor(1)], kind=4, event=name))
+                wait_until(lambda: self.is_in_feed(name)
+                           or self.stats()["events_thinned"] > thinned, f"{name} to arrive")
+                return self.is_in_feed(name)
+
+            wait_until(arrived, f"{name} in the feed")
+
+    def test_feed(self):
+        """What happened, newest first, with all that is known but who."""
+        self.begin()
+        person = {"site": SITE, "visitor": new_id(), "room": "/a", "source": "news.example"}
+        self.counted(self.web, person)
+        self.web.touch({**person, "kind": "pageview"})
+        self.web.touch({**person, "event": "signup"})
+        self.web.touch({**person, "kind": "leave"})
+        data = wait_until(lambda: len((answer := self.events())["data"]) == 4 and answer["data"],
+                          "four events")
+        self.assertEqual([event["type"] for event in data],
+                         ["leave", "event", "pageview", "enter"])
+        for event in data:
+            self.assertEqual(set(event), {"timestamp", "type", "pathname", "event_name", "country",
+                                          "referrer"})
+            self.assertRegex(event["timestamp"], TIME)
+            self.assertEqual(event["pathname"], "/a")
+        self.assertEqual([event["event_name"] for event in data], [None, "signup", None, None])
+        self.assertEqual(data[3]["referrer"], "news.example")
+        self.assertEqual(data, sorted(data, key=lambda event: event["timestamp"], reverse=True))
+        self.assertEqual(self.events(site="nobody.example")["data"], [])
+
+    def test_watermark(self):
+        """Going on from it repeats nothing and skips nothing, however small the pages."""
+        self.begin()
+        nothing = self.events()
+        self.assertEqual((nothing["data"], nothing["has_more"]), ([], False))
+        names = [f"e{number}" for number in range(25)]
+        self.happen(*names[:5])
+        seen, mark = [], nothing["next_timestamp"]
+        for round_ in range(3):
+            while True:
+                page = self.events(f"since_timestamp={mark}&page_size=3")
+                self.assertLessEqual(len(page["data"]), 3)
+                seen += [event["event_name"] for event in reversed(page["data"])
+                         if event["type"] == "event"]
+                mark = page["next_timestamp"]
+                if not page["has_more"]:
+                    break
+            self.assertEqual(page["missed"], 0)
+            self.assertEqual(seen, names[:5 + 10 * round_])
+            self.happen(*names[5 + 10 * round_:15 + 10 * round_])
+        self.assertEqual(self.events(f"since_timestamp={self.events()['next_timestamp']}")["data"],
+                         [])
+        newest = self.events("page_size=2")
+        self.assertEqual([event["event_name"] for event in newest["data"]], ["e24", "e23"])
+        self.assertEqual(newest["next_timestamp"], newest["data"][0]["timestamp"])
+        second = newest["data"][1]["timestamp"]
+        after = self.events(f"since_timestamp={second}")
+        self.assertEqual([event["event_name"] for event in after["data"]], ["e24"])
+        whole = second.partition(".")[0] + "Z"
+        self.assertIn("e23", [e["event_name"] for e in self.events(f"since_timestamp={whole}")["data"]])
+
+    def test_page_size(self):
+        """It is clamped to 1..500."""
+        self.begin()
+        self.send(self.collector, *(native(SITE, [visitor(number)]) for number in range(600)))
+        stats = self.wait_received(600)
+        held = stats["datagrams_received"] - stats["events_thinned"]
+        wait_until(lambda: len(self.events("page_size=500")["data"]) >= min(held, 500),
+                   f"{held} events")
+        for query, most in ("page_size=0", 1), ("page_size=-1", 1), ("page_size=501", 500), ("", 100):
+            self.assertEqual(len(self.events(query)["data"]), min(held, most), query)
+        self.assertEqual(self.web.get(f"/api/sites/{SITE}/events?page_size=x").status, 400)
+
+    def test_bad_watermarks(self):
+        self.begin()
+        for bad in ("yesterday", "2026-01-31", "2026-01-31T12:00:00", "2026-01-31T12:00:00.Z",
+                    "2026-13-31T12:00:00Z", "1767225600", "2026-01-31T12:00:00Zx"):
+            self.assert_problem(self.web.get(f"/api/sites/{SITE}/events?since_timestamp={bad}"),
+                                400, "bad_request")
+        for good in "1970-01-01T00:00:00Z", "9999-12-31T23:59:59.9Z", "2026-01-31T12:00:00.1234567Z":
+            self.assertEqual(self.events(f"since_timestamp={good}")["data"], [])
+
+    def test_through_a_restart_of_the_daemon(self):
+        """The watermark is good after it, too."""
+        self.begin()
+        self.happen("before")
+        mark = self.events()["next_timestamp"]
+        self.collector.stop()
+        self.collector = self.start("--warm-up", "0", listen=self.collector.address)
+        self.happen("after")
+        page = self.events(f"since_timestamp={mark}")
+        self.assertEqual([event["event_name"] for event in page["data"]], ["after"])
+
+    def test_at_a_glance(self):
+        """Realtime has the page views of the window and the newest events; history its minutes."""
+        self.begin()
+        for number in range(3):
+            self.web.touch({"site": SITE, "visitor": new_id(), "kind": "pageview", "room": "/a"})
+        self.wait_count(self.web, 3)
+
+        def sampled():
+            answer = self.web.get(f"/api/sites/{SITE}/history").json
+            return answer["peak"]["today"] and answer["data"] and answer
+
+        history = wait_until(sampled, "a minute to be sampled")
+        self.assertEqual(history["peak"]["today"]["count"], 3)
+        self.assertEqual(history["peak"]["ever"]["count"], 3)
+        wait_until(lambda: sum(minute["pageviews"] for minute in sampled()["data"]) == 3,
+                   "the page views in the minutes")
+        minute = sampled()["data"][-1]
+        self.assertEqual(minute["max"], 3)
+        self.assertTrue(minute["min"] <= minute["mean"] <= minute["max"], minute)
+        self.assertRegex(minute["timestamp"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+        answer = self.web.get(f"/api/analytics/sites/{SITE}/realtime?limit=2").json
+        self.assertEqual(answer["pageViews"], 3)
+        self.assertEqual(len(answer["recentEvents"]), 2)
+        self.assertEqual(answer["recentEvents"], self.events("page_size=2")["data"])
+        nobody = self.web.get("/api/sites/nobody.example/history").json
+        self.assertEqual((nobody["data"], nobody["peak"]), ([], {"today": None, "ever": None}))
+
+
+if __name__ == "__main__":
+    unittest.main()
