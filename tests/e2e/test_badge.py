@@ -102,11 +102,10 @@ class BadgeCase(WebCase):
         self.web = self.serve("--count-bots", collector=self.collector, **keywords)
         self.pages.base = f"http://127.0.0.1:{self.web.port}"
 
-    def visit(self, person="ann", path="/page", before="", media=None):
-        """A person opens a page in a window of its own; returns the window."""
-        window = self.browser.new_window()
-        if media:
-            self.browser.media(**media)
+    def visit(self, person="ann", path="/page", before="", motion="reduce"):
+        """A person opens a page in a tab of its own; returns the tab."""
+        window = self.browser.new_window(kind="tab")
+        self.browser.media(prefers_reduced_motion=motion)
         self.browser.devtools("Page.enable")
         self.browser.devtools("Page.addScriptToEvaluateOnNewDocument",
                               source=before + self.before_page)
@@ -431,7 +430,7 @@ class Manners(BadgeCase):
     def test_the_number_moves(self):
         """Upward without a step back, from the value before; never from 0."""
         self.begin()
-        self.visit(media={"prefers_reduced_motion": "no-preference"})
+        self.visit(motion="no-preference")
         self.wait_seen("1 viewing now")
         self.crowd(range(1999))
         self.wait_seen("2,000 viewing now")
@@ -443,7 +442,7 @@ class Manners(BadgeCase):
     def test_reduced_motion(self):
         """Nothing moves for those who do not like it."""
         self.begin()
-        self.visit(media={"prefers_reduced_motion": "reduce"})
+        self.visit()
         self.wait_seen("1 viewing now")
         self.crowd(range(1999))
         self.wait_seen("2,000 viewing now")

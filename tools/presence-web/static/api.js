@@ -31,7 +31,7 @@ export const sitePath = (site, what, base = 'api') =>
     `${base}/sites/${encodeURIComponent(site)}/${what}`;
 
 /**
- * Calls `work` now and every `wait` milliseconds while the page is visible, never twice at once;
+ * Calls `work` now and every wait() milliseconds while the page is visible, never twice at once;
  * `failed` hears of errors. Returns a function that runs it now.
  */
 export function repeat(wait, work, failed) {
@@ -54,7 +54,7 @@ export function repeat(wait, work, failed) {
         }
         busy = false;
         if (again) run();
-        else timer = setTimeout(run, wait);
+        else timer = setTimeout(run, wait());
     };
     document.addEventListener('visibilitychange', run);
     run();

@@ -332,11 +332,11 @@ if ($('minutes').selectedIndex < 0) {
     $('minutes').append(new Option(`${state.minutes} minutes`, state.minutes, true, true));
 }
 
-const askNow = repeat(5000, readNow, failed);
-const askHistory = repeat(30000, readHistory, failed);
-const askEvents = repeat(2000, readEvents, failed);
-const askStatus = repeat(5000, readStatus, failed);
-const askSites = repeat(15000, readSites, failed);
+const askNow = repeat(() => 5000, readNow, failed);
+const askHistory = repeat(() => (state.history.length ? 30000 : 2000), readHistory, failed);
+const askEvents = repeat(() => 2000, readEvents, failed);
+const askStatus = repeat(() => 5000, readStatus, failed);
+const askSites = repeat(() => (state.site ? 15000 : 2000), readSites, failed);
 const askEverything = [askNow, askHistory, askEvents, askStatus, askSites];
 if (state.site) listen();
 setInterval(showNow, 1000);
