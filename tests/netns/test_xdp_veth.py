@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ from veth import INSIDE, OUTSIDE, V4, V6, Pair, ip, open_tap, receive_in_batches
 FLOOD = os.path.join(BUILD, "tests/netns/flood")
 MODES = ("native", "generic")
 SITE = "veth.example"
+SOL_UDP, UDP_SEGMENT = 17, 103  # linux/udp.h
 
 
 def shape(data, mode):
@@ -149,6 +151,25 @@ class Modes(Veth):
                 self.assertEqual(sum(number for name, number in self.stats().items()
                                      if name.startswith("xdp_dropped")), 0)
                 self.assertLess(self.pair.lost(), 500, "the machine is too busy to tell")
+                collector.stop()
+                os.unlink(self.segment)
+
+    def test_trains_that_begin_badly(self):
+        """What a program sends as one run, the first of it malformed: the rest counts."""
+        for mode in MODES:
+            with self.subTest(mode=mode):
+                collector = self.collect(mode)
+                beats = [native(SITE, [visitor(i)]) for i in range(20)]
+                bad_one = b"PH\1" + bytes(len(beats[0]) - 3)
+                segment = struct.pack("H", len(bad_one))
+                self.sender.sendmsg([bad_one, *beats], [(SOL_UDP, UDP_SEGMENT, segment)], 0,
+                                    (V4, collector.port))
+                wait_until(lambda: self.stats()["datagrams_accepted"] == 20,
+                           "twenty heartbeats to be counted")
+                stats = self.wait_filtered(1)
+                self.assertEqual(stats["datagrams_rejected_malformed"] +
+                                 stats["xdp_dropped_malformed"], 1)
+                self.assertEqual(self.count(SITE), 20)
                 collector.stop()
                 os.unlink(self.segment)
 
