@@ -22,6 +22,7 @@ import unittest
 BUILD = os.environ.get("PRESENCE_BUILD", "build/release")
 PRESENCED = os.path.join(BUILD, "daemon/presenced")
 PRESENCECTL = os.path.join(BUILD, "tools/presencectl/presencectl")
+PRESENCE_RECORDER = os.path.join(BUILD, "tools/presence-recorder/presence-recorder")
 PRESENCE_SEND = os.path.join(BUILD, "tools/presence-send/presence-send")
 DEADLINE = 20.0  # seconds for anything to become true: sanitizers and busy machines are slow
 
@@ -238,6 +239,21 @@ def new_namespace(kind):
         finally:
             if libc.setns(old.fileno(), flag) != 0:
                 raise OSError(ctypes.get_errno(), f"cannot leave the {kind} namespace")
+
+
+@contextlib.contextmanager
+def clock_ahead(seconds):
+    """What is started while this lasts sees a tick that many seconds ahead of the machine's."""
+    with new_namespace("time"):
+        with open("/proc/self/timens_offsets", "w") as offsets:
+            offsets.write(f"boottime {seconds} 0\n")
+        yield
+
+
+def ahead_to(second, minutes=0):
+    """The seconds that make now the given second of a minute, and that many minutes later."""
+    now = int(time.clock_gettime(time.CLOCK_BOOTTIME))
+    return 60 * minutes + (second - now) % 60
 
 
 @contextlib.contextmanager

@@ -220,8 +220,9 @@ class Listings(CtlCase):
         lines = out.splitlines()
         self.assertRegex(lines[0], r"^example\.com: 7 visitors in the last 5 min, as of \S+Z; "
                                    r"the busiest 2 of 3 rooms$")
-        self.assertEqual(lines[1].split(), ["ROOM", "VISITORS", "LAST", "HEARTBEAT"])
-        self.assertRegex(lines[2], r"^/a +3 +\d s ago$")
+        self.assertEqual(lines[1].split(), ["ROOM", "VISITORS", "SHARE", "1", "H", "AGO", "LAST",
+                                            "HEARTBEAT"])
+        self.assertRegex(lines[2], r"^/a +3 +42\.9 % +- +\d s ago$")
         self.assertEqual(len(lines), 4)
 
     def test_top_shows_twenty(self):

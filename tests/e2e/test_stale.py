@@ -10,20 +10,12 @@ import signal
 import time
 import unittest
 
-from harness import DEADLINE, Case, native, new_namespace, visitor, wait_until
+from harness import DEADLINE, Case, clock_ahead, native, visitor, wait_until
 
 SITE = "a.example"
 
 
 class ClockCase(Case):
-    @contextlib.contextmanager
-    def ahead_by(self, seconds):
-        """What is started while this lasts sees a tick that many seconds ahead of the machine's."""
-        with new_namespace("time"):
-            with open("/proc/self/timens_offsets", "w") as offsets:
-                offsets.write(f"boottime {seconds} 0\n")
-            yield
-
     def people(self, collector, numbers, room=""):
         """Send one heartbeat each, and wait until they are counted."""
         before = self.stats()["datagrams_received"]
@@ -171,7 +163,7 @@ class Gaps(ClockCase):
         for how in signal.SIGTERM, signal.SIGKILL:
             self.end(collector, how)
             ahead = 8 if how == signal.SIGTERM else 8 + 12
-            with self.ahead_by(ahead):
+            with clock_ahead(ahead):
                 collector = self.start(*arguments)
                 answer = self.json("count", SITE)
                 self.assertEqual((answer["count"], answer["stale"]), (3, False))
@@ -184,12 +176,12 @@ class Gaps(ClockCase):
         nowhere = "192.0.2.1:9514"  # TEST-NET-1 (RFC 5737): nobody's address
         failed = self.start(wait=False, listen=nowhere)
         self.assertEqual(failed.process.wait(timeout=DEADLINE), 1)
-        with self.ahead_by(8):
+        with clock_ahead(8):
             collector = self.start("--warm-up", "5")
             self.assertTrue(self.json("status")["warming"])
             self.people(collector, range(3))
             self.end(collector)
-        with self.ahead_by(5000):
+        with clock_ahead(5000):
             failed = self.start(wait=False, listen=nowhere)
             self.assertEqual(failed.process.wait(timeout=DEADLINE), 1)
             collector = self.start("--warm-up", "5")
@@ -200,7 +192,7 @@ class Gaps(ClockCase):
         """However long ago it was: the last number, and since when."""
         collector = self.start("--warm-up", "0")
         self.people(collector, range(3))
-        with self.ahead_by(90000):
+        with clock_ahead(90000):
             self.assert_stale_everywhere(3, time.time() - 90000)
             self.assertEqual(self.ctl("seen", SITE, "00000000-0000-0000-0000-000000000001")[0], 3)
         self.assertEqual(self.ctl("count", SITE), (0, "3\n", ""))
@@ -210,7 +202,7 @@ class Gaps(ClockCase):
         collector = self.start()
         self.people(collector, range(5), "/x")
         self.end(collector)
-        with self.ahead_by(400):
+        with clock_ahead(400):
             collector = self.start()
             self.assertEqual(self.counts("5m", "8m", "10m", "1h"), [0, 5, 5, 5])
             status, out, err = self.ctl("count", SITE)
@@ -237,7 +229,7 @@ class Gaps(ClockCase):
                 first = self.start()
                 self.people(first, range(5), "/x")
                 self.end(first)
-                with self.ahead_by(gap):
+                with clock_ahead(gap):
                     collector = self.start()
                     self.assert_gone()
                     self.assertTrue(self.json("status")["warming"])
@@ -257,7 +249,7 @@ class Gaps(ClockCase):
     def test_gap_after_gap(self):
         """The same segment, restarted over and over, once a week of its time."""
         for restart in range(4):
-            with self.ahead_by(restart * 7 * 86400):
+            with clock_ahead(restart * 7 * 86400):
                 collector = self.start()
                 if restart:
                     self.assert_gone()

@@ -124,7 +124,7 @@ static int complain_of_events(int error, struct presence *presence, const struct
 {
     if (error != -EOPNOTSUPP)
         return complain_of(error, presence, options);
-    complain("this collector keeps no events; start presenced with room for them");
+    complain("this collector keeps no events; start presenced with --events");
     return EXIT_FAILED;
 }
 

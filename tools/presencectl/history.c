@@ -107,7 +107,7 @@ static int history_unknown(struct presence *presence, const struct options *opti
     if (!view->known)
         return complain_unknown(presence, &status, place.text);
     if (status.histories_capacity == 0)
-        complain("this collector keeps no histories; start presenced with room for them");
+        complain("this collector keeps no histories; start presenced with --max-histories");
     else
         complain("no history of %s: the collector keeps that of the busiest rooms only",
                  place.text);

@@ -1,0 +1,310 @@
+"""History, peaks and trends: what presencectl makes of the minutes in the segment.
+
+Minutes and hours pass in time namespaces, whose CLOCK_BOOTTIME is ahead of the machine's.
+"""
+
+import csv
+import io
+import os
+import pty
+import re
+import signal
+import subprocess
+import time
+import unittest
+
+from harness import (
+    DEADLINE, PRESENCECTL, Case, ahead_to, clock_ahead, native, visitor, wait_until,
+)
+
+SITE = "example.com"
+HOSTILE = (
+    '/a,"b"', "=1+1", "@x", "-1", "/שלום עולם", "/😀\U0001f9ff", "/\u202eevil", "/e" + "\u0301" * 9,
+    "/\u200b\ufeff", "/a'b\\n;", "\u0301/", "/\U000e0041",
+)
+
+
+def leave(number):
+    return native(SITE, [visitor(number)], kind=2)
+
+
+class TrendCase(Case):
+    def visit(self, numbers, room="", country="", source="", kind=1):
+        self.send(self.collector, native(SITE, [visitor(number) for number in numbers], room=room,
+                                         country=country, source=source, kind=kind))
+
+    def begin(self, *arguments):
+        self.collector = self.start("--warm-up", "0", *arguments)
+        return self.collector
+
+    def wait_minute(self, condition, *arguments):
+        """The last minute of the history, once it is as wanted."""
+        def last():
+            history = self.json("history", SITE, *arguments)["history"]
+            return history and condition(history[-1]) and history[-1]
+
+        return wait_until(last, f"the running minute: {self.ctl('history', SITE, '--table')}")
+
+    def on_terminal(self, *arguments, **environment):
+        """What a terminal is sent."""
+        master, slave = pty.openpty()
+        process = subprocess.Popen(
+            [PRESENCECTL, *arguments, "--segment", self.segment], stdout=slave,
+            stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, "TERM": "xterm", "NO_COLOR": "", "LC_ALL": "C.UTF-8", **environment})
+        os.close(slave)
+        out = b""
+        try:
+            while chunk := os.read(master, 65536):
+                out += chunk
+        except OSError:  # EIO: the other end is closed
+            pass
+        os.close(master)
+        process.wait(timeout=DEADLINE)
+        return out.decode()
+
+
+class History(TrendCase):
+    def test_the_running_minute(self):
+        self.begin()
+        self.visit(range(3), room="/")
+        self.visit(range(3, 5), kind=3)
+        self.visit([1])
+        self.wait_minute(lambda minute: minute["maximum"] == 5)
+        self.send(self.collector, leave(4))
+        minute = self.wait_minute(lambda minute: minute["leaves"] and minute["seconds"] > 1)
+        self.assertEqual(
+            [minute[name] for name in ("maximum", "heartbeats", "pageviews", "entries", "leaves",
+                                       "departures", "running", "warming")],
+            [5, 6, 2, 5, 1, 0, True, False])
+        self.assertLessEqual(minute["minimum"], minute["mean"])
+        self.assertLessEqual(minute["mean"], minute["maximum"])
+        room = self.json("history", SITE, "/")
+        self.assertEqual((room["room"], room["history"][-1]["maximum"]), ("/", 3))
+        self.assertEqual(room["count"], 3)
+
+    def test_minutes_pass(self):
+        """A minute that is over stays, one in which nobody observed is absent, and the graph tells
+        it from a minute without visitors."""
+        with clock_ahead(ahead_to(57, 10)):
+            self.begin()
+            self.visit(range(5))
+            wait_until(lambda: len(self.json("history", SITE)["history"]) == 2, "the next minute")
+            first, second = self.json("history", SITE)["history"]
+            self.assertEqual((first["running"], second["running"]), (False, True))
+            self.assertEqual((first["maximum"], second["maximum"]), (5, 5))
+            self.assertEqual((first["entries"] + second["entries"]), 5)
+            self.collector.stop(signal.SIGKILL)
+        with clock_ahead(ahead_to(10, 30)):
+            self.begin()
+            self.wait_minute(lambda minute: minute["seconds"] >= 1)
+            history = self.json("history", SITE)["history"]
+            self.assertEqual(len(history), 3)
+            starts = [time.mktime(time.strptime(minute["time"], "%Y-%m-%dT%H:%M:%SZ"))
+                      for minute in history]
+            self.assertEqual(starts[1] - starts[0], 60)
+            self.assertGreaterEqual(starts[2] - starts[1], 18 * 60)
+            self.assertEqual(history[2]["maximum"], 0)  # their window has passed
+            out = self.ctl("history", SITE, environment={"LC_ALL": "C.UTF-8"})[1]
+            self.assertRegex(out, "─+┈+.*─+\n")
+            self.assertEqual(len(self.json("history", SITE, "--since", "10m")["history"]), 1)
+            gathered = self.json("history", SITE, "--step", "1d")
+            self.assertEqual(gathered["step_s"], 86400)
+            self.assertEqual(sum(step["entries"] for step in gathered["history"]), 5)
+
+    def test_forms_agree(self):
+        self.begin()
+        self.visit(range(7))
+        self.wait_minute(lambda minute: minute["maximum"] == 7)
+        self.collector.stop()  # so that nothing moves
+        status, out, err = self.ctl("history", SITE, "--json")
+        self.assertEqual(status, 3)
+        self.assertIn("stale", err)
+        wanted = self.json("history", SITE)["history"]
+        done = subprocess.run([PRESENCECTL, "history", SITE, "--csv", "--segment", self.segment],
+                              capture_output=True)
+        self.assertEqual(done.stdout.count(b"\n"), done.stdout.count(b"\r\n"))
+        rows = list(csv.DictReader(io.StringIO(done.stdout.decode(), newline="")))
+        self.assertEqual(len(rows), len(wanted))
+        for row, minute in zip(rows, wanted):
+            self.assertEqual(row["site"], SITE)
+            self.assertEqual(row["time"], minute["time"])
+            for name in ("seconds", "minimum", "maximum", "heartbeats", "entries", "leaves"):
+                self.assertEqual(int(row[name]), minute[name])
+            self.assertAlmostEqual(float(row["mean"]), minute["mean"], delta=0.005)
+        table = self.ctl("history", SITE, "--table", "--step", "1m")[1].splitlines()
+        self.assertEqual(table[0].split()[:4], ["FROM", "LOWEST", "MEAN", "HIGHEST"])
+        self.assertEqual(table[1].split()[3], "7")
+
+    def test_the_graph(self):
+        self.begin()
+        self.visit(range(50))
+        self.wait_minute(lambda minute: minute["maximum"] == 50)
+        for columns in 20, 80, 133:
+            environment = {"LC_ALL": "C.UTF-8", "COLUMNS": str(columns)}
+            status, out, err = self.ctl("history", SITE, environment=environment)
+            self.assertEqual((status, err), (0, ""))
+            graph = [line for line in out.splitlines() if re.search("[│┤└▼]|UTC", line)]
+            self.assertGreater(len(graph), 5)
+            self.assertLessEqual(max(map(len, graph)), columns)
+            self.assertIn("█", out)
+            self.assertRegex(out, r"50 ▼|▼ 50")
+        out = self.ctl("history", SITE, environment={"LC_ALL": "C"})[1]
+        self.assertTrue(out.isascii(), out)
+        self.assertIn("#", out)
+        self.assertNotIn("\033", out)
+        self.assertIn("\033[", self.on_terminal("history", SITE))
+        self.assertNotIn("\033", self.on_terminal("history", SITE, NO_COLOR="1"))
+
+    def test_unknown(self):
+        self.begin("--max-histories", "1")
+        self.visit(range(3), room="/")
+        self.wait_minute(lambda minute: minute["seconds"] >= 1)
+        status, out, err = self.ctl("history", "nobody.example")
+        self.assertEqual((status, out), (4, ""))
+        self.assertIn("nobody.example", err)
+        status, out, err = self.ctl("history", SITE, "/")
+        self.assertEqual((status, out), (4, ""))
+        self.assertIn("busiest", err)
+        self.assertEqual(self.json("history", "nobody.example")["history"], [])
+        self.collector.stop()
+        self.assertEqual(self.ctl("history", "nobody.example")[0], 3)  # 3 before 4
+
+    def test_a_collector_without_histories(self):
+        self.begin("--max-histories", "0", "--events", "0")
+        self.visit(range(3))
+        self.wait_received(1)
+        status, out, err = self.ctl("history", SITE)
+        self.assertEqual((status, out), (4, ""))
+        self.assertIn("--max-histories", err)
+        status, out, err = self.ctl("events", SITE)
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn("--events", err)
+
+
+class Peaks(TrendCase):
+    def test_peak(self):
+        self.begin()
+        self.visit(range(9), room="/")
+
+        def peak(number):
+            return lambda: self.json("peak", SITE)["ever"]["count"] == number
+
+        wait_until(peak(9), "the peak to be sampled")
+        for number in range(5):
+            self.send(self.collector, leave(number))
+        wait_until(lambda: self.json("count", SITE)["count"] == 4, "five to leave")
+        answer = self.json("peak", SITE)
+        self.assertEqual((answer["today"]["count"], answer["ever"]["count"]), (9, 9))
+        self.assertEqual(answer["today"], answer["ever"])
+        status, out, err = self.ctl("peak", SITE)
+        self.assertEqual((status, err), (0, ""))
+        self.assertRegex(out, rf"\ntoday +9  {answer['ever']['at']}\never +9  ")
+        self.assertEqual(self.json("peak", SITE, "/")["ever"]["count"], 9)
+        self.visit(range(20, 40))
+        wait_until(peak(24), "a higher peak")
+        status, out, err = self.ctl("peak", "nobody.example")
+        self.assertEqual((status, out), (4, ""))
+        self.assertEqual(self.json("peak", "nobody.example")["ever"], None)
+        self.collector.stop()
+        status, out, err = self.ctl("peak", SITE)
+        self.assertEqual(status, 3)
+        self.assertIn("[stale]", out)
+        self.assertIn("stale", err)
+
+
+class Top(TrendCase):
+    def test_against_an_hour_ago(self):
+        with clock_ahead(ahead_to(20, 10)):
+            self.begin()
+            self.visit(range(10), room="/a", country="DE")
+            self.visit(range(10, 14), room="/b", country="FR")
+            wait_until(lambda: all(
+                self.json("history", SITE, room)["history"][-1:] and
+                self.json("history", SITE, room)["history"][-1]["seconds"] > 2
+                for room in ("/a", "/b")), "a sample of each room")
+            self.collector.stop(signal.SIGKILL)
+        with clock_ahead(ahead_to(20, 70)):
+            self.begin()
+            self.visit(range(5), room="/a", country="DE")
+            self.visit(range(10, 18), room="/b", country="FR")
+            self.visit(range(20, 23), room="/c")
+            wait_until(lambda: len(self.json("top", SITE)["rooms"]) == 3, "three rooms")
+            rooms = {line["room"]: line for line in self.json("top", SITE)["rooms"]}
+            self.assertAlmostEqual(rooms["/a"]["share"], 5 / 16)
+            self.assertLess(rooms["/a"]["change"], 0)
+            self.assertGreater(rooms["/b"]["change"], 0)
+            self.assertAlmostEqual(rooms["/b"]["hour_ago"], 4, delta=2)
+            self.assertIsNone(rooms["/c"]["hour_ago"])
+            out = self.ctl("top", SITE)[1]
+            self.assertRegex(out, r"\n/a +5 +31\.2 % +-\d+ % ")
+            self.assertRegex(out, r"\n/b +8 +50\.0 % +\+\d+ % ")
+            self.assertRegex(out, r"\n/c +3 +18\.8 % +- ")
+            self.assertEqual(self.json("top", SITE, "--by", "country")["countries"][0]["country"],
+                             "FR")
+            self.assertIsNone(self.json("top", SITE, "--window", "1m")["rooms"][0]["hour_ago"])
+
+
+class Explain(TrendCase):
+    def test_explain(self):
+        self.begin()
+        self.visit(range(6), room="/")
+        self.send(self.collector, b"nonsense", leave(5))
+        answer = wait_until(
+            lambda: (lambda answer: answer["last_minute"] and answer["last_minute"]["leaves"] and
+                     answer)(self.json("explain", SITE)), "the last minute to be known")
+        self.assertEqual(answer["count"], 5)
+        self.assertEqual(sum(band["visitors"] for band in answer["ages"]), 5)
+        self.assertEqual((answer["last_minute"]["entries"], answer["last_minute"]["leaves"]), (6, 1))
+        self.assertEqual(answer["rejected"]["malformed"], 1)
+        status, out, err = self.ctl("explain", SITE)
+        self.assertEqual((status, err), (0, ""))
+        self.assertTrue(out.startswith("5 visitors are now on example.com\n"), out)
+        for words in ("the last 5 min, the window", "6  entered", "1  left", "fresh",
+                      "1 of 3 datagrams", "datagrams_rejected_malformed"):
+            self.assertIn(words, out)
+        self.assertLessEqual(max(map(len, out.splitlines())), 100)
+        self.assertTrue(self.ctl("explain", SITE, "/")[1].startswith("6 visitors are now on / on"))
+        status, out, err = self.ctl("explain", "nobody.example")
+        self.assertEqual((status, out), (4, ""))
+        self.assertIsNone(self.json("explain", "nobody.example")["count"])
+        self.collector.stop()
+        status, out, err = self.ctl("explain", SITE)
+        self.assertEqual(status, 3)
+        self.assertIn("stale", out)
+
+
+class Names(TrendCase):
+    def test_hostile_names(self):
+        """They come back as they are in JSON and CSV, and disturb no terminal."""
+        self.begin("--events", "16384")
+        for number, room in enumerate(HOSTILE):
+            self.visit([number], room=room, source=room)
+        self.send(self.collector, b'PH1 site=example.com visitor=x room="/a\\nb\\u001b[31m"')
+        self.wait_received(len(HOSTILE) + 1)
+        self.assertEqual(self.stats()["label_invalid"], 1)
+        rooms = {*HOSTILE, None}
+        wait_until(lambda: {event["room"] for event in self.json("events", SITE)["events"]} == rooms,
+                   f"events in {rooms}: {self.json('events', SITE)}")
+        out = self.ctl("events", SITE, "--csv")[1]
+        for row in csv.DictReader(io.StringIO(out, newline="")):
+            room = row["room"][1:] if row["room"][:1] == "'" else row["room"]
+            self.assertIn(room, {*HOSTILE, ""})
+            self.assertNotIn(row["room"][:1], {"=", "+", "-", "@"})
+        for command in (("events", SITE), ("events", SITE, "--csv"), ("events", SITE, "--json"),
+                        ("top", SITE), ("top", SITE, "--by", "source"),
+                        ("history", SITE, HOSTILE[6], "--csv"), ("explain", SITE, HOSTILE[4]),
+                        ("peak", SITE, HOSTILE[6])):
+            with self.subTest(command=command):
+                out = self.on_terminal(*command)
+                plain = re.sub(r"\033\[[0-9;]*m", "", out)
+                self.assertNotIn("\033", plain)
+                self.assertFalse(set("\u202e\u200b\ufeff\U000e0041") & set(plain), plain)
+                self.assertNotIn("\u0301" * 3, plain)
+        out = self.on_terminal("top", SITE)
+        line = next(line for line in out.splitlines() if "שלום" in line)
+        self.assertRegex(line, "עולם *\u200e *1")  # or the number would be drawn to its left
+
+
+if __name__ == "__main__":
+    unittest.main()

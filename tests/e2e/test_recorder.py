@@ -1,0 +1,240 @@
+"""presence-recorder: history and peaks for good, whatever is killed and in whichever order.
+
+Minutes pass in time namespaces, whose CLOCK_BOOTTIME is ahead of the machine's.
+"""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import unittest
+
+from harness import (
+    DEADLINE, PRESENCE_RECORDER, Case, ahead_to, clock_ahead, native, program, visitor, wait_until,
+)
+
+SITE = "example.com"
+
+
+class RecorderCase(Case):
+    def setUp(self):
+        super().setUp()
+        self.database = os.path.join(self.directory, "history.db")
+
+    def begin(self, *arguments):
+        self.collector = self.start("--warm-up", "0", *arguments)
+        return self.collector
+
+    def visit(self, numbers, room=""):
+        self.send(self.collector, native(SITE, [visitor(number) for number in numbers], room=room))
+
+    def command(self, *arguments):
+        return [PRESENCE_RECORDER, "--segment", self.segment, "--database", self.database,
+                *arguments]
+
+    def record(self, *arguments):
+        done = subprocess.run(self.command("--once", *arguments), capture_output=True, text=True,
+                              timeout=DEADLINE)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stderr
+
+    def history(self, *arguments):
+        return self.json("history", SITE, *arguments, "--database", self.database)["history"]
+
+    def query(self, sql):
+        with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as connection:
+            return connection.execute(sql).fetchall()
+
+    def wait_sampled(self, seconds=2):
+        wait_until(lambda: (self.history()[-1:] or [{"seconds": 0}])[0]["seconds"] >= seconds,
+                   "samples in the running minute")
+
+    def two_minutes(self, number):
+        """Be there at the end of a minute and the beginning of the next."""
+        self.visit(range(number))
+        before = len(self.history())
+        wait_until(lambda: len(self.history()) >= max(before, 1) + 1, "the next minute")
+        self.wait_sampled()
+
+
+class Recorder(RecorderCase):
+    def test_a_reboot(self):
+        """The segment is gone; history and peaks are not."""
+        with clock_ahead(ahead_to(57, 10)):
+            self.begin()
+            self.visit(range(7), room="/a")
+            self.two_minutes(7)
+            self.collector.stop()
+            before = self.history()
+            peak = self.json("peak", SITE)
+            self.record()
+        os.unlink(self.segment)
+        status, out, err = self.ctl("history", SITE, "--json", "--database", self.database)
+        self.assertEqual(status, 3)
+        self.assertIn("no segment", err)
+        after = self.history()
+        for one, other in zip(before, after):
+            for name in ("seconds", "minimum", "mean", "maximum", "heartbeats", "entries"):
+                self.assertEqual(one[name], other[name])
+        self.assertEqual(len(before), len(after))
+        self.assertEqual(self.json("peak", SITE, "--database", self.database)["ever"],
+                         peak["ever"])
+        room = self.json("history", SITE, "/a", "--database", self.database)["history"]
+        self.assertEqual(max(minute["maximum"] for minute in room), 7)
+        self.begin()
+        self.visit(range(3))
+        wait_until(lambda: self.json("history", SITE)["history"][-1:], "a sample")
+        self.assertEqual(len(self.history()), len(before) + 1)
+        answer = self.json("peak", SITE, "--database", self.database)
+        self.assertEqual((answer["ever"], answer["since"]), (peak["ever"], peak["since"]))
+        status, out, err = self.ctl("history", "nobody.example", "--database", self.database)
+        self.assertEqual((status, out), (4, ""))
+
+    def test_no_seam(self):
+        """The same, whether it is read from the segment, or from both, however often recorded."""
+        with clock_ahead(ahead_to(56, 10)):
+            self.begin()
+            self.visit(range(5))
+            self.record()
+            self.two_minutes(5)
+            self.record()
+            self.record()
+            self.collector.stop()
+            alone = self.json("history", SITE)["history"]
+            self.assertEqual(self.history(), alone)
+            self.assertEqual(sum(minute["entries"] for minute in self.history()), 5)
+            self.record()  # the running minute, too, as far as it came
+            self.assertEqual(self.history(), alone)
+            names = self.query("SELECT scope, boot, minute FROM minute")
+            self.assertEqual(len(names), len(set(names)))
+
+    def test_killed_in_any_order(self):
+        """At most the running minute is lost, and none is counted twice."""
+        heartbeats = 0
+        for number, kill_recorder_first in enumerate((True, False, True)):
+            with clock_ahead(ahead_to(56, 10 + 5 * number)):
+                self.begin()
+                with program(self.command(), stderr=subprocess.PIPE, text=True) as recorder:
+                    self.assertIn("recording", recorder.stderr.readline())
+                    self.two_minutes(4)
+                    heartbeats += 4
+                    victims = [recorder, self.collector.process]
+                    for process in victims if kill_recorder_first else reversed(victims):
+                        process.kill()
+                        process.wait()
+                    recorder.stderr.close()
+        with clock_ahead(ahead_to(20, 40)):
+            self.begin()
+            self.record()
+            history = self.history("--since", "1d")
+            self.assertEqual(sum(minute["heartbeats"] for minute in history), heartbeats)
+            self.collector.stop()
+            os.unlink(self.segment)
+            again = self.json("history", SITE, "--since", "1d", "--database",
+                              self.database)["history"]
+            self.assertEqual(sum(minute["heartbeats"] for minute in again), heartbeats)
+
+    def test_the_segment_is_lost_right_after_a_kill(self):
+        """What was over when the recorder last looked is there without any segment."""
+        with clock_ahead(ahead_to(55, 10)):
+            self.begin()
+            self.visit(range(6))
+            with program(self.command(), stderr=subprocess.PIPE, text=True) as recorder:
+                self.assertIn("recording", recorder.stderr.readline())
+                wait_until(lambda: self.query("SELECT count(*) FROM minute")[0][0],
+                           "the minute to be recorded when it is over")
+                recorder.kill()
+                self.collector.process.kill()
+                recorder.stderr.close()
+            self.collector.process.wait()
+            os.unlink(self.segment)
+            history = self.json("history", SITE, "--database", self.database)["history"]
+            self.assertEqual((len(history), history[0]["heartbeats"]), (1, 6))
+
+    def test_it_waits_for_a_segment_and_ends_on_a_signal(self):
+        with program(self.command(), stderr=subprocess.PIPE, text=True) as recorder:
+            self.assertIn("no segment", recorder.stderr.readline())
+            self.begin()
+            self.visit(range(3))
+            self.assertIn("recording", recorder.stderr.readline())
+            self.wait_sampled(1)
+            recorder.send_signal(signal.SIGTERM)
+            self.assertEqual(recorder.wait(timeout=DEADLINE), 0)
+            recorder.stderr.close()
+        self.assertEqual(self.query("SELECT max(maximum) FROM minute"), [(3,)])
+
+    def test_retention(self):
+        with clock_ahead(ahead_to(10, 10)):
+            self.begin()
+            self.visit(range(3))
+            self.wait_sampled(1)
+            self.collector.stop()
+            self.record()
+        os.unlink(self.segment)
+        with clock_ahead(ahead_to(10, 200)):
+            self.begin()
+            self.visit(range(2))
+            self.wait_sampled(1)
+            self.record("--retention", "1d")
+            self.assertEqual(self.query("SELECT count(*) FROM minute"), [(2,)])
+            self.record("--retention", "1h")
+            self.assertEqual(self.query("SELECT max(maximum) FROM minute"), [(2,)])
+        self.assertEqual(self.query("SELECT max(count) FROM peak"), [(3,)])
+
+
+class Database(RecorderCase):
+    def test_it_is_wal_and_versioned_and_not_everybodys(self):
+        self.begin()
+        self.visit(range(3))
+        self.wait_sampled(1)
+        self.record()
+        self.assertEqual(self.query("PRAGMA journal_mode"), [("wal",)])
+        self.assertEqual(self.query("PRAGMA user_version"), [(1,)])
+        self.assertEqual(os.stat(self.database).st_mode & 0o007, 0)
+
+    def test_unusable_databases(self):
+        self.begin()
+        self.visit(range(3))
+        self.wait_sampled(1)
+        with open(self.database, "w") as file:
+            file.write("no database\n" * 1000)
+        for command in "history", "peak":
+            status, out, err = self.ctl(command, SITE, "--database", self.database)
+            self.assertEqual((status, out), (1, ""))
+            self.assertIn("no database of presence-recorder", err)
+        done = subprocess.run(self.command("--once"), capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no database of presence-recorder", done.stderr)
+        os.unlink(self.database)
+        status, out, err = self.ctl("history", SITE, "--database", self.database)
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn("start presence-recorder", err)
+        self.record()
+        with sqlite3.connect(self.database) as connection:
+            connection.execute("PRAGMA user_version = 2")
+        connection.close()
+        status, out, err = self.ctl("peak", SITE, "--database", self.database)
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn("newer", err)
+
+    def test_usage(self):
+        for arguments, pattern in (
+            (["--retention", "soon"], "--retention"), (["--nope"], "--nope"), (["word"], "word"),
+            (["--database"], "--database"),
+        ):
+            done = subprocess.run([PRESENCE_RECORDER, *arguments], capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertIn(pattern, done.stderr)
+        done = subprocess.run([PRESENCE_RECORDER, "--help"], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        done = subprocess.run(self.command("--once"), capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no segment", done.stderr)
+        done = subprocess.run([PRESENCE_RECORDER, "--database", "/nowhere/at/all.db"],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("/nowhere/at/all.db", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
