@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -55,11 +56,26 @@ static int open_directory_of(const char *path)
     }
 }
 
+/* Climb to where the file system of a directory is mounted: directories below, as that of a service
+ * in /run, may go and come back as others. Takes the descriptor over. */
+static int climb_to_mount(int fd)
+{
+    struct stat here, above;
+
+    while (fd >= 0 && fstat(fd, &here) == 0 && fstatat(fd, "..", &above, 0) == 0 &&
+           here.st_dev == above.st_dev && here.st_ino != above.st_ino) {
+        int parent = openat(fd, "..", O_PATH | O_CLOEXEC | O_DIRECTORY);
+        close(fd);
+        fd = parent < 0 ? -errno : parent;
+    }
+    return fd;
+}
+
 static int allow_reading(int rules, const char *path)
 {
     struct landlock_path_beneath_attr rule = {
         .allowed_access = READ_ACCESS,
-        .parent_fd = open_directory_of(path),
+        .parent_fd = climb_to_mount(open_directory_of(path)),
     };
 
     if (rule.parent_fd < 0)

@@ -4,10 +4,10 @@
 
 /* Drop all capabilities of the calling thread, for good, and with them those of all threads that it
  * starts later: even root opens files as their owner only. No program that is executed from now on
- * gains any (no_new_privs). Where the kernel has Landlock, the file system becomes read-only,
- * nothing can be executed, and only what is beneath the directories of `paths` (ended by NULL) can
- * be opened, and /proc; what need not exist yet is looked for in its directory. Sockets, and what
- * is open, stay as they are. To be called before other threads are started.
+ * gains any (no_new_privs). Where the kernel has Landlock, nothing can be written, made or executed
+ * any more, and only files in /proc and on the file systems of `paths` (ended by NULL) can be
+ * opened; a path need not exist yet. Sockets, and what is open, stay as they are. To be called
+ * before other threads are started.
  * Errors: -EPERM, and those of prctl(2) and landlock_restrict_self(2). */
 int privileges_drop(const char *const *paths);
 
