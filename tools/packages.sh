@@ -4,8 +4,8 @@ packages_build=(gcc libc6-dev meson ninja-build pkg-config liburing-dev libxxhas
     libjansson-dev libsmartcols-dev libinih-dev libcap-ng-dev libseccomp-dev libsqlite3-dev
     libmicrohttpd-dev libjwt-dev)
 packages_xdp=(libbpf-dev clang bpftool) # for the XDP filter; without them it is left out
-packages_test=(libcmocka-dev g++ python3 nginx-light haproxy curl util-linux iproute2 prometheus
-    python3-prometheus-client chromium chromium-driver fonts-inter)
+packages_test=(libcmocka-dev g++ python3 nginx-light haproxy curl util-linux iproute2 openssl
+    prometheus python3-prometheus-client chromium chromium-driver fonts-inter)
 
 # install_missing PACKAGE...: does nothing, and needs no rights, if all are there.
 install_missing() {

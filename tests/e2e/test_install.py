@@ -104,6 +104,8 @@ class Install(Case):
                      "include/presence/presence.h", "share/man/man8/presenced.8",
                      "share/man/man1/presencectl.1", "share/man/man1/presence-send.1",
                      "bin/presence-exporter", "share/man/man8/presence-exporter.8",
+                     "bin/presence-web", "share/man/man8/presence-web.8",
+                     "lib/systemd/system/presence-web.service",
                      "lib/systemd/system/presence-exporter.service",
                      "share/presence/presence.rules.yml", "share/presence/presence-dashboard.json"):
             with self.subTest(name=name):
