@@ -1,4 +1,4 @@
-// Put into pages before their own scripts: a clock that tests set ahead, and what was seen and sent.
+// Put into pages before their own scripts: a clock that tests set ahead, what was seen and sent.
 (() => {
     const { setTimeout: later, clearTimeout: forget, fetch: ask } = window;
     const now = Date.now;
@@ -14,7 +14,11 @@
     window.setTimeout = (work, wait = 0) => {
         ids += 1;
         const id = ids;
-        timers.set(id, { work, at: Date.now() + Math.max(0, wait), real: later(() => fire(id), wait) });
+        timers.set(id, {
+            work,
+            at: Date.now() + Math.max(0, wait),
+            real: later(() => fire(id), wait),
+        });
         return id;
     };
     window.clearTimeout = (id) => {
@@ -25,8 +29,11 @@
     window.advance = (length) => {
         const end = Date.now() + length;
         for (;;) {
-            const [id, timer] = [...timers].reduce(
-                (one, other) => (!one || other[1].at < one[1].at ? other : one), null) ?? [];
+            const [id, timer] =
+                [...timers].reduce(
+                    (one, other) => (!one || other[1].at < one[1].at ? other : one),
+                    null,
+                ) ?? [];
             if (!timer || timer.at > end) break;
             ahead += Math.max(0, timer.at - Date.now());
             fire(id);
@@ -55,7 +62,9 @@
         try {
             const sent = JSON.parse(localStorage.getItem('test.leaves') ?? '[]');
             localStorage.setItem('test.leaves', JSON.stringify([...sent, JSON.parse(body)]));
-        } catch { /* no storage */ }
+        } catch {
+            /* no storage */
+        }
         return send(where, body);
     };
 

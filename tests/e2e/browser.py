@@ -138,7 +138,8 @@ class Browser:
     def press(self, *keys):
         """Presses keys one after the other, where the focus is."""
         actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
-        self.call("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": actions}]})
+        keyboard = {"type": "key", "id": "keyboard", "actions": actions}
+        self.call("POST", "/actions", {"actions": [keyboard]})
 
     def settle(self):
         """Waits until all that moves for a while has ended."""

@@ -54,7 +54,8 @@
     const enlist = () => local(tab, `${Date.now() + 3 * minute} ${room}`);
     const otherRooms = () => {
         try {
-            return Object.keys(localStorage).filter((key) => key.startsWith(tabs) && key !== tab)
+            return Object.keys(localStorage)
+                .filter((key) => key.startsWith(tabs) && key !== tab)
                 .map((key) => [key, ...local(key).split(/ (.*)/)])
                 .filter(([key, until]) => until > Date.now() || local(key, null))
                 .map(([, , other]) => other);
@@ -72,7 +73,11 @@
     const leaveRoom = (others) => room && !others.includes(room) && leave({ room });
 
     // Heartbeats: one a minute while visible, never two in flight.
-    let timer, viewed, busy, refused, last = 0;
+    let timer,
+        viewed,
+        busy,
+        refused,
+        last = 0;
     const touch = async () => {
         if (busy || refused || document.hidden) return;
         const place = room;
@@ -203,7 +208,9 @@
     };
     const show = (count) => {
         if (count === shown) return;
-        const still = shown === undefined || document.hidden ||
+        const still =
+            shown === undefined ||
+            document.hidden ||
             matchMedia('(prefers-reduced-motion: reduce)').matches;
         const from = still ? count : drawn;
         const begin = performance.now();
@@ -235,8 +242,8 @@
         if (shown !== undefined) tell(null);
         shown = undefined;
     };
-    const tell = (count) => document.dispatchEvent(
-        new CustomEvent('presence', { detail: { site, room, count } }));
+    const tell = (count) =>
+        document.dispatchEvent(new CustomEvent('presence', { detail: { site, room, count } }));
 
     const come = () => {
         if (document.hidden) deafen();

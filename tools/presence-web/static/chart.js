@@ -56,12 +56,19 @@ export class Chart {
             this.drawRuns();
             this.drawPeak();
         } else {
-            this.image.append(svg('text', { x: width / 2, y: height / 2, class: 'nothing' },
-                'Nothing recorded yet'));
+            this.image.append(
+                svg(
+                    'text',
+                    { x: width / 2, y: height / 2, class: 'nothing' },
+                    'Nothing recorded yet',
+                ),
+            );
         }
         this.cross = svg('g', { class: 'cross', visibility: 'hidden' });
-        this.cross.append(svg('line', { y1: this.plot.top, y2: this.plot.top + this.plot.height }),
-            svg('circle', { r: 4.5 }));
+        this.cross.append(
+            svg('line', { y1: this.plot.top, y2: this.plot.top + this.plot.height }),
+            svg('circle', { r: 4.5 }),
+        );
         this.image.append(this.cross);
         this.box.replaceChildren(this.image, this.tip);
         const again = this.points.findIndex(({ at }) => at === kept);
@@ -74,30 +81,47 @@ export class Chart {
     }
 
     y(value) {
-        return Math.round((this.plot.top + this.plot.height * (1 - value / this.ticks.at(-1))) * 10) / 10;
+        return (
+            Math.round((this.plot.top + this.plot.height * (1 - value / this.ticks.at(-1))) * 10) /
+            10
+        );
     }
 
     drawScale(width, height) {
         for (const tick of this.ticks) {
             const y = this.y(tick);
-            this.image.append(svg('line', { class: tick ? 'grid' : 'base', x1: 0, x2: width, y1: y, y2: y }));
-            if (tick) this.image.append(svg('text', { class: 'tick', x: 0, y: y - 0.35 * this.rem }, compact(tick)));
+            this.image.append(
+                svg('line', { class: tick ? 'grid' : 'base', x1: 0, x2: width, y1: y, y2: y }),
+            );
+            if (tick)
+                this.image.append(
+                    svg('text', { class: 'tick', x: 0, y: y - 0.35 * this.rem }, compact(tick)),
+                );
         }
         const hours = width < 26 * this.rem ? 6 : width < 38 * this.rem ? 4 : 3;
         for (const mark of hourMarks(this.now - span, this.now, hours)) {
             const x = this.x(mark);
             if (x < 1.2 * this.rem || x > width - 3.5 * this.rem) continue;
             const midnight = mark.getHours() === 0;
-            this.image.append(svg('text', { class: midnight ? 'hour day' : 'hour', x, y: height - 0.35 * this.rem },
-                midnight ? date(mark) : time(mark)));
+            this.image.append(
+                svg(
+                    'text',
+                    { class: midnight ? 'hour day' : 'hour', x, y: height - 0.35 * this.rem },
+                    midnight ? date(mark) : time(mark),
+                ),
+            );
         }
-        this.image.append(svg('text', { class: 'hour end', x: width - 2, y: height - 0.35 * this.rem }, 'now'));
+        this.image.append(
+            svg('text', { class: 'hour end', x: width - 2, y: height - 0.35 * this.rem }, 'now'),
+        );
     }
 
     drawRuns() {
         const gradient = svg('linearGradient', { id: 'glow', x1: 0, y1: 0, x2: 0, y2: 1 });
-        gradient.append(svg('stop', { offset: 0, class: 'glow-top' }),
-            svg('stop', { offset: 1, class: 'glow-end' }));
+        gradient.append(
+            svg('stop', { offset: 0, class: 'glow-top' }),
+            svg('stop', { offset: 1, class: 'glow-end' }),
+        );
         this.image.append(svg('defs', {}));
         this.image.lastChild.append(gradient);
         const ground = this.y(0);
@@ -110,23 +134,34 @@ export class Chart {
             this.image.append(
                 svg('path', { class: 'area', d: `M${first} ${ground}L${line}L${last} ${ground}Z` }),
                 svg('path', { class: 'band', d: `M${path('max', run)}L${path('min', backward)}Z` }),
-                svg('path', { class: run.at(-1).warming ? 'mean warming' : 'mean',
-                    d: `M${line}${run.length > 1 ? '' : 'h0'}` }));
+                svg('path', {
+                    class: run.at(-1).warming ? 'mean warming' : 'mean',
+                    d: `M${line}${run.length > 1 ? '' : 'h0'}`,
+                }),
+            );
         }
         const last = this.points.at(-1);
         if (this.now - last.at > 3 * this.length) return;
         const place = { cx: this.x(last.at), cy: this.y(last.mean) };
-        this.image.append(svg('circle', { class: 'pulse', r: 4, ...place }),
-            svg('circle', { class: 'head', r: 4, ...place }));
+        this.image.append(
+            svg('circle', { class: 'pulse', r: 4, ...place }),
+            svg('circle', { class: 'head', r: 4, ...place }),
+        );
     }
 
     drawPeak() {
         const peak = this.points.reduce((one, other) => (other.max > one.max ? other : one));
         const [x, y] = [this.x(peak.at), this.y(peak.max)];
-        const side = x < 5 * this.rem ? 'start' : x > this.plot.width - 5 * this.rem ? 'end' : 'middle';
-        this.image.append(svg('circle', { class: 'peak', r: 3, cx: x, cy: y }),
-            svg('text', { class: 'peak-name', x, y: y - 0.65 * this.rem, 'text-anchor': side },
-                `${number(peak.max)} at ${time(peak.maxAt)}`));
+        const side =
+            x < 5 * this.rem ? 'start' : x > this.plot.width - 5 * this.rem ? 'end' : 'middle';
+        this.image.append(
+            svg('circle', { class: 'peak', r: 3, cx: x, cy: y }),
+            svg(
+                'text',
+                { class: 'peak-name', x, y: y - 0.65 * this.rem, 'text-anchor': side },
+                `${number(peak.max)} at ${time(peak.maxAt)}`,
+            ),
+        );
     }
 
     /** Shows a point by its place among the points; null for none. */
@@ -146,12 +181,16 @@ export class Chart {
         line.setAttribute('x2', x);
         dot.setAttribute('cx', x);
         dot.setAttribute('cy', y);
-        this.tip.replaceChildren(make('b', '', time(point.at)),
+        this.tip.replaceChildren(
+            make('b', '', time(point.at)),
             make('span', '', `${number(Math.round(point.mean))} on average`),
             make('span', '', `${number(point.min)} to ${number(point.max)}`),
-            ...(point.warming ? [make('span', '', 'a lower bound')] : []));
-        const left = Math.min(Math.max(0, x - this.tip.offsetWidth / 2),
-            this.box.clientWidth - this.tip.offsetWidth);
+            ...(point.warming ? [make('span', '', 'a lower bound')] : []),
+        );
+        const left = Math.min(
+            Math.max(0, x - this.tip.offsetWidth / 2),
+            this.box.clientWidth - this.tip.offsetWidth,
+        );
         const above = y - this.tip.offsetHeight - 14;
         this.tip.style.transform = `translate(${left}px, ${above > 0 ? above : y + 14}px)`;
     }
@@ -160,8 +199,9 @@ export class Chart {
         const at = point ? this.points.indexOf(point) : 0;
         this.box.ariaValueMax = Math.max(0, this.points.length - 1);
         this.box.ariaValueNow = at;
-        this.box.ariaValueText = point ? `${time(point.at)}: ${number(Math.round(point.mean))} on average, `
-            + `between ${number(point.min)} and ${number(point.max)}${point.warming ? ', a lower bound' : ''}`
+        this.box.ariaValueText = point
+            ? `${time(point.at)}: ${number(Math.round(point.mean))} on average, ` +
+              `between ${number(point.min)} and ${number(point.max)}${point.warming ? ', a lower bound' : ''}`
             : 'Nothing recorded yet';
     }
 
@@ -179,8 +219,14 @@ export class Chart {
         const now = this.selected ?? end;
         const hour = Math.round(3600000 / this.length);
         const target = {
-            ArrowLeft: now - 1, ArrowDown: now - 1, ArrowRight: now + 1, ArrowUp: now + 1,
-            PageDown: now - hour, PageUp: now + hour, Home: 0, End: end,
+            ArrowLeft: now - 1,
+            ArrowDown: now - 1,
+            ArrowRight: now + 1,
+            ArrowUp: now + 1,
+            PageDown: now - hour,
+            PageUp: now + hour,
+            Home: 0,
+            End: end,
         }[event.key];
         if (event.key === 'Escape') this.select(null);
         if (target === undefined || end < 0) return;

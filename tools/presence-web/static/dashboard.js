@@ -3,8 +3,17 @@
 import { read, Refused, repeat, sitePath, useKey } from './api.js';
 import { Chart } from './chart.js';
 import { addEvents, addMissed, clearEvents } from './feed.js';
-import { country, duration, exactTime, isCount, moment, number, percent, unknown, write }
-    from './format.js';
+import {
+    country,
+    duration,
+    exactTime,
+    isCount,
+    moment,
+    number,
+    percent,
+    unknown,
+    write,
+} from './format.js';
 import { isQuiet, showHealth } from './health.js';
 import { showList } from './lists.js';
 import { showNumber } from './number.js';
@@ -69,7 +78,15 @@ function change() {
     const then = Date.now() - 3600000;
     const old = state.history.find(({ at }) => Math.abs(at - then) < 90000);
     const now = state.now;
-    if (!old || !old.mean || !isCount(now?.count) || now.stale || now.warming || state.minutes !== 5) return '';
+    if (
+        !old ||
+        !old.mean ||
+        !isCount(now?.count) ||
+        now.stale ||
+        now.warming ||
+        state.minutes !== 5
+    )
+        return '';
     const share = now.count / old.mean - 1;
     if (Math.abs(share) < 0.005) return 'as many as an hour ago';
     return `${percent(Math.abs(share))} ${share > 0 ? 'more' : 'fewer'} than an hour ago`;
@@ -105,16 +122,25 @@ function showPeak(place, peak) {
 }
 
 function showHours() {
-    const rows = buckets(state.history, 3600000).reverse().map((hour) => {
-        const row = document.createElement('tr');
-        const head = row.appendChild(document.createElement('th'));
-        head.scope = 'row';
-        head.textContent = moment(new Date(hour.at));
-        for (const value of [hour.min, Math.round(hour.mean), hour.max, hour.pageviews, hour.entered, hour.left]) {
-            row.insertCell().textContent = number(value);
-        }
-        return row;
-    });
+    const rows = buckets(state.history, 3600000)
+        .reverse()
+        .map((hour) => {
+            const row = document.createElement('tr');
+            const head = row.appendChild(document.createElement('th'));
+            head.scope = 'row';
+            head.textContent = moment(new Date(hour.at));
+            for (const value of [
+                hour.min,
+                Math.round(hour.mean),
+                hour.max,
+                hour.pageviews,
+                hour.entered,
+                hour.left,
+            ]) {
+                row.insertCell().textContent = number(value);
+            }
+            return row;
+        });
     $('hours').replaceChildren(...rows);
 }
 
@@ -122,14 +148,20 @@ function showTrend() {
     chart.show(state.history, Date.now());
     showPeak('peak-today', state.peak?.today);
     showPeak('peak-ever', state.peak?.ever);
-    write($('trend-note'), state.history.length ? 'mean, and lowest to highest, of visitors within 5 minutes' : '');
+    write(
+        $('trend-note'),
+        state.history.length ? 'mean, and lowest to highest, of visitors within 5 minutes' : '',
+    );
     if ($('hours').closest('details').open) showHours();
 }
 
 function showLists(answer) {
-    const named = (list, name, label) => list?.map((each) => ({
-        name: each[name], visitors: each.visitors, label: label?.(each[name]),
-    }));
+    const named = (list, name, label) =>
+        list?.map((each) => ({
+            name: each[name],
+            visitors: each.visitors,
+            label: label?.(each[name]),
+        }));
     showList($('pages'), named(answer?.activePages, 'path'), 'Nobody is on a page now');
     showList($('sources'), named(answer?.sources, 'source'), 'Nobody came from elsewhere');
     showList($('countries'), named(answer?.countries, 'country', country), 'No country is known');
@@ -179,7 +211,11 @@ async function readSites() {
     names.sort();
     const select = $('site');
     const shown = [...select.options].map(({ value }) => value);
-    if (names.length && names.join('\n') !== shown.join('\n') && document.activeElement !== select) {
+    if (
+        names.length &&
+        names.join('\n') !== shown.join('\n') &&
+        document.activeElement !== select
+    ) {
         select.replaceChildren(...names.map((name) => new Option(name, name)));
         select.disabled = false;
     }
@@ -188,8 +224,10 @@ async function readSites() {
 
 async function readNow() {
     if (!state.site) return;
-    const answer = await ask(sitePath(state.site, 'realtime', 'api/analytics'),
-        { minutes: state.minutes, limit: 8 });
+    const answer = await ask(sitePath(state.site, 'realtime', 'api/analytics'), {
+        minutes: state.minutes,
+        limit: 8,
+    });
     if (!answer) return;
     showLists(answer);
     const { window_s, last_heartbeat_s, as_of, stale, warming } = answer;
@@ -218,8 +256,10 @@ async function readEvents() {
     const from = watermark;
     let answer;
     try {
-        answer = await ask(sitePath(state.site, 'events'),
-            from ? { since_timestamp: from, page_size: 100 } : { page_size: 40 });
+        answer = await ask(
+            sitePath(state.site, 'events'),
+            from ? { since_timestamp: from, page_size: 100 } : { page_size: 40 },
+        );
     } catch (error) {
         if (error.code !== 'no_events') throw error;
         noEvents = performance.now();
@@ -258,7 +298,8 @@ function listen() {
         showNow();
     });
     mine.addEventListener('error', () => {
-        if (mine === stream && mine.readyState === 2) setTimeout(() => mine === stream && listen(), 10000);
+        if (mine === stream && mine.readyState === 2)
+            setTimeout(() => mine === stream && listen(), 10000);
     });
 }
 
@@ -312,7 +353,9 @@ $('theme').addEventListener('change', ({ target }) => {
     pickTheme(target.value);
     try {
         localStorage.setItem('presence.theme', target.value);
-    } catch { /* it holds for this page */ }
+    } catch {
+        /* it holds for this page */
+    }
 });
 $('pause').addEventListener('click', ({ currentTarget: button }) => {
     button.setAttribute('aria-pressed', String(!paused()));

@@ -19,7 +19,9 @@ function entry(event) {
         what.textContent = event.event_name;
         what.dir = 'auto';
     }
-    const from = [event.country && country(event.country), event.referrer].filter(Boolean).join(' · ');
+    const from = [event.country && country(event.country), event.referrer]
+        .filter(Boolean)
+        .join(' · ');
     const origin = make('span', 'origin', from);
     origin.dir = 'auto';
     origin.title = from;
@@ -40,8 +42,11 @@ export function addEvents(section, events) {
 
 /** Says in the feed that events went by unseen. */
 export function addMissed(section, count) {
-    const item = make('li', 'missed', count === 1 ? '1 event went by unseen'
-        : `${count.toLocaleString()} events went by unseen`);
+    const item = make(
+        'li',
+        'missed',
+        count === 1 ? '1 event went by unseen' : `${count.toLocaleString()} events went by unseen`,
+    );
     section.querySelector('ol').prepend(item);
 }
 

@@ -4,9 +4,17 @@
 const numbers = new Intl.NumberFormat();
 const short = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 1 });
 const percents = new Intl.NumberFormat(undefined, { style: 'percent', maximumFractionDigits: 0 });
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', hour12: false });
-const seconds = new Intl.DateTimeFormat(undefined,
-    { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false });
+const clock = new Intl.DateTimeFormat(undefined, {
+    hour: '2-digit',
+    minute: '2-digit',
+    hour12: false,
+});
+const seconds = new Intl.DateTimeFormat(undefined, {
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    hour12: false,
+});
 const day = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
 const regions = new Intl.DisplayNames(undefined, { type: 'region', fallback: 'none' });
 
@@ -34,10 +42,16 @@ export function duration(length) {
     if (!Number.isFinite(length)) return unknown;
     let rest = Math.max(0, Math.round(length));
     const parts = [];
-    for (const [unit, size] of [['d', 86400], ['h', 3600], ['min', 60], ['s', 1]]) {
+    for (const [unit, size] of [
+        ['d', 86400],
+        ['h', 3600],
+        ['min', 60],
+        ['s', 1],
+    ]) {
         const whole = Math.floor(rest / size);
         rest -= whole * size;
-        if (whole || (unit === 's' && !parts.length)) parts.push(`${numbers.format(whole)} ${unit}`);
+        if (whole || (unit === 's' && !parts.length))
+            parts.push(`${numbers.format(whole)} ${unit}`);
         else if (parts.length) break;
     }
     return parts.slice(0, 2).join(' ');

@@ -33,7 +33,8 @@ function collector({ state, stale, as_of_age_s: age, listening_for_s: listening 
 
 function measure({ stale, warming, warm_up_s: needed, listening_for_s: listening }) {
     if (stale) return ['Last known', 'nothing new comes in', 'bad'];
-    if (warming) return ['Lower bound', `for ${duration(Math.max(1, needed - listening))} more`, 'warn'];
+    if (warming)
+        return ['Lower bound', `for ${duration(Math.max(1, needed - listening))} more`, 'warn'];
     return ['Complete', 'nobody is left out', 'good'];
 }
 
@@ -53,18 +54,28 @@ function rejected(counters) {
     const prefix = 'datagrams_rejected_';
     const received = counters.datagrams_received;
     const all = total(counters, prefix);
-    const [name, most] = Object.entries(counters).filter(([each]) => each.startsWith(prefix))
+    const [name, most] = Object.entries(counters)
+        .filter(([each]) => each.startsWith(prefix))
         .reduce((one, other) => (other[1] > one[1] ? other : one), ['', 0]);
     if (!received) return [unknown, 'nothing received yet', 'none'];
     const share = all / received;
-    const reason = most ? `mostly ${name.slice(prefix.length).replaceAll('_', ' ')}` : 'of all datagrams';
-    return [share && share < 0.005 ? '< 1 %' : percent(share), reason, share > 0.05 ? 'warn' : 'good'];
+    const reason = most
+        ? `mostly ${name.slice(prefix.length).replaceAll('_', ' ')}`
+        : 'of all datagrams';
+    return [
+        share && share < 0.005 ? '< 1 %' : percent(share),
+        reason,
+        share > 0.05 ? 'warn' : 'good',
+    ];
 }
 
 function drops(counters) {
     const socket = counters.socket_drops ?? 0;
     const filter = total(counters, 'xdp_dropped_');
-    const note = socket + filter ? `${compact(socket)} socket, ${compact(filter)} filter` : 'nothing was lost';
+    const note =
+        socket + filter
+            ? `${compact(socket)} socket, ${compact(filter)} filter`
+            : 'nothing was lost';
     return [compact(socket + filter), note, socket ? 'warn' : 'good'];
 }
 

@@ -17,7 +17,9 @@ function row() {
 export function showList(section, entries, empty) {
     const list = section.querySelector('ol');
     const note = section.querySelector('.empty');
-    const known = entries?.filter(({ name, visitors }) => typeof name === 'string' && isCount(visitors));
+    const known = entries?.filter(
+        ({ name, visitors }) => typeof name === 'string' && isCount(visitors),
+    );
     const rows = new Map([...list.children].map((item) => [item.dataset.name, item]));
     const most = Math.max(1, ...(known ?? []).map(({ visitors }) => visitors));
     const items = (known ?? []).map(({ name, visitors, label }) => {
@@ -30,7 +32,10 @@ export function showList(section, entries, empty) {
         bar.style.setProperty('--share', visitors / most);
         return item;
     });
-    if (items.length !== list.childElementCount || items.some((item, at) => item !== list.children[at])) {
+    if (
+        items.length !== list.childElementCount ||
+        items.some((item, at) => item !== list.children[at])
+    ) {
         list.replaceChildren(...items);
     }
     note.hidden = items.length > 0;

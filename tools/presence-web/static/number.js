@@ -6,7 +6,8 @@ const digits = '0123456789';
 
 function column(character) {
     const element = make('span', digits.includes(character) ? 'digit' : 'sign');
-    if (element.className === 'digit') element.append(...[...digits].map((each) => make('span', '', each)));
+    if (element.className === 'digit')
+        element.append(...[...digits].map((each) => make('span', '', each)));
     return element;
 }
 

@@ -67,7 +67,10 @@ export function bucketLength(width) {
 export function marks(most, wanted) {
     const rough = Math.max(1, most) / wanted;
     const power = 10 ** Math.floor(Math.log10(rough));
-    const step = Math.max(1, [1, 2, 5, 10].map((each) => each * power).find((each) => each >= rough));
+    const step = Math.max(
+        1,
+        [1, 2, 5, 10].map((each) => each * power).find((each) => each >= rough),
+    );
     const count = Math.max(1, Math.ceil(most / step));
     return Array.from({ length: count + 1 }, (_, at) => at * step);
 }

@@ -1,0 +1,211 @@
+"""What the badge shows: through restarts, silence and doubt, and to whom it speaks and moves."""
+
+import gzip
+import os
+import signal
+import unittest
+
+from badge import BadgeCase
+from harness import wait_until
+from web import SITE
+
+BADGE = os.path.join(os.path.dirname(__file__), "../../tools/presence-web/static/badge.js")
+
+
+class Showing(BadgeCase):
+    def test_collector_restarts(self):
+        """No 0 and no flicker, whether it is stopped or killed."""
+        self.begin()
+        self.crowd(range(2))
+        self.visit()
+        self.wait_seen("3 viewing now")
+        port = self.collector.port
+        number = 3
+        for how in signal.SIGTERM, signal.SIGKILL:
+            self.collector.stop(how)
+            self.collector = self.start("--warm-up", "0", listen=f"127.0.0.1:{port}")
+            self.crowd([100 + number])
+            number += 1
+            self.wait_seen(f"{number} viewing now")
+        shown = self.browser.run("return shown")
+        self.assertEqual(shown[shown.index("3 viewing now"):],
+                         ["3 viewing now", "4 viewing now", "5 viewing now"])
+        self.assertNotIn("0 viewing now", shown)
+
+    def test_presence_web_restarts(self):
+        """The last value stays through the reconnect."""
+        self.tolerated = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING")
+        self.begin()
+        self.visit()
+        self.wait_seen("1 viewing now")
+        port = self.web.port
+        self.web.stop()
+        self.begin_web(listen=f"127.0.0.1:{port}")
+        self.crowd([7])
+        self.wait_seen("2 viewing now")
+        self.assertEqual(self.browser.run("return shown"), ["1 viewing now", "2 viewing now"])
+
+    def test_stale(self):
+        """It hides while the collector is silent, and comes back with it."""
+        self.begin()
+        self.visit()
+        self.wait_seen("1 viewing now")
+        self.collector.freeze()
+        self.wait_seen(None)
+        self.collector.thaw()
+        self.wait_seen("1 viewing now")
+        self.assertNotIn("0 viewing now", self.browser.run("return shown"))
+
+    def test_no_answer_for_long(self):
+        """A number that nobody confirms is not shown for ever."""
+        self.tolerated = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING")
+        self.begin()
+        self.visit()
+        self.wait_seen("1 viewing now")
+        self.web.stop()
+        self.browser.run("advance(50000)")
+        self.assertEqual(self.seen(), "1 viewing now")
+        wait_until(lambda: self.browser.run("advance(10000); return shown.at(-1)") is None,
+                   "the badge to hide")
+
+    def test_warming(self):
+        """A lower bound is not shown."""
+        self.begin("--warm-up", "3")
+        self.visit()
+        self.wait_counted(1)
+        self.assertTrue(self.json("count", SITE)["warming"])
+        self.wait_seen("1 viewing now")
+        self.assertFalse(self.json("count", SITE)["warming"])
+        self.assertEqual(self.browser.run("return shown"), ["1 viewing now"])
+
+    def test_at_least(self):
+        """data-min="2" hides "1 viewing now"."""
+        self.pages.attributes["min"] = "2"
+        self.begin()
+        ann = self.visit("ann")
+        bob = self.visit("bob")
+        self.wait_seen("2 viewing now")
+        self.wait_seen("2 viewing now", ann)
+        self.browser.close_window(bob)
+        self.wait_seen(None, ann)
+        self.assertEqual(self.browser.run("return shown"), ["2 viewing now", None])
+
+    def test_attributes(self):
+        """Label, room, whole site, place: and a label is text, whatever it holds."""
+        self.begin()
+        self.crowd(range(5), "/elsewhere")
+        label = '<img src=x onerror="document.title=1"> & "you"'
+        self.pages.attributes.update(label=label, room="/talk", count="site", target="#other")
+        self.visit()
+        self.wait_seen(f"6 {label}")
+        self.assertEqual(self.browser.run("""
+            const badge = document.querySelector('.presence-badge');
+            const images = badge.shadowRoot.querySelectorAll('img');
+            return [badge.parentNode.id, document.title, images.length]
+        """), ["other", "page", 0])
+        self.wait_counted(1, "/talk")
+        self.pages.attributes = {"site": SITE, "room": "/alone", "label": "readers",
+                                 "label_one": "reader"}
+        self.visit("bob")
+        self.wait_seen("1 reader")
+        self.crowd([7], "/alone")
+        self.wait_seen("2 readers")
+
+    def test_room_of_the_whole_site(self):
+        """data-room="" counts no room."""
+        self.pages.attributes["room"] = ""
+        self.begin()
+        self.visit(path="/one")
+        self.wait_seen("1 viewing now")
+        self.visit("bob", path="/two")
+        self.wait_seen("2 viewing now")
+        self.assertEqual(self.ctl("count", SITE, "/one")[0], 4)
+
+    def test_source(self):
+        """The host that a visitor came from, kept from page to page."""
+        self.begin()
+        self.visit(before="Object.defineProperty(document, 'referrer', { configurable: true, "
+                          "value: location.pathname === '/two' ? location.href : "
+                          "'https://news.example:8443/story' });")
+        self.wait_seen("1 viewing now")
+        self.browser.run("document.querySelector('a').click()")
+        self.wait_counted(1, "/two")
+        self.assertEqual(self.browser.run("return asked.bodies[0].source"), "news.example")
+        top = self.json("top", SITE, "--by", "source")
+        self.assertIn("news.example", str(top))
+
+    def test_event_for_the_page(self):
+        """Pages that draw the number themselves hear of it."""
+        self.begin()
+        self.visit(before="window.heard = []; document.addEventListener('presence', "
+                          "({ detail }) => heard.push(detail));")
+        self.wait_seen("1 viewing now")
+        self.assertEqual(self.browser.run("return heard"),
+                         [{"site": SITE, "room": "/page", "count": 1}])
+
+
+class Manners(BadgeCase):
+    def numbers(self):
+        shown = self.browser.run("return shown")
+        return [int(each.split()[0].replace(",", "")) for each in shown if each]
+
+    def test_the_number_moves(self):
+        """Upward without a step back, from the value before; never from 0."""
+        self.begin()
+        self.visit(motion="no-preference")
+        self.wait_seen("1 viewing now")
+        self.crowd(range(1999))
+        self.wait_seen("2,000 viewing now")
+        numbers = self.numbers()
+        self.assertEqual(numbers, sorted(numbers))
+        self.assertEqual((numbers[0], numbers[-1]), (1, 2000))
+        self.assertGreater(len(numbers), 4, numbers)
+
+    def test_reduced_motion(self):
+        """Nothing moves for those who do not like it."""
+        self.begin()
+        self.visit()
+        self.wait_seen("1 viewing now")
+        self.crowd(range(1999))
+        self.wait_seen("2,000 viewing now")
+        self.assertLessEqual(len(self.numbers()), 3)  # 1, 2,000 and at most one between: two pushes
+        self.assertEqual(self.browser.run("""
+            const shadow = document.querySelector('.presence-badge').shadowRoot;
+            return [...shadow.querySelectorAll('span')]
+                .map((each) => getComputedStyle(each).animationName)
+        """), 5 * ["none"])
+
+    def test_screen_readers(self):
+        """They get one polite status, which speaks at most once a minute."""
+        self.begin()
+        self.visit()
+        self.wait_seen("1 viewing now")
+        for count in range(2, 6):
+            self.crowd([count])
+            self.wait_seen(f"{count} viewing now")
+        self.assertEqual(self.browser.run("return spoken"), ["1 viewing now"])
+        self.browser.run("advance(60000)")
+        wait_until(lambda: self.browser.run("return spoken") == ["1 viewing now", "5 viewing now"],
+                   "the status to follow")
+        tree = self.browser.devtools("Accessibility.getFullAXTree")["nodes"]
+        status = [node for node in tree if node.get("role", {}).get("value") == "status"]
+        self.assertEqual(len(status), 1)
+        texts = [node["name"]["value"] for node in tree
+                 if node.get("role", {}).get("value") == "StaticText"]
+        self.assertEqual(texts.count("5 viewing now"), 1)
+        self.assertNotIn("viewing now", texts)
+
+    def test_size(self):
+        """Under 4 KB as it goes over the wire."""
+        with open(BADGE, "rb") as file:
+            plain = file.read()
+        self.assertLess(len(gzip.compress(plain, 9)), 4096)
+        self.begin()
+        answer = self.web.get("/badge.js", {"Accept-Encoding": "gzip"})
+        self.assertEqual(answer.headers.get("content-encoding"), "gzip")
+        self.assertLess(len(answer.body), 4096)
+        self.assertEqual(gzip.decompress(answer.body), plain)
+
+
+if __name__ == "__main__":
+    unittest.main()
