@@ -3,7 +3,6 @@
 #include <time.h>
 
 #include "presence/atomics.h"
-#include "presence/text.h"
 
 /* Apart from each other in both halves of a source: the set and the fingerprint. */
 #define KIND_STEP UINT64_C(0x9e3779b97f4a7c15)
@@ -48,6 +47,7 @@ void admission_begin(struct admission_view *view, uint64_t now)
     if (!view->admission)
         return;
     view->keys = atomic_load_acquire(&view->admission->keys); /* pairs with replacing them */
+    view->judges = view->keys || view->admission->sites.count;
     if (!view->keys)
         return;
     clock_gettime(CLOCK_REALTIME, &wall);
@@ -65,13 +65,6 @@ void admission_from(struct admission_view *view, const struct sockaddr *source)
         view->source = budget_source(admission->secret, source);
 }
 
-bool admission_take_datagram(const struct admission_view *view)
-{
-    if (!view->admission || !view->admission->datagrams)
-        return true;
-    return budget_take(view->admission->datagrams, view->source, view->now);
-}
-
 bool admission_take_visitor(const struct admission_view *view, uint64_t source,
                             enum scope_kind kind)
 {
@@ -82,31 +75,23 @@ bool admission_take_visitor(const struct admission_view *view, uint64_t source,
 
 /* With keys, a text heartbeat is believed for where it comes from, which only a list can say. */
 static enum wire_reason authenticate(const struct admission_view *view, const uint8_t *datagram,
-                                     uint32_t length, bool native,
-                                     const struct wire_heartbeat *heartbeat)
+                                     uint32_t length, const struct wire_heartbeat *heartbeat)
 {
-    if (native)
+    if (wire_is_native(datagram, length))
         return keys_verify(view->keys, datagram, length, heartbeat, view->wall_now);
     return has_networks(view->admission) ? WIRE_ACCEPTED : WIRE_UNAUTHENTICATED;
 }
 
-enum wire_reason admission_decode(const struct admission_view *view, const uint8_t *datagram,
-                                  uint32_t length, struct wire_scratch *scratch,
-                                  struct wire_heartbeat *ret)
+enum wire_reason admission_judge(const struct admission_view *view, const uint8_t *datagram,
+                                 uint32_t length, const struct wire_heartbeat *heartbeat)
 {
-    const struct admission *admission = view->admission;
-    bool native = wire_is_native(datagram, length);
+    const struct sites *sites = &view->admission->sites;
+    enum wire_reason reason = WIRE_ACCEPTED;
 
-    if (!admission_is_welcome(view))
-        return WIRE_SOURCE;
-    enum wire_reason reason = native ? wire_decode(datagram, length, scratch, ret)
-                                     : text_decode(datagram, length, scratch, ret);
-    if (reason != WIRE_ACCEPTED || !admission)
-        return reason;
     if (view->keys)
-        reason = authenticate(view, datagram, length, native, ret);
-    if (reason != WIRE_ACCEPTED || admission->sites.count == 0)
+        reason = authenticate(view, datagram, length, heartbeat);
+    if (reason != WIRE_ACCEPTED || sites->count == 0)
         return reason;
-    return sites_contain(&admission->sites, ret->site.bytes, ret->site.length) ? WIRE_ACCEPTED
+    return sites_contain(sites, heartbeat->site.bytes, heartbeat->site.length) ? WIRE_ACCEPTED
                                                                                : WIRE_SITE;
 }

@@ -11,6 +11,7 @@
 #include "keys.h"
 #include "networks.h"
 #include "presence/scope.h"
+#include "presence/text.h"
 #include "sites.h"
 
 struct admission {
@@ -40,6 +41,7 @@ struct admission_view {
     uint64_t now;                /* tick */
     uint64_t source;             /* whose budgets are used */
     bool welcome;                /* the source is in the networks */
+    bool judges;                 /* there are keys, or sites */
 };
 
 /* Begin to look at `admission` (NULL is fine), at datagrams from an unknown source. */
@@ -64,17 +66,35 @@ static inline bool admission_limits_visitors(const struct admission_view *view)
 }
 
 /* Take one datagram of the source's; false when it has sent too many in this second. */
-bool admission_take_datagram(const struct admission_view *view);
+static inline bool admission_take_datagram(const struct admission_view *view)
+{
+    return !view->admission || !view->admission->datagrams ||
+           budget_take(view->admission->datagrams, view->source, view->now);
+}
 
 /* Take a visitor whom `source` (of the view, when their datagram was decoded) brings and who is new
  * in a scope of this kind; false when it has brought too many in this second. */
 bool admission_take_visitor(const struct admission_view *view, uint64_t source,
                             enum scope_kind kind);
 
+/* Judge the tag, the time and the site of a datagram that was read as `heartbeat`. */
+enum wire_reason admission_judge(const struct admission_view *view, const uint8_t *datagram,
+                                 uint32_t length, const struct wire_heartbeat *heartbeat);
+
 /* Read a datagram, as wire_decode or text_decode do, and judge it: the first reason that fits, in
  * the order of enum wire_reason. `*ret` means something only with WIRE_ACCEPTED. */
-enum wire_reason admission_decode(const struct admission_view *view, const uint8_t *datagram,
-                                  uint32_t length, struct wire_scratch *scratch,
-                                  struct wire_heartbeat *ret);
+static inline enum wire_reason admission_decode(const struct admission_view *view,
+                                                const uint8_t *datagram, uint32_t length,
+                                                struct wire_scratch *scratch,
+                                                struct wire_heartbeat *ret)
+{
+    if (!admission_is_welcome(view))
+        return WIRE_SOURCE;
+    enum wire_reason reason = wire_is_native(datagram, length)
+                                  ? wire_decode(datagram, length, scratch, ret)
+                                  : text_decode(datagram, length, scratch, ret);
+    return reason == WIRE_ACCEPTED && view->judges ? admission_judge(view, datagram, length, ret)
+                                                   : reason;
+}
 
 #endif

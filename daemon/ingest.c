@@ -19,7 +19,6 @@ _Static_assert(COUNTER_datagrams_rejected_site - COUNTER_datagrams_rejected_sour
 /* One visitor in one scope. */
 struct update {
     struct table_key key;
-    uint64_t source; /* who brings them; see admission.h */
     uint32_t scope;
     uint8_t kind; /* enum scope_kind */
     bool is_leave;
@@ -52,7 +51,8 @@ struct ingest {
     struct origin origins[PENDING_MAX + 1]; /* each but the last has an update that waits */
     uint32_t window;                        /* what histories sample */
     bool has_feed;
-    uint64_t counted[COUNTERS]; /* since the batch began */
+    uint64_t sources[PENDING_MAX]; /* who brings them, when there is a limit; see admission.h */
+    uint64_t counted[COUNTERS];    /* since the batch began */
     struct wire_scratch scratch;
     struct tally tally;
     struct traffic traffic;
@@ -121,14 +121,14 @@ static inline void move_bucket(void *context, uint64_t tick, int delta)
 
 /* A visitor who is in the scope already costs nothing; a new one may be one too many of those that
  * their source brings. */
-static inline bool may_be_counted(const struct ingest *ingest, const struct update *update)
+static bool may_be_counted(const struct ingest *ingest, unsigned index)
 {
+    const struct update *update = &ingest->pending[index];
     uint64_t word;
 
-    if (!admission_limits_visitors(&ingest->admission) ||
-        table_find(&ingest->segment->table, update->key, &word))
+    if (table_find(&ingest->segment->table, update->key, &word))
         return true;
-    return admission_take_visitor(&ingest->admission, update->source,
+    return admission_take_visitor(&ingest->admission, ingest->sources[index],
                                   (enum scope_kind)update->kind);
 }
 
@@ -159,12 +159,6 @@ static inline void apply_heartbeat(struct ingest *ingest, const struct update *u
     struct move_context context = {&ingest->tally, update->scope};
     bool is_site = update->kind == SCOPE_SITE;
 
-    if (!may_be_counted(ingest, update)) {
-        traffic_of(&ingest->traffic, update->scope)->heartbeats--;
-        ingest
-            ->counted[is_site ? COUNTER_source_new_exceeded : COUNTER_label_source_new_exceeded]++;
-        return;
-    }
     struct table_outcome outcome =
         table_upsert(&ingest->segment->table, update->key, ingest->now, move_bucket, &context);
 
@@ -201,6 +195,13 @@ static void move_leave(void *context, uint64_t tick, int delta)
     move_bucket(&leave->move, tick, delta);
 }
 
+static void count_exceeded(struct ingest *ingest, const struct update *update)
+{
+    traffic_of(&ingest->traffic, update->scope)->heartbeats--;
+    ingest->counted[update->kind == SCOPE_SITE ? COUNTER_source_new_exceeded
+                                               : COUNTER_label_source_new_exceeded]++;
+}
+
 static void apply_leave(struct ingest *ingest, const struct update *update)
 {
     struct leave_context context = {
@@ -218,10 +219,14 @@ static void apply_leave(struct ingest *ingest, const struct update *update)
 
 static void apply_pending(struct ingest *ingest)
 {
+    bool limited = admission_limits_visitors(&ingest->admission);
+
     for (unsigned i = 0; i < ingest->pending_count; i++) {
         const struct update *update = &ingest->pending[i];
         if (update->is_leave)
             apply_leave(ingest, update);
+        else if (limited && !may_be_counted(ingest, i))
+            count_exceeded(ingest, update);
         else
             apply_heartbeat(ingest, update);
     }
@@ -254,18 +259,20 @@ static void queue_visitors(struct ingest *ingest, uint32_t scope, unsigned kind,
 {
     const struct table *table = &ingest->segment->table;
     const struct scope_key *key = &ingest->segment->directory.entries[scope].key;
+    bool limited = admission_limits_visitors(&ingest->admission);
 
     for (uint32_t i = 0; i < heartbeat->visitors; i++) {
         const uint8_t *id = heartbeat->visitor_ids + (size_t)i * WIRE_VISITOR_SIZE;
         struct update *update = &ingest->pending[ingest->pending_count];
         *update = (struct update){
             .key = table_key(hash_visitor(key, id), table->pairs),
-            .source = ingest->admission.source,
             .scope = scope,
             .kind = (uint8_t)kind,
             .is_leave = heartbeat->kind == WIRE_LEAVE,
             .origin = (uint16_t)(ingest->origin_count - 1),
         };
+        if (limited)
+            ingest->sources[ingest->pending_count] = ingest->admission.source;
         table_prefetch(table, update->key.pair[0]);
         table_prefetch(table, update->key.pair[1]);
         if (++ingest->pending_count == PENDING_MAX)

@@ -197,11 +197,11 @@ static void text_with_keys_needs_a_network(void **state)
 static void sites(void **state)
 {
     struct admission admission = {0};
-    struct admission_view view = begin(&admission);
 
     (void)state;
     assert_int_equal(sites_add(&admission.sites, "example.com"), 0);
     assert_int_equal(sites_add(&admission.sites, "Shop.example"), 0);
+    struct admission_view view = begin(&admission);
     assert_false(admission_wants_source(&admission));
     assert_int_equal(decode_hex(&view, GOLDEN_LABELS_HEX), WIRE_ACCEPTED);
     assert_int_equal(decode_text(&view, "PH1 site=SHOP.Example visitor=b"), WIRE_ACCEPTED);
