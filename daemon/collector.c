@@ -1,9 +1,16 @@
 #include "collector.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "traffic.h"
 
 #define SWEEP_TICKS       65536 /* the whole table in 18 h: far less than 2^19 s */
 #define SCOPE_SWEEP_TICKS 60    /* the whole directory in a minute */
+#define GATHER_PAUSE_NS   100000
+#define GATHER_TRIES      200 /* 20 ms: a batch is over long before, unless the machine is overloaded \
+                               */
 
 static struct segment_header *header_of(const struct collector *collector)
 {
@@ -27,6 +34,13 @@ int collector_open(const struct collector_settings *settings, struct collector *
     r = history_pool_open(&ret->file.segment, &ret->histories);
     if (r < 0)
         goto fail_directory;
+    ret->traffics = calloc(settings->workers, sizeof(*ret->traffics));
+    if (!ret->traffics) {
+        r = -ENOMEM;
+        goto fail_histories;
+    }
+    for (unsigned i = 0; i < settings->workers; i++)
+        ret->traffics[i].directory = &ret->file.segment.directory;
     if (file.origin == SEGMENT_ATTACHED && file.segment.events.capacity)
         events_adopt(&file.segment.events);
     ret->clock = settings->clock;
@@ -39,6 +53,8 @@ int collector_open(const struct collector_settings *settings, struct collector *
     header_of(ret)->workers = settings->workers;
     return 0;
 
+fail_histories:
+    history_pool_close(&ret->histories);
 fail_directory:
     directory_close(&ret->directory);
 fail:
@@ -126,6 +142,7 @@ void collector_wait_for_batches(struct collector *collector)
 {
     for (unsigned i = 0; i < collector->workers; i++) {
         pthread_mutex_lock(&collector->gates[i].mutex);
+        traffic_publish(&collector->traffics[i]);
         pthread_mutex_unlock(&collector->gates[i].mutex);
     }
 }
@@ -148,12 +165,33 @@ static void sweep_table(struct collector *collector, uint64_t now)
     collector->swept_at = now;
 }
 
+/* Have what workers have seen published. Not by waiting for their gates: a worker under full load
+ * takes its own again before anybody else gets it. */
+static void gather_traffic(struct collector *collector)
+{
+    const struct timespec pause = {.tv_nsec = GATHER_PAUSE_NS};
+
+    for (unsigned i = 0; i < collector->workers; i++) {
+        struct traffic *traffic = &collector->traffics[i];
+        atomic_add_relaxed(&traffic->wanted, 1); /* read at the end of the worker's batch */
+        for (unsigned tries = GATHER_TRIES; tries && !traffic_is_published(traffic); tries--) {
+            if (pthread_mutex_trylock(&collector->gates[i].mutex) == 0) {
+                traffic_publish(traffic);
+                pthread_mutex_unlock(&collector->gates[i].mutex);
+            } else {
+                nanosleep(&pause, NULL);
+            }
+        }
+    }
+}
+
 /* No scope is given up meanwhile: what is sampled is still its scope's when it is written down. */
 static void take_samples(struct collector *collector, uint64_t now)
 {
     uint64_t wall = collector->wall_clock(collector->clock_context);
 
     pthread_mutex_lock(&collector->directory.retiring);
+    gather_traffic(collector);
     history_sample(&collector->histories, now, (int64_t)(wall / 86400));
     pthread_mutex_unlock(&collector->directory.retiring);
 }
@@ -190,6 +228,7 @@ void collector_make_room(struct collector *collector)
 
 void collector_close(struct collector *collector)
 {
+    gather_traffic(collector);
     /* One that never listened must not hide the gap since somebody did. */
     if (header_of(collector)->state == SEGMENT_LISTENING)
         collector_advance(collector);
@@ -198,6 +237,7 @@ void collector_close(struct collector *collector)
     for (unsigned i = 0; i < collector->workers; i++)
         pthread_mutex_destroy(&collector->gates[i].mutex);
     pthread_mutex_destroy(&collector->advancing);
+    free(collector->traffics);
     history_pool_close(&collector->histories);
     directory_close(&collector->directory);
     segment_file_close(&collector->file);

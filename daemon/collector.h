@@ -16,6 +16,7 @@
 #include "segment_file.h"
 
 struct admission;
+struct traffic;
 
 struct collector_gate {
     _Alignas(128) pthread_mutex_t mutex;
@@ -31,6 +32,7 @@ struct collector {
     struct admission *admission; /* set before ingest_open; NULL: everything is admitted */
     unsigned workers;
     struct collector_gate gates[SEGMENT_WORKERS_MAX];
+    struct traffic *traffics;  /* a worker's each, behind its gate */
     pthread_mutex_t advancing; /* one thread moves the tick; taken before the gates */
     uint64_t full_since;       /* tick of the last retirement that a full directory asked for */
     uint64_t swept_at;         /* tick; the keeper's, as are these two: where it goes on */

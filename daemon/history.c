@@ -237,14 +237,37 @@ static void sample_history(const struct round *round, uint32_t index)
     }
 }
 
+static uint64_t last_heartbeat(const struct round *round, uint32_t index)
+{
+    uint32_t scope = round->pool->holders[index].scope;
+
+    if (scope == SCOPE_NONE)
+        return round->segment->histories.heads[index].last_heartbeat;
+    return atomic_load_relaxed(&round->segment->directory.entries[scope].last_heartbeat);
+}
+
+/* Its scope, should it not have been given up in all that time, has its peaks from now on. */
+static void forget_history(const struct round *round, uint32_t index)
+{
+    uint32_t scope = round->pool->holders[index].scope;
+
+    if (scope != SCOPE_NONE) {
+        struct activity *activity = &round->segment->directory.activities[scope];
+        atomic_store_relaxed(&activity->peak_today, peak_word(0, round->now));
+        atomic_store_relaxed(&activity->peak_ever, peak_word(0, round->now));
+        atomic_store_relaxed(&activity->since, round->now);
+    }
+    history_pool_free(round->pool, index);
+}
+
 static void sample_histories(const struct round *round)
 {
     for (uint32_t i = 0; i < round->segment->histories.capacity; i++) {
         const struct history *head = &round->segment->histories.heads[i];
         if (head->site_length == 0 || head->sampled == round->now)
             continue;
-        if (head->last_heartbeat + DAY < round->now)
-            history_pool_free(round->pool, i);
+        if (last_heartbeat(round, i) + DAY < round->now)
+            forget_history(round, i);
         else
             sample_history(round, i);
     }

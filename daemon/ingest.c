@@ -20,9 +20,12 @@ _Static_assert(COUNTER_datagrams_rejected_site - COUNTER_datagrams_rejected_sour
 struct update {
     struct table_key key;
     uint32_t scope;
-    uint8_t kind; /* enum scope_kind */
-    bool is_leave;
-    uint16_t origin; /* index of the datagram it came in */
+    struct {
+        uint8_t kind; /* enum scope_kind */
+        bool is_leave;
+        bool is_told;   /* an event, whatever it does to the count */
+        uint8_t origin; /* index of the datagram it came in */
+    } about;            /* stored at once: it is the same for all visitors of a datagram */
 };
 
 /* What must be known of a datagram as long as its updates wait. */
@@ -55,7 +58,7 @@ struct ingest {
     uint64_t counted[COUNTERS];    /* since the batch began */
     struct wire_scratch scratch;
     struct tally tally;
-    struct traffic traffic;
+    struct traffic *traffic; /* the collector's; published by others */
 };
 
 int ingest_open(struct collector *collector, unsigned worker, struct ingest **ret)
@@ -70,7 +73,7 @@ int ingest_open(struct collector *collector, unsigned worker, struct ingest **re
     ingest->gate = &collector->gates[worker].mutex;
     ingest->published = &collector->file.segment.counters[worker];
     ingest->tally.directory = &collector->file.segment.directory;
-    ingest->traffic.directory = &collector->file.segment.directory;
+    ingest->traffic = &collector->traffics[worker];
     ingest->window = history_window(collector->file.segment.max_window);
     ingest->has_feed = feed_is_open(ingest->segment);
     *ret = ingest;
@@ -129,14 +132,14 @@ static bool may_be_counted(const struct ingest *ingest, unsigned index)
     if (table_find(&ingest->segment->table, update->key, &word))
         return true;
     return admission_take_visitor(&ingest->admission, ingest->sources[index],
-                                  (enum scope_kind)update->kind);
+                                  (enum scope_kind)update->about.kind);
 }
 
 /* Tell of an event at the place of an update's datagram. */
 static void tell(struct ingest *ingest, const struct update *update, enum event_kind kind)
 {
-    if (ingest->has_feed &&
-        !feed_write(ingest->segment, kind, &ingest->origins[update->origin].place, ingest->now))
+    if (ingest->has_feed && !feed_write(ingest->segment, kind,
+                                        &ingest->origins[update->about.origin].place, ingest->now))
         ingest->counted[COUNTER_events_thinned]++;
 }
 
@@ -144,7 +147,7 @@ static void tell(struct ingest *ingest, const struct update *update, enum event_
 static inline void tell_of_heartbeat(struct ingest *ingest, const struct update *update,
                                      bool entered)
 {
-    enum wire_kind kind = ingest->origins[update->origin].kind;
+    enum wire_kind kind = ingest->origins[update->about.origin].kind;
 
     if (entered)
         tell(ingest, update, EVENT_ENTERED);
@@ -154,22 +157,18 @@ static inline void tell_of_heartbeat(struct ingest *ingest, const struct update 
         tell(ingest, update, EVENT_CUSTOM);
 }
 
-static inline void apply_heartbeat(struct ingest *ingest, const struct update *update)
+/* What is not a mere refresh: an enter, a refusal, or something to tell of. Out of line, so that
+ * refreshes are as fast as they can be. */
+static __attribute__((noinline, cold)) void
+note_heartbeat(struct ingest *ingest, const struct update *update, struct table_outcome outcome)
 {
-    struct move_context context = {&ingest->tally, update->scope};
-    bool is_site = update->kind == SCOPE_SITE;
-
-    struct table_outcome outcome =
-        table_upsert(&ingest->segment->table, update->key, ingest->now, move_bucket, &context);
-
+    struct traffic_slot *traffic = traffic_of(ingest->traffic, update->scope);
     /* A duplicate that was cleared is one enter less: its insert raced with another. */
     uint64_t entered = (uint64_t)outcome.inserted - outcome.duplicates + outcome.entered;
-    if (entered || outcome.full) {
-        struct traffic_slot *traffic = traffic_of(&ingest->traffic, update->scope);
-        traffic->entries += entered;
-        traffic->heartbeats -= outcome.full;
-    }
-    if (!is_site) {
+
+    traffic->entries += entered;
+    traffic->heartbeats -= outcome.full;
+    if (update->about.kind != SCOPE_SITE) {
         ingest->counted[COUNTER_label_table_full] += outcome.full;
         return;
     }
@@ -178,6 +177,19 @@ static inline void apply_heartbeat(struct ingest *ingest, const struct update *u
     ingest->counted[COUNTER_table_full] += outcome.full;
     if (!outcome.full)
         tell_of_heartbeat(ingest, update, (int64_t)entered > 0);
+}
+
+static inline void apply_heartbeat(struct ingest *ingest, const struct update *update)
+{
+    struct move_context context = {&ingest->tally, update->scope};
+    struct table_outcome outcome =
+        table_upsert(&ingest->segment->table, update->key, ingest->now, move_bucket, &context);
+
+    if (__builtin_expect(
+            outcome.inserted || outcome.entered || outcome.full || update->about.is_told, 0))
+        note_heartbeat(ingest, update, outcome);
+    else
+        ingest->counted[COUNTER_heartbeats_refreshed] += update->about.kind == SCOPE_SITE;
 }
 
 /* A leave takes the visitor's word away: do they count now, where histories look? */
@@ -197,9 +209,9 @@ static void move_leave(void *context, uint64_t tick, int delta)
 
 static void count_exceeded(struct ingest *ingest, const struct update *update)
 {
-    traffic_of(&ingest->traffic, update->scope)->heartbeats--;
-    ingest->counted[update->kind == SCOPE_SITE ? COUNTER_source_new_exceeded
-                                               : COUNTER_label_source_new_exceeded]++;
+    traffic_of(ingest->traffic, update->scope)->heartbeats--;
+    ingest->counted[update->about.kind == SCOPE_SITE ? COUNTER_source_new_exceeded
+                                                     : COUNTER_label_source_new_exceeded]++;
 }
 
 static void apply_leave(struct ingest *ingest, const struct update *update)
@@ -212,8 +224,8 @@ static void apply_leave(struct ingest *ingest, const struct update *update)
     table_leave(&ingest->segment->table, update->key, ingest->now, move_leave, &context);
     if (!context.counted)
         return;
-    traffic_of(&ingest->traffic, update->scope)->leaves++;
-    if (update->kind == SCOPE_SITE || update->kind == SCOPE_ROOM)
+    traffic_of(ingest->traffic, update->scope)->leaves++;
+    if (update->about.kind == SCOPE_SITE || update->about.kind == SCOPE_ROOM)
         tell(ingest, update, EVENT_LEFT);
 }
 
@@ -223,7 +235,7 @@ static void apply_pending(struct ingest *ingest)
 
     for (unsigned i = 0; i < ingest->pending_count; i++) {
         const struct update *update = &ingest->pending[i];
-        if (update->is_leave)
+        if (update->about.is_leave)
             apply_leave(ingest, update);
         else if (limited && !may_be_counted(ingest, i))
             count_exceeded(ingest, update);
@@ -243,7 +255,7 @@ static void note_origin(struct ingest *ingest, const struct wire_heartbeat *hear
 {
     /* After the last one that an update waits with: a leave may have found nothing to end. */
     unsigned last =
-        ingest->pending_count ? ingest->pending[ingest->pending_count - 1].origin + 1u : 0;
+        ingest->pending_count ? ingest->pending[ingest->pending_count - 1].about.origin + 1u : 0;
     struct origin *origin = &ingest->origins[last];
     ingest->origin_count = last + 1;
     origin->kind = (enum wire_kind)heartbeat->kind;
@@ -261,22 +273,31 @@ static void queue_visitors(struct ingest *ingest, uint32_t scope, unsigned kind,
     const struct scope_key *key = &ingest->segment->directory.entries[scope].key;
     bool limited = admission_limits_visitors(&ingest->admission);
 
+    struct update next = {
+        .scope = scope,
+        .about =
+            {
+                .kind = (uint8_t)kind,
+                .is_leave = heartbeat->kind == WIRE_LEAVE,
+                .is_told = kind == SCOPE_SITE && heartbeat->kind >= WIRE_PAGEVIEW,
+                .origin = (uint8_t)(ingest->origin_count - 1),
+            },
+    };
+
     for (uint32_t i = 0; i < heartbeat->visitors; i++) {
         const uint8_t *id = heartbeat->visitor_ids + (size_t)i * WIRE_VISITOR_SIZE;
         struct update *update = &ingest->pending[ingest->pending_count];
-        *update = (struct update){
-            .key = table_key(hash_visitor(key, id), table->pairs),
-            .scope = scope,
-            .kind = (uint8_t)kind,
-            .is_leave = heartbeat->kind == WIRE_LEAVE,
-            .origin = (uint16_t)(ingest->origin_count - 1),
-        };
+        update->key = table_key(hash_visitor(key, id), table->pairs);
+        update->scope = next.scope;
+        update->about = next.about;
         if (limited)
             ingest->sources[ingest->pending_count] = ingest->admission.source;
         table_prefetch(table, update->key.pair[0]);
         table_prefetch(table, update->key.pair[1]);
-        if (++ingest->pending_count == PENDING_MAX)
+        if (++ingest->pending_count == PENDING_MAX) {
             apply_pending(ingest);
+            next.about.origin = 0; /* where it has been put */
+        }
     }
 }
 
@@ -361,7 +382,7 @@ static void count_heartbeat(struct ingest *ingest, const struct wire_heartbeat *
         if (place.scopes[kind] == SCOPE_NONE)
             continue;
         touch_scope(ingest, place.scopes[kind]);
-        struct traffic_slot *traffic = traffic_of(&ingest->traffic, place.scopes[kind]);
+        struct traffic_slot *traffic = traffic_of(ingest->traffic, place.scopes[kind]);
         traffic->heartbeats += heartbeat->visitors;
         if (heartbeat->kind == WIRE_PAGEVIEW)
             traffic->pageviews += heartbeat->visitors;
@@ -442,7 +463,8 @@ void ingest_end(struct ingest *ingest)
 {
     apply_pending(ingest);
     tally_publish(&ingest->tally);
-    traffic_publish(&ingest->traffic);
     publish_counters(ingest);
+    if (!traffic_is_published(ingest->traffic))
+        traffic_publish(ingest->traffic);
     pthread_mutex_unlock(ingest->gate);
 }

@@ -1,6 +1,8 @@
-/* traffic.h - one worker's totals of what came and went in scopes, published once a batch.
+/* traffic.h - one worker's totals of what came and went in scopes, published once a second.
  *
- * A slot each for as many scopes as a batch usually touches; two that meet in one take turns.
+ * They are the worker's while it holds its gate. The keeper asks for them before it samples: a
+ * worker that is inside a batch publishes at its end, for one that is not the keeper does it. A
+ * slot each for as many scopes as are usually touched in a second; two that meet in one take turns.
  */
 #ifndef PRESENCED_TRAFFIC_H
 #define PRESENCED_TRAFFIC_H
@@ -16,6 +18,8 @@ struct traffic_slot {
 
 struct traffic {
     const struct directory *directory;
+    uint32_t wanted;    /* how often the keeper has asked */
+    uint32_t published; /* what that was when all was published */
     unsigned used_count;
     uint16_t used[TRAFFIC_SLOTS];
     struct traffic_slot slots[TRAFFIC_SLOTS];
@@ -54,12 +58,22 @@ static inline struct traffic_slot *traffic_of(struct traffic *traffic, uint32_t 
     return slot;
 }
 
-/* Put all totals into the scopes' activities, and start anew. */
+/* Put all totals into the scopes' activities, and start anew. The gate is held. */
 static inline void traffic_publish(struct traffic *traffic)
 {
+    uint32_t wanted = atomic_load_relaxed(&traffic->wanted); /* asked for again: done again */
+
     for (unsigned i = 0; i < traffic->used_count; i++)
         traffic_publish_slot(traffic, &traffic->slots[traffic->used[i]]);
     traffic->used_count = 0;
+    /* Release: pairs with traffic_is_published; whoever sees it sees the totals. */
+    atomic_store_release(&traffic->published, wanted);
+}
+
+/* Has everything been published since the keeper last asked? Any thread. */
+static inline bool traffic_is_published(const struct traffic *traffic)
+{
+    return atomic_load_acquire(&traffic->published) == atomic_load_relaxed(&traffic->wanted);
 }
 
 #endif

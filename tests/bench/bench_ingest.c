@@ -231,8 +231,11 @@ int main(int argc, char **argv)
     }
     if (labels && visitors < PLACES)
         bench_fail("there are %d places: not enough visitors", PLACES);
-    const struct segment_settings settings = {
-        .max_visitors = visitors * (labels ? 4 : 1), .max_scopes = 256, .max_window = 3600};
+    const struct segment_settings settings = {.max_visitors = visitors * (labels ? 4 : 1),
+                                              .max_scopes = 256,
+                                              .max_window = 3600,
+                                              .max_histories = 256,
+                                              .max_events = 16384};
     struct bench *bench = bench_open(&settings, count, false);
     for (unsigned i = 0; i < count; i++)
         workers[i] = open_worker(bench, i, visitors, batch, labels);

@@ -19,6 +19,13 @@ static uint64_t read_clock(void *context)
     return fixture_clock(context);
 }
 
+static uint64_t read_wall(void *context)
+{
+    const struct fixture *fixture = context;
+
+    return fixture_clock(fixture) + fixture->wall;
+}
+
 uint64_t fixture_clock(const struct fixture *fixture)
 {
     return atomic_load_acquire(&fixture->clock); /* pairs with fixture_set_clock */
@@ -48,6 +55,7 @@ uint64_t fixture_start(struct fixture *fixture, unsigned workers)
         .segment = fixture->settings,
         .workers = workers,
         .clock = read_clock,
+        .wall_clock = read_wall,
         .clock_context = fixture,
     };
     pid_t holder = 0;
@@ -80,6 +88,7 @@ void fixture_stop(struct fixture *fixture)
 void fixture_kill(struct fixture *fixture)
 {
     close_ingests(fixture);
+    free(fixture->collector.traffics);
     history_pool_close(&fixture->collector.histories);
     directory_close(&fixture->collector.directory);
     segment_file_close(&fixture->collector.file);

@@ -74,6 +74,7 @@ static inline uint64_t start_collector(struct fixture *fixture)
 /* End it as SIGKILL would: nothing more is written to the segment. */
 static inline void kill_collector(struct fixture *fixture)
 {
+    free(fixture->collector.traffics);
     history_pool_close(&fixture->collector.histories);
     directory_close(&fixture->collector.directory);
     segment_file_close(&fixture->collector.file);
