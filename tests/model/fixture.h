@@ -13,6 +13,7 @@ struct fixture {
     struct segment_settings settings;
     unsigned workers;
     bool is_running;
+    uint64_t wall;  /* Unix seconds at tick 0 */
     uint64_t clock; /* the tick that the collector's clock shows; atomic */
     char directory[64];
     char path[80];

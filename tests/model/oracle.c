@@ -62,6 +62,8 @@ void oracle_close(struct oracle *oracle)
 {
     for (unsigned i = 0; i < oracle->scope_count; i++)
         free(oracle->scopes[i].visitors);
+    for (unsigned i = 0; i < oracle->scope_count; i++)
+        oracle_trend_forget(&oracle->scopes[i].trend);
     free(oracle->scopes);
     oracle->scopes = NULL;
     oracle->scope_count = 0;
@@ -113,6 +115,23 @@ static void count_entry(struct oracle *oracle, const struct oracle_presence *pre
         oracle->counters.refreshed++;
 }
 
+/* The same for the scope's trend, and from here on the visitor is there. */
+static void come(struct oracle_scope *scope, unsigned visitor, uint64_t now)
+{
+    struct oracle_presence *presence = &scope->visitors[visitor];
+    struct oracle_flow *pending = &scope->trend.pending;
+
+    if (presence->last == ORACLE_ABSENT || now - presence->last >= 300) {
+        pending->departures.value += presence->is_inside; /* gone before, and nobody looked */
+        pending->entries.value++;
+    } else if (presence->unsure) {
+        pending->entries.value++;
+        pending->entries.doubt++;
+    }
+    pending->heartbeats.value++;
+    *presence = (struct oracle_presence){.last = now, .is_inside = true};
+}
+
 static void apply_to_site(struct oracle *oracle, struct oracle_scope *scope, unsigned visitor,
                           uint64_t now, bool refused)
 {
@@ -124,7 +143,7 @@ static void apply_to_site(struct oracle *oracle, struct oracle_scope *scope, uns
         return;
     }
     count_entry(oracle, presence, now);
-    *presence = (struct oracle_presence){.last = now};
+    come(scope, visitor, now);
 }
 
 /* `refused` of the labels' updates did not get into the table; which ones is not known unless they
@@ -143,7 +162,8 @@ static void apply_to_labels(struct oracle *oracle, struct oracle_scope **labels,
         if (may_be_refused && refused >= refusable)
             *presence = (struct oracle_presence){.last = ORACLE_ABSENT};
         else
-            *presence = (struct oracle_presence){.last = now, .unsure = may_be_refused};
+            come(labels[i], visitor, now);
+        presence->unsure = may_be_refused;
     }
 }
 
@@ -171,8 +191,18 @@ static void apply_heartbeat(struct oracle *oracle, const struct beat *beat, uint
         apply_to_site(oracle, site, beat->visitor[i], now, refusal.site);
         apply_to_labels(oracle, labels, count, beat->visitor[i], now, refusal.labels);
     }
+    if (beat->kind == BEAT_PAGEVIEW) {
+        site->trend.pending.pageviews.value += beat->visitors;
+        for (unsigned i = 0; i < count; i++)
+            labels[i]->trend.pending.pageviews.value += beat->visitors;
+    }
     oracle->counters.pageviews += beat->kind == BEAT_PAGEVIEW ? beat->visitors : 0;
     oracle->counters.events += beat->kind == BEAT_EVENT ? beat->visitors : 0;
+}
+
+static unsigned sampled_window(const struct oracle *oracle)
+{
+    return oracle->longest < 300 ? oracle->longest : 300;
 }
 
 static void leave(struct oracle *oracle, struct oracle_scope *scope, const struct beat *beat,
@@ -184,10 +214,15 @@ static void leave(struct oracle *oracle, struct oracle_scope *scope, const struc
             continue;
         /* Nobody is active there; whether their last heartbeat is still known shows in nothing but
          * whether the next one, if within 300 s, is an enter. */
-        if (oracle_is_idle(oracle, scope, now))
+        if (oracle_is_idle(oracle, scope, now)) {
             presence->unsure = true;
+            continue;
+        }
+        if (now - presence->last < sampled_window(oracle))
+            scope->trend.pending.leaves.value++;
         else
-            presence->last = ORACLE_ABSENT;
+            scope->trend.pending.departures.value += presence->is_inside;
+        *presence = (struct oracle_presence){.last = ORACLE_ABSENT};
     }
 }
 
@@ -241,4 +276,39 @@ void oracle_count(const struct oracle *oracle, const struct oracle_scope *scope,
     }
     *ret_least = least;
     *ret_most = most;
+}
+
+static void look_at(const struct oracle *oracle, struct oracle_scope *scope, uint64_t now,
+                    uint64_t before, bool is_new_day)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < oracle->visitors; i++) {
+        struct oracle_presence *presence = &scope->visitors[i];
+        bool is_there = presence->last != ORACLE_ABSENT &&
+                        is_active(presence->last, now, sampled_window(oracle));
+        count += is_there;
+        scope->trend.pending.departures.value += presence->is_inside && !is_there;
+        presence->is_inside = is_there;
+    }
+    oracle_trend_sample(&scope->trend, count, now, before, is_new_day);
+}
+
+void oracle_sample(struct oracle *oracle, uint64_t now, uint64_t before, bool is_new_day)
+{
+    for (unsigned i = 0; i < oracle->scope_count; i++) {
+        struct oracle_scope *scope = &oracle->scopes[i];
+        if (!scope->is_known)
+            continue;
+        if (now - scope->last_heartbeat <= 86400)
+            look_at(oracle, scope, now, before, is_new_day);
+        else
+            oracle_trend_forget(&scope->trend);
+    }
+}
+
+void oracle_kill(struct oracle *oracle)
+{
+    for (unsigned i = 0; i < oracle->scope_count; i++)
+        oracle_trend_doubt(&oracle->scopes[i].trend);
 }

@@ -10,12 +10,14 @@
 #include <stdint.h>
 
 #include "beat.h"
+#include "oracle_trends.h"
 
 #define ORACLE_ABSENT UINT64_MAX
 
 struct oracle_presence {
-    uint64_t last; /* ORACLE_ABSENT: never there, or left */
-    bool unsure;   /* the table was full, or a leave found its scope given up: may be absent */
+    uint64_t last;  /* ORACLE_ABSENT: never there, or left */
+    bool unsure;    /* the table was full, or a leave found its scope given up: may be absent */
+    bool is_inside; /* entered, and neither left nor seen to be gone */
 };
 
 struct oracle_scope {
@@ -25,6 +27,7 @@ struct oracle_scope {
     bool is_known;           /* had a heartbeat */
     uint64_t last_heartbeat; /* tick */
     struct oracle_presence *visitors;
+    struct oracle_trend trend;
 };
 
 /* What each counter must be. `unsure` of those in new and refreshed may be either. */
@@ -76,5 +79,11 @@ bool oracle_is_idle(const struct oracle *oracle, const struct oracle_scope *scop
 /* How many are active, at least and at most. */
 void oracle_count(const struct oracle *oracle, const struct oracle_scope *scope, uint64_t now,
                   unsigned window, unsigned *ret_least, unsigned *ret_most);
+
+/* The daemon takes its samples of all scopes at tick `now`. */
+void oracle_sample(struct oracle *oracle, uint64_t now, uint64_t before, bool is_new_day);
+
+/* The daemon is killed. */
+void oracle_kill(struct oracle *oracle);
 
 #endif

@@ -103,6 +103,18 @@ static void expect_advance(struct stream *stream)
     stream->tick = clock;
 }
 
+/* What the keeper must do, once a tick. */
+static void expect_samples(struct stream *stream)
+{
+    uint64_t day = (stream->tick + stream->fixture->wall) / 86400;
+
+    if (stream->sampled != ORACLE_ABSENT && stream->tick <= stream->sampled)
+        return;
+    oracle_sample(&stream->oracle, stream->tick, stream->sampled, day != stream->day);
+    stream->sampled = stream->tick;
+    stream->day = day;
+}
+
 /* ---- beats ------------------------------------------------------------------------------- */
 
 static void choose_place(struct stream *stream, struct beat *beat)
@@ -263,8 +275,9 @@ static void start(struct stream *stream, bool is_first)
 
 static void restart(struct stream *stream)
 {
-    if (random_one_in(&stream->random, 2)) {
+    if (random_one_in(&stream->random, 2) && stream->seed % 2) {
         fixture_kill(stream->fixture);
+        oracle_kill(&stream->oracle);
     } else {
         fixture_stop(stream->fixture);
         expect_advance(stream);
@@ -283,6 +296,11 @@ void stream_open(struct stream *stream, const struct variant *variant, uint64_t 
         .warm_up = 90,
     };
 
+    for (int place = PLACE_ROOM; variant->has_histories && place < PLACES; place++)
+        settings.max_histories += variant->names[PLACE_SITE] * variant->names[place];
+    if (variant->has_histories)
+        settings.max_histories += variant->names[PLACE_SITE];
+
     memset(stream, 0, sizeof(*stream));
     stream->variant = variant;
     stream->seed = seed;
@@ -292,7 +310,9 @@ void stream_open(struct stream *stream, const struct variant *variant, uint64_t 
     oracle_open(&stream->oracle, variant->names, variant->visitors, variant->max_scopes,
                 variant->max_window);
     fixture_create(fixture, &settings, first_tick(&stream->random));
+    fixture->wall = random_next(&stream->random) % (UINT64_C(1) << 40);
     stream->tick = fixture_clock(fixture);
+    stream->sampled = stream->day = ORACLE_ABSENT;
     start(stream, true);
 }
 
@@ -316,6 +336,7 @@ void stream_step(struct stream *stream)
     if (!random_one_in(&stream->random, 4)) {
         collector_keep(&fixture->collector);
         expect_advance(stream);
+        expect_samples(stream);
     }
     for (unsigned batches = random_below(&stream->random, 4); batches; batches--) {
         if (stream->variant->table_may_fill)

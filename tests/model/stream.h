@@ -14,6 +14,7 @@ struct variant {
     unsigned max_scopes;
     unsigned max_window;
     bool table_may_fill;     /* then datagrams come one a batch, each of one visitor */
+    bool has_histories;      /* for all scopes that can be named */
     bool directory_may_fill; /* otherwise refusals are failures, as they are for the table */
 };
 
@@ -23,6 +24,8 @@ struct stream {
     unsigned step;
     uint64_t tick;            /* that the collector must have published */
     uint64_t listening_since; /* likewise */
+    uint64_t sampled;         /* tick of the last samples, ORACLE_ABSENT if there are none */
+    uint64_t day;             /* of these, UTC */
     struct random_source random;
     struct names names;
     struct oracle oracle;
@@ -43,6 +46,9 @@ void check_step(struct stream *stream);
 
 /* Compare counts at every window, and the words of the table. */
 void check_thoroughly(struct stream *stream);
+
+/* Compare peaks and minutes. */
+void check_trends(struct stream *stream);
 
 /* Fail with all that is needed to see it again. */
 _Noreturn void stream_fail(const struct stream *stream, const char *format, ...)

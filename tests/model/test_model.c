@@ -24,6 +24,7 @@ static const struct variant variants[] = {
         .max_visitors = 12000,
         .max_scopes = 64,
         .max_window = 3600,
+        .has_histories = true,
     },
     {
         .name = "window of 7 s",
@@ -32,6 +33,7 @@ static const struct variant variants[] = {
         .max_visitors = 4000,
         .max_scopes = 64,
         .max_window = 7,
+        .has_histories = true,
     },
     {
         .name = "window of 300 s",
@@ -40,6 +42,7 @@ static const struct variant variants[] = {
         .max_visitors = 4000,
         .max_scopes = 64,
         .max_window = 300,
+        .has_histories = true,
     },
     {
         .name = "window of 481 s",
@@ -48,6 +51,7 @@ static const struct variant variants[] = {
         .max_visitors = 4000,
         .max_scopes = 64,
         .max_window = 481,
+        .has_histories = true,
     },
     {
         .name = "window of 1000 s",
@@ -56,6 +60,7 @@ static const struct variant variants[] = {
         .max_visitors = 4000,
         .max_scopes = 64,
         .max_window = 1000,
+        .has_histories = true,
     },
     {
         .name = "many scopes",
@@ -128,6 +133,8 @@ static void streams_are_counted_as_by_the_oracle(void **state)
             check_step(&stream);
             if (stream.step % STEPS_A_THOROUGH_CHECK == 0)
                 check_thoroughly(&stream);
+            if (stream.step % STEPS_A_THOROUGH_CHECK == 0)
+                check_trends(&stream);
         }
         stream_close(&stream);
     } while (fixture_seconds() < end);
