@@ -9,7 +9,8 @@ static int compare_numbers(uint64_t a, uint64_t b)
     return a < b ? -1 : a > b;
 }
 
-/* Minutes with one name side by side, the one that was observed for longest first. */
+/* Minutes with one name side by side, the one that was observed for longest first; of equals the
+ * one that saw more, and only the segment knows that a minute is running. */
 static int compare_names(const void *left, const void *right)
 {
     const struct archive_minute *a = left, *b = right;
@@ -17,7 +18,11 @@ static int compare_names(const void *left, const void *right)
 
     if (order == 0)
         order = compare_numbers(a->minute.minute, b->minute.minute);
-    return order ? order : compare_numbers(b->minute.seconds, a->minute.seconds);
+    if (order == 0)
+        order = compare_numbers(b->minute.seconds, a->minute.seconds);
+    if (order == 0)
+        order = compare_numbers(b->minute.heartbeats, a->minute.heartbeats);
+    return order ? order : b->minute.running - a->minute.running;
 }
 
 static int compare_starts(const void *left, const void *right)

@@ -9,7 +9,7 @@
 #define COLUMNS_BESIDE 64 /* from which the events are beside the list and not below */
 #define GAP            2  /* columns between them */
 #define COUNT_COLUMNS  9
-#define SHARE_COLUMNS  7
+#define SHARE_COLUMNS  8
 
 /* Rows of the screen, from `row` on. */
 struct area {
