@@ -58,6 +58,19 @@ class Counting(BadgeCase):
                          ["pageview"])
         self.assertEqual(self.count(SITE), 1)
 
+    def test_going_back(self):
+        """Whether the browser kept the page or loads it anew: it is where it was."""
+        self.begin()
+        self.visit(path="/one")
+        self.wait_seen("1 viewing now")
+        self.browser.run("document.querySelector('a').click()")
+        self.wait_counted(1, "/two")
+        self.browser.call("POST", "/back")
+        self.wait_counted(1, "/one")
+        self.wait_counted(0, "/two")
+        self.wait_seen("1 viewing now")
+        self.assertEqual(self.leaves(), [{"room": "/one"}, {"room": "/two"}])
+
     def test_a_page_that_changes_its_address(self):
         """An application of one page: the room follows, the old one is left."""
         self.begin()

@@ -64,6 +64,7 @@ class Looks(DashboardCase):
         self.wait_number("15")
         wait_until(lambda: self.list("pages") and self.text("#feed ol") and self.text("#health dl"),
                    "all of it")
+        self.wait_text("#peak-today", "15")
         self.draw_day()
         for scheme in "light", "dark":
             self.shoot(f"desktop-{scheme}", DESKTOP, prefers_color_scheme=scheme)

@@ -1,6 +1,23 @@
 // Reads of presence-web. All addresses are relative: it may be served under a prefix.
 
-let key = sessionStorage.getItem('presence.key');
+/** What this tab or, with localStorage, this browser remembers; storage may be denied. */
+export function remembered(storage, name) {
+    try {
+        return window[storage].getItem(name);
+    } catch {
+        return null;
+    }
+}
+
+export function remember(storage, name, value) {
+    try {
+        window[storage].setItem(name, value);
+    } catch {
+        // It holds for this page.
+    }
+}
+
+let key = remembered('sessionStorage', 'presence.key');
 
 export class Refused extends Error {
     constructor(status, { error, message } = {}) {
@@ -12,7 +29,7 @@ export class Refused extends Error {
 
 export function useKey(value) {
     key = value;
-    sessionStorage.setItem('presence.key', value);
+    remember('sessionStorage', 'presence.key', value);
 }
 
 /** The JSON at `path`; Refused when the server says no, another error when it says nothing. */

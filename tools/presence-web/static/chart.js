@@ -117,7 +117,14 @@ export class Chart {
     }
 
     drawRuns() {
-        const gradient = svg('linearGradient', { id: 'glow', x1: 0, y1: 0, x2: 0, y2: 1 });
+        const gradient = svg('linearGradient', {
+            id: 'glow',
+            gradientUnits: 'userSpaceOnUse',
+            x1: 0,
+            y1: this.y(this.ticks.at(-1)),
+            x2: 0,
+            y2: this.y(0),
+        });
         gradient.append(
             svg('stop', { offset: 0, class: 'glow-top' }),
             svg('stop', { offset: 1, class: 'glow-end' }),

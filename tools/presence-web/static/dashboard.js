@@ -1,6 +1,6 @@
 // The dashboard: what it has been told, and when; who is asked for what; what is shown of it.
 
-import { read, Refused, repeat, sitePath, useKey } from './api.js';
+import { read, Refused, remember, remembered, repeat, sitePath, useKey } from './api.js';
 import { Chart } from './chart.js';
 import { addEvents, addMissed, clearEvents } from './feed.js';
 import {
@@ -222,6 +222,8 @@ async function readSites() {
     if (state.site) select.value = state.site;
 }
 
+let asked = 0; // when the numbers were last asked for, and
+let streamed = 0; // when the stream last said one
 async function readNow() {
     if (!state.site) return;
     const answer = await ask(sitePath(state.site, 'realtime', 'api/analytics'), {
@@ -231,11 +233,14 @@ async function readNow() {
     if (!answer) return;
     showLists(answer);
     const { window_s, last_heartbeat_s, as_of, stale, warming } = answer;
-    // The stream is ahead, and calls a restart of a few seconds by its name: no silence.
+    // The stream is ahead, and calls a restart of a few seconds by its name: no silence. Something
+    // on the way may hold it up, though: then it has said nothing for a while, and other numbers.
+    const open = stream?.readyState === 1 && state.now;
+    const heldUp = open && streamed < asked && !stale;
+    asked = performance.now();
     const news = { window_s, last_heartbeat_s, as_of };
-    if (stream?.readyState !== 1 || !state.now) {
-        Object.assign(news, { count: answer.currentVisitors, stale, warming });
-    }
+    if (!open) Object.assign(news, { stale, warming });
+    if (!open || heldUp) news.count = answer.currentVisitors;
     state.now = { ...state.now, ...news };
     showNow();
 }
@@ -294,6 +299,7 @@ function listen() {
     mine.addEventListener('count', (event) => {
         if (mine !== stream) return;
         heard();
+        streamed = performance.now();
         state.now = { ...state.now, ...JSON.parse(event.data) };
         showNow();
     });
@@ -307,7 +313,7 @@ const paused = () => $('pause').getAttribute('aria-pressed') === 'true';
 
 // --- what is picked
 
-function remember() {
+function keepAddress() {
     const place = new URL(location);
     if (state.site) place.searchParams.set('site', state.site);
     place.searchParams.set('minutes', state.minutes);
@@ -316,7 +322,7 @@ function remember() {
 
 function pick(changes) {
     Object.assign(state, changes, { now: null });
-    remember();
+    keepAddress();
     showNow();
     showLists(null);
     listen();
@@ -339,23 +345,11 @@ function pickTheme(theme) {
     $('theme').value = theme;
 }
 
-function savedTheme() {
-    try {
-        return localStorage.getItem('presence.theme') ?? 'auto';
-    } catch {
-        return 'auto';
-    }
-}
-
 $('site').addEventListener('change', ({ target }) => pickSite(target.value));
 $('minutes').addEventListener('change', ({ target }) => pick({ minutes: Number(target.value) }));
 $('theme').addEventListener('change', ({ target }) => {
     pickTheme(target.value);
-    try {
-        localStorage.setItem('presence.theme', target.value);
-    } catch {
-        /* it holds for this page */
-    }
+    remember('localStorage', 'presence.theme', target.value);
 });
 $('pause').addEventListener('click', ({ currentTarget: button }) => {
     button.setAttribute('aria-pressed', String(!paused()));
@@ -369,14 +363,14 @@ $('key').addEventListener('close', () => {
 });
 document.addEventListener('visibilitychange', listen);
 
-pickTheme(wanted.get('theme') ?? savedTheme());
+pickTheme(wanted.get('theme') ?? remembered('localStorage', 'presence.theme') ?? 'auto');
 $('minutes').value = state.minutes;
 if ($('minutes').selectedIndex < 0) {
     $('minutes').append(new Option(`${state.minutes} minutes`, state.minutes, true, true));
 }
 
 const askNow = repeat(() => 5000, readNow, failed);
-const askHistory = repeat(() => (state.history.length ? 30000 : 2000), readHistory, failed);
+const askHistory = repeat(() => (state.history.length ? 60000 : 2000), readHistory, failed);
 const askEvents = repeat(() => 2000, readEvents, failed);
 const askStatus = repeat(() => 5000, readStatus, failed);
 const askSites = repeat(() => (state.site ? 15000 : 2000), readSites, failed);
