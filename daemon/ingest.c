@@ -48,6 +48,7 @@ struct ingest {
     pthread_mutex_t *gate;
     struct segment_counters *published;
     uint64_t now;
+    bool limited; /* new visitors of a source, that is */
     unsigned pending_count;
     struct update pending[PENDING_MAX];
     unsigned origin_count;
@@ -70,6 +71,7 @@ int ingest_open(struct collector *collector, unsigned worker, struct ingest **re
     ingest->collector = collector;
     ingest->segment = &collector->file.segment;
     admission_look(collector->admission, &ingest->admission);
+    ingest->limited = admission_limits_visitors(&ingest->admission);
     ingest->gate = &collector->gates[worker].mutex;
     ingest->published = &collector->file.segment.counters[worker];
     ingest->tally.directory = &collector->file.segment.directory;
@@ -231,13 +233,11 @@ static void apply_leave(struct ingest *ingest, const struct update *update)
 
 static void apply_pending(struct ingest *ingest)
 {
-    bool limited = admission_limits_visitors(&ingest->admission);
-
     for (unsigned i = 0; i < ingest->pending_count; i++) {
         const struct update *update = &ingest->pending[i];
         if (update->about.is_leave)
             apply_leave(ingest, update);
-        else if (limited && !may_be_counted(ingest, i))
+        else if (ingest->limited && !may_be_counted(ingest, i))
             count_exceeded(ingest, update);
         else
             apply_heartbeat(ingest, update);
@@ -271,7 +271,6 @@ static void queue_visitors(struct ingest *ingest, uint32_t scope, unsigned kind,
 {
     const struct table *table = &ingest->segment->table;
     const struct scope_key *key = &ingest->segment->directory.entries[scope].key;
-    bool limited = admission_limits_visitors(&ingest->admission);
 
     struct update next = {
         .scope = scope,
@@ -290,7 +289,7 @@ static void queue_visitors(struct ingest *ingest, uint32_t scope, unsigned kind,
         update->key = table_key(hash_visitor(key, id), table->pairs);
         update->scope = next.scope;
         update->about = next.about;
-        if (limited)
+        if (__builtin_expect(ingest->limited, false))
             ingest->sources[ingest->pending_count] = ingest->admission.source;
         table_prefetch(table, update->key.pair[0]);
         table_prefetch(table, update->key.pair[1]);
