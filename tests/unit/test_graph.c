@@ -225,8 +225,7 @@ static void test_nobody(void **state)
     assert_int_equal(canvas_open(23, 4, true, false, &canvas), 0);
     graph_draw(&canvas, 0, 0, 4, 23, &graph);
     assert_rows(&canvas,
-                (const char *const[]){"", "1 ┤", "0 └┴─────────┴─────────", "UTC 12:00  12:10"},
-                4);
+                (const char *const[]){"", "1 ┤", "0 └┴─────────┴─────────", "UTC 12:00  12:10"}, 4);
     canvas_close(&canvas);
 }
 

@@ -60,7 +60,7 @@ static void draw_count(struct canvas *canvas, unsigned row, const struct watch_m
                      model->peak.count, show_time(model->peak.at).text + 11);
 }
 
-/* In what way the number is less than it seems. */
+/* In what way the number is less than it seems; otherwise there is room for the keys. */
 static void draw_state(struct canvas *canvas, unsigned row, const struct watch_model *model)
 {
     const struct presence_reading *reading = &model->activity.reading;
@@ -78,6 +78,8 @@ static void draw_state(struct canvas *canvas, unsigned row, const struct watch_m
     else if (model->known && reading->last_heartbeat_s > QUIET_AGE)
         canvas_print(canvas, row, 1, INK_WARN, "quiet: the last heartbeat came %s ago",
                      show_duration(reading->last_heartbeat_s).text);
+    else
+        canvas_print(canvas, row, 1, INK_DIM, "r: rooms, c: countries, s: sources, q: quit");
 }
 
 /* ---- below ------------------------------------------------------------------------------- */
@@ -193,7 +195,6 @@ static void draw_health(struct canvas *canvas, unsigned row, const struct watch_
         column =
             canvas_print(canvas, row, column, INK_DIM, "%s%.0f %% full", between,
                          100.0 * (double)status->visitors_live / (double)status->visitors_capacity);
-    canvas_print(canvas, row, column, INK_DIM, "%sr c s: by, q: quit", between);
 }
 
 /* ---- all of it --------------------------------------------------------------------------- */
