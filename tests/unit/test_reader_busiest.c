@@ -22,7 +22,7 @@ static int close_fixture(void **state)
 /* Put `count` visitors into a room of a site. */
 static void populate(struct fixture *fixture, const char *site, const char *room, int count)
 {
-    char id[16];
+    char id[32];
 
     for (int i = 0; i < count; i++) {
         snprintf(id, sizeof(id), "%s%d", room ? room : "", i);
