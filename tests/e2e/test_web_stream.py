@@ -261,11 +261,11 @@ class Many(WebCase):
         reader = self.open_stream(web, query)
         self.assertEqual(reader.event()["data"]["count"], 0)
         before = web.memory()
-        for number in range(1, 41):
+        for number in range(1, 16):
             self.send(collector, native(site, [visitor(number)], room=room))
             reader.wait_for(f"{number}", lambda data: data["count"] == number)
         self.assertLess(web.memory() - before, 4 << 20)
-        self.assertEqual(self.read_until(lazy, b'"count":40,'), len(lazy))
+        self.assertEqual(self.read_until(lazy, b'"count":15,'), len(lazy))
 
 
 if __name__ == "__main__":

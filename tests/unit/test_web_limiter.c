@@ -1,0 +1,109 @@
+/* test_web_limiter.c - how many heartbeats a client may send. */
+#include "../support/unit.h"
+
+#include "limiter.h"
+
+#define S INT64_C(1000000000) /* a second in ns */
+
+static struct host host(const char *text)
+{
+    struct host host;
+
+    assert_true(host_read(text, &host));
+    return host;
+}
+
+static bool take(struct limiter *limiter, const char *client, int64_t now_ns)
+{
+    struct host host_of_client = host(client);
+    unsigned wait_s;
+
+    return limiter_take(limiter, &host_of_client, now_ns, &wait_s);
+}
+
+/* How many of `tries` at one moment are let through. */
+static unsigned taken(struct limiter *limiter, const char *client, int64_t now_ns, unsigned tries)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < tries; i++)
+        count += take(limiter, client, now_ns);
+    return count;
+}
+
+static void test_budget(void **state)
+{
+    (void)state;
+    struct limiter *limiter = limiter_new(5);
+    struct host client = host("192.0.2.1");
+    unsigned wait_s = 0;
+
+    assert_non_null(limiter);
+    assert_int_equal(taken(limiter, "192.0.2.1", 100 * S, 1000), 5 * LIMITER_BURST_S);
+    assert_false(limiter_take(limiter, &client, 100 * S, &wait_s));
+    assert_int_equal(wait_s, 1);
+    assert_int_equal(taken(limiter, "192.0.2.1", 101 * S, 1000), 5);
+    assert_int_equal(taken(limiter, "192.0.2.1", 103 * S, 1000), 10);
+    assert_int_equal(taken(limiter, "192.0.2.1", 1000 * S, 1000), 5 * LIMITER_BURST_S);
+    assert_int_equal(taken(limiter, "192.0.2.2", 1000 * S, 1000), 5 * LIMITER_BURST_S);
+    limiter_free(limiter);
+}
+
+static void test_who_is_one_client(void **state)
+{
+    (void)state;
+    struct limiter *limiter = limiter_new(1);
+
+    assert_non_null(limiter);
+    assert_int_equal(taken(limiter, "192.0.2.1", S, 1000), LIMITER_BURST_S);
+    assert_false(take(limiter, "::ffff:192.0.2.1", S));
+    assert_int_equal(taken(limiter, "2001:db8::1", S, 1000), LIMITER_BURST_S);
+    assert_false(take(limiter, "2001:db8::ffff:1", S));
+    assert_true(take(limiter, "2001:db8:0:1::1", S));
+    limiter_free(limiter);
+}
+
+/* However many come, one who keeps on asking is not let through more often by it than a few times:
+ * whoever makes room for another is whose budget is fullest. */
+static void test_many_clients(void **state)
+{
+    (void)state;
+    struct limiter *limiter = limiter_new(1);
+    uint64_t random = random_seed("many clients");
+    unsigned busy = 0;
+
+    assert_non_null(limiter);
+    for (unsigned i = 0; i < 200000; i++) {
+        struct host other = {{0}};
+        unsigned wait_s;
+        uint64_t number = random_next(&random);
+        memcpy(other.bytes, &number, sizeof(number));
+        limiter_take(limiter, &other, S, &wait_s);
+        if (i % 100 == 0)
+            busy += take(limiter, "192.0.2.1", S);
+    }
+    assert_in_range(busy, LIMITER_BURST_S, 2 * LIMITER_BURST_S);
+    limiter_free(limiter);
+}
+
+static void test_no_limit(void **state)
+{
+    (void)state;
+    struct limiter *limiter = limiter_new(0);
+
+    assert_non_null(limiter);
+    assert_int_equal(taken(limiter, "192.0.2.1", S, 100000), 100000);
+    limiter_free(limiter);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_who_is_one_client),
+        cmocka_unit_test(test_many_clients),
+        cmocka_unit_test(test_no_limit),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
