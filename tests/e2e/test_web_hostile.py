@@ -2,13 +2,16 @@
 
 import concurrent.futures
 import contextlib
+import http.client
 import json
 import re
 import socket
+import threading
 import time
 import unittest
 from urllib.parse import quote
 
+from harness import wait_until
 from web import SITE, WebCase, new_id
 
 NAMES = (
@@ -200,6 +203,30 @@ class Requests(WebCase):
                             and 1 <= pushed <= people + 1, (with_them, live, pushed))
         self.assertEqual(self.live(web)["count"], people + 1)
         self.assertEqual(sum(self.live(web, query=f"?room=/{i}")["count"] for i in range(7)), people)
+
+    def test_stopped_in_full_swing(self):
+        """SIGTERM among touches and streams: it ends by itself, and in order."""
+        web = self.begin("--client-rate", "0", "--client-streams", "0")
+        stop = threading.Event()
+
+        def swing():
+            while not stop.is_set():
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    web.touch({"site": SITE, "visitor": new_id()})
+                    web.stream(f"site={SITE}").close()
+
+        threads = [threading.Thread(target=swing) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        try:
+            received = self.stats()["datagrams_received"]
+            wait_until(lambda: self.stats()["datagrams_received"] > received + 50, "50 touches")
+            self.assertEqual(web.stop(), 0)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(web.last_output.count("\n"), 1, web.last_output)
 
     def test_a_damaged_segment(self):
         """It is no reason to fall over."""

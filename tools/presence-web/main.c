@@ -192,6 +192,7 @@ static void serve(struct web *web, struct http_server *server)
         if (signal == SIGHUP && read_all_secrets(web))
             http_log("the key files were read again");
     }
+    web->ending = true;
     streams_end(web->streams);
     touches_end(web->touches);
     for (int i = 0; i < LAST_TURNS; i++)

@@ -233,6 +233,7 @@ static struct stream *begin_stream(struct streams *streams, struct http_request 
     stream->connection = request->connection;
     stream->socket = info->connect_fd;
     stream->client = *client;
+    stream->over = streams->web->ending;
     TAILQ_INSERT_TAIL(&streams->by_age, stream, by_age);
     streams->count++;
     struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = stream};

@@ -204,7 +204,7 @@ enum MHD_Result touches_handle(void *context, struct http_request *request)
     if (!touch)
         return MHD_NO;
     bool sent = intake_forward(web, request, &client, &heartbeat);
-    if (!sent || heartbeat.kind == PRESENCE_LEAVE || touch->before.stale)
+    if (!sent || heartbeat.kind == PRESENCE_LEAVE || touch->before.stale || web->ending)
         return answer(touch);
     return wait(touch);
 }

@@ -23,6 +23,7 @@ struct web {
     struct secrets jwt_keys; /* none: no token is needed */
     struct streams *streams;
     struct touches *touches;
+    bool ending; /* nothing may be suspended any more */
 };
 
 #endif
