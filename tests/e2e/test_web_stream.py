@@ -10,6 +10,7 @@ import unittest
 from harness import DEADLINE, native, visitor, wait_until
 from web import SITE, WebCase
 
+PERIOD = 0.25  # seconds, in which places are looked at
 MANY = 1000
 
 
@@ -87,6 +88,8 @@ class Streams(WebCase):
         for how in signal.SIGTERM, signal.SIGKILL:
             collector.process.send_signal(how)
             collector.process.wait(timeout=DEADLINE)
+            down = time.monotonic()
+            wait_until(lambda: time.monotonic() > down + 3 * PERIOD, "it to be missed")
             collector = self.start("--warm-up", "0", listen=collector.address)
         self.people(collector, [100])
         for stream in streams:
