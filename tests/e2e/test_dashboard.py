@@ -1,10 +1,11 @@
 """What the dashboard says: of a busy site, of strangers' names, of silence."""
 
+import os
 import signal
 import unittest
 
 from dashboard import CONTRAST, DashboardCase
-from harness import free_port, wait_until
+from harness import clock_ahead, free_port, wait_until
 from web import SITE
 
 
@@ -45,6 +46,23 @@ class Numbers(DashboardCase):
         self.assertEqual(self.text("#feed ol").count("first"), 1)
         self.people(range(3, 1234), room="/")
         self.wait_number("1,234")
+
+    def test_stream_held_up(self):
+        """A proxy on the way may keep the stream to itself: then the number is asked for."""
+        script = self.browser.devtools("Page.addScriptToEvaluateOnNewDocument", source="""
+            window.EventSource = class extends EventTarget {
+                readyState = 1;
+                close() {}
+            };
+        """)["identifier"]
+        self.addCleanup(self.browser.devtools, "Page.removeScriptToEvaluateOnNewDocument",
+                        identifier=script)
+        self.begin()
+        self.people([1])
+        self.open()
+        self.wait_number("1")
+        self.people([2])
+        self.wait_number("2")
 
     def test_sites_and_windows(self):
         """Another site, another window: its numbers, in an address that can be kept."""
@@ -139,6 +157,22 @@ class Silence(DashboardCase):
         self.assertEqual(self.text("#mark"), "Warming up")
         self.assertIn("At least this many", self.text("#meaning"))
         self.wait_text("#health", r"The number\s+Lower bound\s+for (\d+ s|1 min.*) more")
+
+    @unittest.skipIf(os.geteuid(), "needs root, for a time namespace")
+    def test_quiet(self):
+        """A site whose edge is dead is not one that everybody left."""
+        self.begin()
+        self.audience()
+        wait_until(lambda: self.count(SITE) == 15, "all to be counted")
+        self.collector.stop()
+        self.web.stop()
+        with clock_ahead(100):
+            self.begin()
+        self.open()
+        self.wait_number("15", "quiet")
+        self.assertRegex(self.text("#mark"), r"^Quiet since (.*, )?\d\d:\d\d$")
+        self.wait_text("#health", r"This site\s+Quiet\s+for 1 min")
+        self.wait_text("#heartbeat", r"1 min \d+ s\s+ago")
 
     def test_nothing_known(self):
         """No collector, then no site: a dash, and what to do."""
