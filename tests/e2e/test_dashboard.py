@@ -91,6 +91,17 @@ class Numbers(DashboardCase):
             select.dispatchEvent(new Event('change'));
         """, name, value)
 
+    def test_a_site_that_is_not_served(self):
+        """The server's own words say why, and no key is asked for."""
+        self.tolerated = ("403",)
+        self.begin("--site", SITE)
+        self.people([1])
+        self.open("?site=other.example")
+        wait_until(lambda: self.text("#mark") == "Refused", "it to say so")
+        self.assertEqual(self.number(), "not known")
+        self.assertIn("site", self.text("#meaning"))
+        self.assertFalse(self.browser.run("return document.getElementById('key').open"))
+
     def test_hostile_names(self):
         """Names of strangers are text: in lists, in the feed, in the picker, in the title."""
         names = ['<script>window.hacked = 1</script>', '"><img src=x onerror="window.hacked = 1">',
@@ -228,6 +239,7 @@ class Silence(DashboardCase):
         self.open(f"?site={SITE}")
         wait_until(lambda: self.browser.run("return document.getElementById('key').open"),
                    "the question")
+        self.assertEqual(self.list("pages"), [])
         self.browser.press(*"a-key-of-32-letters-for-this-test", "\ue007")
         wait_until(lambda: self.list("pages"), "the pages")
         self.wait_number("15")

@@ -172,7 +172,7 @@
     try {
         const sheet = new CSSStyleSheet();
         sheet.replaceSync(`
-:host { display: inline-block; position: relative; font: 500 .875em/1.4 system-ui, sans-serif }
+:host { display: inline-block; position: relative; font-size: .875em; line-height: 1.4 }
 :host([hidden]) { display: none }
 [part=badge] { display: flex; align-items: center; gap: .4em; padding: .25em .8em;
     border: 1px solid color-mix(in srgb, currentcolor 20%, transparent); border-radius: 9em }

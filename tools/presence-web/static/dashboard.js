@@ -28,6 +28,7 @@ const state = {
     site: wanted.get('site'),
     minutes: Number(wanted.get('minutes')) || 5,
     heard: performance.now(), // when the server last answered
+    refusal: '', // why the server answers, but not with numbers
     collector: true, // false: the server has no segment to read
     now: null, // the last of: count, stale, warming, as_of, last_heartbeat_s
     status: null,
@@ -40,6 +41,7 @@ const state = {
 function mark() {
     const now = state.now;
     if (performance.now() - state.heard > patience) return ['offline', 'No answer from the server'];
+    if (state.refusal && !now) return ['unknown', 'Refused']; // a stream may need no key
     if (!state.collector) return ['stale', 'No collector'];
     if (!state.site) return ['unknown', 'No site yet'];
     if (!now) return ['unknown', 'Connecting'];
@@ -63,6 +65,7 @@ function windowName(seconds) {
 function meaning(kind) {
     const now = state.now;
     if (!now || !isCount(now.count)) {
+        if (state.refusal) return state.refusal;
         if (!state.collector) return 'Not known until presenced runs';
         return state.site ? 'Not known' : 'The first heartbeat of a site makes it appear here';
     }
@@ -180,14 +183,14 @@ async function ask(path, parameters) {
     const { site, minutes } = state;
     const answer = await read(path, parameters);
     heard();
-    state.collector = true;
+    Object.assign(state, { collector: true, refusal: '' });
     return site === state.site && minutes === state.minutes ? answer : null;
 }
 
 function failed(error) {
     if (error instanceof Refused) {
         heard();
-        if (error.status === 401 || error.status === 403) askForKey(error);
+        if (error.status === 401 || error.status === 403) refused(error);
         else if (error.code === 'no_collector') state.collector = false;
     } else if (error.name !== 'TimeoutError' && !(error instanceof TypeError)) {
         console.error(error);
@@ -195,11 +198,16 @@ function failed(error) {
     showNow();
 }
 
-function askForKey(error) {
-    if ($('key').open) return;
-    if (error.code === 'key_invalid') write($('key-note'), 'That key is not right.');
+function refused({ code, message }) {
+    state.refusal = message;
+    if (!code.startsWith('key_') || $('key').open) return;
+    if (code === 'key_invalid') write($('key-note'), 'That key is not right.');
     $('key').showModal();
 }
+
+const unlessLocked = (work) => async () => {
+    if (!$('key').open) await work();
+};
 
 async function readSites() {
     const { data } = await read('api/sites', { limit: 200 });
@@ -369,11 +377,15 @@ if ($('minutes').selectedIndex < 0) {
     $('minutes').append(new Option(`${state.minutes} minutes`, state.minutes, true, true));
 }
 
-const askNow = repeat(() => 5000, readNow, failed);
-const askHistory = repeat(() => (state.history.length ? 60000 : 2000), readHistory, failed);
-const askEvents = repeat(() => 2000, readEvents, failed);
-const askStatus = repeat(() => 5000, readStatus, failed);
-const askSites = repeat(() => (state.site ? 15000 : 2000), readSites, failed);
+const askNow = repeat(() => 5000, unlessLocked(readNow), failed);
+const askHistory = repeat(
+    () => (state.history.length ? 60000 : 2000),
+    unlessLocked(readHistory),
+    failed,
+);
+const askEvents = repeat(() => 2000, unlessLocked(readEvents), failed);
+const askStatus = repeat(() => 5000, unlessLocked(readStatus), failed);
+const askSites = repeat(() => (state.site ? 15000 : 2000), unlessLocked(readSites), failed);
 const askEverything = [askNow, askHistory, askEvents, askStatus, askSites];
 if (state.site) listen();
 setInterval(showNow, 1000);
