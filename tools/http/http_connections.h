@@ -12,8 +12,9 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-/* Ended connections that are not closed yet: as many as one turn of the event loop may accept. */
-#define HTTP_CONNECTIONS_SLACK 16
+/* Ended connections that the library has not closed yet may be as many: it accepts 11 a turn in
+ * each thread, closes what was ended a turn later, and a thread may be kept from its turn. */
+#define HTTP_CONNECTIONS_SLACK 256
 
 struct http_connections;
 struct http_connection;
