@@ -145,12 +145,12 @@ class Engines(Case):
         datagrams, _ = recording(random.Random(SEED), 3000)
         pristine = os.path.join(self.directory, "pristine")
         self.segment = pristine
-        self.start("--workers", "1").stop()
+        self.start("--workers", "1", "--events", "0").stop()
         tables = {}
         for engine in ENGINES:
             self.segment = os.path.join(self.directory, engine)
             shutil.copyfile(pristine, self.segment)
-            collector = self.start("--receive", engine, "--workers", "1")
+            collector = self.start("--receive", engine, "--workers", "1", "--events", "0")
             self.assertIn("goes on", collector.output())
             for start in range(0, len(datagrams), 1000):
                 self.send(collector, *datagrams[start:start + 1000])

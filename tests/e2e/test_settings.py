@@ -49,8 +49,9 @@ class Settings(Case):
     def test_help_and_version(self):
         status, out, err = run_daemon("--help")
         self.assertEqual((status, err), (0, ""))
-        for option in ("listen segment max-visitors max-scopes max-window warm-up workers receive "
-                       "site max-rooms-per-site allow source-rate source-new keys xdp xdp-mode "
+        for option in ("listen segment max-visitors max-scopes max-window max-histories events "
+                       "warm-up workers receive site max-rooms-per-site allow source-rate "
+                       "source-new keys xdp xdp-mode "
                        "config help version").split():
             self.assertIn(f"--{option}", out)
         self.assertIn("PRESENCE_SEGMENT", out)
