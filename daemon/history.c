@@ -194,12 +194,21 @@ static uint64_t departures(const struct round *round, struct history *head, cons
     return gone < 0 ? 0 : (uint64_t)gone;
 }
 
+/* The scope that a history follows, unless it has been given up. */
+static uint32_t held_scope(const struct round *round, uint32_t index)
+{
+    uint32_t scope = round->pool->holders[index].scope;
+
+    return scope != SCOPE_NONE && history_pool_find(round->pool, scope) == index ? scope
+                                                                                 : SCOPE_NONE;
+}
+
 static void sample_history(const struct round *round, uint32_t index)
 {
     const struct histories *histories = &round->segment->histories;
     const struct directory *directory = &round->segment->directory;
     struct history *head = &histories->heads[index];
-    uint32_t scope = round->pool->holders[index].scope;
+    uint32_t scope = held_scope(round, index);
     uint64_t before = head->sampled;
     uint32_t count = 0;
     struct flow flow = {0};
@@ -273,6 +282,23 @@ static void sample_histories(const struct round *round)
     }
 }
 
+/* Without a datagram no count rises and no scope comes into being: there is nothing to look at. */
+static bool is_quiet(const struct round *round)
+{
+    struct history_pool *pool = round->pool;
+    uint64_t accepted = 0;
+
+    for (unsigned i = 0; i < SEGMENT_WORKERS_MAX; i++)
+        accepted += atomic_load_relaxed(
+            &round->segment->counters[i].values[COUNTER_datagrams_accepted]); /* statistics */
+    if (accepted != pool->accepted)
+        pool->active_at = round->now;
+    pool->accepted = accepted;
+    /* Rivals for histories are looked for once a minute, as long as they can count. */
+    uint64_t reach = round->is_new_minute ? round->window : LATER + 1;
+    return !round->is_new_day && round->now - pool->active_at > reach;
+}
+
 void history_sample(struct history_pool *pool, uint64_t now, int64_t day)
 {
     struct segment_header *header = pool->segment->header;
@@ -292,7 +318,8 @@ void history_sample(struct history_pool *pool, uint64_t now, int64_t day)
         .is_new_minute = !is_first && before / 60 != now / 60,
         .is_warming = now < since || now - since < header->warm_up,
     };
-    look_at_scopes(&round);
+    if (!is_quiet(&round))
+        look_at_scopes(&round);
     if (round.is_new_minute)
         history_pool_settle(pool);
     else

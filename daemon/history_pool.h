@@ -28,6 +28,8 @@ struct history_pool {
     struct history_holder *holders;    /* by history */
     uint32_t free_count;
     uint32_t label_count; /* histories of rooms, countries and sources */
+    uint64_t accepted;    /* datagrams, at the last round */
+    uint64_t active_at;   /* tick of the last round that found more of them */
     uint32_t rival_count; /* the busiest of those without, most first */
     struct history_rival rivals[POOL_RIVALS];
 };
