@@ -9,7 +9,6 @@
 
 #define COUNTERS_MAX 256
 #define BAR_COLUMNS  24
-#define QUIET_AGE    60 /* seconds */
 
 struct view {
     const char *site, *room; /* NULL: the site */

@@ -7,8 +7,6 @@
 #include "presencectl.h"
 #include "show.h"
 
-#define QUIET_AGE 60 /* seconds: edges send a heartbeat a visitor and minute */
-
 void complain(const char *format, ...)
 {
     va_list arguments;

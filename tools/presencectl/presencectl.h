@@ -8,6 +8,8 @@
 
 #include "name.h"
 
+#define QUIET_AGE 60 /* seconds: edges send a heartbeat a visitor and minute */
+
 enum exit_status {
     EXIT_FINE = 0,
     EXIT_FAILED = 1,

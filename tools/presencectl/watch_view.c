@@ -3,9 +3,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "presencectl.h"
 #include "times.h"
 
-#define QUIET_AGE      60 /* seconds */
 #define COLUMNS_BESIDE 64 /* from which the events are beside the list and not below */
 #define GAP            2  /* columns between them */
 #define COUNT_COLUMNS  9
