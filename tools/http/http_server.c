@@ -320,13 +320,12 @@ static struct MHD_Daemon *start_daemon(struct http_server *server)
     unsigned polling = options->own_loop ? MHD_USE_EPOLL : MHD_USE_EPOLL_INTERNAL_THREAD;
 
     return MHD_start_daemon(
-        polling | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, on_accept,
-        server, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, log_of_library, NULL,
-        MHD_OPTION_LISTEN_SOCKET, options->socket, MHD_OPTION_CONNECTION_LIMIT,
-        each * options->threads, MHD_OPTION_CONNECTION_MEMORY_LIMIT, options->header_bytes,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_NOTIFY_COMPLETED,
-        on_completed, server, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, pool,
-        MHD_OPTION_END);
+        polling | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, on_accept, server, on_request,
+        server, MHD_OPTION_EXTERNAL_LOGGER, log_of_library, NULL, MHD_OPTION_LISTEN_SOCKET,
+        options->socket, MHD_OPTION_CONNECTION_LIMIT, each * options->threads,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, options->header_bytes, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, server, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
 }
 
 static void block_signals(sigset_t *ret)

@@ -65,8 +65,8 @@ int http_server_start(const struct http_options *options, struct http_server **r
  * returns which. */
 int http_server_wait(struct http_server *server, void (*tick)(void *context), void *context);
 
-/* With own_loop: serve what has come, after waiting for up to `wait_ms` milliseconds for it. Returns
- * the signal that has come meanwhile, SIGTERM, SIGINT or SIGHUP, otherwise 0. */
+/* With own_loop: serve what has come, after waiting for up to `wait_ms` milliseconds for it.
+ * Returns the signal that has come meanwhile, SIGTERM, SIGINT or SIGHUP, otherwise 0. */
 int http_server_turn(struct http_server *server, int wait_ms);
 
 /* Close all connections. Suspended ones must have been resumed. */
