@@ -1,0 +1,133 @@
+"""What the dashboard says when it is not told all: stale, warming, quiet, refused, out of reach."""
+
+import os
+import signal
+import unittest
+
+from dashboard import CONTRAST, DashboardCase
+from harness import clock_ahead, free_port, wait_until
+from web import SITE
+
+
+class Silence(DashboardCase):
+    def test_stale(self):
+        """The last number stays, greyed, with its time: never 0."""
+        self.begin()
+        self.audience()
+        self.open()
+        self.wait_number("15")
+        self.watch_number()
+        self.collector.freeze()
+        self.wait_number("15", "stale")
+        self.assertRegex(self.text("#mark"), r"^Stale since \d\d:\d\d:\d\d$")
+        self.assertRegex(self.text("#meaning"), r"^Last known, as of \d\d:\d\d:\d\d$")
+        self.wait_text("#health", r"Collector\s+Silent\s+for \d+ s")
+        self.assertEqual(self.browser.run(CONTRAST)[1], [])
+        self.collector.thaw()
+        self.wait_number("15")
+        self.wait_text("#health", r"Collector\s+Listening")
+        self.assertEqual(self.browser.run("return watched"), ["15"])
+
+    def test_collector_restarts(self):
+        """Not even a blink."""
+        self.begin()
+        self.audience()
+        self.open()
+        self.wait_number("15")
+        self.watch_number()
+        port = self.collector.port
+        self.collector.stop(signal.SIGTERM)
+        self.collector = self.start("--events", "16384", "--warm-up", "0",
+                                    listen=f"127.0.0.1:{port}")
+        self.people([99])
+        self.wait_number("16")
+        self.assertEqual(self.browser.run("return watched"), ["15", "16"])
+
+    def test_warming(self):
+        self.begin(daemon=())
+        self.audience()
+        self.open()
+        self.wait_number("15", "warming")
+        self.assertEqual(self.text("#mark"), "Warming up")
+        self.assertIn("At least this many", self.text("#meaning"))
+        self.wait_text("#health", r"The number\s+Lower bound\s+for (\d+ s|1 min.*) more")
+
+    @unittest.skipIf(os.geteuid(), "needs root, for a time namespace")
+    def test_quiet(self):
+        """A site whose edge is dead is not one that everybody left."""
+        self.begin()
+        self.audience()
+        wait_until(lambda: self.count(SITE) == 15, "all to be counted")
+        self.collector.stop()
+        self.web.stop()
+        with clock_ahead(100):
+            self.begin()
+        self.open()
+        self.wait_number("15", "quiet")
+        self.assertRegex(self.text("#mark"), r"^Quiet since (.*, )?\d\d:\d\d$")
+        self.wait_text("#health", r"This site\s+Quiet\s+for 1 min")
+        self.wait_text("#heartbeat", r"1 min \d+ s\s+ago")
+
+    def test_nothing_known(self):
+        """No collector, then no site: a dash, and what to do."""
+        self.tolerated = ("503",)
+        self.web = self.serve("--to", f"127.0.0.1:{free_port()}")
+        self.open()
+        wait_until(lambda: self.text("#mark") == "No collector", "it to say so")
+        self.assertEqual((self.number(), self.text("#meaning")),
+                         ("not known", "Not known until presenced runs"))
+        self.assert_no_zero()
+        self.open(f"?site={SITE}")
+        wait_until(lambda: self.text("#mark") == "No collector", "it to say so")
+        self.assertEqual(self.number(), "not known")
+        self.assert_no_zero()
+
+    def test_nobody_yet(self):
+        self.begin()
+        self.open()
+        wait_until(lambda: self.text("#mark") == "No site yet", "it to say so")
+        self.assertEqual(self.number(), "not known")
+        self.people([1])
+        self.open()
+        self.wait_number("1")
+
+    def assert_no_zero(self):
+        for place in "#now", "#trend", "#pages", "#sources", "#countries":
+            self.assertNotRegex(self.text(place), r"(?<![\d:.])0(?![\d:.])", place)
+
+    def test_server_out_of_reach(self):
+        """The number is marked as old, and goes on when the server is back."""
+        self.tolerated = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING")
+        self.begin()
+        self.audience()
+        self.open()
+        self.wait_number("15")
+        port = self.web.port
+        self.web.stop()
+        self.browser.run("""
+            const now = performance.now.bind(performance);
+            performance.now = () => now() + 20000;
+        """)
+        self.wait_number("15", "offline")
+        self.assertIn("Last known", self.text("#meaning"))
+        self.web = self.serve(collector=self.collector, listen=f"127.0.0.1:{port}")
+        self.people([20])
+        self.wait_number("16")
+
+    def test_key(self):
+        """Where reads need a key, it is asked for, kept in the tab and not in the address."""
+        self.tolerated = ("401",)
+        self.begin("--api-key-file", self.secret("keys", "a-key-of-32-letters-for-this-test"))
+        self.audience()
+        self.open(f"?site={SITE}")
+        wait_until(lambda: self.browser.run("return document.getElementById('key').open"),
+                   "the question")
+        self.assertEqual(self.list("pages"), [])
+        self.browser.press(*"a-key-of-32-letters-for-this-test", "\ue007")
+        wait_until(lambda: self.list("pages"), "the pages")
+        self.wait_number("15")
+        self.assertNotIn("a-key", self.browser.run("return location.href"))
+
+
+if __name__ == "__main__":
+    unittest.main()
