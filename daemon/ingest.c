@@ -55,8 +55,10 @@ struct ingest {
     struct origin origins[PENDING_MAX + 1]; /* each but the last has an update that waits */
     uint32_t window;                        /* what histories sample */
     bool has_feed;
-    uint64_t sources[PENDING_MAX]; /* who brings them, when there is a limit; see admission.h */
-    uint64_t counted[COUNTERS];    /* since the batch began */
+    /* When there is a limit: who brings them (see admission.h), and what they are in their site. */
+    uint64_t sources[PENDING_MAX];
+    struct table_key site_keys[PENDING_MAX];
+    uint64_t counted[COUNTERS]; /* since the batch began */
     struct wire_scratch scratch;
     struct tally tally;
     struct traffic *traffic; /* the collector's; published by others */
@@ -125,13 +127,17 @@ static inline void move_bucket(void *context, uint64_t tick, int delta)
 }
 
 /* A visitor who is in the scope already costs nothing; a new one may be one too many of those that
- * their source brings. */
+ * their source brings. Nobody is in a room of a site that they are not counted in: the site's
+ * update stands before its labels'. */
 static bool may_be_counted(const struct ingest *ingest, unsigned index)
 {
+    const struct table *table = &ingest->segment->table;
     const struct update *update = &ingest->pending[index];
     uint64_t word;
 
-    if (table_find(&ingest->segment->table, update->key, &word))
+    if (update->about.kind != SCOPE_SITE && !table_find(table, ingest->site_keys[index], &word))
+        return false;
+    if (table_find(table, update->key, &word))
         return true;
     return admission_take_visitor(&ingest->admission, ingest->sources[index],
                                   (enum scope_kind)update->about.kind);
@@ -265,6 +271,17 @@ static void note_origin(struct ingest *ingest, const struct wire_heartbeat *hear
         memcpy(origin->place.name, heartbeat->event.bytes, heartbeat->event.length);
 }
 
+/* Remember what may_be_counted asks for of the update that is next in the queue. */
+static void note_bringer(struct ingest *ingest, uint32_t scope, const uint8_t *id)
+{
+    const struct scope_entry *entries = ingest->segment->directory.entries;
+    const struct scope_key *site = &entries[entries[scope].site].key;
+
+    ingest->sources[ingest->pending_count] = ingest->admission.source;
+    ingest->site_keys[ingest->pending_count] =
+        table_key(hash_visitor(site, id), ingest->segment->table.pairs);
+}
+
 /* Queue a scope's visitors, and fetch their lines. */
 static void queue_visitors(struct ingest *ingest, uint32_t scope, unsigned kind,
                            const struct wire_heartbeat *heartbeat)
@@ -290,7 +307,7 @@ static void queue_visitors(struct ingest *ingest, uint32_t scope, unsigned kind,
         update->scope = next.scope;
         update->about = next.about;
         if (__builtin_expect(ingest->limited, false))
-            ingest->sources[ingest->pending_count] = ingest->admission.source;
+            note_bringer(ingest, scope, id);
         table_prefetch(table, update->key.pair[0]);
         table_prefetch(table, update->key.pair[1]);
         if (++ingest->pending_count == PENDING_MAX) {

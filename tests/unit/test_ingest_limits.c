@@ -76,6 +76,33 @@ static void reasons_are_counted(void **state)
     bytes_free(&golden);
 }
 
+/* Rule 2: whoever is in a room is on its site. */
+static void rooms_hold_nobody_whom_their_site_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct admission admission = {0};
+
+    assert_int_equal(budget_open(4, &admission.visitors), 0);
+    start_limited(fixture, &admission, 0);
+    ingest_begin(fixture->ingests[0]);
+    come_from(fixture, "192.0.2.1");
+    for (unsigned i = 0; i < 4; i++)
+        take_beat(fixture->ingests[0], (struct beat){.site = "a", .visitor = i});
+    for (unsigned i = 0; i < 3; i++)
+        take_beat(fixture->ingests[0], (struct beat){.site = "b", .room = "/", .visitor = i});
+    take_beat(fixture->ingests[0], (struct beat){.site = "a", .room = "/", .visitor = 1});
+    ingest_end(fixture->ingests[0]);
+    expect_site(fixture, "a", 4);
+    expect_room(fixture, "a", "/", 1);
+    expect_site(fixture, "b", 0);
+    expect_room(fixture, "b", "/", 0);
+    expect_counter(fixture, source_new_exceeded, 3);
+    expect_counter(fixture, label_source_new_exceeded, 3);
+    expect_all(fixture, 8);
+    stop_ingest(fixture);
+    admission_close(&admission);
+}
+
 static void rooms_and_sources_of_a_site_are_limited(void **state)
 {
     struct fixture *fixture = *state;
@@ -295,6 +322,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(reasons_are_counted),
+        TEST(rooms_hold_nobody_whom_their_site_refused),
         TEST(rooms_and_sources_of_a_site_are_limited),
         TEST(idle_rooms_make_room),
         TEST(new_visitors_of_a_source_are_limited),
