@@ -9,8 +9,9 @@
 #define SWEEP_TICKS       65536 /* the whole table in 18 h: far less than 2^19 s */
 #define SCOPE_SWEEP_TICKS 60    /* the whole directory in a minute */
 #define GATHER_PAUSE_NS   100000
-#define GATHER_TRIES      200 /* 20 ms: a batch is over long before, unless the machine is overloaded \
-                               */
+#define GATHER_TRIES                                                            \
+    200 /* 20 ms: a batch is over long before, unless the machine is overloaded \
+         */
 
 static struct segment_header *header_of(const struct collector *collector)
 {

@@ -7,8 +7,8 @@
 
 #include "log.h"
 
-_Static_assert(COUNTER_xdp_dropped_malformed - COUNTER_xdp_passed ==
-                   PRESENCE_XDP_MALFORMED - PRESENCE_XDP_PASSED,
+_Static_assert(COUNTER_xdp_dropped_visitor - COUNTER_xdp_passed ==
+                   PRESENCE_XDP_VISITOR - PRESENCE_XDP_PASSED,
                "the filter's counters stand in the order of its fates");
 
 static int read_keys(const char *path, struct keys **ret)
@@ -119,12 +119,6 @@ void guard_reload(struct guard *guard, struct collector *collector)
     log_line("keys read anew: %u", count);
 }
 
-static enum counter counter_of(unsigned fate)
-{
-    return fate == PRESENCE_XDP_VISITOR ? COUNTER_xdp_dropped_visitor
-                                        : (enum counter)(COUNTER_xdp_passed + fate);
-}
-
 void guard_count(struct guard *guard, struct collector *collector)
 {
     uint64_t now[PRESENCE_XDP_FATES];
@@ -133,7 +127,7 @@ void guard_count(struct guard *guard, struct collector *collector)
         return;
     xdp_counters(guard->xdp, now);
     for (unsigned fate = 0; fate < PRESENCE_XDP_FATES; fate++) {
-        uint64_t *value = &collector->directory.counters->values[counter_of(fate)];
+        uint64_t *value = &collector->directory.counters->values[COUNTER_xdp_passed + fate];
         atomic_add_relaxed(value, now[fate] - guard->xdp_counted[fate]); /* statistics */
         guard->xdp_counted[fate] = now[fate];
     }

@@ -246,8 +246,18 @@ static void close_sockets(struct daemon *daemon)
             close(daemon->sockets[worker][i]);
 }
 
-/* From here on signals wait for the main thread; until then they end a start that takes long.
- * SIGHUP reads the keys anew, if any, and must not end a daemon whose terminal is closed. */
+/* SIGHUP reads the keys anew, if any, and must not end a daemon whose terminal is closed: from the
+ * first moment on it waits until there is somebody to do so. */
+static void hold_reloads(void)
+{
+    sigset_t signals;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGHUP);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+}
+
+/* From here on signals wait for the main thread; until then they end a start that takes long. */
 static sigset_t block_signals(void)
 {
     sigset_t signals;
@@ -307,6 +317,7 @@ int main(int argc, char **argv)
 {
     static struct daemon daemon;
 
+    hold_reloads();
     switch (config_read(argc, argv, &daemon.config)) {
     case CONFIG_RUN:
         break;

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -168,6 +169,20 @@ static int make_process(void)
     return confined() || fork() < 0;
 }
 
+static int signal_another(void)
+{
+    pid_t parent = getppid();
+
+    return confined() || syscall(SYS_tgkill, parent, parent, 0) < 0;
+}
+
+static int crash(void)
+{
+    if (confined())
+        return 1;
+    abort();
+}
+
 static int start_thread(void)
 {
     pthread_t thread;
@@ -209,6 +224,7 @@ static void other_calls_kill(void **state)
         {"turning memory into code", make_code},
         {"executing a program", execute},
         {"another process", make_process},
+        {"signalling another process", signal_another},
         {"another thread", start_thread},
         {"a socket in another thread", other_thread_makes_socket},
     };
@@ -221,6 +237,13 @@ static void other_calls_kill(void **state)
     }
 }
 
+/* A crash still says what it is. */
+static void crashes_are_told(void **state)
+{
+    (void)state;
+    assert_int_equal(run_child(crash), -SIGABRT);
+}
+
 #endif
 
 int main(void)
@@ -230,6 +253,7 @@ int main(void)
 #ifndef PRIVILEGES_UNCONFINED
         cmocka_unit_test(collectors_calls_are_allowed),
         cmocka_unit_test(other_calls_kill),
+        cmocka_unit_test(crashes_are_told),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
