@@ -6,7 +6,7 @@ import signal
 import subprocess
 import unittest
 
-from harness import BUILD, DEADLINE, wait_until
+from harness import BUILD, DEADLINE, program, wait_until
 
 QUICKSTART = os.path.join(os.path.dirname(__file__), "../../tools/quickstart")
 LINE = r"^example\.com: +(\d+) in the last 5 seconds, +(\d+) in the last 5 minutes$"
@@ -76,10 +76,9 @@ class Quickstart(unittest.TestCase):
         out = self.read_until(process, r"[1-9]\d* in the last 5 seconds")
         segment = re.search(r"export PRESENCE_SEGMENT=(.*)", out)[1]
         command = re.search(r"^ +(\S*presencectl.*)$", out, re.M)[1]
-        shown = subprocess.run(command.split(), capture_output=True, text=True, timeout=DEADLINE,
-                               env={**os.environ, "PRESENCE_SEGMENT": segment})
-        self.assertEqual(shown.returncode, 0, shown.stderr)
-        self.assertIn("/live", shown.stdout)
+        with program(command.split(), stdout=subprocess.PIPE, text=True,
+                     env={**os.environ, "PRESENCE_SEGMENT": segment}) as shown:
+            self.assertRegex(self.read_until(shown, "visitors"), r"[1-9]\d* visitors")
         os.killpg(process.pid, signal.SIGINT)
         self.assertEqual(process.wait(timeout=DEADLINE), 0)
         self.assert_nothing_left(process, out)

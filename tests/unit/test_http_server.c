@@ -15,7 +15,7 @@
 #include "http_reply.h"
 #include "http_server.h"
 
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 60000 /* thrice the patience of a server */
 #define CONNECTIONS 8
 
 struct fixture {
