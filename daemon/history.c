@@ -60,8 +60,11 @@ static void look_at_scope(const struct round *round, uint32_t scope)
     const struct scope_entry *entry = &round->segment->directory.entries[scope];
     struct activity *activity = &round->segment->directory.activities[scope];
     bool is_new = activity->peak_ever == 0;
-    /* Once a minute those are looked at, too, that may only take another's history. */
-    uint32_t reach = round->is_new_minute ? round->window : LATER;
+    /* Once a minute those are looked at, too, that may only take another's history: a count is at
+     * most the peak of the day. */
+    bool may_rival =
+        round->is_new_minute && peak_count(activity->peak_today) > HISTORY_RIVAL_MARGIN;
+    uint32_t reach = may_rival ? round->window : LATER;
     bool is_active = atomic_load_relaxed(&entry->last_heartbeat) + reach >= round->before;
 
     if (!is_active && !is_new && !round->is_new_day)

@@ -6,8 +6,7 @@
 
 #include "presence/scope_name.h"
 
-#define RIVAL_FACTOR 2 /* a rival must be so many times as busy, */
-#define RIVAL_MARGIN 8 /* and so many visitors more: histories should not go to and fro */
+#define RIVAL_FACTOR 2 /* times as busy must a rival be: histories should not go to and fro */
 
 static struct history *head_at(struct history_pool *pool, uint32_t index)
 {
@@ -265,7 +264,7 @@ void history_pool_settle(struct history_pool *pool)
     for (uint32_t i = 0; i < pool->rival_count && pool->label_count; i++) {
         const struct history_rival *rival = &pool->rivals[i];
         uint32_t least = least_busy_label(pool);
-        uint64_t bar = (uint64_t)head_at(pool, least)->count * RIVAL_FACTOR + RIVAL_MARGIN;
+        uint64_t bar = (uint64_t)head_at(pool, least)->count * RIVAL_FACTOR + HISTORY_RIVAL_MARGIN;
         if (rival->count <= bar)
             break;
         take_away(pool, least);

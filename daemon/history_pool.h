@@ -9,7 +9,8 @@
 
 #include "presence/segment.h"
 
-#define POOL_RIVALS 16 /* scopes that can take another's history in a minute */
+#define HISTORY_RIVAL_MARGIN 8  /* visitors that a rival must have more, at least */
+#define POOL_RIVALS          16 /* scopes that can take another's history in a minute */
 
 /* Which scope a history follows now. */
 struct history_holder {
