@@ -108,19 +108,29 @@ static void *map_aligned(int descriptor, uint64_t size)
     return base;
 }
 
+/* Huge pages save a section the misses of the address translation. Collapsing works on a tmpfs
+ * whose mount does not ask for them (madvise(2), Linux 6.1); where it does not, nothing changes but
+ * speed. */
+static void ask_for_huge_pages(char *base, const struct segment_section *section)
+{
+    if (section->size < SEGMENT_HUGE_PAGE)
+        return;
+    madvise(base + section->offset, section->size, MADV_HUGEPAGE);
+    madvise(base + section->offset, section->size / SEGMENT_HUGE_PAGE * SEGMENT_HUGE_PAGE,
+            MADV_COLLAPSE);
+}
+
 static int map_segment(int descriptor, const struct segment_header *header, struct segment *ret)
 {
-    const struct segment_section *table = &header->geometry.sections[SECTION_TABLE];
+    /* Hit at random, or a line here and there once a second. */
+    static const enum segment_section_kind scattered[] = {SECTION_TABLE, SECTION_RINGS,
+                                                          SECTION_MINUTES};
     char *base = map_aligned(descriptor, header->file_size);
 
     if (base == MAP_FAILED)
         return -errno;
-    /* The table is hit at random: huge pages save it the misses of the address translation.
-     * Collapsing works on a tmpfs whose mount does not ask for them (madvise(2), Linux 6.1); where
-     * it does not, nothing changes but speed. */
-    madvise(base + table->offset, table->size, MADV_HUGEPAGE);
-    madvise(base + table->offset, table->size / SEGMENT_HUGE_PAGE * SEGMENT_HUGE_PAGE,
-            MADV_COLLAPSE);
+    for (unsigned i = 0; i < sizeof(scattered) / sizeof(scattered[0]); i++)
+        ask_for_huge_pages(base, &header->geometry.sections[scattered[i]]);
     *ret = segment_view(base, header);
     return 0;
 }
