@@ -106,7 +106,7 @@ class History(TrendCase):
             self.assertGreaterEqual(starts[2] - starts[1], 18 * 60)
             self.assertEqual(history[2]["maximum"], 0)  # their window has passed
             out = self.ctl("history", SITE, environment={"LC_ALL": "C.UTF-8"})[1]
-            self.assertRegex(out, "─+┈+.*─+\n")
+            self.assertRegex(out, "─┴?┈.*┈┴?─+\n")
             self.assertEqual(len(self.json("history", SITE, "--since", "10m")["history"]), 1)
             gathered = self.json("history", SITE, "--step", "1d")
             self.assertEqual(gathered["step_s"], 86400)

@@ -82,9 +82,9 @@ class Silence(ClockCase):
     def test_frozen(self):
         """The same while it hangs. What came meanwhile is counted; over 10 s make it warm anew."""
         collectors = {}
-        for name in "short", "long":
+        for name, warm_up in ("short", "1"), ("long", "4"):
             self.segment = os.path.join(self.directory, name)
-            collectors[name] = self.start("--warm-up", "1")
+            collectors[name] = self.start("--warm-up", warm_up)
             self.people(collectors[name], range(3))
         wait_until(lambda: not self.json("count", SITE)["warming"], "the warm-up to pass")
         for collector in collectors.values():
@@ -103,8 +103,12 @@ class Silence(ClockCase):
         self.send(collectors["long"], native(SITE, [visitor(3)]))
         self.assert_stale_everywhere(3, frozen)
         collectors["long"].process.send_signal(signal.SIGCONT)
-        answer = wait_until(lambda: not self.is_stale() and self.json("count", SITE),
-                            "it to be fresh again")
+
+        def fresh():
+            answer = self.json("count", SITE)
+            return not answer["stale"] and answer
+
+        answer = wait_until(fresh, "it to be fresh again")
         self.assertTrue(answer["warming"], answer)
         wait_until(lambda: self.ctl("count", SITE) == (0, "4\n", ""), "the warm-up to pass")
 
