@@ -614,7 +614,8 @@ class Program(WebCase):
         self.assertEqual((status, err), (0, ""))
         for option in ("--listen", "--segment", "--to", "--site", "--origin", "--trusted-proxy",
                        "--country-header", "--client-rate", "--count-bots", "--api-key-file",
-                       "--jwt-key-file", "--max-streams", "--client-streams", "--config"):
+                       "--jwt-key-file", "--key-file", "--max-streams", "--client-streams",
+                       "--config"):
             self.assertIn(option + " ", out)
         self.assertEqual(max(map(len, out.splitlines())) <= 100, True)
         self.assertRegex(self.run_web("--version")[1], r"^presence-web \d+\.\d+\.\d+\n$")
@@ -645,6 +646,12 @@ class Program(WebCase):
                 (("--api-key-file", self.secret("open", API_KEY, mode=0o644)), "chmod"),
                 (("--api-key-file", self.secret("empty", "# none")), "no key"),
                 (("--jwt-key-file", self.secret("short", "x" * 31)), "too short"),
+                (("--key-file", "/nonexistent"), "No such file"),
+                (("--key-file", self.secret("all", f"1 {'0' * 32}", mode=0o604)), "chmod"),
+                (("--key-file", self.secret("none", "", " # none")), "no key"),
+                (("--key-file", self.secret("id", f"256 {'0' * 32}")), "1 to 255"),
+                (("--key-file", self.secret("digits", "1 " + "0" * 31)), "32 hex digits"),
+                (("--key-file", self.secret("words", f"1 {'0' * 32} x")), "32 hex digits"),
                 (("--to", "collector.example:9514"), "collector.example")):
             with self.subTest(arguments=arguments):
                 self.assert_one_line(self.run_web("--listen", "127.0.0.1:0", *arguments), 1,

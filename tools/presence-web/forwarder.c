@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "clock.h"
 #include "http_log.h"
@@ -21,8 +22,19 @@ struct forwarder {
     struct target targets[];
 };
 
-int forwarder_open(char *const *addresses, size_t count, struct forwarder **ret,
-                   const char **ret_failed)
+static int open_sender(const char *address, const struct signing_key *key,
+                       struct presence_sender **ret)
+{
+    struct presence_sender_options options = {.key_id = key->id};
+
+    memcpy(options.key, key->bytes, sizeof(options.key));
+    int r = presence_sender_open(address, &options, ret);
+    explicit_bzero(&options, sizeof(options));
+    return r;
+}
+
+int forwarder_open(char *const *addresses, size_t count, const struct signing_key *key,
+                   struct forwarder **ret, const char **ret_failed)
 {
     struct forwarder *forwarder =
         calloc(1, sizeof(*forwarder) + count * sizeof(forwarder->targets[0]));
@@ -34,7 +46,7 @@ int forwarder_open(char *const *addresses, size_t count, struct forwarder **ret,
         struct target *target = &forwarder->targets[forwarder->count];
         *target = (struct target){.address = addresses[forwarder->count],
                                   .complained_at_ns = INT64_MIN / 2};
-        int r = presence_sender_open(target->address, NULL, &target->sender);
+        int r = open_sender(target->address, key, &target->sender);
         if (r < 0) {
             *ret_failed = target->address;
             forwarder_close(forwarder);
@@ -52,6 +64,22 @@ void forwarder_close(struct forwarder *forwarder)
     for (size_t i = 0; i < forwarder->count; i++)
         presence_sender_close(forwarder->targets[i].sender);
     free(forwarder);
+}
+
+int forwarder_sign(struct forwarder *forwarder, const struct signing_key *key)
+{
+    for (size_t i = 0; i < forwarder->count; i++) {
+        struct target *target = &forwarder->targets[i];
+        struct presence_sender *sender;
+        int r = open_sender(target->address, key, &sender);
+
+        if (r < 0)
+            return r;
+        presence_sender_close(target->sender);
+        target->sender = sender;
+        target->lost = 0;
+    }
+    return 0;
 }
 
 int forwarder_send(struct forwarder *forwarder, const struct presence_place *place,

@@ -34,6 +34,8 @@ static const char *explain_secrets(int error)
         return "there is no key in it";
     case -EMSGSIZE:
         return "a key is too short or too long, or there are too many";
+    case -EBADMSG:
+        return "a line is a key's id, 1 to 255, and its 32 hex digits";
     default:
         return strerror(-error);
     }
@@ -57,10 +59,32 @@ static bool read_secrets(const char *option, const char *path, size_t least, str
     return true;
 }
 
+static bool read_signing_key(struct web *web)
+{
+    const char *path = web->options.key_file;
+    int r = path ? signing_read(path, &web->key) : 0;
+
+    if (r < 0)
+        http_log("--key-file %s: %s", path, explain_secrets(r));
+    return r == 0;
+}
+
 static bool read_all_secrets(struct web *web)
 {
     return read_secrets("api-key-file", web->options.api_key_file, API_KEY_MIN, &web->api_keys) &&
-           read_secrets("jwt-key-file", web->options.jwt_key_file, TOKEN_KEY_MIN, &web->jwt_keys);
+           read_secrets("jwt-key-file", web->options.jwt_key_file, TOKEN_KEY_MIN, &web->jwt_keys) &&
+           read_signing_key(web);
+}
+
+static void read_anew(struct web *web)
+{
+    if (!read_all_secrets(web))
+        return;
+    int r = web->options.key_file ? forwarder_sign(web->forwarder, &web->key) : 0;
+    if (r < 0)
+        http_log("cannot sign with the new key: %s", strerror(-r));
+    else
+        http_log("the key files were read again");
 }
 
 /* ---- beginning --------------------------------------------------------------------------- */
@@ -69,7 +93,8 @@ static int open_parts(struct web *web)
 {
     const struct options *options = &web->options;
     const char *failed;
-    int r = forwarder_open(options->to.items, options->to.count, &web->forwarder, &failed);
+    int r =
+        forwarder_open(options->to.items, options->to.count, &web->key, &web->forwarder, &failed);
 
     if (r < 0) {
         http_log("cannot send to %s: %s (--to takes a numeric address and port)", failed,
@@ -100,13 +125,14 @@ static void close_parts(struct web *web)
     numbers_free(web->numbers);
     secrets_free(&web->api_keys);
     secrets_free(&web->jwt_keys);
+    explicit_bzero(&web->key, sizeof(web->key));
 }
 
 /* Bind, and give up all that is not needed from then on. Returns the socket. */
 static int bind_and_drop(const struct web *web)
 {
     const struct options *options = &web->options;
-    const char *paths[4] = {segment_source_path(options->segment)};
+    const char *paths[5] = {segment_source_path(options->segment)};
     size_t count = 1;
     int socket = http_listen_open(options->listen);
 
@@ -119,6 +145,8 @@ static int bind_and_drop(const struct web *web)
         paths[count++] = options->api_key_file;
     if (options->jwt_key_file)
         paths[count++] = options->jwt_key_file;
+    if (options->key_file)
+        paths[count++] = options->key_file;
     int r = privileges_drop(paths);
     if (r < 0) {
         http_log("cannot give up privileges: %s", strerror(-r));
@@ -189,8 +217,8 @@ static void serve(struct web *web, struct http_server *server)
     int signal;
 
     while ((signal = turn(web, server)) != SIGTERM && signal != SIGINT) {
-        if (signal == SIGHUP && read_all_secrets(web))
-            http_log("the key files were read again");
+        if (signal == SIGHUP)
+            read_anew(web);
     }
     web->ending = true;
     streams_end(web->streams);

@@ -166,12 +166,20 @@ static bool take_jwt_key_file(struct options *options, const char *name, const c
     return *value ? take_text(&options->jwt_key_file, value) : wrong(name, value, "a file");
 }
 
+static bool take_key_file(struct options *options, const char *name, const char *value)
+{
+    return *value ? take_text(&options->key_file, value) : wrong(name, value, "a file");
+}
+
 static const struct option_handler handlers[] = {
     {"listen", take_listen, "ADDR:PORT", "serve here (" DEFAULT_LISTEN ")"},
     {"segment", take_segment, "PATH", "presenced's segment (" PRESENCE_DEFAULT_SEGMENT ")"},
     {"to", take_to, "ADDR:PORT",
      "the collector that heartbeats go to (" PRESENCE_DEFAULT_ADDRESS ");\n"
      "repeatable: all of them get each"},
+    {"key-file", take_key_file, "FILE",
+     "sign heartbeats with the first key in this file, a\n"
+     "line ID HEX32 as in the collector's --keys"},
     {"site", take_site, "NAME", "only this site; repeatable (any site)"},
     {"origin", take_origin, "ORIGIN",
      "only pages from there may ask, as in\n"
@@ -352,6 +360,7 @@ void options_free(struct options *options)
     free(options->country_header);
     free(options->api_key_file);
     free(options->jwt_key_file);
+    free(options->key_file);
     free_list(&options->to);
     free_list(&options->sites);
     free_list(&options->origins);

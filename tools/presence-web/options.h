@@ -27,6 +27,7 @@ struct options {
     char *country_header;
     char *api_key_file;
     char *jwt_key_file;
+    char *key_file;
     bool count_bots;
     uint32_t client_rate; /* heartbeats a second; 0: any number */
     uint32_t max_streams;

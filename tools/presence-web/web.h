@@ -8,6 +8,7 @@
 #include "numbers.h"
 #include "options.h"
 #include "secrets.h"
+#include "signing.h"
 
 struct leaves;
 struct streams;
@@ -21,6 +22,7 @@ struct web {
     struct leaves *leaves;
     struct secrets api_keys; /* none: whoever asks may read */
     struct secrets jwt_keys; /* none: no token is needed */
+    struct signing_key key;  /* for heartbeats */
     struct streams *streams;
     struct touches *touches;
     bool ending; /* nothing may be suspended any more */
