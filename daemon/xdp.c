@@ -18,12 +18,14 @@
 #include <unistd.h>
 
 #include "presence/atomics.h"
+#include "processors.h"
 
 struct xdp {
     struct presence_xdp *skeleton;
     int link;
     bool generic;
-    unsigned processors;
+    bool loopback;            /* attached there */
+    unsigned processors;      /* their numbers are below that: the counters go by them */
     size_t counters_size;     /* bytes */
     const uint64_t *counters; /* as the program changes them */
 };
@@ -130,14 +132,14 @@ static int load(struct xdp *xdp, const struct xdp_settings *settings, bool train
 
 int xdp_load(const struct xdp_settings *settings, bool trains, struct xdp **ret)
 {
-    int processors = libbpf_num_possible_cpus();
+    int processors = processors_possible();
     struct xdp *xdp = calloc(1, sizeof(*xdp));
 
     if (!xdp)
         return -ENOMEM;
     libbpf_set_print(no_messages);
     xdp->link = -1;
-    xdp->processors = processors > 0 ? (unsigned)processors : 1;
+    xdp->processors = processors < 0 ? 0 : (unsigned)processors;
     int r = processors < 0 ? processors : load(xdp, settings, trains);
     if (r < 0) {
         xdp_close(xdp);
