@@ -60,7 +60,7 @@ int collector_open(const struct collector_settings *settings, struct collector *
 uint64_t collector_listen(struct collector *collector, const char *engine, const char *reason);
 
 /* What readers are told of the XDP filter: "native", "generic" or "none", its interface, and why
- * there is none; each may be "". All are copied. Before collector_listen. */
+ * there is none or has nothing to do; each may be "". All are copied. Before collector_listen. */
 void collector_tell_filter(struct collector *collector, const char *mode, const char *interface,
                            const char *reason);
 

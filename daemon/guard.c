@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "listener.h"
 #include "log.h"
 
 _Static_assert(COUNTER_xdp_dropped_visitor - COUNTER_xdp_passed ==
@@ -65,10 +66,9 @@ static int find_endpoints(const int *sockets, unsigned count, struct sockaddr_st
     return 0;
 }
 
-static int attach(struct guard *guard, const struct config *config, const int *sockets,
-                  unsigned count, char *problem)
+static int attach(struct guard *guard, const struct config *config,
+                  const struct sockaddr_storage *endpoints, unsigned count, char *problem)
 {
-    struct sockaddr_storage endpoints[CONFIG_LISTEN_MAX];
     const struct xdp_settings settings = {
         .endpoints = endpoints,
         .endpoint_count = count,
@@ -76,27 +76,52 @@ static int attach(struct guard *guard, const struct config *config, const int *s
         .network_count = config->allow_count,
         .source_rate = config->source_rate,
     };
-    int r = find_endpoints(sockets, count, endpoints);
 
-    if (r < 0)
-        snprintf(problem, XDP_PROBLEM_SIZE, "%s", strerror(-r));
-    return r < 0 ? r : xdp_attach(config->xdp, config->xdp_mode, &settings, &guard->xdp, problem);
+    return xdp_attach(config->xdp, config->xdp_mode, &settings, &guard->xdp, problem);
+}
+
+/* Loopback's addresses alone are out of reach through any other interface. */
+static bool can_reach(const struct xdp *xdp, const struct sockaddr_storage *endpoints,
+                      unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (!listener_is_loopback(&endpoints[i]))
+            return true;
+    }
+    return xdp_is_loopback(xdp);
+}
+
+static void tell_attached(const struct guard *guard, struct collector *collector,
+                          const char *interface, bool useful)
+{
+    const char *mode = xdp_is_generic(guard->xdp) ? "generic" : "native";
+
+    collector_tell_filter(collector, mode, interface,
+                          useful ? "" : "nothing to do: --listen names loopback addresses only");
+    log_line("XDP filter at %s, %s", interface, mode);
+    if (!useful)
+        log_line("the filter has nothing to do: nothing comes through %s to loopback addresses; "
+                 "choose another --listen",
+                 interface);
 }
 
 int guard_attach(struct guard *guard, const struct config *config, struct collector *collector,
                  const int *sockets, unsigned count)
 {
+    struct sockaddr_storage endpoints[CONFIG_LISTEN_MAX];
     char problem[XDP_PROBLEM_SIZE];
 
     if (!config->xdp[0]) {
         collector_tell_filter(collector, "none", "", "not asked for (--xdp)");
         return 0;
     }
-    int r = attach(guard, config, sockets, count, problem);
+    int r = find_endpoints(sockets, count, endpoints);
+    if (r < 0)
+        snprintf(problem, sizeof(problem), "%s", strerror(-r));
+    else
+        r = attach(guard, config, endpoints, count, problem);
     if (r == 0) {
-        const char *mode = xdp_is_generic(guard->xdp) ? "generic" : "native";
-        collector_tell_filter(collector, mode, config->xdp, "");
-        log_line("XDP filter at %s, %s", config->xdp, mode);
+        tell_attached(guard, collector, config->xdp, can_reach(guard->xdp, endpoints, count));
         return 0;
     }
     bool goes_on = config->xdp_mode == XDP_AUTO;

@@ -73,6 +73,18 @@ int listener_format(int socket, char *text, size_t capacity)
     return r < 0 || (size_t)r >= capacity ? -ENOBUFS : 0;
 }
 
+bool listener_is_loopback(const struct sockaddr_storage *address)
+{
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+
+    memcpy(&v4, address, sizeof(v4));
+    memcpy(&v6, address, sizeof(v6));
+    if (address->ss_family == AF_INET)
+        return ntohl(v4.sin_addr.s_addr) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET;
+    return address->ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
+}
+
 /* As much as is asked for, or as the limit net.core.rmem_max allows: a smaller buffer only drops
  * sooner, and drops are counted. */
 static void enlarge_receive_buffer(int socket, size_t bytes)

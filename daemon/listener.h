@@ -24,6 +24,9 @@ int listener_parse(const char *text, struct sockaddr_storage *ret, socklen_t *re
  * -EAFNOSUPPORT; those of getsockname. */
 int listener_format(int socket, char *text, size_t capacity);
 
+/* Is it an address of loopback, which nothing from outside of this machine comes to? */
+bool listener_is_loopback(const struct sockaddr_storage *address);
+
 /* Bind `workers` (at least 1) blocking, close-on-exec UDP sockets to one address and write them to
  * `ret_sockets`; the caller closes them. An IPv6 socket takes IPv6 only. With port 0 all share the
  * port that the kernel chose. Several sockets are filled at random, datagram by datagram, so that

@@ -165,6 +165,7 @@ void xdp_close(struct xdp *xdp)
 struct interface {
     const char *name;
     int index;
+    bool loopback;
     bool trains; /* its driver hands packets that are not cut yet to a native program, too */
 };
 
@@ -188,6 +189,7 @@ static int ask_interface(const char *name, int query, struct interface *ret)
     unsigned short type = request.ifr_hwaddr.sa_family;
     if (type != ARPHRD_ETHER && type != ARPHRD_LOOPBACK)
         return -EPROTOTYPE;
+    ret->loopback = type == ARPHRD_LOOPBACK;
     ret->trains = hands_over_trains(query, &request);
     return 0;
 }
@@ -219,6 +221,7 @@ static int attach_in(bool generic, const struct interface *interface,
     if (r < 0)
         return r;
     xdp->generic = generic;
+    xdp->loopback = interface->loopback;
     /* A link, unlike an attached program, goes when nobody has it open any more. */
     xdp->link = bpf_link_create(xdp_program(xdp), interface->index, BPF_XDP, &options);
     if (xdp->link < 0) {
@@ -274,6 +277,11 @@ int xdp_attach(const char *name, enum xdp_mode mode, const struct xdp_settings *
 bool xdp_is_generic(const struct xdp *xdp)
 {
     return xdp->generic;
+}
+
+bool xdp_is_loopback(const struct xdp *xdp)
+{
+    return xdp->loopback;
 }
 
 int xdp_program(const struct xdp *xdp)

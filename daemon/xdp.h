@@ -49,6 +49,9 @@ void xdp_close(struct xdp *xdp);
 /* Is it attached in generic mode? */
 bool xdp_is_generic(const struct xdp *xdp);
 
+/* Is it attached to loopback itself? */
+bool xdp_is_loopback(const struct xdp *xdp);
+
 /* The program's file descriptor, for bpf(2) BPF_PROG_TEST_RUN. */
 int xdp_program(const struct xdp *xdp);
 

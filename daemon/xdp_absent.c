@@ -32,6 +32,12 @@ bool xdp_is_generic(const struct xdp *xdp)
     return false;
 }
 
+bool xdp_is_loopback(const struct xdp *xdp)
+{
+    (void)xdp;
+    return false;
+}
+
 int xdp_program(const struct xdp *xdp)
 {
     (void)xdp;

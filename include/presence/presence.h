@@ -87,7 +87,7 @@ struct presence_status {
     uint32_t scopes_live;
     char filter[16];             /* the XDP filter: "native", "generic" or "none" */
     char filter_interface[16];   /* where it is, or was wanted; empty otherwise */
-    char filter_reason[96];      /* why there is none; empty otherwise */
+    char filter_reason[96];      /* why there is none, or why it has nothing to do; or empty */
     uint32_t histories_capacity; /* scopes whose minutes can be kept; 0: the daemon keeps none */
     uint32_t histories_live;
     uint32_t events_capacity; /* events that are held before they are overwritten; 0: none are */

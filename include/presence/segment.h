@@ -115,7 +115,7 @@ struct segment_header {
     char receive_reason[64];   /* why not io_uring; zero-terminated */
     char filter[16];           /* the XDP filter: "native", "generic" or "none"; zero-terminated */
     char filter_interface[16]; /* where it is, or was wanted; zero-terminated */
-    char filter_reason[96];    /* why there is none; zero-terminated */
+    char filter_reason[96];    /* why it is none, or idle; zero-terminated */
     uint64_t sampled;          /* tick of the last samples, or SEGMENT_NEVER */
     int64_t day; /* days of UTC since 1970: that of peaks of today; release, pairs with readers */
 };

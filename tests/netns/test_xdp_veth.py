@@ -292,6 +292,23 @@ class Life(Veth):
         self.assertEqual(status, 1, err)
         self.assertRegex(err, "no native XDP")
 
+    def test_loopback_addresses(self):
+        """Nothing comes to them through another interface: said once, and in the status."""
+        words = f"the filter has nothing to do: nothing comes through {INSIDE} to loopback"
+        for mode in MODES:
+            collector = self.start("--xdp", INSIDE, "--xdp-mode", mode, "--listen", "[::1]:0")
+            self.assertEqual(collector.output().count(words), 1, collector.output())
+            status = self.json("status")
+            self.assertEqual((status["filter"], status["filter_interface"]), (mode, INSIDE))
+            self.assertRegex(status["filter_reason"], "^nothing to do: --listen .* loopback")
+            self.assertRegex(self.ctl("status")[1], f"\nXDP filter +{mode} on {INSIDE}: nothing")
+            collector.stop()
+        for arguments in (("--xdp", INSIDE, "--listen", f"{V4}:0"), ("--xdp", "lo")):
+            collector = self.start(*arguments)
+            self.assertNotIn("nothing to do", collector.output())
+            self.assertIsNone(self.json("status")["filter_reason"])
+            collector.stop()
+
     def start_as_nobody(self, capabilities, *arguments):
         os.chmod(self.directory, 0o777)
         return self.start(

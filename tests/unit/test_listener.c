@@ -96,6 +96,30 @@ static void other_text_is_refused(void **state)
     }
 }
 
+static void loopback_is_known(void **state)
+{
+    static const struct {
+        const char *text;
+        bool loopback;
+    } cases[] = {
+        {"127.0.0.1:1", true},  {"127.255.255.254:1", true},
+        {"[::1]:1", true},      {"126.255.255.255:1", false},
+        {"128.0.0.1:1", false}, {"0.0.0.0:1", false},
+        {"[::]:1", false},      {"[::2]:1", false},
+        {"[fe80::1]:1", false},
+    };
+    struct sockaddr_storage address = {.ss_family = AF_UNIX};
+    socklen_t length;
+
+    (void)state;
+    assert_false(listener_is_loopback(&address));
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        assert_int_equal(listener_parse(cases[i].text, &address, &length), 0);
+        if (listener_is_loopback(&address) != cases[i].loopback)
+            fail_msg("%s is taken wrong", cases[i].text);
+    }
+}
+
 /* ---- sockets ----------------------------------------------------------------------------- */
 
 static int open_at(const char *text, unsigned workers, int *ret_sockets)
@@ -342,6 +366,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_are_read),
         cmocka_unit_test(other_text_is_refused),
+        cmocka_unit_test(loopback_is_known),
         cmocka_unit_test(sockets_share_the_port_that_the_kernel_chose),
         cmocka_unit_test(text_that_does_not_fit_is_refused),
         cmocka_unit_test(one_worker_has_its_port_alone),
