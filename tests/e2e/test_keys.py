@@ -170,6 +170,21 @@ class Keys(Case):
         self.check_reason(collector, GOLDEN_SIGNED, None)
         self.check_reason(collector, GOLDEN_SIGNED[:-1] + b"\0", None)
 
+    def test_a_rate_is_judged_before_signatures(self):
+        """What is forged in a source's name is not counted, but uses up its rate (README.md)."""
+        self.write(7)
+        collector = self.start_keyed("--source-rate", "20")
+        good = [signed(native(SITE, [visitor(i)]), 7, KEYS[7]) for i in range(20)]
+        begin = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self.send(collector, *[native(SITE, [visitor(99)])] * 300, *good)
+        stats = self.wait_received(320)
+        seconds = int(time.clock_gettime(time.CLOCK_BOOTTIME)) - int(begin) + 1
+        self.assertEqual(stats["datagrams_rejected_unauthenticated"] + stats["datagrams_accepted"] +
+                         stats["source_rate_exceeded"], 320)
+        self.assertGreaterEqual(stats["datagrams_rejected_unauthenticated"], 20)
+        self.assertGreaterEqual(stats["source_rate_exceeded"], 320 - 20 * seconds)
+        self.assertLess(stats["datagrams_accepted"], 20)
+
     def test_rotation_loses_nothing(self):
         """Both keys for a while, under load, again and again: every datagram counts."""
         self.write(7)
