@@ -63,6 +63,7 @@ struct bench *bench_open(const struct segment_settings *settings, unsigned worke
     int r = collector_open(&wanted, &bench->collector, &holder);
     if (r < 0)
         bench_fail("cannot make the segment %s: %s", bench->path, strerror(-r));
+    bench->collector.admission = &bench->admission;
     collector_listen(&bench->collector, "none", "");
     return bench;
 }

@@ -5,6 +5,7 @@
 #ifndef PRESENCE_TESTS_BENCH_H
 #define PRESENCE_TESTS_BENCH_H
 
+#include "admission.h"
 #include "ingest.h"
 #include "presence/wire.h"
 
@@ -12,6 +13,7 @@
 
 struct bench {
     struct collector collector;
+    struct admission admission; /* of everything, as a daemon without limits has it */
     char path[64];
     uint64_t tick; /* what collectors go by that were opened without the real clock */
 };
