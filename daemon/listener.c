@@ -1,76 +1,34 @@
 #include "listener.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/sock_diag.h>
-#include <netinet/in.h>
 #include <netinet/udp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "presence/address.h"
+
 #define BIND_PATIENCE_MS 5000
 #define BIND_RETRY_MS    20
 
-/* A port in decimal: 1 to 5 digits. Returns it, or -EINVAL. */
-static int parse_port(const char *text)
-{
-    size_t digits = strspn(text, "0123456789");
-
-    if (digits < 1 || digits > 5 || text[digits])
-        return -EINVAL;
-    long port = strtol(text, NULL, 10);
-    return port <= UINT16_MAX ? (int)port : -EINVAL;
-}
-
 int listener_parse(const char *text, struct sockaddr_storage *ret, socklen_t *ret_length)
 {
-    char host[INET6_ADDRSTRLEN];
-    bool bracketed = text[0] == '[';
-    const char *start = text + bracketed;
-    const char *end = bracketed ? strchr(start, ']') : strchr(start, ':');
+    struct address parts;
 
-    if (!end || (size_t)(end - start) >= sizeof(host) || end[bracketed] != ':')
+    if (address_split(text, &parts) < 0)
         return -EINVAL;
-    memcpy(host, start, (size_t)(end - start));
-    host[end - start] = '\0';
-    int port = parse_port(end + bracketed + 1);
-    if (port < 0)
-        return port;
-
-    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
-    if (bracketed ? inet_pton(AF_INET6, host, &v6.sin6_addr) != 1
-                  : inet_pton(AF_INET, host, &v4.sin_addr) != 1)
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(parts.number)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(parts.number)};
+    if (parts.bracketed ? inet_pton(AF_INET6, parts.host, &v6.sin6_addr) != 1
+                        : inet_pton(AF_INET, parts.host, &v4.sin_addr) != 1)
         return -EINVAL;
     memset(ret, 0, sizeof(*ret));
-    *ret_length = bracketed ? sizeof(v6) : sizeof(v4);
-    memcpy(ret, bracketed ? (const void *)&v6 : (const void *)&v4, *ret_length);
+    *ret_length = parts.bracketed ? sizeof(v6) : sizeof(v4);
+    memcpy(ret, parts.bracketed ? (const void *)&v6 : (const void *)&v4, *ret_length);
     return 0;
-}
-
-int listener_format(int socket, char *text, size_t capacity)
-{
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } address;
-    socklen_t length = sizeof(address);
-    char host[INET6_ADDRSTRLEN];
-
-    if (getsockname(socket, &address.any, &length) < 0)
-        return -errno;
-    bool v6 = address.any.sa_family == AF_INET6;
-    const void *bytes = v6 ? (const void *)&address.v6.sin6_addr : &address.v4.sin_addr;
-    if (!inet_ntop(address.any.sa_family, bytes, host, sizeof(host)))
-        return -errno;
-    unsigned port = ntohs(v6 ? address.v6.sin6_port : address.v4.sin_port);
-    int r = snprintf(text, capacity, v6 ? "[%s]:%u" : "%s:%u", host, port);
-    return r < 0 || (size_t)r >= capacity ? -ENOBUFS : 0;
 }
 
 bool listener_is_loopback(const struct sockaddr_storage *address)

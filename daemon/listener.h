@@ -7,7 +7,6 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#define LISTENER_TEXT_MAX     64         /* bytes of the longest formatted address, with its zero */
 #define LISTENER_BUFFER_BYTES (16 << 20) /* of a receive buffer, unless told otherwise */
 
 struct listener_options {
@@ -18,11 +17,6 @@ struct listener_options {
 /* Read "127.0.0.1:9514" or "[::1]:9514": a numeric address and a port from 0 (the kernel chooses)
  * to 65535. Names are not resolved. -EINVAL: anything else. */
 int listener_parse(const char *text, struct sockaddr_storage *ret, socklen_t *ret_length);
-
-/* Write the address that the socket is bound to, in the form that listener_parse takes.
- * Errors: -ENOBUFS `capacity` is below what it takes (LISTENER_TEXT_MAX always will do);
- * -EAFNOSUPPORT; those of getsockname. */
-int listener_format(int socket, char *text, size_t capacity);
 
 /* Is it an address of loopback, which nothing from outside of this machine comes to? */
 bool listener_is_loopback(const struct sockaddr_storage *address);

@@ -11,6 +11,7 @@
 #include "guard.h"
 #include "listener.h"
 #include "log.h"
+#include "presence/address.h"
 #include "privileges.h"
 #include "worker.h"
 
@@ -88,9 +89,9 @@ static int open_collector(struct daemon *daemon)
 /* The address that was really bound: it differs from the given one when its port is 0. */
 static void log_listening(const struct config_address *address, int socket)
 {
-    char text[LISTENER_TEXT_MAX];
+    char text[ADDRESS_SIZE];
 
-    if (listener_format(socket, text, sizeof(text)) == 0)
+    if (address_bound(socket, text) == 0)
         log_line("listening on %s", text);
     else
         log_line("listening on %s", address->text);

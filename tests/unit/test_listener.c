@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "listener.h"
+#include "presence/address.h"
 
 static const struct listener_options no_options = {0};
 
@@ -134,9 +135,9 @@ static int open_at(const char *text, unsigned workers, int *ret_sockets)
 /* The bound address as text, in a static buffer. */
 static const char *bound_text(int socket)
 {
-    static char text[LISTENER_TEXT_MAX];
+    static char text[ADDRESS_SIZE];
 
-    assert_int_equal(listener_format(socket, text, sizeof(text)), 0);
+    assert_int_equal(address_bound(socket, text), 0);
     return text;
 }
 
@@ -166,7 +167,7 @@ static void sockets_share_the_port_that_the_kernel_chose(void **state)
         if (r == -EADDRNOTAVAIL || r == -EAFNOSUPPORT)
             continue; /* a machine without IPv6 */
         assert_int_equal(r, 0);
-        char first[LISTENER_TEXT_MAX];
+        char first[ADDRESS_SIZE];
         strcpy(first, bound_text(sockets[0]));
         assert_memory_equal(first, wanted[i], strlen(wanted[i]) - 1);
         assert_string_not_equal(first, wanted[i]);
@@ -180,20 +181,6 @@ static void sockets_share_the_port_that_the_kernel_chose(void **state)
         }
         close_all(sockets, LENGTH(sockets));
     }
-}
-
-static void text_that_does_not_fit_is_refused(void **state)
-{
-    char text[LISTENER_TEXT_MAX];
-    int socket;
-
-    (void)state;
-    assert_int_equal(open_at("127.0.0.1:0", 1, &socket), 0);
-    size_t needed = strlen(bound_text(socket)) + 1;
-    assert_int_equal(listener_format(socket, text, needed), 0);
-    assert_int_equal(listener_format(socket, text, needed - 1), -ENOBUFS);
-    close(socket);
-    assert_int_equal(listener_format(-1, text, sizeof(text)), -EBADF);
 }
 
 static void one_worker_has_its_port_alone(void **state)
@@ -273,7 +260,7 @@ static void *open_where_told(void *argument)
 
 static void port_that_is_freed_late_is_waited_for(void **state)
 {
-    char text[LISTENER_TEXT_MAX];
+    char text[ADDRESS_SIZE];
     pthread_t thread;
     void *result;
     int other;
@@ -368,7 +355,6 @@ int main(void)
         cmocka_unit_test(other_text_is_refused),
         cmocka_unit_test(loopback_is_known),
         cmocka_unit_test(sockets_share_the_port_that_the_kernel_chose),
-        cmocka_unit_test(text_that_does_not_fit_is_refused),
         cmocka_unit_test(one_worker_has_its_port_alone),
         cmocka_unit_test(no_worker_is_refused),
         cmocka_unit_test(receive_buffer_is_as_large_as_allowed),

@@ -1,6 +1,6 @@
 #include "sender_socket.h"
 
-#include "address.h"
+#include "presence/address.h"
 
 #include <time.h> /* before linux/errqueue.h, which uses its struct timespec */
 
@@ -22,7 +22,7 @@ static int address_resolve(const char *text, struct addrinfo **ret)
         .ai_socktype = SOCK_DGRAM,
     };
     struct address address;
-    int error = address_split(text, &address);
+    int error = address_split_peer(text, &address);
 
     if (error < 0)
         return error;

@@ -11,6 +11,7 @@
 #include "http_server.h"
 #include "metrics.h"
 #include "options.h"
+#include "presence/address.h"
 #include "privileges.h"
 #include "snapshot.h"
 
@@ -108,9 +109,9 @@ static int listen_or_complain(const struct options *options)
 
 static void log_listening(const struct options *options, int socket)
 {
-    char address[HTTP_LISTEN_TEXT_SIZE];
+    char address[ADDRESS_SIZE];
 
-    if (http_listen_format(socket, address) == 0)
+    if (address_bound(socket, address) == 0)
         http_log("listening on http://%s%s", address, options->telemetry_path);
 }
 

@@ -1,6 +1,6 @@
 #include "options_value.h"
 
-#include "address.h"
+#include "presence/address.h"
 #include "presence/key_text.h"
 #include "presence/presence.h"
 #include "presence/text.h"
@@ -131,7 +131,7 @@ bool value_address(const char *option, const char *text, const char **ret)
 {
     struct address address;
 
-    if (address_split(text, &address) < 0)
+    if (address_split_peer(text, &address) < 0)
         return value_wrong(option, "give HOST:PORT, as in 127.0.0.1:9514 or [::1]:9514");
     *ret = text;
     return true;

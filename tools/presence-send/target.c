@@ -1,6 +1,6 @@
 #include "target.h"
 
-#include "address.h"
+#include "presence/address.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -29,7 +29,7 @@ static int numeric_address(const char *text, char ret[ADDRESS_SIZE])
     struct address address;
     struct addrinfo *found;
 
-    if (address_split(text, &address) < 0)
+    if (address_split_peer(text, &address) < 0)
         return EAI_NONAME;
     int error = getaddrinfo(address.host, address.port, &hints, &found);
     if (error != 0)

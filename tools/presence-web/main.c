@@ -7,6 +7,7 @@
 #include "http_listen.h"
 #include "http_log.h"
 #include "leaves.h"
+#include "presence/address.h"
 #include "privileges.h"
 #include "routes.h"
 #include "segment_source.h"
@@ -170,8 +171,8 @@ static int start_server(struct web *web, int socket, const struct http_route *ro
         .header_bytes = HEADER_BYTES,
         .body_bytes = TOUCHES_BODY_BYTES,
     };
-    char bound[HTTP_LISTEN_TEXT_SIZE];
-    int r = http_listen_format(socket, bound);
+    char bound[ADDRESS_SIZE];
+    int r = address_bound(socket, bound);
 
     if (r == 0)
         r = http_server_start(&options, ret);

@@ -8,10 +8,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "address.h"
 #include "http_listen.h"
 #include "http_log.h"
 #include "place.h"
+#include "presence/address.h"
 #include "presence/presence.h"
 
 #define DEFAULT_LISTEN      "127.0.0.1:8474"
@@ -88,7 +88,7 @@ static bool take_to(struct options *options, const char *name, const char *value
 {
     struct address address;
 
-    return address_split(value, &address) < 0
+    return address_split_peer(value, &address) < 0
                ? wrong(name, value, "a numeric address and port such as 127.0.0.1:9514")
                : take_listed(&options->to, name, value);
 }
