@@ -100,8 +100,8 @@ class Install(Case):
         return path
 
     def test_files(self):
-        for name in ("sbin/presenced", "bin/presencectl", "bin/presence-send",
-                     "include/presence/presence.h", "share/man/man8/presenced.8",
+        for name in ("sbin/presenced", "bin/presencectl", "bin/presencectl-full",
+                     "bin/presence-send", "include/presence/presence.h", "share/man/man8/presenced.8",
                      "share/man/man1/presencectl.1", "share/man/man1/presence-send.1",
                      "bin/presence-exporter", "share/man/man8/presence-exporter.8",
                      "bin/presence-web", "share/man/man8/presence-web.8",

@@ -3,11 +3,13 @@
 import os
 import pty
 import re
+import shutil
 import struct
 import subprocess
+import tempfile
 import unittest
 
-from harness import PRESENCECTL, Case, native, visitor
+from harness import DEADLINE, PRESENCECTL, Case, native, visitor
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 SITE = "example.com"
@@ -38,6 +40,44 @@ class CtlCase(Case):
         self.assertRegex(err, r"\Apresencectl: [^\n]+\n\Z")
         for pattern in patterns:
             self.assertIn(pattern, err)
+
+
+class Quick(CtlCase):
+    """A plain count is printed by a program that does no more; presencectl-full does the rest."""
+
+    def run_in(self, directory, *arguments):
+        done = subprocess.run([os.path.join(directory, "presencectl"), *arguments],
+                              capture_output=True, text=True, timeout=DEADLINE,
+                              env={**os.environ, "PRESENCE_SEGMENT": self.segment})
+        return done.returncode, done.stdout, done.stderr
+
+    def test_alone(self):
+        """Copied somewhere else without the other, it counts, and says what is missing."""
+        self.populate((1, "/a", ""), (2, "/a", ""), (3, "/b", ""))
+        with tempfile.TemporaryDirectory() as alone:
+            shutil.copy(PRESENCECTL, alone)
+            for arguments, count in (
+                    (("count", SITE), 3), (("count", SITE.upper(), "/a"), 2),
+                    (("--window", "1m", "count", SITE, "/b"), 1),
+                    (("count", "--window=2h", "--window=60", SITE), 3),
+                    (("count", f"--segment={self.segment}", SITE), 3),
+                    (("count", SITE, "--segment", self.segment), 3)):
+                self.assertEqual(self.run_in(alone, *arguments), (0, f"{count}\n", ""), arguments)
+            for arguments in ((), ("status",), ("count", SITE, "--json"), ("count", "other"),
+                              ("count", SITE, "--", "/a"), ("count", SITE, "--wind=1m"),
+                              ("count", SITE, "--window", "2d"), ("count", SITE, "/a", "/b"),
+                              ("count", SITE, "--segment", "/nonexistent"), ("count",),
+                              ("count", SITE, "--window"), ("count", SITE, "--windowed=5m")):
+                self.assert_line(self.run_in(alone, *arguments), 1,
+                                 f"cannot run {alone}/presencectl-full: No such file", "beside")
+
+    def test_by_a_link(self):
+        """What is beside it is found where it really is, whatever it was called as."""
+        self.populate((1, "/a", ""))
+        with tempfile.TemporaryDirectory() as other:
+            os.symlink(PRESENCECTL, os.path.join(other, "presencectl"))
+            self.assertEqual(self.run_in(other, "count", SITE, "--", "/a"), (0, "1\n", ""))
+            self.assert_line(self.run_in(other, "count", "other.example"), 4, "other.example")
 
 
 class Usage(CtlCase):

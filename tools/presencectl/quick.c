@@ -1,0 +1,98 @@
+/* quick.c - presencectl as people run it. A plain count that nothing has to be said about is
+ * printed here, by a program that loads no library and no locale, which takes longer than counting.
+ * All the rest is for presencectl-full, which is beside it, and does it from the beginning. */
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "presencectl.h"
+
+#define FULL "presencectl-full"
+
+/* A command line of `count` that has nothing special. */
+struct plain {
+    const char *words[3]; /* the command, the site, and a room or NULL */
+    unsigned length;
+    const char *segment;
+    uint32_t window_s;
+};
+
+/* The value of the option that `*word` is, in the same word or the next, to which it is moved then;
+ * NULL when it is another, or has none. */
+static const char *value_of(const char *option, char ***word)
+{
+    size_t length = strlen(option);
+
+    if (strncmp(**word, option, length) != 0)
+        return NULL;
+    if ((**word)[length] == '=')
+        return **word + length + 1;
+    return (**word)[length] || !(*word)[1] ? NULL : *++*word;
+}
+
+static bool read_plain(char **words, struct plain *ret)
+{
+    struct plain plain = {0};
+
+    for (; *words; words++) {
+        const char *value;
+        if ((value = value_of("--segment", &words)) != NULL)
+            plain.segment = value;
+        else if ((value = value_of("--window", &words)) == NULL) {
+            if (**words == '-' || plain.length == 3)
+                return false;
+            plain.words[plain.length++] = *words;
+        } else if (!option_window(value, &plain.window_s)) {
+            return false;
+        }
+    }
+    *ret = plain;
+    return plain.length >= 2 && strcmp(plain.words[0], "count") == 0;
+}
+
+/* False as well where there is something to say beside the number. */
+static bool count_plain(const struct plain *plain, uint32_t *ret)
+{
+    struct presence *presence;
+    struct presence_reading reading;
+
+    if (presence_open(plain->segment, &presence) < 0)
+        return false;
+    int r = presence_count(presence, plain->words[1], plain->words[2], plain->window_s, &reading);
+    presence_close(presence);
+    if (r < 0 || reading.stale || reading.warming || reading.last_heartbeat_s > QUIET_AGE)
+        return false;
+    *ret = reading.count;
+    return true;
+}
+
+static int run_full(char **argv)
+{
+    char path[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - sizeof("/" FULL));
+
+    if (length > 0) {
+        path[length] = '\0';
+        strcpy(strrchr(path, '/') + 1, FULL);
+        execv(path, argv);
+    } else {
+        execvp(FULL, argv); /* without /proc */
+    }
+    fprintf(stderr, "presencectl: cannot run %s: %s; it belongs beside presencectl\n",
+            length > 0 ? path : FULL, strerror(errno));
+    return EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    struct plain plain;
+    uint32_t count;
+
+    if (argc > 0 && read_plain(argv + 1, &plain) && count_plain(&plain, &count) &&
+        printf("%" PRIu32 "\n", count) > 0 && fflush(stdout) == 0)
+        return EXIT_FINE;
+    return run_full(argv);
+}
