@@ -1,17 +1,15 @@
 #include "config.h"
 
 #include <errno.h>
-#include <getopt.h>
-#include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "budget.h"
 #include "listener.h"
 #include "log.h"
+#include "presence/option_table.h"
 #include "presence/presence.h"
 #include "presence/wire.h"
 
@@ -21,14 +19,6 @@
 #define DEFAULT_EVENTS      16384 /* 15 MB */
 #define DEFAULT_WARM_UP     90    /* one and a half heartbeats of a minute */
 #define DEFAULT_WORKERS_MAX 4
-
-struct option_handler {
-    const char *name;
-    /* Take a value; false after printing what is wrong with it. */
-    bool (*take)(struct config *config, const char *name, const char *value);
-    const char *argument;
-    const char *help;
-};
 
 static bool take_number(const char *name, const char *value, uint64_t least, uint64_t most,
                         uint64_t *ret)
@@ -46,8 +36,9 @@ static bool take_number(const char *name, const char *value, uint64_t least, uin
     return true;
 }
 
-static bool take_listen(struct config *config, const char *name, const char *value)
+static bool take_listen(void *target, const char *name, const char *value)
 {
+    struct config *config = target;
     struct config_address address = {0};
 
     if (config->listen_count == CONFIG_LISTEN_MAX) {
@@ -66,8 +57,10 @@ static bool take_listen(struct config *config, const char *name, const char *val
     return true;
 }
 
-static bool take_segment(struct config *config, const char *name, const char *value)
+static bool take_segment(void *target, const char *name, const char *value)
 {
+    struct config *config = target;
+
     if (!*value || strlen(value) >= sizeof(config->segment)) {
         log_line("--%s takes the path of a file on a tmpfs, such as %s", name,
                  PRESENCE_DEFAULT_SEGMENT);
@@ -77,13 +70,16 @@ static bool take_segment(struct config *config, const char *name, const char *va
     return true;
 }
 
-static bool take_max_visitors(struct config *config, const char *name, const char *value)
+static bool take_max_visitors(void *target, const char *name, const char *value)
 {
+    struct config *config = target;
+
     return take_number(name, value, 1, SEGMENT_VISITORS_MAX, &config->settings.max_visitors);
 }
 
-static bool take_max_scopes(struct config *config, const char *name, const char *value)
+static bool take_max_scopes(void *target, const char *name, const char *value)
 {
+    struct config *config = target;
     uint64_t number;
 
     if (!take_number(name, value, 1, SEGMENT_SCOPES_MAX, &number))
@@ -92,8 +88,9 @@ static bool take_max_scopes(struct config *config, const char *name, const char 
     return true;
 }
 
-static bool take_max_window(struct config *config, const char *name, const char *value)
+static bool take_max_window(void *target, const char *name, const char *value)
 {
+    struct config *config = target;
     uint64_t number;
 
     if (!take_number(name, value, 1, WINDOW_MAX, &number))
@@ -102,8 +99,9 @@ static bool take_max_window(struct config *config, const char *name, const char 
     return true;
 }
 
-static bool take_warm_up(struct config *config, const char *name, const char *value)
+static bool take_warm_up(void *target, const char *name, const char *value)
 {
+    struct config *config = target;
     uint64_t number;
 
     if (!take_number(name, value, 0, WINDOW_MAX, &number))
@@ -112,8 +110,9 @@ static bool take_warm_up(struct config *config, const char *name, const char *va
     return true;
 }
 
-static bool take_max_histories(struct config *config, const char *name, const char *value)
+static bool take_max_histories(void *target, const char *name, const char *value)
 {
+    struct config *config = target;
     uint64_t number;
 
     if (!take_number(name, value, 0, SEGMENT_HISTORIES_MAX, &number))
@@ -122,8 +121,9 @@ static bool take_max_histories(struct config *config, const char *name, const ch
     return true;
 }
 
-static bool take_events(struct config *config, const char *name, const char *value)
+static bool take_events(void *target, const char *name, const char *value)
 {
+    struct config *config = target;
     uint64_t number;
     uint32_t slots = EVENTS_MIN;
 
@@ -135,8 +135,9 @@ static bool take_events(struct config *config, const char *name, const char *val
     return true;
 }
 
-static bool take_workers(struct config *config, const char *name, const char *value)
+static bool take_workers(void *target, const char *name, const char *value)
 {
+    struct config *config = target;
     uint64_t number;
 
     if (!take_number(name, value, 1, SEGMENT_WORKERS_MAX, &number))
@@ -159,8 +160,9 @@ static bool take_word(const char *name, const char *value, const char *const *wo
     return false;
 }
 
-static bool take_receive(struct config *config, const char *name, const char *value)
+static bool take_receive(void *target, const char *name, const char *value)
 {
+    struct config *config = target;
     static const char *const words[] = {
         [RECEIVE_AUTO] = "auto",
         [RECEIVE_IO_URING] = "io_uring",
@@ -174,8 +176,9 @@ static bool take_receive(struct config *config, const char *name, const char *va
     return true;
 }
 
-static bool take_site(struct config *config, const char *name, const char *value)
+static bool take_site(void *target, const char *name, const char *value)
 {
+    struct config *config = target;
     int r = sites_add(&config->sites, value);
 
     if (r == 0)
@@ -188,8 +191,10 @@ static bool take_site(struct config *config, const char *name, const char *value
     return false;
 }
 
-static bool take_allow(struct config *config, const char *name, const char *value)
+static bool take_allow(void *target, const char *name, const char *value)
 {
+    struct config *config = target;
+
     if (config->allow_count == NETWORKS_MAX) {
         log_line("--%s can be given at most %d times", name, NETWORKS_MAX);
         return false;
@@ -214,23 +219,31 @@ static bool take_limit(const char *name, const char *value, uint64_t most, uint3
     return true;
 }
 
-static bool take_max_rooms(struct config *config, const char *name, const char *value)
+static bool take_max_rooms(void *target, const char *name, const char *value)
 {
+    struct config *config = target;
+
     return take_limit(name, value, SEGMENT_SCOPES_MAX, &config->max_rooms_per_site);
 }
 
-static bool take_source_rate(struct config *config, const char *name, const char *value)
+static bool take_source_rate(void *target, const char *name, const char *value)
 {
+    struct config *config = target;
+
     return take_limit(name, value, BUDGET_LIMIT_MAX, &config->source_rate);
 }
 
-static bool take_source_new(struct config *config, const char *name, const char *value)
+static bool take_source_new(void *target, const char *name, const char *value)
 {
+    struct config *config = target;
+
     return take_limit(name, value, BUDGET_LIMIT_MAX, &config->source_new);
 }
 
-static bool take_keys(struct config *config, const char *name, const char *value)
+static bool take_keys(void *target, const char *name, const char *value)
 {
+    struct config *config = target;
+
     if (!*value || strlen(value) >= sizeof(config->keys)) {
         log_line("--%s takes the path of a file of keys", name);
         return false;
@@ -239,8 +252,10 @@ static bool take_keys(struct config *config, const char *name, const char *value
     return true;
 }
 
-static bool take_xdp(struct config *config, const char *name, const char *value)
+static bool take_xdp(void *target, const char *name, const char *value)
 {
+    struct config *config = target;
+
     if (!*value || strlen(value) >= sizeof(config->xdp)) {
         log_line("--%s takes the name of a network interface, not '%.100s'", name, value);
         return false;
@@ -249,8 +264,9 @@ static bool take_xdp(struct config *config, const char *name, const char *value)
     return true;
 }
 
-static bool take_xdp_mode(struct config *config, const char *name, const char *value)
+static bool take_xdp_mode(void *target, const char *name, const char *value)
 {
+    struct config *config = target;
     static const char *const words[] = {
         [XDP_AUTO] = "auto",
         [XDP_NATIVE] = "native",
@@ -264,7 +280,7 @@ static bool take_xdp_mode(struct config *config, const char *name, const char *v
     return true;
 }
 
-static const struct option_handler handlers[] = {
+static const struct option_entry entries[] = {
     {"listen", take_listen, "ADDR:PORT", "take heartbeats here; repeatable (127.0.0.1:9514)"},
     {"segment", take_segment, "PATH", "the shared segment (/dev/shm/presence)"},
     {"max-visitors", take_max_visitors, "N",
@@ -290,78 +306,14 @@ static const struct option_handler handlers[] = {
     {"xdp-mode", take_xdp_mode, "MODE", "auto, native or generic (auto)"},
 };
 
-#define HANDLERS (sizeof(handlers) / sizeof(handlers[0]))
-
-/* What getopt_long returns: different values, or it takes the first of several that an abbreviation
- * stands for. The handlers' come first, and none is '?'. */
-enum { OPTION_FIRST = 256, OPTION_CONFIG = OPTION_FIRST + HANDLERS, OPTION_HELP, OPTION_VERSION };
-
-static void print_help(void)
-{
-    printf("Usage: presenced [OPTION]...\n"
-           "Count the visitors that heartbeats report, in shared memory.\n\n");
-    for (unsigned i = 0; i < HANDLERS; i++) {
-        char option[64];
-        const char *help = handlers[i].help;
-        snprintf(option, sizeof(option), "--%s %s", handlers[i].name, handlers[i].argument);
-        while (help) {
-            const char *end = strchr(help, '\n');
-            printf("  %-24s %.*s\n", help == handlers[i].help ? option : "",
-                   end ? (int)(end - help) : (int)strlen(help), help);
-            help = end ? end + 1 : NULL;
-        }
-    }
-    printf("  %-24s %s\n  %-24s %s\n  %-24s %s\n\n", "--config FILE",
-           "read these options from a file, a NAME = VALUE a line", "--help", "show this",
-           "--version", "show the version");
-    printf("PRESENCE_SEGMENT sets the segment's path where --segment does not.\n"
-           "Exit status: 0 stopped by a signal, 1 failure, 2 wrong usage.\n");
-}
-
-struct file_reading {
-    struct config *config;
-    const char *path;
-    bool failed;
+static const struct option_table table = {
+    .program = "presenced",
+    .purpose = "Count the visitors that heartbeats report, in shared memory.",
+    .notes = "",
+    .entries = entries,
+    .count = sizeof(entries) / sizeof(entries[0]),
+    .log = log_line,
 };
-
-/* inih's callback: 1 goes on. */
-static int take_line(void *user, const char *section, const char *name, const char *value)
-{
-    struct file_reading *reading = user;
-
-    (void)section;
-    if (reading->failed)
-        return 1; /* one line is enough */
-    for (unsigned i = 0; i < HANDLERS; i++) {
-        if (strcmp(name, handlers[i].name) == 0) {
-            reading->failed = !handlers[i].take(reading->config, name, value);
-            return 1;
-        }
-    }
-    log_line("%s: there is no option '%.100s'; see presenced --help", reading->path, name);
-    reading->failed = true;
-    return 1;
-}
-
-static bool read_file(struct config *config, const char *path)
-{
-    struct file_reading reading = {config, path, false};
-    struct stat status;
-    int r = stat(path, &status) < 0 ? -1 : 0;
-
-    if (r == 0 && S_ISDIR(status.st_mode)) {
-        errno = EISDIR; /* inih would take it for an empty file */
-        r = -1;
-    }
-    if (r == 0)
-        r = ini_parse(path, take_line, &reading);
-    if (r < 0)
-        log_line("cannot read the configuration file %s: %s", path,
-                 r == -1 ? strerror(errno) : "out of memory");
-    if (r > 0 && !reading.failed)
-        log_line("%s:%d: not a NAME = VALUE line", path, r);
-    return r == 0 && !reading.failed;
-}
 
 static void set_defaults(struct config *config)
 {
@@ -384,55 +336,14 @@ static void set_defaults(struct config *config)
              segment && *segment ? segment : PRESENCE_DEFAULT_SEGMENT);
 }
 
-/* Go through the command line once: for the file's name first (config NULL), then for the rest. */
-static enum config_verdict read_arguments(int argc, char **argv, struct config *config,
-                                          const char **ret_file)
-{
-    struct option options[HANDLERS + 4] = {
-        [HANDLERS] = {"config", required_argument, NULL, OPTION_CONFIG},
-        {"help", no_argument, NULL, OPTION_HELP},
-        {"version", no_argument, NULL, OPTION_VERSION},
-    };
-
-    for (unsigned i = 0; i < HANDLERS; i++)
-        options[i] =
-            (struct option){handlers[i].name, required_argument, NULL, OPTION_FIRST + (int)i};
-    optind = 0; /* glibc: start over */
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (option == '?')
-            return CONFIG_WRONG;
-        if (option == OPTION_HELP) {
-            print_help();
-            return CONFIG_DONE;
-        }
-        if (option == OPTION_VERSION) {
-            printf("presenced %s\n", PRESENCE_VERSION);
-            return CONFIG_DONE;
-        }
-        if (option == OPTION_CONFIG)
-            *ret_file = optarg;
-        else if (config && !handlers[option - OPTION_FIRST].take(
-                               config, handlers[option - OPTION_FIRST].name, optarg))
-            return CONFIG_WRONG;
-    }
-    if (optind < argc) {
-        log_line("unexpected argument '%.100s'; see presenced --help", argv[optind]);
-        return CONFIG_WRONG;
-    }
-    return CONFIG_RUN;
-}
+_Static_assert((int)CONFIG_RUN == (int)OPTION_RUN && (int)CONFIG_DONE == (int)OPTION_DONE &&
+                   (int)CONFIG_WRONG == (int)OPTION_WRONG,
+               "the verdicts are the table's");
 
 enum config_verdict config_read(int argc, char **argv, struct config *ret)
 {
-    const char *file = NULL;
-    enum config_verdict verdict = read_arguments(argc, argv, NULL, &file);
-
-    if (verdict != CONFIG_RUN)
-        return verdict;
     set_defaults(ret);
-    if (file && !read_file(ret, file))
-        return CONFIG_WRONG;
-    verdict = read_arguments(argc, argv, ret, &file);
+    enum config_verdict verdict = (enum config_verdict)option_table_read(&table, argc, argv, ret);
     if (verdict == CONFIG_RUN && ret->listen_count == 0)
         take_listen(ret, "listen", PRESENCE_DEFAULT_ADDRESS);
     return verdict;

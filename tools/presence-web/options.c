@@ -1,17 +1,15 @@
 #include "options.h"
 
 #include <errno.h>
-#include <getopt.h>
-#include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "http_listen.h"
 #include "http_log.h"
 #include "place.h"
 #include "presence/address.h"
+#include "presence/option_table.h"
 #include "presence/presence.h"
 
 #define DEFAULT_LISTEN      "127.0.0.1:8474"
@@ -20,14 +18,6 @@
 #define DEFAULT_PER_CLIENT  200
 #define STREAMS_MAX         1000000
 #define CLIENT_RATE_MAX     1000000
-
-struct option_handler {
-    const char *name;
-    /* Take a value; false after printing what is wrong with it. */
-    bool (*take)(struct options *options, const char *name, const char *value);
-    const char *argument; /* NULL: a flag, which a file sets to yes or no */
-    const char *help;
-};
 
 static bool wrong(const char *name, const char *value, const char *wanted)
 {
@@ -71,21 +61,26 @@ static bool take_number(const char *name, const char *value, unsigned long most,
     return true;
 }
 
-static bool take_listen(struct options *options, const char *name, const char *value)
+static bool take_listen(void *target, const char *name, const char *value)
 {
+    struct options *options = target;
+
     return http_listen_check(value) < 0
                ? wrong(name, value, "an address and port such as 127.0.0.1:8474 or [::1]:8474")
                : take_text(&options->listen, value);
 }
 
-static bool take_segment(struct options *options, const char *name, const char *value)
+static bool take_segment(void *target, const char *name, const char *value)
 {
+    struct options *options = target;
+
     return *value ? take_text(&options->segment, value)
                   : wrong(name, value, "the path of presenced's segment");
 }
 
-static bool take_to(struct options *options, const char *name, const char *value)
+static bool take_to(void *target, const char *name, const char *value)
 {
+    struct options *options = target;
     struct address address;
 
     return address_split_peer(value, &address) < 0
@@ -93,8 +88,9 @@ static bool take_to(struct options *options, const char *name, const char *value
                : take_listed(&options->to, name, value);
 }
 
-static bool take_site(struct options *options, const char *name, const char *value)
+static bool take_site(void *target, const char *name, const char *value)
 {
+    struct options *options = target;
     struct place place;
 
     return place_take_site(&place, value)
@@ -102,8 +98,9 @@ static bool take_site(struct options *options, const char *name, const char *val
                : wrong(name, value, "1 to 253 bytes of UTF-8 without control characters");
 }
 
-static bool take_origin(struct options *options, const char *name, const char *value)
+static bool take_origin(void *target, const char *name, const char *value)
 {
+    struct options *options = target;
     const char *host = strstr(value, "://");
 
     return host && host[3] && !strchr(host + 3, '/')
@@ -111,8 +108,10 @@ static bool take_origin(struct options *options, const char *name, const char *v
                : wrong(name, value, "what browsers send, such as https://example.com");
 }
 
-static bool take_proxy(struct options *options, const char *name, const char *value)
+static bool take_proxy(void *target, const char *name, const char *value)
 {
+    struct options *options = target;
+
     if (options->proxy_count == OPTIONS_LISTED_MAX) {
         http_log("--%s can be given at most %d times", name, OPTIONS_LISTED_MAX);
         return false;
@@ -122,8 +121,9 @@ static bool take_proxy(struct options *options, const char *name, const char *va
                : wrong(name, value, "an address or network such as 127.0.0.1 or 10.0.0.0/8");
 }
 
-static bool take_country_header(struct options *options, const char *name, const char *value)
+static bool take_country_header(void *target, const char *name, const char *value)
 {
+    struct options *options = target;
     size_t length =
         strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-");
 
@@ -131,23 +131,30 @@ static bool take_country_header(struct options *options, const char *name, const
                                     : wrong(name, value, "the name of a header, such as X-Country");
 }
 
-static bool take_client_rate(struct options *options, const char *name, const char *value)
+static bool take_client_rate(void *target, const char *name, const char *value)
 {
+    struct options *options = target;
+
     return take_number(name, value, CLIENT_RATE_MAX, &options->client_rate);
 }
 
-static bool take_max_streams(struct options *options, const char *name, const char *value)
+static bool take_max_streams(void *target, const char *name, const char *value)
 {
+    struct options *options = target;
+
     return take_number(name, value, STREAMS_MAX, &options->max_streams);
 }
 
-static bool take_client_streams(struct options *options, const char *name, const char *value)
+static bool take_client_streams(void *target, const char *name, const char *value)
 {
+    struct options *options = target;
+
     return take_number(name, value, STREAMS_MAX, &options->client_streams);
 }
 
-static bool take_count_bots(struct options *options, const char *name, const char *value)
+static bool take_count_bots(void *target, const char *name, const char *value)
 {
+    struct options *options = target;
     bool yes = strcmp(value, "yes") == 0;
 
     if (!yes && strcmp(value, "no") != 0)
@@ -156,22 +163,28 @@ static bool take_count_bots(struct options *options, const char *name, const cha
     return true;
 }
 
-static bool take_api_key_file(struct options *options, const char *name, const char *value)
+static bool take_api_key_file(void *target, const char *name, const char *value)
 {
+    struct options *options = target;
+
     return *value ? take_text(&options->api_key_file, value) : wrong(name, value, "a file");
 }
 
-static bool take_jwt_key_file(struct options *options, const char *name, const char *value)
+static bool take_jwt_key_file(void *target, const char *name, const char *value)
 {
+    struct options *options = target;
+
     return *value ? take_text(&options->jwt_key_file, value) : wrong(name, value, "a file");
 }
 
-static bool take_key_file(struct options *options, const char *name, const char *value)
+static bool take_key_file(void *target, const char *name, const char *value)
 {
+    struct options *options = target;
+
     return *value ? take_text(&options->key_file, value) : wrong(name, value, "a file");
 }
 
-static const struct option_handler handlers[] = {
+static const struct option_entry entries[] = {
     {"listen", take_listen, "ADDR:PORT", "serve here (" DEFAULT_LISTEN ")"},
     {"segment", take_segment, "PATH", "presenced's segment (" PRESENCE_DEFAULT_SEGMENT ")"},
     {"to", take_to, "ADDR:PORT",
@@ -198,126 +211,16 @@ static const struct option_handler handlers[] = {
     {"client-streams", take_client_streams, "N", "of them, of one client, 0: any number (200)"},
 };
 
-#define HANDLERS (sizeof(handlers) / sizeof(handlers[0]))
-
-/* What getopt_long returns: different values, or it takes the first of several that an abbreviation
- * stands for. The handlers' come first, and none is '?'. */
-enum { OPTION_FIRST = 256, OPTION_CONFIG = OPTION_FIRST + HANDLERS, OPTION_HELP, OPTION_VERSION };
-
-static void print_option(const char *name, const char *argument, const char *help)
-{
-    char option[64];
-
-    snprintf(option, sizeof(option), "--%s%s%s", name, argument ? " " : "",
-             argument ? argument : "");
-    for (const char *left = option; help; left = "") {
-        const char *end = strchr(help, '\n');
-        printf("  %-25s %.*s\n", left, end ? (int)(end - help) : (int)strlen(help), help);
-        help = end ? end + 1 : NULL;
-    }
-}
-
-static void print_help(void)
-{
-    printf("Usage: presence-web [OPTION]...\n"
-           "Serve live visitor counts over HTTP, take heartbeats from browsers, and show a "
-           "dashboard.\n\n");
-    for (size_t i = 0; i < HANDLERS; i++)
-        print_option(handlers[i].name, handlers[i].argument, handlers[i].help);
-    print_option("config", "FILE", "read these options from a file, a NAME = VALUE a line");
-    print_option("help", NULL, "show this");
-    print_option("version", NULL, "show the version");
-    printf("\nPRESENCE_SEGMENT sets the segment's path where --segment does not.\n"
-           "SIGHUP reads the key files again. HTTPS is for a proxy in front: see "
-           "presence-web(8).\n"
-           "Exit status: 0 stopped by a signal, 1 failure, 2 wrong usage.\n");
-}
-
-struct file_reading {
-    struct options *options;
-    const char *path;
-    bool failed;
+static const struct option_table table = {
+    .program = "presence-web",
+    .purpose = "Serve live visitor counts over HTTP, take heartbeats from browsers, and show a "
+               "dashboard.",
+    .notes = "SIGHUP reads the key files again. HTTPS is for a proxy in front: see "
+             "presence-web(8).\n",
+    .entries = entries,
+    .count = sizeof(entries) / sizeof(entries[0]),
+    .log = http_log,
 };
-
-/* inih's callback: 1 goes on. */
-static int take_line(void *user, const char *section, const char *name, const char *value)
-{
-    struct file_reading *reading = user;
-
-    (void)section;
-    if (reading->failed)
-        return 1; /* one line is enough */
-    for (size_t i = 0; i < HANDLERS; i++) {
-        if (strcmp(name, handlers[i].name) == 0) {
-            reading->failed = !handlers[i].take(reading->options, name, value);
-            return 1;
-        }
-    }
-    http_log("%s: there is no option '%.100s'; see presence-web --help", reading->path, name);
-    reading->failed = true;
-    return 1;
-}
-
-static bool read_file(struct options *options, const char *path)
-{
-    struct file_reading reading = {options, path, false};
-    struct stat status;
-    int r = stat(path, &status) < 0 ? -1 : 0;
-
-    if (r == 0 && S_ISDIR(status.st_mode)) {
-        errno = EISDIR; /* inih would take it for an empty file */
-        r = -1;
-    }
-    if (r == 0)
-        r = ini_parse(path, take_line, &reading);
-    if (r < 0)
-        http_log("cannot read the configuration file %s: %s", path,
-                 r == -1 ? strerror(errno) : "out of memory");
-    if (r > 0 && !reading.failed)
-        http_log("%s:%d: not a NAME = VALUE line", path, r);
-    return r == 0 && !reading.failed;
-}
-
-/* Go through the command line once: for the file's name first (options NULL), then for the rest. */
-static enum options_verdict read_arguments(int argc, char **argv, struct options *options,
-                                           const char **ret_file)
-{
-    struct option known[HANDLERS + 4] = {
-        [HANDLERS] = {"config", required_argument, NULL, OPTION_CONFIG},
-        {"help", no_argument, NULL, OPTION_HELP},
-        {"version", no_argument, NULL, OPTION_VERSION},
-    };
-
-    for (size_t i = 0; i < HANDLERS; i++)
-        known[i] = (struct option){handlers[i].name,
-                                   handlers[i].argument ? required_argument : no_argument, NULL,
-                                   OPTION_FIRST + (int)i};
-    optind = 0; /* glibc: start over */
-    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
-        if (option == '?')
-            return OPTIONS_WRONG;
-        if (option == OPTION_HELP) {
-            print_help();
-            return OPTIONS_DONE;
-        }
-        if (option == OPTION_VERSION) {
-            printf("presence-web %s\n", PRESENCE_VERSION);
-            return OPTIONS_DONE;
-        }
-        if (option == OPTION_CONFIG) {
-            *ret_file = optarg;
-        } else if (options) {
-            const struct option_handler *handler = &handlers[option - OPTION_FIRST];
-            if (!handler->take(options, handler->name, optarg ? optarg : "yes"))
-                return OPTIONS_WRONG;
-        }
-    }
-    if (optind < argc) {
-        http_log("unexpected argument '%.100s'; see presence-web --help", argv[optind]);
-        return OPTIONS_WRONG;
-    }
-    return OPTIONS_RUN;
-}
 
 static bool set_defaults(struct options *options)
 {
@@ -325,25 +228,24 @@ static bool set_defaults(struct options *options)
            (options->to.count || take_to(options, "to", PRESENCE_DEFAULT_ADDRESS));
 }
 
+_Static_assert((int)OPTIONS_RUN == (int)OPTION_RUN && (int)OPTIONS_DONE == (int)OPTION_DONE &&
+                   (int)OPTIONS_WRONG == (int)OPTION_WRONG,
+               "the verdicts are the table's");
+
 enum options_verdict options_read(int argc, char **argv, struct options *ret)
 {
-    const char *file = NULL;
-    enum options_verdict verdict = read_arguments(argc, argv, NULL, &file);
     struct options options = {.client_rate = DEFAULT_CLIENT_RATE,
                               .max_streams = DEFAULT_STREAMS,
                               .client_streams = DEFAULT_PER_CLIENT};
+    enum options_verdict verdict =
+        (enum options_verdict)option_table_read(&table, argc, argv, &options);
 
-    if (verdict != OPTIONS_RUN)
-        return verdict;
-    verdict = file && !read_file(&options, file) ? OPTIONS_WRONG
-                                                 : read_arguments(argc, argv, &options, &file);
     if (verdict == OPTIONS_RUN && !set_defaults(&options))
         verdict = OPTIONS_WRONG;
-    if (verdict != OPTIONS_RUN) {
+    if (verdict == OPTIONS_RUN)
+        *ret = options;
+    else
         options_free(&options);
-        return verdict;
-    }
-    *ret = options;
     return verdict;
 }
 
