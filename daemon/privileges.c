@@ -1,25 +1,17 @@
 #include "privileges.h"
 
-#include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <seccomp.h>
 #include <stddef.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <unistd.h>
+
+#include "presence/capabilities.h"
 
 int privileges_drop(void)
 {
-    capng_select_t sets = CAPNG_SELECT_CAPS | CAPNG_SELECT_AMBIENT;
-
-    /* The bounding set says what an executed program could gain; emptying it takes a capability. */
-    if (capng_get_caps_process() == 0 && capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP))
-        sets |= CAPNG_SELECT_BOUNDS;
-    capng_clear(CAPNG_SELECT_ALL);
-    if (capng_apply(sets) != 0)
-        return -EPERM;
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
+    return capabilities_drop();
 }
 
 #ifdef PRIVILEGES_UNCONFINED

@@ -1,6 +1,5 @@
 #include "privileges.h"
 
-#include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -9,23 +8,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static int drop_capabilities(void)
-{
-    capng_select_t sets = CAPNG_SELECT_CAPS | CAPNG_SELECT_AMBIENT;
-
-    /* The bounding set says what an executed program could gain; emptying it takes a capability. */
-    if (capng_get_caps_process() == 0 && capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP))
-        sets |= CAPNG_SELECT_BOUNDS;
-    capng_clear(CAPNG_SELECT_ALL);
-    if (capng_apply(sets) != 0)
-        return -EPERM;
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
-}
+#include "presence/capabilities.h"
 
 #ifdef PRIVILEGES_UNCONFINED
 
@@ -106,7 +93,7 @@ static int confine_files(const char *const *paths)
 
 int privileges_drop(const char *const *paths)
 {
-    int r = drop_capabilities();
+    int r = capabilities_drop();
 
     return r < 0 ? r : confine_files(paths);
 }
