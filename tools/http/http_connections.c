@@ -5,7 +5,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "monotonic.h"
 
 #define STREAM_TIMEOUT_MS (120 * 1000)
 #define KEEPALIVE_IDLE_S  60
@@ -36,10 +37,7 @@ struct http_connections {
 
 static uint64_t now_ms(void)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return (uint64_t)(monotonic_ns() / NS_PER_MS);
 }
 
 /* What counts as one client: an IPv4 address, or the /64 that an IPv6 host is in. */

@@ -1,9 +1,9 @@
 /* sender.c - the sending half of presence.h. */
 #include "presence/presence.h"
 
+#include "monotonic.h"
 #include "presence/text.h"
 #include "sender_batch.h"
-#include "sender_clock.h"
 #include "sender_outbox.h"
 #include "sender_socket.h"
 
@@ -121,7 +121,7 @@ static int sender_queue_text(struct presence_sender *sender, const struct presen
                                  sender->outbox.datagram_bytes);
     if (bytes == 0)
         return -ENAMETOOLONG;
-    int64_t now = clock_now_ns();
+    int64_t now = monotonic_coarse_ns();
     outbox_add(&sender->outbox, bytes, 1);
     sender_queued(sender, now);
     return 0;
@@ -135,7 +135,7 @@ static int sender_queue_id(struct presence_sender *sender, const struct presence
 
     if (error < 0)
         return error;
-    int64_t now = clock_now_ns();
+    int64_t now = monotonic_coarse_ns();
     batches_add(&sender->batches, batch, id, now);
     sender_queued(sender, now);
     return 0;
@@ -188,7 +188,7 @@ int presence_send(struct presence_sender *sender, const struct presence_place *p
 
 void presence_sender_flush_aged(struct presence_sender *sender)
 {
-    int64_t now = clock_now_ns();
+    int64_t now = monotonic_coarse_ns();
 
     batches_close_older(&sender->batches, now - sender->max_age_ns);
     if (sender->outbox.length > 0)

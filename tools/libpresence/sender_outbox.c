@@ -1,6 +1,6 @@
 #include "sender_outbox.h"
 
-#include "sender_clock.h"
+#include "monotonic.h"
 #include "sender_socket.h"
 
 #include <errno.h>
@@ -135,7 +135,7 @@ static bool outbox_wait(struct outbox *outbox, struct outbox_progress *progress,
 {
     /* ENOBUFS comes from a queue below the socket, which does not know when it drains. */
     struct pollfd writable = {outbox->socket, error == EAGAIN ? POLLOUT : 0, 0};
-    int64_t now = clock_now_ns();
+    int64_t now = monotonic_coarse_ns();
 
     if (progress->wait_until == 0)
         progress->wait_until = now + WAIT_LONGEST_NS;

@@ -1,6 +1,7 @@
 #include "load.h"
 
 #include "interrupt.h"
+#include "monotonic.h"
 #include "progress.h"
 #include "target.h"
 #include "visitors.h"
@@ -12,7 +13,6 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-#define NS_PER_S      INT64_C(1000000000)
 #define STEP_NS       500000    /* how often a fast load sends */
 #define BURST_NS      1000000   /* how much of its time it sends at once, when it catches up */
 #define LATE_NS       100000000 /* how long it goes on after its end for what is missing */

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
 #include "http_log.h"
+#include "monotonic.h"
 
 #define COMPLAINT_NS (60 * NS_PER_S) /* between two of the same */
 
@@ -97,7 +97,7 @@ int forwarder_send(struct forwarder *forwarder, const struct presence_place *pla
 static void complain_of_losses(struct target *target)
 {
     struct presence_sender_totals totals;
-    int64_t now_ns = clock_ns();
+    int64_t now_ns = monotonic_ns();
 
     presence_sender_totals(target->sender, &totals);
     uint64_t lost = totals.refused + totals.failed;

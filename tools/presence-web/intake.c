@@ -2,14 +2,14 @@
 
 #include "access.h"
 #include "bots.h"
-#include "clock.h"
 #include "leaves.h"
+#include "monotonic.h"
 
 bool intake_admit(const struct web *web, const struct client *client, struct problem *problem)
 {
     unsigned wait_s;
 
-    if (limiter_take(web->limiter, &client->host, clock_ns(), &wait_s))
+    if (limiter_take(web->limiter, &client->host, monotonic_ns(), &wait_s))
         return true;
     problem_set(problem, MHD_HTTP_TOO_MANY_REQUESTS, "rate_limited",
                 "too many heartbeats from one client: see --client-rate");
@@ -42,7 +42,7 @@ bool intake_forward(struct web *web, const struct http_request *request,
     if (!web->options.count_bots && bots_is_one(http_request_header(request, "User-Agent")))
         return false;
     if (heartbeat_leaves_site(heartbeat))
-        return leaves_hold(web->leaves, heartbeat, country, clock_ns()) == 0;
+        return leaves_hold(web->leaves, heartbeat, country, monotonic_ns()) == 0;
     if (heartbeat->kind != PRESENCE_LEAVE)
         leaves_forget(web->leaves, heartbeat);
     return forwarder_send(web->forwarder, &place, heartbeat->visitor) == 0;

@@ -4,9 +4,10 @@
 #include <sys/random.h>
 #include <xxhash.h>
 
-#define LINES    4096
-#define WAYS     4
-#define NS_PER_S INT64_C(1000000000)
+#include "monotonic.h"
+
+#define LINES 4096
+#define WAYS  4
 
 /* The budget as a point in time: when it would be full again. */
 struct client {

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
 #include "http_listen.h"
 #include "http_log.h"
 #include "leaves.h"
+#include "monotonic.h"
 #include "presence/address.h"
 #include "privileges.h"
 #include "routes.h"
@@ -192,7 +192,7 @@ static int start_server(struct web *web, int socket, const struct http_route *ro
 /* Do what is due. Returns when the next is. */
 static int64_t look(struct web *web)
 {
-    int64_t now_ns = clock_ns();
+    int64_t now_ns = monotonic_ns();
     int64_t streams_ns = streams_look(web->streams, now_ns);
     int64_t touches_ns = touches_look(web->touches, now_ns);
     int64_t leaves_ns = leaves_look(web->leaves, now_ns);
@@ -204,7 +204,7 @@ static int64_t look(struct web *web)
 
 static int turn(struct web *web, struct http_server *server)
 {
-    int64_t wait_ns = look(web) - clock_ns();
+    int64_t wait_ns = look(web) - monotonic_ns();
 
     if (wait_ns < 0)
         wait_ns = 0;

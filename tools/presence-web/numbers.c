@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
+#include "monotonic.h"
 #include "segment_source.h"
 
 #define COUNTERS_MAX 128
@@ -44,7 +44,7 @@ struct presence *numbers_presence(struct numbers *numbers)
 int numbers_status(struct numbers *numbers, struct presence_status *ret)
 {
     struct presence *presence = numbers_presence(numbers);
-    int64_t now_ns = clock_ns();
+    int64_t now_ns = monotonic_ns();
 
     if (!presence)
         return -ENODATA;

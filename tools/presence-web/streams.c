@@ -10,7 +10,7 @@
 
 #include "access.h"
 #include "client.h"
-#include "clock.h"
+#include "monotonic.h"
 #include "query.h"
 #include "watch.h"
 
@@ -152,7 +152,7 @@ static void send_text(struct stream *stream, struct text *text)
 {
     stream->sending = text_hold(text);
     stream->sent = 0;
-    stream->sent_at_ns = clock_ns();
+    stream->sent_at_ns = monotonic_ns();
     TAILQ_REMOVE(&stream->streams->by_age, stream, by_age);
     TAILQ_INSERT_TAIL(&stream->streams->by_age, stream, by_age);
 }
@@ -165,7 +165,7 @@ static void choose_text(struct stream *stream)
     if (stream->version != watch->version && watch->event) {
         stream->version = watch->version;
         send_text(stream, watch->event);
-    } else if (clock_ns() - stream->sent_at_ns >= STREAMS_KEEP_ALIVE_NS) {
+    } else if (monotonic_ns() - stream->sent_at_ns >= STREAMS_KEEP_ALIVE_NS) {
         send_text(stream, stream->streams->keep_alive);
     }
 }
@@ -269,7 +269,7 @@ static struct MHD_Response *stream_response(struct streams *streams, struct http
     MHD_add_response_header(response, "Content-Type", "text/event-stream; charset=utf-8");
     MHD_add_response_header(response, "X-Accel-Buffering", "no");
     if (streams->count == 1)
-        streams->due_ns = clock_ns() + STREAMS_PERIOD_NS;
+        streams->due_ns = monotonic_ns() + STREAMS_PERIOD_NS;
     return response;
 }
 

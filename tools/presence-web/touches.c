@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
-#include "clock.h"
 #include "intake.h"
+#include "monotonic.h"
 #include "show.h"
 
 #define LOOK_NS     NS_PER_MS
@@ -128,7 +128,7 @@ static struct touch *new_touch(struct touches *touches, struct http_request *req
 
 static enum MHD_Result wait(struct touch *touch)
 {
-    touch->deadline_ns = clock_ns() + TOUCHES_WAIT_NS;
+    touch->deadline_ns = monotonic_ns() + TOUCHES_WAIT_NS;
     touch->waits = true;
     TAILQ_INSERT_TAIL(&touch->touches->waiting, touch, waiting);
     MHD_suspend_connection(touch->request->connection);

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "monotonic.h"
 #include "presencectl.h"
 #include "show.h"
 #include "terminal.h"
@@ -36,10 +37,7 @@ struct watch {
 
 static int64_t now_ms(void)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+    return monotonic_ns() / NS_PER_MS;
 }
 
 static void read_counters(struct watch *watch)
