@@ -30,8 +30,9 @@ static void refresh(const struct table *table, uint64_t visitors, uint64_t tick,
 {
     struct table_key keys[IN_FLIGHT];
 
-    for (int i = 0; i < IN_FLIGHT; i++) {
+    for (int i = 0; i < IN_FLIGHT; i++)
         keys[i] = key_of(table, bench_random(random) % visitors);
+    for (int i = 0; i < IN_FLIGHT; i++) {
         table_prefetch(table, keys[i].pair[0]);
         table_prefetch(table, keys[i].pair[1]);
     }
