@@ -13,37 +13,28 @@
 #define TALLY_LIMIT     (TALLY_SLOTS * 3 / 4)
 #define TALLY_TICK_BITS 40
 
-struct tally {
-    const struct directory *directory;
+/* Changes of buckets of one size: by second or by minute. */
+struct tally_sums {
     unsigned used_count;
     uint16_t used[TALLY_LIMIT];
-    uint64_t keys[TALLY_SLOTS]; /* (scope + 1) << 40 | tick; 0 is free */
+    uint64_t keys[TALLY_SLOTS]; /* (scope + 1) << 40 | tick or minute; 0 is free */
     int32_t deltas[TALLY_SLOTS];
 };
 
-static inline void tally_publish_signed(struct tally *tally, bool added)
+struct tally {
+    const struct directory *directory;
+    struct tally_sums seconds;
+    struct tally_sums minutes; /* made of the seconds when they are published */
+};
+
+static inline uint32_t tally_scope(uint64_t key)
 {
-    for (unsigned i = 0; i < tally->used_count; i++) {
-        unsigned slot = tally->used[i];
-        int32_t delta = tally->deltas[slot];
-        if (delta == 0 || (delta > 0) != added)
-            continue;
-        uint64_t scope = (tally->keys[slot] >> TALLY_TICK_BITS) - 1;
-        uint64_t tick = tally->keys[slot] & ((UINT64_C(1) << TALLY_TICK_BITS) - 1);
-        ring_add(&tally->directory->rings[scope], tick, delta);
-    }
+    return (uint32_t)(key >> TALLY_TICK_BITS) - 1;
 }
 
-/* Put all changes into the scopes' rings, and start anew. */
-static inline void tally_publish(struct tally *tally)
+static inline uint64_t tally_tick(uint64_t key)
 {
-    tally_publish_signed(tally, true);
-    tally_publish_signed(tally, false);
-    for (unsigned i = 0; i < tally->used_count; i++) {
-        tally->keys[tally->used[i]] = 0;
-        tally->deltas[tally->used[i]] = 0;
-    }
-    tally->used_count = 0;
+    return key & ((UINT64_C(1) << TALLY_TICK_BITS) - 1);
 }
 
 /* Neighbouring ticks of a scope land in neighbouring slots; scopes start far from each other. */
@@ -52,25 +43,74 @@ static inline unsigned tally_slot(uint32_t scope, uint64_t tick)
     return (unsigned)((scope * UINT64_C(1327217885) + tick) % TALLY_SLOTS);
 }
 
-/* Move `delta` visitors of a scope at a tick. Publishes by itself when it is full. */
-static inline void tally_add(struct tally *tally, uint32_t scope, uint64_t tick, int32_t delta)
+/* Add to one sum; false if there are as many as may be. */
+static inline bool tally_sum(struct tally_sums *sums, uint32_t scope, uint64_t tick, int32_t delta)
 {
     uint64_t key = ((uint64_t)scope + 1) << TALLY_TICK_BITS | tick;
     unsigned slot = tally_slot(scope, tick);
 
-    while (tally->keys[slot] != key) {
-        if (tally->keys[slot]) {
+    while (sums->keys[slot] != key) {
+        if (sums->keys[slot]) {
             slot = (slot + 1) % TALLY_SLOTS;
             continue;
         }
-        if (tally->used_count == TALLY_LIMIT) {
-            tally_publish(tally);
-            slot = tally_slot(scope, tick);
-        }
-        tally->keys[slot] = key;
-        tally->used[tally->used_count++] = (uint16_t)slot;
+        if (sums->used_count == TALLY_LIMIT)
+            return false;
+        sums->keys[slot] = key;
+        sums->used[sums->used_count++] = (uint16_t)slot;
     }
-    tally->deltas[slot] += delta;
+    sums->deltas[slot] += delta;
+    return true;
+}
+
+static inline void tally_clear(struct tally_sums *sums)
+{
+    for (unsigned i = 0; i < sums->used_count; i++) {
+        sums->keys[sums->used[i]] = 0;
+        sums->deltas[sums->used[i]] = 0;
+    }
+    sums->used_count = 0;
+}
+
+static inline void tally_publish_signed(const struct tally *tally, bool added)
+{
+    for (unsigned i = 0; i < tally->seconds.used_count; i++) {
+        unsigned slot = tally->seconds.used[i];
+        uint64_t key = tally->seconds.keys[slot];
+        int32_t delta = tally->seconds.deltas[slot];
+        if (delta != 0 && (delta > 0) == added)
+            ring_add_second(&tally->directory->rings[tally_scope(key)], tally_tick(key), delta);
+    }
+    for (unsigned i = 0; i < tally->minutes.used_count; i++) {
+        unsigned slot = tally->minutes.used[i];
+        uint64_t key = tally->minutes.keys[slot];
+        int32_t delta = tally->minutes.deltas[slot];
+        if (delta != 0 && (delta > 0) == added)
+            ring_add_minute(&tally->directory->rings[tally_scope(key)], tally_tick(key), delta);
+    }
+}
+
+/* Put all changes into the scopes' rings, and start anew. Most heartbeats come within the minute of
+ * the one before, and change no minute. */
+static inline void tally_publish(struct tally *tally)
+{
+    for (unsigned i = 0; i < tally->seconds.used_count; i++) {
+        unsigned slot = tally->seconds.used[i];
+        uint64_t key = tally->seconds.keys[slot];
+        tally_sum(&tally->minutes, tally_scope(key), tally_tick(key) / 60,
+                  tally->seconds.deltas[slot]); /* no more of them than seconds: it has room */
+    }
+    tally_publish_signed(tally, true);
+    tally_publish_signed(tally, false);
+    tally_clear(&tally->seconds);
+    tally_clear(&tally->minutes);
+}
+
+/* Move `delta` visitors of a scope at a tick. Publishes by itself when it is full. */
+static inline void tally_add(struct tally *tally, uint32_t scope, uint64_t tick, int32_t delta)
+{
+    while (!tally_sum(&tally->seconds, scope, tick, delta))
+        tally_publish(tally);
 }
 
 #endif

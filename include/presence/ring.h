@@ -50,12 +50,15 @@ static inline void ring_add_bucket(uint64_t *bucket, uint32_t tag, int32_t delta
     } while (!atomic_swap_if(bucket, &word, desired)); /* pairs with ring_sum's acquire loads */
 }
 
-/* Move `delta` visitors into the buckets of a tick (out of them when negative). */
-static inline void ring_add(struct ring *ring, uint64_t tick, int32_t delta)
+/* Move `delta` visitors into the bucket of a tick, or of a minute; out of it when negative. Each
+ * visitor is in one of both. */
+static inline void ring_add_second(struct ring *ring, uint64_t tick, int32_t delta)
 {
-    uint64_t minute = tick / 60;
-
     ring_add_bucket(&ring->seconds[tick % RING_SECONDS], (uint32_t)tick, delta);
+}
+
+static inline void ring_add_minute(struct ring *ring, uint64_t minute, int32_t delta)
+{
     ring_add_bucket(&ring->minutes[minute % RING_MINUTES], (uint32_t)minute, delta);
 }
 

@@ -2,6 +2,7 @@
 #ifndef PRESENCE_TESTS_COLLECTOR_FIXTURE_H
 #define PRESENCE_TESTS_COLLECTOR_FIXTURE_H
 
+#include "../support/buckets.h"
 #include "../support/scratch.h"
 
 #include "collector.h"

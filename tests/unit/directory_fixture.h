@@ -2,6 +2,7 @@
 #ifndef PRESENCE_TESTS_DIRECTORY_FIXTURE_H
 #define PRESENCE_TESTS_DIRECTORY_FIXTURE_H
 
+#include "../support/buckets.h"
 #include "../support/memory_segment.h"
 
 #include <unistd.h>

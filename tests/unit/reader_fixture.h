@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "../support/buckets.h"
 #include "../support/scratch.h"
 #include "../support/unit.h"
 

@@ -1,4 +1,5 @@
 /* The rings against a model that knows every visitor's last tick. */
+#include "../support/buckets.h"
 #include "../support/unit.h"
 
 #include <presence/ring.h>

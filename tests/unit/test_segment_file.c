@@ -1,4 +1,5 @@
 /* test_segment_file.c - segment_file.h: what becomes of each kind of file at the path. */
+#include "../support/buckets.h"
 #include "../support/scratch.h"
 
 #include <errno.h>

@@ -110,6 +110,28 @@ static void changes_that_cancel_change_nothing(void **state)
 
 /* Far more scopes and ticks than there are slots: the tally publishes by itself, and what it had
  * published stays. The highest scope of the largest directory and late ticks are among them. */
+/* A heartbeat within the minute of the one before it leaves the minute's bucket alone. */
+static void moves_within_a_minute_change_no_minute(void **state)
+{
+    (void)state;
+    struct fixture *fixture = open_tally(3);
+    const uint64_t minute = now / 60;
+    const struct ring *ring = &fixture->directory.rings[1];
+
+    tally_add(&fixture->tally, 1, minute * 60 + 3, -1);
+    tally_add(&fixture->tally, 1, minute * 60 + 59, 1);
+    tally_publish(&fixture->tally);
+    assert_int_equal((int32_t)(uint32_t)ring->seconds[(minute * 60 + 3) % RING_SECONDS], -1);
+    assert_int_equal((int32_t)(uint32_t)ring->seconds[(minute * 60 + 59) % RING_SECONDS], 1);
+    assert_int_equal(ring->minutes[minute % RING_MINUTES], 0);
+    tally_add(&fixture->tally, 1, minute * 60 + 59, -1);
+    tally_add(&fixture->tally, 1, minute * 60 + 60, 1);
+    tally_publish(&fixture->tally);
+    expect_buckets(fixture, 1, minute * 60 + 59, 0, -1);
+    expect_buckets(fixture, 1, minute * 60 + 60, 1, 1);
+    close_tally(fixture);
+}
+
 static void a_full_tally_loses_nothing(void **state)
 {
     (void)state;
@@ -121,12 +143,13 @@ static void a_full_tally_loses_nothing(void **state)
 
     for (unsigned step = 0; step < 200000; step++) {
         uint64_t draw = random_next(&random);
-        unsigned used = fixture->tally.used_count, which = draw & 7, second = draw >> 3 & 511;
+        unsigned used = fixture->tally.seconds.used_count, which = draw & 7,
+                 second = draw >> 3 & 511;
         int delta = (int)(draw >> 12 & 7) - 3;
         tally_add(&fixture->tally, scopes[which], now + second, delta);
         expected[which][second] += delta;
-        published += fixture->tally.used_count < used;
-        assert_true(fixture->tally.used_count <= TALLY_LIMIT);
+        published += fixture->tally.seconds.used_count < used;
+        assert_true(fixture->tally.seconds.used_count <= TALLY_LIMIT);
         if (draw >> 48 == 0)
             tally_publish(&fixture->tally);
     }
@@ -155,10 +178,10 @@ static void shared_slots_are_told_apart(void **state)
         tally_add(&fixture->tally, 1, now + i * TALLY_SLOTS, 1);
         tally_add(&fixture->tally, 1, now + 1 + i * TALLY_SLOTS, 2);
     }
-    assert_int_equal(fixture->tally.used_count, 16);
+    assert_int_equal(fixture->tally.seconds.used_count, 16);
     for (uint64_t i = 0; i < 8; i++)
         tally_add(&fixture->tally, 1, now + i * TALLY_SLOTS, 1);
-    assert_int_equal(fixture->tally.used_count, 16);
+    assert_int_equal(fixture->tally.seconds.used_count, 16);
     for (uint64_t i = 0; i < 7; i++) { /* take all but the last back */
         tally_add(&fixture->tally, 1, now + i * TALLY_SLOTS, -2);
         tally_add(&fixture->tally, 1, now + 1 + i * TALLY_SLOTS, -2);
@@ -221,6 +244,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changes_wait_for_the_publication),
         cmocka_unit_test(changes_that_cancel_change_nothing),
+        cmocka_unit_test(moves_within_a_minute_change_no_minute),
         cmocka_unit_test(a_full_tally_loses_nothing),
         cmocka_unit_test(shared_slots_are_told_apart),
         cmocka_unit_test(additions_are_published_first),

@@ -1,0 +1,14 @@
+/* buckets.h - put visitors into a scope's ring as a collector does. */
+#ifndef PRESENCE_TESTS_BUCKETS_H
+#define PRESENCE_TESTS_BUCKETS_H
+
+#include <presence/ring.h>
+
+/* Move `delta` visitors into the buckets of a tick, out of them when negative. */
+static inline void ring_add(struct ring *ring, uint64_t tick, int32_t delta)
+{
+    ring_add_second(ring, tick, delta);
+    ring_add_minute(ring, tick / 60, delta);
+}
+
+#endif
