@@ -14,7 +14,7 @@
 #define RING_BUFFERS 256
 
 /* So many completions end a moderated wait early. */
-#define RING_BATCH 32
+#define RING_BATCH 64
 
 /* Other completions carry the index of their socket. */
 #define WAKE_DATA   UINT64_MAX

@@ -8,8 +8,8 @@
 #include "ingest.h"
 #include "log.h"
 
-#define BATCH_BUFFERS 64        /* datagrams, or trains of them, that are counted as one batch */
-#define RETRY_NS      100000000 /* after an error that may last */
+#define BATCH_BYTES (256u << 10) /* so much is counted as one batch: within about a millisecond */
+#define RETRY_NS    100000000    /* after an error that may last */
 
 struct worker {
     pthread_t thread;
@@ -58,10 +58,12 @@ static void ingest_buffers(struct worker *worker, const struct receive_buffer *b
                            unsigned count)
 {
     for (unsigned i = 0; i < count;) {
+        uint32_t bytes = 0;
         ingest_begin(worker->ingest);
-        do
+        do {
             ingest_buffer(worker->ingest, &buffers[i]);
-        while (++i < count && i % BATCH_BUFFERS);
+            bytes += buffers[i].length;
+        } while (++i < count && bytes < BATCH_BYTES);
         count_statistics(worker);
         ingest_end(worker->ingest);
     }

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define DATAGRAM_BYTES  (20 + 4 * 255 + BENCH_BATCH * WIRE_VISITOR_SIZE)
-#define BATCH_DATAGRAMS 32 /* between ingest_begin and ingest_end, as under load */
+#define BATCH_DATAGRAMS 64 /* between ingest_begin and ingest_end, as under load */
 #define FIRST_TICK      1000000
 
 void bench_fail(const char *format, ...)
