@@ -1,9 +1,11 @@
-/* bench_table.c - how many updates a second the visitor table takes, alone, on one core: the limit
- * of everything that ends in it. Keys in random order, in batches of 64 with prefetch.
+/* bench_table.c - how many updates a second the visitor table takes, alone: the limit of everything
+ * that ends in it. By one thread, or by several in one table, each on a processor of its own. Keys
+ * in random order, in batches of 64 with prefetch.
  *
- *   bench_table [--visitors N] [--milliseconds T] [--rounds N]
+ *   bench_table [--visitors N] [--workers N] [--milliseconds T] [--rounds N]
  */
 #include <getopt.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "bench.h"
@@ -40,37 +42,72 @@ static void refresh(const struct table *table, uint64_t visitors, uint64_t tick,
         table_upsert(table, keys[i], tick, ignore_move, sum);
 }
 
-static void run(struct bench *bench, uint64_t visitors, double seconds, uint64_t *random)
+struct worker {
+    pthread_t thread;
+    const struct table *table;
+    unsigned number;
+    uint64_t visitors, tick, random;
+    double seconds;
+    uint64_t updates; /* results */
+    double used;
+};
+
+static void *worker_main(void *argument)
 {
-    const struct table *table = &bench->collector.file.segment.table;
-    double start = bench_cpu_s(), used;
-    uint64_t updates = 0;
+    struct worker *worker = argument;
     int64_t sum = 0;
 
+    bench_pin(worker->number);
+    double start = bench_cpu_s();
+    worker->updates = 0;
     do {
-        bench->tick++;
+        worker->tick++;
         for (int i = 0; i < 1000; i++)
-            refresh(table, visitors, bench->tick, random, &sum);
-        updates += 1000 * IN_FLIGHT;
-        used = bench_cpu_s() - start;
-    } while (used < seconds);
-    printf("{\"visitors\":%llu,\"updates\":%llu,\"cpu_s\":%.6f}\n", (unsigned long long)visitors,
-           (unsigned long long)updates, used);
+            refresh(worker->table, worker->visitors, worker->tick, &worker->random, &sum);
+        worker->updates += 1000 * IN_FLIGHT;
+        worker->used = bench_cpu_s() - start;
+    } while (worker->used < worker->seconds);
+    return NULL;
+}
+
+/* All at once; the CPU time is the sum of theirs. */
+static void run(struct worker *workers, unsigned count, double seconds)
+{
+    uint64_t updates = 0;
+    double used = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        workers[i].seconds = seconds;
+        if (pthread_create(&workers[i].thread, NULL, worker_main, &workers[i]))
+            bench_fail("cannot start a thread");
+    }
+    for (unsigned i = 0; i < count; i++) {
+        pthread_join(workers[i].thread, NULL);
+        updates += workers[i].updates;
+        used += workers[i].used;
+    }
+    printf("{\"visitors\":%llu,\"workers\":%u,\"updates\":%llu,\"cpu_s\":%.6f}\n",
+           (unsigned long long)workers[0].visitors, count, (unsigned long long)updates, used);
 }
 
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"visitors", required_argument, NULL, 'v'},
+                                            {"workers", required_argument, NULL, 'w'},
                                             {"milliseconds", required_argument, NULL, 't'},
                                             {"rounds", required_argument, NULL, 'r'},
                                             {0}};
-    uint64_t visitors = 10000000, milliseconds = 1000, rounds = 1, random = 1;
+    uint64_t visitors = 10000000, milliseconds = 1000, rounds = 1;
+    struct worker workers[SEGMENT_WORKERS_MAX];
+    unsigned count = 1;
     int64_t sum = 0;
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'v')
             visitors = bench_number("visitors", optarg, UINT32_MAX);
+        else if (option == 'w')
+            count = (unsigned)bench_number("workers", optarg, SEGMENT_WORKERS_MAX);
         else if (option == 't')
             milliseconds = bench_number("milliseconds", optarg, 3600000);
         else if (option == 'r')
@@ -84,8 +121,14 @@ int main(int argc, char **argv)
     const struct table *table = &bench->collector.file.segment.table;
     for (uint64_t i = 0; i < visitors; i++)
         table_upsert(table, key_of(table, i), bench->tick, ignore_move, &sum);
+    for (unsigned i = 0; i < count; i++)
+        workers[i] = (struct worker){.table = table,
+                                     .number = i,
+                                     .visitors = visitors,
+                                     .tick = bench->tick,
+                                     .random = i + 1};
     for (uint64_t i = 0; i < rounds; i++)
-        run(bench, visitors, (double)milliseconds / 1e3, &random);
+        run(workers, count, (double)milliseconds / 1e3);
     bench_close(bench);
     return 0;
 }
