@@ -158,7 +158,7 @@ class Counts(CtlCase):
             self.assertEqual((status, err), (0, ""))
             self.assertRegex(
                 out, rf'\A\{{"site":"example\.com","room":{room},"window_s":{window},'
-                     rf'"count":{number},"stale":false,"warming":false,"last_heartbeat_s":\d,'
+                     rf'"count":{number},"stale":false,"warming":false,"last_heartbeat_s":\d+,'
                      r'"as_of":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"\}\n\Z')
 
     def test_window_beyond_the_longest(self):
@@ -192,10 +192,10 @@ class Counts(CtlCase):
         uuid = "00000000-0000-0000-0000-000000000001"
         status, out, err = self.ctl("seen", SITE, uuid.upper())
         self.assertEqual((status, err), (0, ""))
-        self.assertRegex(out, r"\A\d\n\Z")
+        self.assertRegex(out, r"\A\d+\n\Z")
         answer = self.json("seen", SITE, uuid)
         self.assertTrue(answer["seen"])
-        self.assertLess(answer["last_heartbeat_s"], 10)
+        self.assertLess(answer["last_heartbeat_s"], 60)
         answer = self.json("seen", SITE, "somebody")
         self.assertEqual((answer["seen"], answer["last_heartbeat_s"]), (False, None))
 
@@ -222,7 +222,7 @@ class Listings(CtlCase):
                                    r"the busiest 2 of 3 rooms$")
         self.assertEqual(lines[1].split(), ["ROOM", "VISITORS", "SHARE", "1", "H", "AGO", "LAST",
                                             "HEARTBEAT"])
-        self.assertRegex(lines[2], r"^/a +3 +42\.9 % +- +\d s ago$")
+        self.assertRegex(lines[2], r"^/a +3 +42\.9 % +- +\d+ s ago$")
         self.assertEqual(len(lines), 4)
 
     def test_top_shows_twenty(self):
