@@ -8,7 +8,7 @@ import time
 import unittest
 
 from exporter import ExporterCase
-from harness import DEADLINE, native, visitor, wait_until
+from harness import DEADLINE, asan_options, native, visitor, wait_until
 from prometheus_client.parser import text_string_to_metric_families
 
 SITE = "example.com"
@@ -24,8 +24,7 @@ class Clients(ExporterCase):
         self.collector = self.start("--warm-up", "0")
         self.send(self.collector, native(SITE, [visitor(i) for i in range(42)], room="/"))
         self.wait_received(1)
-        options = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), QUARANTINE)))
-        self.exporter = self.export(environment={"ASAN_OPTIONS": options})
+        self.exporter = self.export(environment=asan_options(QUARANTINE))
         self.assert_answers()
         self.memory = self.exporter.own_memory()
 

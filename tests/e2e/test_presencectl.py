@@ -275,7 +275,7 @@ class Listings(CtlCase):
 class Collectors(CtlCase):
     def test_stats(self):
         self.populate((1, "/", ""), (1, "/", ""))
-        stats = self.stats()
+        stats = self.json("stats")
         names = re.findall(r"^X\((\w+),", read_source("include/presence/counters.def"), re.M)
         self.assertEqual(list(stats), names)
         self.assertTrue(all(isinstance(value, int) for value in stats.values()))
