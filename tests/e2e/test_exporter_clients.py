@@ -8,7 +8,7 @@ import time
 import unittest
 
 from exporter import ExporterCase
-from harness import DEADLINE, asan_options, native, visitor, wait_until
+from harness import DEADLINE, SOON, asan_options, native, visitor, wait_until
 from prometheus_client.parser import text_string_to_metric_families
 
 SITE = "example.com"
@@ -53,14 +53,14 @@ class Clients(ExporterCase):
                                 b"Host: x\r\nContent-Length: 99\r\n\r\nx")[number % 3])
             clients.append(client)
             if number % LIMIT == LIMIT - 1:
-                self.assert_answers(within=DEADLINE / 2)
+                self.assert_answers(within=SOON)
                 wait_until(lambda: self.descriptors() - before <= LIMIT, "others to be ended")
         for client in clients:  # those that were not ended go on, a byte at a time
             try:
                 client.send(b"x")
             except OSError:
                 pass
-        self.assert_answers(within=DEADLINE / 2)
+        self.assert_answers(within=SOON)
         self.assert_bounded()
 
     def test_clients_that_take_no_answer(self):
@@ -74,7 +74,7 @@ class Clients(ExporterCase):
                     client.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 10)
             except OSError:
                 pass
-        self.assert_answers(within=DEADLINE / 2)
+        self.assert_answers(within=SOON)
         self.assert_bounded()
 
     def test_malformed_and_oversized(self):

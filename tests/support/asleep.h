@@ -8,7 +8,7 @@
 #include <sys/types.h>
 #include <time.h>
 
-#define ASLEEP_DEADLINE_S 20
+#define ASLEEP_DEADLINE_S 60
 
 /* proc(5): the state is behind the name, which may hold anything but is in brackets. */
 static inline char thread_state(pid_t thread)
