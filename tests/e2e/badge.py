@@ -124,7 +124,7 @@ class BadgeCase(WebCase):
     def wait_counted(self, count, room=None):
         place = (SITE, room) if room else (SITE,)
         wait_until(lambda: (self.json("count", *place)["count"] or 0) == count,
-                   f"{count} at {place}: {self.json('count', *place)}")
+                   lambda: f"{count} at {place}: {self.json('count', *place)}")
 
     def crowd(self, people, room="/page"):
         """Heartbeats of others, by another way."""

@@ -18,6 +18,7 @@ from harness import DEADLINE, GOLDEN, PRESENCECTL, Case, native, visitor
 
 ENGINES = ("io_uring", "recvmmsg")
 SEED = int(os.environ.get("TEST_SEED", random.SystemRandom().randrange(1 << 32)))
+SANITIZED = os.environ.get("PRESENCE_SANITIZED") == "1"  # then a program takes long to start
 
 
 class Datagrams(Case):
@@ -33,13 +34,13 @@ class Datagrams(Case):
             os.unlink(self.segment)
         self.collector = self.start("--receive", engine, "--events", "0", *arguments)
         self.send(self.collector, GOLDEN)
-        self.wait_received(1)
+        self.counters = self.wait_received(1)
 
     def changes(self, datagrams):
         """Send them; what that has changed of all counters, but those of the receiving itself."""
-        before = self.stats()
+        before = self.counters
         self.send(self.collector, *datagrams)
-        after = self.wait_received(before["datagrams_received"] + len(datagrams))
+        self.counters = after = self.wait_received(before["datagrams_received"] + len(datagrams))
         self.assertIsNone(self.collector.process.poll(), self.collector.output())
         return {name: after[name] - before[name] for name in after
                 if after[name] != before[name] and not name.startswith("receive_")}
@@ -280,22 +281,26 @@ class Segments(Case):
 
     def test_sizes_that_do_not_add_up(self):
         """Every word of the sizes and the geometry, by a little and by a lot."""
+        generator = random.Random(SEED)
         # What still makes the same layout is no damage: about as many visitors, another window.
         harmless = {(88, 99), (88, 101), (112, (4 << 32) + 3599)}
         for offset, kind in [(12, "I"), (16, "Q"), *((at, "Q") for at in range(88, 320, 8))]:
             good = struct.unpack_from("=" + kind, self.good, offset)[0]
             limit = 1 << 8 * struct.calcsize(kind)
-            for value in {0, 1, good + 1, (good - 1) % limit, good + 4096, good * 2, limit - 1,
-                          limit // 2, limit - 4096} - {good}:
+            values = {0, 1, good + 1, (good - 1) % limit, good + 4096, good * 2, limit - 1,
+                      limit // 2, limit - 4096} - {good}
+            if SANITIZED:
+                values = set(generator.sample(sorted(values), 3))
+            for value in values:
                 if (offset, value) not in harmless:
-                    with self.subTest(offset=offset, value=value):
+                    with self.subTest(offset=offset, value=value, TEST_SEED=SEED):
                         self.write(self.patch(offset, kind, value % limit))
                         self.assert_refused(commands=self.COMMANDS[:1])
 
     def test_damaged_contents(self):
         """Random damage behind a header that is right: any answer, but an answer."""
         generator = random.Random(SEED)
-        for number in range(40):
+        for number in range(20 if SANITIZED else 40):
             data = bytearray(self.good)
             for _ in range(generator.choice((10, 1000, 20000))):
                 data[generator.randrange(320 if number % 4 else 4096, len(data))] = (
@@ -312,7 +317,7 @@ class Segments(Case):
     def test_the_daemon_survives_damaged_contents(self):
         """It goes on with such a segment, right or wrong, and ends in good order."""
         generator = random.Random(SEED)
-        for number in range(8):
+        for number in range(4 if SANITIZED else 8):
             data = bytearray(self.good)
             for _ in range(generator.choice((10, 1000, 20000))):
                 data[generator.randrange(4096, len(data))] = generator.choice(

@@ -109,7 +109,7 @@ class Heartbeats(BadgeCase):
 
     def wait_asked(self, number):
         wait_until(lambda: self.browser.run("return asked.ended") == number,
-                   f"{number} heartbeats; there were {self.browser.run('return asked')}")
+                   lambda: f"{number} heartbeats; there were {self.browser.run('return asked')}")
 
     def test_one_a_minute(self):
         self.begin()

@@ -60,7 +60,7 @@ class Silence(DashboardCase):
         wait_until(lambda: self.count(SITE) == 15, "all to be counted")
         self.collector.stop()
         self.web.stop()
-        with clock_ahead(100):
+        with clock_ahead(70):
             self.begin()
         self.open()
         self.wait_number("15", "quiet")

@@ -9,7 +9,7 @@ import time
 import unittest
 
 from exporter import OPENMETRICS, PRESENCE_EXPORTER, VISITORS, ExporterCase
-from harness import DEADLINE, native, visitor, wait_until
+from harness import DEADLINE, native, visitor, wait_away_from_midnight, wait_until
 
 SITE = "example.com"
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden")
@@ -32,6 +32,10 @@ def run_exporter(*arguments):
 
 
 class Scrapes(ExporterCase):
+    def setUp(self):
+        super().setUp()
+        wait_away_from_midnight()
+
     def populate(self, *arguments):
         collector = self.start("--warm-up", "0", "--receive", "recvmmsg", "--workers", "1",
                                *arguments)

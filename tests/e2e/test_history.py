@@ -14,7 +14,8 @@ import time
 import unittest
 
 from harness import (
-    DEADLINE, PRESENCECTL, Case, ahead_to, clock_ahead, native, visitor, wait_until,
+    DEADLINE, MINUTE, PRESENCECTL, Case, ahead_to, clock_ahead, native, visitor,
+    wait_away_from_midnight, wait_until,
 )
 
 SITE = "example.com"
@@ -37,13 +38,19 @@ class TrendCase(Case):
         self.collector = self.start("--warm-up", "0", *arguments)
         return self.collector
 
+    def begin_in_a_minute(self):
+        """One that lasts for the whole test."""
+        self.enterContext(clock_ahead(ahead_to(5)))
+        return self.begin()
+
     def wait_minute(self, condition, *arguments):
         """The last minute of the history, once it is as wanted."""
         def last():
             history = self.json("history", SITE, *arguments)["history"]
             return history and condition(history[-1]) and history[-1]
 
-        return wait_until(last, f"the running minute: {self.ctl('history', SITE, '--table')}")
+        return wait_until(last, lambda: "the running minute: "
+                          f"{self.ctl('history', SITE, '--table')}")
 
     def on_terminal(self, *arguments, **environment):
         """What a terminal is sent."""
@@ -66,7 +73,7 @@ class TrendCase(Case):
 
 class History(TrendCase):
     def test_the_running_minute(self):
-        self.begin()
+        self.begin_in_a_minute()
         self.visit(range(3), room="/")
         self.visit(range(3, 5), kind=3)
         self.visit([1])
@@ -86,10 +93,11 @@ class History(TrendCase):
     def test_minutes_pass(self):
         """A minute that is over stays, one in which nobody observed is absent, and the graph tells
         it from a minute without visitors."""
-        with clock_ahead(ahead_to(57, 10)):
+        with clock_ahead(ahead_to(55, 10)):
             self.begin()
             self.visit(range(5))
-            wait_until(lambda: len(self.json("history", SITE)["history"]) == 2, "the next minute")
+            wait_until(lambda: len(self.json("history", SITE)["history"]) == 2, "the next minute",
+                       deadline=MINUTE)
             first, second = self.json("history", SITE)["history"]
             self.assertEqual((first["running"], second["running"]), (False, True))
             self.assertEqual((first["maximum"], second["maximum"]), (5, 5))
@@ -113,7 +121,7 @@ class History(TrendCase):
             self.assertEqual(sum(step["entries"] for step in gathered["history"]), 5)
 
     def test_forms_agree(self):
-        self.begin()
+        self.begin_in_a_minute()
         self.visit(range(7))
         self.wait_minute(lambda minute: minute["maximum"] == 7)
         self.collector.stop()  # so that nothing moves
@@ -184,6 +192,7 @@ class History(TrendCase):
 
 class Peaks(TrendCase):
     def test_peak(self):
+        wait_away_from_midnight()
         self.begin()
         self.visit(range(9), room="/")
 
@@ -285,7 +294,7 @@ class Names(TrendCase):
         self.assertEqual(self.stats()["label_invalid"], 1)
         rooms = {*HOSTILE, None}
         wait_until(lambda: {event["room"] for event in self.json("events", SITE)["events"]} == rooms,
-                   f"events in {rooms}: {self.json('events', SITE)}")
+                   lambda: f"events in {rooms}: {self.json('events', SITE)}")
         out = self.ctl("events", SITE, "--csv")[1]
         for row in csv.DictReader(io.StringIO(out, newline="")):
             room = row["room"][1:] if row["room"][:1] == "'" else row["room"]

@@ -1,13 +1,5 @@
-#!/usr/bin/env python3
-"""What presence-send sends, seen by a plain UDP socket, and what it says when it cannot.
+"""What presence-send sends, seen by a plain UDP socket, and what it says when it cannot."""
 
-PRESENCE_BUILD names the build directory.
-"""
-
-import collections
-import json
-import os
-import pty
 import re
 import signal
 import socket
@@ -16,103 +8,12 @@ import time
 import unittest
 import uuid
 
-from harness import DEADLINE, GOLDEN, PRESENCE_SEND
+from harness import DEADLINE, GOLDEN, free_port
+from presence_send import Datagram, PresenceSend, decode, numbered
 from sign import signed
 
 HEARTBEAT, LEAVE, PAGEVIEW, EVENT = 1, 2, 3, 4
 KEY = bytes.fromhex("f0e1d2c3b4a5968778695a4b3c2d1e0f")
-RECEIVE_BUFFER = 16 << 20
-SO_RCVBUFFORCE = 33  # asm-generic/socket.h; without the privilege the default has to do
-
-Datagram = collections.namedtuple("Datagram", "kind site room country source event visitors")
-
-
-def decode(datagram):
-    """A native datagram, read from the wire format alone."""
-    assert datagram[:3] == b"PH\x01", datagram[:20]
-    assert int.from_bytes(datagram[4:6], "big") == len(datagram)
-    assert datagram[6:12] == bytes(6)
-    names, offset = [], 20
-    for size in datagram[14:18]:
-        names.append(datagram[offset : offset + size].decode())
-        offset += size
-    visitors = [datagram[i : i + 16] for i in range(offset, len(datagram), 16)]
-    assert len(visitors) == int.from_bytes(datagram[12:14], "big")
-    country = datagram[18:20].strip(b"\0").decode()
-    return Datagram(datagram[3], names[0], names[1], country, names[2], names[3], visitors)
-
-
-def numbered(number):
-    """The id of a load's visitor."""
-    return uuid.UUID(f"00000000-0000-4000-8000-{number:012x}").bytes
-
-
-def free_port():
-    """A port where nobody listens."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class PresenceSend(unittest.TestCase):
-    def setUp(self):
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.addCleanup(self.socket.close)
-        try:
-            self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
-        except PermissionError:
-            pass
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(DEADLINE)
-        self.to = f"127.0.0.1:{self.socket.getsockname()[1]}"
-
-    def run_send(self, *arguments, lines=b"", to=None, status=0):
-        command = [PRESENCE_SEND, "--to", to or self.to, *arguments]
-        done = subprocess.run(command, input=lines, capture_output=True, timeout=DEADLINE)
-        self.assertEqual(done.returncode, status, done.stderr.decode())
-        if status == 0:
-            self.assertEqual(done.stderr, b"")
-        return done
-
-    def start(self, *arguments, **streams):
-        process = subprocess.Popen([PRESENCE_SEND, "--to", self.to, *arguments], **streams)
-
-        def end():
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout, process.stderr):
-                if stream:
-                    stream.close()
-
-        self.addCleanup(end)
-        return process
-
-    def receive(self):
-        return self.socket.recv(65536)
-
-    def received(self):
-        """All that waits: on loopback, what was sent has arrived when the sender has ended."""
-        datagrams = []
-        self.socket.setblocking(False)
-        try:
-            while True:
-                datagrams.append(self.receive())
-        except BlockingIOError:
-            self.socket.settimeout(DEADLINE)
-            return datagrams
-
-    def load(self, *arguments, status=0):
-        """Run a load; its summary, agreeing with what came, and what came."""
-        done = self.run_send("--site", "example.com", *arguments, status=status)
-        summary = json.loads(done.stdout)
-        raw = self.received()
-        datagrams = [decode(datagram) for datagram in raw]
-        self.assertEqual(summary["datagrams"], len(raw))
-        self.assertEqual(summary["bytes"], sum(map(len, raw)))
-        self.assertEqual(summary["heartbeats"], sum(len(d.visitors) for d in datagrams))
-        self.assertEqual(summary["failed"], 0)
-        self.assertEqual(summary["refused"], 0)
-        return summary, datagrams
 
 
 class One(PresenceSend):
@@ -153,7 +54,7 @@ class One(PresenceSend):
         self.assertEqual(len(self.received()), 1)
 
     def test_nobody_listens(self):
-        to = f"127.0.0.1:{free_port()}"
+        to = f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
         warning = f"presence-send: nobody listens on {to}; start presenced or give --to\n"
         for arguments in (["--visitor", "x"], [], ["--visitors", "10", "--rate", "0"]):
             with self.subTest(arguments=arguments):
@@ -165,7 +66,7 @@ class Signed(PresenceSend):
     def check(self, datagram):
         """Signed now; returns the datagram as it would be without."""
         at = int.from_bytes(datagram[8:12], "big")
-        self.assertLess(abs(time.time() - at), 5)
+        self.assertLess(abs(time.time() - at), DEADLINE)
         plain = (datagram[:4] + (len(datagram) - 8).to_bytes(2, "big") + bytes(6) +
                  datagram[12:-8])
         self.assertEqual(datagram, signed(plain, 7, KEY, at))
@@ -291,136 +192,6 @@ class Stream(PresenceSend):
             process.stdin.close()
             self.assertEqual(process.wait(DEADLINE), 1)
             self.assertEqual(process.stderr.read(), b"")
-
-
-class Load(PresenceSend):
-    def test_every_visitor_once(self):
-        for options in ([], ["--batch", "7"], ["--batch", "1"], ["--batch", "300"], ["--no-gso"],
-                        ["--rooms", "3"], ["--rooms", "100", "--batch", "3"],
-                        ["--rooms", "5", "--countries", "4", "--sources", "3"],
-                        ["--rooms", "5000", "--batch", "2"]):
-            with self.subTest(options=options):
-                summary, datagrams = self.load("--visitors", "1000", "--rate", "0", *options)
-                visitors = [visitor for d in datagrams for visitor in d.visitors]
-                self.assertEqual(sorted(visitors), [numbered(i) for i in range(1000)])
-                self.assertIsNone(summary["wanted_rate"])
-
-    def test_places(self):
-        rooms, countries, sources = 3, 4, 2
-        _, datagrams = self.load("--visitors", "240", "--rate", "0", "--rooms", str(rooms),
-                                 "--countries", str(countries), "--sources", str(sources))
-        at = collections.defaultdict(list)
-        for d in datagrams:
-            at[d.room, d.country, d.source] += d.visitors
-        self.assertEqual(len(at), rooms * countries * sources)
-        for n in range(240):
-            room, country, source = n % rooms, n // rooms % countries, n // 12 % sources
-            place = f"/room-{room}", "A" + "ABCD"[country], f"source-{source}.example"
-            self.assertIn(numbered(n), at[place])
-        self.assertTrue(all(len(visitors) == 10 for visitors in at.values()))
-
-    def test_batch_is_exact(self):
-        _, datagrams = self.load("--visitors", "100", "--rate", "80000", "--duration", "0.05",
-                                 "--batch", "80")
-        sizes = [len(d.visitors) for d in datagrams]
-        self.assertEqual(set(sizes), {80})
-        visitors = [visitor for d in datagrams for visitor in d.visitors]
-        self.assertEqual(visitors[:200], [numbered(i % 100) for i in range(200)])
-
-    def test_large_batch(self):
-        _, datagrams = self.load("--visitors", "8000", "--rate", "0", "--batch", "4000")
-        self.assertEqual([len(d.visitors) for d in datagrams], [4000, 4000])
-
-    def test_rate(self):
-        summary, datagrams = self.load("--visitors", "50", "--rate", "2000", "--duration", "1",
-                                       "--batch", "1")
-        self.assertEqual(summary["heartbeats"], 2000)
-        self.assertEqual(summary["wanted_rate"], 2000)
-        self.assertGreaterEqual(summary["seconds"], 1)
-        self.assertAlmostEqual(summary["rate"], 2000 / summary["seconds"], delta=1)
-        self.assertEqual([d.visitors for d in datagrams], [[numbered(i % 50)] for i in range(2000)])
-
-    def test_pace(self):
-        """Datagrams are spread over the time, not sent in one burst."""
-        process = self.start("--site", "a", "--visitors", "100", "--rate", "100", "--batch", "10",
-                             stdout=subprocess.PIPE)
-        at = []
-        for _ in range(10):
-            self.assertEqual(len(decode(self.receive()).visitors), 10)
-            at.append(time.monotonic())
-        self.assertEqual(process.wait(DEADLINE), 0)
-        gaps = [after - before for before, after in zip(at, at[1:])]
-        self.assertAlmostEqual(sum(gaps), 0.9, delta=0.3)
-        self.assertAlmostEqual(sorted(gaps)[4], 0.1, delta=0.05)
-
-    def test_defaults(self):
-        """A heartbeat a visitor and minute, for as long as it takes."""
-        process = self.start("--site", "a", "--visitors", "6000", "--duration", "0.5",
-                             stdout=subprocess.PIPE)
-        self.assertEqual(process.wait(DEADLINE), 0)
-        summary = json.loads(process.stdout.read())
-        self.assertEqual(summary["wanted_rate"], 100)
-        self.assertEqual(summary["heartbeats"], 50)
-
-    def test_random_order(self):
-        seen = []
-        for seed in ("1", "1", "2"):
-            _, datagrams = self.load("--visitors", "100", "--rate", "0", "--seed", seed, "--rooms", "3")
-            for d in datagrams:
-                for visitor in d.visitors:
-                    number = int.from_bytes(visitor[10:], "big")
-                    self.assertLess(number, 100)
-                    self.assertEqual(d.room, f"/room-{number % 3}")
-            seen.append([(d.room, d.visitors) for d in datagrams])
-        self.assertEqual(seen[0], seen[1])
-        self.assertNotEqual(seen[0], seen[2])
-
-    def test_first(self):
-        _, datagrams = self.load("--visitors", "10", "--first", "1000", "--rate", "0")
-        self.assertEqual(datagrams[0].visitors, [numbered(i) for i in range(1000, 1010)])
-
-    def test_kind_and_place(self):
-        _, datagrams = self.load("--visitors", "10", "--rate", "0", "--kind", "leave", "--room", "r")
-        self.assertEqual((datagrams[0].kind, datagrams[0].room), (LEAVE, "r"))
-
-    def test_text(self):
-        self.run_send("--site", "a", "--visitors", "3", "--rate", "0", "--text")
-        self.assertEqual(self.received(), [
-            f"PH1 site=a visitor=00000000-0000-4000-8000-{i:012x}".encode() for i in range(3)])
-
-    def test_interrupt(self):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with self.subTest(signal=number):
-                process = self.start("--site", "a", "--visitors", "1000", "--rate", "1000",
-                                     "--duration", "600", stdout=subprocess.PIPE,
-                                     stderr=subprocess.PIPE)
-                heartbeats = len(decode(self.receive()).visitors)
-                process.send_signal(number)
-                self.assertEqual(process.wait(DEADLINE), 0)
-                summary = json.loads(process.stdout.read())
-                heartbeats += sum(len(decode(d).visitors) for d in self.received())
-                self.assertEqual(summary["heartbeats"], heartbeats)
-                self.assertLess(summary["seconds"], DEADLINE)
-                self.assertEqual(process.stderr.read(), b"")
-
-    def test_progress_on_a_terminal(self):
-        terminal, end = pty.openpty()
-        self.addCleanup(os.close, terminal)
-        process = self.start("--site", "a", "--visitors", "10", "--rate", "100", "--duration", "0.5",
-                             stdout=subprocess.PIPE, stderr=end)
-        os.close(end)
-        self.assertEqual(process.wait(DEADLINE), 0)
-        shown = os.read(terminal, 65536).decode()
-        self.assertRegex(shown, r"\[#+\.+\] +\d+ %")
-        self.assertTrue(shown.endswith("\r\033[K"), repr(shown[-20:]))
-        self.assertEqual(json.loads(process.stdout.read())["heartbeats"], 50)
-
-    def test_full_device(self):
-        with open("/dev/full", "w") as full:
-            process = self.start("--site", "a", "--visitors", "1", "--rate", "0", stdout=full,
-                                 stderr=subprocess.PIPE)
-            self.assertEqual(process.wait(DEADLINE), 1)
-            self.assertIn(b"cannot write the summary", process.stderr.read())
 
 
 class Usage(PresenceSend):

@@ -198,7 +198,7 @@ class Counts(CtlCase):
             self.assertEqual((status, err), (0, ""))
             self.assertRegex(
                 out, rf'\A\{{"site":"example\.com","room":{room},"window_s":{window},'
-                     rf'"count":{number},"stale":false,"warming":false,"last_heartbeat_s":\d,'
+                     rf'"count":{number},"stale":false,"warming":false,"last_heartbeat_s":\d+,'
                      r'"as_of":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"\}\n\Z')
 
     def test_window_beyond_the_longest(self):
@@ -232,10 +232,10 @@ class Counts(CtlCase):
         uuid = "00000000-0000-0000-0000-000000000001"
         status, out, err = self.ctl("seen", SITE, uuid.upper())
         self.assertEqual((status, err), (0, ""))
-        self.assertRegex(out, r"\A\d\n\Z")
+        self.assertRegex(out, r"\A\d+\n\Z")
         answer = self.json("seen", SITE, uuid)
         self.assertTrue(answer["seen"])
-        self.assertLess(answer["last_heartbeat_s"], 10)
+        self.assertLess(answer["last_heartbeat_s"], 60)
         answer = self.json("seen", SITE, "somebody")
         self.assertEqual((answer["seen"], answer["last_heartbeat_s"]), (False, None))
 
@@ -262,7 +262,7 @@ class Listings(CtlCase):
                                    r"the busiest 2 of 3 rooms$")
         self.assertEqual(lines[1].split(), ["ROOM", "VISITORS", "SHARE", "1", "H", "AGO", "LAST",
                                             "HEARTBEAT"])
-        self.assertRegex(lines[2], r"^/a +3 +42\.9 % +- +\d s ago$")
+        self.assertRegex(lines[2], r"^/a +3 +42\.9 % +- +\d+ s ago$")
         self.assertEqual(len(lines), 4)
 
     def test_top_shows_twenty(self):
@@ -315,7 +315,7 @@ class Listings(CtlCase):
 class Collectors(CtlCase):
     def test_stats(self):
         self.populate((1, "/", ""), (1, "/", ""))
-        stats = self.stats()
+        stats = self.json("stats")
         names = re.findall(r"^X\((\w+),", read_source("include/presence/counters.def"), re.M)
         self.assertEqual(list(stats), names)
         self.assertTrue(all(isinstance(value, int) for value in stats.values()))

@@ -95,7 +95,7 @@ class Prometheus(ExporterCase):
 
     def wait_value(self, expression, expected):
         wait_until(lambda: self.query(expression) == expected,
-                   f"{expression} to be {expected}; it is {self.query(expression)}")
+                   lambda: f"{expression} to be {expected}; it is {self.query(expression)}")
 
     def count(self, number, **labels):
         return {tuple(sorted({"site": SITE, "window": "5m", **labels}.items())): number}
@@ -129,7 +129,8 @@ class Prometheus(ExporterCase):
         self.start("--warm-up", "0")
         self.wait_value("presence_up", {(): 1})
         self.wait_value("presence_active_visitors", self.count(4))
-        wait_until(lambda: self.rule_health() == {"ok"}, f"all rules to work: {self.rule_health()}")
+        wait_until(lambda: self.rule_health() == {"ok"},
+                   lambda: f"all rules to work: {self.rule_health()}")
 
     def rule_health(self):
         return {rule["health"] for group in self.api("rules")["groups"] for rule in group["rules"]}

@@ -10,7 +10,7 @@ import subprocess
 import unittest
 
 from harness import (
-    DEADLINE, PRESENCE_RECORDER, Case, ahead_to, clock_ahead, native, program, visitor, wait_until,
+    DEADLINE, MINUTE, PRESENCE_RECORDER, Case, ahead_to, clock_ahead, native, program, visitor, wait_until,
 )
 
 SITE = "example.com"
@@ -59,14 +59,15 @@ class RecorderCase(Case):
         """Be there at the end of a minute and the beginning of the next."""
         self.visit(range(number))
         before = len(self.history())
-        wait_until(lambda: len(self.history()) >= max(before, 1) + 1, "the next minute")
+        wait_until(lambda: len(self.history()) >= max(before, 1) + 1, "the next minute",
+                   deadline=MINUTE)
         self.wait_sampled()
 
 
 class Recorder(RecorderCase):
     def test_a_reboot(self):
         """The segment is gone; history and peaks are not."""
-        with clock_ahead(ahead_to(57, 10)):
+        with clock_ahead(ahead_to(55, 10)):
             self.begin()
             self.visit(range(7), room="/a")
             self.two_minutes(7)
@@ -98,7 +99,7 @@ class Recorder(RecorderCase):
 
     def test_no_seam(self):
         """The same, whether it is read from the segment, or from both, however often recorded."""
-        with clock_ahead(ahead_to(56, 10)):
+        with clock_ahead(ahead_to(55, 10)):
             self.begin()
             self.visit(range(5))
             self.record()
@@ -118,7 +119,7 @@ class Recorder(RecorderCase):
         """At most the running minute is lost, and none is counted twice."""
         heartbeats = 0
         for number, kill_recorder_first in enumerate((True, False)):
-            with clock_ahead(ahead_to(56, 10 + 5 * number)):
+            with clock_ahead(ahead_to(55, 10 + 5 * number)):
                 self.begin()
                 with program(self.command(), stderr=subprocess.PIPE, text=True) as recorder:
                     self.assertIn("recording", recorder.stderr.readline())
@@ -142,13 +143,13 @@ class Recorder(RecorderCase):
 
     def test_the_segment_is_lost_right_after_a_kill(self):
         """What was over when the recorder last looked is there without any segment."""
-        with clock_ahead(ahead_to(55, 10)):
+        with clock_ahead(ahead_to(50, 10)):
             self.begin()
             self.visit(range(6))
             with program(self.command(), stderr=subprocess.PIPE, text=True) as recorder:
                 self.assertIn("recording", recorder.stderr.readline())
                 wait_until(lambda: self.query("SELECT count(*) FROM minute")[0][0],
-                           "the minute to be recorded when it is over")
+                           "the minute to be recorded when it is over", deadline=MINUTE)
                 recorder.kill()
                 self.collector.process.kill()
                 recorder.stderr.close()

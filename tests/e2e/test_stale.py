@@ -6,6 +6,7 @@ Long gaps are tried in time namespaces, whose CLOCK_BOOTTIME is ahead of the mac
 import calendar
 import contextlib
 import os
+import random
 import signal
 import time
 import unittest
@@ -13,6 +14,8 @@ import unittest
 from harness import DEADLINE, Case, clock_ahead, native, visitor, wait_until
 
 SITE = "a.example"
+SEED = int(os.environ.get("TEST_SEED", random.SystemRandom().randrange(1 << 32)))
+SANITIZED = os.environ.get("PRESENCE_SANITIZED") == "1"
 
 
 class ClockCase(Case):
@@ -27,7 +30,15 @@ class ClockCase(Case):
         collector.process.wait(timeout=DEADLINE)
 
     def is_stale(self):
-        return self.ctl("count", SITE)[0] == 3
+        """The tick is over 3 s old, and no number is stale before."""
+        status = self.json("status")
+        self.assertEqual(status["stale"], status["as_of_age_s"] > 3, status)
+        return status["stale"]
+
+    def assert_warming(self, status, since):
+        """It is warming as long as it has not listened for the warm-up, since that time or less."""
+        self.assertLessEqual(status["listening_for_s"], time.monotonic() - since + 1)
+        self.assertEqual(status["warming"], status["listening_for_s"] < status["warm_up_s"])
 
     def assert_stale_everywhere(self, number, silent_since):
         """Every command shows what was last known, says since when, and exits 3."""
@@ -39,7 +50,7 @@ class ClockCase(Case):
         self.assertIn("stale", err)
         self.assertIn(answer["as_of"], err)
         as_of = calendar.timegm(time.strptime(answer["as_of"], "%Y-%m-%dT%H:%M:%SZ"))
-        self.assertLess(abs(as_of - silent_since), 3, answer)
+        self.assertLess(abs(as_of - silent_since), 10, answer)
         for command in ("top", SITE), ("sites",), ("status",), ("stats",):
             with self.subTest(command=command):
                 status, out, err = self.ctl(*command)
@@ -70,11 +81,7 @@ class Silence(ClockCase):
         self.people(collector, range(3))
         self.end(collector)
         killed = time.time()
-        status, out, _ = self.ctl("count", SITE)
-        self.assertEqual((status, out), (0, "3\n"))  # its last tick is fresh
         wait_until(self.is_stale, "the tick to be over 3 s old")
-        self.assertGreater(time.time() - killed, 2)
-        self.assertLess(time.time() - killed, 6)
         self.assert_stale_everywhere(3, killed)
         self.start("--warm-up", "0")
         self.assertEqual(self.ctl("count", SITE), (0, "3\n", ""))
@@ -95,21 +102,20 @@ class Silence(ClockCase):
         wait_until(self.is_stale, "the tick to be over 3 s old")
         self.assert_stale_everywhere(3, frozen)
         collectors["short"].process.send_signal(signal.SIGCONT)
-        wait_until(lambda: not self.is_stale(), "it to be fresh again")
-        self.assertEqual(self.ctl("count", SITE), (0, "3\n", ""))
+        wait_until(lambda: self.ctl("count", SITE) == (0, "3\n", ""), "it to be fresh again")
 
         self.segment = os.path.join(self.directory, "long")
         wait_until(lambda: self.json("status")["as_of_age_s"] >= 11, "a gap of over 10 s")
         self.send(collectors["long"], native(SITE, [visitor(3)]))
         self.assert_stale_everywhere(3, frozen)
+        thawed = time.monotonic()
         collectors["long"].process.send_signal(signal.SIGCONT)
 
         def fresh():
-            answer = self.json("count", SITE)
-            return not answer["stale"] and answer
+            status = self.json("status")
+            return not status["stale"] and status
 
-        answer = wait_until(fresh, "it to be fresh again")
-        self.assertTrue(answer["warming"], answer)
+        self.assert_warming(wait_until(fresh, "it to be fresh again"), thawed)
         wait_until(lambda: self.ctl("count", SITE) == (0, "4\n", ""), "the warm-up to pass")
 
     def test_quiet_site(self):
@@ -124,17 +130,23 @@ class Silence(ClockCase):
         answer = wait_until(quiet, "the age of the last heartbeat to grow")
         self.assertEqual((answer["count"], answer["stale"]), (3, False))
         self.assertGreaterEqual(self.json("sites")["sites"][0]["last_heartbeat_s"], 2)
-        self.people(collector, [1])
-        self.assertLess(self.json("count", SITE)["last_heartbeat_s"], 2)
+
+        def heard():
+            self.people(collector, [1])
+            return self.json("count", SITE)["last_heartbeat_s"] < 2
+
+        wait_until(heard, "the age of the last heartbeat to be small again")
 
     def test_warming_of_a_new_collector(self):
-        collector = self.start("--warm-up", "2")
+        collector = self.start("--warm-up", "3600")
         self.people(collector, range(3))
         status, out, err = self.ctl("count", SITE)
         self.assertEqual((status, out), (0, "3\n"))
         self.assertRegex(err, r"^presencectl: .*warming.*\n$")
         for command in ("count", SITE), ("top", SITE), ("sites",), ("status",):
             self.assertTrue(self.json(*command)["warming"], command)
+        self.end(collector)
+        self.start("--warm-up", "2")
         wait_until(lambda: not self.json("count", SITE)["warming"], "the warm-up to pass")
         self.assertGreaterEqual(self.json("status")["listening_for_s"], 2)
         self.assertEqual(self.ctl("count", SITE), (0, "3\n", ""))
@@ -160,20 +172,23 @@ class Gaps(ClockCase):
 
     def test_short_gaps_and_warming(self):
         """A restart within 10 s goes on; a longer gap makes the number a lower bound again."""
-        arguments = ("--warm-up", "2")
-        collector = self.start(*arguments)
+        collector = self.start("--warm-up", "0")
         self.people(collector, range(3))
-        wait_until(lambda: not self.json("count", SITE)["warming"], "the warm-up to pass")
-        for how in signal.SIGTERM, signal.SIGKILL:
+        for how, ahead, longer in (signal.SIGTERM, 4, False), (signal.SIGKILL, 4 + 12, True):
             self.end(collector, how)
-            ahead = 8 if how == signal.SIGTERM else 8 + 12
             with clock_ahead(ahead):
-                collector = self.start(*arguments)
+                begun = time.monotonic()
+                collector = self.start("--warm-up", "4")
+                status = self.json("status")
+                if longer:
+                    self.assert_warming(status, begun)
+                else:
+                    self.assertGreaterEqual(status["listening_for_s"], ahead)
+                    self.assertFalse(status["warming"], status)
+                self.assertEqual("nobody listened" in collector.output(), longer)
                 answer = self.json("count", SITE)
                 self.assertEqual((answer["count"], answer["stale"]), (3, False))
-                self.assertEqual(answer["warming"], ahead > 10, answer)
                 self.assertGreaterEqual(answer["last_heartbeat_s"], ahead)
-                self.assertEqual("nobody listened" in collector.output(), ahead > 10)
 
     def test_a_start_that_failed_is_no_listening(self):
         """Warming is counted from when the collector began to listen, not from when it tried to."""
@@ -181,15 +196,17 @@ class Gaps(ClockCase):
         failed = self.start(wait=False, listen=nowhere)
         self.assertEqual(failed.process.wait(timeout=DEADLINE), 1)
         with clock_ahead(8):
+            begun = time.monotonic()
             collector = self.start("--warm-up", "5")
-            self.assertTrue(self.json("status")["warming"])
+            self.assert_warming(self.json("status"), begun)
             self.people(collector, range(3))
             self.end(collector)
         with clock_ahead(5000):
             failed = self.start(wait=False, listen=nowhere)
             self.assertEqual(failed.process.wait(timeout=DEADLINE), 1)
+            begun = time.monotonic()
             collector = self.start("--warm-up", "5")
-            self.assertTrue(self.json("status")["warming"])
+            self.assert_warming(self.json("status"), begun)
             self.assert_gone()
 
     def test_a_reader_after_a_long_silence(self):
@@ -225,9 +242,12 @@ class Gaps(ClockCase):
     def test_gaps_of_any_length(self):
         """Also around 2^20 s, after which a word's tick looks the same as before."""
         week = 7 * 86400
-        for gap in (3660, 3690, 3700, 86400, week, 2**19, 2**20 - 200, 2**20 - 1, 2**20, 2**20 + 2,
-                    4 * week, 2**21, 3 * 2**20 + 100, 400 * 86400):
-            with self.subTest(gap=gap):
+        gaps = (3660, 3690, 3700, 86400, week, 2**19, 2**20 - 200, 2**20 - 1, 2**20, 2**20 + 2,
+                4 * week, 2**21, 3 * 2**20 + 100, 400 * 86400)
+        if SANITIZED:  # then a program takes long to start
+            gaps = random.Random(SEED).sample(gaps, 5)
+        for gap in gaps:
+            with self.subTest(gap=gap, TEST_SEED=SEED):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(self.segment)
                 first = self.start()

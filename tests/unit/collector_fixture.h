@@ -35,7 +35,7 @@ static inline int open_fixture(void **state)
     fixture->workers = 1;
     fixture->clock = START;
     *state = fixture;
-    alarm(30); /* a deadlock */
+    alarm(120); /* a deadlock */
     return 0;
 }
 

@@ -21,7 +21,7 @@ static inline void open_directory(struct fixture *fixture, uint32_t capacity, ui
     memset(fixture, 0, sizeof(*fixture));
     fixture->segment = memory_segment_open(1000, capacity, max_window);
     assert_int_equal(directory_open(&fixture->segment, &fixture->writer), 0);
-    alarm(20); /* a chain that does not end */
+    alarm(120); /* a chain that does not end */
 }
 
 static inline void close_directory(struct fixture *fixture)

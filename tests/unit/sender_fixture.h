@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define RECEIVE_DEADLINE_S 10
+#define RECEIVE_DEADLINE_S 60
 #define RECEIVE_BUFFER     (8 << 20)
 
 struct receiver {

@@ -1,117 +1,10 @@
-/* test_config.c - config.h: options, right and wrong, from the command line and from a file. */
-#include "../support/scratch.h"
+/* test_config.c - config.h: options, right and wrong, from the command line. */
+#include "config_fixture.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <sys/mman.h>
 
-#include "config.h"
 #include <presence/presence.h>
-
-/* What came of one reading, and what was printed. */
-struct answer {
-    enum config_verdict verdict;
-    struct config config;
-    char out[8192], err[8192];
-};
-
-/* Let a standard stream go to a file in memory until its text is taken. */
-static int divert(FILE *stream, int *ret_before)
-{
-    int capture = memfd_create("capture", MFD_CLOEXEC);
-
-    assert_true(capture >= 0);
-    fflush(stream);
-    *ret_before = dup(fileno(stream));
-    dup2(capture, fileno(stream));
-    return capture;
-}
-
-static void restore(FILE *stream, int before, int capture, char *text, size_t capacity)
-{
-    fflush(stream);
-    dup2(before, fileno(stream));
-    close(before);
-    ssize_t length = pread(capture, text, capacity - 1, 0);
-    assert_true(length >= 0);
-    text[length] = '\0';
-    close(capture);
-}
-
-/* Read a command line of up to 40 words that ends with NULL. The answer is good until the next. */
-static struct answer *read_words(const char *const *words)
-{
-    static struct answer answer;
-    char *argv[42] = {(char *)(uintptr_t) "presenced"};
-    int argc = 1, out, err;
-
-    for (; words[argc - 1]; argc++) {
-        assert_in_range(argc, 1, 40);
-        argv[argc] = strdup(words[argc - 1]);
-    }
-    memset(&answer, 0, sizeof(answer));
-    int captured_out = divert(stdout, &out), captured_err = divert(stderr, &err);
-    answer.verdict = config_read(argc, argv, &answer.config);
-    restore(stderr, err, captured_err, answer.err, sizeof(answer.err));
-    restore(stdout, out, captured_out, answer.out, sizeof(answer.out));
-    for (int i = 1; i < argc; i++)
-        free(argv[i]);
-    return &answer;
-}
-
-#define read_line(...) read_words((const char *const[]){__VA_ARGS__, NULL})
-
-static struct config *expect_run(struct answer *answer, const char *what)
-{
-    if (answer->verdict != CONFIG_RUN)
-        fail_msg("%s: verdict %d: %s", what, (int)answer->verdict, answer->err);
-    assert_string_equal(answer->out, "");
-    assert_string_equal(answer->err, "");
-    return &answer->config;
-}
-
-/* One line that names the program, and what is wrong. */
-static void expect_wrong(const struct answer *answer, const char *what, const char *named)
-{
-    const char *end = strchr(answer->err, '\n');
-
-    if (answer->verdict != CONFIG_WRONG)
-        fail_msg("%s: verdict %d", what, (int)answer->verdict);
-    assert_string_equal(answer->out, "");
-    if (!end || end[1] != '\0')
-        fail_msg("%s: not one line: %s", what, answer->err);
-    if (strncmp(answer->err, "presenced: ", 11) != 0 || !strstr(answer->err, named))
-        fail_msg("%s: '%s' is not named in: %s", what, named, answer->err);
-}
-
-static int prepare(void **state)
-{
-    struct scratch *scratch = malloc(sizeof(*scratch));
-
-    assert_non_null(scratch);
-    unsetenv("PRESENCE_SEGMENT");
-    scratch_open(scratch);
-    *state = scratch;
-    return 0;
-}
-
-static int clean_up(void **state)
-{
-    scratch_close(*state);
-    free(*state);
-    return 0;
-}
-
-/* A configuration file; its path. */
-static const char *write_file(const struct scratch *scratch, const char *text)
-{
-    FILE *file = fopen(scratch->path, "w");
-
-    assert_non_null(file);
-    assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
-    assert_int_equal(fclose(file), 0);
-    return scratch->path;
-}
 
 static void defaults_are_those_of_the_design(void **state)
 {
@@ -321,25 +214,6 @@ static void the_segment_has_a_path(void **state)
     assert_int_equal(unlink(scratch->path), 0);
 }
 
-/* Lines of a file have a limit: beyond it they are refused, not cut. */
-static void long_paths_in_files_are_not_cut(void **state)
-{
-    struct scratch *scratch = *state;
-
-    for (unsigned length = 1; length < 300; length++) {
-        char text[400] = "segment = /dev/shm/";
-        const char *path = text + strlen("segment = ");
-        memset(text + strlen(text), 'x', length);
-        struct answer *answer = read_line("--config", write_file(scratch, text));
-        if (answer->verdict == CONFIG_RUN)
-            assert_string_equal(answer->config.segment, path);
-        else
-            expect_wrong(answer, text, scratch->path);
-        assert_true(answer->verdict == CONFIG_RUN || length > 150);
-    }
-    assert_int_equal(unlink(scratch->path), 0);
-}
-
 static void engines_have_names(void **state)
 {
     (void)state;
@@ -351,81 +225,6 @@ static void engines_have_names(void **state)
     expect_wrong(read_line("--receive=epoll"), "epoll", "auto, io_uring or recvmmsg");
     expect_wrong(read_line("--receive="), "no engine", "--receive");
     expect_wrong(read_line("--receive=AUTO"), "AUTO", "'AUTO'");
-}
-
-static void files_set_options_and_the_command_line_wins(void **state)
-{
-    struct scratch *scratch = *state;
-    write_file(scratch, "# a comment\n; another\n\n[presenced]\nmax-visitors = 5000\r\n"
-                        "max-scopes=10\nmax-window : 600\nwarm-up = 5\nworkers = 3 ; a comment\n"
-                        "receive = recvmmsg\nsegment = /dev/shm/a b\nlisten = [::1]:7\n");
-    const struct config *config = expect_run(read_line("--config", scratch->path), "a file");
-
-    assert_int_equal(config->settings.max_visitors, 5000);
-    assert_int_equal(config->settings.max_scopes, 10);
-    assert_int_equal(config->settings.max_window, 600);
-    assert_int_equal(config->settings.warm_up, 5);
-    assert_int_equal(config->workers, 3);
-    assert_int_equal(config->engine, RECEIVE_RECVMMSG);
-    assert_string_equal(config->segment, "/dev/shm/a b");
-    assert_int_equal(config->listen_count, 1);
-    assert_string_equal(config->listen[0].text, "[::1]:7");
-
-    /* Wherever --config stands. */
-    config = expect_run(
-        read_line("--max-visitors=6000", "--config", scratch->path, "--workers", "2"), "both");
-    assert_int_equal(config->settings.max_visitors, 6000);
-    assert_int_equal(config->workers, 2);
-    assert_int_equal(config->settings.max_scopes, 10);
-    /* The last of several wins. */
-    config = expect_run(read_line("--workers=5", "--workers=6"), "twice");
-    assert_int_equal(config->workers, 6);
-    write_file(scratch, "");
-    expect_run(read_line("--config", scratch->path), "an empty file");
-    assert_int_equal(unlink(scratch->path), 0);
-}
-
-static void wrong_files_are_told(void **state)
-{
-    struct scratch *scratch = *state;
-    static const struct {
-        const char *text, *named;
-    } cases[] = {
-        {"max-vistors = 5\n", "max-vistors"},
-        {"config = /etc/other\n", "config"},
-        {"help = 1\n", "help"},
-        {"max-visitors\n", ":1:"},
-        {"workers = 2\nmax-visitors\n", ":2:"},
-        {"workers = 2\nmax-visitors =\n", "max-visitors"},
-        {"workers = 2\n  max-scopes = 5\n", "'max-scopes = 5'"}, /* a continued line */
-        {"[unclosed\n", ":1:"},
-        {"receive = epoll\n", "epoll"},
-    };
-
-    for (size_t i = 0; i < LENGTH(cases); i++)
-        expect_wrong(read_line("--config", write_file(scratch, cases[i].text)), cases[i].text,
-                     cases[i].named);
-    assert_int_equal(unlink(scratch->path), 0);
-    expect_wrong(read_line("--config", scratch->path), "a missing file", "No such file");
-    expect_wrong(read_line("--config", scratch->path), "a missing file", scratch->path);
-    expect_wrong(read_line("--config", ""), "no file", "cannot read");
-}
-
-static void directories_are_no_files(void **state)
-{
-    struct scratch *scratch = *state;
-
-    expect_wrong(read_line("--config", scratch->directory), "a directory", scratch->directory);
-}
-
-static void several_mistakes_are_one_line(void **state)
-{
-    struct scratch *scratch = *state;
-    struct answer *answer =
-        read_line("--config", write_file(scratch, "workers = x\nworkers = y\nmax-vistors = 5\n"));
-
-    assert_int_equal(unlink(scratch->path), 0);
-    expect_wrong(answer, "a file with three mistakes", "'x'");
 }
 
 static void wrong_command_lines_are_told(void **state)
@@ -479,8 +278,6 @@ static void help_and_version_answer(void **state)
     assert_string_equal(answer->err, "");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, prepare, clean_up)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -488,12 +285,7 @@ int main(void)
         TEST(numbers_are_whole_and_within_bounds),
         TEST(addresses_are_numeric_and_add_up),
         TEST(the_segment_has_a_path),
-        TEST(long_paths_in_files_are_not_cut),
         TEST(engines_have_names),
-        TEST(files_set_options_and_the_command_line_wins),
-        TEST(wrong_files_are_told),
-        TEST(directories_are_no_files),
-        TEST(several_mistakes_are_one_line),
         TEST(wrong_command_lines_are_told),
         TEST(ambiguous_names_are_told),
         TEST(help_and_version_answer),

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "http_connections.h"
@@ -59,16 +60,27 @@ static void end(struct http_connections *connections, const struct client *clien
     close(client->client);
 }
 
+/* Until the next: the clock of the ages has milliseconds. */
+static void wait_millisecond(void)
+{
+    struct timespec begun, now;
+
+    clock_gettime(CLOCK_MONOTONIC, &begun);
+    do
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    while (now.tv_sec == begun.tv_sec && now.tv_nsec / 1000000 == begun.tv_nsec / 1000000);
+}
+
 static void the_longest_waiting_makes_room(void **state)
 {
-    struct http_connections *connections = http_connections_new(LIMIT, PER_ADDRESS, 60);
+    struct http_connections *connections = http_connections_new(LIMIT, PER_ADDRESS, 60, 60000);
     struct client clients[PER_ADDRESS + 1];
 
     (void)state;
     for (int i = 0; i < PER_ADDRESS; i++) {
         assert_true(admit(connections, "2001:db8::1"));
         clients[i] = begin(connections, "2001:db8::1");
-        usleep(2000); /* the clock of the ages has milliseconds */
+        wait_millisecond();
     }
     http_connections_asked(connections, clients[0].connection);
     assert_true(admit(connections, "2001:db8::1")); /* the first is being answered */
@@ -92,7 +104,7 @@ static void the_longest_waiting_makes_room(void **state)
 
 static void streams_and_young_answers_stay(void **state)
 {
-    struct http_connections *connections = http_connections_new(LIMIT, PER_ADDRESS, 60);
+    struct http_connections *connections = http_connections_new(LIMIT, PER_ADDRESS, 60, 60000);
     struct client clients[PER_ADDRESS];
 
     (void)state;
@@ -114,7 +126,7 @@ static void streams_and_young_answers_stay(void **state)
 
 static void all_together_are_limited(void **state)
 {
-    struct http_connections *connections = http_connections_new(LIMIT, 0, 60);
+    struct http_connections *connections = http_connections_new(LIMIT, 0, 60, 60000);
     struct client clients[LIMIT];
     char text[32];
 
@@ -123,7 +135,7 @@ static void all_together_are_limited(void **state)
         snprintf(text, sizeof(text), "2001:db8:0:%d::1", i);
         assert_true(admit(connections, text));
         clients[i] = begin(connections, text);
-        usleep(2000);
+        wait_millisecond();
     }
     assert_true(admit(connections, "2001:db8:0:99::1"));
     assert_true(is_ended(&clients[0]));
@@ -134,14 +146,71 @@ static void all_together_are_limited(void **state)
     http_connections_free(connections);
 }
 
+static unsigned open_clients(const struct client *clients, size_t count)
+{
+    unsigned open = 0;
+
+    for (size_t i = 0; i < count; i++)
+        open += !is_ended(&clients[i]);
+    return open;
+}
+
+/* Several threads may admit before the first of them begins: the limit holds all the same. */
+static void admitted_at_a_time_are_limited(void **state)
+{
+    struct http_connections *connections = http_connections_new(LIMIT, 0, 60, 60000);
+    struct client clients[2 * LIMIT];
+
+    (void)state;
+    for (int i = 0; i < LIMIT; i++)
+        clients[i] = begin(connections, "::1");
+    for (int i = 0; i < LIMIT; i++)
+        assert_true(admit(connections, "::1"));
+    for (int i = LIMIT; i < 2 * LIMIT; i++)
+        clients[i] = begin(connections, "::1");
+    assert_int_equal(http_connections_count(connections), LIMIT);
+    assert_int_equal(open_clients(clients, 2 * LIMIT), LIMIT);
+    for (int i = 0; i < 2 * LIMIT; i++)
+        end(connections, &clients[i]);
+    http_connections_free(connections);
+}
+
+/* And where nobody can make room the last is one too many. */
+static void admitted_without_room_are_ended(void **state)
+{
+    struct http_connections *connections = http_connections_new(LIMIT, 0, 60, 60000);
+    struct sockaddr_in6 address = address_of("::1");
+    struct client clients[LIMIT];
+    int ends[2];
+    char byte;
+
+    (void)state;
+    for (int i = 0; i < LIMIT; i++) {
+        assert_true(admit(connections, "::1"));
+        if (i == LIMIT - 1)
+            assert_true(admit(connections, "::1"));
+        clients[i] = begin(connections, "::1");
+        http_connections_streams(connections, clients[i].connection);
+    }
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    assert_null(http_connections_begin(connections, ends[0], (const struct sockaddr *)&address));
+    assert_int_equal(recv(ends[1], &byte, 1, MSG_DONTWAIT), 0);
+    assert_int_equal(open_clients(clients, LIMIT), LIMIT);
+    for (int i = 0; i < LIMIT; i++)
+        end(connections, &clients[i]);
+    close(ends[0]);
+    close(ends[1]);
+    http_connections_free(connections);
+}
+
 static void patience_ends(void **state)
 {
-    struct http_connections *connections = http_connections_new(LIMIT, 0, 0);
+    struct http_connections *connections = http_connections_new(LIMIT, 0, 0, 60000);
     struct client waiting = begin(connections, "::1"), streaming = begin(connections, "::1");
 
     (void)state;
     http_connections_streams(connections, streaming.connection);
-    usleep(3000);
+    wait_millisecond();
     http_connections_sweep(connections);
     assert_true(is_ended(&waiting));
     assert_false(is_ended(&streaming));
@@ -158,6 +227,8 @@ int main(void)
         cmocka_unit_test(the_longest_waiting_makes_room),
         cmocka_unit_test(streams_and_young_answers_stay),
         cmocka_unit_test(all_together_are_limited),
+        cmocka_unit_test(admitted_at_a_time_are_limited),
+        cmocka_unit_test(admitted_without_room_are_ended),
         cmocka_unit_test(patience_ends),
     };
 

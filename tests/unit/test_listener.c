@@ -1,5 +1,5 @@
 /* test_listener.c - listener.h: addresses, binding, sharing a port, counting drops. */
-#include "../support/unit.h"
+#include "../support/asleep.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -249,9 +249,17 @@ static void port_of_somebody_else_is_refused_even_if_they_share_it(void **state)
     close(other);
 }
 
+struct opener {
+    char text[ADDRESS_SIZE];
+    _Atomic pid_t thread; /* 0: it has not begun */
+};
+
 static void *open_where_told(void *argument)
 {
-    int socket, r = open_at(argument, 1, &socket);
+    struct opener *opener = argument;
+
+    opener->thread = gettid();
+    int socket, r = open_at(opener->text, 1, &socket);
 
     if (r == 0)
         close(socket);
@@ -260,16 +268,18 @@ static void *open_where_told(void *argument)
 
 static void port_that_is_freed_late_is_waited_for(void **state)
 {
-    char text[ADDRESS_SIZE];
+    struct opener opener = {.thread = 0};
     pthread_t thread;
     void *result;
     int other;
 
     (void)state;
     assert_int_equal(open_at("127.0.0.1:0", 1, &other), 0);
-    strcpy(text, bound_text(other));
-    assert_int_equal(pthread_create(&thread, NULL, open_where_told, text), 0);
-    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL); /* how late the port is freed */
+    strcpy(opener.text, bound_text(other));
+    assert_int_equal(pthread_create(&thread, NULL, open_where_told, &opener), 0);
+    while (!opener.thread)
+        sched_yield();
+    wait_until_asleep(opener.thread); /* between one attempt and the next */
     close(other);
     assert_int_equal(pthread_join(thread, &result), 0);
     assert_int_equal((intptr_t)result, 0);

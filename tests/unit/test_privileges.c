@@ -23,7 +23,7 @@ static int run_child(int (*function)(void))
 
     assert_true(child >= 0);
     if (child == 0) {
-        alarm(30);
+        alarm(120);
         _exit(function());
     }
     assert_int_equal(waitpid(child, &status, 0), child);

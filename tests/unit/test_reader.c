@@ -199,7 +199,7 @@ static void staleness_is_the_age_of_the_tick_or_the_state(void **state)
     assert_true(is_stale(fixture));
 }
 
-static void who_starts_has_not_listened(void **state)
+static void who_starts_anew_has_not_listened(void **state)
 {
     struct fixture *fixture = *state;
     struct segment_header *header = fixture_segment(fixture)->header;
@@ -208,9 +208,13 @@ static void who_starts_has_not_listened(void **state)
     header->listening_since -= 1000; /* of an earlier daemon */
     assert_int_equal(presence_status(fixture->presence, &status), 0);
     assert_false(status.warming);
-    header->state = SEGMENT_STARTING;
+    header->state = SEGMENT_STARTING; /* and goes on */
     assert_int_equal(presence_status(fixture->presence, &status), 0);
     assert_int_equal(status.state, PRESENCE_STARTING);
+    assert_false(status.warming);
+    header->listening_since = SEGMENT_NEVER;
+    header->warm_up = 0;
+    assert_int_equal(presence_status(fixture->presence, &status), 0);
     assert_true(status.warming);
     header->state = 77;
     assert_int_equal(presence_status(fixture->presence, &status), -EBADMSG);
@@ -373,7 +377,7 @@ int main(void)
         TEST(visitors_are_active_within_the_window),
         TEST(readings_say_how_good_they_are),
         TEST(staleness_is_the_age_of_the_tick_or_the_state),
-        TEST(who_starts_has_not_listened),
+        TEST(who_starts_anew_has_not_listened),
         TEST(sums_are_clamped),
         TEST(listings_are_sorted),
         TEST(listings_leave_out_what_is_gone),

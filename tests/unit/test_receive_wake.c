@@ -1,8 +1,10 @@
 /* test_receive_wake.c - receive.h: ending a wait from elsewhere, with both engines. */
+#include "../support/asleep.h"
 #include "../support/line.h"
 
 #include <pthread.h>
 #include <time.h>
+#include <unistd.h>
 
 static void wakes_are_not_lost_and_lose_nothing(void **state)
 {
@@ -28,7 +30,7 @@ static void wakes_are_not_lost_and_lose_nothing(void **state)
 
 static void *send_later(void *argument)
 {
-    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL); /* the wait is to last until then */
+    wait_until_asleep(getpid()); /* the first thread */
     line_send(argument, 0, 57, 1);
     return NULL;
 }

@@ -16,7 +16,7 @@ static int open_directory(void **state)
     assert_non_null(segment);
     *segment = memory_segment_open(1000, CAPACITY, 3600);
     *state = segment;
-    alarm(20); /* a walk that does not end */
+    alarm(120); /* a walk that does not end */
     return 0;
 }
 

@@ -29,7 +29,7 @@ static int open_scratch(void **state)
     assert_non_null(scratch);
     scratch_open(scratch);
     *state = scratch;
-    alarm(60); /* a daemon that never answers */
+    alarm(120); /* a daemon that never answers */
     return 0;
 }
 

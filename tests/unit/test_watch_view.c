@@ -69,9 +69,11 @@ static void fill(struct fixture *fixture)
 static char *draw(const struct watch_model *model, unsigned columns, unsigned rows, bool unicode)
 {
     struct canvas canvas;
-    char *all = calloc(1, 1 << 20);
+    char *all;
+    size_t length;
+    FILE *stream = open_memstream(&all, &length);
 
-    assert_non_null(all);
+    assert_non_null(stream);
     assert_int_equal(canvas_open(columns, rows, unicode, false, &canvas), 0);
     watch_draw(&canvas, model);
     for (unsigned row = 0; row < rows; row++) {
@@ -79,11 +81,11 @@ static char *draw(const struct watch_model *model, unsigned columns, unsigned ro
         assert_non_null(text);
         if (canvas_width(&canvas, text) > columns)
             fail_msg("%u x %u: row %u is wider: '%s'", columns, rows, row, text);
-        strcat(all, text);
-        strcat(all, "\n");
+        fprintf(stream, "%s\n", text);
         free(text);
     }
     canvas_close(&canvas);
+    assert_int_equal(fclose(stream), 0);
     return all;
 }
 

@@ -10,7 +10,6 @@
 
 #define STREAM_TIMEOUT_MS (120 * 1000)
 #define KEEPALIVE_IDLE_S  60
-#define PRESSURE_MS       1000 /* an answer may take this long while others want to connect */
 
 enum phase {
     FREE,
@@ -30,7 +29,7 @@ struct http_connection {
 struct http_connections {
     pthread_mutex_t mutex;
     unsigned limit, limit_per_address;
-    uint64_t patience_ms;
+    uint64_t patience_ms, pressure_ms;
     unsigned capacity;
     struct http_connection all[];
 };
@@ -55,7 +54,7 @@ static void read_network(const struct sockaddr *address, uint8_t ret[16])
 }
 
 struct http_connections *http_connections_new(unsigned limit, unsigned limit_per_address,
-                                              unsigned patience_s)
+                                              unsigned patience_s, unsigned pressure_ms)
 {
     unsigned capacity = limit + HTTP_CONNECTIONS_SLACK;
     struct http_connections *connections =
@@ -67,6 +66,7 @@ struct http_connections *http_connections_new(unsigned limit, unsigned limit_per
     connections->limit = limit;
     connections->limit_per_address = limit_per_address ? limit_per_address : limit;
     connections->patience_ms = (uint64_t)patience_s * 1000;
+    connections->pressure_ms = pressure_ms;
     connections->capacity = capacity;
     return connections;
 }
@@ -125,20 +125,25 @@ static bool make_room(struct http_connections *connections, const uint8_t *netwo
     struct http_connection *victim = find_oldest(connections, WAITING, network);
     if (!victim) {
         victim = find_oldest(connections, ANSWERING, network);
-        if (!victim || now_ms() - victim->since_ms < PRESSURE_MS)
+        if (!victim || now_ms() - victim->since_ms < connections->pressure_ms)
             return false;
     }
     end(victim);
     return true;
 }
 
-static bool has_free_slot(const struct http_connections *connections)
+/* NULL: there is none, or nobody who could make room. */
+static struct http_connection *find_room(struct http_connections *connections,
+                                         const uint8_t *network)
 {
     for (unsigned i = 0; i < connections->capacity; i++) {
         if (connections->all[i].phase == FREE)
-            return true;
+            return make_room(connections, network, connections->limit_per_address) &&
+                           make_room(connections, NULL, connections->limit)
+                       ? &connections->all[i]
+                       : NULL;
     }
-    return false;
+    return NULL;
 }
 
 bool http_connections_admit(struct http_connections *connections, const struct sockaddr *address)
@@ -147,9 +152,7 @@ bool http_connections_admit(struct http_connections *connections, const struct s
 
     read_network(address, network);
     pthread_mutex_lock(&connections->mutex);
-    bool admitted = has_free_slot(connections) &&
-                    make_room(connections, network, connections->limit_per_address) &&
-                    make_room(connections, NULL, connections->limit);
+    bool admitted = find_room(connections, network) != NULL;
     pthread_mutex_unlock(&connections->mutex);
     return admitted;
 }
@@ -157,16 +160,15 @@ bool http_connections_admit(struct http_connections *connections, const struct s
 struct http_connection *http_connections_begin(struct http_connections *connections, int socket,
                                                const struct sockaddr *address)
 {
-    struct http_connection *begun = NULL;
+    uint8_t network[16];
 
+    read_network(address, network);
     pthread_mutex_lock(&connections->mutex);
-    for (unsigned i = 0; i < connections->capacity && !begun; i++) {
-        if (connections->all[i].phase == FREE)
-            begun = &connections->all[i];
-    }
+    /* The room that it was admitted to may be taken: by what another thread admitted as well. */
+    struct http_connection *begun = find_room(connections, network);
     if (begun) {
         *begun = (struct http_connection){WAITING, socket, {0}, now_ms()};
-        read_network(address, begun->network);
+        memcpy(begun->network, network, sizeof(network));
     } else {
         shutdown(socket, SHUT_RDWR);
     }

@@ -20,9 +20,10 @@ struct http_connections;
 struct http_connection;
 
 /* `limit`: connections at a time; `limit_per_address`: of one address (IPv6: of one /64), 0 for no
- * such limit; `patience_s`: for a request, and for an answer, each. NULL: no memory. */
+ * such limit; `patience_s`: for a request, and for an answer, each; `pressure_ms`: for an answer,
+ * while others want to connect. NULL: no memory. */
 struct http_connections *http_connections_new(unsigned limit, unsigned limit_per_address,
-                                              unsigned patience_s);
+                                              unsigned patience_s, unsigned pressure_ms);
 void http_connections_free(struct http_connections *connections);
 
 /* May a client with this address connect? Perhaps ends another's connection. */

@@ -14,6 +14,7 @@
 
 #define DEFAULT_CONNECTIONS  64
 #define DEFAULT_PATIENCE_S   30
+#define DEFAULT_PRESSURE_MS  1000
 #define DEFAULT_HEADER_BYTES 16384
 #define OTHER_FILES          64 /* that the process has open, beside connections */
 #define ALLOW_MAX            64 /* bytes of an Allow header */
@@ -288,6 +289,8 @@ static void set_defaults(struct http_options *options)
         options->connections = DEFAULT_CONNECTIONS;
     if (!options->patience_s)
         options->patience_s = DEFAULT_PATIENCE_S;
+    if (!options->pressure_ms)
+        options->pressure_ms = DEFAULT_PRESSURE_MS;
     if (!options->header_bytes)
         options->header_bytes = DEFAULT_HEADER_BYTES;
 }
@@ -352,7 +355,7 @@ int http_server_start(const struct http_options *options, struct http_server **r
     r = -ENOMEM;
     server->connections =
         http_connections_new(server->options.connections, server->options.connections_per_address,
-                             server->options.patience_s);
+                             server->options.patience_s, server->options.pressure_ms);
     if (!server->connections)
         goto fail;
     block_signals(&server->signals);

@@ -45,10 +45,11 @@ struct http_options {
     unsigned connections;             /* at a time; default 64 */
     unsigned connections_per_address; /* of them, of one client; default: no limit of its own */
     unsigned patience_s;              /* for a request, and for its answer, each; default 30 */
-    size_t header_bytes;              /* of a request with its headers, at least 4096;
-                                         default 16384 */
-    size_t body_bytes;                /* of a request; default 0: none */
-    bool own_loop; /* no thread is started: the caller serves with http_server_turn */
+    unsigned pressure_ms; /* for an answer, while others want to connect; default 1000 */
+    size_t header_bytes;  /* of a request with its headers, at least 4096;
+                             default 16384 */
+    size_t body_bytes;    /* of a request; default 0: none */
+    bool own_loop;        /* no thread is started: the caller serves with http_server_turn */
     /* Answer a request that no route fits, or that is refused, with this status; `allow` is what an
      * Allow header says, or NULL. NULL: it is answered in plain text. */
     enum MHD_Result (*refuse)(void *context, struct http_request *request, unsigned status,

@@ -42,7 +42,9 @@ bool reader_is_warming(const struct presence *presence, const struct reader_mome
     uint64_t since = atomic_load_relaxed(&header->listening_since);
     uint64_t listening = moment->tick > since ? moment->tick - since : 0;
 
-    return moment->state == SEGMENT_STARTING || listening < atomic_load_relaxed(&header->warm_up);
+    /* One that goes on listened until a moment ago, or its tick is stale. */
+    return (moment->state == SEGMENT_STARTING && since == SEGMENT_NEVER) ||
+           listening < atomic_load_relaxed(&header->warm_up);
 }
 
 uint64_t reader_tick_age(const struct reader_moment *moment)

@@ -1,0 +1,153 @@
+"""presence-send as a load: every visitor, at the rate that was asked for."""
+
+import collections
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+import unittest
+
+from harness import DEADLINE, wait_until
+from presence_send import PresenceSend, decode, numbered
+
+LEAVE = 2
+
+
+class Load(PresenceSend):
+    def test_every_visitor_once(self):
+        for options in ([], ["--batch", "7"], ["--batch", "1"], ["--batch", "300"], ["--no-gso"],
+                        ["--rooms", "3"], ["--rooms", "100", "--batch", "3"],
+                        ["--rooms", "5", "--countries", "4", "--sources", "3"],
+                        ["--rooms", "5000", "--batch", "2"]):
+            with self.subTest(options=options):
+                summary, datagrams = self.load("--visitors", "1000", "--rate", "0", *options)
+                visitors = [visitor for d in datagrams for visitor in d.visitors]
+                self.assertEqual(sorted(visitors), [numbered(i) for i in range(1000)])
+                self.assertIsNone(summary["wanted_rate"])
+
+    def test_places(self):
+        rooms, countries, sources = 3, 4, 2
+        _, datagrams = self.load("--visitors", "240", "--rate", "0", "--rooms", str(rooms),
+                                 "--countries", str(countries), "--sources", str(sources))
+        at = collections.defaultdict(list)
+        for d in datagrams:
+            at[d.room, d.country, d.source] += d.visitors
+        self.assertEqual(len(at), rooms * countries * sources)
+        for n in range(240):
+            room, country, source = n % rooms, n // rooms % countries, n // 12 % sources
+            place = f"/room-{room}", "A" + "ABCD"[country], f"source-{source}.example"
+            self.assertIn(numbered(n), at[place])
+        self.assertTrue(all(len(visitors) == 10 for visitors in at.values()))
+
+    def test_batch_is_exact(self):
+        _, datagrams = self.load("--visitors", "100", "--rate", "80000", "--duration", "0.05",
+                                 "--batch", "80")
+        sizes = [len(d.visitors) for d in datagrams]
+        self.assertEqual(set(sizes), {80})
+        visitors = [visitor for d in datagrams for visitor in d.visitors]
+        self.assertEqual(visitors[:200], [numbered(i % 100) for i in range(200)])
+
+    def test_large_batch(self):
+        _, datagrams = self.load("--visitors", "8000", "--rate", "0", "--batch", "4000")
+        self.assertEqual([len(d.visitors) for d in datagrams], [4000, 4000])
+
+    def test_rate(self):
+        summary, datagrams = self.load("--visitors", "50", "--rate", "2000", "--duration", "1",
+                                       "--batch", "1")
+        self.assertEqual(summary["heartbeats"], 2000)
+        self.assertEqual(summary["wanted_rate"], 2000)
+        self.assertGreaterEqual(summary["seconds"], 1)
+        self.assertAlmostEqual(summary["rate"], 2000 / summary["seconds"], delta=1)
+        self.assertEqual([d.visitors for d in datagrams], [[numbered(i % 50)] for i in range(2000)])
+
+    def test_pace(self):
+        """Datagrams are spread over the time, not sent in one burst."""
+        def gaps():
+            begun = time.monotonic()
+            process = self.start("--site", "a", "--visitors", "100", "--rate", "100", "--batch",
+                                 "10", stdout=subprocess.PIPE)
+            at = []
+            for number in range(10):
+                self.assertEqual(len(decode(self.receive()).visitors), 10)
+                at.append(time.monotonic())
+                self.assertGreaterEqual(at[-1] - begun, 0.1 * number, "sent too early")
+            self.assertEqual(process.wait(DEADLINE), 0)
+            return sorted(after - before for before, after in zip(at, at[1:]))
+
+        # A busy machine holds up the sender or us, now and then.
+        wait_until(lambda: abs(gaps()[4] - 0.1) < 0.05, "datagrams that are a tenth of a second apart")
+
+    def test_defaults(self):
+        """A heartbeat a visitor and minute, for as long as it takes."""
+        process = self.start("--site", "a", "--visitors", "6000", "--duration", "0.5",
+                             stdout=subprocess.PIPE)
+        self.assertEqual(process.wait(DEADLINE), 0)
+        summary = json.loads(process.stdout.read())
+        self.assertEqual(summary["wanted_rate"], 100)
+        self.assertEqual(summary["heartbeats"], 50)
+
+    def test_random_order(self):
+        seen = []
+        for seed in ("1", "1", "2"):
+            _, datagrams = self.load("--visitors", "100", "--rate", "0", "--seed", seed, "--rooms", "3")
+            for d in datagrams:
+                for visitor in d.visitors:
+                    number = int.from_bytes(visitor[10:], "big")
+                    self.assertLess(number, 100)
+                    self.assertEqual(d.room, f"/room-{number % 3}")
+            seen.append([(d.room, d.visitors) for d in datagrams])
+        self.assertEqual(seen[0], seen[1])
+        self.assertNotEqual(seen[0], seen[2])
+
+    def test_first(self):
+        _, datagrams = self.load("--visitors", "10", "--first", "1000", "--rate", "0")
+        self.assertEqual(datagrams[0].visitors, [numbered(i) for i in range(1000, 1010)])
+
+    def test_kind_and_place(self):
+        _, datagrams = self.load("--visitors", "10", "--rate", "0", "--kind", "leave", "--room", "r")
+        self.assertEqual((datagrams[0].kind, datagrams[0].room), (LEAVE, "r"))
+
+    def test_text(self):
+        self.run_send("--site", "a", "--visitors", "3", "--rate", "0", "--text")
+        self.assertEqual(self.received(), [
+            f"PH1 site=a visitor=00000000-0000-4000-8000-{i:012x}".encode() for i in range(3)])
+
+    def test_interrupt(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(signal=number):
+                process = self.start("--site", "a", "--visitors", "1000", "--rate", "1000",
+                                     "--duration", "600", stdout=subprocess.PIPE,
+                                     stderr=subprocess.PIPE)
+                heartbeats = len(decode(self.receive()).visitors)
+                process.send_signal(number)
+                self.assertEqual(process.wait(DEADLINE), 0)
+                summary = json.loads(process.stdout.read())
+                heartbeats += sum(len(decode(d).visitors) for d in self.received())
+                self.assertEqual(summary["heartbeats"], heartbeats)
+                self.assertLess(summary["seconds"], DEADLINE)
+                self.assertEqual(process.stderr.read(), b"")
+
+    def test_progress_on_a_terminal(self):
+        terminal, end = pty.openpty()
+        self.addCleanup(os.close, terminal)
+        process = self.start("--site", "a", "--visitors", "10", "--rate", "100", "--duration", "0.5",
+                             stdout=subprocess.PIPE, stderr=end)
+        os.close(end)
+        self.assertEqual(process.wait(DEADLINE), 0)
+        shown = os.read(terminal, 65536).decode()
+        self.assertRegex(shown, r"\[#+\.+\] +\d+ %")
+        self.assertTrue(shown.endswith("\r\033[K"), repr(shown[-20:]))
+        self.assertEqual(json.loads(process.stdout.read())["heartbeats"], 50)
+
+    def test_full_device(self):
+        with open("/dev/full", "w") as full:
+            process = self.start("--site", "a", "--visitors", "1", "--rate", "0", stdout=full,
+                                 stderr=subprocess.PIPE)
+            self.assertEqual(process.wait(DEADLINE), 1)
+            self.assertIn(b"cannot write the summary", process.stderr.read())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,240 @@
+"""presence-web: who may ask how often, for which sites, and with which keys."""
+
+import signal
+import time
+import unittest
+
+from harness import native, visitor, wait_until
+from web import SITE, WebCase, new_id, token
+
+API_KEY = "an-api-key-of-the-tests"
+JWT_KEY = "a key of the tests that is long enough for HS256"
+
+
+class Limits(WebCase):
+    def spend(self, touch):
+        """Call touch(0), touch(1)... until it is refused; the refusal, and how many heartbeats were
+        left to the client. Of one a second ten may be saved up."""
+        begun, taken = time.monotonic(), 0
+        while (answer := touch(taken)).status != 429:
+            taken += 1
+            self.assertLess(taken, 100, "the client is never refused")
+        return answer, taken - (time.monotonic() - begun)
+
+    def test_client_rate(self):
+        """One client's budget is one client's; rubbish is charged too."""
+        web = self.serve("--client-rate", "1", "--trusted-proxy", "127.0.0.0/8",
+                         collector=self.start())
+
+        def touch(client, site=SITE):
+            return web.touch({"site": site, "visitor": new_id()}, {"X-Forwarded-For": client})
+
+        refused, left = self.spend(lambda _: touch("192.0.2.1", site=""))
+        self.assertAlmostEqual(left, 10, delta=1.5)
+        self.assert_problem(refused, 429, "rate_limited")
+        self.assertGreaterEqual(int(refused.headers["retry-after"]), 1)
+        self.assertLess(self.spend(lambda _: touch("192.0.2.1"))[1], 5)
+        self.assertEqual(touch("192.0.2.2").status, 200)
+        _, left = self.spend(lambda host: touch(f"2001:db8::{host:x}"))  # one /64 is one client
+        self.assertAlmostEqual(left, 10, delta=1.5)
+        self.assertEqual(touch("2001:db8:0:1::1").status, 200)
+
+    def test_only_trusted_proxies_are_believed(self):
+        """The client is the last in the list that is no proxy of ours."""
+        collector = self.start()
+        web = self.serve("--client-rate", "1", collector=collector)
+
+        def touch(forwarded):
+            return web.touch({"site": SITE, "visitor": new_id()}, {"X-Forwarded-For": forwarded})
+
+        _, left = self.spend(lambda i: touch(f"192.0.2.{i}"))
+        self.assertAlmostEqual(left, 10, delta=1.5)  # all of them are 127.0.0.1
+        self.assertEqual(web.output().count("--trusted-proxy"), 1)
+        web = self.serve("--client-rate", "1", "--trusted-proxy", "127.0.0.1", "--trusted-proxy",
+                         "10.0.0.0/8", collector=collector)
+        chains = ("192.0.2.{}, 198.51.100.1", "192.0.2.{}, 198.51.100.1, 10.1.2.3",
+                  "127.0.0.1, 192.0.2.{},198.51.100.1:4711", "{}, [::ffff:198.51.100.1]:80")
+        _, left = self.spend(lambda i: touch(chains[i % len(chains)].format(i)))
+        self.assertAlmostEqual(left, 10, delta=1.5)  # all of them are 198.51.100.1
+        self.assertEqual(touch("198.51.100.1, 192.0.2.1").status, 200)
+
+    def test_country(self):
+        """It is a trusted proxy's to say."""
+        collector = self.start()
+        arguments = ("--country-header", "X-Country")
+        untrusting = self.serve(*arguments, collector=collector)
+        trusting = self.serve(*arguments, "--trusted-proxy", "127.0.0.1", collector=collector)
+        for web, country in ((untrusting, "FR"), (trusting, "de"), (trusting, "XX"),
+                             (trusting, "D1"), (trusting, "DEU"), (trusting, "")):
+            answer = web.touch({"site": SITE, "visitor": new_id()}, {"X-Country": country})
+            self.assertEqual(answer.status, 200)
+        self.wait_received(6)
+        countries = trusting.get(f"/api/analytics/sites/{SITE}/realtime").json["countries"]
+        self.assertEqual(countries, [{"country": "DE", "visitors": 1}])
+
+    def test_sites(self):
+        """With --site no other is served, by any endpoint."""
+        web = self.serve("--site", "Example.COM", "--site", "b.example", collector=self.start())
+        self.assertEqual(self.counted(web, {"site": SITE, "visitor": "v"})["count"], 1)
+        self.assert_problem(web.touch({"site": "other.example", "visitor": "v"}), 403,
+                            "site_not_allowed")
+        for path in ("/api/sites/other.example/live-user-count", "/stream?site=other.example",
+                     "/api/sites/other.example/events", "/api/sites/other.example/history",
+                     "/api/analytics/sites/other.example/realtime", "/beacon.gif?site=other.example"):
+            self.assert_problem(web.get(path), 403, "site_not_allowed")
+
+    def test_list_of_sites(self):
+        collector = self.start("--warm-up", "0")
+        self.send(collector, native("a.example", [visitor(1)]),
+                  native("b.example", [visitor(i) for i in range(3)]))
+        web = self.serve()
+        answer = wait_until(lambda: len((answer := web.get("/api/sites").json)["data"]) == 2
+                            and answer, "both sites")
+        self.assertEqual([(line["site"], line["count"]) for line in answer["data"]],
+                         [("b.example", 3), ("a.example", 1)])
+        self.assertFalse(answer["stale"])
+        self.assertEqual(len(web.get("/api/sites?limit=1").json["data"]), 1)
+        web = self.serve("--site", "a.example")
+        self.assertEqual([line["site"] for line in web.get("/api/sites").json["data"]],
+                         ["a.example"])
+
+
+class Access(WebCase):
+    def test_api_key(self):
+        """Reading needs one when there are any; being counted and the files never do."""
+        collector = self.start()
+        web = self.serve("--api-key-file", self.secret("keys", "# ours", "", API_KEY, API_KEY + "2"),
+                         collector=collector)
+        for path in ("/api/sites", "/api/status", f"/api/sites/{SITE}/live-user-count",
+                     f"/api/analytics/sites/{SITE}/realtime", f"/api/sites/{SITE}/history"):
+            answer = web.get(path)
+            self.assert_problem(answer, 401, "key_missing")
+            self.assertIn("Bearer", answer.headers["www-authenticate"])
+            for wrong in "Bearer", "Bearer ", "Bearer nonsense", f"Bearer {API_KEY}x", "Bearer # ours":
+                self.assertEqual(web.get(path, {"Authorization": wrong}).status, 401, wrong)
+            for right in f"Bearer {API_KEY}", f"bearer  {API_KEY}2":
+                self.assertEqual(web.get(path, {"Authorization": right}).status, 200, right)
+        self.assertEqual(self.counted(web, {"site": SITE, "visitor": "v"})["count"], 1)
+        self.assertEqual(self.open_stream(web).event()["data"]["count"], 1)
+        for path in "/", "/badge.js", "/-/healthy":
+            self.assertEqual(web.get(path).status, 200)
+
+    def test_new_keys(self):
+        """SIGHUP reads the files again; a bad one changes nothing."""
+        path = self.secret("keys", API_KEY)
+        web = self.serve("--api-key-file", path, collector=self.start())
+        self.secret("keys", "another-key-of-the-tests")
+        web.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "read again" in web.output(), "the keys to be read again")
+        self.assertEqual(web.get("/api/sites", {"Authorization": f"Bearer {API_KEY}"}).status, 401)
+        good = {"Authorization": "Bearer another-key-of-the-tests"}
+        self.assertEqual(web.get("/api/sites", good).status, 200)
+        self.secret("keys", "short")
+        web.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "too short" in web.output(), "the keys to be refused")
+        self.assertEqual(web.get("/api/sites", good).status, 200)
+
+    def test_tokens(self):
+        """A token is for a place and a time, and signed by one of the keys."""
+        web = self.serve("--client-rate", "0", "--jwt-key-file",
+                         self.secret("keys", "x" * 40, JWT_KEY), collector=self.start())
+        now = int(time.time())
+        room = {"site": SITE, "room": "/a", "exp": now + 60}
+
+        def touch(claims=None, key=JWT_KEY, **fields):
+            if claims:
+                fields["token"] = token(key, **claims)
+            return web.touch({"site": SITE, "visitor": "v", "room": "/a", **fields})
+
+        self.counted(web, {"site": SITE, "visitor": "v", "room": "/a",
+                           "token": token(JWT_KEY, **room)})
+        self.assertEqual(touch(room, key="x" * 40).status, 200)
+        self.assertEqual(touch({"site": SITE, "exp": now + 60}).status, 200)
+        self.assertEqual(touch({**room, "sub": "v", "nbf": now - 5}).status, 200)
+        self.assertEqual(touch(room, room=None, kind="leave").status, 200)
+        header = {"Authorization": f"Bearer {token(JWT_KEY, **room)}"}
+        self.assertEqual(web.touch({"site": SITE, "visitor": "v", "room": "/a"}, header).status, 200)
+        for claims, status, code in (
+                (None, 401, "token_missing"),
+                ({**room, "exp": now - 1}, 401, "token_expired"),
+                ({**room, "nbf": now + 60}, 401, "token_invalid"),
+                ({"site": SITE, "room": "/a"}, 401, "token_invalid"),
+                ({**room, "exp": "soon"}, 401, "token_invalid"),
+                ({**room, "algorithm": "none"}, 401, "token_invalid"),
+                ({**room, "algorithm": "HS512"}, 401, "token_invalid"),
+                ({**room, "room": "/b"}, 403, "token_other_place"),
+                ({**room, "room": 5}, 403, "token_other_place"),
+                ({**room, "site": "other.example"}, 403, "token_other_place"),
+                ({"room": "/a", "exp": now + 60}, 403, "token_other_place"),
+                ({**room, "sub": "somebody"}, 403, "token_other_visitor")):
+            with self.subTest(claims=claims):
+                self.assert_problem(touch(claims), status, code)
+        self.assert_problem(touch(room, key="y" * 40), 401, "token_invalid")
+        self.assert_problem(touch(room, room=None), 403, "token_other_place")
+        good = token(JWT_KEY, **room)
+        for bad in "", "nonsense", good[:-4], good + "x", good.replace(".", ""), "." + good:
+            self.assertEqual(touch(token=bad).status, 401, bad)
+        self.assertEqual(web.get(f"/beacon.gif?site={SITE}&visitor=v").status, 401)
+        self.assertEqual(
+            web.get(f"/beacon.gif?site={SITE}&room=/a&visitor=v&token={good}").status, 200)
+        self.assertEqual(self.live(web)["count"], 1)  # reading takes no token
+
+    def test_streams_take_tokens(self):
+        """In the query, or an API key instead; and end with them."""
+        web = self.serve("--jwt-key-file", self.secret("jwt", JWT_KEY),
+                         "--api-key-file", self.secret("api", API_KEY), collector=self.start())
+        now = int(time.time())
+        claims = {"site": SITE, "room": "/a"}
+        query = f"site={SITE}&room=/a"
+        self.assert_problem(web.get(f"/stream?{query}"), 401, "token_missing")
+        other = token(JWT_KEY, **claims, exp=now + 60)
+        self.assert_problem(web.get(f"/stream?site={SITE}&room=/b&token={other}"), 403,
+                            "token_other_place")
+        stream = self.open_stream(web, f"{query}&token={token(JWT_KEY, **claims, exp=now + 3)}")
+        keyed = self.open_stream(web, query, {"Authorization": f"Bearer {API_KEY}"})
+        self.assertEqual(stream.event()["data"]["count"], 0)
+        self.assertIsNone(stream.event())
+        self.assertGreaterEqual(time.time(), now + 3)
+        self.assertEqual(keyed.event()["data"]["count"], 0)
+
+    def test_origins(self):
+        """Without --origin any page may ask; with it only those."""
+        collector = self.start()
+        web = self.serve(collector=collector)
+        page = {"Origin": "https://a.example"}
+        for path in "/api/sites", f"/beacon.gif?site={SITE}", "/badge.js", "/nothing":
+            self.assertEqual(web.get(path, page).headers["access-control-allow-origin"], "*", path)
+        answer = web.touch({"site": SITE, "visitor": "v"}, page)
+        self.assertEqual(answer.headers["access-control-allow-origin"], "*")
+        self.assertNotIn("access-control-allow-credentials", answer.headers)
+        web = self.serve("--origin", "https://a.example", "--origin", "http://b.example:8080",
+                         collector=collector)
+        answer = web.touch({"site": SITE, "visitor": "v"}, page)
+        self.assertEqual((answer.status, answer.headers["access-control-allow-origin"]),
+                         (200, "https://a.example"))
+        self.assertIn("Origin", answer.headers["vary"])
+        foreign = {"Origin": "https://evil.example"}
+        answer = web.touch({"site": SITE, "visitor": "w"}, foreign)
+        self.assert_problem(answer, 403, "origin_not_allowed")
+        self.assertNotIn("access-control-allow-origin", answer.headers)
+        self.assert_problem(web.get(f"/stream?site={SITE}", foreign), 403, "origin_not_allowed")
+        answer = web.get("/api/sites", foreign)
+        self.assertNotIn("access-control-allow-origin", answer.headers)
+
+    def test_preflight(self):
+        web = self.serve(collector=self.start())
+        asked = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST",
+                 "Access-Control-Request-Headers": "content-type"}
+        for path, methods in (("/touch", "POST, OPTIONS"), ("/stream", "GET, HEAD, OPTIONS"),
+                              (f"/api/sites/{SITE}/live-user-count", "GET, HEAD, OPTIONS")):
+            answer = web.ask("OPTIONS", path, headers=asked)
+            self.assertEqual((answer.status, answer.body), (204, b""))
+            self.assertEqual(answer.headers["access-control-allow-origin"], "*")
+            self.assertEqual(answer.headers["access-control-allow-methods"], methods)
+            for header in "Authorization", "Content-Type", "Last-Event-ID":
+                self.assertIn(header, answer.headers["access-control-allow-headers"])
+        self.assertEqual(web.ask("OPTIONS", "/nothing").status, 404)
+
+
+if __name__ == "__main__":
+    unittest.main()
