@@ -29,6 +29,7 @@ def arguments():
     parser = argparse.ArgumentParser(prog="tests/bench/run", add_help=False)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--markdown", metavar="FILE")
     parser.add_argument("--svg", metavar="FILE")
     parser.add_argument("--only", metavar="NAME", action="append", choices=GROUPS)
     return parser.parse_args()
@@ -63,6 +64,9 @@ def main():
     if wanted.json:
         with open(wanted.json, "w") as file:
             json.dump({"about": about, **found.as_json()}, file, indent=1)
+    if wanted.markdown:
+        with open(wanted.markdown, "w") as file:
+            results.print_markdown(found, file)
     if wanted.svg:
         with open(wanted.svg, "w") as file:
             file.write(chart.draw(found.curves, about))

@@ -133,10 +133,36 @@ def print_table(results, out):
         print("  ".join(cells).rstrip(), file=out)
 
 
+def print_markdown(results, out):
+    """The same for a document: a table a section, with the columns that say something there."""
+    def line(cells):
+        print("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |", file=out)
+
+    for title, rows in results.sections:
+        peers = [peer for peer in PEERS if any(peer in row.peers for row in rows)]
+        head = [title, "datagrams", "median", "spread", "of the limit",
+                *[f"of {peer}" for peer in peers], "notes"]
+        table = [row_cells(row, peers) for row in rows]
+        shown = [i for i in range(len(head)) if i == 0 or any(cells[i] for cells in table)]
+        print(file=out)
+        line([head[i] for i in shown])
+        line(["---" if i == 0 else "---:" for i in shown])
+        for cells in table:
+            line([cells[i] for i in shown])
+    print(file=out)
+    line(["", "target", "measured", ""])
+    line(["---:", "---", "---", "---"])
+    for cells in target_cells(results):
+        line(cells)
+
+
+def target_cells(results):
+    return [[str(target.number), target.wanted, target.measured,
+             "met" if target.is_met else "NOT met"] for target in sorted_targets(results.targets)]
+
+
 def print_targets(results, out):
-    targets = [[str(target.number), target.wanted, target.measured,
-                "met" if target.is_met else "NOT met"]
-               for target in sorted_targets(results.targets)]
+    targets = target_cells(results)
     if not targets:
         return
     widths = [max(len(line[i]) for line in targets) for i in range(4)]
