@@ -54,6 +54,12 @@ static void raise_peak(uint64_t *peak, uint32_t count, uint64_t now, bool begins
         atomic_store_relaxed(peak, peak_word(count, now));
 }
 
+static void raise_peaks(const struct round *round, struct activity *activity, uint32_t count)
+{
+    raise_peak(&activity->peak_today, count, round->now, round->is_new_day);
+    raise_peak(&activity->peak_ever, count, round->now, false);
+}
+
 /* A scope that has no history: keep its peaks, and see whether it gets one. */
 static void look_at_scope(const struct round *round, uint32_t scope)
 {
@@ -70,21 +76,35 @@ static void look_at_scope(const struct round *round, uint32_t scope)
     if (!is_active && !is_new && !round->is_new_day)
         return;
     uint32_t count = count_scope(round, scope);
-    raise_peak(&activity->peak_today, count, round->now, round->is_new_day);
-    raise_peak(&activity->peak_ever, count, round->now, false);
+    raise_peaks(round, activity, count);
     if (is_active || is_new)
         history_pool_consider(round->pool, scope, count, is_new);
 }
 
+static bool is_without_history(const struct round *round, uint32_t scope)
+{
+    const struct scope_entry *entry = &round->segment->directory.entries[scope];
+
+    return history_pool_find(round->pool, scope) == SCOPE_NONE &&
+           scope_state_of(atomic_load_acquire(&entry->state)) != SCOPE_FREE; /* as scope_find */
+}
+
 static void look_at_scopes(const struct round *round)
 {
-    const struct directory *directory = &round->segment->directory;
-
-    for (uint32_t i = 0; i < directory->capacity; i++) {
-        uint64_t state = atomic_load_acquire(&directory->entries[i].state); /* as scope_find */
-        if (history_pool_find(round->pool, i) == SCOPE_NONE && scope_state_of(state) != SCOPE_FREE)
+    for (uint32_t i = 0; i < round->segment->directory.capacity; i++)
+        if (is_without_history(round, i))
             look_at_scope(round, i);
-    }
+}
+
+/* Whose history was taken away after it had been passed over has its peaks in the directory again:
+ * they miss this sample. */
+static void look_again(const struct round *round)
+{
+    struct activity *activities = round->segment->directory.activities;
+
+    for (uint32_t i = 0; i < round->segment->directory.capacity; i++)
+        if (is_without_history(round, i))
+            raise_peaks(round, &activities[i], count_scope(round, i));
 }
 
 /* ---- minutes ----------------------------------------------------------------------------- */
@@ -311,6 +331,7 @@ void history_sample(struct history_pool *pool, uint64_t now, int64_t day)
     if (!is_first && before >= now)
         return;
     uint64_t since = atomic_load_relaxed(&header->listening_since);
+    uint64_t taken = pool->taken;
     struct round round = {
         .pool = pool,
         .segment = pool->segment,
@@ -327,6 +348,8 @@ void history_sample(struct history_pool *pool, uint64_t now, int64_t day)
         history_pool_settle(pool);
     else
         pool->rival_count = 0;
+    if (pool->taken != taken)
+        look_again(&round);
     sample_histories(&round);
     /* Release: whoever sees the new day sees its peaks. Pairs with readers' acquire. */
     atomic_store_release(&header->day, day);

@@ -182,7 +182,9 @@ static void take_away(struct history_pool *pool, uint32_t index)
         struct activity *activity = &pool->segment->directory.activities[scope];
         atomic_store_relaxed(&activity->peak_today, head->peak_today);
         atomic_store_relaxed(&activity->peak_ever, head->peak_ever);
+        atomic_store_relaxed(&activity->since, head->since); /* perhaps of a former life */
     }
+    pool->taken++;
     history_pool_free(pool, index);
 }
 

@@ -31,6 +31,7 @@ struct history_pool {
     uint32_t label_count; /* histories of rooms, countries and sources */
     uint64_t accepted;    /* datagrams, at the last round */
     uint64_t active_at;   /* tick of the last round that found more of them */
+    uint64_t taken;       /* histories that were taken away so far */
     uint32_t rival_count; /* the busiest of those without, most first */
     struct history_rival rivals[POOL_RIVALS];
 };

@@ -16,6 +16,7 @@ struct beat {
     int names[PLACES]; /* numbers in struct names; -1: absent. There is always a site. */
     unsigned visitors;
     unsigned visitor[BEAT_VISITORS_MAX]; /* numbers in struct names */
+    const char *event;                   /* name of a BEAT_EVENT */
     unsigned labels_invalid;             /* labels that were added only to be skipped */
     unsigned rooms_too_long;
 };

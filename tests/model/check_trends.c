@@ -3,160 +3,149 @@
 #include <math.h>
 #include <string.h>
 
-#include "presence/presence.h"
-#include "stream.h"
+#include "checks.h"
+#include "model_clock.h"
 
 #define HELD 1440 /* minutes */
+#define HOUR 3600
 
-/* A scope's names as presence.h takes them. */
-struct place_names {
-    char site[256], name[256];
-};
+/* ---- peaks ------------------------------------------------------------------------------- */
 
-static void copy_name(char ret[256], const struct name *name)
+static void check_peak(struct stream *stream, const struct oracle_scope *scope, const char *what,
+                       const struct presence_peak *peak, const struct oracle_peak *expected)
 {
-    memcpy(ret, name->bytes, name->length);
-    ret[name->length] = '\0';
-}
+    int64_t at = expected->count ? model_clock_wall(expected->at) : 0;
 
-static struct place_names names_of(const struct stream *stream, const struct oracle_scope *scope)
-{
-    struct place_names names = {0};
-
-    copy_name(names.site, &stream->names.names[PLACE_SITE][scope->site]);
-    copy_name(names.name, &stream->names.names[scope->place][scope->name]);
-    return names;
-}
-
-static void check_figure(struct stream *stream, const struct oracle_scope *scope, uint64_t minute,
-                         const char *what, uint64_t got, struct oracle_figure figure)
-{
-    if (got <= figure.value && got >= figure.value - figure.doubt)
+    if (peak->count == expected->count && peak->at == at)
         return;
-    stream_fail(stream, "place %d, name %d of site %d, minute %llu: %s %llu, not %llu to %llu",
-                (int)scope->place, scope->name, scope->site, (unsigned long long)minute, what,
-                (unsigned long long)got, (unsigned long long)(figure.value - figure.doubt),
-                (unsigned long long)figure.value);
+    stream_fail(stream, "place %d, name %d of site %d: peak %s %u at %lld, not %u at %lld",
+                (int)scope->place, scope->name, scope->site, what, peak->count, (long long)peak->at,
+                expected->count, (long long)at);
 }
 
-static struct oracle_figure exactly(uint64_t value)
+/* Those of a life that can be, and from then on only of that one or of one that begins later. */
+static void check_peaks_of(struct stream *stream, struct oracle_scope *scope)
 {
-    return (struct oracle_figure){value, 0};
+    struct place_names names = checks_names(stream, scope);
+    struct presence_peaks peaks;
+    bool is_there = scope->trend.is_kept || !checks_is_gone(stream, scope);
+    int r = presence_peaks(stream->reader, (enum presence_kind)scope->place, names.site, names.name,
+                           &peaks);
+
+    checks_expect_exactly(stream, scope, "presence_peaks returns", (uint64_t)r,
+                          is_there ? 0 : (uint64_t)-ENOENT);
+    if (r < 0)
+        return;
+    uint64_t since = (uint64_t)(peaks.since - model_clock_wall(0));
+    const struct oracle_life *life = oracle_lives_find(&scope->lives, since);
+    if (!life)
+        stream_fail(stream,
+                    "place %d, name %d of site %d: peaks since tick %llu, when it did not "
+                    "begin",
+                    (int)scope->place, scope->name, scope->site, (unsigned long long)since);
+    checks_expect_exactly(stream, scope, "window of peaks", peaks.window_s,
+                          oracle_sampled_window(&stream->oracle));
+    if (stream->sampled != ORACLE_ABSENT)
+        checks_expect_exactly(stream, scope, "day of peaks", (uint64_t)peaks.day,
+                              stream->day * 86400);
+    check_peak(stream, scope, "today", &peaks.today, &life->today);
+    check_peak(stream, scope, "ever", &peaks.ever, &life->ever);
+    oracle_lives_settle(&scope->lives, since);
 }
+
+void check_peaks(struct stream *stream)
+{
+    for (unsigned i = 0; i < stream->oracle.scope_count; i++) {
+        struct oracle_scope *scope = &stream->oracle.scopes[i];
+        /* Which labels a full table refused is not known. */
+        if (!stream->variant->table_may_fill || scope->place == PLACE_SITE)
+            check_peaks_of(stream, scope);
+    }
+}
+
+/* ---- minutes ----------------------------------------------------------------------------- */
 
 static void check_minute(struct stream *stream, const struct oracle_scope *scope,
                          const struct presence_minute *got, const struct oracle_minute *expected)
 {
     const struct oracle_flow *flow = &expected->flow;
-    uint64_t minute = expected->minute;
 
-    check_figure(stream, scope, got->minute, "the minute itself is", minute, exactly(got->minute));
-    check_figure(stream, scope, minute, "samples", got->seconds, exactly(expected->samples));
-    check_figure(stream, scope, minute, "minimum", got->minimum, exactly(expected->minimum));
-    check_figure(stream, scope, minute, "maximum", got->maximum, exactly(expected->maximum));
-    check_figure(stream, scope, minute, "sum", (uint64_t)llround(got->mean * got->seconds),
-                 exactly(expected->sum));
-    check_figure(stream, scope, minute, "heartbeats", got->heartbeats, flow->heartbeats);
-    check_figure(stream, scope, minute, "pageviews", got->pageviews, flow->pageviews);
-    check_figure(stream, scope, minute, "entries", got->entries, flow->entries);
-    check_figure(stream, scope, minute, "leaves", got->leaves, flow->leaves);
+    checks_expect_exactly(stream, scope, "minute", got->minute, expected->minute);
+    checks_expect_exactly(stream, scope, "start", (uint64_t)got->start,
+                          (uint64_t)model_clock_wall(expected->minute * 60));
+    checks_expect_exactly(stream, scope, "samples", got->seconds, expected->samples);
+    checks_expect_exactly(stream, scope, "minimum", got->minimum, expected->minimum);
+    checks_expect_exactly(stream, scope, "maximum", got->maximum, expected->maximum);
+    checks_expect_exactly(stream, scope, "sum", (uint64_t)llround(got->mean * got->seconds),
+                          expected->sum);
+    checks_expect(stream, scope, "heartbeats", got->heartbeats, checks_range(flow->heartbeats));
+    checks_expect(stream, scope, "pageviews", got->pageviews, checks_range(flow->pageviews));
+    checks_expect(stream, scope, "entries", got->entries, checks_range(flow->entries));
+    checks_expect(stream, scope, "leaves", got->leaves, checks_range(flow->leaves));
     if (stream->oracle.longest < 300)
-        check_figure(stream, scope, minute, "departures", got->departures, exactly(0));
+        checks_expect_exactly(stream, scope, "departures", got->departures, 0);
     else if (!scope->trend.is_doubted)
-        check_figure(stream, scope, minute, "departures", got->departures, flow->departures);
-    check_figure(stream, scope, minute, "running", got->running,
-                 exactly(minute == stream->sampled / 60));
+        checks_expect(stream, scope, "departures", got->departures, checks_range(flow->departures));
+    checks_expect_exactly(stream, scope, "warming", got->warming, expected->is_warming);
+    checks_expect_exactly(stream, scope, "running", got->running,
+                          expected->minute == stream->sampled / 60);
 }
 
-static void check_minutes(struct stream *stream, const struct oracle_scope *scope,
-                          struct presence *presence, const struct place_names *names)
+static bool is_within(const struct oracle_minute *minute, int64_t since, int64_t until)
+{
+    int64_t start = model_clock_wall(minute->minute * 60);
+
+    return (!since || start >= since) && (!until || start < until);
+}
+
+/* The minutes of a scope that began from `since` on and before `until`. */
+static void check_minutes_of(struct stream *stream, const struct oracle_scope *scope, int64_t since,
+                             int64_t until)
 {
     const struct oracle_trend *trend = &scope->trend;
+    struct place_names names = checks_names(stream, scope);
     struct presence_history history;
-    uint64_t newest = stream->sampled / 60;
-    unsigned first = 0;
-    int r = presence_history(presence, (enum presence_kind)scope->place, names->site, names->name,
-                             0, 0, &history);
+    size_t length = 0;
+    int absent = stream->variant->max_histories ? -ENOENT : -EOPNOTSUPP;
+    int r = presence_history(stream->reader, (enum presence_kind)scope->place, names.site,
+                             names.name, since, until, &history);
 
-    if (!trend->is_kept) {
-        if (r != -ENOENT)
-            stream_fail(stream, "a scope that was forgotten has a history: %d", r);
-        return;
-    }
+    checks_expect_exactly(stream, scope, "presence_history returns", (uint64_t)r,
+                          trend->is_kept ? 0 : (uint64_t)absent);
     if (r < 0)
-        stream_fail(stream, "presence_history of place %d, name %d of site %d: %s",
-                    (int)scope->place, scope->name, scope->site, strerror(-r));
-    while (first < trend->length && trend->minutes[first].minute + HELD <= newest)
-        first++;
-    if (history.length != trend->length - first)
-        stream_fail(stream, "place %d, name %d of site %d: %zu minutes, not %u", (int)scope->place,
-                    scope->name, scope->site, history.length, trend->length - first);
-    for (size_t i = 0; i < history.length; i++)
-        check_minute(stream, scope, &history.minutes[i], &trend->minutes[first + i]);
+        return;
+    for (unsigned i = 0; i < trend->length; i++) {
+        const struct oracle_minute *minute = &trend->minutes[i];
+        if (minute->minute + HELD <= stream->sampled / 60 || !is_within(minute, since, until))
+            continue;
+        if (length == history.length)
+            stream_fail(stream, "place %d, name %d of site %d: minute %llu is missing",
+                        (int)scope->place, scope->name, scope->site,
+                        (unsigned long long)minute->minute);
+        check_minute(stream, scope, &history.minutes[length++], minute);
+    }
+    checks_expect_exactly(stream, scope, "number of minutes", history.length, length);
     presence_history_free(&history);
 }
 
-static void check_peak(struct stream *stream, const struct oracle_scope *scope, const char *what,
-                       uint64_t word, const struct oracle_peak *expected)
+void check_minutes(struct stream *stream)
 {
-    if (peak_count(word) == 0 && expected->count == 0)
-        return;
-    if (peak_count(word) == expected->count && peak_tick(word, stream->tick) == expected->at)
-        return;
-    stream_fail(stream, "place %d, name %d of site %d: peak %s %u at %llu, not %u at %llu",
-                (int)scope->place, scope->name, scope->site, what, peak_count(word),
-                (unsigned long long)peak_tick(word, stream->tick), expected->count,
-                (unsigned long long)expected->at);
+    for (unsigned i = 0; i < stream->oracle.scope_count; i++)
+        check_minutes_of(stream, &stream->oracle.scopes[i], 0, 0);
 }
 
-/* The words themselves: presence.h tells the wall clock's time of their ticks. */
-static void check_peaks(struct stream *stream, const struct oracle_scope *scope,
-                        struct presence *presence, const struct place_names *names)
+void check_some_minutes(struct stream *stream)
 {
-    const struct histories *histories = &stream->fixture->collector.file.segment.histories;
-    struct presence_peaks peaks;
+    struct random_source *random = &stream->random;
+    const struct oracle_scope *scope =
+        &stream->oracle.scopes[random_below(random, stream->oracle.scope_count)];
+    int64_t now = model_clock_wall(stream->tick);
+    int64_t since = now - random_below(random, 90000);
 
-    if (!scope->trend.is_kept)
-        return;
-    int r = presence_peaks(presence, (enum presence_kind)scope->place, names->site, names->name,
-                           &peaks);
-    if (r < 0 || peaks.today.count != scope->trend.today.count ||
-        peaks.ever.count != scope->trend.ever.count)
-        stream_fail(stream,
-                    "place %d, name %d of site %d: presence_peaks: %d, %u and %u, not %u "
-                    "and %u",
-                    (int)scope->place, scope->name, scope->site, r, r ? 0 : peaks.today.count,
-                    r ? 0 : peaks.ever.count, scope->trend.today.count, scope->trend.ever.count);
-    for (uint32_t i = 0; i < histories->capacity; i++) {
-        const struct history *head = &histories->heads[i];
-        size_t length = strlen(names->name);
-        if (head->kind != scope->place || head->site_length != strlen(names->site) ||
-            strncasecmp((const char *)head->site, names->site, head->site_length) != 0 ||
-            (head->kind &&
-             (head->name_length != length || memcmp(head->name, names->name, length) != 0)))
-            continue;
-        check_peak(stream, scope, "today", head->peak_today, &scope->trend.today);
-        check_peak(stream, scope, "ever", head->peak_ever, &scope->trend.ever);
-        return;
-    }
-}
-
-void check_trends(struct stream *stream)
-{
-    struct presence *presence;
-
-    if (!stream->variant->has_histories || stream->sampled == ORACLE_ABSENT)
-        return;
-    int r = presence_open(stream->fixture->path, &presence);
-    if (r < 0)
-        stream_fail(stream, "presence_open: %s", strerror(-r));
-    for (unsigned i = 0; i < stream->oracle.scope_count; i++) {
-        const struct oracle_scope *scope = &stream->oracle.scopes[i];
-        if (!scope->is_known)
-            continue;
-        struct place_names names = names_of(stream, scope);
-        check_minutes(stream, scope, presence, &names);
-        check_peaks(stream, scope, presence, &names);
-    }
-    presence_close(presence);
+    if (random_one_in(random, 3)) /* what `top` compares with */
+        check_minutes_of(stream, scope, now - HOUR - 59, now - HOUR + 1);
+    else if (random_one_in(random, 4))
+        check_minutes_of(stream, scope, 0, 0);
+    else
+        check_minutes_of(stream, scope, since, since + random_between(random, 1, 7200));
 }

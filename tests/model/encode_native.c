@@ -32,14 +32,15 @@ uint32_t encode_native(const struct names *names, const struct beat *beat,
                        struct random_source *random, uint8_t *datagram)
 {
     bool is_signed = random_one_in(random, 8); /* no keys are set: neither is looked at */
-    uint8_t event_length = beat->kind == BEAT_EVENT ? (uint8_t)random_between(random, 1, 63) : 0;
+    uint8_t event_length = beat->kind == BEAT_EVENT ? (uint8_t)strlen(beat->event) : 0;
     uint8_t *end = datagram + 20;
 
     memset(datagram, 0, 20);
     end = append_site(end, name_of(names, beat, PLACE_SITE), random);
     end = append_name(end, name_of(names, beat, PLACE_ROOM));
     end = append_name(end, name_of(names, beat, PLACE_SOURCE));
-    memset(end, 'e', event_length);
+    if (event_length)
+        memcpy(end, beat->event, event_length);
     end += event_length;
     for (unsigned i = 0; i < beat->visitors; i++, end += 16)
         memcpy(end, names->visitors[beat->visitor[i]].id, 16);

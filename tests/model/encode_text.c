@@ -186,9 +186,10 @@ static void put_label(struct writer *writer, const struct names *names, enum pla
     put_value(writer, name->bytes, name->length);
 }
 
-static void put_kind(struct writer *writer, enum beat_kind kind)
+static void put_kind(struct writer *writer, const struct beat *beat)
 {
     bool is_explicit = random_one_in(writer->random, 2);
+    enum beat_kind kind = beat->kind;
 
     if (kind == BEAT_HEARTBEAT && !is_explicit)
         put_absent(writer, "kind=");
@@ -198,8 +199,10 @@ static void put_kind(struct writer *writer, enum beat_kind kind)
         put(writer, is_explicit ? "kind=leave" : "kind=\"lea\\u0076e\"");
     if (kind == BEAT_PAGEVIEW)
         put(writer, "kind=pageview");
-    if (kind == BEAT_EVENT)
-        put(writer, is_explicit ? "kind=event event=sign-up" : "event=\"sign up\"");
+    if (kind != BEAT_EVENT)
+        return;
+    put(writer, is_explicit ? "kind=event event=" : "event=");
+    put_value(writer, (const uint8_t *)beat->event, (unsigned)strlen(beat->event));
 }
 
 static void put_syslog_header(struct writer *writer)
@@ -261,7 +264,7 @@ uint32_t encode_text(const struct names *names, struct beat *beat, struct random
         else if (word == PLACES)
             put_visitor(&writer, &names->visitors[beat->visitor[0]]);
         else if (word == PLACES + 1)
-            put_kind(&writer, beat->kind);
+            put_kind(&writer, beat);
         else
             put_unknown(&writer);
     }

@@ -60,11 +60,13 @@ void oracle_open(struct oracle *oracle, const unsigned names[PLACES], unsigned v
 
 void oracle_close(struct oracle *oracle)
 {
-    for (unsigned i = 0; i < oracle->scope_count; i++)
+    for (unsigned i = 0; i < oracle->scope_count; i++) {
         free(oracle->scopes[i].visitors);
-    for (unsigned i = 0; i < oracle->scope_count; i++)
-        oracle_trend_forget(&oracle->scopes[i].trend);
+        oracle_lives_free(&oracle->scopes[i].lives);
+        oracle_trend_drop(&oracle->scopes[i].trend);
+    }
     free(oracle->scopes);
+    oracle_events_free(&oracle->events);
     oracle->scopes = NULL;
     oracle->scope_count = 0;
 }
@@ -87,9 +89,13 @@ static bool has_room(const struct oracle *oracle, uint64_t now)
 /* A heartbeat names this scope. False: it is refused, the directory is full. */
 static bool touch(struct oracle *oracle, struct oracle_scope *scope, uint64_t now)
 {
-    if (oracle_is_idle(oracle, scope, now) && !has_room(oracle, now))
-        return false;
+    if (oracle_is_idle(oracle, scope, now)) {
+        if (!has_room(oracle, now))
+            return false;
+        oracle_lives_begin(&scope->lives, now);
+    }
     scope->is_known = true;
+    scope->is_silent = false;
     scope->last_heartbeat = now;
     return true;
 }
@@ -103,7 +109,28 @@ bool oracle_is_held(const struct oracle *oracle, const struct oracle_scope *scop
     return presence->last != ORACLE_ABSENT && !presence->unsure && now - presence->last < held;
 }
 
-static void count_entry(struct oracle *oracle, const struct oracle_presence *presence, uint64_t now)
+/* What a beat's events have in common. */
+static struct oracle_event event_of(const struct beat *beat)
+{
+    struct oracle_event event = {.name = beat->event};
+
+    for (int place = 0; place < PLACES; place++)
+        event.names[place] = beat->names[place];
+    return event;
+}
+
+static void tell(struct oracle *oracle, const struct oracle_event *event,
+                 enum oracle_event_kind kind, bool is_unsure)
+{
+    struct oracle_event told = *event;
+
+    told.kind = kind;
+    told.is_unsure = is_unsure;
+    oracle_events_tell(&oracle->events, &told);
+}
+
+static void count_entry(struct oracle *oracle, const struct oracle_presence *presence, uint64_t now,
+                        const struct oracle_event *event)
 {
     bool entered = presence->last == ORACLE_ABSENT || now - presence->last >= 300;
 
@@ -113,6 +140,8 @@ static void count_entry(struct oracle *oracle, const struct oracle_presence *pre
         oracle->counters.entered++;
     else
         oracle->counters.refreshed++;
+    if (entered || presence->unsure)
+        tell(oracle, event, ORACLE_ENTERED, !entered);
 }
 
 /* The same for the scope's trend, and from here on the visitor is there. */
@@ -133,7 +162,8 @@ static void come(struct oracle_scope *scope, unsigned visitor, uint64_t now)
 }
 
 static void apply_to_site(struct oracle *oracle, struct oracle_scope *scope, unsigned visitor,
-                          uint64_t now, bool refused)
+                          uint64_t now, bool refused, enum beat_kind kind,
+                          const struct oracle_event *event)
 {
     struct oracle_presence *presence = &scope->visitors[visitor];
 
@@ -142,7 +172,11 @@ static void apply_to_site(struct oracle *oracle, struct oracle_scope *scope, uns
         presence->last = ORACLE_ABSENT;
         return;
     }
-    count_entry(oracle, presence, now);
+    count_entry(oracle, presence, now, event);
+    if (kind == BEAT_PAGEVIEW)
+        tell(oracle, event, ORACLE_PAGEVIEW, false);
+    if (kind == BEAT_EVENT)
+        tell(oracle, event, ORACLE_CUSTOM, false);
     come(scope, visitor, now);
 }
 
@@ -172,6 +206,7 @@ static void apply_heartbeat(struct oracle *oracle, const struct beat *beat, uint
 {
     struct oracle_scope *site = oracle_scope(oracle, beat->names[PLACE_SITE], PLACE_SITE, 0);
     struct oracle_scope *labels[PLACES];
+    struct oracle_event event = event_of(beat);
     unsigned count = 0;
 
     if (!touch(oracle, site, now)) {
@@ -182,13 +217,15 @@ static void apply_heartbeat(struct oracle *oracle, const struct beat *beat, uint
         if (beat->names[place] < 0)
             continue;
         labels[count] = oracle_scope(oracle, site->site, (enum place)place, beat->names[place]);
-        if (touch(oracle, labels[count], now))
+        if (touch(oracle, labels[count], now)) {
             count++;
-        else
+        } else {
             oracle->counters.label_scopes_full += beat->visitors;
+            event.names[place] = -1;
+        }
     }
     for (unsigned i = 0; i < beat->visitors; i++) {
-        apply_to_site(oracle, site, beat->visitor[i], now, refusal.site);
+        apply_to_site(oracle, site, beat->visitor[i], now, refusal.site, beat->kind, &event);
         apply_to_labels(oracle, labels, count, beat->visitor[i], now, refusal.labels);
     }
     if (beat->kind == BEAT_PAGEVIEW) {
@@ -200,14 +237,16 @@ static void apply_heartbeat(struct oracle *oracle, const struct beat *beat, uint
     oracle->counters.events += beat->kind == BEAT_EVENT ? beat->visitors : 0;
 }
 
-static unsigned sampled_window(const struct oracle *oracle)
+unsigned oracle_sampled_window(const struct oracle *oracle)
 {
     return oracle->longest < 300 ? oracle->longest : 300;
 }
 
 static void leave(struct oracle *oracle, struct oracle_scope *scope, const struct beat *beat,
-                  uint64_t now)
+                  uint64_t now, const struct oracle_event *event)
 {
+    bool is_told = scope->place == PLACE_SITE || scope->place == PLACE_ROOM;
+
     for (unsigned i = 0; i < beat->visitors; i++) {
         struct oracle_presence *presence = &scope->visitors[beat->visitor[i]];
         if (presence->last == ORACLE_ABSENT)
@@ -218,28 +257,51 @@ static void leave(struct oracle *oracle, struct oracle_scope *scope, const struc
             presence->unsure = true;
             continue;
         }
-        if (now - presence->last < sampled_window(oracle))
+        if (now - presence->last < oracle_sampled_window(oracle)) {
             scope->trend.pending.leaves.value++;
-        else
+            if (is_told)
+                tell(oracle, event, ORACLE_LEFT, presence->unsure);
+        } else {
             scope->trend.pending.departures.value += presence->is_inside;
+        }
         *presence = (struct oracle_presence){.last = ORACLE_ABSENT};
     }
 }
 
+/* An event tells of labels that are known; a leave makes none. */
+static struct oracle_event event_of_leave(const struct oracle *oracle, const struct beat *beat,
+                                          uint64_t now)
+{
+    struct oracle_event event = event_of(beat);
+
+    for (int place = PLACE_ROOM; place < PLACES; place++) {
+        if (beat->names[place] < 0)
+            continue;
+        const struct oracle_scope *scope =
+            oracle_scope(oracle, beat->names[PLACE_SITE], (enum place)place, beat->names[place]);
+        event.may_lack[place] = oracle_is_idle(oracle, scope, now);
+        if (!scope->is_known)
+            event.names[place] = -1;
+    }
+    return event;
+}
+
 static void apply_leave(struct oracle *oracle, const struct beat *beat, uint64_t now)
 {
+    struct oracle_event event = event_of_leave(oracle, beat, now);
     int site = beat->names[PLACE_SITE];
 
     oracle->counters.left += beat->visitors;
     if (beat->names[PLACE_ROOM] >= 0) {
-        leave(oracle, oracle_scope(oracle, site, PLACE_ROOM, beat->names[PLACE_ROOM]), beat, now);
+        leave(oracle, oracle_scope(oracle, site, PLACE_ROOM, beat->names[PLACE_ROOM]), beat, now,
+              &event);
         return;
     }
-    leave(oracle, oracle_scope(oracle, site, PLACE_SITE, 0), beat, now);
+    leave(oracle, oracle_scope(oracle, site, PLACE_SITE, 0), beat, now, &event);
     for (int place = PLACE_COUNTRY; place < PLACES; place++)
         if (beat->names[place] >= 0)
             leave(oracle, oracle_scope(oracle, site, (enum place)place, beat->names[place]), beat,
-                  now);
+                  now, &event);
 }
 
 void oracle_apply(struct oracle *oracle, const struct beat *beat, uint64_t now,
@@ -278,33 +340,72 @@ void oracle_count(const struct oracle *oracle, const struct oracle_scope *scope,
     *ret_most = most;
 }
 
-static void look_at(const struct oracle *oracle, struct oracle_scope *scope, uint64_t now,
-                    uint64_t before, bool is_new_day)
+void oracle_count_ages(const struct oracle *oracle, const struct oracle_scope *scope, uint64_t now,
+                       unsigned young, unsigned old, unsigned *ret_least, unsigned *ret_most)
 {
-    unsigned count = 0;
+    unsigned least = 0, most = 0;
 
+    for (unsigned i = 0; i < oracle->visitors; i++) {
+        const struct oracle_presence *presence = &scope->visitors[i];
+        if (presence->last == ORACLE_ABSENT || now - presence->last < young ||
+            now - presence->last > old)
+            continue;
+        most++;
+        least += !presence->unsure;
+    }
+    *ret_least = least;
+    *ret_most = most;
+}
+
+bool oracle_is_forgotten(const struct oracle_scope *scope, uint64_t now)
+{
+    return now - scope->last_heartbeat > 86400;
+}
+
+static void look_at(const struct oracle *oracle, struct oracle_scope *scope,
+                    const struct oracle_round *round)
+{
+    scope->sampled = 0;
     for (unsigned i = 0; i < oracle->visitors; i++) {
         struct oracle_presence *presence = &scope->visitors[i];
         bool is_there = presence->last != ORACLE_ABSENT &&
-                        is_active(presence->last, now, sampled_window(oracle));
-        count += is_there;
+                        is_active(presence->last, round->now, oracle_sampled_window(oracle));
+        scope->sampled += is_there;
         scope->trend.pending.departures.value += presence->is_inside && !is_there;
         presence->is_inside = is_there;
     }
-    oracle_trend_sample(&scope->trend, count, now, before, is_new_day);
+    scope->fell_silent = !scope->is_silent && oracle_is_forgotten(scope, round->now);
+    scope->is_silent |= scope->fell_silent;
+    /* Should it not have been given up in all that time, it has its peaks from now on. */
+    if (scope->fell_silent)
+        oracle_lives_begin(&scope->lives, round->now);
+    oracle_lives_sample(&scope->lives, scope->sampled, round->now, round->is_new_day);
 }
 
-void oracle_sample(struct oracle *oracle, uint64_t now, uint64_t before, bool is_new_day)
+void oracle_sample(struct oracle *oracle, const struct oracle_round *round)
 {
-    for (unsigned i = 0; i < oracle->scope_count; i++) {
-        struct oracle_scope *scope = &oracle->scopes[i];
-        if (!scope->is_known)
-            continue;
-        if (now - scope->last_heartbeat <= 86400)
-            look_at(oracle, scope, now, before, is_new_day);
-        else
-            oracle_trend_forget(&scope->trend);
+    for (unsigned i = 0; i < oracle->scope_count; i++)
+        if (oracle->scopes[i].is_known)
+            look_at(oracle, &oracle->scopes[i], round);
+}
+
+void oracle_hold(struct oracle_scope *scope, enum oracle_holding holding,
+                 const struct oracle_round *round)
+{
+    struct oracle_trend *trend = &scope->trend;
+    struct oracle_flow pending = trend->pending;
+
+    if (oracle_is_forgotten(scope, round->now)) {
+        oracle_trend_forget(trend);
+        return;
     }
+    if (holding == ORACLE_UNHELD || holding == ORACLE_GIVEN ||
+        (holding == ORACLE_GIVEN_NEW && trend->is_kept)) /* lost, and given anew at once */
+        oracle_trend_drop(trend);
+    if (holding == ORACLE_GIVEN_NEW)
+        trend->pending = pending;
+    if (holding != ORACLE_UNHELD)
+        oracle_trend_sample(trend, scope->sampled, round);
 }
 
 void oracle_kill(struct oracle *oracle)

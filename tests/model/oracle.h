@@ -10,6 +10,8 @@
 #include <stdint.h>
 
 #include "beat.h"
+#include "oracle_events.h"
+#include "oracle_peaks.h"
 #include "oracle_trends.h"
 
 #define ORACLE_ABSENT UINT64_MAX
@@ -26,7 +28,11 @@ struct oracle_scope {
     int name;
     bool is_known;           /* had a heartbeat */
     uint64_t last_heartbeat; /* tick */
+    unsigned sampled;        /* the last sample */
+    bool is_silent;          /* for a day, when it was last sampled */
+    bool fell_silent;        /* with that sample */
     struct oracle_presence *visitors;
+    struct oracle_lives lives;
     struct oracle_trend trend;
 };
 
@@ -46,12 +52,21 @@ struct oracle {
     unsigned scope_count;
     struct oracle_scope *scopes; /* each that can be named */
     struct oracle_counters counters;
+    struct oracle_events events; /* since they were looked at */
 };
 
 /* How the table refused heartbeats of one visitor: the site's, and how many labels'. */
 struct oracle_refusal {
     bool site;
     unsigned labels;
+};
+
+/* What of a scope's history a sample finds. */
+enum oracle_holding {
+    ORACLE_UNHELD,
+    ORACLE_HELD,      /* since an earlier sample */
+    ORACLE_GIVEN,     /* now; what came before this sample is not known */
+    ORACLE_GIVEN_NEW, /* now; the scope came into being since the sample before */
 };
 
 /* The window that is shown for the one that was asked for. */
@@ -73,15 +88,30 @@ void oracle_apply(struct oracle *oracle, const struct beat *beat, uint64_t now,
 bool oracle_is_held(const struct oracle *oracle, const struct oracle_scope *scope, unsigned visitor,
                     uint64_t now);
 
-/* Has the scope been without a heartbeat for longer than the longest window? */
+/* Has the scope been without a heartbeat for longer than the longest window? It may then be given
+ * up. */
 bool oracle_is_idle(const struct oracle *oracle, const struct oracle_scope *scope, uint64_t now);
 
 /* How many are active, at least and at most. */
 void oracle_count(const struct oracle *oracle, const struct oracle_scope *scope, uint64_t now,
                   unsigned window, unsigned *ret_least, unsigned *ret_most);
 
-/* The daemon takes its samples of all scopes at tick `now`. */
-void oracle_sample(struct oracle *oracle, uint64_t now, uint64_t before, bool is_new_day);
+/* The window that is sampled. */
+unsigned oracle_sampled_window(const struct oracle *oracle);
+
+/* How many had their last heartbeat from `young` to `old` seconds ago, at least and at most. */
+void oracle_count_ages(const struct oracle *oracle, const struct oracle_scope *scope, uint64_t now,
+                       unsigned young, unsigned old, unsigned *ret_least, unsigned *ret_most);
+
+/* The daemon takes its samples of all scopes. Who has a history is said by oracle_hold. */
+void oracle_sample(struct oracle *oracle, const struct oracle_round *round);
+
+/* For each scope after oracle_sample. */
+void oracle_hold(struct oracle_scope *scope, enum oracle_holding holding,
+                 const struct oracle_round *round);
+
+/* Does a history forget the scope, which was silent for a day? */
+bool oracle_is_forgotten(const struct oracle_scope *scope, uint64_t now);
 
 /* The daemon is killed. */
 void oracle_kill(struct oracle *oracle);

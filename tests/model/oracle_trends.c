@@ -8,6 +8,15 @@ static void add(struct oracle_figure *sum, const struct oracle_figure *figure)
     sum->doubt += figure->doubt;
 }
 
+static void add_flow(struct oracle_flow *sum, const struct oracle_flow *flow)
+{
+    add(&sum->heartbeats, &flow->heartbeats);
+    add(&sum->pageviews, &flow->pageviews);
+    add(&sum->entries, &flow->entries);
+    add(&sum->leaves, &flow->leaves);
+    add(&sum->departures, &flow->departures);
+}
+
 static struct oracle_minute *minute_of(struct oracle_trend *trend, uint64_t minute)
 {
     if (trend->length && trend->minutes[trend->length - 1].minute == minute)
@@ -20,35 +29,37 @@ static struct oracle_minute *minute_of(struct oracle_trend *trend, uint64_t minu
     return &trend->minutes[trend->length++];
 }
 
-static void raise_peak(struct oracle_peak *peak, unsigned count, uint64_t now, bool begins)
+static struct oracle_second *second_of(struct oracle_trend *trend, uint64_t tick)
 {
-    if (begins || count > peak->count)
-        *peak = (struct oracle_peak){count, now};
+    if (trend->seconds_length && trend->seconds[trend->seconds_length - 1].tick == tick)
+        return &trend->seconds[trend->seconds_length - 1];
+    if (trend->seconds_length == trend->seconds_capacity) {
+        trend->seconds_capacity = trend->seconds_capacity ? trend->seconds_capacity * 2 : 16;
+        trend->seconds = realloc(trend->seconds, trend->seconds_capacity * sizeof(*trend->seconds));
+    }
+    trend->seconds[trend->seconds_length] = (struct oracle_second){.tick = tick};
+    return &trend->seconds[trend->seconds_length++];
 }
 
-void oracle_trend_sample(struct oracle_trend *trend, unsigned count, uint64_t now, uint64_t before,
-                         bool is_new_day)
+void oracle_trend_sample(struct oracle_trend *trend, unsigned count,
+                         const struct oracle_round *round)
 {
+    uint64_t now = round->now, flow_tick = trend->is_kept ? round->before : now;
+
     if (trend->was_forgotten)
         oracle_trend_doubt(trend);
     trend->was_forgotten = false;
-    uint64_t flow_minute = trend->is_kept ? before / 60 : now / 60;
-    struct oracle_flow *flow = &minute_of(trend, flow_minute)->flow;
-
-    add(&flow->heartbeats, &trend->pending.heartbeats);
-    add(&flow->pageviews, &trend->pending.pageviews);
-    add(&flow->entries, &trend->pending.entries);
-    add(&flow->leaves, &trend->pending.leaves);
-    add(&flow->departures, &trend->pending.departures);
+    add_flow(&minute_of(trend, flow_tick / 60)->flow, &trend->pending);
+    add_flow(&second_of(trend, flow_tick)->flow, &trend->pending);
     trend->pending = (struct oracle_flow){0};
 
+    second_of(trend, now);
     struct oracle_minute *minute = minute_of(trend, now / 60);
     minute->minimum = minute->samples == 0 || count < minute->minimum ? count : minute->minimum;
     minute->maximum = count > minute->maximum ? count : minute->maximum;
     minute->sum += count;
     minute->samples++;
-    raise_peak(&trend->today, count, now, is_new_day || !trend->is_kept);
-    raise_peak(&trend->ever, count, now, !trend->is_kept);
+    minute->is_warming |= round->is_warming;
     trend->is_kept = true;
 }
 
@@ -64,8 +75,30 @@ void oracle_trend_doubt(struct oracle_trend *trend)
     pending->leaves.doubt = pending->leaves.value;
 }
 
-void oracle_trend_forget(struct oracle_trend *trend)
+void oracle_trend_drop(struct oracle_trend *trend)
 {
     free(trend->minutes);
-    *trend = (struct oracle_trend){.was_forgotten = true};
+    free(trend->seconds);
+    *trend = (struct oracle_trend){0};
+}
+
+void oracle_trend_forget(struct oracle_trend *trend)
+{
+    oracle_trend_drop(trend);
+    trend->was_forgotten = true;
+}
+
+unsigned oracle_trend_last_minute(const struct oracle_trend *trend, struct oracle_flow *ret)
+{
+    uint64_t sampled = trend->seconds[trend->seconds_length - 1].tick;
+    unsigned seconds = 0;
+
+    *ret = (struct oracle_flow){0};
+    for (unsigned i = trend->seconds_length - 1; i-- > 0;) {
+        if (trend->seconds[i].tick + 60 < sampled)
+            break;
+        add_flow(ret, &trend->seconds[i].flow);
+        seconds++;
+    }
+    return seconds;
 }

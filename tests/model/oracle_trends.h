@@ -1,8 +1,8 @@
-/* oracle_trends.h - what peaks and minutes must be, the plain way.
+/* oracle_trends.h - what a history's minutes and last seconds must be, the plain way.
  *
  * Who is inside a scope is told visitor by visitor. A sample looks at all of them. What came and
- * went between two samples belongs to the minute of the first, or of the second if the scope was
- * not there for the first. Nothing is shared with the code under test.
+ * went between two samples belongs to the second and the minute of the first, or of the second if
+ * the scope was not there for the first. Nothing is shared with the code under test.
  */
 #ifndef PRESENCE_TESTS_ORACLE_TRENDS_H
 #define PRESENCE_TESTS_ORACLE_TRENDS_H
@@ -22,32 +22,46 @@ struct oracle_flow {
 struct oracle_minute {
     uint64_t minute, sum;
     unsigned samples, minimum, maximum;
+    bool is_warming;
     struct oracle_flow flow;
 };
 
-struct oracle_peak {
-    unsigned count;
-    uint64_t at; /* tick */
+struct oracle_second {
+    uint64_t tick;
+    struct oracle_flow flow;
 };
 
 struct oracle_trend {
-    bool is_kept;               /* has been sampled, and had a heartbeat within 24 hours */
-    bool was_forgotten;         /* what comes before the next sample may be lost */
-    bool is_doubted;            /* departures can't be told any more: the daemon was killed */
-    struct oracle_flow pending; /* since the last sample */
-    struct oracle_peak today, ever;
+    bool is_kept;                  /* has a history, and was sampled */
+    bool was_forgotten;            /* what comes before the next sample may be lost */
+    bool is_doubted;               /* departures can't be told any more: the daemon was killed */
+    struct oracle_flow pending;    /* since the last sample */
     struct oracle_minute *minutes; /* oldest first */
     unsigned length, capacity;
+    struct oracle_second *seconds; /* that were sampled, oldest first; the last one goes on */
+    unsigned seconds_length, seconds_capacity;
 };
 
-/* A sample at tick `now`; the one before was at `before`. */
-void oracle_trend_sample(struct oracle_trend *trend, unsigned count, uint64_t now, uint64_t before,
-                         bool is_new_day);
+/* A sample that was taken: all but the count is the same for all scopes. */
+struct oracle_round {
+    uint64_t now, before; /* ticks of this sample and the one before */
+    bool is_new_day, is_warming;
+};
+
+void oracle_trend_sample(struct oracle_trend *trend, unsigned count,
+                         const struct oracle_round *round);
 
 /* The daemon was killed: what it had not published yet may be lost. */
 void oracle_trend_doubt(struct oracle_trend *trend);
 
-/* Forget everything. */
+/* The scope was silent for too long: forget everything. */
 void oracle_trend_forget(struct oracle_trend *trend);
+
+/* The scope has no history now; what comes from now on is nobody's. */
+void oracle_trend_drop(struct oracle_trend *trend);
+
+/* Add up what came and went in the last 60 s before the last sample. Returns how many of these
+ * seconds were sampled. */
+unsigned oracle_trend_last_minute(const struct oracle_trend *trend, struct oracle_flow *ret);
 
 #endif

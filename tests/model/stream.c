@@ -8,6 +8,9 @@
 
 #include <cmocka.h>
 
+#include "model_clock.h"
+
+#define WARM_UP       90
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 void stream_fail(const struct stream *stream, const char *format, ...)
@@ -53,10 +56,16 @@ static uint64_t first_tick(struct random_source *random)
     }
 }
 
+static uint64_t short_gap(struct random_source *random)
+{
+    static const unsigned edges[] = {11,  60,  61,  299, 300, 301,  391,  392,  393,  479,
+                                     480, 481, 511, 512, 513, 3540, 3541, 3599, 3600, 3691};
+
+    return edges[random_below(random, LENGTH(edges))];
+}
+
 static uint64_t gap(struct random_source *random)
 {
-    static const unsigned edges[] = {11,  299, 300, 301, 391,  392,  393,  479,  480,
-                                     481, 511, 512, 513, 3540, 3541, 3599, 3600, 3691};
     uint64_t any = random_next(random);
 
     switch (random_below(random, 8)) {
@@ -73,8 +82,24 @@ static uint64_t gap(struct random_source *random)
     case 5:
         return (any % 3 + 1) * (UINT64_C(1) << 20) + any % 3700;
     default:
-        return edges[any % LENGTH(edges)];
+        return short_gap(random);
     }
+}
+
+/* A collector that is there most of the time, for days. */
+static uint64_t steady_step(struct random_source *random)
+{
+    unsigned kind = random_below(random, 100);
+
+    if (kind < 25)
+        return 0;
+    if (kind < 55)
+        return 1;
+    if (kind < 80)
+        return random_between(random, 2, 59);
+    if (kind < 98)
+        return random_between(random, 60, 900);
+    return random_one_in(random, 8) ? random_between(random, 3600, 80000) : short_gap(random);
 }
 
 static uint64_t clock_step(struct stream *stream)
@@ -82,6 +107,8 @@ static uint64_t clock_step(struct stream *stream)
     struct random_source *random = &stream->random;
     unsigned kind = random_below(random, 100);
 
+    if (stream->variant->is_steady)
+        return steady_step(random);
     if (kind < 50)
         return 0;
     if (kind < 75)
@@ -91,6 +118,19 @@ static uint64_t clock_step(struct stream *stream)
     if (kind < 95)
         return random_between(random, 1, stream->variant->max_window + 2);
     return gap(random);
+}
+
+/* Now and then somebody sets the wall clock, which no tick follows. */
+static void step_wall(struct stream *stream)
+{
+    struct random_source *random = &stream->random;
+
+    model_clock.boot_ns = random_below(random, 1000000000);
+    model_clock.wall_ns = random_below(random, 1000000000);
+    if (!random_one_in(random, 100))
+        return;
+    uint64_t far = random_one_in(random, 3) ? random_below(random, 200000) : 3;
+    stream->fixture->wall += random_one_in(random, 2) ? far : -far;
 }
 
 /* What collector_advance must do. */
@@ -107,12 +147,19 @@ static void expect_advance(struct stream *stream)
 static void expect_samples(struct stream *stream)
 {
     uint64_t day = (stream->tick + stream->fixture->wall) / 86400;
+    struct oracle_round round = {
+        .now = stream->tick,
+        .before = stream->sampled,
+        .is_new_day = day != stream->day,
+        .is_warming = stream->tick - stream->listening_since < WARM_UP,
+    };
 
     if (stream->sampled != ORACLE_ABSENT && stream->tick <= stream->sampled)
         return;
-    oracle_sample(&stream->oracle, stream->tick, stream->sampled, day != stream->day);
+    oracle_sample(&stream->oracle, &round);
     stream->sampled = stream->tick;
     stream->day = day;
+    check_holders(stream, &round);
 }
 
 /* ---- beats ------------------------------------------------------------------------------- */
@@ -145,12 +192,22 @@ static void choose_visitors(struct stream *stream, struct beat *beat)
 
 static struct beat choose_beat(struct stream *stream)
 {
+    static const char *const events[] = {
+        "sign-up",
+        "sign up",
+        "e",
+        "\"quoted\" = \\",
+        "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80",
+        "of the greatest length, which is sixty-three bytes: ...........",
+    };
     static const enum beat_kind kinds[] = {
         BEAT_HEARTBEAT, BEAT_HEARTBEAT, BEAT_HEARTBEAT, BEAT_HEARTBEAT,
         BEAT_PAGEVIEW,  BEAT_EVENT,     BEAT_LEAVE,     BEAT_LEAVE,
     };
     struct beat beat = {.kind = kinds[random_below(&stream->random, LENGTH(kinds))]};
 
+    if (beat.kind == BEAT_EVENT)
+        beat.event = events[random_below(&stream->random, LENGTH(events))];
     choose_place(stream, &beat);
     choose_visitors(stream, &beat);
     return beat;
@@ -210,6 +267,7 @@ static void run_batch(struct stream *stream)
         oracle_apply(&stream->oracle, &beat, stream->tick, (struct oracle_refusal){0});
     }
     ingest_end(ingest);
+    check_feed(stream);
 }
 
 /* Refusals must never hit a visitor who is there. */
@@ -256,6 +314,7 @@ static void run_refusable_batch(struct stream *stream)
     };
     check_refusal(stream, &beat, refusal);
     oracle_apply(&stream->oracle, &beat, stream->tick, refusal);
+    check_feed(stream);
 }
 
 /* ---- the stream -------------------------------------------------------------------------- */
@@ -273,34 +332,77 @@ static void start(struct stream *stream, bool is_first)
                     (unsigned long long)(stream->tick - before));
 }
 
+/* Nobody writes: what is told is what was last known. */
+static void look_meanwhile(struct stream *stream)
+{
+    check_activities(stream);
+    check_peaks(stream);
+    check_some_minutes(stream);
+    check_listings(stream);
+    check_followers(stream);
+}
+
+/* With another ring: the segment is a new one, and nothing is known of what was before. */
+static void renew(struct stream *stream)
+{
+    const struct variant *variant = stream->variant;
+    struct oracle *oracle = &stream->oracle;
+    uint32_t *max_events = &stream->fixture->settings.max_events;
+
+    *max_events =
+        *max_events == variant->max_events ? 2 * variant->max_events : variant->max_events;
+    oracle_close(oracle);
+    oracle_open(oracle, variant->names, variant->visitors, variant->max_scopes,
+                variant->max_window);
+    memset(stream->holdings, 0, oracle->scope_count * sizeof(*stream->holdings));
+    stream->histories_full = 0;
+    stream->sampled = stream->day = ORACLE_ABSENT;
+    stream->tick = fixture_clock(stream->fixture);
+    start(stream, true);
+    feed_log_renew(&stream->feed, stream->fixture);
+}
+
 static void restart(struct stream *stream)
 {
     if (random_one_in(&stream->random, 2) && stream->seed % 2) {
+        feed_log_kill(&stream->feed, stream->fixture, &stream->random);
         fixture_kill(stream->fixture);
         oracle_kill(&stream->oracle);
     } else {
         fixture_stop(stream->fixture);
         expect_advance(stream);
+        stream->is_stopped = true;
     }
+    if (random_one_in(&stream->random, 2))
+        look_meanwhile(stream);
     fixture_set_clock(stream->fixture, fixture_clock(stream->fixture) + clock_step(stream));
-    start(stream, false);
+    look_meanwhile(stream);
+    if (stream->variant->max_events && random_one_in(&stream->random, 8))
+        renew(stream);
+    else
+        start(stream, false);
+    stream->is_stopped = false;
+    feed_log_take_over(&stream->feed);
+}
+
+static struct segment_settings settings_of(const struct stream *stream)
+{
+    const struct variant *variant = stream->variant;
+    bool for_all = variant->max_histories == VARIANT_FOR_ALL;
+
+    return (struct segment_settings){
+        .max_visitors = variant->max_visitors,
+        .max_scopes = variant->max_scopes,
+        .max_window = variant->max_window,
+        .warm_up = WARM_UP,
+        .max_histories = for_all ? stream->oracle.scope_count : variant->max_histories,
+        .max_events = variant->max_events,
+    };
 }
 
 void stream_open(struct stream *stream, const struct variant *variant, uint64_t seed,
                  struct fixture *fixture)
 {
-    struct segment_settings settings = {
-        .max_visitors = variant->max_visitors,
-        .max_scopes = variant->max_scopes,
-        .max_window = variant->max_window,
-        .warm_up = 90,
-    };
-
-    for (int place = PLACE_ROOM; variant->has_histories && place < PLACES; place++)
-        settings.max_histories += variant->names[PLACE_SITE] * variant->names[place];
-    if (variant->has_histories)
-        settings.max_histories += variant->names[PLACE_SITE];
-
     memset(stream, 0, sizeof(*stream));
     stream->variant = variant;
     stream->seed = seed;
@@ -309,20 +411,33 @@ void stream_open(struct stream *stream, const struct variant *variant, uint64_t 
     names_make(&stream->names, variant->names, variant->visitors, &stream->random);
     oracle_open(&stream->oracle, variant->names, variant->visitors, variant->max_scopes,
                 variant->max_window);
+    stream->holdings = calloc(stream->oracle.scope_count, sizeof(*stream->holdings));
+    struct segment_settings settings = settings_of(stream);
     fixture_create(fixture, &settings, first_tick(&stream->random));
-    fixture->wall = random_next(&stream->random) % (UINT64_C(1) << 40);
+    fixture->wall = (UINT64_C(1) << 30) + random_next(&stream->random) % (UINT64_C(1) << 40);
+    model_clock.fixture = fixture;
     stream->tick = fixture_clock(fixture);
     stream->sampled = stream->day = ORACLE_ABSENT;
     start(stream, true);
+    feed_log_open(&stream->feed, fixture, &stream->random);
+    int r = presence_open(fixture->path, &stream->reader);
+    if (r < 0)
+        stream_fail(stream, "presence_open: %s", strerror(-r));
 }
 
 void stream_close(struct stream *stream)
 {
+    presence_close(stream->reader);
+    stream->reader = NULL;
     if (stream->fixture && stream->fixture->is_running)
         fixture_stop(stream->fixture);
     if (stream->fixture)
         fixture_remove(stream->fixture);
+    model_clock.fixture = NULL;
     oracle_close(&stream->oracle);
+    free(stream->holdings);
+    stream->holdings = NULL;
+    feed_log_close(&stream->feed);
 }
 
 void stream_step(struct stream *stream)
@@ -331,6 +446,7 @@ void stream_step(struct stream *stream)
 
     stream->step++;
     fixture_set_clock(fixture, fixture_clock(fixture) + clock_step(stream));
+    step_wall(stream);
     if (random_one_in(&stream->random, 40))
         restart(stream);
     if (!random_one_in(&stream->random, 4)) {

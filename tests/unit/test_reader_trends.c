@@ -247,6 +247,39 @@ static void histories_go_to_sites_and_the_busiest(void **state)
     assert_int_equal(peaks.ever.count, 30);
 }
 
+/* A site takes a label's history, in the second of the label's peak and after it has come back. */
+static void peaks_survive_their_history(void **state)
+{
+    struct presence_peaks peaks;
+    uint64_t began = fixture.now;
+    char visitor[16];
+
+    (void)state;
+    beats("x", 3, "a", "/r");
+    keep(1);
+    for (unsigned passed = 0; passed < 3700; passed += 100) {
+        beats("x", 1, "a", NULL);
+        keep(100);
+    }
+    beats("x", 1, "a", "/r"); /* its entry was given up, its history was not */
+    beats("x", 2, "b", "/s");
+    keep(1);
+    beats("y", 5, "a", "/r");
+    beats("z", 1, "c", NULL);
+    keep(1);
+    assert_int_equal(presence_peaks(fixture.presence, PRESENCE_ROOM, "a", "/r", &peaks), 0);
+    assert_int_equal(peaks.ever.count, 6);
+    expect_time(peaks.since, began);
+    for (unsigned i = 0; i < 5; i++) {
+        snprintf(visitor, sizeof(visitor), "y%u", i);
+        fixture_deliver(&fixture, WIRE_LEAVE, visitor, "a", "/r", NULL, NULL);
+    }
+    keep(1);
+    assert_int_equal(presence_peaks(fixture.presence, PRESENCE_ROOM, "a", "/r", &peaks), 0);
+    assert_int_equal(peaks.ever.count, 6);
+    expect_time(peaks.ever.at, fixture.now - 1);
+}
+
 static void activity_adds_up(void **state)
 {
     struct presence_activity activity;
@@ -441,6 +474,7 @@ int main(void)
         WITH_COLLECTOR(ranges_are_cut),
         WITH_COLLECTOR(a_day_is_kept),
         WITH_COLLECTOR(histories_go_to_sites_and_the_busiest),
+        WITH_COLLECTOR(peaks_survive_their_history),
         WITH_COLLECTOR(activity_adds_up),
         WITH_COLLECTOR(events_tell_what_happened),
         WITH_COLLECTOR(busy_sites_are_thinned_out),

@@ -1,0 +1,190 @@
+/* check_followers.c - readers of events who come now and then, and go on from where they were: what
+ * they get and what they are told they missed, against the log of all that was written. */
+#include <errno.h>
+#include <string.h>
+
+#include "checks.h"
+#include "model_clock.h"
+
+#define WORKERS_MAX 64 /* each writes one event at a time */
+
+static const struct feed_entry *entry_at(const struct feed_log *feed, uint64_t number)
+{
+    return &feed->entries[number - feed->first];
+}
+
+/* The number after the last that readers know of: nobody has told of one that was claimed last by a
+ * writer who was killed then, until the ring is taken over. */
+static uint64_t end_of(const struct stream *stream)
+{
+    const struct feed_log *feed = &stream->feed;
+    struct presence_events none;
+    uint64_t end = feed->first + feed->length;
+    int r = presence_events(stream->reader, NULL, PRESENCE_EVENTS_NEW, 0, &none);
+
+    if (r < 0)
+        stream_fail(stream, "presence_events returns %d", r);
+    uint64_t next = none.next;
+    presence_events_free(&none);
+    bool is_claimed = feed->length && entry_at(feed, end - 1)->state == FEED_CLAIMED;
+    if (next != end && !(is_claimed && next == end - 1))
+        stream_fail(stream, "the next event is %llu, not %llu", (unsigned long long)next,
+                    (unsigned long long)end);
+    return next;
+}
+
+static uint64_t oldest_of(const struct feed_log *feed, uint64_t end)
+{
+    return end - feed->first > feed->capacity ? end - feed->capacity : feed->first;
+}
+
+static bool is_stale(const struct stream *stream)
+{
+    return stream->is_stopped || fixture_clock(stream->fixture) - stream->tick > 3;
+}
+
+/* May its writer be alive, for all that readers know? In the smallest ring they take the oldest
+ * hole, too, for one of the last events when its slot has been claimed anew and nobody was told. */
+static bool is_awaited(const struct stream *stream, uint64_t number, uint64_t end)
+{
+    const struct feed_log *feed = &stream->feed;
+    bool is_claimed_anew = end < feed->first + feed->length && number + feed->capacity == end &&
+                           feed->capacity <= WORKERS_MAX;
+    enum feed_state state = entry_at(feed, number)->state;
+
+    return !is_stale(stream) && (state == FEED_CLAIMED || (state == FEED_HOLE && is_claimed_anew));
+}
+
+/* What a read must return. */
+struct expectation {
+    const struct presence_events *got;
+    size_t length;
+    uint64_t missed, next;
+};
+
+/* Go through all from a number on, as far as a reader may. */
+static void expect_read(struct stream *stream, struct expectation *expectation, uint64_t end,
+                        int site, size_t limit)
+{
+    const struct presence_events *got = expectation->got;
+
+    for (; expectation->next < end; expectation->next++) {
+        const struct feed_entry *entry = entry_at(&stream->feed, expectation->next);
+        if (limit && expectation->length == limit)
+            return;
+        if (is_awaited(stream, expectation->next, end))
+            return;
+        if (entry->state != FEED_WRITTEN) {
+            expectation->missed++;
+            continue;
+        }
+        if (site >= 0 && !checks_is_named(stream, site, PLACE_SITE, 0, entry->event.site))
+            continue;
+        if (expectation->length == got->length)
+            stream_fail(stream, "event %llu was not read",
+                        (unsigned long long)entry->event.sequence);
+        const struct presence_event *event = &got->events[expectation->length++];
+        if (event->sequence != entry->event.sequence || event->time_us != entry->event.time_us ||
+            event->kind != entry->event.kind || strcmp(event->site, entry->event.site) != 0 ||
+            strcmp(event->room, entry->event.room) != 0 ||
+            strcmp(event->country, entry->event.country) != 0 ||
+            strcmp(event->source, entry->event.source) != 0 ||
+            strcmp(event->name, entry->event.name) != 0)
+            stream_fail(stream, "event %llu is not what it was, but %llu of kind %d at '%s'",
+                        (unsigned long long)entry->event.sequence,
+                        (unsigned long long)event->sequence, (int)event->kind, event->site);
+    }
+}
+
+static void follow(struct stream *stream, struct follower *follower)
+{
+    const struct feed_log *feed = &stream->feed;
+    struct random_source *random = &stream->random;
+    uint64_t end = end_of(stream), oldest = oldest_of(feed, end), from = follower->next;
+    size_t limit = random_one_in(random, 2) ? 0 : random_between(random, 1, 40);
+    struct presence_events got;
+    char site[256];
+
+    if (follower->site >= 0)
+        checks_site_name(stream, follower->site, site);
+    int r = presence_events(stream->reader, follower->site < 0 ? NULL : site, from, limit, &got);
+    checks_expect_exactly(stream, NULL, "presence_events returns", (uint64_t)r, 0);
+
+    struct expectation expectation = {.got = &got, .next = from};
+    bool is_renewed = from != PRESENCE_EVENTS_OLDEST && from != PRESENCE_EVENTS_NEW &&
+                      (from < feed->first || from > end);
+    if (from == PRESENCE_EVENTS_NEW)
+        expectation.next = end;
+    if (from == PRESENCE_EVENTS_OLDEST)
+        expectation.next = oldest;
+    if (is_renewed)
+        expectation.next = feed->first;
+    if (expectation.next < oldest) {
+        expectation.missed = oldest - expectation.next;
+        expectation.next = oldest;
+    }
+    expect_read(stream, &expectation, end, follower->site, limit);
+    checks_expect_exactly(stream, NULL, "events read", got.length, expectation.length);
+    checks_expect_exactly(stream, NULL, "events missed", got.missed, expectation.missed);
+    checks_expect_exactly(stream, NULL, "read on from", got.next, expectation.next);
+    checks_expect_exactly(stream, NULL, "renewed", got.renewed, is_renewed);
+    follower->next = got.next;
+    stream->feed.missed += got.missed;
+    presence_events_free(&got);
+}
+
+/* The first that is held of those at or after a time. */
+static void check_since(struct stream *stream)
+{
+    const struct feed_log *feed = &stream->feed;
+    struct random_source *random = &stream->random;
+    uint64_t end = end_of(stream), oldest = oldest_of(feed, end), expected = oldest, sequence;
+    int64_t time_us = (int64_t)model_clock_microseconds() - 1 + random_below(random, 3);
+
+    if (feed->length && !random_one_in(random, 4))
+        time_us = feed->entries[random_below(random, (unsigned)feed->length)].event.time_us - 1 +
+                  random_below(random, 3);
+    int r = presence_events_since(stream->reader, time_us, &sequence);
+    checks_expect_exactly(stream, NULL, "presence_events_since returns", (uint64_t)r, 0);
+    while (expected < end && entry_at(feed, expected)->event.time_us < time_us)
+        expected++;
+    /* The oldest one's slot may have been claimed anew already: then it seems later than it is. */
+    bool is_claimed = end < feed->first + feed->length && end - oldest == feed->capacity;
+    if (!is_claimed || expected != oldest + 1 || sequence != oldest)
+        checks_expect_exactly(stream, NULL, "first event since", sequence, expected);
+}
+
+static void check_absence(struct stream *stream)
+{
+    struct presence_events got;
+    uint64_t sequence;
+
+    checks_expect_exactly(stream, NULL, "presence_events returns",
+                          (uint64_t)presence_events(stream->reader, NULL, 0, 0, &got),
+                          (uint64_t)-EOPNOTSUPP);
+    checks_expect_exactly(stream, NULL, "presence_events_since returns",
+                          (uint64_t)presence_events_since(stream->reader, 0, &sequence),
+                          (uint64_t)-EOPNOTSUPP);
+}
+
+void check_followers(struct stream *stream)
+{
+    struct random_source *random = &stream->random;
+    struct feed_log *feed = &stream->feed;
+
+    if (feed->capacity == 0) {
+        check_absence(stream);
+        return;
+    }
+    for (unsigned i = 0; i < FOLLOWERS; i++)
+        if (random_one_in(random, 1 + 10 * i)) /* the later ones are lapped again and again */
+            follow(stream, &feed->followers[i]);
+    check_since(stream);
+    if (!random_one_in(random, 50))
+        return;
+    const uint64_t anywhere[] = {PRESENCE_EVENTS_OLDEST, PRESENCE_EVENTS_NEW, feed->first - 1,
+                                 feed->first + feed->length + 5};
+    struct follower *follower = &feed->followers[random_below(random, FOLLOWERS)];
+    follower->next = anywhere[random_below(random, 4)];
+    follower->site = (int)random_below(random, stream->variant->names[PLACE_SITE] + 1) - 1;
+}

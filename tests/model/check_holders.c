@@ -1,0 +1,213 @@
+/* check_holders.c - who has a history, when there are fewer than scopes.
+ *
+ * Whose turn it is is the collector's business, within rules: sites before labels, nobody without
+ * one while one is free, none taken from a site that is still there, and busy labels before quiet
+ * ones. What a history tells is checked against the oracle, who is told here since when it may know
+ * of its scope. */
+#include <string.h>
+
+#include "checks.h"
+
+#define RIVALS_MAX 16 /* that can be served in a minute */
+
+/* What was found after one round of samples. */
+struct census {
+    const struct oracle_round *round;
+    unsigned held, labels_held;
+    unsigned forgotten;       /* scopes that were silent for a day, since this round */
+    unsigned wanting;         /* had a heartbeat since the last round, and have none */
+    unsigned sites_wanting;   /* of these */
+    unsigned quietest;        /* the least of all counts of labels that have one */
+    unsigned busiest;         /* the highest of labels that want one */
+    struct range new_refused; /* sites that came into being, and got none */
+};
+
+static const struct segment *segment_of(const struct stream *stream)
+{
+    return &stream->fixture->collector.file.segment;
+}
+
+/* ---- finding ----------------------------------------------------------------------------- */
+
+static bool is_history_of(const struct stream *stream, const struct history *head,
+                          const struct oracle_scope *scope)
+{
+    const struct name *label = &stream->names.names[scope->place][scope->name];
+    char site[256];
+
+    checks_site_name(stream, scope->site, site);
+    if (head->kind != (uint8_t)scope->place || head->site_length != strlen(site) ||
+        memcmp(head->site, site, head->site_length) != 0)
+        return false;
+    return scope->place == PLACE_SITE || (head->name_length == label->length &&
+                                          memcmp(head->name, label->bytes, label->length) == 0);
+}
+
+static struct holding find_holding(const struct stream *stream, const struct oracle_scope *scope)
+{
+    const struct histories *histories = &segment_of(stream)->histories;
+
+    for (uint32_t i = 0; i < histories->capacity; i++)
+        if (is_history_of(stream, &histories->heads[i], scope))
+            return (struct holding){true, i, histories->heads[i].version};
+    return (struct holding){0};
+}
+
+static bool is_first_sample(const struct oracle_scope *scope, uint64_t since)
+{
+    const struct oracle_life *life = oracle_lives_find(&scope->lives, since);
+
+    return life && life->samples == 1;
+}
+
+/* Did a site without a history come into being since the last round? */
+static struct range is_newborn(const struct stream *stream, const struct oracle_scope *scope)
+{
+    const struct segment *segment = segment_of(stream);
+    const struct oracle_lives *lives = &scope->lives;
+    char site[256];
+    uint64_t state;
+
+    checks_site_name(stream, scope->site, site);
+    uint32_t found = fixture_scope(segment, site, NULL, &state);
+    if (found != SCOPE_NONE) {
+        uint64_t since = segment->directory.activities[found].since;
+        bool may_be = is_first_sample(scope, since), goes_on = false;
+        for (unsigned i = 0; i < lives->length; i++) /* was forgotten in that very tick */
+            goes_on |= lives->lives[i].since == since && lives->lives[i].samples > 1;
+        return (struct range){may_be && !goes_on, may_be};
+    }
+    /* Given up after these samples: whether it had been before, too, is not known. */
+    bool may_be = lives->length && lives->lives[lives->length - 1].samples == 1;
+    return (struct range){may_be && lives->length == 1, may_be};
+}
+
+/* ---- judging ----------------------------------------------------------------------------- */
+
+static void judge_unheld(struct stream *stream, const struct oracle_scope *scope,
+                         bool has_just_lost_it, struct census *census)
+{
+    bool is_forgotten = oracle_is_forgotten(scope, census->round->now);
+    bool is_wanting =
+        census->round->before == ORACLE_ABSENT || scope->last_heartbeat > census->round->before;
+
+    if (scope->place == PLACE_SITE) {
+        struct range newborn = is_newborn(stream, scope);
+        census->new_refused.least += is_forgotten ? 0 : newborn.least;
+        census->new_refused.most += newborn.most;
+    }
+    if (is_forgotten || !is_wanting)
+        return;
+    census->wanting++;
+    census->sites_wanting += scope->place == PLACE_SITE;
+    if (scope->place != PLACE_SITE && !has_just_lost_it && scope->sampled > census->busiest)
+        census->busiest = scope->sampled;
+}
+
+/* `sampled`: what it was when rivals were looked for. */
+static void judge_held(const struct oracle_scope *scope, unsigned sampled, struct census *census)
+{
+    census->held++;
+    if (scope->place == PLACE_SITE)
+        return;
+    census->labels_held++;
+    if (sampled < census->quietest)
+        census->quietest = sampled;
+}
+
+static bool is_new_minute(const struct oracle_round *round)
+{
+    return round->before != ORACLE_ABSENT && round->before / 60 != round->now / 60;
+}
+
+/* Does a history that was given in this round know what came before, since its scope came into
+ * being? One that was taken from a quieter label, which happens once a minute, does not. */
+static bool knows_all(const struct stream *stream, const struct oracle_scope *scope, uint32_t index,
+                      const struct oracle_round *round)
+{
+    const struct histories *histories = &segment_of(stream)->histories;
+    bool may_be_taken = scope->place != PLACE_SITE && is_new_minute(round);
+
+    return is_first_sample(scope, histories->heads[index].since) &&
+           !(may_be_taken && history_minute_at(histories, index, round->now / 60)->heartbeats == 0);
+}
+
+/* Tell the oracle what it finds, and see that no site lost its own. */
+static void judge_scope(struct stream *stream, struct oracle_scope *scope, struct holding *before,
+                        struct census *census)
+{
+    struct holding now = find_holding(stream, scope);
+    bool is_same = now.is_held && before->is_held && now.index == before->index &&
+                   now.version == before->version;
+    bool is_forgotten = oracle_is_forgotten(scope, census->round->now);
+    enum oracle_holding holding = ORACLE_UNHELD;
+
+    if (now.is_held && is_forgotten)
+        stream_fail(stream, "place %d, name %d of site %d was silent for a day, and has a history",
+                    (int)scope->place, scope->name, scope->site);
+    if (before->is_held && !is_same && !is_forgotten && scope->place == PLACE_SITE)
+        stream_fail(stream, "site %d has lost its history", scope->site);
+    census->forgotten += scope->fell_silent;
+    if (now.is_held) {
+        judge_held(scope, is_same ? before->sampled : scope->sampled, census);
+        holding = is_same                                              ? ORACLE_HELD
+                  : knows_all(stream, scope, now.index, census->round) ? ORACLE_GIVEN_NEW
+                                                                       : ORACLE_GIVEN;
+    } else {
+        judge_unheld(stream, scope, before->is_held, census);
+    }
+    oracle_hold(scope, holding, census->round);
+    *before = now;
+    before->sampled = scope->sampled;
+}
+
+static void judge_census(struct stream *stream, const struct census *census)
+{
+    const struct oracle_round *round = census->round;
+    uint64_t refused = fixture_counter(stream->fixture, COUNTER_histories_full);
+
+    if (census->sites_wanting && census->labels_held)
+        stream_fail(stream, "%u sites want a history, while %u labels have one",
+                    census->sites_wanting, census->labels_held);
+    if (census->wanting && !census->forgotten && census->held < stream->variant->max_histories)
+        stream_fail(stream, "%u scopes want a history, while %u of %u are given", census->wanting,
+                    census->held, stream->variant->max_histories);
+    if (is_new_minute(round) && census->labels_held && census->labels_held <= RIVALS_MAX &&
+        census->busiest > 3 * census->quietest + 16)
+        stream_fail(stream, "a label with %u wants a history, while one with %u has one",
+                    census->busiest, census->quietest);
+    checks_expect(stream, NULL, "sites without a history", refused - stream->histories_full,
+                  census->new_refused);
+    stream->histories_full = refused;
+}
+
+/* There are enough: everybody has one from their first sample on. */
+static enum oracle_holding holding_of_all(const struct stream *stream,
+                                          const struct oracle_scope *scope)
+{
+    if (stream->variant->max_histories == 0)
+        return ORACLE_UNHELD;
+    return scope->trend.is_kept ? ORACLE_HELD : ORACLE_GIVEN_NEW;
+}
+
+void check_holders(struct stream *stream, const struct oracle_round *round)
+{
+    struct census census = {.round = round, .quietest = UINT32_MAX};
+    bool for_all =
+        stream->variant->max_histories == 0 || stream->variant->max_histories == VARIANT_FOR_ALL;
+
+    for (unsigned i = 0; i < stream->oracle.scope_count; i++) {
+        struct oracle_scope *scope = &stream->oracle.scopes[i];
+        if (!scope->is_known)
+            continue;
+        if (for_all)
+            oracle_hold(scope, holding_of_all(stream, scope), round);
+        else
+            judge_scope(stream, scope, &stream->holdings[i], &census);
+    }
+    if (!for_all)
+        judge_census(stream, &census);
+    else if (fixture_counter(stream->fixture, COUNTER_histories_full) &&
+             stream->variant->max_histories)
+        stream_fail(stream, "sites got no history, of which there are enough");
+}

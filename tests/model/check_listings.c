@@ -1,0 +1,221 @@
+/* check_listings.c - top, sites, the busiest scopes, those with histories, and who was seen when,
+ * as presence.h tells them, against the oracle. */
+#include <errno.h>
+#include <string.h>
+
+#include "checks.h"
+
+/* What a listing must hold, and what it was found to hold. */
+struct expectation {
+    int site; /* -1: all */
+    enum place place;
+    unsigned window;
+    size_t limit;
+    unsigned total; /* scopes that are not gone */
+    unsigned found;
+    unsigned last_count; /* of the last line that was looked at */
+    char last_site[256], last_name[256];
+};
+
+static bool is_listed(const struct stream *stream, const struct expectation *expectation,
+                      const struct oracle_scope *scope)
+{
+    return scope->place == expectation->place &&
+           (expectation->site < 0 || scope->site == expectation->site) &&
+           !checks_is_gone(stream, scope);
+}
+
+static struct expectation expect_listing(struct stream *stream, enum place place, int site)
+{
+    struct random_source *random = &stream->random;
+    struct expectation expectation = {
+        .site = site,
+        .place = place,
+        .window = random_one_in(random, 2) ? 0 : random_between(random, 1, stream->oracle.longest),
+        .limit = random_one_in(random, 2) ? 0 : random_between(random, 1, 6),
+        .last_count = UINT32_MAX,
+    };
+
+    if (expectation.window > stream->variant->max_window)
+        expectation.window = stream->variant->max_window;
+    for (unsigned i = 0; i < stream->oracle.scope_count; i++)
+        expectation.total += is_listed(stream, &expectation, &stream->oracle.scopes[i]);
+    return expectation;
+}
+
+static const struct oracle_scope *find_named(struct stream *stream,
+                                             const struct expectation *expectation,
+                                             const char *site, const char *name)
+{
+    for (unsigned i = 0; i < stream->oracle.scope_count; i++) {
+        const struct oracle_scope *scope = &stream->oracle.scopes[i];
+        if (is_listed(stream, expectation, scope) &&
+            (!site || checks_is_named(stream, scope->site, PLACE_SITE, 0, site)) &&
+            checks_is_named(stream, scope->site, scope->place, scope->name, name))
+            return scope;
+    }
+    stream_fail(stream, "the listing has '%s' of '%s', who is not there", name, site ? site : "");
+}
+
+/* One line: its figures, and that it comes after the one before. `site` may be NULL. */
+static void check_line(struct stream *stream, struct expectation *expectation, const char *site,
+                       const char *name, unsigned count, unsigned last_heartbeat_s)
+{
+    const struct oracle_scope *scope = find_named(stream, expectation, site, name);
+    int order = strcmp(expectation->last_site, site ? site : "");
+
+    checks_expect(stream, scope, "listed count", count,
+                  checks_count(stream, scope, expectation->window));
+    checks_expect_exactly(stream, scope, "listed heartbeat", last_heartbeat_s,
+                          stream->tick - scope->last_heartbeat);
+    if (order == 0)
+        order = strcmp(expectation->last_name, name);
+    if (count > expectation->last_count || (count == expectation->last_count && order >= 0))
+        stream_fail(stream, "'%s' with %u comes after '%s' with %u", name, count,
+                    expectation->last_name, expectation->last_count);
+    expectation->last_count = count;
+    strcpy(expectation->last_site, site ? site : "");
+    strcpy(expectation->last_name, name);
+    expectation->found++;
+}
+
+/* All are there, or as many as were asked for, and nobody else has more. */
+static void check_end(struct stream *stream, const struct expectation *expectation)
+{
+    unsigned most = expectation->total, more = 0;
+
+    if (expectation->limit && expectation->limit < most)
+        most = (unsigned)expectation->limit;
+    checks_expect_exactly(stream, NULL, "length of a listing", expectation->found, most);
+    for (unsigned i = 0; i < stream->oracle.scope_count; i++) {
+        const struct oracle_scope *scope = &stream->oracle.scopes[i];
+        more += is_listed(stream, expectation, scope) &&
+                checks_count(stream, scope, expectation->window).least > expectation->last_count;
+    }
+    if (more > expectation->found)
+        stream_fail(stream, "%u have more than the last of %u that are listed", more,
+                    expectation->found);
+}
+
+static void check_top(struct stream *stream, int site, enum place place)
+{
+    const struct oracle_scope *scope = oracle_scope(&stream->oracle, site, PLACE_SITE, 0);
+    struct expectation expectation = expect_listing(stream, place, site);
+    struct place_names names = checks_names(stream, scope);
+    struct presence_listing listing;
+    int r = presence_top(stream->reader, names.site, (enum presence_kind)place, expectation.window,
+                         expectation.limit, &listing);
+
+    checks_expect_exactly(stream, scope, "presence_top returns", (uint64_t)r,
+                          checks_is_gone(stream, scope) ? (uint64_t)-ENOENT : 0);
+    if (r < 0)
+        return;
+    checks_reading(stream, scope, &listing.site, expectation.window);
+    for (size_t i = 0; i < listing.length; i++)
+        check_line(stream, &expectation, NULL, listing.entries[i].name, listing.entries[i].count,
+                   listing.entries[i].last_heartbeat_s);
+    check_end(stream, &expectation);
+    presence_listing_free(&listing);
+}
+
+static void check_sites(struct stream *stream)
+{
+    struct expectation expectation = expect_listing(stream, PLACE_SITE, -1);
+    struct presence_listing listing;
+    int r = presence_sites(stream->reader, expectation.window, &listing);
+
+    checks_expect_exactly(stream, NULL, "presence_sites returns", (uint64_t)r, 0);
+    expectation.limit = 0;
+    checks_reading(stream, NULL, &listing.site, expectation.window);
+    for (size_t i = 0; i < listing.length; i++)
+        check_line(stream, &expectation, NULL, listing.entries[i].name, listing.entries[i].count,
+                   listing.entries[i].last_heartbeat_s);
+    check_end(stream, &expectation);
+    presence_listing_free(&listing);
+}
+
+static void check_busiest(struct stream *stream, enum place place)
+{
+    struct expectation expectation = expect_listing(stream, place, -1);
+    struct presence_busiest busiest;
+    int r = presence_busiest(stream->reader, (enum presence_kind)place, expectation.window,
+                             expectation.limit, &busiest);
+
+    checks_expect_exactly(stream, NULL, "presence_busiest returns", (uint64_t)r, 0);
+    checks_reading(stream, NULL, &busiest.moment, expectation.window);
+    checks_expect_exactly(stream, NULL, "total of the busiest", busiest.total, expectation.total);
+    for (size_t i = 0; i < busiest.length; i++) {
+        const struct presence_busy_scope *line = &busiest.scopes[i];
+        check_line(stream, &expectation, line->site, place == PLACE_SITE ? line->site : line->name,
+                   line->count, line->last_heartbeat_s);
+    }
+    check_end(stream, &expectation);
+    presence_busiest_free(&busiest);
+}
+
+static void check_seen(struct stream *stream)
+{
+    unsigned visitor = random_below(&stream->random, stream->variant->visitors);
+    int site = (int)random_below(&stream->random, stream->variant->names[PLACE_SITE]);
+    const struct oracle_scope *scope = oracle_scope(&stream->oracle, site, PLACE_SITE, 0);
+    const struct oracle_presence *presence = &scope->visitors[visitor];
+    const struct name *text = &stream->names.visitors[visitor].text;
+    struct place_names names = checks_names(stream, scope);
+    char id[256] = {0};
+    uint32_t age;
+
+    if (presence->unsure)
+        return;
+    memcpy(id, text->bytes, text->length);
+    uint64_t expected = stream->tick - presence->last;
+    bool is_seen = presence->last != ORACLE_ABSENT && expected < stream->oracle.longest;
+    int r = presence_seen(stream->reader, names.site, id, &age);
+    checks_expect_exactly(stream, scope, "presence_seen returns", (uint64_t)r,
+                          is_seen ? 0 : (uint64_t)-ENOENT);
+    if (is_seen)
+        checks_expect_exactly(stream, scope, "seen ago", age, expected);
+}
+
+/* Sites first, then by site, kind and name: those that have a history, and no others. */
+static void check_history_scopes(struct stream *stream)
+{
+    struct presence_scopes scopes;
+    size_t kept = 0;
+    int r = presence_history_scopes(stream->reader, &scopes);
+
+    checks_expect_exactly(stream, NULL, "presence_history_scopes returns", (uint64_t)r,
+                          stream->variant->max_histories ? 0 : (uint64_t)-EOPNOTSUPP);
+    if (r < 0)
+        return;
+    for (unsigned i = 0; i < stream->oracle.scope_count; i++) {
+        const struct oracle_scope *scope = &stream->oracle.scopes[i];
+        bool is_found = false;
+        for (size_t line = 0; line < scopes.length && !is_found; line++)
+            is_found =
+                (int)scopes.scopes[line].kind == (int)scope->place &&
+                checks_is_named(stream, scope->site, PLACE_SITE, 0, scopes.scopes[line].site) &&
+                (scope->place == PLACE_SITE ||
+                 checks_is_named(stream, scope->site, scope->place, scope->name,
+                                 scopes.scopes[line].name));
+        checks_expect_exactly(stream, scope, "is listed with a history", is_found,
+                              scope->trend.is_kept);
+        kept += scope->trend.is_kept;
+    }
+    checks_expect_exactly(stream, NULL, "number of histories", scopes.length, kept);
+    for (size_t line = 1; line < scopes.length; line++)
+        if (scopes.scopes[line].kind == PRESENCE_SITE &&
+            scopes.scopes[line - 1].kind != PRESENCE_SITE)
+            stream_fail(stream, "a site's history is listed after a label's");
+    presence_scopes_free(&scopes);
+}
+
+void check_listings(struct stream *stream)
+{
+    int site = (int)random_below(&stream->random, stream->variant->names[PLACE_SITE]);
+
+    check_top(stream, site, (enum place)random_between(&stream->random, PLACE_ROOM, PLACE_SOURCE));
+    check_sites(stream);
+    check_busiest(stream, (enum place)random_below(&stream->random, PLACES));
+    check_seen(stream);
+    check_history_scopes(stream);
+}
