@@ -122,9 +122,10 @@ static void ask_for_huge_pages(char *base, const struct segment_section *section
 
 static int map_segment(int descriptor, const struct segment_header *header, struct segment *ret)
 {
-    /* Hit at random, or a line here and there once a second. */
+    /* Hit at random, or a line here and there once a second. Not the minutes: to collapse a hole is
+     * to fill it. */
     static const enum segment_section_kind scattered[] = {SECTION_TABLE, SECTION_RINGS,
-                                                          SECTION_MINUTES};
+                                                          SECTION_HISTORIES};
     char *base = map_aligned(descriptor, header->file_size);
 
     if (base == MAP_FAILED)
@@ -168,6 +169,32 @@ static uint64_t first_event(void)
 
     clock_gettime(CLOCK_REALTIME, &now);
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* Reserve some of the file's memory, so that no store into it can fail. Not by posix_fallocate:
+ * where the file system can't, that writes. */
+static int reserve(int descriptor, uint64_t offset, uint64_t size)
+{
+    int r;
+
+    do
+        r = fallocate(descriptor, 0, (off_t)offset, (off_t)size);
+    while (r < 0 && errno == EINTR); /* the daemon was stopped meanwhile */
+    return r < 0 ? -errno : 0;
+}
+
+/* All of a new file but the minutes, which stay a hole until histories are given. */
+static int reserve_file(int descriptor, const struct segment_header *header)
+{
+    const struct segment_section *sections = header->geometry.sections;
+    int r = ftruncate(descriptor, (off_t)header->file_size) < 0 ? -errno : 0;
+
+    if (r == 0)
+        r = reserve(descriptor, 0, sizeof(*header));
+    for (unsigned i = 0; r == 0 && i < SECTIONS; i++)
+        if (i != SECTION_MINUTES && sections[i].size)
+            r = reserve(descriptor, sections[i].offset, sections[i].size);
+    return r;
 }
 
 /* Open a file without a name in the directory of `path`: it is gone, memory and all, if the daemon
@@ -218,7 +245,7 @@ static int create_segment(const char *path, const struct segment_settings *setti
     file.descriptor = open_nameless(path);
     if (file.descriptor < 0)
         return file.descriptor;
-    r = -posix_fallocate(file.descriptor, 0, (off_t)header.file_size);
+    r = reserve_file(file.descriptor, &header);
     if (r == 0 && fchmod(file.descriptor, 0640) < 0) /* whatever the umask */
         r = -errno;
     if (r == 0)
@@ -348,6 +375,16 @@ int segment_file_open(const char *path, const struct segment_settings *settings,
     header->warm_up = settings->warm_up;
     *ret = file;
     return 0;
+}
+
+int segment_file_reserve_minutes(const struct segment_file *file, uint32_t index)
+{
+    const struct segment_header *header = file->segment.header;
+    const uint64_t size = HISTORY_MINUTES * sizeof(struct history_minute);
+
+    /* Whole pages, one of which the neighbour may have already. */
+    return reserve(file->descriptor,
+                   header->geometry.sections[SECTION_MINUTES].offset + index * size, size);
 }
 
 void segment_file_close(struct segment_file *file)
