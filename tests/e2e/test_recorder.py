@@ -188,6 +188,21 @@ class Recorder(RecorderCase):
         self.assertEqual(self.query("SELECT max(count) FROM peak"), [(3,)])
 
 
+class Places(RecorderCase):
+    def test_other_places_of_a_site(self):
+        self.begin()
+        self.send(self.collector, native(SITE, [visitor(1), visitor(2)], country="DE", source="s"))
+        self.wait_sampled(1)
+        self.collector.stop()
+        self.record()
+        os.unlink(self.segment)
+        for place in ("--country", "de"), ("--source", "s"):
+            arguments = (SITE, *place, "--database", self.database)
+            self.assertEqual(self.json("peak", *arguments)["ever"]["count"], 2)
+            self.assertEqual(self.json("history", *arguments)["history"][-1]["maximum"], 2)
+            self.assertEqual(self.ctl("history", *arguments)[0], 3)
+
+
 class Database(RecorderCase):
     def test_it_is_wal_and_versioned_and_not_everybodys(self):
         self.begin()

@@ -36,8 +36,8 @@ static int read_segment(struct presence *presence, const struct history_view *vi
     *ret = (struct presence_history){0};
     if (!presence)
         return 0;
-    enum presence_kind kind = view->room ? PRESENCE_ROOM : PRESENCE_SITE;
-    int r = presence_history(presence, kind, view->site, view->room, view->since, 0, ret);
+    const struct place *place = &view->place;
+    int r = presence_history(presence, place->kind, place->site, place->name, view->since, 0, ret);
     return r == -ENOENT || r == -EOPNOTSUPP ? 0 : r;
 }
 
@@ -51,8 +51,8 @@ static int read_database(const struct options *options, const struct history_vie
     if (status != EXIT_FINE || !archive)
         return status;
     /* A minute earlier: when a minute began depends on the clock by which it is told. */
-    int r = archive_history(archive, view->room ? PRESENCE_ROOM : PRESENCE_SITE, view->site,
-                            view->room, view->since - 60, ret);
+    int r = archive_history(archive, view->place.kind, view->place.site, view->place.name,
+                            view->since - 60, ret);
     if (r < 0)
         status = complain_of_database(r, options, archive);
     archive_close(archive);
@@ -84,7 +84,8 @@ static int read_now(struct presence *presence, const struct options *options,
     view->reading = (struct presence_reading){.window_s = PRESENCE_DEFAULT_WINDOW, .stale = true};
     if (!presence)
         return 0;
-    int r = presence_count(presence, view->site, view->room, 0, &view->reading);
+    int r = presence_count_scope(presence, view->place.kind, view->place.site, view->place.name, 0,
+                                 &view->reading);
     view->known = r == 0;
     return r == -ENOENT ? read_moment(presence, options, &view->reading) : r;
 }
@@ -93,7 +94,7 @@ static int read_now(struct presence *presence, const struct options *options,
 static int history_unknown(struct presence *presence, const struct options *options,
                            const struct history_view *view)
 {
-    struct place_name place = describe_place(view->site, view->room);
+    struct place_name place = place_describe(&view->place);
     struct presence_status status;
 
     if (!presence) {
@@ -108,9 +109,13 @@ static int history_unknown(struct presence *presence, const struct options *opti
         return complain_unknown(presence, &status, place.text);
     if (status.histories_capacity == 0)
         complain("this collector keeps no histories; start presenced with --max-histories");
-    else
-        complain("no history of %s: the collector keeps that of the busiest rooms only",
+    else if (view->place.kind == PRESENCE_SITE)
+        complain("no history of %s: the collector had none left for it; raise --max-histories, or "
+                 "make the segment's file system larger if histories_no_memory grows",
                  place.text);
+    else
+        complain("no history of %s: the collector keeps that of the busiest %s only", place.text,
+                 kind_plural(view->place.kind));
     return EXIT_UNKNOWN;
 }
 
@@ -128,7 +133,7 @@ static void show(const struct history_view *view, const struct options *options)
 
 static int note(struct presence *presence, const struct history_view *view)
 {
-    struct place_name place = describe_place(view->site, view->room);
+    struct place_name place = place_describe(&view->place);
 
     if (!presence) /* what there is to say about it was said */
         return EXIT_STALE;
@@ -138,9 +143,9 @@ static int note(struct presence *presence, const struct history_view *view)
 
 int command_history(struct presence *presence, const struct options *options, char **arguments)
 {
-    struct history_view view = {.site = arguments[0], .room = arguments[1], .until = time(NULL)};
+    struct history_view view = {.until = time(NULL)};
 
-    if (!argument_site(arguments[0]) || (view.room && !argument_room(view.room)))
+    if (!place_read(options, arguments, &view.place))
         return EXIT_USAGE;
     view.since = since_or(&options->since, DEFAULT_SINCE, view.until);
     if (view.since >= view.until) {

@@ -81,7 +81,7 @@ static void print_header(const struct history_view *view)
     const struct presence_reading *reading = &view->reading;
     const char *bold = show_in_colour() ? "\033[1m" : "", *plain = *bold ? "\033[0m" : "";
 
-    printf("%s%s", bold, describe_place(view->site, view->room).text);
+    printf("%s%s", bold, place_describe(&view->place).text);
     if (view->known)
         printf(": %" PRIu32 " visitor%s in the last %s, as of %s", reading->count,
                reading->count == 1 ? "" : "s", show_window(reading->window_s).text,
