@@ -90,13 +90,23 @@ static void print_header(const struct history_view *view)
            plain);
 }
 
+/* "in the minute of", or how long the step is in which it was. */
+static void print_highest(const struct timeline *timeline, uint32_t maximum, int64_t began)
+{
+    if (timeline->step_s <= 60)
+        printf("highest %" PRIu32 " in the minute of %s", maximum, show_time(began).text);
+    else
+        printf("highest %" PRIu32 " in the %s from %s", maximum,
+               show_window(timeline->step_s).text, show_time(began).text);
+}
+
 static void print_sum(const struct timeline *timeline)
 {
     int64_t highest;
     struct presence_minute sum = timeline_sum(timeline, &highest);
 
-    printf("highest %" PRIu32 " in the minute of %s, lowest %" PRIu32 ", mean %.1f\n", sum.maximum,
-           show_time(highest).text, sum.minimum, sum.mean);
+    print_highest(timeline, sum.maximum, highest);
+    printf(", lowest %" PRIu32 ", mean %.1f\n", sum.minimum, sum.mean);
     printf("%" PRIu64 " entered, %" PRIu64 " left and %" PRIu64 " went silently; %" PRIu64
            " pageviews, %" PRIu64 " heartbeats\n",
            sum.entries, sum.leaves, sum.departures, sum.pageviews, sum.heartbeats);
