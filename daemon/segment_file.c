@@ -16,6 +16,8 @@
 #define MADV_COLLAPSE 25 /* Debian 12's headers are older than Linux 6.1 */
 #endif
 
+#define MINUTES_SIZE  (HISTORY_MINUTES * sizeof(struct history_minute)) /* of one history */
+
 #define OPEN_ATTEMPTS 16 /* each lost to another daemon that starts at the same moment */
 
 /* The kernel's id of this boot as 16 bytes: the file has 36 characters of a UUID. */
@@ -120,10 +122,21 @@ static void ask_for_huge_pages(char *base, const struct segment_section *section
             MADV_COLLAPSE);
 }
 
+/* The same for minutes whose memory has been reserved up to `end`, bytes, since it was up to
+ * `begin`. Only for huge pages without a hole: to collapse one would fill it. */
+static void ask_for_huge_minutes(const struct segment *segment, uint64_t begin, uint64_t end)
+{
+    char *minutes = (char *)segment->histories.minutes;
+
+    begin = begin / SEGMENT_HUGE_PAGE * SEGMENT_HUGE_PAGE;
+    end = end / SEGMENT_HUGE_PAGE * SEGMENT_HUGE_PAGE;
+    if (end > begin && (uintptr_t)minutes % SEGMENT_HUGE_PAGE == 0)
+        madvise(minutes + begin, end - begin, MADV_COLLAPSE);
+}
+
 static int map_segment(int descriptor, const struct segment_header *header, struct segment *ret)
 {
-    /* Hit at random, or a line here and there once a second. Not the minutes: to collapse a hole is
-     * to fill it. */
+    /* Hit at random, or a line here and there once a second. */
     static const enum segment_section_kind scattered[] = {SECTION_TABLE, SECTION_RINGS,
                                                           SECTION_HISTORIES};
     char *base = map_aligned(descriptor, header->file_size);
@@ -133,6 +146,7 @@ static int map_segment(int descriptor, const struct segment_header *header, stru
     for (unsigned i = 0; i < sizeof(scattered) / sizeof(scattered[0]); i++)
         ask_for_huge_pages(base, &header->geometry.sections[scattered[i]]);
     *ret = segment_view(base, header);
+    ask_for_huge_minutes(ret, 0, histories_begun(&ret->histories) * MINUTES_SIZE);
     return 0;
 }
 
@@ -380,11 +394,14 @@ int segment_file_open(const char *path, const struct segment_settings *settings,
 int segment_file_reserve_minutes(const struct segment_file *file, uint32_t index)
 {
     const struct segment_header *header = file->segment.header;
-    const uint64_t size = HISTORY_MINUTES * sizeof(struct history_minute);
+    uint64_t begin = index * MINUTES_SIZE;
 
     /* Whole pages, one of which the neighbour may have already. */
-    return reserve(file->descriptor,
-                   header->geometry.sections[SECTION_MINUTES].offset + index * size, size);
+    int r = reserve(file->descriptor, header->geometry.sections[SECTION_MINUTES].offset + begin,
+                    MINUTES_SIZE);
+    if (r == 0)
+        ask_for_huge_minutes(&file->segment, begin, begin + MINUTES_SIZE);
+    return r;
 }
 
 void segment_file_close(struct segment_file *file)

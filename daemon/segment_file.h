@@ -50,8 +50,8 @@ int segment_file_open(const char *path, const struct segment_settings *settings,
                       struct segment_file *ret, pid_t *ret_holder);
 
 /* Reserve the memory of a history's minutes, 69120 bytes: until then they are a hole in the file,
- * which nobody may touch. Once more does no harm. Errors: -ENOSPC, -ENOMEM; nothing is reserved
- * then. */
+ * which nobody may touch. Once more does no harm. In the order of their indexes. Errors: -ENOSPC,
+ * -ENOMEM; nothing is reserved then. */
 int segment_file_reserve_minutes(const struct segment_file *file, uint32_t index);
 
 /* Unmap and unlock. The file stays for readers and the next daemon. */
