@@ -11,7 +11,7 @@ struct flow {
 /* One round of samples. */
 struct round {
     struct history_pool *pool;
-    struct segment *segment;
+    const struct segment *segment;
     uint64_t now;
     uint64_t before; /* tick of the round before, SEGMENT_NEVER if there was none */
     uint32_t window;
@@ -294,7 +294,7 @@ static void forget_history(const struct round *round, uint32_t index)
 
 static void sample_histories(const struct round *round)
 {
-    for (uint32_t i = 0; i < round->segment->histories.capacity; i++) {
+    for (uint32_t i = 0; i < round->pool->begun; i++) {
         const struct history *head = &round->segment->histories.heads[i];
         if (head->site_length == 0 || head->sampled == round->now)
             continue;
@@ -342,12 +342,11 @@ void history_sample(struct history_pool *pool, uint64_t now, int64_t day)
         .is_new_minute = !is_first && before / 60 != now / 60,
         .is_warming = now < since || now - since < header->warm_up,
     };
+    history_pool_begin(pool);
     if (!is_quiet(&round))
         look_at_scopes(&round);
     if (round.is_new_minute)
         history_pool_settle(pool);
-    else
-        pool->rival_count = 0;
     if (pool->taken != taken)
         look_again(&round);
     sample_histories(&round);

@@ -8,7 +8,7 @@
 
 #define RIVAL_FACTOR 2 /* times as busy must a rival be: histories should not go to and fro */
 
-static struct history *head_at(struct history_pool *pool, uint32_t index)
+static struct history *head_at(const struct history_pool *pool, uint32_t index)
 {
     return &pool->segment->histories.heads[index];
 }
@@ -81,6 +81,30 @@ static uint32_t find_scope(const struct history_pool *pool, const struct history
     return scope_find(directory, &name, &state);
 }
 
+/* ---- chains ------------------------------------------------------------------------------ */
+
+static uint32_t *chain_of(const struct history_pool *pool, uint64_t hash)
+{
+    return &pool->chains[(uint32_t)hash & pool->chain_mask];
+}
+
+static void link_history(struct history_pool *pool, uint32_t index)
+{
+    uint32_t *chain = chain_of(pool, head_at(pool, index)->hash);
+
+    pool->holders[index].next = *chain;
+    *chain = index + 1;
+}
+
+static void unlink_history(struct history_pool *pool, uint32_t index)
+{
+    uint32_t *link = chain_of(pool, head_at(pool, index)->hash);
+
+    while (*link != index + 1)
+        link = &pool->holders[*link - 1].next;
+    *link = pool->holders[index].next;
+}
+
 /* ---- giving and taking ------------------------------------------------------------------- */
 
 /* From now on the history follows this scope. */
@@ -94,7 +118,8 @@ static void attach(struct history_pool *pool, uint32_t index, uint32_t scope)
         head->scope = scope;
         head->state = generation;
     }
-    pool->holders[index] = (struct history_holder){scope, generation};
+    pool->holders[index].scope = scope;
+    pool->holders[index].state = generation;
     pool->history_of[scope] = index + 1;
 }
 
@@ -117,7 +142,8 @@ static void clear_records(struct history_pool *pool, uint32_t index)
         atomic_store_relaxed(&head->seconds[i].mark, 0); /* ordered by the version, as all here */
 }
 
-/* Give a free history to a scope. Of one that is not new, only what comes from now on is known. */
+/* Give a history that was taken to a scope. Of one that is not new, only what comes from now on is
+ * known. */
 static void give(struct history_pool *pool, uint32_t index, uint32_t scope, uint32_t count,
                  bool is_new)
 {
@@ -144,8 +170,7 @@ static void give(struct history_pool *pool, uint32_t index, uint32_t scope, uint
         head->leaves = atomic_load_relaxed(&activity->leaves);
     }
     end_naming(head);
-    pool->free_count--;
-    pool->label_count += is_label(head);
+    link_history(pool, index);
 }
 
 void history_pool_free(struct history_pool *pool, uint32_t index)
@@ -153,11 +178,11 @@ void history_pool_free(struct history_pool *pool, uint32_t index)
     struct history *head = head_at(pool, index);
 
     detach(pool, index);
-    pool->label_count -= is_label(head);
-    pool->free_count++;
+    unlink_history(pool, index);
     begin_naming(head);
     head->site_length = 0;
     end_naming(head);
+    pool->free[pool->free_count++] = index;
 }
 
 uint32_t history_pool_find(struct history_pool *pool, uint32_t scope)
@@ -188,29 +213,65 @@ static void take_away(struct history_pool *pool, uint32_t index)
     history_pool_free(pool, index);
 }
 
-static uint32_t find_free(struct history_pool *pool)
+/* Take a free history, its minutes in memory. SCOPE_NONE: there is none. */
+static uint32_t take_free(struct history_pool *pool)
 {
-    uint32_t index = 0;
-
-    while (head_at(pool, index)->site_length)
-        index++;
-    return index;
+    if (pool->free_count)
+        return pool->free[--pool->free_count];
+    if (pool->begun == pool->segment->histories.capacity || pool->is_out_of_memory)
+        return SCOPE_NONE;
+    if (segment_file_reserve_minutes(pool->file, pool->begun) < 0) {
+        pool->is_out_of_memory = true; /* tried again in the next round */
+        atomic_add_relaxed(&pool->counters->values[COUNTER_histories_no_memory], 1);
+        return SCOPE_NONE;
+    }
+    return pool->begun++;
 }
 
-static uint32_t least_busy_label(struct history_pool *pool)
+static int compare_busy(const void *left, const void *right, void *context)
 {
-    uint32_t least = SCOPE_NONE;
+    const struct history_pool *pool = context;
+    const struct history *a = head_at(pool, *(const uint32_t *)left);
+    const struct history *b = head_at(pool, *(const uint32_t *)right);
 
-    for (uint32_t i = 0; i < pool->segment->histories.capacity; i++) {
-        const struct history *head = head_at(pool, i);
-        if (!head->site_length || !is_label(head))
-            continue;
-        const struct history *best = least == SCOPE_NONE ? NULL : head_at(pool, least);
-        if (!best || head->count < best->count ||
-            (head->count == best->count && head->last_heartbeat < best->last_heartbeat))
-            least = i;
-    }
-    return least;
+    if (a->count != b->count)
+        return a->count < b->count ? 1 : -1;
+    return (a->last_heartbeat < b->last_heartbeat) - (a->last_heartbeat > b->last_heartbeat);
+}
+
+/* Sorted once all are given: in that round no label gets one but by taking, and counts stay until
+ * the samples are taken. */
+static void sort_labels(struct history_pool *pool)
+{
+    pool->sorted_count = 0;
+    for (uint32_t i = 0; i < pool->begun; i++)
+        if (head_at(pool, i)->site_length && is_label(head_at(pool, i)))
+            pool->sorted[pool->sorted_count++] = i;
+    qsort_r(pool->sorted, pool->sorted_count, sizeof(*pool->sorted), compare_busy, pool);
+    pool->is_sorted = true;
+}
+
+/* The least busy label's history; NULL if there is none. */
+static const struct history *least_busy_label(struct history_pool *pool)
+{
+    if (!pool->is_sorted)
+        sort_labels(pool);
+    return pool->sorted_count ? head_at(pool, pool->sorted[pool->sorted_count - 1]) : NULL;
+}
+
+/* Take it from its scope, which there is. */
+static uint32_t take_least_busy(struct history_pool *pool)
+{
+    take_away(pool, pool->sorted[--pool->sorted_count]);
+    return take_free(pool);
+}
+
+/* Have a site's history, if need be that of a label. SCOPE_NONE: sites have them all. */
+static uint32_t take_for_site(struct history_pool *pool)
+{
+    uint32_t index = take_free(pool);
+
+    return index == SCOPE_NONE && least_busy_label(pool) ? take_least_busy(pool) : index;
 }
 
 /* Was it there before, and has its history been kept? */
@@ -219,12 +280,11 @@ static bool attach_again(struct history_pool *pool, uint32_t scope)
     const struct scope_entry *entry = entry_at(pool, scope);
     const struct scope_entry *site = entry_at(pool, entry->site);
 
-    for (uint32_t i = 0; i < pool->segment->histories.capacity; i++) {
-        const struct history *head = head_at(pool, i);
-        if (head->hash != entry->hash || !head->site_length || !is_named(head, site, entry))
+    for (uint32_t link = *chain_of(pool, entry->hash); link; link = pool->holders[link - 1].next) {
+        if (!is_named(head_at(pool, link - 1), site, entry))
             continue;
-        detach(pool, i); /* from its former entry */
-        attach(pool, i, scope);
+        detach(pool, link - 1); /* from its former entry */
+        attach(pool, link - 1, scope);
         return true;
     }
     return false;
@@ -245,34 +305,42 @@ static void enter_rivals(struct history_pool *pool, uint32_t scope, uint32_t cou
     pool->rivals[place] = (struct history_rival){scope, count};
 }
 
+void history_pool_begin(struct history_pool *pool)
+{
+    pool->is_out_of_memory = false;
+    pool->is_sorted = false;
+    pool->rival_count = 0;
+}
+
 void history_pool_consider(struct history_pool *pool, uint32_t scope, uint32_t count, bool is_new)
 {
     bool is_site = entry_at(pool, scope)->kind == SCOPE_SITE;
 
     if (pool->segment->histories.capacity == 0 || (is_new && attach_again(pool, scope)))
         return;
-    if (pool->free_count == 0 && is_site && pool->label_count)
-        take_away(pool, least_busy_label(pool));
-    if (pool->free_count)
-        give(pool, find_free(pool), scope, count, is_new);
+    uint32_t index = is_site ? take_for_site(pool) : take_free(pool);
+    if (index != SCOPE_NONE)
+        give(pool, index, scope, count, is_new);
     else if (is_site && is_new)
         atomic_add_relaxed(&pool->counters->values[COUNTER_histories_full], 1); /* statistics */
     else if (!is_site)
         enter_rivals(pool, scope, count);
 }
 
+static bool is_busier(const struct history_rival *rival, const struct history *head)
+{
+    return rival->count > (uint64_t)head->count * RIVAL_FACTOR + HISTORY_RIVAL_MARGIN;
+}
+
 void history_pool_settle(struct history_pool *pool)
 {
-    for (uint32_t i = 0; i < pool->rival_count && pool->label_count; i++) {
+    for (uint32_t i = 0; i < pool->rival_count; i++) {
         const struct history_rival *rival = &pool->rivals[i];
-        uint32_t least = least_busy_label(pool);
-        uint64_t bar = (uint64_t)head_at(pool, least)->count * RIVAL_FACTOR + HISTORY_RIVAL_MARGIN;
-        if (rival->count <= bar)
+        const struct history *least = least_busy_label(pool);
+        if (!least || !is_busier(rival, least))
             break;
-        take_away(pool, least);
-        give(pool, least, rival->scope, rival->count, false);
+        give(pool, take_least_busy(pool), rival->scope, rival->count, false);
     }
-    pool->rival_count = 0;
 }
 
 /* ---- taking over ------------------------------------------------------------------------- */
@@ -281,35 +349,52 @@ static void adopt(struct history_pool *pool, uint32_t index)
 {
     struct history *head = head_at(pool, index);
 
-    pool->holders[index].scope = SCOPE_NONE;
     if (head->version & 1 || head->site_length == 0 || head->kind >= SCOPE_KINDS) {
         begin_naming(head); /* a daemon was killed in giving it away */
         head->site_length = 0;
         end_naming(head);
-        pool->free_count++;
+        pool->free[pool->free_count++] = index;
         return;
     }
-    pool->label_count += is_label(head);
+    link_history(pool, index);
     uint32_t scope = find_scope(pool, head);
     if (scope != SCOPE_NONE && pool->history_of[scope] == 0)
         attach(pool, index, scope);
 }
 
-int history_pool_open(struct segment *segment, struct history_pool *ret)
+static void adopt_all(struct history_pool *pool)
 {
+    for (uint32_t i = 0; i < pool->segment->histories.capacity; i++)
+        pool->holders[i].scope = SCOPE_NONE;
+    for (uint32_t i = 0; i < pool->begun; i++)
+        adopt(pool, i);
+}
+
+int history_pool_open(const struct segment_file *file, struct history_pool *ret)
+{
+    const struct segment *segment = &file->segment;
+    size_t capacity = segment->histories.capacity;
+    size_t chains = 16;
+
+    while (chains < capacity * 2)
+        chains *= 2;
     struct history_pool pool = {
+        .file = file,
         .segment = segment,
         .counters = &segment->counters[SEGMENT_WORKERS_MAX],
         .history_of = calloc(segment->directory.capacity, sizeof(*pool.history_of)),
-        .holders = calloc((size_t)segment->histories.capacity + 1, sizeof(*pool.holders)),
+        .holders = calloc(capacity + 1, sizeof(*pool.holders)),
+        .chains = calloc(chains, sizeof(*pool.chains)),
+        .chain_mask = (uint32_t)(chains - 1),
+        .begun = histories_begun(&segment->histories),
+        .free = calloc(capacity + 1, sizeof(*pool.free)),
+        .sorted = calloc(capacity + 1, sizeof(*pool.sorted)),
     };
-
-    if (!pool.history_of || !pool.holders) {
+    if (!pool.history_of || !pool.holders || !pool.chains || !pool.free || !pool.sorted) {
         history_pool_close(&pool);
         return -ENOMEM;
     }
-    for (uint32_t i = 0; i < segment->histories.capacity; i++)
-        adopt(&pool, i);
+    adopt_all(&pool);
     *ret = pool;
     return 0;
 }
@@ -318,4 +403,7 @@ void history_pool_close(struct history_pool *pool)
 {
     free(pool->history_of);
     free(pool->holders);
+    free(pool->chains);
+    free(pool->free);
+    free(pool->sorted);
 }

@@ -3,11 +3,15 @@
  * Sites have one as long as there are any to give. What is left goes to rooms, countries and
  * sources as they come; once all are given, a busier one takes that of the least busy. A history is
  * free again 24 hours after its scope's last heartbeat.
+ *
+ * The memory of a history's minutes is reserved when it is given for the first time, in the order
+ * of indexes, and stays so: one that is free is given anew before another one is begun. Where there
+ * is no memory for more, all that can be given have been.
  */
 #ifndef PRESENCED_HISTORY_POOL_H
 #define PRESENCED_HISTORY_POOL_H
 
-#include "presence/segment.h"
+#include "segment_file.h"
 
 #define HISTORY_RIVAL_MARGIN 8  /* visitors that a rival must have more, at least */
 #define POOL_RIVALS          16 /* scopes that can take another's history in a minute */
@@ -16,6 +20,7 @@
 struct history_holder {
     uint32_t scope; /* SCOPE_NONE: given up, or the history is free */
     uint64_t state; /* its entry's, without the state: its generation */
+    uint32_t next;  /* history whose hash leads to the same chain: index + 1, 0 ends it */
 };
 
 struct history_rival {
@@ -23,23 +28,37 @@ struct history_rival {
 };
 
 struct history_pool {
-    struct segment *segment;
+    const struct segment_file *file;
+    const struct segment *segment;     /* the file's */
     struct segment_counters *counters; /* the keeper's block */
     uint32_t *history_of;              /* by scope: index + 1; 0: it has none */
     struct history_holder *holders;    /* by history */
+    uint32_t *chains;                  /* by hash: index + 1 of the first; 0: empty */
+    uint32_t chain_mask;               /* number of chains - 1, a power of two */
+    uint32_t begun;                    /* from here on none was ever given: minutes are a hole */
+    uint32_t *free;                    /* of those that were, a stack */
     uint32_t free_count;
-    uint32_t label_count; /* histories of rooms, countries and sources */
-    uint64_t accepted;    /* datagrams, at the last round */
-    uint64_t active_at;   /* tick of the last round that found more of them */
-    uint64_t taken;       /* histories that were taken away so far */
+    uint64_t accepted;  /* datagrams, at the last round */
+    uint64_t active_at; /* tick of the last round that found more of them */
+    uint64_t taken;     /* histories that were taken away so far */
+
+    /* In this round: */
+    bool is_out_of_memory; /* none can be begun */
+    bool is_sorted;
+    uint32_t *sorted; /* histories of labels, the least busy last: a stack */
+    uint32_t sorted_count;
     uint32_t rival_count; /* the busiest of those without, most first */
     struct history_rival rivals[POOL_RIVALS];
 };
 
-/* Take over the histories of a segment whose directory has been opened. -ENOMEM. */
-int history_pool_open(struct segment *segment, struct history_pool *ret);
+/* Take over the histories of a segment whose directory has been opened. The file has to stay where
+ * it is. -ENOMEM. */
+int history_pool_open(const struct segment_file *file, struct history_pool *ret);
 
 void history_pool_close(struct history_pool *pool);
+
+/* A round of samples begins: forget what was considered in the one before. */
+void history_pool_begin(struct history_pool *pool);
 
 /* The history that a scope has, SCOPE_NONE if none. One that it had in a former life is no longer
  * its own. */
@@ -49,8 +68,7 @@ uint32_t history_pool_find(struct history_pool *pool, uint32_t scope);
  * looked at before. */
 void history_pool_consider(struct history_pool *pool, uint32_t scope, uint32_t count, bool is_new);
 
-/* Let the busiest of those that were considered since the last call take what the least busy have.
- */
+/* Let the busiest of those that were considered in this round take what the least busy have. */
 void history_pool_settle(struct history_pool *pool);
 
 /* Forget a history's scope. */

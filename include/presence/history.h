@@ -11,6 +11,8 @@
  * Readers: a history's `version` is odd while it is given to another scope, a record's mark is 0
  * while the record is written. Whoever sees the same version, or mark, before and after has read
  * what belongs together. A daemon killed in between loses that minute, or that history.
+ *
+ * Minutes take memory once their history is given: what was never given has none.
  */
 #ifndef PRESENCE_HISTORY_H
 #define PRESENCE_HISTORY_H
@@ -76,7 +78,7 @@ _Static_assert(__builtin_offsetof(struct history_second, leaves) == 20, "second.
 _Static_assert(__builtin_offsetof(struct history_second, departures) == 24, "second.departures");
 
 struct history {
-    uint64_t version;    /* odd: its names change */
+    uint64_t version;    /* odd: its names change; 0: it was never given */
     uint64_t hash;       /* of the scope, see scope_name.h */
     uint64_t since;      /* tick since which its peaks are known */
     uint64_t peak_today; /* peak_word */
@@ -131,6 +133,18 @@ static inline struct history_minute *history_minute_at(const struct histories *h
                                                        uint32_t index, uint64_t minute)
 {
     return &histories->minutes[(uint64_t)index * HISTORY_MINUTES + minute % HISTORY_MINUTES];
+}
+
+/* How many histories were ever given: those that were come first, and have a version. The minutes
+ * of the others are a hole in the file, which nobody may touch. */
+static inline uint32_t histories_begun(const struct histories *histories)
+{
+    uint32_t begun = 0;
+
+    while (begun < histories->capacity &&
+           atomic_load_relaxed(&histories->heads[begun].version) != 0)
+        begun++;
+    return begun;
 }
 
 /* Copy a record, if it is of the minute; false if it is another's, or is being written. */

@@ -174,6 +174,12 @@ class History(TrendCase):
         status, out, err = self.ctl("history", SITE, "/")
         self.assertEqual((status, out), (4, ""))
         self.assertIn("busiest", err)
+        self.send(self.collector, native("late.example", [visitor(1)]))
+        wait_until(lambda: self.stats()["histories_full"] == 1, "a site that gets no history")
+        status, out, err = self.ctl("history", "late.example")
+        self.assertEqual((status, out), (4, ""))
+        self.assertIn("--max-histories", err)
+        self.assertIn("--max-histories", self.ctl("explain", "late.example")[1])
         self.assertEqual(self.json("history", "nobody.example")["history"], [])
         self.collector.stop()
         self.assertEqual(self.ctl("history", "nobody.example")[0], 3)  # 3 before 4
@@ -220,6 +226,70 @@ class Peaks(TrendCase):
         self.assertEqual(status, 3)
         self.assertIn("[stale]", out)
         self.assertIn("stale", err)
+
+
+class Places(TrendCase):
+    """A country or a source, where a room may stand."""
+
+    def setUp(self):
+        super().setUp()
+        self.begin()
+        self.visit(range(7), room="/a", country="DE", source="news.example")
+        self.visit(range(7, 10), country="FR", source="שלום")
+        wait_until(lambda: all((self.json("history", SITE, *place)["history"] or [{"maximum": 0}])
+                               [-1]["maximum"] for place in self.places), "samples of each")
+
+    places = {("--country", "DE"): 7, ("--country", "fr"): 3, ("--source", "news.example"): 7,
+              ("--source", "שלום"): 3, ("/a",): 7, (): 10}
+
+    def test_all_commands_take_them(self):
+        for place, count in self.places.items():
+            with self.subTest(place=place):
+                self.assertEqual(self.count(SITE, *place), count)
+                self.assertEqual(self.json("peak", SITE, *place)["ever"]["count"], count)
+                self.assertEqual(self.json("explain", SITE, *place)["count"], count)
+                history = self.json("history", SITE, *place)
+                self.assertEqual((history["count"], history["history"][-1]["maximum"]),
+                                 (count, count))
+
+    def test_they_are_named(self):
+        for command in "count", "peak", "history", "explain":
+            answer = self.json(command, SITE, "--country", "de")
+            self.assertEqual((answer["site"], answer["room"], answer["country"]), (SITE, None, "DE"))
+            self.assertNotIn("source", answer)
+            answer = self.json(command, SITE, "--source", "שלום")
+            self.assertEqual((answer["source"], "country" in answer), ("שלום", False))
+            self.assertFalse({"country", "source"} & self.json(command, SITE, "/a").keys())
+        for command in "peak", "history", "explain":
+            out = self.ctl(command, SITE, "--country", "DE")[1]
+            self.assertIn("country DE of example.com", out)
+        self.assertIn("from this country", out)
+        out = self.ctl("history", SITE, "--source", "news.example", "--csv")[1]
+        row = list(csv.DictReader(io.StringIO(out)))[-1]
+        self.assertEqual((row["site"], row["room"], row["country"], row["source"], row["maximum"]),
+                         (SITE, "", "", "news.example", "7"))
+
+    def test_who_is_not_there(self):
+        for command in "count", "peak", "history", "explain":
+            status, out, err = self.ctl(command, SITE, "--country", "US")
+            self.assertEqual((status, out), (4, ""))
+            self.assertIn("country US of example.com", err)
+
+    def test_usage(self):
+        for arguments, words in (
+            (["/a", "--country", "DE"], "at a time"), (["--country", "DE", "--source", "x"], "at a time"),
+            (["--country", "D"], "two letters"), (["--country", "DEU"], "two letters"),
+            (["--country", "D1"], "two letters"), (["--country", ""], "two letters"),
+            (["--source", ""], "--source"), (["--source", "x" * 254], "--source"),
+            (["--source", "a\nb"], "--source"),
+        ):
+            with self.subTest(arguments=arguments):
+                status, out, err = self.ctl("peak", SITE, *arguments)
+                self.assertEqual((status, out), (2, ""))
+                self.assertIn(words, err)
+        status, out, err = self.ctl("top", SITE, "--country", "DE")
+        self.assertEqual((status, out), (2, ""))
+        self.assertIn("--country", err)
 
 
 class Top(TrendCase):

@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import time
 import unittest
 
 from harness import (
@@ -187,6 +188,50 @@ class Recorder(RecorderCase):
             self.record("--retention", "1h")
             self.assertEqual(self.query("SELECT max(maximum) FROM minute"), [(2,)])
         self.assertEqual(self.query("SELECT max(count) FROM peak"), [(3,)])
+
+
+class Years(RecorderCase):
+    def test_years_are_gathered_into_steps(self):
+        """What the database has of two years, and the collector of now, day by day."""
+        self.begin()
+        self.visit(range(3), room="/a")
+        self.wait_sampled(1)
+        self.record()
+        now = int(time.time())
+        connection = sqlite3.connect(self.database)
+        scope, = connection.execute("SELECT id FROM scope WHERE kind = 0").fetchone()
+        connection.execute("INSERT INTO boot VALUES (1000, ?, ?)", (bytes(16), now - 730 * 86400))
+        connection.executemany(
+            "INSERT INTO minute VALUES (?, 1000, ?, 60, ?, ?, ?, 10, 1, 2, 3, 4, 0)",
+            ((scope, 90 * number, number % 50, number % 50 + 1, number % 50 + 2)
+             for number in range(729 * 16)))
+        connection.commit()
+        connection.close()
+        answer = self.json("history", SITE, "--since", "800d", "--step", "1d", "--database",
+                           self.database)
+        days = answer["history"]
+        self.assertIn(len(days), (730, 731))  # the first is of the boot's
+        self.assertEqual([day["time"] for day in days], sorted({day["time"] for day in days}))
+        for day in days[1:-2]:
+            self.assertEqual((day["seconds"], day["heartbeats"], day["entries"]), (960, 160, 32))
+        self.assertEqual(sum(day["pageviews"] for day in days[:-1]), 729 * 16)
+        self.assertEqual((days[-1]["maximum"], days[-1]["running"]), (3, True))
+        status, out, err = self.ctl("history", SITE, "--since", "800d", "--database", self.database)
+        self.assertEqual((status, err), (0, ""))
+        self.assertIn("highest 51 in the 12 h from", out)
+
+    def test_other_places_of_a_site(self):
+        self.begin()
+        self.send(self.collector, native(SITE, [visitor(1), visitor(2)], country="DE", source="s"))
+        self.wait_sampled(1)
+        self.collector.stop()
+        self.record()
+        os.unlink(self.segment)
+        for place in ("--country", "de"), ("--source", "s"):
+            arguments = (SITE, *place, "--database", self.database)
+            self.assertEqual(self.json("peak", *arguments)["ever"]["count"], 2)
+            self.assertEqual(self.json("history", *arguments)["history"][-1]["maximum"], 2)
+            self.assertEqual(self.ctl("history", *arguments)[0], 3)
 
 
 class Database(RecorderCase):

@@ -72,14 +72,31 @@ static void put(struct archive *archive, const struct presence_scope *scope, int
     assert_int_equal(archive_commit(archive), 0);
 }
 
-static struct archive_history read_all(struct archive *archive, const struct presence_scope *scope,
-                                       int64_t since)
-{
-    struct archive_history history;
+/* What was visited; more than there is room for is counted all the same. */
+struct visited {
+    struct archive_minute minutes[16];
+    size_t length;
+};
 
-    assert_int_equal(
-        archive_history(archive, scope->kind, scope->site, scope->name, since, &history), 0);
-    return history;
+static int note_minute(void *context, const struct archive_minute *minute)
+{
+    struct visited *visited = context;
+
+    if (visited->length < LENGTH(visited->minutes))
+        visited->minutes[visited->length] = *minute;
+    visited->length++;
+    return 0;
+}
+
+static struct visited read_all(struct archive *archive, const struct presence_scope *scope,
+                               int64_t since)
+{
+    struct visited visited = {.length = 0};
+
+    assert_int_equal(archive_history(archive, scope->kind, scope->site, scope->name, since,
+                                     note_minute, &visited),
+                     0);
+    return visited;
 }
 
 static void test_minutes_come_back(void **state)
@@ -91,7 +108,7 @@ static void test_minutes_come_back(void **state)
     put(fixture->archive, &site, BEGAN, minutes, 2);
     put(fixture->archive, &room, BEGAN, minutes, 1);
     assert_int_equal(archive_open(fixture->scratch.path, &reader), 0); /* while it is written */
-    struct archive_history history = read_all(reader, &site, 0);
+    struct visited history = read_all(reader, &site, 0);
     assert_int_equal(history.length, 2);
     assert_memory_equal(history.minutes[1].boot_id, boot_id, 16);
     const struct presence_minute *minute = &history.minutes[1].minute;
@@ -107,10 +124,8 @@ static void test_minutes_come_back(void **state)
     assert_int_equal(minute->leaves, 4);
     assert_int_equal(minute->departures, 5);
     assert_true(minute->warming);
-    archive_history_free(&history);
     history = read_all(reader, &room, 0);
     assert_int_equal(history.length, 1);
-    archive_history_free(&history);
     archive_close(reader);
 }
 
@@ -122,10 +137,9 @@ static void test_a_minute_is_there_once(void **state)
     put(fixture->archive, &site, BEGAN, &half, 1);
     put(fixture->archive, &site, BEGAN, &whole, 1);
     put(fixture->archive, &site, BEGAN, &half, 1);
-    struct archive_history history = read_all(fixture->archive, &site, 0);
+    struct visited history = read_all(fixture->archive, &site, 0);
     assert_int_equal(history.length, 1);
     assert_int_equal(history.minutes[0].minute.seconds, 60);
-    archive_history_free(&history);
 }
 
 static void test_since_and_last(void **state)
@@ -137,17 +151,44 @@ static void test_since_and_last(void **state)
     uint64_t last;
 
     put(fixture->archive, &site, BEGAN, minutes, 3);
-    struct archive_history history = read_all(fixture->archive, &site, BEGAN + 480);
+    struct visited history = read_all(fixture->archive, &site, BEGAN + 480);
     assert_int_equal(history.length, 2);
-    archive_history_free(&history);
     history = read_all(fixture->archive, &site, BEGAN + 481);
     assert_int_equal(history.length, 1);
-    archive_history_free(&history);
     assert_int_equal(archive_put_scope(fixture->archive, &site, BEGAN, &scope_id), 0);
     assert_int_equal(archive_put_boot(fixture->archive, boot_id, BEGAN, &boot), 0);
     assert_int_equal(archive_last_minute(fixture->archive, scope_id, boot, &last), 0);
     assert_int_equal(last, 9);
     assert_int_equal(archive_last_minute(fixture->archive, scope_id, boot + 1, &last), -ENOENT);
+}
+
+static int end_early(void *context, const struct archive_minute *minute)
+{
+    struct visited *visited = context;
+
+    note_minute(context, minute);
+    return visited->length == 2 ? -ENOMEM : 0;
+}
+
+/* In order, whatever that was in which they were put there; and as far as is wanted. */
+static void test_visits_are_in_order(void **state)
+{
+    struct fixture *fixture = *state;
+    struct presence_minute minutes[] = {minute_of(9, 30, 60), minute_of(7, 10, 60),
+                                        minute_of(8, 20, 60)};
+    struct visited visited = {.length = 0};
+
+    put(fixture->archive, &room, BEGAN, minutes, 3);
+    put(fixture->archive, &site, BEGAN, minutes, 3);
+    struct visited history = read_all(fixture->archive, &site, 0);
+    assert_int_equal(history.length, 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(history.minutes[i].minute.minute, 7 + i);
+    assert_int_equal(
+        archive_history(fixture->archive, PRESENCE_SITE, site.site, NULL, 0, end_early, &visited),
+        -ENOMEM);
+    assert_int_equal(visited.length, 2);
+    assert_int_equal(read_all(fixture->archive, &site, 0).length, 3); /* as if nothing had been */
 }
 
 /* The wall clock was stepped: all minutes of the boot move along. */
@@ -158,17 +199,16 @@ static void test_when_a_boot_began_is_said_anew(void **state)
 
     put(fixture->archive, &site, BEGAN - 3600, minutes, 1);
     put(fixture->archive, &site, BEGAN, minutes + 1, 1);
-    struct archive_history history = read_all(fixture->archive, &site, BEGAN);
+    struct visited history = read_all(fixture->archive, &site, BEGAN);
     assert_int_equal(history.length, 2);
     assert_int_equal(history.minutes[0].minute.start, BEGAN + 420);
-    archive_history_free(&history);
 }
 
 static void test_unknown_scopes(void **state)
 {
     struct fixture *fixture = *state;
     struct archive_peaks peaks;
-    struct archive_history history = read_all(fixture->archive, &site, 0);
+    struct visited history = read_all(fixture->archive, &site, 0);
 
     assert_int_equal(history.length, 0);
     assert_int_equal(archive_peaks(fixture->archive, PRESENCE_SITE, "example.com", NULL, 0, &peaks),
@@ -206,13 +246,11 @@ static void test_old_minutes_are_forgotten(void **state)
     assert_int_equal(archive_begin(fixture->archive), 0);
     assert_int_equal(archive_forget(fixture->archive, BEGAN + 480), 0);
     assert_int_equal(archive_commit(fixture->archive), 0);
-    struct archive_history history = read_all(fixture->archive, &site, 0);
+    struct visited history = read_all(fixture->archive, &site, 0);
     assert_int_equal(history.length, 1);
     assert_int_equal(history.minutes[0].minute.minute, 8);
-    archive_history_free(&history);
     history = read_all(fixture->archive, &room, 0);
     assert_int_equal(history.length, 0);
-    archive_history_free(&history);
 }
 
 static void test_what_is_rolled_back_is_not_there(void **state)
@@ -226,7 +264,7 @@ static void test_what_is_rolled_back_is_not_there(void **state)
     assert_int_equal(archive_put_boot(fixture->archive, boot_id, BEGAN, &boot), 0);
     assert_int_equal(archive_put_minute(fixture->archive, scope_id, boot, &minute), 0);
     archive_roll_back(fixture->archive);
-    struct archive_history history = read_all(fixture->archive, &site, 0);
+    struct visited history = read_all(fixture->archive, &site, 0);
     assert_int_equal(history.length, 0);
 }
 
@@ -279,6 +317,7 @@ int main(void)
         TEST(test_minutes_come_back),
         TEST(test_a_minute_is_there_once),
         TEST(test_since_and_last),
+        TEST(test_visits_are_in_order),
         TEST(test_when_a_boot_began_is_said_anew),
         TEST(test_unknown_scopes),
         TEST(test_peaks),

@@ -30,16 +30,30 @@ static struct archive_minute kept_of(unsigned boot, uint64_t number, uint32_t co
     return kept;
 }
 
-static struct timeline merge(struct archive_minute *kept, size_t kept_length,
-                             struct presence_minute *held, size_t held_length, int64_t since)
+static struct timeline merge_steps(const struct archive_minute *kept, size_t kept_length,
+                                   const struct presence_minute *held, size_t held_length,
+                                   int64_t since, uint32_t step_s)
 {
-    struct archive_history database = {kept, kept_length};
-    struct presence_history segment = {.minutes = held, .length = held_length};
+    struct presence_history segment = {.length = held_length};
     struct timeline timeline;
 
     memcpy(segment.boot_id, boots[1], sizeof(segment.boot_id));
-    assert_int_equal(timeline_merge(&database, &segment, since, &timeline), 0);
+    segment.minutes = calloc(held_length + 1, sizeof(*held));
+    assert_non_null(segment.minutes);
+    if (held_length)
+        memcpy(segment.minutes, held, held_length * sizeof(*held));
+    timeline_begin(&segment, since, step_s, &timeline);
+    assert_null(segment.minutes); /* given away */
+    for (size_t i = 0; i < kept_length; i++)
+        assert_int_equal(timeline_add(&timeline, &kept[i]), 0);
+    assert_int_equal(timeline_end(&timeline), 0);
     return timeline;
+}
+
+static struct timeline merge(const struct archive_minute *kept, size_t kept_length,
+                             const struct presence_minute *held, size_t held_length, int64_t since)
+{
+    return merge_steps(kept, kept_length, held, held_length, since, 60);
 }
 
 static void test_a_minute_in_both_counts_once(void **state)
@@ -132,10 +146,9 @@ static void test_steps_are_gathered(void **state)
 {
     struct presence_minute held[] = {minute_of(1, 10, 60), minute_of(2, 20, 30),
                                      minute_of(11, 40, 60)};
-    struct timeline timeline = merge(NULL, 0, held, 3, 0);
+    struct timeline timeline = merge_steps(NULL, 0, held, 3, 0, 600);
 
     (void)state;
-    timeline_gather(&timeline, 600);
     assert_int_equal(timeline.length, 2);
     assert_int_equal(timeline.steps[0].start % 600, 0);
     assert_int_equal(timeline.steps[0].minimum, 9);
@@ -144,6 +157,50 @@ static void test_steps_are_gathered(void **state)
     assert_int_equal(timeline.steps[0].heartbeats, 300);
     assert_float_equal(timeline.steps[0].mean, (10.0 * 60 + 20 * 30) / 90, 1e-9);
     assert_int_equal(timeline.steps[1].maximum, 41);
+    timeline_free(&timeline);
+}
+
+/* Both halves, and two boots by a clock that was wrong, have a share of the same step. */
+static void test_steps_are_joined(void **state)
+{
+    struct archive_minute kept[] = {kept_of(0, 3, 10, 60), kept_of(0, 13, 70, 60),
+                                    kept_of(1, 1, 20, 60), kept_of(1, 2, 30, 60)};
+    struct presence_minute held[] = {minute_of(2, 30, 60), minute_of(3, 40, 60)};
+    struct timeline timeline = merge_steps(kept, 4, held, 2, 0, 600);
+
+    (void)state;
+    assert_int_equal(timeline.length, 2);
+    assert_int_equal(timeline.steps[1].start - timeline.steps[0].start, 600);
+    assert_int_equal(timeline.steps[0].seconds, 240);
+    assert_int_equal(timeline.steps[0].heartbeats, 1000);
+    assert_int_equal(timeline.steps[0].minimum, 9);
+    assert_int_equal(timeline.steps[0].maximum, 41);
+    assert_float_equal(timeline.steps[0].mean, 25, 1e-9);
+    assert_int_equal(timeline.steps[1].maximum, 71);
+    timeline_free(&timeline);
+}
+
+/* A minute of a year takes no memory of its own. */
+static void test_years_take_memory_for_steps_only(void **state)
+{
+    const uint32_t minutes = 400 * 1440;
+    struct presence_history none = {0};
+    struct timeline timeline;
+
+    (void)state;
+    timeline_begin(&none, 0, 86400, &timeline);
+    for (uint32_t number = 0; number < minutes; number++) {
+        struct archive_minute kept = kept_of(0, number, 10 + number % 7, 60);
+        assert_int_equal(timeline_add(&timeline, &kept), 0);
+    }
+    assert_in_range(timeline.capacity, 400, 1024);
+    assert_int_equal(timeline_end(&timeline), 0);
+    assert_int_equal(timeline.length, 401); /* it began in the middle of a day */
+    int64_t highest;
+    struct presence_minute sum = timeline_sum(&timeline, &highest);
+    assert_int_equal(sum.entries, minutes);
+    assert_int_equal(sum.minimum, 9);
+    assert_int_equal(sum.maximum, 17);
     timeline_free(&timeline);
 }
 
@@ -187,6 +244,8 @@ int main(void)
         cmocka_unit_test(test_either_half_may_be_empty),
         cmocka_unit_test(test_since),
         cmocka_unit_test(test_steps_are_gathered),
+        cmocka_unit_test(test_steps_are_joined),
+        cmocka_unit_test(test_years_take_memory_for_steps_only),
         cmocka_unit_test(test_any_division),
     };
 

@@ -49,7 +49,7 @@ static const char *const statements[STATEMENTS] = {
         "SELECT boot_id, minute, began + 60 * minute, seconds, minimum, mean, maximum, heartbeats,"
         " pageviews, entries, leaves, departures, warming"
         " FROM boot CROSS JOIN minute ON boot = boot.id AND scope = ?1"
-        " AND minute >= (?2 - began + 59) / 60 ORDER BY boot, minute",
+        " AND minute >= (?2 - began + 59) / 60 ORDER BY boot.id, minute",
     [STATEMENT_PEAK_OF_DAY] = "SELECT count, at FROM peak WHERE scope = ?1 AND day = ?2",
     [STATEMENT_PEAK_EVER] =
         "SELECT count, at FROM peak WHERE scope = ?1 ORDER BY count DESC, at LIMIT 1",

@@ -26,11 +26,6 @@ struct archive_minute {
     struct presence_minute minute;
 };
 
-struct archive_history {
-    struct archive_minute *minutes; /* by boot, then by number */
-    size_t length;
-};
-
 struct archive_peaks {
     struct presence_peak today; /* of the day that was asked for; count 0: nothing known */
     struct presence_peak ever;
@@ -53,12 +48,14 @@ const char *archive_error(const struct archive *archive);
 
 /* ---- reading ---- */
 
-/* Read a scope's minutes that began at `since` or later, Unix seconds. None is no error. `name` is
- * ignored for PRESENCE_SITE. `ret` is to be released with archive_history_free. */
-int archive_history(struct archive *archive, enum presence_kind kind, const char *site,
-                    const char *name, int64_t since, struct archive_history *ret);
+/* Is given each minute in turn; a negative errno ends it. */
+typedef int (*archive_visit)(void *context, const struct archive_minute *minute);
 
-void archive_history_free(struct archive_history *history);
+/* Visit a scope's minutes that began at `since` or later, Unix seconds: by boot, then by number,
+ * each once. So years need no memory. None is no error. `name` is ignored for PRESENCE_SITE.
+ * Errors: what `visit` returned, too. */
+int archive_history(struct archive *archive, enum presence_kind kind, const char *site,
+                    const char *name, int64_t since, archive_visit visit, void *context);
 
 /* A scope's peaks; `day` is when today began, Unix seconds. -ENOENT: the scope is not known. */
 int archive_peaks(struct archive *archive, enum presence_kind kind, const char *site,

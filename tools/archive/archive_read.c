@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "archive_handle.h"
@@ -31,56 +30,25 @@ static struct archive_minute take_minute(sqlite3_stmt *row)
     return taken;
 }
 
-static int append(struct archive_history *history, size_t *capacity,
-                  const struct archive_minute *minute)
-{
-    if (history->length == *capacity) {
-        size_t more = *capacity ? *capacity * 2 : 1440;
-        struct archive_minute *minutes = reallocarray(history->minutes, more, sizeof(*minutes));
-        if (!minutes)
-            return -ENOMEM;
-        history->minutes = minutes;
-        *capacity = more;
-    }
-    history->minutes[history->length++] = *minute;
-    return 0;
-}
-
 int archive_history(struct archive *archive, enum presence_kind kind, const char *site,
-                    const char *name, int64_t since, struct archive_history *ret)
+                    const char *name, int64_t since, archive_visit visit, void *context)
 {
-    struct archive_history history = {0};
-    size_t capacity = 0;
     archive_id scope;
     int r = archive_find_scope(archive, kind, site, name, &scope);
 
-    if (r == -ENOENT) {
-        *ret = history;
-        return 0;
-    }
     if (r < 0)
-        return r;
+        return r == -ENOENT ? 0 : r;
     sqlite3_stmt *statement = archive_statement(archive, STATEMENT_MINUTES);
     sqlite3_bind_int64(statement, 1, scope);
     sqlite3_bind_int64(statement, 2, since);
     while ((r = archive_step(statement)) == 1) {
         struct archive_minute minute = take_minute(statement);
-        r = append(&history, &capacity, &minute);
+        r = visit(context, &minute);
         if (r < 0)
             break;
     }
     sqlite3_reset(statement);
-    if (r < 0)
-        archive_history_free(&history);
-    else
-        *ret = history;
     return r;
-}
-
-void archive_history_free(struct archive_history *history)
-{
-    free(history->minutes);
-    *history = (struct archive_history){0};
 }
 
 /* A bound statement's count and time; none is a count of 0. */

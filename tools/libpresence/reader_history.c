@@ -52,6 +52,8 @@ int reader_find_history(const struct presence *presence, const struct reader_pla
             .index = i,
             .version = atomic_load_acquire(&head->version), /* pairs with the keeper's release */
         };
+        if (found.version == 0) /* never given; nor was any after it */
+            break;
         if (found.version & 1 || atomic_load_relaxed(&head->hash) != hash ||
             !is_named(head, place) || !reader_is_same_history(presence, &found))
             continue;
@@ -112,15 +114,15 @@ static int compare_scopes(const void *left, const void *right)
 int presence_history_scopes(struct presence *presence, struct presence_scopes *ret)
 {
     reader_moment(presence); /* a segment that has been replaced is left for the new one */
-    uint32_t capacity = presence->segment.histories.capacity;
+    uint32_t begun = histories_begun(&presence->segment.histories);
     struct presence_scopes listing = {0};
 
-    if (capacity == 0)
+    if (presence->segment.histories.capacity == 0)
         return -EOPNOTSUPP;
-    listing.scopes = calloc(capacity, sizeof(*listing.scopes));
+    listing.scopes = calloc((size_t)begun + 1, sizeof(*listing.scopes));
     if (!listing.scopes)
         return -ENOMEM;
-    for (uint32_t i = 0; i < capacity; i++)
+    for (uint32_t i = 0; i < begun; i++)
         listing.length += copy_scope(presence, i, &listing.scopes[listing.length]);
     qsort(listing.scopes, listing.length, sizeof(*listing.scopes), compare_scopes);
     *ret = listing;

@@ -33,14 +33,14 @@ static void count_live(const struct presence *presence, struct reader_moment *mo
     }
 }
 
-static uint32_t histories_live(const struct presence *presence)
+static void count_histories(const struct presence *presence, struct presence_status *status)
 {
     const struct histories *histories = &presence->segment.histories;
-    uint32_t live = 0;
+    uint32_t begun = histories_begun(histories);
 
-    for (uint32_t i = 0; i < histories->capacity; i++)
-        live += *(const volatile uint8_t *)&histories->heads[i].site_length != 0;
-    return live;
+    for (uint32_t i = 0; i < begun; i++)
+        status->histories_live += *(const volatile uint8_t *)&histories->heads[i].site_length != 0;
+    status->segment_memory_bytes = segment_memory(&presence->header.geometry, begun);
 }
 
 static int public_state(uint32_t state, enum presence_state *ret)
@@ -86,7 +86,7 @@ int presence_status(struct presence *presence, struct presence_status *ret)
     copy_text(header->filter_interface, sizeof(header->filter_interface), status.filter_interface);
     copy_text(header->filter_reason, sizeof(header->filter_reason), status.filter_reason);
     count_live(presence, &moment, &status);
-    status.histories_live = histories_live(presence);
+    count_histories(presence, &status);
     uint64_t since = atomic_load_relaxed(&header->listening_since); /* before the tick we have */
     status.listening_for_s = moment.tick > since ? moment.tick - since : 0;
     status.stale = reader_is_stale(&moment);

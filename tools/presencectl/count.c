@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "presencectl.h"
+#include "place.h"
 #include "show.h"
 
 static json_t *integer_or_null(bool known, uint32_t value)
@@ -10,13 +10,12 @@ static json_t *integer_or_null(bool known, uint32_t value)
     return known ? json_integer(value) : json_null();
 }
 
-static void print_json(const char *site, const char *room, bool known,
+static void print_json(const struct place *place, bool known,
                        const struct presence_reading *reading)
 {
     json_t *object = json_object();
 
-    json_object_set_new(object, "site", json_string(site));
-    json_object_set_new(object, "room", room ? json_string(room) : json_null());
+    json_set_place(object, place);
     json_object_set_new(object, "window_s", json_integer(reading->window_s));
     json_object_set_new(object, "count", integer_or_null(known, reading->count));
     json_object_set_new(object, "stale", json_boolean(reading->stale));
@@ -27,8 +26,8 @@ static void print_json(const char *site, const char *room, bool known,
     json_print(object);
 }
 
-static int count_unknown(struct presence *presence, const struct options *options, const char *site,
-                         const char *room, const char *place)
+static int count_unknown(struct presence *presence, const struct options *options,
+                         const struct place *place)
 {
     struct presence_status status;
     int r = presence_status(presence, &status);
@@ -42,28 +41,27 @@ static int count_unknown(struct presence *presence, const struct options *option
             .warming = status.warming,
             .as_of = status.as_of,
         };
-        print_json(site, room, false, &reading);
+        print_json(place, false, &reading);
     }
-    return complain_unknown(presence, &status, place);
+    return complain_unknown(presence, &status, place_describe(place).text);
 }
 
 int command_count(struct presence *presence, const struct options *options, char **arguments)
 {
-    const char *site = arguments[0], *room = arguments[1];
     struct presence_reading reading;
+    struct place place;
 
-    if (!argument_site(arguments[0]) || (room && !argument_room(room)))
+    if (!place_read(options, arguments, &place))
         return EXIT_USAGE;
-    int r = presence_count(presence, site, room, options->window_s, &reading);
-
-    struct place_name place = describe_place(site, room);
+    int r = presence_count_scope(presence, place.kind, place.site, place.name, options->window_s,
+                                 &reading);
     if (r == -ENOENT)
-        return count_unknown(presence, options, site, room, place.text);
+        return count_unknown(presence, options, &place);
     if (r < 0)
         return complain_of(r, presence, options);
     if (options->json)
-        print_json(site, room, true, &reading);
+        print_json(&place, true, &reading);
     else
         printf("%" PRIu32 "\n", reading.count);
-    return note_reading(presence, &reading, "this is the count", place.text);
+    return note_reading(presence, &reading, "this is the count", place_describe(&place).text);
 }

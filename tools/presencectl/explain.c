@@ -4,14 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "presencectl.h"
+#include "place.h"
 #include "show.h"
 
 #define COUNTERS_MAX 256
 #define BAR_COLUMNS  24
 
 struct view {
-    const char *site, *room; /* NULL: the site */
+    struct place place;
     struct presence_activity activity;
     struct presence_status status;
     struct presence_counter counters[COUNTERS_MAX];
@@ -115,8 +115,7 @@ static void print_json(const struct view *view, bool known)
     const struct presence_reading *reading = &activity->reading;
     json_t *object = json_object();
 
-    json_object_set_new(object, "site", json_string(view->site));
-    json_object_set_new(object, "room", view->room ? json_string(view->room) : json_null());
+    json_set_place(object, &view->place);
     json_object_set_new(object, "window_s", json_integer(reading->window_s));
     json_object_set_new(object, "count", known ? json_integer(reading->count) : json_null());
     json_object_set_new(object, "last_heartbeat_s",
@@ -154,22 +153,27 @@ static void print_answer(const struct view *view)
            reading->stale        ? "were last known to be on"
            : reading->count == 1 ? "is now on"
                                  : "are now on",
-           describe_place(view->site, view->room).text, reading->stale ? " [stale]" : "", plain);
+           place_describe(&view->place).text, reading->stale ? " [stale]" : "", plain);
 }
 
 static void print_rules(const struct view *view)
 {
+    static const char *const places[] = {
+        [PRESENCE_SITE] = "for this site",
+        [PRESENCE_ROOM] = "for this room",
+        [PRESENCE_COUNTRY] = "from this country",
+        [PRESENCE_SOURCE] = "with this source",
+    };
     const struct presence_reading *reading = &view->activity.reading;
-    const char *place = view->room ? "room" : "site";
 
     print_heading("What the number is");
     printf(
-        "  Everybody from whom a heartbeat for this %s came in the last %s, the window: pages\n"
+        "  Everybody from whom a heartbeat %s came in the last %s, the window: pages\n"
         "  send one when they are opened, and go on while they are open. A visitor counts once,\n"
         "  however many tabs or heartbeats. They stop counting when the window has passed\n"
         "  without one, or at once when their page says that it is left. It is a count, not an\n"
         "  estimate.\n",
-        place, show_window(reading->window_s).text);
+        places[view->place.kind], show_window(reading->window_s).text);
 }
 
 static void print_trust(const struct view *view)
@@ -231,7 +235,10 @@ static void print_minute(const struct view *view)
 
     print_heading("In the last minute");
     if (!activity->has_history) {
-        puts("  Not known: only sites and the busiest rooms are watched minute by minute.");
+        puts(
+            view->place.kind == PRESENCE_SITE
+                ? "  Not known: no history was left for this site; raise --max-histories."
+                : "  Not known: only sites and the busiest of the rest are watched by the minute.");
         return;
     }
     printf("  %10" PRIu64 "  entered: nothing was heard of them in the 5 minutes before\n",
@@ -285,13 +292,13 @@ static void print_text(const struct view *view)
 
 int command_explain(struct presence *presence, const struct options *options, char **arguments)
 {
-    struct view view = {.site = arguments[0], .room = arguments[1]};
+    struct view view = {0};
 
-    if (!argument_site(arguments[0]) || (view.room && !argument_room(view.room)))
+    if (!place_read(options, arguments, &view.place))
         return EXIT_USAGE;
-    struct place_name place = describe_place(view.site, view.room);
-    int known = presence_activity(presence, view.room ? PRESENCE_ROOM : PRESENCE_SITE, view.site,
-                                  view.room, &view.activity);
+    struct place_name place = place_describe(&view.place);
+    int known = presence_activity(presence, view.place.kind, view.place.site, view.place.name,
+                                  &view.activity);
     if (known < 0 && known != -ENOENT)
         return complain_of(known, presence, options);
     int r = presence_status(presence, &view.status);

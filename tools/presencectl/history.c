@@ -8,15 +8,16 @@
 
 #define DEFAULT_SINCE 21600 /* seconds: six hours */
 #define TABLE_LINES   60    /* a table of a long time has longer steps */
+#define GRAPH_STEPS   2880  /* so has a graph, which shows several in a column */
 
-/* The shortest round step with which a table stays readable. */
-static uint32_t table_step(int64_t span_s)
+/* The shortest round step that makes at most so many. */
+static uint32_t round_step(int64_t span_s, unsigned most)
 {
     static const uint32_t steps[] = {60,   120,   300,   600,   900,   1800,
                                      3600, 10800, 21600, 43200, 86400, 7 * 86400};
     size_t i = 0;
 
-    while (i + 1 < sizeof(steps) / sizeof(steps[0]) && span_s > (int64_t)steps[i] * TABLE_LINES)
+    while (i + 1 < sizeof(steps) / sizeof(steps[0]) && span_s > (int64_t)steps[i] * most)
         i++;
     return steps[i];
 }
@@ -25,34 +26,41 @@ static uint32_t choose_step(const struct history_view *view, const struct option
 {
     if (options->step_s)
         return options->step_s;
-    return options->table && !options->csv && !options->json ? table_step(view->until - view->since)
-                                                             : 60;
+    if (options->csv || options->json)
+        return 60;
+    return round_step(view->until - view->since, options->table ? TABLE_LINES : GRAPH_STEPS);
 }
 
 /* What the segment has. A scope without a history, or no segment, is no failure: 0 minutes. */
 static int read_segment(struct presence *presence, const struct history_view *view,
                         struct presence_history *ret)
 {
+    const struct place *place = &view->place;
+
     *ret = (struct presence_history){0};
     if (!presence)
         return 0;
-    enum presence_kind kind = view->room ? PRESENCE_ROOM : PRESENCE_SITE;
-    int r = presence_history(presence, kind, view->site, view->room, view->since, 0, ret);
+    int r = presence_history(presence, place->kind, place->site, place->name, view->since, 0, ret);
     return r == -ENOENT || r == -EOPNOTSUPP ? 0 : r;
 }
 
-static int read_database(const struct options *options, const struct history_view *view,
-                         struct archive_history *ret)
+static int add_kept(void *context, const struct archive_minute *minute)
 {
+    return timeline_add(context, minute);
+}
+
+/* Add what the database has. Complains. */
+static int add_database(const struct options *options, struct history_view *view)
+{
+    const struct place *place = &view->place;
     struct archive *archive;
     int status = open_database(options, &archive);
 
-    *ret = (struct archive_history){0};
     if (status != EXIT_FINE || !archive)
         return status;
     /* A minute earlier: when a minute began depends on the clock by which it is told. */
-    int r = archive_history(archive, view->room ? PRESENCE_ROOM : PRESENCE_SITE, view->site,
-                            view->room, view->since - 60, ret);
+    int r = archive_history(archive, place->kind, place->site, place->name, view->since - 60,
+                            add_kept, &view->timeline);
     if (r < 0)
         status = complain_of_database(r, options, archive);
     archive_close(archive);
@@ -62,19 +70,21 @@ static int read_database(const struct options *options, const struct history_vie
 static int read_timeline(struct presence *presence, const struct options *options,
                          struct history_view *view)
 {
-    struct archive_history kept;
     struct presence_history held;
-    int status = read_database(options, view, &kept);
+    int r = read_segment(presence, view, &held);
 
+    if (r < 0)
+        return complain_of(r, presence, options);
+    timeline_begin(&held, view->since, view->step_s, &view->timeline);
+    int status = add_database(options, view);
     if (status != EXIT_FINE)
         return status;
-    int r = read_segment(presence, view, &held);
-    if (r == 0) {
-        r = timeline_merge(&kept, &held, view->since, &view->timeline);
-        presence_history_free(&held);
+    r = timeline_end(&view->timeline);
+    if (r < 0) {
+        complain("out of memory; a longer --step takes less");
+        return EXIT_FAILED;
     }
-    archive_history_free(&kept);
-    return r < 0 ? complain_of(r, presence, options) : EXIT_FINE;
+    return EXIT_FINE;
 }
 
 /* The count now, if there is one. */
@@ -84,7 +94,8 @@ static int read_now(struct presence *presence, const struct options *options,
     view->reading = (struct presence_reading){.window_s = PRESENCE_DEFAULT_WINDOW, .stale = true};
     if (!presence)
         return 0;
-    int r = presence_count(presence, view->site, view->room, 0, &view->reading);
+    int r = presence_count_scope(presence, view->place.kind, view->place.site, view->place.name, 0,
+                                 &view->reading);
     view->known = r == 0;
     return r == -ENOENT ? read_moment(presence, options, &view->reading) : r;
 }
@@ -93,7 +104,7 @@ static int read_now(struct presence *presence, const struct options *options,
 static int history_unknown(struct presence *presence, const struct options *options,
                            const struct history_view *view)
 {
-    struct place_name place = describe_place(view->site, view->room);
+    struct place_name place = place_describe(&view->place);
     struct presence_status status;
 
     if (!presence) {
@@ -108,9 +119,13 @@ static int history_unknown(struct presence *presence, const struct options *opti
         return complain_unknown(presence, &status, place.text);
     if (status.histories_capacity == 0)
         complain("this collector keeps no histories; start presenced with --max-histories");
-    else
-        complain("no history of %s: the collector keeps that of the busiest rooms only",
+    else if (view->place.kind == PRESENCE_SITE)
+        complain("no history of %s: the collector had none left for it; raise --max-histories, or "
+                 "make the segment's file system larger if histories_no_memory grows",
                  place.text);
+    else
+        complain("no history of %s: the collector keeps that of the busiest %s only", place.text,
+                 kind_plural(view->place.kind));
     return EXIT_UNKNOWN;
 }
 
@@ -128,7 +143,7 @@ static void show(const struct history_view *view, const struct options *options)
 
 static int note(struct presence *presence, const struct history_view *view)
 {
-    struct place_name place = describe_place(view->site, view->room);
+    struct place_name place = place_describe(&view->place);
 
     if (!presence) /* what there is to say about it was said */
         return EXIT_STALE;
@@ -138,27 +153,26 @@ static int note(struct presence *presence, const struct history_view *view)
 
 int command_history(struct presence *presence, const struct options *options, char **arguments)
 {
-    struct history_view view = {.site = arguments[0], .room = arguments[1], .until = time(NULL)};
+    struct history_view view = {.until = time(NULL)};
 
-    if (!argument_site(arguments[0]) || (view.room && !argument_room(view.room)))
+    if (!place_read(options, arguments, &view.place))
         return EXIT_USAGE;
     view.since = since_or(&options->since, DEFAULT_SINCE, view.until);
     if (view.since >= view.until) {
         complain("--since is not in the past");
         return EXIT_USAGE;
     }
+    view.step_s = choose_step(&view, options);
     int r = read_now(presence, options, &view);
     if (r < 0)
         return complain_of(r, presence, options);
     int status = read_timeline(presence, options, &view);
-    if (status != EXIT_FINE)
-        return status;
-    view.step_s = choose_step(&view, options);
-    timeline_gather(&view.timeline, view.step_s);
-    if (view.timeline.length > 0 || options->json)
-        show(&view, options);
-    status = view.timeline.length > 0 ? note(presence, &view)
-                                      : history_unknown(presence, options, &view);
+    if (status == EXIT_FINE) {
+        if (view.timeline.length > 0 || options->json)
+            show(&view, options);
+        status = view.timeline.length > 0 ? note(presence, &view)
+                                          : history_unknown(presence, options, &view);
+    }
     timeline_free(&view.timeline);
     return status;
 }

@@ -2,12 +2,12 @@
 #ifndef PRESENCECTL_HISTORY_H
 #define PRESENCECTL_HISTORY_H
 
-#include "presencectl.h"
+#include "place.h"
 #include "timeline.h"
 
 struct history_view {
-    const char *site, *room; /* NULL: the site */
-    bool known;              /* the reading has a count */
+    struct place place;
+    bool known; /* the reading has a count */
     struct presence_reading reading;
     int64_t since, until; /* Unix seconds */
     uint32_t step_s;      /* of the timeline */

@@ -40,10 +40,10 @@ void history_table(const struct history_view *view)
 
 void history_csv(const struct history_view *view)
 {
-    static const char *const headings[] = {"site",       "room",      "time",    "step_s",
-                                           "seconds",    "minimum",   "mean",    "maximum",
-                                           "heartbeats", "pageviews", "entries", "leaves",
-                                           "departures", "warming",   "running"};
+    static const char *const headings[] = {
+        "site",    "room",    "country",    "source",  "time",       "step_s",
+        "seconds", "minimum", "mean",       "maximum", "heartbeats", "pageviews",
+        "entries", "leaves",  "departures", "warming", "running"};
     struct csv csv = {.out = stdout};
     bool show = isatty(STDOUT_FILENO);
 
@@ -54,8 +54,9 @@ void history_csv(const struct history_view *view)
         const struct presence_minute *step = &view->timeline.steps[i];
         const uint64_t values[] = {step->maximum, step->heartbeats, step->pageviews, step->entries,
                                    step->leaves,  step->departures, step->warming,   step->running};
-        csv_name(&csv, view->site, show);
-        csv_name(&csv, view->room, show);
+        csv_name(&csv, view->place.site, show);
+        for (enum presence_kind kind = PRESENCE_ROOM; kind <= PRESENCE_SOURCE; kind++)
+            csv_name(&csv, place_label(&view->place, kind), show);
         csv_text(&csv, show_time(step->start).text);
         csv_integer(&csv, view->step_s);
         csv_integer(&csv, step->seconds);
@@ -98,8 +99,7 @@ void history_json(const struct history_view *view)
 
     for (size_t i = 0; i < view->timeline.length; i++)
         json_array_append_new(steps, json_of_step(&view->timeline.steps[i]));
-    json_object_set_new(object, "site", json_string(view->site));
-    json_object_set_new(object, "room", view->room ? json_string(view->room) : json_null());
+    json_set_place(object, &view->place);
     json_object_set_new(object, "window_s", json_integer(reading->window_s));
     json_object_set_new(object, "count", view->known ? json_integer(reading->count) : json_null());
     json_object_set_new(object, "since", json_string(show_time(view->since).text));

@@ -81,7 +81,7 @@ static void print_header(const struct history_view *view)
     const struct presence_reading *reading = &view->reading;
     const char *bold = show_in_colour() ? "\033[1m" : "", *plain = *bold ? "\033[0m" : "";
 
-    printf("%s%s", bold, describe_place(view->site, view->room).text);
+    printf("%s%s", bold, place_describe(&view->place).text);
     if (view->known)
         printf(": %" PRIu32 " visitor%s in the last %s, as of %s", reading->count,
                reading->count == 1 ? "" : "s", show_window(reading->window_s).text,
@@ -90,13 +90,23 @@ static void print_header(const struct history_view *view)
            plain);
 }
 
+/* "in the minute of", or how long the step is in which it was. */
+static void print_highest(const struct timeline *timeline, uint32_t maximum, int64_t began)
+{
+    if (timeline->step_s <= 60)
+        printf("highest %" PRIu32 " in the minute of %s", maximum, show_time(began).text);
+    else
+        printf("highest %" PRIu32 " in the %s from %s", maximum,
+               show_window(timeline->step_s).text, show_time(began).text);
+}
+
 static void print_sum(const struct timeline *timeline)
 {
     int64_t highest;
     struct presence_minute sum = timeline_sum(timeline, &highest);
 
-    printf("highest %" PRIu32 " in the minute of %s, lowest %" PRIu32 ", mean %.1f\n", sum.maximum,
-           show_time(highest).text, sum.minimum, sum.mean);
+    print_highest(timeline, sum.maximum, highest);
+    printf(", lowest %" PRIu32 ", mean %.1f\n", sum.minimum, sum.mean);
     printf("%" PRIu64 " entered, %" PRIu64 " left and %" PRIu64 " went silently; %" PRIu64
            " pageviews, %" PRIu64 " heartbeats\n",
            sum.entries, sum.leaves, sum.departures, sum.pageviews, sum.heartbeats);

@@ -12,7 +12,7 @@
 
 static const struct command commands[] = {
     {"count", "SITE [ROOM]", "how many visitors are on a site, or in one of its rooms",
-     "Prints the number alone.", 1, 2, OPTION_WINDOW, 0, command_count},
+     "Prints the number alone.", 1, 2, OPTION_WINDOW | OPTIONS_PLACE, 0, command_count},
     {"top", "SITE", "a site's busiest rooms, countries or sources",
      "The busiest come first; those without a heartbeat in the longest window are left out.", 1, 1,
      OPTION_WINDOW | OPTION_BY | OPTION_LIMIT, 20, command_top},
@@ -20,12 +20,12 @@ static const struct command commands[] = {
      OPTION_WINDOW | OPTION_LIMIT, 0, command_sites},
     {"peak", "SITE [ROOM]", "when the most visitors were there, today and ever",
      "Today is a day of UTC. What presence-recorder has kept is looked at, too.", 1, 2,
-     OPTION_DATABASE, 0, command_peak},
+     OPTION_DATABASE | OPTIONS_PLACE, 0, command_peak},
     {"history", "SITE [ROOM]", "how the number went over the last hours or days",
-     "Draws a graph. The collector keeps 24 hours, of the busiest rooms only; presence-recorder\n"
-     "keeps them for good. Times are UTC.",
-     1, 2, OPTION_SINCE | OPTION_STEP | OPTION_TABLE | OPTION_CSV | OPTION_DATABASE, 0,
-     command_history},
+     "Draws a graph. The collector keeps 24 hours, of sites and of the busiest rooms, countries\n"
+     "and sources; presence-recorder keeps them for good. Times are UTC.",
+     1, 2, OPTION_SINCE | OPTION_STEP | OPTION_TABLE | OPTION_CSV | OPTION_DATABASE | OPTIONS_PLACE,
+     0, command_history},
     {"events", "[SITE]", "what happened: who entered, left, looked at a page",
      "The last events that are held, or the first at and after --since: a time, or the sequence\n"
      "number that the JSON calls next. Silent departures are no events. With --follow it goes on\n"
@@ -36,8 +36,8 @@ static const struct command commands[] = {
      "and s list rooms, countries and sources, q ends it. Where there is no terminal it prints a\n"
      "line a second.",
      1, 1, OPTION_BY | OPTION_SINCE, 0, command_watch},
-    {"explain", "SITE [ROOM]", "the number with the rules that made it, in words", "", 1, 2, 0, 0,
-     command_explain},
+    {"explain", "SITE [ROOM]", "the number with the rules that made it, in words", "", 1, 2,
+     OPTIONS_PLACE, 0, command_explain},
     {"seen", "SITE ID", "how long ago a visitor was last seen on a site",
      "Prints the age of the visitor's last heartbeat in seconds. ID is a UUID or any other id,\n"
      "as the edge sends it; only its hash is looked up, and it is not shown again.",
@@ -65,6 +65,8 @@ enum option_value {
     VALUE_CSV,
     VALUE_FOLLOW,
     VALUE_DATABASE,
+    VALUE_COUNTRY,
+    VALUE_SOURCE,
     VALUE_JSON,
     VALUE_SEGMENT,
     VALUE_HELP,
@@ -82,6 +84,8 @@ static const struct option long_options[] = {
     {"csv", no_argument, NULL, VALUE_CSV},
     {"follow", no_argument, NULL, VALUE_FOLLOW},
     {"database", required_argument, NULL, VALUE_DATABASE},
+    {"country", required_argument, NULL, VALUE_COUNTRY},
+    {"source", required_argument, NULL, VALUE_SOURCE},
     {"json", no_argument, NULL, VALUE_JSON},
     {"segment", required_argument, NULL, VALUE_SEGMENT},
     {"help", no_argument, NULL, VALUE_HELP},
@@ -94,6 +98,8 @@ static const struct {
     const char *name, *help;
 } option_help[] = {
     {OPTION_WINDOW, "--window 5m", "count the last so many seconds (s), minutes (m) or hours (h)"},
+    {OPTION_COUNTRY, "--country CC", "of a site, only the visitors from a country, such as DE"},
+    {OPTION_SOURCE, "--source NAME", "of a site, only the visitors who came from a source"},
     {OPTION_BY, "--by KIND", "list by room, country or source; default room"},
     {OPTION_LIMIT, "--limit N",
      "show at most N lines, 0 for all; default 20 for top, 500 for events"},
@@ -199,6 +205,15 @@ static bool take_by(struct options *options)
     return false;
 }
 
+static bool take_country(struct options *options)
+{
+    options->given |= OPTION_COUNTRY;
+    if (option_country(optarg, options->country))
+        return true;
+    complain("--country '%s': want two letters, such as DE", optarg);
+    return false;
+}
+
 static bool take_limit(struct options *options)
 {
     options->given |= OPTION_LIMIT;
@@ -275,6 +290,12 @@ static bool take_option(int value, char **argv, struct request *request)
     case VALUE_DATABASE:
         options->given |= OPTION_DATABASE;
         options->database = optarg;
+        return true;
+    case VALUE_COUNTRY:
+        return take_country(options);
+    case VALUE_SOURCE:
+        options->given |= OPTION_SOURCE;
+        options->source = optarg;
         return true;
     case VALUE_SEGMENT:
         options->segment = optarg;

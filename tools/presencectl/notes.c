@@ -50,18 +50,6 @@ int complain_of(int error, struct presence *presence, const struct options *opti
     }
 }
 
-struct place_name describe_place(const char *site, const char *room)
-{
-    struct place_name place;
-
-    if (room)
-        snprintf(place.text, sizeof(place.text), "%s on %s", show_name(room).text,
-                 show_name(site).text);
-    else
-        snprintf(place.text, sizeof(place.text), "%s", show_name(site).text);
-    return place;
-}
-
 int read_moment(struct presence *presence, const struct options *options,
                 struct presence_reading *ret)
 {

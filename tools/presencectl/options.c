@@ -4,7 +4,6 @@
 #include <time.h>
 
 #include "presence/ring.h"
-#include "presence/wire.h"
 #include "presencectl.h"
 
 static const char *const kinds[][2] = {
@@ -33,6 +32,21 @@ bool option_kind(const char *text, enum presence_kind *ret)
         }
     }
     return false;
+}
+
+bool option_country(const char *text, char ret[3])
+{
+    char country[3] = {0};
+
+    for (unsigned i = 0; i < 2; i++) {
+        country[i] = (char)(text[i] & ~0x20);
+        if (country[i] < 'A' || country[i] > 'Z')
+            return false;
+    }
+    if (text[2])
+        return false;
+    memcpy(ret, country, sizeof(country));
+    return true;
 }
 
 /* Digits that `text` begins with; `ret_end` is what follows them. */
@@ -158,33 +172,4 @@ uint32_t window_or_default(const struct options *options, const struct presence_
     uint32_t window_s = options->window_s ? options->window_s : PRESENCE_DEFAULT_WINDOW;
 
     return window_rounded(window_s < status->max_window_s ? window_s : status->max_window_s);
-}
-
-static bool is_name(const char *text, size_t longest)
-{
-    size_t length = strnlen(text, longest + 1);
-
-    return length >= 1 && length <= longest &&
-           utf8_is_name((const uint8_t *)text, (uint32_t)length);
-}
-
-bool argument_site(char *text)
-{
-    if (!is_name(text, WIRE_SITE_MAX)) {
-        complain("SITE must be 1 to %d bytes of UTF-8 without control characters", WIRE_SITE_MAX);
-        return false;
-    }
-    for (char *letter = text; *letter; letter++) {
-        if (utf8_is_within((uint8_t)*letter, 'A', 'Z'))
-            *letter |= 0x20;
-    }
-    return true;
-}
-
-bool argument_room(const char *text)
-{
-    if (is_name(text, WIRE_ROOM_MAX))
-        return true;
-    complain("ROOM must be 1 to %d bytes of UTF-8 without control characters", WIRE_ROOM_MAX);
-    return false;
 }

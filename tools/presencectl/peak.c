@@ -5,13 +5,13 @@
 #include <time.h>
 
 #include "archive.h"
-#include "presencectl.h"
+#include "place.h"
 #include "show.h"
 
 #define DAY 86400
 
 struct view {
-    const char *site, *room; /* NULL: the site */
+    struct place place;
     struct presence_peaks peaks;
     struct presence_reading moment; /* what there is to say of the collector */
 };
@@ -31,8 +31,7 @@ static void print_json(const struct view *view, bool known)
     json_t *object = json_object();
     const struct presence_peaks *peaks = &view->peaks;
 
-    json_object_set_new(object, "site", json_string(view->site));
-    json_object_set_new(object, "room", view->room ? json_string(view->room) : json_null());
+    json_set_place(object, &view->place);
     json_object_set_new(object, "window_s", json_integer(view->moment.window_s));
     json_object_set_new(object, "today", known ? json_of_peak(&peaks->today) : json_null());
     json_object_set_new(object, "ever", known ? json_of_peak(&peaks->ever) : json_null());
@@ -57,10 +56,9 @@ static void print_table(const struct view *view)
     const char *bold = show_in_colour() ? "\033[1m" : "", *plain = *bold ? "\033[0m" : "";
     struct libscols_table *table = table_new();
 
-    printf("%s%s: most visitors in %s, since %s%s%s%s\n", bold,
-           describe_place(view->site, view->room).text, show_window(view->moment.window_s).text,
-           show_time(view->peaks.since).text, view->moment.stale ? " [stale]" : "",
-           view->moment.warming ? " [warming]" : "", plain);
+    printf("%s%s: most visitors in %s, since %s%s%s%s\n", bold, place_describe(&view->place).text,
+           show_window(view->moment.window_s).text, show_time(view->peaks.since).text,
+           view->moment.stale ? " [stale]" : "", view->moment.warming ? " [warming]" : "", plain);
     table_column(table, "PEAK", COLUMN_LEFT);
     table_column(table, "VISITORS", COLUMN_RIGHT);
     table_column(table, "AT", COLUMN_LEFT);
@@ -86,8 +84,8 @@ static int add_database(const struct options *options, struct view *view, bool *
 
     if (status != EXIT_FINE || !archive)
         return status;
-    int r = archive_peaks(archive, view->room ? PRESENCE_ROOM : PRESENCE_SITE, view->site,
-                          view->room, peaks->day, &kept);
+    int r = archive_peaks(archive, view->place.kind, view->place.site, view->place.name, peaks->day,
+                          &kept);
     if (r < 0 && r != -ENOENT)
         status = complain_of_database(r, options, archive);
     archive_close(archive);
@@ -115,7 +113,7 @@ static int read_segment(struct presence *presence, const struct options *options
     int r = read_moment(presence, options, &view->moment);
     if (r < 0)
         return r;
-    r = presence_peaks(presence, view->room ? PRESENCE_ROOM : PRESENCE_SITE, view->site, view->room,
+    r = presence_peaks(presence, view->place.kind, view->place.site, view->place.name,
                        &view->peaks);
     *known = r == 0;
     return r == -ENOENT ? 0 : r;
@@ -125,7 +123,7 @@ static int note(struct presence *presence, const struct options *options, const 
                 bool known)
 {
     struct presence_status status;
-    struct place_name place = describe_place(view->site, view->room);
+    struct place_name place = place_describe(&view->place);
 
     if (!presence) {
         if (!known)
@@ -141,10 +139,10 @@ static int note(struct presence *presence, const struct options *options, const 
 
 int command_peak(struct presence *presence, const struct options *options, char **arguments)
 {
-    struct view view = {.site = arguments[0], .room = arguments[1]};
+    struct view view = {0};
     bool known = false;
 
-    if (!argument_site(arguments[0]) || (view.room && !argument_room(view.room)))
+    if (!place_read(options, arguments, &view.place))
         return EXIT_USAGE;
     int r = read_segment(presence, options, &view, &known);
     if (r < 0)

@@ -10,7 +10,7 @@ _presencectl()
         word=${COMP_WORDS[i]}
         case $word in
         --segment) segment=${COMP_WORDS[++i]} ;;
-        --window | --by | --limit | --since | --step | --database) ((i++)) ;;
+        --window | --by | --limit | --since | --step | --database | --country | --source) ((i++)) ;;
         -*) ;;
         *) if [[ -z $command ]]; then command=$word; elif [[ -z $site ]]; then site=$word; fi ;;
         esac
@@ -22,16 +22,17 @@ _presencectl()
     --window) mapfile -t COMPREPLY < <(compgen -W "1m 5m 10m 30m 1h" -- "$current"); return ;;
     --since) mapfile -t COMPREPLY < <(compgen -W "10m 1h 6h 1d 1w" -- "$current"); return ;;
     --step) mapfile -t COMPREPLY < <(compgen -W "1m 5m 10m 1h 1d" -- "$current"); return ;;
-    --limit) return ;;
+    --limit | --country | --source) return ;;
     esac
     case $command in
-    count) options="--window" ;;
+    count) options="--window --country --source" ;;
     top) options="--window --by --limit" ;;
     sites) options="--window --limit" ;;
-    peak) options="--database" ;;
-    history) options="--since --step --table --csv --database" ;;
+    peak) options="--database --country --source" ;;
+    history) options="--since --step --table --csv --database --country --source" ;;
     events) options="--since --limit --follow --csv" ;;
     watch) options="--by --since" ;;
+    explain) options="--country --source" ;;
     stats) options="--all" ;;
     *) options="" ;;
     esac

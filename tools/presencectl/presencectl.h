@@ -30,7 +30,12 @@ enum option_bit {
     OPTION_CSV = 128,
     OPTION_FOLLOW = 256,
     OPTION_DATABASE = 512,
+    OPTION_COUNTRY = 1024,
+    OPTION_SOURCE = 2048,
 };
+
+/* Those that say which place of a site a command is about. */
+#define OPTIONS_PLACE (OPTION_COUNTRY | OPTION_SOURCE)
 
 enum since_kind {
     SINCE_UNSAID,
@@ -50,6 +55,8 @@ struct options {
     uint32_t window_s;   /* 0: the default */
     size_t limit;        /* 0: all */
     enum presence_kind by;
+    char country[3];    /* two capital letters, or empty */
+    const char *source; /* NULL: none */
     struct since since;
     uint32_t step_s;      /* 0: as the form needs it */
     const char *database; /* NULL: $PRESENCE_DATABASE, or the default if it is there */
@@ -108,23 +115,21 @@ int64_t since_or(const struct since *since, uint32_t otherwise_s, int64_t now);
 /* "room", "country" or "source". */
 bool option_kind(const char *text, enum presence_kind *ret);
 
+/* Two letters, which are made capitals. */
+bool option_country(const char *text, char ret[3]);
+
 /* The window that a count is for when it is not there to say so itself, rounded as it would be. */
 uint32_t window_or_default(const struct options *options, const struct presence_status *status);
-
-/* Check a name from the command line, and make a site's ASCII letters lower-case, in place.
- * Complains and returns false when no such name can exist. */
-bool argument_site(char *text);
-bool argument_room(const char *text);
-
-/* "example.com", or "/pricing on example.com", fit to be seen. */
-struct place_name {
-    char text[SHOW_NAME_SIZE * 2 + 8];
-};
-struct place_name describe_place(const char *site, const char *room);
 
 /* "room", and "rooms". */
 const char *kind_name(enum presence_kind kind);
 const char *kind_plural(enum presence_kind kind);
+
+/* ---- place.c; what it is about has place.h ---- */
+
+/* Check a site's name from the command line, and make its ASCII letters lower-case, in place.
+ * Complains and returns false when no such name can exist. */
+bool argument_site(char *text);
 
 /* ---- database.c ---- */
 

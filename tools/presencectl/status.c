@@ -36,10 +36,13 @@ static void print_json(struct presence *presence, const struct presence_status *
         {"max_window_s", status->max_window_s},
         {"workers", status->workers},
         {"segment_bytes", status->segment_bytes},
+        {"segment_memory_bytes", status->segment_memory_bytes},
         {"visitors_capacity", status->visitors_capacity},
         {"visitors_live", status->visitors_live},
         {"scopes_capacity", status->scopes_capacity},
         {"scopes_live", status->scopes_live},
+        {"histories_capacity", status->histories_capacity},
+        {"histories_live", status->histories_live},
     };
 
     json_object_set_new(object, "state", json_string(state_name(status->state)));
@@ -101,8 +104,9 @@ static void print_table(struct presence *presence, const struct presence_status 
         *status->filter_reason ? ": " : "", status->filter_reason);
     add_capacity(table, "visitor words", status->visitors_live, status->visitors_capacity);
     add_capacity(table, "scopes", status->scopes_live, status->scopes_capacity);
+    add_capacity(table, "histories", status->histories_live, status->histories_capacity);
     add(table, "segment", "%s, %.1f MB", presence_path(presence),
-        (double)status->segment_bytes / 1e6);
+        (double)status->segment_memory_bytes / 1e6);
     table_print(table);
 }
 

@@ -4,83 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int compare_numbers(uint64_t a, uint64_t b)
-{
-    return a < b ? -1 : a > b;
-}
-
-/* Minutes with one name side by side, the one that was observed for longest first; of equals the
- * one that saw more, and only the segment knows that a minute is running. */
-static int compare_names(const void *left, const void *right)
-{
-    const struct archive_minute *a = left, *b = right;
-    int order = memcmp(a->boot_id, b->boot_id, sizeof(a->boot_id));
-
-    if (order == 0)
-        order = compare_numbers(a->minute.minute, b->minute.minute);
-    if (order == 0)
-        order = compare_numbers(b->minute.seconds, a->minute.seconds);
-    if (order == 0)
-        order = compare_numbers(b->minute.heartbeats, a->minute.heartbeats);
-    return order ? order : b->minute.running - a->minute.running;
-}
-
-static int compare_starts(const void *left, const void *right)
-{
-    const struct presence_minute *a = left, *b = right;
-
-    if (a->start != b->start)
-        return a->start < b->start ? -1 : 1;
-    return compare_numbers(a->minute, b->minute);
-}
-
-/* Minutes of a boot are 60 s apart: let those that were kept begin where the segment's tell. */
-static void align(struct archive_minute *minutes, size_t length,
-                  const struct presence_history *held)
-{
-    if (held->length == 0)
-        return;
-    int64_t began = held->minutes[0].start - 60 * (int64_t)held->minutes[0].minute;
-    for (size_t i = 0; i < length; i++) {
-        if (memcmp(minutes[i].boot_id, held->boot_id, sizeof(held->boot_id)) == 0)
-            minutes[i].minute.start = began + 60 * (int64_t)minutes[i].minute.minute;
-    }
-}
-
-int timeline_merge(const struct archive_history *kept, const struct presence_history *held,
-                   int64_t since, struct timeline *ret)
-{
-    size_t length = kept->length + held->length, used = 0;
-    struct archive_minute *all = calloc(length + 1, sizeof(*all));
-    struct timeline timeline = {.steps = calloc(length + 1, sizeof(*timeline.steps))};
-
-    if (!all || !timeline.steps) {
-        free(all);
-        free(timeline.steps);
-        return -ENOMEM;
-    }
-    for (size_t i = 0; i < kept->length; i++)
-        all[i] = kept->minutes[i];
-    align(all, kept->length, held);
-    for (size_t i = 0; i < held->length; i++) {
-        memcpy(all[kept->length + i].boot_id, held->boot_id, sizeof(held->boot_id));
-        all[kept->length + i].minute = held->minutes[i];
-    }
-    qsort(all, length, sizeof(*all), compare_names);
-    for (size_t i = 0; i < length; i++) {
-        bool is_again = i > 0 && all[i].minute.minute == all[i - 1].minute.minute &&
-                        memcmp(all[i].boot_id, all[i - 1].boot_id, sizeof(all[i].boot_id)) == 0;
-        if (!is_again && all[i].minute.start >= since)
-            timeline.steps[used++] = all[i].minute;
-    }
-    free(all);
-    qsort(timeline.steps, used, sizeof(*timeline.steps), compare_starts);
-    timeline.length = used;
-    *ret = timeline;
-    return 0;
-}
-
-/* Add a minute to what was seen of a step. */
+/* Add a minute, or a step, to what was seen of a step. */
 static void add(struct presence_minute *step, const struct presence_minute *minute)
 {
     uint32_t seconds = step->seconds + minute->seconds;
@@ -108,21 +32,122 @@ static int64_t step_of(int64_t start, uint32_t step_s)
     return start - (into < 0 ? into + step_s : into);
 }
 
-void timeline_gather(struct timeline *timeline, uint32_t step_s)
+static int append(struct timeline *timeline, const struct presence_minute *step)
+{
+    if (timeline->length == timeline->capacity) {
+        size_t more = timeline->capacity ? timeline->capacity * 2 : 512;
+        struct presence_minute *steps = reallocarray(timeline->steps, more, sizeof(*steps));
+        if (!steps)
+            return -ENOMEM;
+        timeline->steps = steps;
+        timeline->capacity = more;
+    }
+    timeline->steps[timeline->length++] = *step;
+    return 0;
+}
+
+/* Put a minute where it belongs: into the step of the one before, or into a new one. */
+static int gather(struct timeline *timeline, const struct presence_minute *minute)
+{
+    struct presence_minute step = {.start = step_of(minute->start, timeline->step_s)};
+
+    if (minute->start < timeline->since)
+        return 0;
+    if (timeline->step_s <= 60)
+        return append(timeline, minute);
+    if (timeline->length && timeline->steps[timeline->length - 1].start == step.start) {
+        add(&timeline->steps[timeline->length - 1], minute);
+        return 0;
+    }
+    add(&step, minute);
+    return append(timeline, &step);
+}
+
+static bool is_of_held(const struct timeline *timeline, const struct archive_minute *kept)
+{
+    const struct presence_history *held = &timeline->held;
+
+    return held->length > 0 && memcmp(kept->boot_id, held->boot_id, sizeof(held->boot_id)) == 0;
+}
+
+static int compare_numbers(const void *left, const void *right)
+{
+    const struct presence_minute *a = left, *b = right;
+
+    return a->minute < b->minute ? -1 : a->minute > b->minute;
+}
+
+/* The one that was observed for longer is taken; of equals the one that saw more, and of these the
+ * segment's: only it knows that a minute is running. */
+static bool is_better(const struct presence_minute *kept, const struct presence_minute *held)
+{
+    if (kept->seconds != held->seconds)
+        return kept->seconds > held->seconds;
+    return kept->heartbeats > held->heartbeats;
+}
+
+void timeline_begin(struct presence_history *held, int64_t since, uint32_t step_s,
+                    struct timeline *ret)
+{
+    *ret = (struct timeline){.since = since, .step_s = step_s, .held = *held};
+    *held = (struct presence_history){0};
+}
+
+int timeline_add(struct timeline *timeline, const struct archive_minute *kept)
+{
+    const struct presence_history *held = &timeline->held;
+    struct presence_minute minute = kept->minute;
+
+    if (!is_of_held(timeline, kept))
+        return gather(timeline, &minute);
+    /* Minutes of a boot are 60 s apart: let those that were kept begin where the segment's tell. */
+    minute.start =
+        held->minutes[0].start + 60 * ((int64_t)minute.minute - (int64_t)held->minutes[0].minute);
+    struct presence_minute *same =
+        bsearch(&minute, held->minutes, held->length, sizeof(*held->minutes), compare_numbers);
+    if (!same)
+        return gather(timeline, &minute);
+    if (is_better(&minute, same))
+        *same = minute;
+    return 0;
+}
+
+static int compare_starts(const void *left, const void *right)
+{
+    const struct presence_minute *a = left, *b = right;
+
+    if (a->start != b->start)
+        return a->start < b->start ? -1 : 1;
+    return compare_numbers(left, right);
+}
+
+/* Boots whose times overlap, and the two halves, may have had a share of one step each. */
+static void join_steps(struct timeline *timeline)
 {
     struct presence_minute *steps = timeline->steps;
     size_t used = 0;
 
-    if (step_s <= 60)
-        return;
     for (size_t i = 0; i < timeline->length; i++) {
-        struct presence_minute minute = steps[i];
-        int64_t start = step_of(minute.start, step_s);
-        if (used == 0 || steps[used - 1].start != start)
-            steps[used++] = (struct presence_minute){.start = start};
-        add(&steps[used - 1], &minute);
+        if (used > 0 && timeline->step_s > 60 && steps[used - 1].start == steps[i].start)
+            add(&steps[used - 1], &steps[i]);
+        else
+            steps[used++] = steps[i];
     }
     timeline->length = used;
+}
+
+int timeline_end(struct timeline *timeline)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < timeline->held.length; i++)
+        r = gather(timeline, &timeline->held.minutes[i]);
+    presence_history_free(&timeline->held);
+    if (r < 0 || timeline->length == 0)
+        return r;
+    qsort(timeline->steps, timeline->length, sizeof(*timeline->steps), compare_starts);
+    join_steps(timeline);
+    return 0;
 }
 
 struct presence_minute timeline_sum(const struct timeline *timeline, int64_t *ret_highest)
@@ -142,5 +167,6 @@ struct presence_minute timeline_sum(const struct timeline *timeline, int64_t *re
 void timeline_free(struct timeline *timeline)
 {
     free(timeline->steps);
+    presence_history_free(&timeline->held);
     *timeline = (struct timeline){0};
 }
