@@ -32,7 +32,7 @@ int collector_open(const struct collector_settings *settings, struct collector *
     r = directory_open(&ret->file.segment, &ret->directory);
     if (r < 0)
         goto fail;
-    r = history_pool_open(&ret->file, &ret->histories);
+    r = history_pool_open(&ret->file.segment, &ret->histories);
     if (r < 0)
         goto fail_directory;
     ret->traffics = calloc(settings->workers, sizeof(*ret->traffics));

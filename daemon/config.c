@@ -15,7 +15,7 @@
 
 #define DEFAULT_VISITORS    1000000
 #define DEFAULT_SCOPES      16384
-#define DEFAULT_HISTORIES   4096  /* 11 MB; 69 KB more for each that is given */
+#define DEFAULT_HISTORIES   1024  /* 74 MB */
 #define DEFAULT_EVENTS      16384 /* 15 MB */
 #define DEFAULT_WARM_UP     90    /* one and a half heartbeats of a minute */
 #define DEFAULT_WORKERS_MAX 4
@@ -290,7 +290,7 @@ static const struct option_entry entries[] = {
     {"max-window", take_max_window, "SECONDS", "the longest window (3600)"},
     {"warm-up", take_warm_up, "SECONDS", "counts are marked as a lower bound for this long (90)"},
     {"max-histories", take_max_histories, "N",
-     "scopes whose last 24 hours are kept: sites, then the\nbusiest rooms; 0 turns it off (4096)"},
+     "scopes whose last 24 hours are kept: sites, then the\nbusiest rooms; 0 turns it off (1024)"},
     {"events", take_events, "N", "events that are kept; 0 turns them off (16384)"},
     {"workers", take_workers, "N", "receiving threads (half of the processors, at most 4)"},
     {"receive", take_receive, "ENGINE", "auto, io_uring or recvmmsg (auto)"},

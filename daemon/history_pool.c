@@ -213,19 +213,12 @@ static void take_away(struct history_pool *pool, uint32_t index)
     history_pool_free(pool, index);
 }
 
-/* Take a free history, its minutes in memory. SCOPE_NONE: there is none. */
+/* Take a free history. SCOPE_NONE: there is none. */
 static uint32_t take_free(struct history_pool *pool)
 {
     if (pool->free_count)
         return pool->free[--pool->free_count];
-    if (pool->begun == pool->segment->histories.capacity || pool->is_out_of_memory)
-        return SCOPE_NONE;
-    if (segment_file_reserve_minutes(pool->file, pool->begun) < 0) {
-        pool->is_out_of_memory = true; /* tried again in the next round */
-        atomic_add_relaxed(&pool->counters->values[COUNTER_histories_no_memory], 1);
-        return SCOPE_NONE;
-    }
-    return pool->begun++;
+    return pool->begun < pool->segment->histories.capacity ? pool->begun++ : SCOPE_NONE;
 }
 
 static int compare_busy(const void *left, const void *right, void *context)
@@ -307,7 +300,6 @@ static void enter_rivals(struct history_pool *pool, uint32_t scope, uint32_t cou
 
 void history_pool_begin(struct history_pool *pool)
 {
-    pool->is_out_of_memory = false;
     pool->is_sorted = false;
     pool->rival_count = 0;
 }
@@ -370,16 +362,14 @@ static void adopt_all(struct history_pool *pool)
         adopt(pool, i);
 }
 
-int history_pool_open(const struct segment_file *file, struct history_pool *ret)
+int history_pool_open(const struct segment *segment, struct history_pool *ret)
 {
-    const struct segment *segment = &file->segment;
     size_t capacity = segment->histories.capacity;
     size_t chains = 16;
 
     while (chains < capacity * 2)
         chains *= 2;
     struct history_pool pool = {
-        .file = file,
         .segment = segment,
         .counters = &segment->counters[SEGMENT_WORKERS_MAX],
         .history_of = calloc(segment->directory.capacity, sizeof(*pool.history_of)),

@@ -4,14 +4,13 @@
  * sources as they come; once all are given, a busier one takes that of the least busy. A history is
  * free again 24 hours after its scope's last heartbeat.
  *
- * The memory of a history's minutes is reserved when it is given for the first time, in the order
- * of indexes, and stays so: one that is free is given anew before another one is begun. Where there
- * is no memory for more, all that can be given have been.
+ * They are begun in the order of indexes: one that is free is given anew before another one is
+ * begun, so that nobody has to look at what was never given.
  */
 #ifndef PRESENCED_HISTORY_POOL_H
 #define PRESENCED_HISTORY_POOL_H
 
-#include "segment_file.h"
+#include "presence/segment.h"
 
 #define HISTORY_RIVAL_MARGIN 8  /* visitors that a rival must have more, at least */
 #define POOL_RIVALS          16 /* scopes that can take another's history in a minute */
@@ -28,14 +27,13 @@ struct history_rival {
 };
 
 struct history_pool {
-    const struct segment_file *file;
-    const struct segment *segment;     /* the file's */
+    const struct segment *segment;
     struct segment_counters *counters; /* the keeper's block */
     uint32_t *history_of;              /* by scope: index + 1; 0: it has none */
     struct history_holder *holders;    /* by history */
     uint32_t *chains;                  /* by hash: index + 1 of the first; 0: empty */
     uint32_t chain_mask;               /* number of chains - 1, a power of two */
-    uint32_t begun;                    /* from here on none was ever given: minutes are a hole */
+    uint32_t begun;                    /* from here on none was ever given */
     uint32_t *free;                    /* of those that were, a stack */
     uint32_t free_count;
     uint64_t accepted;  /* datagrams, at the last round */
@@ -43,7 +41,6 @@ struct history_pool {
     uint64_t taken;     /* histories that were taken away so far */
 
     /* In this round: */
-    bool is_out_of_memory; /* none can be begun */
     bool is_sorted;
     uint32_t *sorted; /* histories of labels, the least busy last: a stack */
     uint32_t sorted_count;
@@ -51,9 +48,8 @@ struct history_pool {
     struct history_rival rivals[POOL_RIVALS];
 };
 
-/* Take over the histories of a segment whose directory has been opened. The file has to stay where
- * it is. -ENOMEM. */
-int history_pool_open(const struct segment_file *file, struct history_pool *ret);
+/* Take over the histories of a segment whose directory has been opened. -ENOMEM. */
+int history_pool_open(const struct segment *segment, struct history_pool *ret);
 
 void history_pool_close(struct history_pool *pool);
 

@@ -32,8 +32,8 @@ static void log_segment_failure(const struct config *config, int error, pid_t ho
 {
     struct segment_geometry geometry;
     const struct segment_limits limits = segment_settings_limits(&config->settings);
+    double bytes = (double)segment_layout(&limits, &geometry);
 
-    segment_layout(&limits, &geometry);
     switch (-error) {
     case EBUSY:
         log_line("the segment %s is in use by another presenced, pid %d: stop that one, or choose "
@@ -58,7 +58,7 @@ static void log_segment_failure(const struct config *config, int error, pid_t ho
     case ENOMEM:
         log_line("cannot reserve %.1f MB for the segment %s: %s; make its file system larger, or "
                  "lower --max-visitors, --max-scopes, --max-histories or --events",
-                 (double)segment_memory(&geometry, 0) / 1e6, config->segment, strerror(-error));
+                 bytes / 1e6, config->segment, strerror(-error));
         break;
     default:
         log_line("cannot open the segment %s: %s", config->segment, strerror(-error));
@@ -183,15 +183,13 @@ static void begin_to_listen(struct daemon *daemon)
     const struct receiver *receiver = worker_receiver(daemon->workers[0]);
     const char *engine = receiver_engine(receiver);
     int reason = receiver_fallback(receiver);
-    const struct segment *segment = &daemon->collector.file.segment;
-    uint64_t memory =
-        segment_memory(&segment->header->geometry, histories_begun(&segment->histories));
     uint64_t gap = collector_listen(&daemon->collector, engine, reason ? strerror(reason) : "");
 
     if (reason)
         log_line("io_uring is not available here (%s): using recvmmsg", strerror(reason));
     log_line("segment %s: %s, %.1f MB", daemon->config.segment,
-             origins[daemon->collector.file.origin], (double)memory / 1e6);
+             origins[daemon->collector.file.origin],
+             (double)daemon->collector.file.segment.size / 1e6);
     if (gap > SEGMENT_GAP)
         log_line("nobody listened for %llu s: counts are lower bounds for %u s",
                  (unsigned long long)gap, daemon->config.settings.warm_up);

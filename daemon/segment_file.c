@@ -16,8 +16,6 @@
 #define MADV_COLLAPSE 25 /* Debian 12's headers are older than Linux 6.1 */
 #endif
 
-#define MINUTES_SIZE  (HISTORY_MINUTES * sizeof(struct history_minute)) /* of one history */
-
 #define OPEN_ATTEMPTS 16 /* each lost to another daemon that starts at the same moment */
 
 /* The kernel's id of this boot as 16 bytes: the file has 36 characters of a UUID. */
@@ -122,23 +120,11 @@ static void ask_for_huge_pages(char *base, const struct segment_section *section
             MADV_COLLAPSE);
 }
 
-/* The same for minutes whose memory has been reserved up to `end`, bytes, since it was up to
- * `begin`. Only for huge pages without a hole: to collapse one would fill it. */
-static void ask_for_huge_minutes(const struct segment *segment, uint64_t begin, uint64_t end)
-{
-    char *minutes = (char *)segment->histories.minutes;
-
-    begin = begin / SEGMENT_HUGE_PAGE * SEGMENT_HUGE_PAGE;
-    end = end / SEGMENT_HUGE_PAGE * SEGMENT_HUGE_PAGE;
-    if (end > begin && (uintptr_t)minutes % SEGMENT_HUGE_PAGE == 0)
-        madvise(minutes + begin, end - begin, MADV_COLLAPSE);
-}
-
 static int map_segment(int descriptor, const struct segment_header *header, struct segment *ret)
 {
     /* Hit at random, or a line here and there once a second. */
     static const enum segment_section_kind scattered[] = {SECTION_TABLE, SECTION_RINGS,
-                                                          SECTION_HISTORIES};
+                                                          SECTION_MINUTES};
     char *base = map_aligned(descriptor, header->file_size);
 
     if (base == MAP_FAILED)
@@ -146,7 +132,6 @@ static int map_segment(int descriptor, const struct segment_header *header, stru
     for (unsigned i = 0; i < sizeof(scattered) / sizeof(scattered[0]); i++)
         ask_for_huge_pages(base, &header->geometry.sections[scattered[i]]);
     *ret = segment_view(base, header);
-    ask_for_huge_minutes(ret, 0, histories_begun(&ret->histories) * MINUTES_SIZE);
     return 0;
 }
 
@@ -183,32 +168,6 @@ static uint64_t first_event(void)
 
     clock_gettime(CLOCK_REALTIME, &now);
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-/* Reserve some of the file's memory, so that no store into it can fail. Not by posix_fallocate:
- * where the file system can't, that writes. */
-static int reserve(int descriptor, uint64_t offset, uint64_t size)
-{
-    int r;
-
-    do
-        r = fallocate(descriptor, 0, (off_t)offset, (off_t)size);
-    while (r < 0 && errno == EINTR); /* the daemon was stopped meanwhile */
-    return r < 0 ? -errno : 0;
-}
-
-/* All of a new file but the minutes, which stay a hole until histories are given. */
-static int reserve_file(int descriptor, const struct segment_header *header)
-{
-    const struct segment_section *sections = header->geometry.sections;
-    int r = ftruncate(descriptor, (off_t)header->file_size) < 0 ? -errno : 0;
-
-    if (r == 0)
-        r = reserve(descriptor, 0, sizeof(*header));
-    for (unsigned i = 0; r == 0 && i < SECTIONS; i++)
-        if (i != SECTION_MINUTES && sections[i].size)
-            r = reserve(descriptor, sections[i].offset, sections[i].size);
-    return r;
 }
 
 /* Open a file without a name in the directory of `path`: it is gone, memory and all, if the daemon
@@ -259,7 +218,7 @@ static int create_segment(const char *path, const struct segment_settings *setti
     file.descriptor = open_nameless(path);
     if (file.descriptor < 0)
         return file.descriptor;
-    r = reserve_file(file.descriptor, &header);
+    r = -posix_fallocate(file.descriptor, 0, (off_t)header.file_size);
     if (r == 0 && fchmod(file.descriptor, 0640) < 0) /* whatever the umask */
         r = -errno;
     if (r == 0)
@@ -389,19 +348,6 @@ int segment_file_open(const char *path, const struct segment_settings *settings,
     header->warm_up = settings->warm_up;
     *ret = file;
     return 0;
-}
-
-int segment_file_reserve_minutes(const struct segment_file *file, uint32_t index)
-{
-    const struct segment_header *header = file->segment.header;
-    uint64_t begin = index * MINUTES_SIZE;
-
-    /* Whole pages, one of which the neighbour may have already. */
-    int r = reserve(file->descriptor, header->geometry.sections[SECTION_MINUTES].offset + begin,
-                    MINUTES_SIZE);
-    if (r == 0)
-        ask_for_huge_minutes(&file->segment, begin, begin + MINUTES_SIZE);
-    return r;
 }
 
 void segment_file_close(struct segment_file *file)

@@ -42,17 +42,11 @@ struct segment_file {
 
 /* Open the segment at `path`, create it if there is none, replace it if it was made with other
  * settings, by another version or before this boot. `now` is the current tick. The file is locked
- * until segment_file_close, so that there is one writer. Its memory is reserved, but for that of
- * minutes, see segment_file_reserve_minutes.
+ * until segment_file_close, so that there is one writer; its memory is reserved in full.
  * Errors: -EBUSY another daemon holds it (its pid in *ret_holder); -EBADMSG the path is something
  * else than a segment, and is left alone; -EPERM it belongs to another user; -ENOSPC; others. */
 int segment_file_open(const char *path, const struct segment_settings *settings, uint64_t now,
                       struct segment_file *ret, pid_t *ret_holder);
-
-/* Reserve the memory of a history's minutes, 69120 bytes: until then they are a hole in the file,
- * which nobody may touch. Once more does no harm. In the order of their indexes. Errors: -ENOSPC,
- * -ENOMEM; nothing is reserved then. */
-int segment_file_reserve_minutes(const struct segment_file *file, uint32_t index);
 
 /* Unmap and unlock. The file stays for readers and the next daemon. */
 void segment_file_close(struct segment_file *file);

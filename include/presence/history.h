@@ -11,8 +11,6 @@
  * Readers: a history's `version` is odd while it is given to another scope, a record's mark is 0
  * while the record is written. Whoever sees the same version, or mark, before and after has read
  * what belongs together. A daemon killed in between loses that minute, or that history.
- *
- * Minutes take memory once their history is given: what was never given has none.
  */
 #ifndef PRESENCE_HISTORY_H
 #define PRESENCE_HISTORY_H
@@ -135,8 +133,7 @@ static inline struct history_minute *history_minute_at(const struct histories *h
     return &histories->minutes[(uint64_t)index * HISTORY_MINUTES + minute % HISTORY_MINUTES];
 }
 
-/* How many histories were ever given: those that were come first, and have a version. The minutes
- * of the others are a hole in the file, which nobody may touch. */
+/* How many histories were ever given: those that were come first, and have a version. */
 static inline uint32_t histories_begun(const struct histories *histories)
 {
     uint32_t begun = 0;

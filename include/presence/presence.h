@@ -78,9 +78,9 @@ struct presence_status {
     uint32_t max_window_s;
     int32_t pid; /* as the collector sees itself: another namespace may differ */
     uint32_t workers;
-    char receive[16];           /* "io_uring" or "recvmmsg" */
-    char receive_reason[64];    /* why recvmmsg was taken; empty otherwise */
-    uint64_t segment_bytes;     /* of the file */
+    char receive[16];        /* "io_uring" or "recvmmsg" */
+    char receive_reason[64]; /* why recvmmsg was taken; empty otherwise */
+    uint64_t segment_bytes;
     uint64_t visitors_capacity; /* words that fit: one a visitor and scope */
     uint64_t visitors_live;     /* words that some window can still count */
     uint32_t scopes_capacity;
@@ -91,8 +91,6 @@ struct presence_status {
     uint32_t histories_capacity; /* scopes whose minutes can be kept; 0: the daemon keeps none */
     uint32_t histories_live;
     uint32_t events_capacity; /* events that are held before they are overwritten; 0: none are */
-    uint64_t segment_memory_bytes; /* of the file that take memory: not yet those of minutes of
-                                      histories that were never given */
 };
 
 /* A counter's value with its name and one line of explanation (static strings). */

@@ -233,20 +233,6 @@ static inline uint64_t segment_layout(const struct segment_limits *limits,
     return segment_align(end, SEGMENT_ALIGNMENT);
 }
 
-/* Bytes of the file that take memory: its sections, but of minutes only those of histories that
- * were ever given. `begun`: how many were, see histories_begun. */
-static inline uint64_t segment_memory(const struct segment_geometry *geometry, uint32_t begun)
-{
-    uint64_t given = (uint64_t)begun * HISTORY_MINUTES * sizeof(struct history_minute);
-    uint64_t memory = segment_align(sizeof(struct segment_header), SEGMENT_ALIGNMENT) +
-                      segment_align(given, SEGMENT_ALIGNMENT);
-
-    for (int i = 0; i < SECTIONS; i++)
-        if (i != SECTION_MINUTES)
-            memory += segment_align(geometry->sections[i].size, SEGMENT_ALIGNMENT);
-    return memory;
-}
-
 enum segment_verdict {
     SEGMENT_GOOD,
     SEGMENT_FOREIGN, /* not a presence segment at all */

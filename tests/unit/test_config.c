@@ -24,7 +24,7 @@ static void defaults_are_those_of_the_design(void **state)
     assert_int_equal(config->settings.max_scopes, 16384);
     assert_int_equal(config->settings.max_window, 3600);
     assert_int_equal(config->settings.warm_up, 90);
-    assert_int_equal(config->settings.max_histories, 4096);
+    assert_int_equal(config->settings.max_histories, 1024);
     assert_int_equal(config->settings.max_events, 16384);
     assert_int_equal(config->workers, half < 1 ? 1 : half > 4 ? 4 : half);
     assert_int_equal(config->engine, RECEIVE_AUTO);

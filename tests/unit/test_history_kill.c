@@ -1,6 +1,7 @@
 /* test_history_kill.c - history.h and history_pool.h killed at every store: a child gives histories
  * and takes samples one instruction at a time; whenever it has changed the segment, a reader looks
  * at it, and the next daemon goes on with a copy. */
+#include "../support/buckets.h"
 #include "../support/scratch.h"
 
 #include <errno.h>
@@ -12,6 +13,7 @@
 
 #include "directory.h"
 #include "history.h"
+#include "segment_file.h"
 
 #define HISTORIES 3
 #define SCOPES    8
@@ -62,7 +64,7 @@ static void open_daemon(struct daemon *daemon)
     assert_int_equal(
         segment_file_open(daemon->scratch.path, &settings, BEGIN, &daemon->file, &holder), 0);
     assert_int_equal(directory_open(&daemon->file.segment, &daemon->directory), 0);
-    assert_int_equal(history_pool_open(&daemon->file, &daemon->pool), 0);
+    assert_int_equal(history_pool_open(&daemon->file.segment, &daemon->pool), 0);
 }
 
 static void close_daemon(struct daemon *daemon)
@@ -130,7 +132,6 @@ static void open_scene(struct scene *scene, bool has_newcomer)
         scene->scopes[i] = hold(&scene->daemon, &places[i]);
         ring_add(&scene->daemon.file.segment.directory.rings[scene->scopes[i]], BEGIN,
                  places[i].count);
-        segment_file_reserve_minutes(&scene->copy.file, i);
     }
     scene->daemon.file.segment.counters[0].values[COUNTER_datagrams_accepted] = 1;
     for (uint64_t now = BEGIN; now <= LAST; now += PACE) {
@@ -253,7 +254,7 @@ static void adopt(struct scene *scene)
     memcpy(copy->file.segment.header, scene->daemon.file.segment.header,
            scene->daemon.file.segment.size);
     assert_int_equal(directory_open(&copy->file.segment, &copy->directory), 0);
-    assert_int_equal(history_pool_open(&copy->file, &copy->pool), 0);
+    assert_int_equal(history_pool_open(&copy->file.segment, &copy->pool), 0);
 }
 
 /* Sites can have them all: none has leaked. */

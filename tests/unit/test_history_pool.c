@@ -1,6 +1,5 @@
-/* test_history_pool.c - history_pool.h: who gets a history, who has to give it up, what is adopted
- * from a daemon before, and what happens where there is no memory. */
-#include "../support/small_tmpfs.h"
+/* test_history_pool.c - history_pool.h: who gets a history, who has to give it up, and what is
+ * adopted from a daemon before. */
 #include "collector_fixture.h"
 
 #include <errno.h>
@@ -401,108 +400,14 @@ static void without_histories_nothing_is_given(void **state)
     kill_collector(fixture);
 }
 
-/* Memory is taken as histories are given, one's at a time. */
-static void memory_is_taken_when_one_is_given(void **state)
-{
-    struct fixture *fixture = *state;
-    struct stat before, after;
-    char name[16];
-
-    open_pool(fixture, 100);
-    for (unsigned i = 0; i < 20; i++) {
-        assert_int_equal(stat(fixture->scratch.path, &before), 0);
-        snprintf(name, sizeof(name), "%u.example", i);
-        new_site(fixture, name, 0);
-        assert_int_equal(stat(fixture->scratch.path, &after), 0);
-        assert_in_range((after.st_blocks - before.st_blocks) * 512, 16 * 4096, 17 * 4096);
-    }
-    assert_int_equal(pool_of(fixture)->begun, 20);
-    kill_collector(fixture);
-}
-
-#define CHECK(condition, ...)                                         \
-    do {                                                              \
-        if (!(condition))                                             \
-            return fprintf(stderr, __VA_ARGS__), fputc('\n', stderr); \
-    } while (0)
-
-static struct fixture small; /* in the child */
-
-static int check_no_memory(const struct scratch *scratch)
-{
-    small = (struct fixture){.scratch = *scratch,
-                             .settings = {.max_visitors = 1000, .max_window = 3600},
-                             .workers = 1,
-                             .clock = START};
-    open_pool(&small, 100);
-    struct history_pool *pool = pool_of(&small);
-    uint32_t a = new_site(&small, "a.example", 0);
-    uint32_t room = new_room(&small, "a.example", a, "/r", 0);
-    small_tmpfs_fill(scratch);
-
-    /* Nobody gets one but a site, which takes the room's. */
-    uint32_t other = new_room(&small, "a.example", a, "/other", 3);
-    CHECK(!has_history(&small, other), "there is memory for a room");
-    CHECK(counted(&small, COUNTER_histories_no_memory) == 1, "it was not counted");
-    uint32_t b = new_site(&small, "b.example", 0);
-    CHECK(has_history(&small, b) && !has_history(&small, room), "the site did not take the room's");
-    uint32_t c = new_site(&small, "c.example", 0);
-    CHECK(!has_history(&small, c), "there is memory for a site");
-    CHECK(counted(&small, COUNTER_histories_full) == 1, "the site was not counted");
-    /* Asked for once a round, not for every scope. */
-    CHECK(counted(&small, COUNTER_histories_no_memory) == 1, "memory was asked for again");
-    history_pool_begin(pool);
-    history_pool_consider(pool, c, 0, false);
-    history_pool_consider(pool, other, 3, false);
-    CHECK(counted(&small, COUNTER_histories_no_memory) == 2, "memory was not asked for again");
-
-    /* Those that are given go on: a store into a hole would end this process. */
-    for (unsigned minute = 0; minute < HISTORY_MINUTES + 10; minute++) {
-        small.clock += 60;
-        collector_advance(&small.collector);
-        segment_of(&small)->directory.entries[a].last_heartbeat = small.clock;
-        segment_of(&small)->directory.entries[b].last_heartbeat = small.clock;
-        history_sample(pool, small.clock, 0);
-    }
-    expect_sound(&small);
-
-    /* As soon as there is memory, they are given. */
-    small_tmpfs_clear(scratch);
-    history_pool_begin(pool);
-    history_pool_consider(pool, c, 0, false);
-    history_pool_consider(pool, other, 3, false);
-    CHECK(has_history(&small, c) && has_history(&small, other), "memory was not found");
-    kill_collector(&small);
-    /* The next daemon finds a full file system, too. */
-    small_tmpfs_fill(scratch);
-    open_pool(&small, 100);
-    CHECK(pool_of(&small)->begun == 4, "%u have been begun", pool_of(&small)->begun);
-    kill_collector(&small);
-    return 0;
-}
-
-static void without_memory_none_is_begun(void **state)
-{
-    struct fixture *fixture = *state;
-
-    in_small_tmpfs(&fixture->scratch, "size=4m", check_no_memory);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(whoever_comes_gets_one),
-        TEST(what_was_before_is_not_its_own),
-        TEST(sites_take_those_of_labels),
-        TEST(sites_come_first_in_one_round),
-        TEST(much_busier_labels_take_over),
-        TEST(the_busiest_rivals_are_heard),
-        TEST(free_ones_are_given_again),
-        TEST(histories_outlive_their_scopes),
-        TEST(the_next_daemon_goes_on),
-        TEST(without_histories_nothing_is_given),
-        TEST(memory_is_taken_when_one_is_given),
-        TEST(without_memory_none_is_begun),
+        TEST(whoever_comes_gets_one),       TEST(what_was_before_is_not_its_own),
+        TEST(sites_take_those_of_labels),   TEST(sites_come_first_in_one_round),
+        TEST(much_busier_labels_take_over), TEST(the_busiest_rivals_are_heard),
+        TEST(free_ones_are_given_again),    TEST(histories_outlive_their_scopes),
+        TEST(the_next_daemon_goes_on),      TEST(without_histories_nothing_is_given),
     };
     return cmocka_run_group_tests_name("history_pool", tests, NULL, NULL);
 }

@@ -118,29 +118,6 @@ static void expect_boot_id(const struct segment_header *header)
     assert_memory_equal(text, expected, 36);
 }
 
-/* Minutes are a hole in the file until they are asked for, one history after the other. */
-static void minutes_are_reserved_one_by_one(void **state)
-{
-    struct scratch *scratch = *state;
-    const struct segment_settings wanted = {
-        .max_visitors = 1000, .max_scopes = 16, .max_window = 3600, .max_histories = 50};
-    struct segment_file file;
-    pid_t holder;
-
-    assert_int_equal(segment_file_open(scratch->path, &wanted, now, &file, &holder), 0);
-    const struct segment_geometry *geometry = &file.segment.header->geometry;
-    for (uint32_t given = 0; given <= 50; given++) {
-        uint64_t memory = segment_memory(geometry, given);
-        assert_in_range(status_of(scratch).st_blocks * 512, memory, memory + 69119);
-        if (given < 50)
-            assert_int_equal(segment_file_reserve_minutes(&file, given), 0);
-        if (given < 50 && given % 10 == 0) /* once more does no harm */
-            assert_int_equal(segment_file_reserve_minutes(&file, given), 0);
-    }
-    assert_int_equal(status_of(scratch).st_size, file.segment.size);
-    segment_file_close(&file);
-}
-
 static void missing_files_are_created(void **state)
 {
     struct scratch *scratch = *state;
@@ -152,7 +129,7 @@ static void missing_files_are_created(void **state)
     uint64_t size = segment_layout(&limits, &geometry);
     struct stat status = status_of(scratch);
     assert_int_equal(status.st_size, size);
-    assert_true((uint64_t)status.st_blocks * 512 >= segment_memory(&geometry, 0)); /* reserved */
+    assert_true((uint64_t)status.st_blocks * 512 >= size); /* reserved in full */
     assert_int_equal(file.segment.size, size);
     assert_int_equal(segment_judge(header, size), SEGMENT_GOOD);
     assert_memory_equal(&header->geometry, &geometry, sizeof(geometry));
@@ -462,17 +439,11 @@ static void files_of_other_users_are_left_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(missing_files_are_created),
-        TEST(minutes_are_reserved_one_by_one),
-        TEST(the_mode_is_0640_whatever_the_umask),
-        TEST(good_segments_are_attached),
-        TEST(other_settings_renew),
-        TEST(unusable_segments_are_renewed),
-        TEST(another_minor_version_is_renewed),
-        TEST(other_lengths_are_renewed),
-        TEST(foreign_files_are_left_alone),
-        TEST(other_kinds_of_files_are_left_alone),
-        TEST(wrong_paths_are_errors),
+        TEST(missing_files_are_created),           TEST(the_mode_is_0640_whatever_the_umask),
+        TEST(good_segments_are_attached),          TEST(other_settings_renew),
+        TEST(unusable_segments_are_renewed),       TEST(another_minor_version_is_renewed),
+        TEST(other_lengths_are_renewed),           TEST(foreign_files_are_left_alone),
+        TEST(other_kinds_of_files_are_left_alone), TEST(wrong_paths_are_errors),
         TEST(files_of_other_users_are_left_alone),
     };
     return cmocka_run_group_tests_name("segment_file", tests, NULL, NULL);

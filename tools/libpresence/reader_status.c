@@ -40,7 +40,6 @@ static void count_histories(const struct presence *presence, struct presence_sta
 
     for (uint32_t i = 0; i < begun; i++)
         status->histories_live += *(const volatile uint8_t *)&histories->heads[i].site_length != 0;
-    status->segment_memory_bytes = segment_memory(&presence->header.geometry, begun);
 }
 
 static int public_state(uint32_t state, enum presence_state *ret)

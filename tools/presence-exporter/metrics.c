@@ -28,9 +28,6 @@ static void write_collector(struct exposition *exposition, const struct presence
     exposition_gauge(exposition, "workers", "Receiving threads of the collector.", status->workers);
     exposition_gauge(exposition, "segment_size_bytes", "Size of the shared segment.",
                      status->segment_bytes);
-    exposition_gauge(exposition, "segment_memory_bytes",
-                     "What of it takes memory: minutes of histories do once they are given.",
-                     status->segment_memory_bytes);
     exposition_gauge(exposition, "table_capacity_words",
                      "Words that fit the visitor table: one a visitor and scope.",
                      status->visitors_capacity);

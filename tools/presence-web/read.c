@@ -161,7 +161,6 @@ static json_t *show_status(const struct presence_status *status)
         {"histories_capacity", status->histories_capacity},
         {"events_capacity", status->events_capacity},
         {"segment_bytes", status->segment_bytes},
-        {"segment_memory_bytes", status->segment_memory_bytes},
     };
     json_t *object = json_object();
 

@@ -120,8 +120,7 @@ static int history_unknown(struct presence *presence, const struct options *opti
     if (status.histories_capacity == 0)
         complain("this collector keeps no histories; start presenced with --max-histories");
     else if (view->place.kind == PRESENCE_SITE)
-        complain("no history of %s: the collector had none left for it; raise --max-histories, or "
-                 "make the segment's file system larger if histories_no_memory grows",
+        complain("no history of %s: the collector had none left for it; raise its --max-histories",
                  place.text);
     else
         complain("no history of %s: the collector keeps that of the busiest %s only", place.text,

@@ -96,8 +96,8 @@ static void print_highest(const struct timeline *timeline, uint32_t maximum, int
     if (timeline->step_s <= 60)
         printf("highest %" PRIu32 " in the minute of %s", maximum, show_time(began).text);
     else
-        printf("highest %" PRIu32 " in the %s from %s", maximum,
-               show_window(timeline->step_s).text, show_time(began).text);
+        printf("highest %" PRIu32 " in the %s from %s", maximum, show_window(timeline->step_s).text,
+               show_time(began).text);
 }
 
 static void print_sum(const struct timeline *timeline)

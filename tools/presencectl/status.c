@@ -36,7 +36,6 @@ static void print_json(struct presence *presence, const struct presence_status *
         {"max_window_s", status->max_window_s},
         {"workers", status->workers},
         {"segment_bytes", status->segment_bytes},
-        {"segment_memory_bytes", status->segment_memory_bytes},
         {"visitors_capacity", status->visitors_capacity},
         {"visitors_live", status->visitors_live},
         {"scopes_capacity", status->scopes_capacity},
@@ -106,7 +105,7 @@ static void print_table(struct presence *presence, const struct presence_status 
     add_capacity(table, "scopes", status->scopes_live, status->scopes_capacity);
     add_capacity(table, "histories", status->histories_live, status->histories_capacity);
     add(table, "segment", "%s, %.1f MB", presence_path(presence),
-        (double)status->segment_memory_bytes / 1e6);
+        (double)status->segment_bytes / 1e6);
     table_print(table);
 }
 
