@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "http_connections.h"
@@ -60,17 +59,6 @@ static void end(struct http_connections *connections, const struct client *clien
     close(client->client);
 }
 
-/* Until the next: the clock of the ages has milliseconds. */
-static void wait_millisecond(void)
-{
-    struct timespec begun, now;
-
-    clock_gettime(CLOCK_MONOTONIC, &begun);
-    do
-        clock_gettime(CLOCK_MONOTONIC, &now);
-    while (now.tv_sec == begun.tv_sec && now.tv_nsec / 1000000 == begun.tv_nsec / 1000000);
-}
-
 static void the_longest_waiting_makes_room(void **state)
 {
     struct http_connections *connections = http_connections_new(LIMIT, PER_ADDRESS, 60, 60000);
@@ -80,7 +68,6 @@ static void the_longest_waiting_makes_room(void **state)
     for (int i = 0; i < PER_ADDRESS; i++) {
         assert_true(admit(connections, "2001:db8::1"));
         clients[i] = begin(connections, "2001:db8::1");
-        wait_millisecond();
     }
     http_connections_asked(connections, clients[0].connection);
     assert_true(admit(connections, "2001:db8::1")); /* the first is being answered */
@@ -99,6 +86,25 @@ static void the_longest_waiting_makes_room(void **state)
     for (int i = 0; i <= PER_ADDRESS; i++)
         end(connections, &clients[i]);
     assert_int_equal(http_connections_count(connections), 0);
+    http_connections_free(connections);
+}
+
+/* Not the one whose place in the table comes first: that may be the one that came last. */
+static void the_youngest_stays_wherever_it_is_kept(void **state)
+{
+    struct http_connections *connections = http_connections_new(LIMIT, 0, 60, 60000);
+    struct client clients[LIMIT];
+
+    (void)state;
+    for (int i = 0; i < LIMIT; i++)
+        clients[i] = begin(connections, "::1");
+    end(connections, &clients[0]);
+    clients[0] = begin(connections, "::1");
+    assert_true(admit(connections, "::1"));
+    assert_false(is_ended(&clients[0]));
+    assert_true(is_ended(&clients[1]));
+    for (int i = 0; i < LIMIT; i++)
+        end(connections, &clients[i]);
     http_connections_free(connections);
 }
 
@@ -135,7 +141,6 @@ static void all_together_are_limited(void **state)
         snprintf(text, sizeof(text), "2001:db8:0:%d::1", i);
         assert_true(admit(connections, text));
         clients[i] = begin(connections, text);
-        wait_millisecond();
     }
     assert_true(admit(connections, "2001:db8:0:99::1"));
     assert_true(is_ended(&clients[0]));
@@ -210,7 +215,6 @@ static void patience_ends(void **state)
 
     (void)state;
     http_connections_streams(connections, streaming.connection);
-    wait_millisecond();
     http_connections_sweep(connections);
     assert_true(is_ended(&waiting));
     assert_false(is_ended(&streaming));
@@ -225,6 +229,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_longest_waiting_makes_room),
+        cmocka_unit_test(the_youngest_stays_wherever_it_is_kept),
         cmocka_unit_test(streams_and_young_answers_stay),
         cmocka_unit_test(all_together_are_limited),
         cmocka_unit_test(admitted_at_a_time_are_limited),

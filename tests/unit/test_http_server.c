@@ -17,6 +17,7 @@
 
 #define DEADLINE_MS 20000
 #define CONNECTIONS 8
+#define PATIENCE_S  1
 
 struct fixture {
     int socket;
@@ -113,6 +114,26 @@ static void open_server(struct fixture *fixture, struct http_options options)
     options.routes = routes;
     options.route_count = LENGTH(routes);
     assert_int_equal(http_server_start(&options, &fixture->server), 0);
+}
+
+static void *sweep(void *server)
+{
+    http_server_wait(server, NULL, NULL);
+    return NULL;
+}
+
+static pthread_t begin_sweeping(const struct fixture *fixture)
+{
+    pthread_t sweeper;
+
+    assert_int_equal(pthread_create(&sweeper, NULL, sweep, fixture->server), 0);
+    return sweeper;
+}
+
+static void end_sweeping(pthread_t sweeper)
+{
+    pthread_kill(sweeper, SIGTERM);
+    pthread_join(sweeper, NULL);
 }
 
 static int connect_client(const struct fixture *fixture)
@@ -328,7 +349,8 @@ static void test_silent_clients_starve_nobody(void **state)
     int clients[5 * CONNECTIONS];
 
     (void)state;
-    open_server(&fixture, (struct http_options){.connections = CONNECTIONS, .threads = 2});
+    open_server(&fixture, (struct http_options){
+                              .connections = CONNECTIONS, .threads = 2, .patience_s = PATIENCE_S});
     for (unsigned i = 0; i < LENGTH(clients); i++) {
         clients[i] = connect_client(&fixture);
         if (i % 2)
@@ -340,7 +362,11 @@ static void test_silent_clients_starve_nobody(void **state)
     wait_open(clients, LENGTH(clients), CONNECTIONS);
     for (unsigned i = 0; i < LENGTH(clients); i++)
         close(clients[i]);
+    /* libmicrohttpd overlooks an end that comes together with a client's last bytes (it takes a
+     * short read for an empty socket, and epoll tells of both at once): then the sweep ends it. */
+    pthread_t sweeper = begin_sweeping(&fixture);
     wait_connections(&fixture, 0);
+    end_sweeping(sweeper);
     http_server_stop(fixture.server);
 }
 
@@ -373,20 +399,13 @@ static void test_slow_readers_starve_nobody(void **state)
 }
 
 /* A client that sends a byte now and then is ended all the same; a stream is not. */
-static void *sweep(void *server)
-{
-    http_server_wait(server, NULL, NULL);
-    return NULL;
-}
-
 static void test_patience(void **state)
 {
     struct fixture fixture;
-    pthread_t sweeper;
 
     (void)state;
     open_server(&fixture, (struct http_options){.patience_s = 1});
-    assert_int_equal(pthread_create(&sweeper, NULL, sweep, fixture.server), 0);
+    pthread_t sweeper = begin_sweeping(&fixture);
     int slow = connect_client(&fixture), lasting = connect_client(&fixture);
     int reluctant = connect_client(&fixture);
     send_text(lasting, GET("/stream"));
@@ -406,8 +425,7 @@ static void test_patience(void **state)
     close(lasting);
     close(reluctant);
     wait_connections(&fixture, 0);
-    pthread_kill(sweeper, SIGTERM);
-    pthread_join(sweeper, NULL);
+    end_sweeping(sweeper);
     http_server_stop(fixture.server);
 }
 

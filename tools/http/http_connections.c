@@ -23,21 +23,16 @@ struct http_connection {
     enum phase phase;
     int socket;
     uint8_t network[16];
-    uint64_t since_ms; /* when the phase began */
+    int64_t since_ns; /* when the phase began */
 };
 
 struct http_connections {
     pthread_mutex_t mutex;
     unsigned limit, limit_per_address;
-    uint64_t patience_ms, pressure_ms;
+    int64_t patience_ns, pressure_ns;
     unsigned capacity;
     struct http_connection all[];
 };
-
-static uint64_t now_ms(void)
-{
-    return (uint64_t)(monotonic_ns() / NS_PER_MS);
-}
 
 /* What counts as one client: an IPv4 address, or the /64 that an IPv6 host is in. */
 static void read_network(const struct sockaddr *address, uint8_t ret[16])
@@ -65,8 +60,8 @@ struct http_connections *http_connections_new(unsigned limit, unsigned limit_per
     pthread_mutex_init(&connections->mutex, NULL);
     connections->limit = limit;
     connections->limit_per_address = limit_per_address ? limit_per_address : limit;
-    connections->patience_ms = (uint64_t)patience_s * 1000;
-    connections->pressure_ms = pressure_ms;
+    connections->patience_ns = patience_s * NS_PER_S;
+    connections->pressure_ns = pressure_ms * NS_PER_MS;
     connections->capacity = capacity;
     return connections;
 }
@@ -111,7 +106,7 @@ static struct http_connection *find_oldest(struct http_connections *connections,
     for (unsigned i = 0; i < connections->capacity; i++) {
         struct http_connection *connection = &connections->all[i];
         if (connection->phase == phase && is_from(connection, network) &&
-            (!oldest || connection->since_ms < oldest->since_ms))
+            (!oldest || connection->since_ns < oldest->since_ns))
             oldest = connection;
     }
     return oldest;
@@ -125,7 +120,7 @@ static bool make_room(struct http_connections *connections, const uint8_t *netwo
     struct http_connection *victim = find_oldest(connections, WAITING, network);
     if (!victim) {
         victim = find_oldest(connections, ANSWERING, network);
-        if (!victim || now_ms() - victim->since_ms < connections->pressure_ms)
+        if (!victim || monotonic_ns() - victim->since_ns < connections->pressure_ns)
             return false;
     }
     end(victim);
@@ -167,7 +162,7 @@ struct http_connection *http_connections_begin(struct http_connections *connecti
     /* The room that it was admitted to may be taken: by what another thread admitted as well. */
     struct http_connection *begun = find_room(connections, network);
     if (begun) {
-        *begun = (struct http_connection){WAITING, socket, {0}, now_ms()};
+        *begun = (struct http_connection){WAITING, socket, {0}, monotonic_ns()};
         memcpy(begun->network, network, sizeof(network));
     } else {
         shutdown(socket, SHUT_RDWR);
@@ -193,7 +188,7 @@ static void enter(struct http_connections *connections, struct http_connection *
     pthread_mutex_lock(&connections->mutex);
     if (connection->phase != ENDED) {
         connection->phase = phase;
-        connection->since_ms = now_ms();
+        connection->since_ns = monotonic_ns();
     }
     pthread_mutex_unlock(&connections->mutex);
 }
@@ -227,11 +222,11 @@ void http_connections_streams(struct http_connections *connections,
 void http_connections_sweep(struct http_connections *connections)
 {
     pthread_mutex_lock(&connections->mutex);
-    uint64_t now = now_ms();
+    int64_t now = monotonic_ns();
     for (unsigned i = 0; i < connections->capacity; i++) {
         struct http_connection *connection = &connections->all[i];
         if ((connection->phase == WAITING || connection->phase == ANSWERING) &&
-            now - connection->since_ms > connections->patience_ms)
+            now - connection->since_ns > connections->patience_ns)
             end(connection);
     }
     pthread_mutex_unlock(&connections->mutex);
