@@ -171,12 +171,21 @@ class Case(unittest.TestCase):
         for datagram in datagrams:
             self.socket.sendto(datagram, ("127.0.0.1", collector.port))
 
+    searched_for_leaks = set()
+
     def ctl(self, *arguments, segment=None, environment=None):
-        """Run presencectl; returns (exit status, stdout, stderr)."""
+        """Run presencectl; returns (exit status, stdout, stderr).
+
+        The address sanitizer's search for leaks takes longer than all the rest: it is made once in
+        a test file for each command and its options."""
+        kind = (*arguments[:1], *(each for each in map(os.fsdecode, arguments)
+                                  if each.startswith("--")))
+        leaks = {} if kind not in self.searched_for_leaks else asan_options("detect_leaks=0")
+        self.searched_for_leaks.add(kind)
         done = subprocess.run(
             [PRESENCECTL, *arguments, "--segment", segment or self.segment],
             capture_output=True, text=True, timeout=DEADLINE,
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, **leaks, **(environment or {})},
         )
         return done.returncode, done.stdout, done.stderr
 
@@ -185,9 +194,7 @@ class Case(unittest.TestCase):
         return json.loads(self.ctl(*arguments, "--json")[1])
 
     def stats(self):
-        """Asked for so often that the search for leaks, which takes longest with the address
-        sanitizer, is left to the tests of presencectl."""
-        return json.loads(self.ctl("stats", "--json", environment=asan_options("detect_leaks=0"))[1])
+        return self.json("stats")
 
     def wait_received(self, number):
         """Wait until that many datagrams were taken in or dropped since the segment began."""
