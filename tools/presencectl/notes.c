@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "presencectl.h"
-#include "show.h"
+#include "times.h"
 
 void complain(const char *format, ...)
 {

@@ -1,6 +1,6 @@
-/* quick.c - presencectl as people run it. A plain count that nothing has to be said about is
- * printed here, by a program that loads no library and no locale, which takes longer than counting.
- * All the rest is for presencectl-full, which is beside it, and does it from the beginning. */
+/* quick.c - presencectl as people run it. A plain count of a site that is there is printed here, by
+ * a program that loads no library and no locale, which takes longer than counting. All the rest is
+ * for presencectl-full, which is beside it, and does it from the beginning. */
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -53,20 +53,24 @@ static bool read_plain(char **words, struct plain *ret)
     return plain.length >= 2 && strcmp(plain.words[0], "count") == 0;
 }
 
-/* False as well where there is something to say beside the number. */
-static bool count_plain(const struct plain *plain, uint32_t *ret)
+/* Print it, and that it is a lower bound while the collector warms. False, with nothing printed,
+ * where there is more to say. */
+static bool print_plain(const struct plain *plain)
 {
     struct presence *presence;
     struct presence_reading reading;
+    bool printed = false;
 
     if (presence_open(plain->segment, &presence) < 0)
         return false;
     int r = presence_count(presence, plain->words[1], plain->words[2], plain->window_s, &reading);
+    if (r == 0 && !reading.stale && reading.last_heartbeat_s <= QUIET_AGE) {
+        printed = printf("%" PRIu32 "\n", reading.count) > 0 && fflush(stdout) == 0;
+        if (printed)
+            note_reading(presence, &reading, "this is the count", NULL);
+    }
     presence_close(presence);
-    if (r < 0 || reading.stale || reading.warming || reading.last_heartbeat_s > QUIET_AGE)
-        return false;
-    *ret = reading.count;
-    return true;
+    return printed;
 }
 
 static int run_full(char **argv)
@@ -89,10 +93,8 @@ static int run_full(char **argv)
 int main(int argc, char **argv)
 {
     struct plain plain;
-    uint32_t count;
 
-    if (argc > 0 && read_plain(argv + 1, &plain) && count_plain(&plain, &count) &&
-        printf("%" PRIu32 "\n", count) > 0 && fflush(stdout) == 0)
+    if (argc > 0 && read_plain(argv + 1, &plain) && print_plain(&plain))
         return EXIT_FINE;
     return run_full(argv);
 }

@@ -63,16 +63,19 @@ def time_process(command):
 
 
 def process_rows(stack, quick):
-    """presencectl, and in turn a program that does nothing: what any process takes here."""
+    """presencectl, and in turn a program that does nothing: what any process takes here. While a
+    collector warms there is more to read, and a warning to be written."""
     visitors = sizes(quick)[-1]
     report(f"count: presencectl, segment for {visitors:,} visitors")
-    collector = Collector(visitors)
-    stack.callback(collector.close)
-    presence_send(collector.address, 1000, 1000, None)
     nothing = Row("/bin/true, whole process (limit)")
     count = Row("presencectl count, whole process", f"segment for {visitors:,}")
-    commands = {nothing: ["/bin/true"],
-                count: [tool("presencectl"), "count", SITE, "--segment", collector.segment]}
+    warming = Row("the same, of a collector that warms", f"segment for {visitors:,}")
+    commands = {nothing: ["/bin/true"]}
+    for row, warm_up_s in ((count, 0), (warming, 3600)):
+        collector = Collector(visitors, "--warm-up", str(warm_up_s))
+        stack.callback(collector.close)
+        presence_send(collector.address, 1000, 1000, None)
+        commands[row] = [tool("presencectl"), "count", SITE, "--segment", collector.segment]
     for _ in range(100 if quick else 500):
         for row, command in commands.items():
             ms = time_process(command)
@@ -80,18 +83,19 @@ def process_rows(stack, quick):
     for row in commands:
         row.note = f"{row.median('ms'):.2f} ms, p99 " \
                    f"{statistics.quantiles(row.values('ms'), n=100)[98]:.2f} ms"
-    count.limit = nothing
-    return nothing, count
+    count.limit = warming.limit = nothing
+    return nothing, count, warming
 
 
 def run(results, quick):
     with contextlib.ExitStack() as stack:
         counts = count_rows(quick)
         alone, piped = redis_rows(stack, quick)
-        nothing, command = process_rows(stack, quick)
+        nothing, command, warming = process_rows(stack, quick)
     for row in counts.values():
         row.peers["ZCOUNT"] = alone
-    results.section("Counts a second by one reader", [*counts.values(), alone, piped, nothing, command])
+    results.section("Counts a second by one reader",
+                    [*counts.values(), alone, piped, nothing, command, warming])
     slowest = max(counts.values(), key=lambda row: row.median("ns"))
     fastest = min(counts.values(), key=lambda row: row.median("ns"))
     results.at_most(6, "a 300 s count, slowest size", slowest.median("ns"), 200, "ns")
