@@ -11,6 +11,23 @@ from web import SITE
 
 BADGE = os.path.join(os.path.dirname(__file__), "../../tools/presence-web/static/badge.js")
 
+# A stream that tells what the test has it tell, and time that stands still.
+OWN_STREAM = """
+    const { setTimeout: later } = window;
+    const start = Date.now();
+    Date.now = () => start;
+    window.setTimeout = (work, wait) => wait === 1000 ? 0 : later(work, wait);
+    window.EventSource = class {
+        readyState = 1;
+        addEventListener(name, listener) {
+            window.tell = (count) => listener({ data: JSON.stringify({ count }) });
+        }
+        close() {}
+    };
+"""
+
+TWO_FRAMES = "return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
 
 class Showing(BadgeCase):
     def test_collector_restarts(self):
@@ -31,6 +48,32 @@ class Showing(BadgeCase):
         self.assertEqual(shown[shown.index("3 viewing now"):],
                          ["3 viewing now", "4 viewing now", "5 viewing now"])
         self.assertNotIn("0 viewing now", shown)
+
+    def test_stream_behind_a_touch(self):
+        """A lower number that comes after a touch's answer waits for the next, or for a second."""
+        self.begin()
+        self.crowd(range(2))
+        self.wait_counted(2)
+        self.visit(before=OWN_STREAM)
+        self.wait_seen("3 viewing now")
+        self.browser.run("tell(2);" + TWO_FRAMES)
+        self.browser.run("tell(3); advance(1000); tell(4)")
+        self.wait_seen("4 viewing now")
+        self.browser.run("tell(2)")
+        self.wait_seen("2 viewing now")
+        self.assertEqual(self.browser.run("return shown"),
+                         ["3 viewing now", "4 viewing now", "2 viewing now"])
+
+    def test_lower_number_is_shown_in_the_end(self):
+        self.begin()
+        self.crowd(range(2))
+        self.wait_counted(2)
+        self.visit(before=OWN_STREAM)
+        self.wait_seen("3 viewing now")
+        self.browser.run("tell(2); advance(999);" + TWO_FRAMES)
+        self.assertEqual(self.seen(), "3 viewing now")
+        self.browser.run("advance(1)")
+        self.wait_seen("2 viewing now")
 
     def test_presence_web_restarts(self):
         """The last value stays through the reconnect."""

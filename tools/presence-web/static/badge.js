@@ -77,7 +77,8 @@
         viewed,
         busy,
         refused,
-        last = 0;
+        last = 0,
+        answered = 0;
     const touch = async () => {
         if (busy || refused || document.hidden) return;
         const place = room;
@@ -101,6 +102,7 @@
             // Whether the collector is stale is for the stream to say: it forgives a restart.
             if (news.stale || (room && !news.room)) return;
             learn({ ...news, count: wholeSite ? news.site_count : news.count });
+            answered = Date.now();
         } catch {
             // The next minute tries again.
         } finally {
@@ -118,7 +120,7 @@
     };
 
     // The stream, while visible: over HTTP/1.1 a browser has but six connections to a host.
-    let stream, again;
+    let stream, again, held;
     const listen = () => {
         if (stream || refused || document.hidden) return;
         const place = url('stream');
@@ -127,7 +129,14 @@
         if (data.token) place.searchParams.set('token', data.token);
         doubt();
         stream = new EventSource(place);
-        stream.addEventListener('count', (event) => learn(JSON.parse(event.data)));
+        stream.addEventListener('count', (event) => {
+            const news = JSON.parse(event.data);
+            clearTimeout(held);
+            // A lower number may have been read before a touch's answer: the next will say.
+            if (news.count < shown && Math.abs(Date.now() - answered) < 1000)
+                held = setTimeout(() => learn(news), 1000);
+            else learn(news);
+        });
         stream.onerror = () => {
             doubt();
             if (stream.readyState < 2) return; // the browser connects anew by itself
@@ -137,6 +146,7 @@
     };
     const deafen = () => {
         clearTimeout(again);
+        clearTimeout(held);
         stream?.close();
         stream = null;
     };
