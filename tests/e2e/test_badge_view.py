@@ -20,7 +20,7 @@ OWN_STREAM = """
     window.EventSource = class {
         readyState = 1;
         addEventListener(name, listener) {
-            window.tell = (count) => listener({ data: JSON.stringify({ count }) });
+            window.tell = (count, more) => listener({ data: JSON.stringify({ count, ...more }) });
         }
         close() {}
     };
@@ -49,13 +49,17 @@ class Showing(BadgeCase):
                          ["3 viewing now", "4 viewing now", "5 viewing now"])
         self.assertNotIn("0 viewing now", shown)
 
-    def test_stream_behind_a_touch(self):
-        """A lower number that comes after a touch's answer waits for the next, or for a second."""
+    def touch_with_own_stream(self):
+        """A page that shows the 3 of its touch's answer."""
         self.begin()
         self.crowd(range(2))
         self.wait_counted(2)
         self.visit(before=OWN_STREAM)
         self.wait_seen("3 viewing now")
+
+    def test_stream_behind_a_touch(self):
+        """A lower number that comes after a touch's answer waits for the next, or for a second."""
+        self.touch_with_own_stream()
         self.browser.run("tell(2);" + TWO_FRAMES)
         self.browser.run("tell(3); advance(1000); tell(4)")
         self.wait_seen("4 viewing now")
@@ -64,12 +68,18 @@ class Showing(BadgeCase):
         self.assertEqual(self.browser.run("return shown"),
                          ["3 viewing now", "4 viewing now", "2 viewing now"])
 
+    def test_unknown_behind_a_touch(self):
+        """What hides the number does so at once."""
+        self.touch_with_own_stream()
+        for news in "null", "2, { stale: true }", "2, { warming: true }":
+            with self.subTest(news):
+                self.browser.run(f"tell({news})")
+                self.wait_seen(None)
+                self.browser.run("tell(3)")
+                self.wait_seen("3 viewing now")
+
     def test_lower_number_is_shown_in_the_end(self):
-        self.begin()
-        self.crowd(range(2))
-        self.wait_counted(2)
-        self.visit(before=OWN_STREAM)
-        self.wait_seen("3 viewing now")
+        self.touch_with_own_stream()
         self.browser.run("tell(2); advance(999);" + TWO_FRAMES)
         self.assertEqual(self.seen(), "3 viewing now")
         self.browser.run("advance(1)")

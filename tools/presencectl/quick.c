@@ -53,24 +53,22 @@ static bool read_plain(char **words, struct plain *ret)
     return plain.length >= 2 && strcmp(plain.words[0], "count") == 0;
 }
 
-/* Print it, and that it is a lower bound while the collector warms. False, with nothing printed,
- * where there is more to say. */
-static bool print_plain(const struct plain *plain)
+/* Print it, and that it is a lower bound while the collector warms. Returns the exit status, or -1,
+ * with nothing printed, where there is more to say. */
+static int print_plain(const struct plain *plain)
 {
     struct presence *presence;
     struct presence_reading reading;
-    bool printed = false;
+    int status = -1;
 
     if (presence_open(plain->segment, &presence) < 0)
-        return false;
+        return -1;
     int r = presence_count(presence, plain->words[1], plain->words[2], plain->window_s, &reading);
-    if (r == 0 && !reading.stale && reading.last_heartbeat_s <= QUIET_AGE) {
-        printed = printf("%" PRIu32 "\n", reading.count) > 0 && fflush(stdout) == 0;
-        if (printed)
-            note_reading(presence, &reading, "this is the count", NULL);
-    }
+    if (r == 0 && !reading.stale && reading.last_heartbeat_s <= QUIET_AGE &&
+        printf("%" PRIu32 "\n", reading.count) > 0 && fflush(stdout) == 0)
+        status = note_reading(presence, &reading, "this is the count", NULL);
     presence_close(presence);
-    return printed;
+    return status;
 }
 
 static int run_full(char **argv)
@@ -85,16 +83,15 @@ static int run_full(char **argv)
     } else {
         execvp(FULL, argv); /* without /proc */
     }
-    fprintf(stderr, "presencectl: cannot run %s: %s; it belongs beside presencectl\n",
-            length > 0 ? path : FULL, strerror(errno));
+    complain("cannot run %s: %s; it belongs beside presencectl", length > 0 ? path : FULL,
+             strerror(errno));
     return EXIT_FAILED;
 }
 
 int main(int argc, char **argv)
 {
     struct plain plain;
+    int status = argc > 0 && read_plain(argv + 1, &plain) ? print_plain(&plain) : -1;
 
-    if (argc > 0 && read_plain(argv + 1, &plain) && print_plain(&plain))
-        return EXIT_FINE;
-    return run_full(argv);
+    return status < 0 ? run_full(argv) : status;
 }

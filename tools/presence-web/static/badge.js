@@ -131,9 +131,11 @@
         stream = new EventSource(place);
         stream.addEventListener('count', (event) => {
             const news = JSON.parse(event.data);
+            const { count, stale, warming } = news;
             clearTimeout(held);
             // A lower number may have been read before a touch's answer: the next will say.
-            if (news.count < shown && Math.abs(Date.now() - answered) < 1000)
+            const lower = !stale && !warming && count !== null && count < shown;
+            if (lower && Math.abs(Date.now() - answered) < 1000)
                 held = setTimeout(() => learn(news), 1000);
             else learn(news);
         });
