@@ -404,7 +404,7 @@ static void test_patience(void **state)
     struct fixture fixture;
 
     (void)state;
-    open_server(&fixture, (struct http_options){.patience_s = 1});
+    open_server(&fixture, (struct http_options){.patience_s = PATIENCE_S});
     pthread_t sweeper = begin_sweeping(&fixture);
     int slow = connect_client(&fixture), lasting = connect_client(&fixture);
     int reluctant = connect_client(&fixture);

@@ -39,11 +39,12 @@ def highest_rate(collector, what, seconds, *load):
     rate, dropped = accepted_rate(collector, 0, seconds, *load)
     for _ in range(10):
         if not dropped:
-            return rate
-        rate *= 0.8
-        report(f"latency: the highest rate, {what}: {rate:,.0f}/s")
-        _, dropped = accepted_rate(collector, int(rate), seconds, *load)
-    raise Failure(f"{rate:,.0f} heartbeats/s are still too many: the machine is busy")
+            break
+        report(f"latency: the highest rate, {what}: less than {rate:,.0f}/s")
+        rate, dropped = accepted_rate(collector, int(0.8 * rate), seconds, *load)
+    if dropped:
+        raise Failure(f"{rate:,.0f} heartbeats/s are still too many: the machine is busy")
+    return rate
 
 
 @contextlib.contextmanager
