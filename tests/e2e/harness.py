@@ -177,11 +177,9 @@ class Case(unittest.TestCase):
         """Run presencectl; returns (exit status, stdout, stderr).
 
         The address sanitizer's search for leaks takes longer than all the rest: it is made once in
-        a test file for each command and its options."""
-        kind = (*arguments[:1], *(each for each in map(os.fsdecode, arguments)
-                                  if each.startswith("--")))
-        leaks = {} if kind not in self.searched_for_leaks else asan_options("detect_leaks=0")
-        self.searched_for_leaks.add(kind)
+        a test file for each command line."""
+        leaks = asan_options("detect_leaks=0") if arguments in self.searched_for_leaks else {}
+        self.searched_for_leaks.add(arguments)
         done = subprocess.run(
             [PRESENCECTL, *arguments, "--segment", segment or self.segment],
             capture_output=True, text=True, timeout=DEADLINE,
