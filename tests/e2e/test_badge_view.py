@@ -23,6 +23,12 @@ OWN_STREAM = """
             window.tell = (count, more) => listener({ data: JSON.stringify({ count, ...more }) });
         }
         close() {}
+        constructor() {
+            window.lose = () => {
+                this.readyState = 0;
+                this.onerror();
+            };
+        }
     };
 """
 
@@ -30,12 +36,20 @@ TWO_FRAMES = "return new Promise((done) => requestAnimationFrame(() => requestAn
 
 
 class Showing(BadgeCase):
+    def visit_with_stream(self):
+        """A page whose stream was heard: its answer is 2, and the 3 can only be the stream's."""
+        self.crowd([1])
+        self.wait_counted(1)
+        self.visit()
+        self.wait_seen("2 viewing now")
+        self.answers(1)
+        self.crowd([2])
+        self.wait_seen("3 viewing now")
+
     def test_collector_restarts(self):
         """No 0 and no flicker, whether it is stopped or killed."""
         self.begin()
-        self.crowd(range(2))
-        self.visit()
-        self.wait_seen("3 viewing now")
+        self.visit_with_stream()
         port = self.collector.port
         number = 3
         for how in signal.SIGTERM, signal.SIGKILL:
@@ -55,6 +69,27 @@ class Showing(BadgeCase):
         self.crowd(range(2))
         self.wait_counted(2)
         self.visit(before=OWN_STREAM)
+        self.answers(1)
+        while self.seen() is None:  # a busy collector: the next minute's answer is with them
+            self.browser.run("advance(60000)")
+            self.answers(self.browser.run("return asked.bodies.length"))
+        self.assertEqual(self.seen(), "3 viewing now")
+
+    def answers(self, number):
+        """That many touches are answered, and what they told is to be seen."""
+        wait_until(lambda: self.browser.run("return asked.ended") == number, f"answer {number}")
+        self.browser.run(TWO_FRAMES)
+
+    def test_not_counted_yet(self):
+        """A number without this visitor is not theirs: the stream will tell."""
+        self.begin()
+        self.crowd(range(2))
+        self.wait_counted(2)
+        self.collector.freeze()
+        self.visit(before=OWN_STREAM)
+        self.answers(1)
+        self.assertEqual(self.browser.run("return shown"), [])
+        self.browser.run("tell(3)")
         self.wait_seen("3 viewing now")
 
     def test_stream_behind_a_touch(self):
@@ -85,18 +120,24 @@ class Showing(BadgeCase):
         self.browser.run("advance(1)")
         self.wait_seen("2 viewing now")
 
+    def test_lower_number_of_a_lost_stream(self):
+        """The next stream begins with what is so then: the last value stays until it does."""
+        self.touch_with_own_stream()
+        self.browser.run("tell(0); lose(); advance(5000);" + TWO_FRAMES)
+        self.assertEqual(self.browser.run("return shown"), ["3 viewing now"])
+
     def test_presence_web_restarts(self):
         """The last value stays through the reconnect."""
         self.tolerated = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING")
         self.begin()
-        self.visit()
-        self.wait_seen("1 viewing now")
+        self.visit_with_stream()
         port = self.web.port
         self.web.stop()
         self.begin_web(listen=f"127.0.0.1:{port}")
         self.crowd([7])
-        self.wait_seen("2 viewing now")
-        self.assertEqual(self.browser.run("return shown"), ["1 viewing now", "2 viewing now"])
+        self.wait_seen("4 viewing now")
+        shown = self.browser.run("return shown")
+        self.assertEqual(shown[shown.index("3 viewing now"):], ["3 viewing now", "4 viewing now"])
 
     def test_stale(self):
         """It hides while the collector is silent, and comes back with it."""
@@ -113,11 +154,10 @@ class Showing(BadgeCase):
         """A number that nobody confirms is not shown for ever."""
         self.tolerated = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING")
         self.begin()
-        self.visit()
-        self.wait_seen("1 viewing now")
+        self.visit_with_stream()
         self.web.stop()
         self.browser.run("advance(50000)")
-        self.assertEqual(self.seen(), "1 viewing now")
+        self.assertEqual(self.seen(), "3 viewing now")
         wait_until(lambda: self.browser.run("advance(10000); return shown.at(-1)") is None,
                    "the badge to hide")
 

@@ -99,8 +99,8 @@
             }
             if (!answer.ok || place !== room) return;
             viewed = room;
-            // Whether the collector is stale is for the stream to say: it forgives a restart.
-            if (news.stale || (room && !news.room)) return;
+            // Of a collector that is slow or stale the stream tells: it forgives a restart.
+            if (!news.counted || news.stale || (room && !news.room)) return;
             learn({ ...news, count: wholeSite ? news.site_count : news.count });
             answered = Date.now();
         } catch {
@@ -140,6 +140,7 @@
             else learn(news);
         });
         stream.onerror = () => {
+            clearTimeout(held);
             doubt();
             if (stream.readyState < 2) return; // the browser connects anew by itself
             deafen();
