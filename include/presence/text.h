@@ -330,24 +330,25 @@ static inline enum wire_reason text_decode(const uint8_t *datagram, uint32_t len
     if (!begin || !text_read_words(begin, end, scratch, &words))
         return WIRE_MALFORMED;
 
-    struct wire_heartbeat heartbeat = {
-        .site = text_value(&words, TEXT_SITE),
-        .event = text_value(&words, TEXT_EVENT),
-        .visitors = 1,
-        .visitor_ids = scratch->visitor_id,
-    };
-    heartbeat.kind = text_kind(text_value(&words, TEXT_KIND), heartbeat.event);
-    if (heartbeat.kind == 0 || heartbeat.site.length == 0 ||
-        !text_is_name(heartbeat.site, WIRE_SITE_MAX) ||
-        !text_is_name(heartbeat.event, WIRE_EVENT_MAX))
+    struct wire_name site = text_value(&words, TEXT_SITE);
+    struct wire_name event = text_value(&words, TEXT_EVENT);
+    uint8_t kind = text_kind(text_value(&words, TEXT_KIND), event);
+    if (kind == 0 || site.length == 0 || !text_is_name(site, WIRE_SITE_MAX) ||
+        !text_is_name(event, WIRE_EVENT_MAX))
         return WIRE_MALFORMED;
 
     struct wire_name visitor = text_value(&words, TEXT_VISITOR);
     if (!text_visitor_id(visitor.bytes, visitor.length, scratch->visitor_id))
         return WIRE_VISITOR;
-    text_take_labels(&words, &heartbeat);
-    wire_lower_site(&heartbeat.site, scratch->site);
-    *ret = heartbeat;
+    *ret = (struct wire_heartbeat){
+        .site = site,
+        .event = event,
+        .kind = kind,
+        .visitors = 1,
+        .visitor_ids = scratch->visitor_id,
+    };
+    text_take_labels(&words, ret);
+    wire_lower_site(&ret->site, scratch->site);
     return WIRE_ACCEPTED;
 }
 

@@ -160,23 +160,33 @@ static inline enum wire_reason wire_shape(const uint8_t *datagram, uint32_t leng
     return wire_load16(datagram + 12) == 0 ? WIRE_VISITOR : WIRE_ACCEPTED;
 }
 
-/* Points the heartbeat's names at those that follow a header whose shape is right; false when one
- * of them is not valid UTF-8 or has a control character. They are neighbours: when all their bytes
- * are plain ASCII, as nearly always, one pass settles all four. */
-static inline bool wire_decode_names(const uint8_t *datagram, struct wire_heartbeat *heartbeat)
+/* True when the names that follow a header whose shape is right are valid UTF-8 without control
+ * characters. They are neighbours: when all their bytes are plain ASCII, as nearly always, one pass
+ * settles all four. */
+static inline bool wire_names_are_valid(const uint8_t *datagram)
 {
     const uint8_t *site = datagram + WIRE_HEADER_SIZE;
     const uint8_t *room = site + datagram[14];
     const uint8_t *source = room + datagram[15];
     const uint8_t *event = source + datagram[16];
-    heartbeat->site = (struct wire_name){site, datagram[14]};
-    heartbeat->room = (struct wire_name){room, datagram[15]};
-    heartbeat->source = (struct wire_name){source, datagram[16]};
-    heartbeat->event = (struct wire_name){event, datagram[17]};
+
     if (utf8_is_plain(site, wire_names_size(datagram)))
         return true;
     return utf8_is_name(site, datagram[14]) && utf8_is_name(room, datagram[15]) &&
            utf8_is_name(source, datagram[16]) && utf8_is_name(event, datagram[17]);
+}
+
+/* Points the heartbeat's names at those that follow a header. */
+static inline void wire_point_at_names(const uint8_t *datagram, struct wire_heartbeat *ret)
+{
+    const uint8_t *site = datagram + WIRE_HEADER_SIZE;
+    const uint8_t *room = site + datagram[14];
+    const uint8_t *source = room + datagram[15];
+
+    ret->site = (struct wire_name){site, datagram[14]};
+    ret->room = (struct wire_name){room, datagram[15]};
+    ret->source = (struct wire_name){source, datagram[16]};
+    ret->event = (struct wire_name){source + datagram[16], datagram[17]};
 }
 
 /* 0x80 in every byte that is `A`..`Z`. */
@@ -221,23 +231,25 @@ static inline enum wire_reason wire_decode(const uint8_t *datagram, uint32_t len
     if (shape != WIRE_ACCEPTED && shape != WIRE_VISITOR)
         return shape;
 
-    bool authenticated = datagram[6] & WIRE_AUTHENTICATED;
-    struct wire_heartbeat heartbeat = {
-        .country = {datagram[18], datagram[19]},
-        .kind = datagram[3],
-        .authenticated = authenticated,
-        .key_id = datagram[7],
-        .sent_at = wire_load32(datagram + 8),
-        .visitors = wire_load16(datagram + 12),
-        .visitor_ids = datagram + WIRE_HEADER_SIZE + wire_names_size(datagram),
-        .tag = authenticated ? datagram + length - WIRE_TAG_SIZE : NULL,
-    };
-    if (!wire_decode_names(datagram, &heartbeat))
+    if (!wire_names_are_valid(datagram))
         return WIRE_MALFORMED;
     if (shape != WIRE_ACCEPTED)
         return shape;
-    wire_lower_site(&heartbeat.site, scratch->site);
-    *ret = heartbeat;
+
+    /* Member by member: a whole heartbeat that is copied is read before its parts are written. */
+    wire_point_at_names(datagram, ret);
+    wire_lower_site(&ret->site, scratch->site);
+    ret->country[0] = datagram[18];
+    ret->country[1] = datagram[19];
+    ret->kind = datagram[3];
+    ret->authenticated = datagram[6] & WIRE_AUTHENTICATED;
+    ret->key_id = datagram[7];
+    ret->labels_invalid = 0;
+    ret->rooms_too_long = 0;
+    ret->sent_at = wire_load32(datagram + 8);
+    ret->visitors = wire_load16(datagram + 12);
+    ret->visitor_ids = datagram + WIRE_HEADER_SIZE + wire_names_size(datagram);
+    ret->tag = ret->authenticated ? datagram + length - WIRE_TAG_SIZE : NULL;
     return WIRE_ACCEPTED;
 }
 
@@ -306,9 +318,8 @@ static inline uint32_t wire_encode(const struct wire_heartbeat *heartbeat, uint8
     if (heartbeat->authenticated && heartbeat->tag)
         wire_append(end, heartbeat->tag, WIRE_TAG_SIZE);
 
-    struct wire_heartbeat written;
-    bool valid = wire_shape(datagram, size) == WIRE_ACCEPTED;
-    return valid && wire_decode_names(datagram, &written) ? size : 0;
+    bool valid = wire_shape(datagram, size) == WIRE_ACCEPTED && wire_names_are_valid(datagram);
+    return valid ? size : 0;
 }
 
 #endif
