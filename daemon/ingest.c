@@ -19,6 +19,7 @@ _Static_assert(COUNTER_datagrams_rejected_site - COUNTER_datagrams_rejected_sour
 /* One visitor in one scope. */
 struct update {
     struct table_key key;
+    uint64_t *slot; /* where it seems to stand; set when it is its turn */
     uint32_t scope;
     struct {
         uint8_t kind; /* enum scope_kind */
@@ -34,11 +35,10 @@ struct origin {
     struct feed_place place;
 };
 
-/* The scopes that one datagram names. Indexes are SCOPE_NONE where there is nothing to count. */
-struct place {
-    uint32_t scopes[SCOPE_KINDS];
-    unsigned refused;            /* named, but the directory is full */
-    bool site_full[SCOPE_KINDS]; /* named, but the site has as many as it may */
+/* Of the scopes that one datagram names, those that there was no room for. */
+struct refusals {
+    unsigned directory_full;
+    bool site_full[SCOPE_KINDS]; /* it has as many as it may */
 };
 
 struct ingest {
@@ -51,8 +51,8 @@ struct ingest {
     bool limited; /* new visitors of a source, that is */
     unsigned pending_count;
     struct update pending[PENDING_MAX];
-    unsigned origin_count;
-    struct origin origins[PENDING_MAX + 1]; /* each but the last has an update that waits */
+    struct origin *origin;                  /* of the datagram that is being counted */
+    struct origin origins[PENDING_MAX + 1]; /* each before it has an update that waits */
     uint32_t window;                        /* what histories sample */
     bool has_feed;
     /* When there is a limit: who brings them (see admission.h), and what they are in their site. */
@@ -80,6 +80,7 @@ int ingest_open(struct collector *collector, unsigned worker, struct ingest **re
     ingest->traffic = &collector->traffics[worker];
     ingest->window = history_window(collector->file.segment.max_window);
     ingest->has_feed = feed_is_open(ingest->segment);
+    ingest->origin = ingest->origins;
     *ret = ingest;
     return 0;
 }
@@ -190,8 +191,8 @@ note_heartbeat(struct ingest *ingest, const struct update *update, struct table_
 static inline void apply_heartbeat(struct ingest *ingest, const struct update *update)
 {
     struct move_context context = {&ingest->tally, update->scope};
-    struct table_outcome outcome =
-        table_upsert(&ingest->segment->table, update->key, ingest->now, move_bucket, &context);
+    struct table_outcome outcome = table_upsert_at(&ingest->segment->table, update->slot,
+                                                   update->key, ingest->now, move_bucket, &context);
 
     if (__builtin_expect(
             outcome.inserted || outcome.entered || outcome.full || update->about.is_told, 0))
@@ -241,13 +242,14 @@ static void apply_pending(struct ingest *ingest)
 {
     const struct table *table = &ingest->segment->table;
 
-    /* Apart from the hashing: the more of these stand side by side, the more translations of
-     * addresses the processor has under way at once, and they are what takes the time. (Not in a
-     * function of their own: it would have no effect that the compiler knows of, and vanish.) */
-    for (unsigned i = 0; i < ingest->pending_count; i++) {
-        table_prefetch(table, ingest->pending[i].key.pair[0]);
-        table_prefetch(table, ingest->pending[i].key.pair[1]);
-    }
+    /* Apart from the hashing and from each other: the more of these stand side by side, the more
+     * translations of addresses and lines the processor has under way at once, and they are what
+     * takes the time. (Not in a function of their own: the fetching would have no effect that the
+     * compiler knows of, and vanish.) */
+    for (unsigned i = 0; i < ingest->pending_count; i++)
+        table_fetch(table, ingest->pending[i].key.pair[0]);
+    for (unsigned i = 0; i < ingest->pending_count; i++)
+        ingest->pending[i].slot = table_locate(table, ingest->pending[i].key);
     for (unsigned i = 0; i < ingest->pending_count; i++) {
         const struct update *update = &ingest->pending[i];
         if (update->about.is_leave)
@@ -258,23 +260,20 @@ static void apply_pending(struct ingest *ingest)
             apply_heartbeat(ingest, update);
     }
     ingest->pending_count = 0;
-    if (ingest->origin_count) { /* the last datagram's updates may still be on their way */
-        ingest->origins[0] = ingest->origins[ingest->origin_count - 1];
-        ingest->origin_count = 1;
-    }
+    ingest->origins[0] = *ingest->origin; /* its updates may still be on their way */
+    ingest->origin = ingest->origins;
 }
 
-/* Remember a datagram until its updates have been applied. */
-static void note_origin(struct ingest *ingest, const struct wire_heartbeat *heartbeat,
-                        const struct place *place)
+/* Remember a datagram until its updates have been applied. Its scopes are still to be found. */
+static void note_origin(struct ingest *ingest, const struct wire_heartbeat *heartbeat)
 {
     /* After the last one that an update waits with: a leave may have found nothing to end. */
     unsigned last =
         ingest->pending_count ? ingest->pending[ingest->pending_count - 1].about.origin + 1u : 0;
     struct origin *origin = &ingest->origins[last];
-    ingest->origin_count = last + 1;
+
+    ingest->origin = origin;
     origin->kind = (enum wire_kind)heartbeat->kind;
-    memcpy(origin->place.scopes, place->scopes, sizeof(place->scopes));
     origin->place.name_length = (uint8_t)heartbeat->event.length;
     if (heartbeat->event.length)
         memcpy(origin->place.name, heartbeat->event.bytes, heartbeat->event.length);
@@ -305,7 +304,7 @@ static void queue_visitors(struct ingest *ingest, uint32_t scope, unsigned kind,
                 .kind = (uint8_t)kind,
                 .is_leave = heartbeat->kind == WIRE_LEAVE,
                 .is_told = kind == SCOPE_SITE && heartbeat->kind >= WIRE_PAGEVIEW,
-                .origin = (uint8_t)(ingest->origin_count - 1),
+                .origin = (uint8_t)(ingest->origin - ingest->origins),
             },
     };
 
@@ -341,33 +340,36 @@ static struct wire_name label_of(const struct wire_heartbeat *heartbeat, enum sc
     return (struct wire_name){0};
 }
 
-/* Find, or create if `now` is not NULL, all scopes that a heartbeat names. */
-static struct place find_place(struct ingest *ingest, const struct wire_heartbeat *heartbeat,
-                               const uint64_t *now)
+/* Find, or create if `now` is not NULL, all scopes that a heartbeat names: of them the origin holds
+ * the indexes, SCOPE_NONE where there is nothing to count. */
+static struct refusals find_scopes(struct ingest *ingest, const struct wire_heartbeat *heartbeat,
+                                   const uint64_t *now)
 {
     struct directory_writer *writer = &ingest->collector->directory;
-    struct place place = {.scopes = {SCOPE_NONE, SCOPE_NONE, SCOPE_NONE, SCOPE_NONE}};
+    uint32_t *scopes = ingest->origin->place.scopes;
+    struct refusals refusals = {0};
     struct scope_name site = scope_name_site(ingest->segment->header->secret, heartbeat->site.bytes,
                                              heartbeat->site.length);
 
-    place.scopes[SCOPE_SITE] = directory_hold(writer, &site, now);
-    if (place.scopes[SCOPE_SITE] == SCOPE_NONE) {
-        place.refused = 1;
-        return place;
+    for (unsigned kind = SCOPE_ROOM; kind < SCOPE_KINDS; kind++)
+        scopes[kind] = SCOPE_NONE;
+    scopes[SCOPE_SITE] = directory_hold(writer, &site, now);
+    if (scopes[SCOPE_SITE] == SCOPE_NONE) {
+        refusals.directory_full = 1;
+        return refusals;
     }
     for (unsigned kind = SCOPE_ROOM; kind < SCOPE_KINDS; kind++) {
         struct wire_name label = label_of(heartbeat, (enum scope_kind)kind);
         if (!label.length)
             continue;
-        struct scope_name name = scope_name_label(&site, place.scopes[SCOPE_SITE],
-                                                  (enum scope_kind)kind, label.bytes, label.length);
-        place.scopes[kind] = directory_hold(writer, &name, now);
-        place.refused += place.scopes[kind] == SCOPE_NONE;
-        place.site_full[kind] = place.scopes[kind] == DIRECTORY_SITE_FULL;
-        if (place.site_full[kind])
-            place.scopes[kind] = SCOPE_NONE;
+        struct scope_name name = scope_name_label(&site, scopes[SCOPE_SITE], (enum scope_kind)kind,
+                                                  label.bytes, label.length);
+        uint32_t scope = directory_hold(writer, &name, now);
+        refusals.directory_full += scope == SCOPE_NONE;
+        refusals.site_full[kind] = scope == DIRECTORY_SITE_FULL;
+        scopes[kind] = refusals.site_full[kind] ? SCOPE_NONE : scope;
     }
-    return place;
+    return refusals;
 }
 
 /* A heartbeat arrived at this scope at `now`; never backward. */
@@ -382,34 +384,36 @@ static void touch_scope(struct ingest *ingest, uint32_t scope)
 
 static void count_heartbeat(struct ingest *ingest, const struct wire_heartbeat *heartbeat)
 {
-    struct place place = find_place(ingest, heartbeat, &ingest->now);
-
-    if (place.refused && collector_may_make_room(ingest->collector, ingest->now)) {
-        /* Idle scopes can be given up only between batches. The place is then found anew. */
+    note_origin(ingest, heartbeat);
+    struct refusals refusals = find_scopes(ingest, heartbeat, &ingest->now);
+    if (refusals.directory_full && collector_may_make_room(ingest->collector, ingest->now)) {
+        /* Idle scopes can be given up only between batches. The scopes are then found anew. */
         ingest_end(ingest);
         collector_make_room(ingest->collector);
         ingest_begin(ingest);
-        place = find_place(ingest, heartbeat, &ingest->now);
+        refusals = find_scopes(ingest, heartbeat, &ingest->now);
     }
-    if (place.scopes[SCOPE_SITE] == SCOPE_NONE) {
+    if (ingest->origin->place.scopes[SCOPE_SITE] == SCOPE_NONE) {
         ingest->counted[COUNTER_scopes_full] += heartbeat->visitors;
         return;
     }
-    ingest->counted[COUNTER_label_scopes_full] += (uint64_t)place.refused * heartbeat->visitors;
-    if (place.site_full[SCOPE_ROOM])
+    ingest->counted[COUNTER_label_scopes_full] +=
+        (uint64_t)refusals.directory_full * heartbeat->visitors;
+    if (refusals.site_full[SCOPE_ROOM])
         ingest->counted[COUNTER_site_rooms_full] += heartbeat->visitors;
-    if (place.site_full[SCOPE_SOURCE])
+    if (refusals.site_full[SCOPE_SOURCE])
         ingest->counted[COUNTER_site_sources_full] += heartbeat->visitors;
-    note_origin(ingest, heartbeat, &place);
     for (unsigned kind = 0; kind < SCOPE_KINDS; kind++) {
-        if (place.scopes[kind] == SCOPE_NONE)
+        uint32_t scope =
+            ingest->origin->place.scopes[kind]; /* which moves when updates are applied */
+        if (scope == SCOPE_NONE)
             continue;
-        touch_scope(ingest, place.scopes[kind]);
-        struct traffic_slot *traffic = traffic_of(ingest->traffic, place.scopes[kind]);
+        touch_scope(ingest, scope);
+        struct traffic_slot *traffic = traffic_of(ingest->traffic, scope);
         traffic->heartbeats += heartbeat->visitors;
         if (heartbeat->kind == WIRE_PAGEVIEW)
             traffic->pageviews += heartbeat->visitors;
-        queue_visitors(ingest, place.scopes[kind], kind, heartbeat);
+        queue_visitors(ingest, scope, kind, heartbeat);
     }
     if (heartbeat->kind == WIRE_PAGEVIEW)
         ingest->counted[COUNTER_pageviews] += heartbeat->visitors;
@@ -421,14 +425,14 @@ static void count_heartbeat(struct ingest *ingest, const struct wire_heartbeat *
  * country and source it names. It creates nothing. A room that decoding skipped is no room. */
 static void count_leave(struct ingest *ingest, const struct wire_heartbeat *heartbeat)
 {
-    struct place place = find_place(ingest, heartbeat, NULL);
-
+    note_origin(ingest, heartbeat);
+    find_scopes(ingest, heartbeat, NULL);
     ingest->counted[COUNTER_heartbeats_left] += heartbeat->visitors;
-    note_origin(ingest, heartbeat, &place);
     for (unsigned kind = 0; kind < SCOPE_KINDS; kind++) {
         bool ends = heartbeat->room.length ? kind == SCOPE_ROOM : true;
-        if (ends && place.scopes[kind] != SCOPE_NONE)
-            queue_visitors(ingest, place.scopes[kind], kind, heartbeat);
+        uint32_t scope = ingest->origin->place.scopes[kind];
+        if (ends && scope != SCOPE_NONE)
+            queue_visitors(ingest, scope, kind, heartbeat);
     }
 }
 

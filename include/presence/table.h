@@ -85,7 +85,8 @@ static inline uint64_t *table_pair(const struct table *table, uint32_t pair)
     return table->words + (uint64_t)pair * TABLE_PAIR_WORDS;
 }
 
-static inline void table_prefetch(const struct table *table, uint32_t pair)
+/* Have a pair on its way from memory. */
+static inline void table_fetch(const struct table *table, uint32_t pair)
 {
     const uint64_t *words = table_pair(table, pair);
 
@@ -140,6 +141,20 @@ static inline uint32_t table_candidates(const uint64_t *pair, uint64_t fingerpri
         mask |= (uint32_t)(atomic_load_relaxed(&pair[i]) >> 32 == fingerprint >> 32) << i;
 #endif
     return mask;
+}
+
+/* Where a key seems to stand in its first pair, as a hint for table_upsert_at; NULL, and its second
+ * pair is on its way, if nowhere. Most stand in the first, and the second one is another trip to
+ * memory. */
+static inline uint64_t *table_locate(const struct table *table, struct table_key key)
+{
+    uint64_t *pair = table_pair(table, key.pair[0]);
+    uint32_t mask = table_candidates(pair, key.fingerprint);
+
+    if (mask)
+        return &pair[__builtin_ctz(mask)];
+    table_fetch(table, key.pair[1]);
+    return 0;
 }
 
 /* The first slot of a pair that holds the key, with its word; NULL if none does. */
@@ -303,26 +318,29 @@ static inline bool table_settle(const struct table *table, struct table_key key,
     }
 }
 
-/* Refresh a word that was found. False when it changed in between: search again. */
+/* Refresh a word that was found, `age` seconds old. False when it changed in between: search again.
+ */
 static inline bool table_refresh(const struct table *table, uint64_t *slot, uint64_t word,
-                                 uint64_t now, table_move move, void *context,
-                                 struct table_outcome *outcome)
+                                 uint64_t age, uint64_t now, table_move move, void *context)
 {
-    uint64_t age = table_age(word, now);
-
     if (age == 0 || age >= TABLE_AGE_FUTURE)
         return true; /* never backward */
-    if (!table_replace(table, slot, word, table_word(word & ~TABLE_TICK_MASK, now), now, move,
-                       context))
-        return false;
-    outcome->entered = age >= TABLE_ENTER_AGE;
-    return true;
+    return table_replace(table, slot, word, table_word(word & ~TABLE_TICK_MASK, now), now, move,
+                         context);
 }
 
-/* A heartbeat: refresh the key's word, or insert it, with tick `now`.
+/* Is the heartbeat after one of that age an enter? */
+static inline bool table_enters(uint64_t age)
+{
+    return age >= TABLE_ENTER_AGE && age < TABLE_AGE_FUTURE;
+}
+
+/* A heartbeat: refresh the key's word, or insert it, with tick `now`. Out of line: what is hot is
+ * table_upsert_at, whose outcome is then never in memory.
  * Lock-free; any number of threads. `move` is called for every bucket that changed. */
-static inline struct table_outcome table_upsert(const struct table *table, struct table_key key,
-                                                uint64_t now, table_move move, void *context)
+static __attribute__((noinline, unused)) struct table_outcome
+table_upsert(const struct table *table, struct table_key key, uint64_t now, table_move move,
+             void *context)
 {
     struct table_outcome outcome = {0};
     uint64_t word;
@@ -330,9 +348,11 @@ static inline struct table_outcome table_upsert(const struct table *table, struc
     for (;;) {
         uint64_t *slot = table_find(table, key, &word);
         if (slot) {
-            if (table_refresh(table, slot, word, now, move, context, &outcome))
-                return outcome;
-            continue;
+            uint64_t age = table_age(word, now);
+            if (!table_refresh(table, slot, word, age, now, move, context))
+                continue;
+            outcome.entered = table_enters(age);
+            return outcome;
         }
         slot = table_place(table, key, now, &word);
         if (!slot) {
@@ -346,6 +366,24 @@ static inline struct table_outcome table_upsert(const struct table *table, struc
         if (table_settle(table, key, &now, move, context, &outcome))
             return outcome;
     }
+}
+
+/* table_upsert of a key that table_locate was asked about: `hint` is what it said. For a refresh
+ * any copy of a key is as good as the first. */
+static inline struct table_outcome table_upsert_at(const struct table *table, uint64_t *hint,
+                                                   struct table_key key, uint64_t now,
+                                                   table_move move, void *context)
+{
+    uint64_t *slot = hint, word = 0;
+
+    if (slot)
+        word = atomic_load_relaxed(slot); /* any later change fails the swap on it */
+    if (!table_matches(word, key.fingerprint))
+        slot = table_find_in(table_pair(table, key.pair[1]), key.fingerprint, &word);
+    uint64_t age = table_age(word, now);
+    if (slot && table_refresh(table, slot, word, age, now, move, context))
+        return (struct table_outcome){.entered = table_enters(age)};
+    return table_upsert(table, key, now, move, context);
 }
 
 /* A leave: clear every copy of the key. Creates nothing. True if there was one that still counted.

@@ -31,15 +31,16 @@ static void refresh(const struct table *table, uint64_t visitors, uint64_t tick,
                     int64_t *sum)
 {
     struct table_key keys[IN_FLIGHT];
+    uint64_t *slots[IN_FLIGHT];
 
     for (int i = 0; i < IN_FLIGHT; i++)
         keys[i] = key_of(table, bench_random(random) % visitors);
-    for (int i = 0; i < IN_FLIGHT; i++) {
-        table_prefetch(table, keys[i].pair[0]);
-        table_prefetch(table, keys[i].pair[1]);
-    }
     for (int i = 0; i < IN_FLIGHT; i++)
-        table_upsert(table, keys[i], tick, ignore_move, sum);
+        table_fetch(table, keys[i].pair[0]);
+    for (int i = 0; i < IN_FLIGHT; i++)
+        slots[i] = table_locate(table, keys[i]);
+    for (int i = 0; i < IN_FLIGHT; i++)
+        table_upsert_at(table, slots[i], keys[i], tick, ignore_move, sum);
 }
 
 struct worker {

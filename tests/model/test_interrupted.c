@@ -51,6 +51,7 @@ struct game {
     struct operation operations[OPERATIONS_MAX];
     unsigned count, depth, moment, one_in;
     int moves[TICKS]; /* of the first key */
+    uint64_t *hint;   /* where it once stood */
     uint64_t seed;
     uint64_t interruptions, duplicates;
 };
@@ -86,8 +87,10 @@ static void operate(unsigned key, bool is_leave)
     if (is_leave)
         table_leave(&game.table, key_of(key), operation->now, note_move, operation);
     else
-        operation->outcome =
-            table_upsert(&game.table, key_of(key), operation->now, note_move, operation);
+        operation->outcome = table_upsert_at(&game.table, key ? NULL : game.hint, key_of(key),
+                                             operation->now, note_move, operation);
+    if (random_one_in(&game.random, 2))
+        game.hint = table_locate(&game.table, key_of(0));
     operation->ended = game.moment++;
 }
 
@@ -113,6 +116,7 @@ static void play_game(uint64_t seed)
     game.count = game.moment = 0;
     game.one_in = random_between(&game.random, 4, 80);
     memset(game.moves, 0, sizeof(game.moves));
+    game.hint = NULL;
     for (unsigned i = 0; i < WORDS; i++)
         game.words[i] = table_word((uint64_t)(100 + i) << 32, TICK);
     for (unsigned free = random_between(&game.random, KEYS + 2, 12); free; free--)

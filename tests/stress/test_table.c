@@ -71,6 +71,7 @@ enum operation { NOTHING, HEARTBEAT, LEAVE };
 struct part {
     enum operation before, shared, after; /* the first and the last on the private key */
     uint64_t now;
+    uint64_t *hint;   /* where the shared key stood before */
     bool has_private; /* in the end */
     struct table_outcome outcome;
     struct move_log log;
@@ -139,6 +140,7 @@ static void begin_round(struct round_test *test)
         part->after = (enum operation)random_below(&test->random, 3);
         part->shared = test->with_leaves && random_one_in(&test->random, 3) ? LEAVE : HEARTBEAT;
         part->now = test->now + random_below(&test->random, 2);
+        part->hint = table_locate(&test->table, key_of(SHARED_KEY));
         part->log.count = 0;
         part->pauses_one_in = pauses[random_below(&test->random, 3)];
         part->cleared = 0;
@@ -152,7 +154,8 @@ static struct table_outcome operate(struct round_test *test, struct part *part,
     struct table_outcome outcome = {0};
 
     if (operation == HEARTBEAT)
-        outcome = table_upsert(&test->table, key_of(key), part->now, log_move, &part->log);
+        outcome = table_upsert_at(&test->table, key == SHARED_KEY ? part->hint : NULL, key_of(key),
+                                  part->now, log_move, &part->log);
     if (operation == LEAVE)
         table_leave(&test->table, key_of(key), part->now, log_move, &part->log);
     return outcome;
@@ -343,6 +346,7 @@ struct free_test {
         uint64_t operations;
         struct random_source random;
         bool is_leaving;
+        uint64_t *hints[FREE_KEYS]; /* where the keys were last time */
     } parts[THREAD_MAX];
 };
 
@@ -379,7 +383,8 @@ static void operate_freely(void *context, unsigned number)
             continue;
         }
         struct table_outcome outcome =
-            table_upsert(&test->table, key_of(key), now, count_move, part);
+            table_upsert_at(&test->table, part->hints[key], key_of(key), now, count_move, part);
+        part->hints[key] = table_locate(&test->table, key_of(key));
         part->inserted += (int64_t)outcome.inserted - outcome.duplicates;
         if (number == 0 && test->expires)
             table_sweep(&test->table, 0, PAIRS, now);

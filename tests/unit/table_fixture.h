@@ -80,7 +80,8 @@ static inline struct table_outcome upsert(struct fixture *fixture, struct table_
                                           uint64_t now)
 {
     fixture->move_count = 0;
-    return table_upsert(&fixture->table, key, now, record, fixture);
+    return table_upsert_at(&fixture->table, table_locate(&fixture->table, key), key, now, record,
+                           fixture);
 }
 
 static inline bool leave(struct fixture *fixture, struct table_key key, uint64_t now)

@@ -218,6 +218,57 @@ static void words_go_where_there_is_room(void **state)
     assert_int_equal(used_words(fixture), 32);
 }
 
+static void hints_say_where_a_key_stands(void **state)
+{
+    struct fixture *fixture = *state;
+    const uint64_t now = UINT64_C(9) << 20;
+
+    for (unsigned slot = 0; slot < 32; slot++) {
+        uint64_t *word = &fixture->table.words[slot];
+        empty(fixture);
+        assert_null(table_locate(&fixture->table, key_a));
+        *word = table_word(key_a.fingerprint, now - 400);
+        assert_ptr_equal(table_locate(&fixture->table, key_a), slot < 16 ? word : NULL);
+        expect_outcome(upsert(fixture, key_a, now), .entered = true);
+        expect_moves(fixture, {now, 1}, {now - 400, -1});
+        expect_outcome(upsert(fixture, key_a, now - 1), 0);
+        expect_no_moves(fixture);
+        expect_word(fixture, key_a, now);
+    }
+}
+
+/* Whatever has become of the slot since it was looked at. */
+static void hints_may_be_wrong(void **state)
+{
+    struct fixture *fixture = *state;
+    const uint64_t now = UINT64_C(9) << 20;
+    const uint64_t others[] = {
+        0, table_word(key_b.fingerprint, now - 400),
+        table_word(key_a.fingerprint ^ 1 << TABLE_TICK_BITS, now - 400), /* a candidate, no more */
+    };
+
+    for (unsigned i = 0; i < 16 * 32 * LENGTH(others); i++) {
+        unsigned hint = i / LENGTH(others) % 16, slot = i / LENGTH(others) / 16;
+        uint64_t *hinted = &fixture->table.words[hint], other = others[i % LENGTH(others)];
+        if (slot == hint)
+            continue;
+        empty(fixture);
+        *hinted = other;
+        fixture->table.words[slot] = table_word(key_a.fingerprint, now - 7);
+        expect_outcome(table_upsert_at(&fixture->table, hinted, key_a, now, record, fixture), 0);
+        expect_moves(fixture, {now, 1}, {now - 7, -1});
+        expect_word(fixture, key_a, now);
+        assert_int_equal(*hinted, other);
+        /* It has left. */
+        empty(fixture);
+        *hinted = other;
+        expect_outcome(table_upsert_at(&fixture->table, hinted, key_a, now, record, fixture),
+                       .inserted = 1);
+        expect_moves(fixture, {now, 1});
+        expect_word(fixture, key_a, now);
+    }
+}
+
 static void keys_stay_within_the_table(void **state)
 {
     (void)state;
@@ -339,6 +390,8 @@ int main(void)
         TABLE_TEST(leaves_clear_every_copy),
         TABLE_TEST(full_lines_take_a_visitor_when_one_expires),
         TABLE_TEST(words_go_where_there_is_room),
+        TABLE_TEST(hints_say_where_a_key_stands),
+        TABLE_TEST(hints_may_be_wrong),
         TABLE_TEST(keys_stay_within_the_table),
         TABLE_TEST(no_fingerprint_is_zero),
         TABLE_TEST(searches_agree),
