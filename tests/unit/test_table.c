@@ -254,9 +254,11 @@ static void hints_may_be_wrong(void **state)
             continue;
         empty(fixture);
         *hinted = other;
-        fixture->table.words[slot] = table_word(key_a.fingerprint, now - 7);
-        expect_outcome(table_upsert_at(&fixture->table, hinted, key_a, now, record, fixture), 0);
-        expect_moves(fixture, {now, 1}, {now - 7, -1});
+        uint64_t age = i % 2 ? 7 : 400;
+        fixture->table.words[slot] = table_word(key_a.fingerprint, now - age);
+        expect_outcome(table_upsert_at(&fixture->table, hinted, key_a, now, record, fixture),
+                       .entered = age == 400);
+        expect_moves(fixture, {now, 1}, {now - age, -1});
         expect_word(fixture, key_a, now);
         assert_int_equal(*hinted, other);
         /* It has left. */
