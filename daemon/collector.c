@@ -52,6 +52,7 @@ int collector_open(const struct collector_settings *settings, struct collector *
         pthread_mutex_init(&ret->gates[i].mutex, NULL);
     pthread_mutex_init(&ret->advancing, NULL);
     header_of(ret)->workers = settings->workers;
+    ret->file.segment.table.lone_writer = settings->workers == 1;
     return 0;
 
 fail_histories:

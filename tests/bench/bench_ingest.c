@@ -161,6 +161,8 @@ static void run(struct worker *workers[], unsigned members, uint64_t laps)
     uint64_t heartbeats = 0;
     double rate = 0, cpu = 0;
 
+    /* As in a daemon that has so many workers. */
+    workers[0]->bench->collector.file.segment.table.lone_writer = members == 1;
     for (unsigned i = 0; i < members; i++) {
         workers[i]->meeting = &meeting;
         workers[i]->laps = laps;

@@ -118,7 +118,7 @@ int main(int argc, char **argv)
     }
     const struct segment_settings settings = {
         .max_visitors = visitors, .max_scopes = 16, .max_window = 3600};
-    struct bench *bench = bench_open(&settings, 1, false);
+    struct bench *bench = bench_open(&settings, count, false);
     const struct table *table = &bench->collector.file.segment.table;
     for (uint64_t i = 0; i < visitors; i++)
         table_upsert(table, key_of(table, i), bench->tick, ignore_move, &sum);

@@ -365,11 +365,22 @@ static void count_move(void *context, uint64_t tick, int delta)
     part->cleared += delta < 0 && part->is_leaving;
 }
 
+/* Beside a lone writer: only the sweep. */
+static void sweep_freely(struct free_test *test)
+{
+    while (fixture_seconds() < test->end)
+        table_sweep(&test->table, 0, PAIRS, atomic_load_relaxed(&test->now));
+}
+
 static void operate_freely(void *context, unsigned number)
 {
     struct free_test *test = context;
     struct free_part *part = &test->parts[number];
 
+    if (test->table.lone_writer && number > 0) {
+        sweep_freely(test);
+        return;
+    }
     pauses_begin(test->seed + 100 + number, 8);
     for (part->operations = 0; part->operations % 64 || fixture_seconds() < test->end;
          part->operations++) {
@@ -422,13 +433,14 @@ static void check_free_test(const struct free_test *test)
     }
 }
 
-static void run_freely(unsigned threads, bool expires)
+static void run_freely(unsigned threads, bool expires, bool lone_writer)
 {
     const struct crew_job jobs[] = {{operate_freely, threads}, {0}};
     uint64_t operations = 0;
 
     memset(&free_test, 0, sizeof(free_test));
-    free_test.table = (struct table){free_test.words, PAIRS, expires ? FREE_EXPIRY : TICKS_KEPT};
+    free_test.table =
+        (struct table){free_test.words, PAIRS, expires ? FREE_EXPIRY : TICKS_KEPT, lone_writer};
     free_test.threads = threads;
     free_test.expires = expires;
     free_test.now = TICK;
@@ -440,17 +452,23 @@ static void run_freely(unsigned threads, bool expires)
     check_free_test(&free_test);
     for (unsigned i = 0; i < threads; i++)
         operations += free_test.parts[i].operations;
-    print_message("%u threads%s: %llu operations\n", threads, expires ? ", expiry" : "",
-                  (unsigned long long)operations);
+    print_message("%u threads%s%s: %llu operations\n", threads, expires ? ", expiry" : "",
+                  lone_writer ? ", one writes" : "", (unsigned long long)operations);
 }
 
 static void few_keys_race_freely(void **state)
 {
     (void)state;
     for (unsigned threads = 2; threads <= THREAD_MAX; threads++) {
-        run_freely(threads, false);
-        run_freely(threads, true);
+        run_freely(threads, false, false);
+        run_freely(threads, true, false);
     }
+}
+
+static void a_lone_writer_races_the_sweep(void **state)
+{
+    (void)state;
+    run_freely(2, true, true);
 }
 
 int main(void)
@@ -459,6 +477,7 @@ int main(void)
         cmocka_unit_test(heartbeats_of_one_visitor_race),
         cmocka_unit_test(heartbeats_and_leaves_of_one_visitor_race),
         cmocka_unit_test(few_keys_race_freely),
+        cmocka_unit_test(a_lone_writer_races_the_sweep),
     };
 
     return cmocka_run_group_tests_name("table", tests, NULL, NULL);

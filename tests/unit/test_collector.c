@@ -414,6 +414,20 @@ static void scopes_outlive_a_restart(void **state)
     collector_close(&fixture->collector);
 }
 
+/* The table's words are stored, not swapped, if and only if nobody else can change them. */
+static void only_one_worker_writes_alone(void **state)
+{
+    struct fixture *fixture = *state;
+
+    for (unsigned workers = 1; workers <= 3; workers++) {
+        fixture->workers = workers;
+        start_collector(fixture);
+        assert_int_equal(segment_of(fixture)->table.lone_writer, workers == 1);
+        collector_close(&fixture->collector);
+        assert_int_equal(unlink(fixture->scratch.path), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -431,6 +445,7 @@ int main(void)
         TEST(the_keeper_gives_up_idle_scopes),
         TEST(room_is_made_once_a_tick),
         TEST(scopes_outlive_a_restart),
+        TEST(only_one_worker_writes_alone),
     };
     return cmocka_run_group_tests_name("collector", tests, NULL, NULL);
 }

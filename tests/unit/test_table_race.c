@@ -134,9 +134,8 @@ static void inserts_survive_what_happens_meanwhile(void **state)
 }
 
 /* 40 visitors compete for 32 slots at random times, against a model that knows them all. */
-static void random_visitors_follow_the_model(void **state)
+static void follow_the_model(struct fixture *fixture)
 {
-    struct fixture *fixture = *state;
     uint64_t random = random_seed("model"), now = 1 << 20;
     uint64_t last[40] = {0}; /* tick; 0: none, or left */
 
@@ -175,6 +174,19 @@ static void random_visitors_follow_the_model(void **state)
     }
 }
 
+static void random_visitors_follow_the_model(void **state)
+{
+    follow_the_model(*state);
+}
+
+static void a_lone_writers_visitors_follow_the_model(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->table.lone_writer = true;
+    follow_the_model(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +195,7 @@ int main(void)
         TABLE_TEST(merges_lose_no_heartbeat),
         TABLE_TEST(inserts_survive_what_happens_meanwhile),
         TABLE_TEST(random_visitors_follow_the_model),
+        TABLE_TEST(a_lone_writers_visitors_follow_the_model),
     };
     return cmocka_run_group_tests_name("table_race", tests, NULL, NULL);
 }
