@@ -6,6 +6,7 @@
 
 #include "admission.h"
 #include "feed.h"
+#include "lookup.h"
 #include "presence/wire.h"
 #include "tally.h"
 #include "traffic.h"
@@ -35,12 +36,6 @@ struct origin {
     struct feed_place place;
 };
 
-/* Of the scopes that one datagram names, those that there was no room for. */
-struct refusals {
-    unsigned directory_full;
-    bool site_full[SCOPE_KINDS]; /* it has as many as it may */
-};
-
 struct ingest {
     struct collector *collector;
     struct segment *segment;
@@ -60,6 +55,7 @@ struct ingest {
     struct table_key site_keys[PENDING_MAX];
     uint64_t counted[COUNTERS]; /* since the batch began */
     struct wire_scratch scratch;
+    struct lookup lookup;
     struct tally tally;
     struct traffic *traffic; /* the collector's; published by others */
 };
@@ -76,7 +72,9 @@ int ingest_open(struct collector *collector, unsigned worker, struct ingest **re
     ingest->limited = admission_limits_visitors(&ingest->admission);
     ingest->gate = &collector->gates[worker].mutex;
     ingest->published = &collector->file.segment.counters[worker];
+    ingest->lookup.directory = &collector->directory;
     ingest->tally.directory = &collector->file.segment.directory;
+    ingest->tally.is_alone = collector->workers == 1;
     ingest->traffic = &collector->traffics[worker];
     ingest->window = history_window(collector->file.segment.max_window);
     ingest->has_feed = feed_is_open(ingest->segment);
@@ -108,6 +106,7 @@ void ingest_begin(struct ingest *ingest)
         collector_advance(collector);
     }
     admission_begin(&ingest->admission, ingest->now);
+    lookup_begin(&ingest->lookup);
 }
 
 void ingest_from(struct ingest *ingest, const struct sockaddr *source)
@@ -323,55 +322,6 @@ static void queue_visitors(struct ingest *ingest, uint32_t scope, unsigned kind,
     }
 }
 
-/* The label of a kind that a heartbeat names; length 0 if none. */
-static struct wire_name label_of(const struct wire_heartbeat *heartbeat, enum scope_kind kind)
-{
-    switch (kind) {
-    case SCOPE_ROOM:
-        return heartbeat->room;
-    case SCOPE_COUNTRY:
-        return (struct wire_name){heartbeat->country, heartbeat->country[0] ? 2 : 0};
-    case SCOPE_SOURCE:
-        return heartbeat->source;
-    case SCOPE_SITE:
-    case SCOPE_KINDS:
-        break;
-    }
-    return (struct wire_name){0};
-}
-
-/* Find, or create if `now` is not NULL, all scopes that a heartbeat names: of them the origin holds
- * the indexes, SCOPE_NONE where there is nothing to count. */
-static struct refusals find_scopes(struct ingest *ingest, const struct wire_heartbeat *heartbeat,
-                                   const uint64_t *now)
-{
-    struct directory_writer *writer = &ingest->collector->directory;
-    uint32_t *scopes = ingest->origin->place.scopes;
-    struct refusals refusals = {0};
-    struct scope_name site = scope_name_site(ingest->segment->header->secret, heartbeat->site.bytes,
-                                             heartbeat->site.length);
-
-    for (unsigned kind = SCOPE_ROOM; kind < SCOPE_KINDS; kind++)
-        scopes[kind] = SCOPE_NONE;
-    scopes[SCOPE_SITE] = directory_hold(writer, &site, now);
-    if (scopes[SCOPE_SITE] == SCOPE_NONE) {
-        refusals.directory_full = 1;
-        return refusals;
-    }
-    for (unsigned kind = SCOPE_ROOM; kind < SCOPE_KINDS; kind++) {
-        struct wire_name label = label_of(heartbeat, (enum scope_kind)kind);
-        if (!label.length)
-            continue;
-        struct scope_name name = scope_name_label(&site, scopes[SCOPE_SITE], (enum scope_kind)kind,
-                                                  label.bytes, label.length);
-        uint32_t scope = directory_hold(writer, &name, now);
-        refusals.directory_full += scope == SCOPE_NONE;
-        refusals.site_full[kind] = scope == DIRECTORY_SITE_FULL;
-        scopes[kind] = refusals.site_full[kind] ? SCOPE_NONE : scope;
-    }
-    return refusals;
-}
-
 /* A heartbeat arrived at this scope at `now`; never backward. */
 static void touch_scope(struct ingest *ingest, uint32_t scope)
 {
@@ -385,23 +335,26 @@ static void touch_scope(struct ingest *ingest, uint32_t scope)
 static void count_heartbeat(struct ingest *ingest, const struct wire_heartbeat *heartbeat)
 {
     note_origin(ingest, heartbeat);
-    struct refusals refusals = find_scopes(ingest, heartbeat, &ingest->now);
+    uint32_t *scopes = ingest->origin->place.scopes;
+    struct lookup_refusals refusals =
+        lookup_scopes(&ingest->lookup, heartbeat, &ingest->now, scopes);
     if (refusals.directory_full && collector_may_make_room(ingest->collector, ingest->now)) {
         /* Idle scopes can be given up only between batches. The scopes are then found anew. */
         ingest_end(ingest);
         collector_make_room(ingest->collector);
         ingest_begin(ingest);
-        refusals = find_scopes(ingest, heartbeat, &ingest->now);
+        scopes = ingest->origin->place.scopes;
+        refusals = lookup_scopes(&ingest->lookup, heartbeat, &ingest->now, scopes);
     }
-    if (ingest->origin->place.scopes[SCOPE_SITE] == SCOPE_NONE) {
+    if (scopes[SCOPE_SITE] == SCOPE_NONE) {
         ingest->counted[COUNTER_scopes_full] += heartbeat->visitors;
         return;
     }
     ingest->counted[COUNTER_label_scopes_full] +=
         (uint64_t)refusals.directory_full * heartbeat->visitors;
-    if (refusals.site_full[SCOPE_ROOM])
+    if (refusals.site_full & 1u << SCOPE_ROOM)
         ingest->counted[COUNTER_site_rooms_full] += heartbeat->visitors;
-    if (refusals.site_full[SCOPE_SOURCE])
+    if (refusals.site_full & 1u << SCOPE_SOURCE)
         ingest->counted[COUNTER_site_sources_full] += heartbeat->visitors;
     for (unsigned kind = 0; kind < SCOPE_KINDS; kind++) {
         uint32_t scope =
@@ -426,7 +379,7 @@ static void count_heartbeat(struct ingest *ingest, const struct wire_heartbeat *
 static void count_leave(struct ingest *ingest, const struct wire_heartbeat *heartbeat)
 {
     note_origin(ingest, heartbeat);
-    find_scopes(ingest, heartbeat, NULL);
+    lookup_scopes(&ingest->lookup, heartbeat, NULL, ingest->origin->place.scopes);
     ingest->counted[COUNTER_heartbeats_left] += heartbeat->visitors;
     for (unsigned kind = 0; kind < SCOPE_KINDS; kind++) {
         bool ends = heartbeat->room.length ? kind == SCOPE_ROOM : true;

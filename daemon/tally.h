@@ -23,6 +23,7 @@ struct tally_sums {
 
 struct tally {
     const struct directory *directory;
+    bool is_alone; /* nobody else publishes into its rings */
     struct tally_sums seconds;
     struct tally_sums minutes; /* made of the seconds when they are published */
 };
@@ -79,14 +80,16 @@ static inline void tally_publish_signed(const struct tally *tally, bool added)
         uint64_t key = tally->seconds.keys[slot];
         int32_t delta = tally->seconds.deltas[slot];
         if (delta != 0 && (delta > 0) == added)
-            ring_add_second(&tally->directory->rings[tally_scope(key)], tally_tick(key), delta);
+            ring_add_second(&tally->directory->rings[tally_scope(key)], tally_tick(key), delta,
+                            tally->is_alone);
     }
     for (unsigned i = 0; i < tally->minutes.used_count; i++) {
         unsigned slot = tally->minutes.used[i];
         uint64_t key = tally->minutes.keys[slot];
         int32_t delta = tally->minutes.deltas[slot];
         if (delta != 0 && (delta > 0) == added)
-            ring_add_minute(&tally->directory->rings[tally_scope(key)], tally_tick(key), delta);
+            ring_add_minute(&tally->directory->rings[tally_scope(key)], tally_tick(key), delta,
+                            tally->is_alone);
     }
 }
 

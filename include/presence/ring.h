@@ -1,8 +1,9 @@
 /* ring.h - the rings of buckets that a scope is counted from. Free of libc.
  *
  * A bucket is one 64-bit word: tag (upper 32 bits: its tick or minute) and signed count (lower 32:
- * visitors whose last heartbeat fell there). It changes only by compare-and-swap, tags only move
- * forward, a change for an older tag is dropped, and a subtraction may come before its addition.
+ * visitors whose last heartbeat fell there). It changes only by compare-and-swap, or by a lone
+ * writer's store; tags only move forward, a change for an older tag is dropped, and a subtraction
+ * may come before its addition.
  * The windowed count is the sum over the window's buckets that carry their tag.
  */
 #ifndef PRESENCE_RING_H
@@ -35,31 +36,53 @@ static inline uint32_t window_rounded(uint32_t window_s)
     return window_s <= WINDOW_FINE_MAX ? window_s : (window_s + 59) / 60 * 60;
 }
 
+/* What becomes of a bucket's word. False: nothing, the change is for an older tag. */
+static inline bool ring_bucket_changed(uint64_t word, uint32_t tag, int32_t delta, uint64_t *ret)
+{
+    /* A bucket never used is older than any tag, whatever its distance from 0. */
+    int32_t age = word ? (int32_t)(tag - (uint32_t)(word >> 32)) : INT32_MAX;
+
+    if (age < 0)
+        return false;
+    uint32_t count = age == 0 ? (uint32_t)word : 0;
+    *ret = (uint64_t)tag << 32 | (uint32_t)(count + (uint32_t)delta);
+    return true;
+}
+
 /* Add to one bucket. Lock-free; a failed swap means that another writer got on. */
 static inline void ring_add_bucket(uint64_t *bucket, uint32_t tag, int32_t delta)
 {
     uint64_t word = atomic_load_relaxed(bucket), desired;
 
     do {
-        /* A bucket never used is older than any tag, whatever its distance from 0. */
-        int32_t age = word ? (int32_t)(tag - (uint32_t)(word >> 32)) : INT32_MAX;
-        if (age < 0)
+        if (!ring_bucket_changed(word, tag, delta, &desired))
             return;
-        uint32_t count = age == 0 ? (uint32_t)word : 0;
-        desired = (uint64_t)tag << 32 | (uint32_t)(count + (uint32_t)delta);
     } while (!atomic_swap_if(bucket, &word, desired)); /* pairs with ring_sum's acquire loads */
 }
 
-/* Move `delta` visitors into the bucket of a tick, or of a minute; out of it when negative. Each
- * visitor is in one of both. */
-static inline void ring_add_second(struct ring *ring, uint64_t tick, int32_t delta)
+/* The same where nobody else ever writes. */
+static inline void ring_add_bucket_alone(uint64_t *bucket, uint32_t tag, int32_t delta)
 {
-    ring_add_bucket(&ring->seconds[tick % RING_SECONDS], (uint32_t)tick, delta);
+    uint64_t desired;
+
+    if (ring_bucket_changed(atomic_load_relaxed(bucket), tag, delta, &desired))
+        atomic_store_release(bucket, desired); /* pairs with ring_sum's acquire loads */
 }
 
-static inline void ring_add_minute(struct ring *ring, uint64_t minute, int32_t delta)
+/* Move `delta` visitors into the bucket of a tick, or of a minute; out of it when negative. Each
+ * visitor is in one of both. `alone`: nobody else ever writes. */
+static inline void ring_add_second(struct ring *ring, uint64_t tick, int32_t delta, bool alone)
 {
-    ring_add_bucket(&ring->minutes[minute % RING_MINUTES], (uint32_t)minute, delta);
+    uint64_t *bucket = &ring->seconds[tick % RING_SECONDS];
+
+    (alone ? ring_add_bucket_alone : ring_add_bucket)(bucket, (uint32_t)tick, delta);
+}
+
+static inline void ring_add_minute(struct ring *ring, uint64_t minute, int32_t delta, bool alone)
+{
+    uint64_t *bucket = &ring->minutes[minute % RING_MINUTES];
+
+    (alone ? ring_add_bucket_alone : ring_add_bucket)(bucket, (uint32_t)minute, delta);
 }
 
 #if RING_VECTOR_SUM
@@ -88,7 +111,7 @@ static inline int64_t ring_sum_blocks(const uint64_t *buckets, uint32_t blocks, 
         upper = _mm_add_epi32(upper, _mm_srai_epi32(counts, 16));
         tags = _mm_add_epi32(tags, four);
     }
-    /* Nothing that follows is loaded before; pairs with ring_add_bucket. Costs nothing on x86. */
+    /* Nothing that follows is loaded before; pairs with the adders. Costs nothing on x86. */
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     int32_t lowers[4], uppers[4];
     __builtin_memcpy(lowers, &lower, sizeof(lowers));
@@ -102,7 +125,7 @@ static inline int64_t ring_sum_blocks(const uint64_t *buckets, uint32_t blocks, 
 
 static inline int64_t ring_bucket_count(const uint64_t *bucket, uint32_t tag)
 {
-    uint64_t word = atomic_load_acquire(bucket); /* pairs with ring_add_bucket */
+    uint64_t word = atomic_load_acquire(bucket); /* pairs with the adders */
     return (uint32_t)(word >> 32) == tag ? (int32_t)(uint32_t)word : 0;
 }
 

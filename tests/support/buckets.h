@@ -7,8 +7,8 @@
 /* Move `delta` visitors into the buckets of a tick, out of them when negative. */
 static inline void ring_add(struct ring *ring, uint64_t tick, int32_t delta)
 {
-    ring_add_second(ring, tick, delta);
-    ring_add_minute(ring, tick / 60, delta);
+    ring_add_second(ring, tick, delta, false);
+    ring_add_minute(ring, tick / 60, delta, false);
 }
 
 #endif

@@ -146,6 +146,22 @@ static void older_tags_are_dropped_and_newer_ones_reset(void **state)
     assert_int_equal(ring_bucket_count(&bucket, 16), 1);
 }
 
+static void who_is_alone_adds_the_same(void **state)
+{
+    uint64_t random = random_seed("alone"), shared = 0, own = 0;
+    uint32_t tag = 0;
+
+    (void)state;
+    for (unsigned step = 0; step < 100000; step++) {
+        uint64_t draw = random_next(&random);
+        int32_t delta = (int32_t)(draw % 9) - 4;
+        tag += draw >> 20 & 7 ? (uint32_t)(draw >> 24 & 3) - 1 : (uint32_t)(draw >> 32);
+        ring_add_bucket(&shared, tag, delta);
+        ring_add_bucket_alone(&own, tag, delta);
+        assert_int_equal(own, shared);
+    }
+}
+
 static void windows_are_rounded_above_480(void **state)
 {
     (void)state;
@@ -164,6 +180,7 @@ int main(void)
         cmocka_unit_test(a_tick_from_the_end_of_time_ends),
         cmocka_unit_test(counts_follow_the_rule),
         cmocka_unit_test(older_tags_are_dropped_and_newer_ones_reset),
+        cmocka_unit_test(who_is_alone_adds_the_same),
         cmocka_unit_test(windows_are_rounded_above_480),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

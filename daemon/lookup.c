@@ -1,0 +1,90 @@
+#include "lookup.h"
+
+#include <string.h>
+
+void lookup_begin(struct lookup *lookup)
+{
+    for (unsigned kind = 0; kind < SCOPE_KINDS; kind++)
+        lookup->last[kind] = SCOPE_NONE;
+}
+
+/* Is it the scope of its kind that the heartbeat before named? */
+static bool is_last(const struct lookup *lookup, enum scope_kind kind, uint32_t site,
+                    struct wire_name name)
+{
+    uint32_t last = lookup->last[kind];
+
+    if (last == SCOPE_NONE)
+        return false;
+    const struct scope_entry *entry = &lookup->directory->segment->directory.entries[last];
+    return (kind == SCOPE_SITE || entry->site == site) && entry->name_length == name.length &&
+           memcmp(entry->name, name.bytes, name.length) == 0;
+}
+
+static uint32_t hold(struct lookup *lookup, const struct scope_name *name, const uint64_t *now)
+{
+    uint32_t scope = directory_hold(lookup->directory, name, now);
+
+    if (scope < DIRECTORY_SITE_FULL)
+        lookup->last[name->kind] = scope;
+    return scope;
+}
+
+static uint32_t hold_site(struct lookup *lookup, struct wire_name site, const uint64_t *now)
+{
+    if (is_last(lookup, SCOPE_SITE, SCOPE_NONE, site))
+        return lookup->last[SCOPE_SITE];
+    struct scope_name name =
+        scope_name_site(lookup->directory->segment->header->secret, site.bytes, site.length);
+    return hold(lookup, &name, now);
+}
+
+static uint32_t hold_label(struct lookup *lookup, uint32_t site, enum scope_kind kind,
+                           struct wire_name label, const uint64_t *now)
+{
+    if (is_last(lookup, kind, site, label))
+        return lookup->last[kind];
+    const struct scope_name site_name = {
+        .hash = lookup->directory->segment->directory.entries[site].hash,
+    };
+    struct scope_name name = scope_name_label(&site_name, site, kind, label.bytes, label.length);
+    return hold(lookup, &name, now);
+}
+
+/* The label of a kind that a heartbeat names; length 0 if none. */
+static struct wire_name label_of(const struct wire_heartbeat *heartbeat, enum scope_kind kind)
+{
+    switch (kind) {
+    case SCOPE_ROOM:
+        return heartbeat->room;
+    case SCOPE_COUNTRY:
+        return (struct wire_name){heartbeat->country, heartbeat->country[0] ? 2 : 0};
+    case SCOPE_SOURCE:
+        return heartbeat->source;
+    case SCOPE_SITE:
+    case SCOPE_KINDS:
+        break;
+    }
+    return (struct wire_name){0};
+}
+
+struct lookup_refusals lookup_scopes(struct lookup *lookup, const struct wire_heartbeat *heartbeat,
+                                     const uint64_t *now, uint32_t scopes[SCOPE_KINDS])
+{
+    uint32_t directory_full = 0, site_full = 0;
+    uint32_t site = hold_site(lookup, heartbeat->site, now);
+
+    scopes[SCOPE_SITE] = site;
+    for (unsigned kind = SCOPE_ROOM; kind < SCOPE_KINDS; kind++) {
+        scopes[kind] = SCOPE_NONE;
+        struct wire_name label = label_of(heartbeat, (enum scope_kind)kind);
+        if (!label.length || site == SCOPE_NONE)
+            continue;
+        uint32_t scope = hold_label(lookup, site, (enum scope_kind)kind, label, now);
+        directory_full += scope == SCOPE_NONE;
+        site_full |= (uint32_t)(scope == DIRECTORY_SITE_FULL) << kind;
+        scopes[kind] = scope < DIRECTORY_SITE_FULL ? scope : SCOPE_NONE;
+    }
+    directory_full += site == SCOPE_NONE;
+    return (struct lookup_refusals){directory_full, site_full};
+}

@@ -1,0 +1,150 @@
+/* test_lookup.c - lookup.h: what is remembered of the heartbeat before must make no difference. */
+#include "directory_fixture.h"
+
+#include "lookup.h"
+
+#define CAPACITY 64
+#define WINDOW   60
+#define NOW      1000
+
+static struct wire_name name_of(const char *text)
+{
+    return (struct wire_name){(const uint8_t *)text, (uint32_t)strlen(text)};
+}
+
+static struct wire_heartbeat heartbeat_at(const char *site, const char *room, const char *country,
+                                          const char *source)
+{
+    struct wire_heartbeat heartbeat = {
+        .site = name_of(site),
+        .room = name_of(room),
+        .source = name_of(source),
+    };
+
+    memcpy(heartbeat.country, country, strlen(country));
+    return heartbeat;
+}
+
+static void expect_scopes(struct lookup *lookup, struct wire_heartbeat heartbeat,
+                          const uint32_t expected[SCOPE_KINDS])
+{
+    uint32_t scopes[SCOPE_KINDS];
+    struct lookup_refusals refusals = lookup_scopes(lookup, &heartbeat, NULL, scopes);
+
+    for (unsigned kind = 0; kind < SCOPE_KINDS; kind++)
+        if (scopes[kind] != expected[kind])
+            fail_msg("kind %u of site %.*s: scope %u, not %u", kind, (int)heartbeat.site.length,
+                     heartbeat.site.bytes, scopes[kind], expected[kind]);
+    assert_int_equal(refusals.site_full, 0);
+}
+
+/* Every order of all pairs of places: what they have in common, and what only looks alike. */
+static void each_heartbeat_finds_its_own(void **state)
+{
+    static const char *const texts[][SCOPE_KINDS] = {
+        {"a", "", "", ""},       {"b", "", "", ""},       {"ab", "", "", ""},
+        {"a", "/", "", ""},      {"b", "/", "", ""},      {"a", "/x", "", ""},
+        {"a", "DE", "DE", "DE"}, {"b", "DE", "DE", "DE"}, {"a", "", "FR", "DE"},
+        {"a", "b", "", "a"},     {"b", "a", "", "b"},
+    };
+    struct fixture fixture;
+    struct wire_heartbeat heartbeats[LENGTH(texts)];
+    uint32_t scopes[LENGTH(texts)][SCOPE_KINDS];
+    uint64_t now = NOW;
+
+    (void)state;
+    open_directory(&fixture, CAPACITY, WINDOW);
+    struct lookup lookup = {.directory = &fixture.writer};
+    for (unsigned i = 0; i < LENGTH(texts); i++) {
+        lookup_begin(&lookup);
+        heartbeats[i] = heartbeat_at(texts[i][SCOPE_SITE], texts[i][SCOPE_ROOM],
+                                     texts[i][SCOPE_COUNTRY], texts[i][SCOPE_SOURCE]);
+        lookup_scopes(&lookup, &heartbeats[i], &now, scopes[i]);
+        for (unsigned kind = 0; kind < SCOPE_KINDS; kind++) {
+            if (!texts[i][kind][0]) {
+                assert_int_equal(scopes[i][kind], SCOPE_NONE);
+                continue;
+            }
+            const struct scope_entry *entry = entry_of(&fixture, scopes[i][kind]);
+            assert_int_equal(entry->kind, kind);
+            assert_int_equal(entry->site, scopes[i][SCOPE_SITE]);
+            assert_int_equal(entry->name_length, strlen(texts[i][kind]));
+            assert_memory_equal(entry->name, texts[i][kind], entry->name_length);
+        }
+    }
+    lookup_begin(&lookup);
+    for (unsigned pair = 0; pair < LENGTH(texts) * LENGTH(texts); pair++) {
+        expect_scopes(&lookup, heartbeats[pair / LENGTH(texts)], scopes[pair / LENGTH(texts)]);
+        expect_scopes(&lookup, heartbeats[pair % LENGTH(texts)], scopes[pair % LENGTH(texts)]);
+    }
+    close_directory(&fixture);
+}
+
+/* What a batch held may be given up, and its place be another's, when the next one begins. */
+static void batches_remember_nothing_of_each_other(void **state)
+{
+    struct wire_heartbeat first = heartbeat_at("first", "/", "DE", "s"),
+                          second = heartbeat_at("second", "", "", "");
+    uint32_t scopes[SCOPE_KINDS], none[SCOPE_KINDS];
+    struct fixture fixture;
+    uint64_t now = NOW;
+
+    (void)state;
+    open_directory(&fixture, 4, WINDOW);
+    struct lookup lookup = {.directory = &fixture.writer};
+    lookup_begin(&lookup);
+    lookup_scopes(&lookup, &first, &now, scopes);
+    now += WINDOW + 2;
+    while (retire_all(&fixture, now)) /* labels before their site */
+        ;
+    assert_int_equal(fixture.writer.free_count, 4);
+    lookup_begin(&lookup);
+    for (unsigned kind = 0; kind < SCOPE_KINDS; kind++)
+        none[kind] = SCOPE_NONE;
+    expect_scopes(&lookup, first, none);
+    lookup_scopes(&lookup, &second, &now, scopes);
+    expect_scopes(&lookup, first, none);
+    expect_scopes(&lookup, second, scopes);
+    close_directory(&fixture);
+}
+
+static void what_has_no_room_is_said(void **state)
+{
+    struct wire_heartbeat crowded = heartbeat_at("site", "/", "DE", "s"),
+                          other = heartbeat_at("other", "/", "", ""),
+                          late = heartbeat_at("site", "/late", "DE", "late");
+    uint32_t scopes[SCOPE_KINDS];
+    struct fixture fixture;
+    uint64_t now = NOW;
+
+    (void)state;
+    open_directory(&fixture, 4, WINDOW);
+    fixture.writer.labels_max = 1;
+    struct lookup lookup = {.directory = &fixture.writer};
+    lookup_begin(&lookup);
+    lookup_scopes(&lookup, &crowded, &now, scopes);
+    for (unsigned twice = 0; twice < 2; twice++) { /* a refusal is not remembered as a scope */
+        struct lookup_refusals refusals = lookup_scopes(&lookup, &other, &now, scopes);
+        assert_int_equal(refusals.directory_full, 1);
+        assert_int_equal(refusals.site_full, 0);
+        assert_int_equal(scopes[SCOPE_SITE], SCOPE_NONE);
+        assert_int_equal(scopes[SCOPE_ROOM], SCOPE_NONE);
+        refusals = lookup_scopes(&lookup, &late, &now, scopes);
+        assert_int_equal(refusals.directory_full, 0);
+        assert_int_equal(refusals.site_full, 1u << SCOPE_ROOM | 1u << SCOPE_SOURCE);
+        assert_int_equal(scopes[SCOPE_ROOM], SCOPE_NONE);
+        assert_int_equal(scopes[SCOPE_SOURCE], SCOPE_NONE);
+        assert_int_not_equal(scopes[SCOPE_COUNTRY], SCOPE_NONE);
+    }
+    close_directory(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_heartbeat_finds_its_own),
+        cmocka_unit_test(batches_remember_nothing_of_each_other),
+        cmocka_unit_test(what_has_no_room_is_said),
+    };
+    return cmocka_run_group_tests_name("lookup", tests, NULL, NULL);
+}
