@@ -189,13 +189,16 @@ note_heartbeat(struct ingest *ingest, const struct update *update, struct table_
 
 static inline void apply_heartbeat(struct ingest *ingest, const struct update *update)
 {
+    const struct table *table = &ingest->segment->table;
     struct move_context context = {&ingest->tally, update->scope};
-    struct table_outcome outcome = table_upsert_at(&ingest->segment->table, update->slot,
-                                                   update->key, ingest->now, move_bucket, &context);
+    bool entered;
 
-    if (__builtin_expect(
-            outcome.inserted || outcome.entered || outcome.full || update->about.is_told, 0))
-        note_heartbeat(ingest, update, outcome);
+    if (!table_refresh_at(table, update->slot, update->key, ingest->now, move_bucket, &context,
+                          &entered))
+        note_heartbeat(ingest, update,
+                       table_upsert(table, update->key, ingest->now, move_bucket, &context));
+    else if (__builtin_expect(entered || update->about.is_told, 0))
+        note_heartbeat(ingest, update, (struct table_outcome){.entered = entered});
     else
         ingest->counted[COUNTER_heartbeats_refreshed] += update->about.kind == SCOPE_SITE;
 }

@@ -75,14 +75,20 @@ static inline void ring_add_second(struct ring *ring, uint64_t tick, int32_t del
 {
     uint64_t *bucket = &ring->seconds[tick % RING_SECONDS];
 
-    (alone ? ring_add_bucket_alone : ring_add_bucket)(bucket, (uint32_t)tick, delta);
+    if (alone)
+        ring_add_bucket_alone(bucket, (uint32_t)tick, delta);
+    else
+        ring_add_bucket(bucket, (uint32_t)tick, delta);
 }
 
 static inline void ring_add_minute(struct ring *ring, uint64_t minute, int32_t delta, bool alone)
 {
     uint64_t *bucket = &ring->minutes[minute % RING_MINUTES];
 
-    (alone ? ring_add_bucket_alone : ring_add_bucket)(bucket, (uint32_t)minute, delta);
+    if (alone)
+        ring_add_bucket_alone(bucket, (uint32_t)minute, delta);
+    else
+        ring_add_bucket(bucket, (uint32_t)minute, delta);
 }
 
 #if RING_VECTOR_SUM

@@ -32,6 +32,7 @@ static void refresh(const struct table *table, uint64_t visitors, uint64_t tick,
 {
     struct table_key keys[IN_FLIGHT];
     uint64_t *slots[IN_FLIGHT];
+    bool entered;
 
     for (int i = 0; i < IN_FLIGHT; i++)
         keys[i] = key_of(table, bench_random(random) % visitors);
@@ -40,7 +41,8 @@ static void refresh(const struct table *table, uint64_t visitors, uint64_t tick,
     for (int i = 0; i < IN_FLIGHT; i++)
         slots[i] = table_locate(table, keys[i]);
     for (int i = 0; i < IN_FLIGHT; i++)
-        table_upsert_at(table, slots[i], keys[i], tick, ignore_move, sum);
+        if (!table_refresh_at(table, slots[i], keys[i], tick, ignore_move, sum, &entered))
+            table_upsert(table, keys[i], tick, ignore_move, sum);
 }
 
 struct worker {

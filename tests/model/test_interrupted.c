@@ -22,8 +22,8 @@ static void interrupt(void);
 
 #include <cmocka.h>
 
+#include "../support/update.h"
 #include "fixture.h"
-#include "presence/table.h"
 #include "random_source.h"
 
 #define PAIRS          2
@@ -87,8 +87,8 @@ static void operate(unsigned key, bool is_leave)
     if (is_leave)
         table_leave(&game.table, key_of(key), operation->now, note_move, operation);
     else
-        operation->outcome = table_upsert_at(&game.table, key ? NULL : game.hint, key_of(key),
-                                             operation->now, note_move, operation);
+        operation->outcome = update_at(&game.table, key ? NULL : game.hint, key_of(key),
+                                       operation->now, note_move, operation);
     if (random_one_in(&game.random, 2))
         game.hint = table_locate(&game.table, key_of(0));
     operation->ended = game.moment++;

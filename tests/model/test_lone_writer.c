@@ -23,8 +23,8 @@ static void interrupt(void);
 
 #include <cmocka.h>
 
+#include "../support/update.h"
 #include "fixture.h"
-#include "presence/table.h"
 #include "random_source.h"
 
 #define PAIRS      2
@@ -87,8 +87,7 @@ static void operate(unsigned key)
     if (is_leave)
         table_leave(&game.table, key_of(key), game.now, note_move, NULL);
     else
-        outcome =
-            table_upsert_at(&game.table, game.hints[key], key_of(key), game.now, note_move, NULL);
+        outcome = update_at(&game.table, game.hints[key], key_of(key), game.now, note_move, NULL);
     game.last[key] = is_leave ? 0 : game.now;
     game.hints[key] = table_locate(&game.table, key_of(key));
     if (outcome.full || outcome.duplicates || outcome.inserted > 1)

@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
+#include "../support/update.h"
 #include "crew.h"
 #include "fixture.h"
-#include "presence/table.h"
 #include "random_source.h"
 
 #define PAIRS      2
@@ -154,8 +154,8 @@ static struct table_outcome operate(struct round_test *test, struct part *part,
     struct table_outcome outcome = {0};
 
     if (operation == HEARTBEAT)
-        outcome = table_upsert_at(&test->table, key == SHARED_KEY ? part->hint : NULL, key_of(key),
-                                  part->now, log_move, &part->log);
+        outcome = update_at(&test->table, key == SHARED_KEY ? part->hint : NULL, key_of(key),
+                            part->now, log_move, &part->log);
     if (operation == LEAVE)
         table_leave(&test->table, key_of(key), part->now, log_move, &part->log);
     return outcome;
@@ -394,7 +394,7 @@ static void operate_freely(void *context, unsigned number)
             continue;
         }
         struct table_outcome outcome =
-            table_upsert_at(&test->table, part->hints[key], key_of(key), now, count_move, part);
+            update_at(&test->table, part->hints[key], key_of(key), now, count_move, part);
         part->hints[key] = table_locate(&test->table, key_of(key));
         part->inserted += (int64_t)outcome.inserted - outcome.duplicates;
         if (number == 0 && test->expires)

@@ -3,6 +3,7 @@
 #define PRESENCE_TESTS_TABLE_FIXTURE_H
 
 #include "../support/unit.h"
+#include "../support/update.h"
 
 #include <presence/table.h>
 
@@ -80,8 +81,8 @@ static inline struct table_outcome upsert(struct fixture *fixture, struct table_
                                           uint64_t now)
 {
     fixture->move_count = 0;
-    return table_upsert_at(&fixture->table, table_locate(&fixture->table, key), key, now, record,
-                           fixture);
+    return update_at(&fixture->table, table_locate(&fixture->table, key), key, now, record,
+                     fixture);
 }
 
 static inline bool leave(struct fixture *fixture, struct table_key key, uint64_t now)

@@ -256,7 +256,7 @@ static void hints_may_be_wrong(void **state)
         *hinted = other;
         uint64_t age = i % 2 ? 7 : 400;
         fixture->table.words[slot] = table_word(key_a.fingerprint, now - age);
-        expect_outcome(table_upsert_at(&fixture->table, hinted, key_a, now, record, fixture),
+        expect_outcome(update_at(&fixture->table, hinted, key_a, now, record, fixture),
                        .entered = age == 400);
         expect_moves(fixture, {now, 1}, {now - age, -1});
         expect_word(fixture, key_a, now);
@@ -264,7 +264,7 @@ static void hints_may_be_wrong(void **state)
         /* It has left. */
         empty(fixture);
         *hinted = other;
-        expect_outcome(table_upsert_at(&fixture->table, hinted, key_a, now, record, fixture),
+        expect_outcome(update_at(&fixture->table, hinted, key_a, now, record, fixture),
                        .inserted = 1);
         expect_moves(fixture, {now, 1});
         expect_word(fixture, key_a, now);

@@ -1,0 +1,20 @@
+/* update.h - a heartbeat as the daemon applies it: where the key seems to stand, or by searching.
+ */
+#ifndef PRESENCE_TESTS_UPDATE_H
+#define PRESENCE_TESTS_UPDATE_H
+
+#include <presence/table.h>
+
+/* GCC 12.2 ends with an internal error where it may specialise this for interrupted operations. */
+static __attribute__((noipa, unused)) struct table_outcome
+update_at(const struct table *table, uint64_t *hint, struct table_key key, uint64_t now,
+          table_move move, void *context)
+{
+    struct table_outcome outcome = {0};
+
+    if (table_refresh_at(table, hint, key, now, move, context, &outcome.entered))
+        return outcome;
+    return table_upsert(table, key, now, move, context);
+}
+
+#endif
