@@ -194,7 +194,8 @@ static void take_samples(struct collector *collector, uint64_t now)
 
     pthread_mutex_lock(&collector->directory.retiring);
     gather_traffic(collector);
-    history_sample(&collector->histories, now, (int64_t)(wall / 86400));
+    history_sample(&collector->histories, directory_used(&collector->directory), now,
+                   (int64_t)(wall / 86400));
     pthread_mutex_unlock(&collector->directory.retiring);
 }
 

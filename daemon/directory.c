@@ -9,6 +9,19 @@ static struct scope_entry *entry_at(struct directory_writer *writer, uint32_t in
     return &writer->segment->directory.entries[index];
 }
 
+/* The mutex is held, or nobody else is there. */
+static void note_used(struct directory_writer *writer, uint32_t index)
+{
+    /* Release: pairs with directory_used. Its caller sees the entries up to there. */
+    if (index >= writer->used)
+        atomic_store_release(&writer->used, index + 1);
+}
+
+uint32_t directory_used(const struct directory_writer *writer)
+{
+    return atomic_load_acquire(&writer->used); /* pairs with note_used */
+}
+
 static void count_scopes(struct directory_writer *writer, enum counter counter)
 {
     atomic_add_relaxed(&writer->counters->values[counter], 1); /* statistics: no pairing */
@@ -125,6 +138,7 @@ static void adopt_entries(struct directory_writer *writer)
         if (scope_state_of(entry->state) != SCOPE_FREE && !is_sound(directory, i))
             swap_state(entry, entry->state, SCOPE_FREE);
         if (scope_state_of(entry->state) != SCOPE_FREE) {
+            note_used(writer, i);
             swap_state(entry, entry->state, SCOPE_LIVE);
             if (!linked)
                 link_entry(directory, i);
@@ -217,6 +231,7 @@ static uint32_t create_scope(struct directory_writer *writer, const struct scope
     /* Release: pairs with scope_find's acquire. LIVE means that all of the above can be read. */
     atomic_store_release(&entry->state, (entry->state & ~SCOPE_STATE_MASK) | SCOPE_LIVE);
     link_entry(directory, index);
+    note_used(writer, index);
     count_scopes(writer, COUNTER_scopes_created);
     return index;
 }

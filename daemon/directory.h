@@ -16,6 +16,7 @@ struct directory_writer {
     pthread_mutex_t mutex;             /* names, links, and all below */
     uint32_t *free;                    /* indexes of free entries, a stack */
     uint32_t free_count;
+    uint32_t used; /* no entry from this index on was ever taken; only rises */
     uint32_t *labels;          /* how many rooms, countries and sources a site has */
     uint32_t *rooms, *sources; /* and how many of these kinds */
     uint32_t labels_max;       /* of a kind; set before any worker runs. 0: no limit */
@@ -31,6 +32,9 @@ typedef void (*directory_grace)(void *context);
 int directory_open(struct segment *segment, struct directory_writer *ret);
 
 void directory_close(struct directory_writer *writer);
+
+/* How many entries from the first on may be in use: the others are free. Any thread. */
+uint32_t directory_used(const struct directory_writer *writer);
 
 /* Find a scope, or create it if `now` is not NULL, and make sure that it stays while the calling
  * worker's batch lasts. SCOPE_NONE: unknown, or (when creating) the directory is full;

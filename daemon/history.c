@@ -18,6 +18,7 @@ struct round {
     bool is_new_day;
     bool is_new_minute;
     bool is_warming;
+    uint32_t scopes; /* entries of the directory to look at */
 };
 
 static uint64_t mark_of(uint64_t minute, uint64_t version, uint64_t samples, uint64_t flags)
@@ -91,7 +92,7 @@ static bool is_without_history(const struct round *round, uint32_t scope)
 
 static void look_at_scopes(const struct round *round)
 {
-    for (uint32_t i = 0; i < round->segment->directory.capacity; i++)
+    for (uint32_t i = 0; i < round->scopes; i++)
         if (is_without_history(round, i))
             look_at_scope(round, i);
 }
@@ -102,7 +103,7 @@ static void look_again(const struct round *round)
 {
     struct activity *activities = round->segment->directory.activities;
 
-    for (uint32_t i = 0; i < round->segment->directory.capacity; i++)
+    for (uint32_t i = 0; i < round->scopes; i++)
         if (is_without_history(round, i))
             raise_peaks(round, &activities[i], count_scope(round, i));
 }
@@ -322,7 +323,7 @@ static bool is_quiet(const struct round *round)
     return !round->is_new_day && round->now - pool->active_at > reach;
 }
 
-void history_sample(struct history_pool *pool, uint64_t now, int64_t day)
+void history_sample(struct history_pool *pool, uint32_t scopes, uint64_t now, int64_t day)
 {
     struct segment_header *header = pool->segment->header;
     uint64_t before = header->sampled;
@@ -341,6 +342,7 @@ void history_sample(struct history_pool *pool, uint64_t now, int64_t day)
         .is_new_day = is_first || header->day != day,
         .is_new_minute = !is_first && before / 60 != now / 60,
         .is_warming = now < since || now - since < header->warm_up,
+        .scopes = scopes,
     };
     history_pool_begin(pool);
     if (!is_quiet(&round))

@@ -120,6 +120,8 @@ static inline void expect_sound(struct fixture *fixture)
     for (uint32_t i = 0; i < directory->capacity; i++) {
         bool is_live = scope_state_of(directory->entries[i].state) == SCOPE_LIVE;
         live += is_live;
+        if (is_live && i >= directory_used(&fixture->writer))
+            fail_msg("entry %u is in use, of %u", i, directory_used(&fixture->writer));
         if (is_live != links[i])
             fail_msg("entry %u is in state %d and %s a chain", i,
                      (int)scope_state_of(directory->entries[i].state), links[i] ? "in" : "not in");

@@ -19,6 +19,7 @@ static void scopes_are_created_once(void **state)
     uint32_t country = hold_label(&fixture, "a.example", site, SCOPE_COUNTRY, "DE", start);
     uint32_t source = hold_label(&fixture, "a.example", site, SCOPE_SOURCE, "DE", start);
     uint32_t other = hold_site(&fixture, "DE", start);
+    assert_int_equal(directory_used(&fixture.writer), 5);
     const uint32_t all[] = {site, room, country, source, other};
     for (size_t i = 0; i < LENGTH(all); i++) {
         assert_in_range(all[i], 0, 7);

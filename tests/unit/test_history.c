@@ -42,7 +42,7 @@ static void enter(struct fixture *fixture, uint32_t scope, uint64_t tick, int32_
 static void sample(struct fixture *fixture, uint64_t tick, int64_t day)
 {
     segment_of(fixture)->header->tick = tick;
-    history_sample(pool_of(fixture), tick, day);
+    history_sample(pool_of(fixture), segment_of(fixture)->directory.capacity, tick, day);
 }
 
 static void sample_until(struct fixture *fixture, uint64_t first, uint64_t last)

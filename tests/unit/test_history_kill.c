@@ -105,10 +105,15 @@ static void come_and_go(struct daemon *daemon, const uint32_t *scopes)
     }
 }
 
+static void sample_at(struct daemon *daemon, uint64_t now)
+{
+    history_sample(&daemon->pool, daemon->file.segment.directory.capacity, now, 0);
+}
+
 static void sample(struct daemon *daemon, uint64_t now)
 {
     daemon->file.segment.header->tick = now;
-    history_sample(&daemon->pool, now, 0);
+    sample_at(daemon, now);
 }
 
 static int read_place(const struct daemon *daemon, const struct place *place,
@@ -173,12 +178,12 @@ static void take_from_room(struct scene *scene)
 
 static void sample_the_minute(struct scene *scene)
 {
-    history_sample(&scene->daemon.pool, LAST + PACE, 0);
+    sample_at(&scene->daemon, LAST + PACE);
 }
 
 static void sample_the_next_minute(struct scene *scene)
 {
-    history_sample(&scene->daemon.pool, NEXT, 0);
+    sample_at(&scene->daemon, NEXT);
 }
 
 /* ---- what a reader may see --------------------------------------------------------------- */
