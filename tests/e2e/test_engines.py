@@ -261,5 +261,28 @@ class Fallback(Case):
             self.assertEqual(collector.stop(), 0)
 
 
+class Slices(Case):
+    SHORT = 300_000  # nanoseconds
+
+    @staticmethod
+    def slices(collector):
+        """What each thread has of a processor at a time, as the scheduler shows it."""
+        directory = f"/proc/{collector.process.pid}/task"
+        found = []
+        for thread in os.listdir(directory):
+            with open(f"{directory}/{thread}/sched") as file:
+                found += [int(line.split(":")[1]) for line in file if line.startswith("se.slice")]
+        return found
+
+    @unittest.skipUnless(os.path.exists("/proc/self/sched"), "the kernel does not show slices")
+    @unittest.skipIf(tuple(map(int, os.uname().release.split(".")[:2])) < (6, 12),
+                     "slices cannot be asked for before Linux 6.12")
+    def test_each_worker_asks_for_short_ones(self):
+        collector = self.start("--workers", "2")
+        slices = self.slices(collector)
+        self.assertEqual(slices.count(self.SHORT), 2, slices)
+        self.assertGreater(len(slices), 2)
+
+
 if __name__ == "__main__":
     unittest.main()
