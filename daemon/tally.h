@@ -44,10 +44,15 @@ static inline unsigned tally_slot(uint32_t scope, uint64_t tick)
     return (unsigned)((scope * UINT64_C(1327217885) + tick) % TALLY_SLOTS);
 }
 
+static inline uint64_t tally_key(uint32_t scope, uint64_t tick)
+{
+    return ((uint64_t)scope + 1) << TALLY_TICK_BITS | tick;
+}
+
 /* Add to one sum; false if there are as many as may be. */
 static inline bool tally_sum(struct tally_sums *sums, uint32_t scope, uint64_t tick, int32_t delta)
 {
-    uint64_t key = ((uint64_t)scope + 1) << TALLY_TICK_BITS | tick;
+    uint64_t key = tally_key(scope, tick);
     unsigned slot = tally_slot(scope, tick);
 
     while (sums->keys[slot] != key) {
@@ -109,11 +114,23 @@ static inline void tally_publish(struct tally *tally)
     tally_clear(&tally->minutes);
 }
 
-/* Move `delta` visitors of a scope at a tick. Publishes by itself when it is full. */
-static inline void tally_add(struct tally *tally, uint32_t scope, uint64_t tick, int32_t delta)
+/* tally_add where the sum is new, or not in its first slot. Out of line: it is not hot. */
+static __attribute__((noinline, unused)) void tally_search(struct tally *tally, uint32_t scope,
+                                                           uint64_t tick, int32_t delta)
 {
     while (!tally_sum(&tally->seconds, scope, tick, delta))
         tally_publish(tally);
+}
+
+/* Move `delta` visitors of a scope at a tick. Publishes by itself when it is full. */
+static inline void tally_add(struct tally *tally, uint32_t scope, uint64_t tick, int32_t delta)
+{
+    unsigned slot = tally_slot(scope, tick);
+
+    if (__builtin_expect(tally->seconds.keys[slot] == tally_key(scope, tick), 1))
+        tally->seconds.deltas[slot] += delta;
+    else
+        tally_search(tally, scope, tick, delta);
 }
 
 #endif
