@@ -105,6 +105,7 @@ static inline void tally_publish(struct tally *tally)
     for (unsigned i = 0; i < tally->seconds.used_count; i++) {
         unsigned slot = tally->seconds.used[i];
         uint64_t key = tally->seconds.keys[slot];
+        ring_fetch_second(&tally->directory->rings[tally_scope(key)], tally_tick(key));
         tally_sum(&tally->minutes, tally_scope(key), tally_tick(key) / 60,
                   tally->seconds.deltas[slot]); /* no more of them than seconds: it has room */
     }

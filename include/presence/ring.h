@@ -69,6 +69,12 @@ static inline void ring_add_bucket_alone(uint64_t *bucket, uint32_t tag, int32_t
         atomic_store_release(bucket, desired); /* pairs with ring_sum's acquire loads */
 }
 
+/* Have a tick's bucket on its way: another writer's processor may hold it. */
+static inline void ring_fetch_second(struct ring *ring, uint64_t tick)
+{
+    __builtin_prefetch(&ring->seconds[tick % RING_SECONDS], 1);
+}
+
 /* Move `delta` visitors into the bucket of a tick, or of a minute; out of it when negative. Each
  * visitor is in one of both. `alone`: nobody else ever writes. */
 static inline void ring_add_second(struct ring *ring, uint64_t tick, int32_t delta, bool alone)

@@ -1,5 +1,6 @@
 /* bench_ingest.c - heartbeats a second from memory to the rings: decode, find the scopes, update
- * the table, count. By one worker and by several, in turn, each on a processor of its own.
+ * the table, count. By one worker, by one that locks as if there were others, and by several, in
+ * turn, each on a processor of its own.
  *
  *   bench_ingest [--visitors N] [--workers N] [--laps N] [--rounds N]
  *                [--batch N] [--labels]
@@ -154,15 +155,14 @@ static void *worker_main(void *argument)
     return NULL;
 }
 
-/* `members` of the workers at once. */
-static void run(struct worker *workers[], unsigned members, uint64_t laps)
+/* `members` of the workers at once, who lock what they change unless `lone`. */
+static void run(struct worker *workers[], unsigned members, bool lone, uint64_t laps)
 {
     struct meeting meeting = {.members = members};
     uint64_t heartbeats = 0;
     double rate = 0, cpu = 0;
 
-    /* As in a daemon that has so many workers. */
-    workers[0]->bench->collector.file.segment.table.lone_writer = members == 1;
+    workers[0]->bench->collector.file.segment.table.lone_writer = lone;
     for (unsigned i = 0; i < members; i++) {
         workers[i]->meeting = &meeting;
         workers[i]->laps = laps;
@@ -177,9 +177,10 @@ static void run(struct worker *workers[], unsigned members, uint64_t laps)
         heartbeats += workers[i]->heartbeats;
         cpu += workers[i]->cpu_s;
     }
-    printf("{\"workers\":%u,\"visitors\":%llu,\"heartbeats\":%llu,\"cpu_s\":%.6f,\"rate\":%.0f}\n",
-           members, (unsigned long long)workers[0]->visitors, (unsigned long long)heartbeats, cpu,
-           rate);
+    printf("{\"workers\":%u,\"lone\":%s,\"visitors\":%llu,\"heartbeats\":%llu,\"cpu_s\":%.6f,"
+           "\"rate\":%.0f}\n",
+           members, lone ? "true" : "false", (unsigned long long)workers[0]->visitors,
+           (unsigned long long)heartbeats, cpu, rate);
 }
 
 static struct worker *open_worker(struct bench *bench, unsigned number, uint64_t visitors,
@@ -242,9 +243,11 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < count; i++)
         workers[i] = open_worker(bench, i, visitors, batch, labels);
     fill(workers[0]);
-    for (uint64_t round = 0; round < rounds; round++)
-        for (unsigned members = 1; members <= count; members++)
-            run(workers, members, laps);
+    for (uint64_t round = 0; round < rounds; round++) {
+        run(workers, 1, true, laps);
+        for (unsigned members = 1; members <= count && count > 1; members++)
+            run(workers, members, false, laps);
+    }
     for (unsigned i = 0; i < count; i++) {
         ingest_close(workers[i]->ingest);
         free(workers[i]);

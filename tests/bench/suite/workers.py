@@ -9,25 +9,33 @@ from results import Row
 VISITORS = 10_000_000
 
 
-def rows_of(what, batch, visitors, laps, rounds, *arguments):
-    """Rows of one and two workers, who took turns."""
-    report(f"workers: {what}")
-    runs = run_json([bench("bench_ingest"), "--visitors", str(visitors), "--workers", "2",
-                     "--batch", str(batch), "--laps", str(laps), "--rounds", str(rounds),
-                     *arguments], set(PROCESSORS))
-    rows = {}
-    for workers, name in ((1, "one worker"), (2, "each of two workers")):
-        rows[workers] = Row(f"{name}, {what}", f"{batch}, from memory")
+class Team:
+    """What so many workers do of one kind of heartbeats, who took turns."""
+
+    def __init__(self, what, batch, visitors, laps, rounds, *arguments):
+        report(f"workers: {what}")
+        runs = run_json([bench("bench_ingest"), "--visitors", str(visitors), "--workers", "2",
+                         "--batch", str(batch), "--laps", str(laps), "--rounds", str(rounds),
+                         *arguments], set(PROCESSORS))
+        how = f"{batch}, from memory"
+        self.one = Row(f"one worker, {what}", how)
+        self.locked = Row(f"the same with the locks that two need, {what}", how)
+        self.two = Row(f"each of two workers, {what}", how)
         for run in runs:
-            if run["workers"] == workers:
-                rows[workers].add(per_core=run["rate"] / workers,
-                                  per_cpu_second=run["heartbeats"] / run["cpu_s"])
-    rows[2].note = f"together {scaling(rows):.2f} × one"
-    return rows
+            row = self.one if run["lone"] else self.locked if run["workers"] == 1 else self.two
+            row.add(per_core=run["rate"] / run["workers"],
+                    per_cpu_second=run["heartbeats"] / run["cpu_s"])
+        self.two.note = f"together {self.scaling():.2f} × one"
 
+    def rows(self):
+        return self.one, self.locked, self.two
 
-def scaling(rows):
-    return rows[2].ratio(rows[1]) * 2
+    def scaling(self):
+        return self.two.ratio(self.one) * 2
+
+    def most(self):
+        """What two workers could reach who share nothing, and lock."""
+        return self.locked.ratio(self.one) * 2
 
 
 def round_trip():
@@ -65,16 +73,17 @@ def run(results, quick):
     scale, rounds = (1, 3) if quick else (3, 9)
     alone, beside, shared = table_rows(scale, rounds)
     before = round_trip()
-    site = rows_of("site", 80, VISITORS, 40 * scale, rounds)
-    labels = rows_of("4 words each", 80, VISITORS, 10 * scale, rounds, "--labels")
-    single = rows_of("site", 1, 1_000_000, 400 * scale, rounds)
+    site = Team("site", 80, VISITORS, 40 * scale, rounds)
+    labels = Team("4 words each", 80, VISITORS, 10 * scale, rounds, "--labels")
+    single = Team("site", 1, 1_000_000, 400 * scale, rounds)
     after = round_trip()
-    rows = [*site.values(), *labels.values(), *single.values()]
+    rows = [*site.rows(), *labels.rows(), *single.rows()]
     for row in (beside, shared, *rows):
         row.limit = alone
     results.section(f"Heartbeats a second and processor from memory: decode, table, count; "
                     f"{VISITORS:,} visitors (one a datagram: 1,000,000); a cache line's round trip "
                     f"between the two takes {before:.0f} ns before, {after:.0f} after",
                     [alone, beside, shared, *rows])
-    results.at_least(5, f"two workers (only the table: {shared.ratio(alone) * 2:.2f} ×; "
-                        f"two tables: {beside.ratio(alone) * 2:.2f} ×): of one", scaling(site), 1.75)
+    results.at_least(5, f"two workers (with locks and sharing nothing: {site.most():.2f} ×; only "
+                        f"the table: {shared.ratio(alone) * 2:.2f} ×; two tables: "
+                        f"{beside.ratio(alone) * 2:.2f} ×): of one", site.scaling(), 1.75)
