@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +17,9 @@
 #include "worker.h"
 
 #define SMALL_BUFFER (1 << 20) /* bytes; about 1500 small datagrams, 3 ms at the highest rates */
+
+/* Three quarters of a processor, beside one other who wants it. */
+#define NICENESS (-5)
 
 struct daemon {
     struct config config;
@@ -132,6 +136,14 @@ static int open_sockets(struct daemon *daemon)
     return 0;
 }
 
+/* What a socket can't hold while its worker waits for a processor is lost; what others do is only
+ * later. Without the privilege, and where an operator has chosen, it stays as it is. */
+static void ask_for_a_larger_share(void)
+{
+    if (getpriority(PRIO_PROCESS, 0) == 0)
+        setpriority(PRIO_PROCESS, 0, NICENESS);
+}
+
 /* The last steps that may need a privilege. */
 static int set_up_guard(struct daemon *daemon)
 {
@@ -144,6 +156,7 @@ static int set_up_guard(struct daemon *daemon)
     for (unsigned worker = 0; generic && worker < daemon->config.workers; worker++)
         for (unsigned i = 0; i < daemon->listening; i++)
             listener_stop_offload(daemon->sockets[worker][i]);
+    ask_for_a_larger_share();
     r = privileges_drop();
     if (r < 0)
         log_line("cannot drop privileges: %s", strerror(-r));

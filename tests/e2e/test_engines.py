@@ -261,12 +261,14 @@ class Fallback(Case):
             self.assertEqual(collector.stop(), 0)
 
 
-class Slices(Case):
-    SHORT = 300_000  # nanoseconds
+class Scheduling(Case):
+    """Workers come sooner than others who want their processor."""
+
+    SLICE = 300_000  # nanoseconds
+    NICE = -5
 
     @staticmethod
     def slices(collector):
-        """What each thread has of a processor at a time, as the scheduler shows it."""
         directory = f"/proc/{collector.process.pid}/task"
         found = []
         for thread in os.listdir(directory):
@@ -274,14 +276,29 @@ class Slices(Case):
                 found += [int(line.split(":")[1]) for line in file if line.startswith("se.slice")]
         return found
 
+    @staticmethod
+    def niceness(collector):
+        return [os.getpriority(os.PRIO_PROCESS, int(thread))
+                for thread in os.listdir(f"/proc/{collector.process.pid}/task")]
+
     @unittest.skipUnless(os.path.exists("/proc/self/sched"), "the kernel does not show slices")
     @unittest.skipIf(tuple(map(int, os.uname().release.split(".")[:2])) < (6, 12),
                      "slices cannot be asked for before Linux 6.12")
-    def test_each_worker_asks_for_short_ones(self):
-        collector = self.start("--workers", "2")
-        slices = self.slices(collector)
-        self.assertEqual(slices.count(self.SHORT), 2, slices)
+    def test_short_slices(self):
+        slices = self.slices(self.start("--workers", "2"))
+        self.assertEqual(slices.count(self.SLICE), 2, slices)
         self.assertGreater(len(slices), 2)
+
+    @unittest.skipIf(os.geteuid() or os.getpriority(os.PRIO_PROCESS, 0),
+                     "needs root, and not to be nice itself")
+    def test_a_larger_share(self):
+        niceness = self.niceness(self.start("--workers", "2"))
+        self.assertEqual(set(niceness), {self.NICE})
+
+    def test_what_the_operator_chose_stays(self):
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        niceness = self.niceness(self.start("--workers", "2", prefix=("nice", "-n", "3")))
+        self.assertEqual(set(niceness), {own + 3})
 
 
 if __name__ == "__main__":
