@@ -16,7 +16,7 @@ struct directory_writer {
     pthread_mutex_t mutex;             /* names, links, and all below */
     uint32_t *free;                    /* indexes of free entries, a stack */
     uint32_t free_count;
-    uint32_t used; /* no entry from this index on was ever taken; only rises */
+    uint32_t used;             /* no entry from this index on was ever taken; only rises */
     uint32_t *labels;          /* how many rooms, countries and sources a site has */
     uint32_t *rooms, *sources; /* and how many of these kinds */
     uint32_t labels_max;       /* of a kind; set before any worker runs. 0: no limit */

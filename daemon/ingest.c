@@ -74,7 +74,7 @@ int ingest_open(struct collector *collector, unsigned worker, struct ingest **re
     ingest->published = &collector->file.segment.counters[worker];
     ingest->lookup.directory = &collector->directory;
     ingest->tally.directory = &collector->file.segment.directory;
-    ingest->tally.is_alone = collector->workers == 1;
+    ingest->tally.is_alone = ingest->segment->table.lone_writer;
     ingest->traffic = &collector->traffics[worker];
     ingest->window = history_window(collector->file.segment.max_window);
     ingest->has_feed = feed_is_open(ingest->segment);

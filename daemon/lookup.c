@@ -1,7 +1,5 @@
 #include "lookup.h"
 
-#include <string.h>
-
 void lookup_begin(struct lookup *lookup)
 {
     for (unsigned kind = 0; kind < SCOPE_KINDS; kind++)
@@ -16,9 +14,8 @@ static bool is_last(const struct lookup *lookup, enum scope_kind kind, uint32_t 
 
     if (last == SCOPE_NONE)
         return false;
-    const struct scope_entry *entry = &lookup->directory->segment->directory.entries[last];
-    return (kind == SCOPE_SITE || entry->site == site) && entry->name_length == name.length &&
-           memcmp(entry->name, name.bytes, name.length) == 0;
+    return scope_bears(&lookup->directory->segment->directory.entries[last], kind, site, name.bytes,
+                       name.length);
 }
 
 static uint32_t hold(struct lookup *lookup, const struct scope_name *name, const uint64_t *now)

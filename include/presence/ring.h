@@ -75,26 +75,24 @@ static inline void ring_fetch_second(struct ring *ring, uint64_t tick)
     __builtin_prefetch(&ring->seconds[tick % RING_SECONDS], 1);
 }
 
+static inline void ring_move(uint64_t *bucket, uint32_t tag, int32_t delta, bool alone)
+{
+    if (alone)
+        ring_add_bucket_alone(bucket, tag, delta);
+    else
+        ring_add_bucket(bucket, tag, delta);
+}
+
 /* Move `delta` visitors into the bucket of a tick, or of a minute; out of it when negative. Each
  * visitor is in one of both. `alone`: nobody else ever writes. */
 static inline void ring_add_second(struct ring *ring, uint64_t tick, int32_t delta, bool alone)
 {
-    uint64_t *bucket = &ring->seconds[tick % RING_SECONDS];
-
-    if (alone)
-        ring_add_bucket_alone(bucket, (uint32_t)tick, delta);
-    else
-        ring_add_bucket(bucket, (uint32_t)tick, delta);
+    ring_move(&ring->seconds[tick % RING_SECONDS], (uint32_t)tick, delta, alone);
 }
 
 static inline void ring_add_minute(struct ring *ring, uint64_t minute, int32_t delta, bool alone)
 {
-    uint64_t *bucket = &ring->minutes[minute % RING_MINUTES];
-
-    if (alone)
-        ring_add_bucket_alone(bucket, (uint32_t)minute, delta);
-    else
-        ring_add_bucket(bucket, (uint32_t)minute, delta);
+    ring_move(&ring->minutes[minute % RING_MINUTES], (uint32_t)minute, delta, alone);
 }
 
 #if RING_VECTOR_SUM

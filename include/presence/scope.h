@@ -83,12 +83,18 @@ static inline uint32_t *scope_head(const struct directory *directory, uint64_t h
     return &directory->heads[(uint32_t)hash & directory->head_mask];
 }
 
+/* Does an entry of that kind bear the name, in its site? For a site, `site` is not looked at. */
+static inline bool scope_bears(const struct scope_entry *entry, enum scope_kind kind, uint32_t site,
+                               const uint8_t *bytes, uint32_t length)
+{
+    return (kind == SCOPE_SITE || entry->site == site) && entry->name_length == length &&
+           __builtin_memcmp(entry->name, bytes, length) == 0;
+}
+
 static inline bool scope_is_named(const struct scope_entry *entry, const struct scope_name *name)
 {
     return entry->hash == name->hash && entry->kind == name->kind &&
-           (name->kind == SCOPE_SITE || entry->site == name->site) &&
-           entry->name_length == name->length &&
-           __builtin_memcmp(entry->name, name->bytes, name->length) == 0;
+           scope_bears(entry, name->kind, name->site, name->bytes, name->length);
 }
 
 /* Find the entry of a name; SCOPE_NONE if there is none. `ret_state` is the state word under which
