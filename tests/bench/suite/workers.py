@@ -65,7 +65,7 @@ def table_rows(scale, rounds):
         shared.add(per_core=rate_of(run_json([*plain, "--workers", "2"], set(PROCESSORS))[0]))
     for row in beside, shared:
         row.note = f"together {row.ratio(alone) * 2:.2f} × one"
-    larger.note = f"4 a heartbeat: {larger.ratio(alone) / 4:.3f} × of 1 in the table above"
+    larger.note = f"4 a heartbeat: {larger.ratio(alone) / 4:.3f} × of one in the smaller table"
     return alone, larger, beside, shared
 
 
