@@ -249,7 +249,7 @@ static void apply_pending(struct ingest *ingest)
      * takes the time. (Not in a function of their own: the fetching would have no effect that the
      * compiler knows of, and vanish.) */
     for (unsigned i = 0; i < ingest->pending_count; i++)
-        table_fetch(table, ingest->pending[i].key.pair[0]);
+        table_fetch(table, ingest->pending[i].key);
     for (unsigned i = 0; i < ingest->pending_count; i++)
         ingest->pending[i].slot = table_locate(table, ingest->pending[i].key);
     for (unsigned i = 0; i < ingest->pending_count; i++) {

@@ -3,7 +3,10 @@
  * A visitor in a scope is one 64-bit word, fingerprint (44 bits) and tick of their last heartbeat
  * (20 bits). Zero is an empty slot. A key lives in one of two pairs of cache lines, 16 words each,
  * that are always both searched, so there are no tombstones; one compare-and-swap is the whole
- * change of state. Names and search order: the first pair's 16 slots, then the second's.
+ * change of state. Names and search order: the first pair's 16 slots, then the second's. One line
+ * of each pair is a key's home there, and takes it while it has room: in a table that was filled to
+ * its limit nine of ten keys stand at home in their first pair, two of three where visitors have
+ * come and gone ever since, and refreshing these touches that line and no other.
  *
  * Ticks are 64-bit seconds in arguments and 20-bit in words. A word's age is a difference modulo
  * 2^20, right as long as no word grows older than 2^19 s: the sweep (table_sweep) sees to that
@@ -38,7 +41,8 @@
 #define TABLE_TICK_BITS        20
 #define TABLE_TICK_MASK        ((UINT64_C(1) << TABLE_TICK_BITS) - 1)
 #define TABLE_AGE_FUTURE       (UINT64_C(1) << (TABLE_TICK_BITS - 1))
-#define TABLE_PAIR_WORDS       16  /* two neighbouring cache lines */
+#define TABLE_LINE_WORDS       8                      /* a cache line */
+#define TABLE_PAIR_WORDS       (2 * TABLE_LINE_WORDS) /* two neighbouring ones */
 #define TABLE_FIRST_PAIR_LIMIT 12  /* words in the first pair before the emptier one is taken */
 #define TABLE_ENTER_AGE        300 /* seconds without a heartbeat that make the next one an enter */
 #define TABLE_EXPIRY_SLACK     (60 + 32) /* a minute bucket's width, and late publishers */
@@ -90,13 +94,29 @@ static inline uint64_t *table_pair(const struct table *table, uint32_t pair)
     return table->words + (uint64_t)pair * TABLE_PAIR_WORDS;
 }
 
-/* Have a pair on its way from memory. */
-static inline void table_fetch(const struct table *table, uint32_t pair)
+/* Where a key's home begins in each of its pairs: at slot 0 or 8. Both lines of a pair are searched
+ * whatever the home, so that no two keys are taken for one another because a bit of the fingerprint
+ * chooses it. */
+static inline unsigned table_home(uint64_t fingerprint)
 {
-    const uint64_t *words = table_pair(table, pair);
+    return (unsigned)(fingerprint >> TABLE_TICK_BITS & 1) * TABLE_LINE_WORDS;
+}
 
-    __builtin_prefetch(words, 1);
-    __builtin_prefetch(words + TABLE_PAIR_WORDS / 2, 1);
+/* Have a key's home in its first pair on its way from memory. */
+static inline void table_fetch(const struct table *table, struct table_key key)
+{
+    __builtin_prefetch(table_pair(table, key.pair[0]) + table_home(key.fingerprint), 1);
+}
+
+/* The same with the other lines in which it may stand. */
+static inline void table_fetch_others(const struct table *table, struct table_key key)
+{
+    const unsigned home = table_home(key.fingerprint);
+    const uint64_t *second = table_pair(table, key.pair[1]);
+
+    __builtin_prefetch(second + home, 1);
+    __builtin_prefetch(second + (home ^ TABLE_LINE_WORDS), 1);
+    __builtin_prefetch(table_pair(table, key.pair[0]) + (home ^ TABLE_LINE_WORDS), 1);
 }
 
 static inline uint64_t table_word(uint64_t fingerprint, uint64_t tick)
@@ -121,44 +141,49 @@ static inline bool table_is_expired(const struct table *table, uint64_t word, ui
     return age >= table->expiry && age < TABLE_AGE_FUTURE;
 }
 
-/* The slots of a pair whose upper 32 bits are the fingerprint's, as a bit each. A hint: the caller
+/* The slots of a line whose upper 32 bits are the fingerprint's, as a bit each. A hint: the caller
  * loads a candidate anew, atomically, before it believes or changes it. */
-static inline uint32_t table_candidates(const uint64_t *pair, uint64_t fingerprint)
+static inline uint32_t table_line_candidates(const uint64_t *line, uint64_t fingerprint)
 {
     uint32_t mask = 0;
 #if TABLE_VECTOR_SEARCH
     const __m128i wanted = _mm_set1_epi32((int)(fingerprint >> 32));
-    const __m128 *words = (const __m128 *)(const void *)pair;
-    __m128i equal[4];
+    const __m128 *words = (const __m128 *)(const void *)line;
+    __m128i equal[2];
 
     /* Eight-byte lanes of an aligned load are never torn on x86 (Intel SDM 3A 9.1.1, AMD64 APM 2
      * 7.3.2), and the barrier keeps the compiler from reusing an earlier search's loads. */
     __asm__ volatile("" ::: "memory");
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 2; i++) {
         __m128 high = _mm_shuffle_ps(words[2 * i], words[2 * i + 1], _MM_SHUFFLE(3, 1, 3, 1));
         equal[i] = _mm_cmpeq_epi32(_mm_castps_si128(high), wanted);
     }
-    __m128i narrow =
-        _mm_packs_epi16(_mm_packs_epi32(equal[0], equal[1]), _mm_packs_epi32(equal[2], equal[3]));
+    __m128i narrow = _mm_packs_epi16(_mm_packs_epi32(equal[0], equal[1]), _mm_setzero_si128());
     mask = (uint32_t)_mm_movemask_epi8(narrow);
 #else
-    for (int i = 0; i < TABLE_PAIR_WORDS; i++)
-        mask |= (uint32_t)(atomic_load_relaxed(&pair[i]) >> 32 == fingerprint >> 32) << i;
+    for (int i = 0; i < TABLE_LINE_WORDS; i++)
+        mask |= (uint32_t)(atomic_load_relaxed(&line[i]) >> 32 == fingerprint >> 32) << i;
 #endif
     return mask;
 }
 
-/* Where a key seems to stand in its first pair, as a hint for table_refresh_at; NULL, and its
- * second pair is on its way, if nowhere. Most stand in the first, and the second one is another
- * trip to memory. (Its fetching put off until all were located was a tenth slower.) */
+/* The same of a pair. */
+static inline uint32_t table_candidates(const uint64_t *pair, uint64_t fingerprint)
+{
+    return table_line_candidates(pair, fingerprint) |
+           table_line_candidates(pair + TABLE_LINE_WORDS, fingerprint) << TABLE_LINE_WORDS;
+}
+
+/* Where a key seems to stand at home in its first pair, as a hint for table_refresh_at; NULL, and
+ * its other lines are on their way, if nowhere. */
 static inline uint64_t *table_locate(const struct table *table, struct table_key key)
 {
-    uint64_t *pair = table_pair(table, key.pair[0]);
-    uint32_t mask = table_candidates(pair, key.fingerprint);
+    uint64_t *line = table_pair(table, key.pair[0]) + table_home(key.fingerprint);
+    uint32_t mask = table_line_candidates(line, key.fingerprint);
 
     if (mask)
-        return &pair[__builtin_ctz(mask)];
-    table_fetch(table, key.pair[1]);
+        return &line[__builtin_ctz(mask)];
+    table_fetch_others(table, key);
     return 0;
 }
 
@@ -187,19 +212,23 @@ static inline uint64_t *table_find(const struct table *table, struct table_key k
     return table_find_in(table_pair(table, key.pair[1]), key.fingerprint, ret_word);
 }
 
-/* The first free slot of a pair, with its word (0 or expired), and how many are free. */
-static inline uint64_t *table_free_slot(const struct table *table, uint64_t *pair, uint64_t now,
-                                        uint64_t *ret_word, int *ret_free)
+/* A key's first free slot in one of its pairs, at home if there is one, with its word (0 or
+ * expired), and how many are free. */
+static inline uint64_t *table_free_slot(const struct table *table, struct table_key key,
+                                        unsigned which, uint64_t now, uint64_t *ret_word,
+                                        int *ret_free)
 {
-    uint64_t *first = 0;
+    uint64_t *pair = table_pair(table, key.pair[which]), *first = 0;
+    const unsigned home = table_home(key.fingerprint);
 
     *ret_free = 0;
-    for (int i = 0; i < TABLE_PAIR_WORDS; i++) {
-        uint64_t word = atomic_load_relaxed(&pair[i]); /* exact word checked by the swap */
+    for (unsigned i = 0; i < TABLE_PAIR_WORDS; i++) {
+        uint64_t *slot = &pair[i ^ home];
+        uint64_t word = atomic_load_relaxed(slot); /* exact word checked by the swap */
         if (word && !table_is_expired(table, word, now))
             continue;
         if (!first) {
-            first = &pair[i];
+            first = slot;
             *ret_word = word;
         }
         ++*ret_free;
@@ -214,14 +243,12 @@ static inline uint64_t *table_place(const struct table *table, struct table_key 
 {
     uint64_t words[2] = {0, 0};
     int free[2];
-    uint64_t *slot =
-        table_free_slot(table, table_pair(table, key.pair[0]), now, &words[0], &free[0]);
+    uint64_t *slot = table_free_slot(table, key, 0, now, &words[0], &free[0]);
 
     *ret_word = words[0];
     if (free[0] > TABLE_PAIR_WORDS - TABLE_FIRST_PAIR_LIMIT)
         return slot;
-    uint64_t *other =
-        table_free_slot(table, table_pair(table, key.pair[1]), now, &words[1], &free[1]);
+    uint64_t *other = table_free_slot(table, key, 1, now, &words[1], &free[1]);
     if (free[1] <= free[0])
         return slot;
     *ret_word = words[1];
@@ -395,7 +422,7 @@ static inline bool table_refresh_at(const struct table *table, uint64_t *hint, s
     if (slot)
         word = atomic_load_relaxed(slot); /* any later change fails the swap on it */
     if (!table_matches(word, key.fingerprint))
-        slot = table_find_in(table_pair(table, key.pair[1]), key.fingerprint, &word);
+        slot = table_find(table, key, &word);
     uint64_t age = table_age(word, now);
     if (!slot || !table_refresh(table, slot, word, age, now, move, context))
         return false;

@@ -37,7 +37,7 @@ static void refresh(const struct table *table, uint64_t visitors, uint64_t tick,
     for (int i = 0; i < IN_FLIGHT; i++)
         keys[i] = key_of(table, bench_random(random) % visitors);
     for (int i = 0; i < IN_FLIGHT; i++)
-        table_fetch(table, keys[i].pair[0]);
+        table_fetch(table, keys[i]);
     for (int i = 0; i < IN_FLIGHT; i++)
         slots[i] = table_locate(table, keys[i]);
     for (int i = 0; i < IN_FLIGHT; i++)

@@ -218,22 +218,56 @@ static void words_go_where_there_is_room(void **state)
     assert_int_equal(used_words(fixture), 32);
 }
 
+/* The home line of the pair first, whichever slots of both lines are taken. */
+static void words_go_home_while_there_is_room(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct table_key keys[] = {key_a, key_b};
+    const uint64_t now = 1 << 20;
+
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(table_home(keys[i].fingerprint), i * 8);
+        for (unsigned taken = 0; taken < 1u << 16; taken += 37) {
+            /* Either in the first pair, or in the second one because the first is full. */
+            const unsigned pair = taken % 2 && taken != 0xffff;
+            empty(fixture);
+            for (unsigned slot = 0; slot < 32; slot++)
+                if (slot / 16 < pair || (slot / 16 == pair && taken >> slot % 16 & 1))
+                    fixture->table.words[slot] = table_word(key_number(slot).fingerprint, now);
+            upsert(fixture, keys[i], now);
+            unsigned slot = 0, expected = i * 8;
+            while (!table_matches(fixture->table.words[slot], keys[i].fingerprint))
+                slot++;
+            if (slot / 16 != pair)
+                continue; /* more than 12 were taken */
+            while (taken >> expected & 1)
+                expected = (expected + 1) % 16;
+            if (slot % 16 != expected)
+                fail_msg("key %u in slot %u, not %u, with %#x taken", i, slot, expected, taken);
+        }
+    }
+}
+
 static void hints_say_where_a_key_stands(void **state)
 {
     struct fixture *fixture = *state;
+    const struct table_key keys[] = {key_a, key_b};
     const uint64_t now = UINT64_C(9) << 20;
 
-    for (unsigned slot = 0; slot < 32; slot++) {
+    for (unsigned i = 0; i < 2 * 32; i++) {
+        unsigned slot = i % 32;
+        struct table_key key = keys[i / 32];
+        bool is_home = slot / 8 == i / 32;
         uint64_t *word = &fixture->table.words[slot];
         empty(fixture);
-        assert_null(table_locate(&fixture->table, key_a));
-        *word = table_word(key_a.fingerprint, now - 400);
-        assert_ptr_equal(table_locate(&fixture->table, key_a), slot < 16 ? word : NULL);
-        expect_outcome(upsert(fixture, key_a, now), .entered = true);
+        assert_null(table_locate(&fixture->table, key));
+        *word = table_word(key.fingerprint, now - 400);
+        assert_ptr_equal(table_locate(&fixture->table, key), is_home ? word : NULL);
+        expect_outcome(upsert(fixture, key, now), .entered = true);
         expect_moves(fixture, {now, 1}, {now - 400, -1});
-        expect_outcome(upsert(fixture, key_a, now - 1), 0);
+        expect_outcome(upsert(fixture, key, now - 1), 0);
         expect_no_moves(fixture);
-        expect_word(fixture, key_a, now);
+        expect_word(fixture, key, now);
     }
 }
 
@@ -392,6 +426,7 @@ int main(void)
         TABLE_TEST(leaves_clear_every_copy),
         TABLE_TEST(full_lines_take_a_visitor_when_one_expires),
         TABLE_TEST(words_go_where_there_is_room),
+        TABLE_TEST(words_go_home_while_there_is_room),
         TABLE_TEST(hints_say_where_a_key_stands),
         TABLE_TEST(hints_may_be_wrong),
         TABLE_TEST(keys_stay_within_the_table),
