@@ -11,7 +11,8 @@
 #include "tally.h"
 #include "traffic.h"
 
-#define PENDING_MAX 64 /* updates in flight to memory: 4 times as fast as one at a time */
+#define PENDING_MAX 64 /* updates that are applied together: 4 times as fast as one at a time */
+#define FETCH_GROUP 16 /* of them are fetched at once, as many as a core has under way */
 
 _Static_assert(COUNTER_datagrams_rejected_site - COUNTER_datagrams_rejected_source ==
                    WIRE_SITE - WIRE_SOURCE,
@@ -44,7 +45,7 @@ struct ingest {
     struct segment_counters *published;
     uint64_t now;
     bool limited; /* new visitors of a source, that is */
-    unsigned pending_count;
+    unsigned pending_count, fetched_count;
     struct update pending[PENDING_MAX];
     struct origin *origin;                  /* of the datagram that is being counted */
     struct origin origins[PENDING_MAX + 1]; /* each before it has an update that waits */
@@ -240,16 +241,22 @@ static void apply_leave(struct ingest *ingest, const struct update *update)
         tell(ingest, update, EVENT_LEFT);
 }
 
+/* Have all that is queued on its way. Side by side, apart from the hashing: the processor has the
+ * more translations of addresses and lines under way at once, and they are what takes the time. */
+static void fetch_pending(struct ingest *ingest)
+{
+    const struct table *table = &ingest->segment->table;
+
+    for (unsigned i = ingest->fetched_count; i < ingest->pending_count; i++)
+        table_fetch(table, ingest->pending[i].key);
+    ingest->fetched_count = ingest->pending_count;
+}
+
 static void apply_pending(struct ingest *ingest)
 {
     const struct table *table = &ingest->segment->table;
 
-    /* Apart from the hashing and from each other: the more of these stand side by side, the more
-     * translations of addresses and lines the processor has under way at once, and they are what
-     * takes the time. (Not in a function of their own: the fetching would have no effect that the
-     * compiler knows of, and vanish.) */
-    for (unsigned i = 0; i < ingest->pending_count; i++)
-        table_fetch(table, ingest->pending[i].key);
+    fetch_pending(ingest);
     for (unsigned i = 0; i < ingest->pending_count; i++)
         ingest->pending[i].slot = table_locate(table, ingest->pending[i].key);
     for (unsigned i = 0; i < ingest->pending_count; i++) {
@@ -261,7 +268,7 @@ static void apply_pending(struct ingest *ingest)
         else
             apply_heartbeat(ingest, update);
     }
-    ingest->pending_count = 0;
+    ingest->pending_count = ingest->fetched_count = 0;
     ingest->origins[0] = *ingest->origin; /* its updates may still be on their way */
     ingest->origin = ingest->origins;
 }
@@ -318,7 +325,9 @@ static void queue_visitors(struct ingest *ingest, uint32_t scope, unsigned kind,
         update->about = next.about;
         if (__builtin_expect(ingest->limited, false))
             note_bringer(ingest, scope, id);
-        if (++ingest->pending_count == PENDING_MAX) {
+        if (++ingest->pending_count % FETCH_GROUP == 0)
+            fetch_pending(ingest); /* while the next ones are hashed */
+        if (ingest->pending_count == PENDING_MAX) {
             apply_pending(ingest);
             next.about.origin = 0; /* where it has been put */
         }

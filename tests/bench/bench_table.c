@@ -10,7 +10,8 @@
 
 #include "bench.h"
 
-#define IN_FLIGHT 64
+#define IN_FLIGHT   64
+#define FETCH_GROUP 16 /* as the daemon does */
 
 static void ignore_move(void *context, uint64_t tick, int delta)
 {
@@ -34,10 +35,12 @@ static void refresh(const struct table *table, uint64_t visitors, uint64_t tick,
     uint64_t *slots[IN_FLIGHT];
     bool entered;
 
-    for (int i = 0; i < IN_FLIGHT; i++)
-        keys[i] = key_of(table, bench_random(random) % visitors);
-    for (int i = 0; i < IN_FLIGHT; i++)
-        table_fetch(table, keys[i]);
+    for (int first = 0; first < IN_FLIGHT; first += FETCH_GROUP) {
+        for (int i = first; i < first + FETCH_GROUP; i++)
+            keys[i] = key_of(table, bench_random(random) % visitors);
+        for (int i = first; i < first + FETCH_GROUP; i++)
+            table_fetch(table, keys[i]);
+    }
     for (int i = 0; i < IN_FLIGHT; i++)
         slots[i] = table_locate(table, keys[i]);
     for (int i = 0; i < IN_FLIGHT; i++)
