@@ -61,6 +61,28 @@ static void sum_is_the_naive_one(void **state)
     }
 }
 
+#if RING_VECTOR_SUM
+/* Both ways, whichever of them the processor makes ring_sum take. */
+static void vector_sums_agree(void **state)
+{
+    uint64_t random = random_seed("vectors");
+    _Alignas(16) static uint64_t buckets[RING_SECONDS];
+
+    (void)state;
+    for (int round = 0; round < 200; round++) {
+        uint64_t last = RING_SECONDS - 1 + RING_SECONDS * (random_next(&random) % 1000);
+        uint32_t first = (uint32_t)(random_next(&random) % (RING_SECONDS / 2)) * 2;
+        uint32_t eights = (uint32_t)(random_next(&random) % ((RING_SECONDS - first) / 8 + 1));
+        uint64_t tag = last + 1 - RING_SECONDS + first;
+        fill(&random, buckets, RING_SECONDS, last);
+        int64_t expected = naive_sum(buckets, RING_SECONDS, tag + eights * 8 - 1, eights * 8);
+        assert_int_equal(ring_sum_fours(buckets + first, eights * 2, (uint32_t)tag), expected);
+        if (__builtin_cpu_supports("avx2"))
+            assert_int_equal(ring_sum_eights(buckets + first, eights, (uint32_t)tag), expected);
+    }
+}
+#endif
+
 static void extreme_counts_do_not_overflow(void **state)
 {
     static const uint32_t counts[] = {INT32_MAX, (uint32_t)INT32_MIN, 0x0000ffff, 0xffff0000};
@@ -176,6 +198,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sum_is_the_naive_one),
+#if RING_VECTOR_SUM
+        cmocka_unit_test(vector_sums_agree),
+#endif
         cmocka_unit_test(extreme_counts_do_not_overflow),
         cmocka_unit_test(a_tick_from_the_end_of_time_ends),
         cmocka_unit_test(counts_follow_the_rule),
