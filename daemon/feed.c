@@ -37,17 +37,15 @@ static uint8_t append_name(const struct directory *directory, uint32_t scope, ui
     return entry->name_length;
 }
 
-bool feed_write(const struct segment *segment, enum event_kind kind, const struct feed_place *place,
-                uint64_t now)
+/* A hole, too, is told of: readers count it as missed. */
+static void write_event(const struct segment *segment, enum event_kind kind,
+                        const struct feed_place *place)
 {
     const struct directory *directory = &segment->directory;
     uint32_t country = place->scopes[SCOPE_COUNTRY];
     struct event_record record = {.kind = (uint8_t)kind}; /* no byte of the stack gets out */
     uint8_t *cursor = record.names.bytes;
 
-    if (!take_turn(&directory->activities[place->scopes[SCOPE_SITE]].events_spent, now,
-                   events_site_rate(segment->events.capacity)))
-        return false;
     record.site_length = append_name(directory, place->scopes[SCOPE_SITE], &cursor);
     record.room_length = append_name(directory, place->scopes[SCOPE_ROOM], &cursor);
     record.source_length = append_name(directory, place->scopes[SCOPE_SOURCE], &cursor);
@@ -55,7 +53,18 @@ bool feed_write(const struct segment *segment, enum event_kind kind, const struc
     memcpy(cursor, place->name, record.name_length);
     if (country != SCOPE_NONE)
         memcpy(record.country, directory->entries[country].name, sizeof(record.country));
-    /* A hole, too, is told of: readers count it as missed. */
     events_write(&segment->events, unix_microseconds(), &record);
+}
+
+bool feed_write(const struct segment *segment, enum event_kind kind, const struct feed_place *place,
+                uint64_t now)
+{
+    const struct directory *directory = &segment->directory;
+
+    /* Before anything else: when many arrive at once, this is all that most of them cost. */
+    if (!take_turn(&directory->activities[place->scopes[SCOPE_SITE]].events_spent, now,
+                   events_site_rate(segment->events.capacity)))
+        return false;
+    write_event(segment, kind, place);
     return true;
 }
