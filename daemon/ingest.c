@@ -259,6 +259,9 @@ static void apply_pending(struct ingest *ingest)
     fetch_pending(ingest);
     for (unsigned i = 0; i < ingest->pending_count; i++)
         ingest->pending[i].slot = table_locate(table, ingest->pending[i].key);
+    for (unsigned i = 0; i < ingest->pending_count; i++)
+        if (!ingest->pending[i].slot)
+            ingest->pending[i].slot = table_locate_away(table, ingest->pending[i].key);
     for (unsigned i = 0; i < ingest->pending_count; i++) {
         const struct update *update = &ingest->pending[i];
         if (update->about.is_leave)

@@ -108,7 +108,7 @@ static inline void table_fetch(const struct table *table, struct table_key key)
     __builtin_prefetch(table_pair(table, key.pair[0]) + table_home(key.fingerprint), 1);
 }
 
-/* The same with the other lines in which it may stand. */
+/* The same of the other lines in which it may stand. */
 static inline void table_fetch_others(const struct table *table, struct table_key key)
 {
     const unsigned home = table_home(key.fingerprint);
@@ -210,6 +210,16 @@ static inline uint64_t *table_find(const struct table *table, struct table_key k
     if (slot)
         return slot;
     return table_find_in(table_pair(table, key.pair[1]), key.fingerprint, ret_word);
+}
+
+/* Where a key that is not at home stands, as a hint, too; NULL if it is not in the table. Asked for
+ * one key right after the other: a prefetch may be dropped where many are under way, a load is not,
+ * and those of several keys are waited for at once. */
+static inline uint64_t *table_locate_away(const struct table *table, struct table_key key)
+{
+    uint64_t word;
+
+    return table_find(table, key, &word);
 }
 
 /* A key's first free slot in one of its pairs, at home if there is one, with its word (0 or
@@ -411,20 +421,18 @@ table_upsert(const struct table *table, struct table_key key, uint64_t now, tabl
     }
 }
 
-/* table_upsert of a key that table_locate was asked about, `hint` is what it said, if the key is
- * found without searching: then `ret_entered` says whether this is an enter. False: nothing is
- * done, table_upsert has to search. For a refresh any copy of a key is as good as the first. */
+/* table_upsert of a key that still stands where the hint said: `ret_entered` says whether this is
+ * an enter. False: nothing is done, table_upsert has to search. For a refresh any copy of a key is
+ * as good as the first. */
 static inline bool table_refresh_at(const struct table *table, uint64_t *hint, struct table_key key,
                                     uint64_t now, table_move move, void *context, bool *ret_entered)
 {
-    uint64_t *slot = hint, word = 0;
-
-    if (slot)
-        word = atomic_load_relaxed(slot); /* any later change fails the swap on it */
-    if (!table_matches(word, key.fingerprint))
-        slot = table_find(table, key, &word);
+    if (!hint)
+        return false;
+    uint64_t word = atomic_load_relaxed(hint); /* any later change fails the swap on it */
     uint64_t age = table_age(word, now);
-    if (!slot || !table_refresh(table, slot, word, age, now, move, context))
+    if (!table_matches(word, key.fingerprint) ||
+        !table_refresh(table, hint, word, age, now, move, context))
         return false;
     *ret_entered = table_enters(age);
     return true;

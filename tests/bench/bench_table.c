@@ -44,6 +44,9 @@ static void refresh(const struct table *table, uint64_t visitors, uint64_t tick,
     for (int i = 0; i < IN_FLIGHT; i++)
         slots[i] = table_locate(table, keys[i]);
     for (int i = 0; i < IN_FLIGHT; i++)
+        if (!slots[i])
+            slots[i] = table_locate_away(table, keys[i]);
+    for (int i = 0; i < IN_FLIGHT; i++)
         if (!table_refresh_at(table, slots[i], keys[i], tick, ignore_move, sum, &entered))
             table_upsert(table, keys[i], tick, ignore_move, sum);
 }

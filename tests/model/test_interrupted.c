@@ -90,7 +90,7 @@ static void operate(unsigned key, bool is_leave)
         operation->outcome = update_at(&game.table, key ? NULL : game.hint, key_of(key),
                                        operation->now, note_move, operation);
     if (random_one_in(&game.random, 2))
-        game.hint = table_locate(&game.table, key_of(0));
+        game.hint = locate(&game.table, key_of(0));
     operation->ended = game.moment++;
 }
 

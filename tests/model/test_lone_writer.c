@@ -89,7 +89,7 @@ static void operate(unsigned key)
     else
         outcome = update_at(&game.table, game.hints[key], key_of(key), game.now, note_move, NULL);
     game.last[key] = is_leave ? 0 : game.now;
-    game.hints[key] = table_locate(&game.table, key_of(key));
+    game.hints[key] = locate(&game.table, key_of(key));
     if (outcome.full || outcome.duplicates || outcome.inserted > 1)
         fail_msg("TEST_SEED=%llu: full %d, duplicates %u, inserted %u",
                  (unsigned long long)game.seed, outcome.full, outcome.duplicates, outcome.inserted);

@@ -140,7 +140,7 @@ static void begin_round(struct round_test *test)
         part->after = (enum operation)random_below(&test->random, 3);
         part->shared = test->with_leaves && random_one_in(&test->random, 3) ? LEAVE : HEARTBEAT;
         part->now = test->now + random_below(&test->random, 2);
-        part->hint = table_locate(&test->table, key_of(SHARED_KEY));
+        part->hint = locate(&test->table, key_of(SHARED_KEY));
         part->log.count = 0;
         part->pauses_one_in = pauses[random_below(&test->random, 3)];
         part->cleared = 0;
@@ -395,7 +395,7 @@ static void operate_freely(void *context, unsigned number)
         }
         struct table_outcome outcome =
             update_at(&test->table, part->hints[key], key_of(key), now, count_move, part);
-        part->hints[key] = table_locate(&test->table, key_of(key));
+        part->hints[key] = locate(&test->table, key_of(key));
         part->inserted += (int64_t)outcome.inserted - outcome.duplicates;
         if (number == 0 && test->expires)
             table_sweep(&test->table, 0, PAIRS, now);

@@ -5,6 +5,14 @@
 
 #include <presence/table.h>
 
+/* Where the daemon expects the key: a hint. */
+static inline uint64_t *locate(const struct table *table, struct table_key key)
+{
+    uint64_t *slot = table_locate(table, key);
+
+    return slot ? slot : table_locate_away(table, key);
+}
+
 /* GCC 12.2 ends with an internal error where it may specialise this for interrupted operations. */
 static __attribute__((noipa, unused)) struct table_outcome
 update_at(const struct table *table, uint64_t *hint, struct table_key key, uint64_t now,

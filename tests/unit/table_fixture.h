@@ -81,7 +81,7 @@ static inline struct table_outcome upsert(struct fixture *fixture, struct table_
                                           uint64_t now)
 {
     fixture->move_count = 0;
-    return update_at(&fixture->table, table_locate(&fixture->table, key), key, now, record,
+    return update_at(&fixture->table, locate(&fixture->table, key), key, now, record,
                      fixture);
 }
 

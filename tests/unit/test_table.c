@@ -261,8 +261,10 @@ static void hints_say_where_a_key_stands(void **state)
         uint64_t *word = &fixture->table.words[slot];
         empty(fixture);
         assert_null(table_locate(&fixture->table, key));
+        assert_null(table_locate_away(&fixture->table, key));
         *word = table_word(key.fingerprint, now - 400);
         assert_ptr_equal(table_locate(&fixture->table, key), is_home ? word : NULL);
+        assert_ptr_equal(table_locate_away(&fixture->table, key), word);
         expect_outcome(upsert(fixture, key, now), .entered = true);
         expect_moves(fixture, {now, 1}, {now - 400, -1});
         expect_outcome(upsert(fixture, key, now - 1), 0);
@@ -281,8 +283,8 @@ static void hints_may_be_wrong(void **state)
         table_word(key_a.fingerprint ^ 1 << TABLE_TICK_BITS, now - 400), /* a candidate, no more */
     };
 
-    for (unsigned i = 0; i < 16 * 32 * LENGTH(others); i++) {
-        unsigned hint = i / LENGTH(others) % 16, slot = i / LENGTH(others) / 16;
+    for (unsigned i = 0; i < 32 * 32 * LENGTH(others); i++) {
+        unsigned hint = i / LENGTH(others) % 32, slot = i / LENGTH(others) / 32;
         uint64_t *hinted = &fixture->table.words[hint], other = others[i % LENGTH(others)];
         if (slot == hint)
             continue;
