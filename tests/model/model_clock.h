@@ -1,7 +1,8 @@
 /* model_clock.h - the machine's clocks, as the collector's and the readers' code sees them.
  *
- * A program linked with --wrap=clock_gettime reads the fixture's clock for CLOCK_BOOTTIME and its
- * wall clock for CLOCK_REALTIME, so that whatever is told of times can be told exactly. */
+ * A program linked with --wrap=clock_gettime reads the fixture's wall clock for CLOCK_REALTIME and
+ * its clock for those that count from boot, coarse or not, so that whatever is told of times can be
+ * told exactly. */
 #ifndef PRESENCE_TESTS_MODEL_CLOCK_H
 #define PRESENCE_TESTS_MODEL_CLOCK_H
 
@@ -9,7 +10,9 @@
 
 struct model_clock {
     const struct fixture *fixture; /* NULL: the machine's own clocks */
-    uint32_t boot_ns, wall_ns;     /* how far their seconds have got */
+    uint32_t boot_ns;              /* how far the second since boot has got */
+    uint32_t wall_ns;              /* the wall clock is ahead by this and the fixture's seconds */
+    uint64_t asleep_ns;            /* CLOCK_MONOTONIC has been suspended for so long */
 };
 
 extern struct model_clock model_clock;

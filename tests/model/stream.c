@@ -120,17 +120,19 @@ static uint64_t clock_step(struct stream *stream)
     return gap(random);
 }
 
-/* Now and then somebody sets the wall clock, which no tick follows. */
-static void step_wall(struct stream *stream)
+/* Now and then somebody sets the wall clock, which no tick follows, or the machine was asleep. */
+static void step_clocks(struct stream *stream)
 {
     struct random_source *random = &stream->random;
 
     model_clock.boot_ns = random_below(random, 1000000000);
-    model_clock.wall_ns = random_below(random, 1000000000);
+    if (random_one_in(random, 100))
+        model_clock.asleep_ns += random_next(random) % (UINT64_C(1) << 40);
     if (!random_one_in(random, 100))
         return;
     uint64_t far = random_one_in(random, 3) ? random_below(random, 200000) : 3;
     stream->fixture->wall += random_one_in(random, 2) ? far : -far;
+    model_clock.wall_ns = random_below(random, 1000000000);
 }
 
 /* What collector_advance must do. */
@@ -415,7 +417,7 @@ void stream_open(struct stream *stream, const struct variant *variant, uint64_t 
     struct segment_settings settings = settings_of(stream);
     fixture_create(fixture, &settings, first_tick(&stream->random));
     fixture->wall = (UINT64_C(1) << 30) + random_next(&stream->random) % (UINT64_C(1) << 40);
-    model_clock.fixture = fixture;
+    model_clock = (struct model_clock){.fixture = fixture};
     stream->tick = fixture_clock(fixture);
     stream->sampled = stream->day = ORACLE_ABSENT;
     start(stream, true);
@@ -446,7 +448,7 @@ void stream_step(struct stream *stream)
 
     stream->step++;
     fixture_set_clock(fixture, fixture_clock(fixture) + clock_step(stream));
-    step_wall(stream);
+    step_clocks(stream);
     if (random_one_in(&stream->random, 40))
         restart(stream);
     if (!random_one_in(&stream->random, 4)) {

@@ -48,7 +48,7 @@ static int judge(const struct segment_header *header, uint64_t file_size)
 /* Judge what is behind a descriptor and map it. Fills all but the path. */
 static int map_segment(int fd, struct presence *ret)
 {
-    struct presence mapped = {0};
+    struct presence mapped = {.clocks = READER_CLOCKS_UNKNOWN};
     struct stat status;
 
     if (fstat(fd, &status) < 0)

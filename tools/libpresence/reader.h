@@ -8,6 +8,7 @@
 #define PRESENCE_READER_H
 
 #include <sys/types.h>
+#include <time.h>
 
 #include "presence/presence.h"
 #include "presence/scope_name.h"
@@ -15,6 +16,14 @@
 #include "presence/wire.h"
 
 #define READER_ATTEMPTS 16 /* each lost to a change of the directory or of the tick */
+
+/* How far the clocks are ahead of CLOCK_MONOTONIC. That of the wall clock moves only when somebody
+ * sets it or the machine was suspended, and only then may that of CLOCK_BOOTTIME have moved. */
+struct reader_clocks {
+    struct timespec boot, wall;
+};
+
+#define READER_CLOCKS_UNKNOWN ((struct reader_clocks){.wall.tv_nsec = -1})
 
 struct presence {
     char *path;
@@ -24,9 +33,10 @@ struct presence {
     ino_t inode;
     uint64_t looked_at; /* when the path was last compared with what is mapped, seconds */
     uint32_t looked_state;
+    struct reader_clocks clocks;
 };
 
-/* The clocks and the collector's at one instant. */
+/* The clocks, as of the kernel's last timer tick (1 to 10 ms), and the collector's. */
 struct reader_moment {
     uint64_t now;  /* CLOCK_BOOTTIME, seconds */
     int64_t wall;  /* Unix seconds when that second began, rounded down */
@@ -62,7 +72,7 @@ bool reader_reopen(struct presence *presence);
 /* ---- reader_moment.c ---- */
 
 /* Read the clocks and the tick of the segment that is mapped. */
-struct reader_moment reader_glance(const struct presence *presence);
+struct reader_moment reader_glance(struct presence *presence);
 
 /* The same; but a segment that is stale is looked for at its path, at most once a second: the
  * collector may have made a new one. Pointers into the mapping do not outlive it. */

@@ -2,13 +2,68 @@
 
 #include <time.h>
 
-struct reader_moment reader_glance(const struct presence *presence)
+#define NS_PER_S 1000000000
+
+static struct timespec plus(struct timespec a, struct timespec b)
+{
+    bool carries = a.tv_nsec + b.tv_nsec >= NS_PER_S;
+
+    return (struct timespec){a.tv_sec + b.tv_sec + carries,
+                             a.tv_nsec + b.tv_nsec - (carries ? NS_PER_S : 0)};
+}
+
+static struct timespec minus(struct timespec a, struct timespec b)
+{
+    bool borrows = a.tv_nsec < b.tv_nsec;
+
+    return (struct timespec){a.tv_sec - b.tv_sec - borrows,
+                             a.tv_nsec - b.tv_nsec + (borrows ? NS_PER_S : 0)};
+}
+
+static bool is_equal(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+/* Find out how far the clocks are ahead. Coarse ones are of one instant if there was no timer tick
+ * in between. */
+static void compare_clocks(struct reader_clocks *clocks)
+{
+    struct timespec monotonic, boot, before, wall, after;
+
+    clock_gettime(CLOCK_MONOTONIC, &monotonic);
+    clock_gettime(CLOCK_BOOTTIME, &boot);
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &before);
+    clock_gettime(CLOCK_REALTIME_COARSE, &wall);
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &after);
+    *clocks = is_equal(before, after)
+                  ? (struct reader_clocks){minus(boot, monotonic), minus(wall, before)}
+                  : READER_CLOCKS_UNKNOWN;
+}
+
+/* Read CLOCK_BOOTTIME and the wall clock. Coarse clocks cost a third of the precise ones, and these
+ * would be a quarter of a count's time; but there is no coarse CLOCK_BOOTTIME. */
+static void read_clocks(struct reader_clocks *clocks, struct timespec *ret_boot,
+                        struct timespec *ret_wall)
+{
+    struct timespec monotonic;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &monotonic);
+    clock_gettime(CLOCK_REALTIME_COARSE, ret_wall);
+    *ret_boot = plus(monotonic, clocks->boot);
+    if (is_equal(minus(*ret_wall, monotonic), clocks->wall))
+        return;
+    clock_gettime(CLOCK_BOOTTIME, ret_boot);
+    clock_gettime(CLOCK_REALTIME, ret_wall);
+    compare_clocks(clocks);
+}
+
+struct reader_moment reader_glance(struct presence *presence)
 {
     const struct segment_header *header = presence->segment.header;
     struct timespec now, wall;
 
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    clock_gettime(CLOCK_REALTIME, &wall);
+    read_clocks(&presence->clocks, &now, &wall);
     return (struct reader_moment){
         .now = (uint64_t)now.tv_sec,
         .wall = wall.tv_sec - (wall.tv_nsec < now.tv_nsec),
@@ -54,7 +109,8 @@ uint64_t reader_tick_age(const struct reader_moment *moment)
 
 int64_t reader_as_of(const struct reader_moment *moment)
 {
-    return moment->wall - (int64_t)reader_tick_age(moment);
+    /* A second may have begun since the timer tick that `now` is of. */
+    return reader_wall(moment, moment->tick <= moment->now + 1 ? moment->tick : moment->now);
 }
 
 int64_t reader_wall(const struct reader_moment *moment, uint64_t tick)

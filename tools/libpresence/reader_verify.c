@@ -161,7 +161,7 @@ static uint64_t words_counted(const struct presence *presence, const struct look
 }
 
 /* Wait until the tick has moved: batches that were under way are complete by then. */
-static void settle(const struct presence *presence, uint64_t tick)
+static void settle(struct presence *presence, uint64_t tick)
 {
     const struct timespec pause = {.tv_nsec = SETTLE_POLL_MS * 1000000};
 
