@@ -1,6 +1,7 @@
 /* test_sender_kernel.c - how a sender hands datagrams to the kernel, and what it makes of refusals.
  *
- * Linked with --wrap=sendmmsg: a fault can be put before the real call.
+ * Linked with --wrap=sendmmsg and --wrap=clock_gettime: a fault can be put before the real call,
+ * and the clock that the sender waits by can be stopped.
  */
 #include "sender_fixture.h"
 
@@ -52,12 +53,26 @@ int __wrap_sendmmsg(int descriptor, struct mmsghdr *messages, unsigned length, i
     return __real_sendmmsg(descriptor, messages, length, flags);
 }
 
+int __real_clock_gettime(clockid_t clock, struct timespec *ret);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret);
+
+static bool time_stands_still;
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
+{
+    if (!time_stands_still || clock != CLOCK_MONOTONIC_COARSE)
+        return __real_clock_gettime(clock, ret);
+    *ret = (struct timespec){.tv_sec = 1000};
+    return 0;
+}
+
 static struct receiver receiver;
 
 static int begin(void **state)
 {
     (void)state;
     memset(&fault, 0, sizeof(fault));
+    time_stands_still = false;
     receiver_open(&receiver, 0);
     return 0;
 }
@@ -249,6 +264,8 @@ static void full_socket_is_waited_for(void **state)
     static const int errors[] = {EAGAIN, ENOBUFS, ENOMEM, EINTR};
 
     (void)state;
+    time_stands_still =
+        true; /* a machine that stalls for longer than senders wait changes nothing */
     for (size_t i = 0; i < LENGTH(errors); i++) {
         struct presence_sender *sender = single_sender(true);
         fault.error = errors[i];
