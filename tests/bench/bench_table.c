@@ -2,7 +2,9 @@
  * that ends in it. By one thread, or by several in one table, each on a processor of its own. Keys
  * in random order, in batches of 64 with prefetch.
  *
- *   bench_table [--visitors N] [--workers N] [--milliseconds T] [--rounds N]
+ *   bench_table [--visitors N] [--workers N] [--milliseconds T] [--rounds N] [--lines]
+ *
+ * --lines: instead, random lines of the table's memory, one word of each read and written.
  */
 #include <getopt.h>
 #include <pthread.h>
@@ -51,10 +53,26 @@ static void refresh(const struct table *table, uint64_t visitors, uint64_t tick,
             table_upsert(table, keys[i], tick, ignore_move, sum);
 }
 
+/* As many lines, with nothing to hash or to find. */
+static void touch(const struct table *table, uint64_t *random)
+{
+    uint64_t *lines[IN_FLIGHT];
+
+    for (int first = 0; first < IN_FLIGHT; first += FETCH_GROUP) {
+        for (int i = first; i < first + FETCH_GROUP; i++)
+            lines[i] = table->words + bench_random(random) % (2 * table->pairs) * TABLE_LINE_WORDS;
+        for (int i = first; i < first + FETCH_GROUP; i++)
+            __builtin_prefetch(lines[i], 1);
+    }
+    for (int i = 0; i < IN_FLIGHT; i++)
+        atomic_store_relaxed(lines[i], atomic_load_relaxed(lines[i])); /* nobody else looks */
+}
+
 struct worker {
     pthread_t thread;
     const struct table *table;
     unsigned number;
+    bool only_lines;
     uint64_t visitors, tick, random;
     double seconds;
     uint64_t updates; /* results */
@@ -72,7 +90,10 @@ static void *worker_main(void *argument)
     do {
         worker->tick++;
         for (int i = 0; i < 1000; i++)
-            refresh(worker->table, worker->visitors, worker->tick, &worker->random, &sum);
+            if (worker->only_lines)
+                touch(worker->table, &worker->random);
+            else
+                refresh(worker->table, worker->visitors, worker->tick, &worker->random, &sum);
         worker->updates += 1000 * IN_FLIGHT;
         worker->used = bench_cpu_s() - start;
     } while (worker->used < worker->seconds);
@@ -105,10 +126,12 @@ int main(int argc, char **argv)
                                             {"workers", required_argument, NULL, 'w'},
                                             {"milliseconds", required_argument, NULL, 't'},
                                             {"rounds", required_argument, NULL, 'r'},
+                                            {"lines", no_argument, NULL, 'l'},
                                             {0}};
     uint64_t visitors = 10000000, milliseconds = 1000, rounds = 1;
     struct worker workers[SEGMENT_WORKERS_MAX];
     unsigned count = 1;
+    bool only_lines = false;
     int64_t sum = 0;
     int option;
 
@@ -121,6 +144,8 @@ int main(int argc, char **argv)
             milliseconds = bench_number("milliseconds", optarg, 3600000);
         else if (option == 'r')
             rounds = bench_number("rounds", optarg, 1000);
+        else if (option == 'l')
+            only_lines = true;
         else
             return 2;
     }
@@ -133,6 +158,7 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < count; i++)
         workers[i] = (struct worker){.table = table,
                                      .number = i,
+                                     .only_lines = only_lines,
                                      .visitors = visitors,
                                      .tick = bench->tick,
                                      .random = i + 1};

@@ -45,18 +45,21 @@ def round_trip():
 def table_rows(scale, rounds):
     """The table alone: on one processor, as it is and as large as four words for each visitor make
     it; a table of its own on each at once, so that nothing is shared but the machine's memory; and
-    one table for both: what two workers can have. In turn."""
+    one table for both: what two workers can have. And lines of its memory, with no table in them.
+    In turn."""
     def command(visitors):
         return [bench("bench_table"), "--visitors", str(visitors), "--rounds", "1",
                 "--milliseconds", str(100 * scale)]
 
     plain, four = command(VISITORS), command(4 * VISITORS)
+    lines = Row("random lines of the table's memory, read and written")
     alone = Row("table alone, 64 in flight (limit)")
     larger = Row("the same, 4 × as many words")
     beside = Row("the same beside another with a table of its own")
     shared = Row("the same beside another in the same table")
     report("workers: table alone, two tables at once, and one for two")
     for _ in range(rounds):
+        lines.add(per_core=rate_of(run_json([*plain, "--lines"], {PROCESSORS[0]})[0]))
         alone.add(per_core=rate_of(run_json(plain, {PROCESSORS[0]})[0]))
         larger.add(per_core=rate_of(run_json(four, {PROCESSORS[0]})[0]))
         with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -66,7 +69,7 @@ def table_rows(scale, rounds):
     for row in beside, shared:
         row.note = f"together {row.ratio(alone) * 2:.2f} × one"
     larger.note = f"4 a heartbeat: {larger.ratio(alone) / 4:.3f} × of one in the smaller table"
-    return alone, larger, beside, shared
+    return lines, alone, larger, beside, shared
 
 
 def rate_of(measured):
@@ -78,19 +81,19 @@ def run(results, quick):
         results.target(5, "two workers: of one ≥ 1.75 ×", "there is one processor only", False)
         return
     scale, rounds = (1, 3) if quick else (3, 9)
-    alone, larger, beside, shared = table_rows(scale, rounds)
+    lines, alone, larger, beside, shared = table_rows(scale, rounds)
     before = round_trip()
     site = Team("site", 80, VISITORS, 40 * scale, rounds)
     labels = Team("4 words each", 80, VISITORS, 10 * scale, rounds, "--labels")
     single = Team("site", 1, 1_000_000, 400 * scale, rounds)
     after = round_trip()
     rows = [*site.rows(), *labels.rows(), *single.rows()]
-    for row in (larger, beside, shared, *rows):
+    for row in (lines, larger, beside, shared, *rows):
         row.limit = alone
     results.section(f"Heartbeats a second and processor from memory: decode, table, count; "
                     f"{VISITORS:,} visitors (one a datagram: 1,000,000); a cache line's round trip "
                     f"between the two takes {before:.0f} ns before, {after:.0f} after",
-                    [alone, larger, beside, shared, *rows])
+                    [lines, alone, larger, beside, shared, *rows])
     results.at_least(5, f"two workers (with locks and sharing nothing: {site.most():.2f} ×; only "
                         f"the table: {shared.ratio(alone) * 2:.2f} ×; two tables: "
                         f"{beside.ratio(alone) * 2:.2f} ×): of one", site.scaling(), 1.75)
