@@ -45,6 +45,7 @@ static uint64_t read_tick(void *context)
 
 struct bench *bench_open(const struct segment_settings *settings, unsigned workers, bool real_clock)
 {
+    static unsigned opened;
     struct bench *bench = aligned_alloc(_Alignof(struct bench), sizeof(*bench));
     struct collector_settings wanted = {
         .segment = *settings,
@@ -57,7 +58,8 @@ struct bench *bench_open(const struct segment_settings *settings, unsigned worke
         bench_fail("no memory");
     memset(bench, 0, sizeof(*bench));
     bench->tick = FIRST_TICK;
-    snprintf(bench->path, sizeof(bench->path), "/dev/shm/presence-bench-%d", (int)getpid());
+    snprintf(bench->path, sizeof(bench->path), "/dev/shm/presence-bench-%d-%u", (int)getpid(),
+             opened++);
     wanted.path = bench->path;
     wanted.clock_context = &bench->tick;
     int r = collector_open(&wanted, &bench->collector, &holder);

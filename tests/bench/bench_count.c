@@ -1,10 +1,11 @@
 /* bench_count.c - what one count through libpresence costs a reader: it should not depend on how
  * many visitors, sites or seconds are counted, but for cache misses.
  *
- *   bench_count [--visitors N] [--sites N] [--window S] [--rounds N]
+ *   bench_count [--visitors N]... [--sites N] [--window S] [--rounds N]
  *
  * A round is 100,000 counts; printed are all rounds' nanoseconds a count. With more than one site
- * they are counted in turn.
+ * they are counted in turn; with more than one number of visitors each has a collector of its own,
+ * and a round takes them in turn, too.
  */
 #include <getopt.h>
 #include <presence/presence.h>
@@ -14,8 +15,10 @@
 
 #include "bench.h"
 
-#define COUNTS    100000
-#define SITES_MAX 1000000
+#define COUNTS     100000
+#define SITES_MAX  1000000
+#define ROUNDS_MAX 1000
+#define SIZES_MAX  8
 
 static void name_site(uint64_t number, char name[32])
 {
@@ -56,25 +59,60 @@ static double measure(struct presence *presence, char (*names)[32], uint64_t sit
     return (bench_wall_s() - start) / COUNTS * 1e9;
 }
 
-static void run(struct bench *bench, uint64_t sites, uint64_t visitors, uint32_t window_s,
+/* One number of visitors: its collector, a reader, and what each round took. */
+struct size {
+    uint64_t visitors;
+    struct bench *bench;
+    struct presence *presence;
+    double ns[ROUNDS_MAX];
+};
+
+static void open_size(struct size *size, uint64_t sites)
+{
+    const struct segment_settings settings = {.max_visitors = sites * size->visitors,
+                                              .max_scopes = (uint32_t)sites + 10,
+                                              .max_window = WINDOW_MAX};
+
+    size->bench = bench_open(&settings, 1, true);
+    fill(size->bench, sites, size->visitors);
+    int r = presence_open(size->bench->path, &size->presence);
+    if (r < 0)
+        bench_fail("cannot read %s: %s", size->bench->path, strerror(-r));
+}
+
+static void close_size(struct size *size)
+{
+    presence_close(size->presence);
+    bench_close(size->bench);
+}
+
+static void print_size(const struct size *size, uint64_t sites, uint32_t window_s, uint64_t rounds)
+{
+    printf("{\"visitors\":%llu,\"sites\":%llu,\"window_s\":%u,\"ns\":[",
+           (unsigned long long)size->visitors, (unsigned long long)sites, window_s);
+    for (uint64_t i = 0; i < rounds; i++)
+        printf("%s%.1f", i ? "," : "", size->ns[i]);
+    puts("]}");
+}
+
+static void run(struct size *sizes, unsigned count, uint64_t sites, uint32_t window_s,
                 uint64_t rounds)
 {
     char(*names)[32] = calloc(sites, sizeof(*names));
-    struct presence *presence;
 
     if (!names)
         bench_fail("no memory");
     for (uint64_t i = 0; i < sites; i++)
         name_site(i, names[i]);
-    int r = presence_open(bench->path, &presence);
-    if (r < 0)
-        bench_fail("cannot read %s: %s", bench->path, strerror(-r));
-    printf("{\"visitors\":%llu,\"sites\":%llu,\"window_s\":%u,\"ns\":[",
-           (unsigned long long)visitors, (unsigned long long)sites, window_s);
+    for (unsigned i = 0; i < count; i++)
+        open_size(&sizes[i], sites);
     for (uint64_t i = 0; i < rounds; i++)
-        printf("%s%.1f", i ? "," : "", measure(presence, names, sites, window_s, visitors));
-    puts("]}");
-    presence_close(presence);
+        for (unsigned j = 0; j < count; j++)
+            sizes[j].ns[i] = measure(sizes[j].presence, names, sites, window_s, sizes[j].visitors);
+    for (unsigned i = 0; i < count; i++) {
+        print_size(&sizes[i], sites, window_s, rounds);
+        close_size(&sizes[i]);
+    }
     free(names);
 }
 
@@ -85,28 +123,26 @@ int main(int argc, char **argv)
                                             {"window", required_argument, NULL, 'w'},
                                             {"rounds", required_argument, NULL, 'r'},
                                             {0}};
-    uint64_t visitors = 1000, sites = 1, rounds = 10;
+    static struct size sizes[SIZES_MAX];
+    uint64_t sites = 1, rounds = 10;
     uint32_t window_s = 300;
+    unsigned count = 0;
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == 'v')
-            visitors = bench_number("visitors", optarg, UINT32_MAX);
+        if (option == 'v' && count < SIZES_MAX)
+            sizes[count++].visitors = bench_number("visitors", optarg, UINT32_MAX);
         else if (option == 's')
             sites = bench_number("sites", optarg, SITES_MAX);
         else if (option == 'w')
             window_s = (uint32_t)bench_number("window", optarg, WINDOW_MAX);
         else if (option == 'r')
-            rounds = bench_number("rounds", optarg, 1000);
+            rounds = bench_number("rounds", optarg, ROUNDS_MAX);
         else
             return 2;
     }
-    const struct segment_settings settings = {.max_visitors = sites * visitors,
-                                              .max_scopes = (uint32_t)sites + 10,
-                                              .max_window = WINDOW_MAX};
-    struct bench *bench = bench_open(&settings, 1, true);
-    fill(bench, sites, visitors);
-    run(bench, sites, visitors, window_s, rounds);
-    bench_close(bench);
+    if (count == 0)
+        sizes[count++].visitors = 1000;
+    run(sizes, count, sites, window_s, rounds);
     return 0;
 }
