@@ -382,12 +382,17 @@ class Flood(Veth):
         garbage[3] = 77  # a kind that there is not
         self.share_processors()  # the collector may have others than the flood
         collector = self.collect("native", "--max-visitors", "1000000")
+        lost_before = self.pair.lost()
         rate, sent = self.flood(collector, bytes(garbage))
         total = self.FRAMES + sent + 1
-        wait_until(lambda: self.filtered(self.stats()) + self.pair.lost() >= total,
+
+        def lost_now():
+            return self.pair.lost() - lost_before
+
+        wait_until(lambda: self.filtered(self.stats()) + lost_now() >= total,
                    lambda: f"{total} to be filtered, or lost by the veth, which has lost "
-                           f"{self.pair.lost()}: {self.stats()}")
-        stats, lost = self.stats(), self.pair.lost()
+                           f"{lost_now()}: {self.stats()}")
+        stats, lost = self.stats(), lost_now()
         self.assertEqual(self.filtered(stats) + lost, total)
         self.assertEqual(stats["xdp_dropped_malformed"] + stats["xdp_passed"] + lost, total)
         self.assertLessEqual(stats["xdp_dropped_malformed"], self.FRAMES)
