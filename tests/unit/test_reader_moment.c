@@ -4,11 +4,10 @@
 
 #include <time.h>
 
+#include "monotonic.h"
 #include "reader.h"
 
-#define NS_PER_S  INT64_C(1000000000)
-#define NS_PER_MS INT64_C(1000000)
-#define HOUR      (3600 * NS_PER_S)
+#define HOUR (3600 * NS_PER_S)
 
 int __real_clock_gettime(clockid_t clock, struct timespec *ret);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ret);
@@ -18,9 +17,16 @@ static struct {
     bool is_set;
     int64_t boot, wall_ahead, asleep; /* the wall clock's and what CLOCK_MONOTONIC slept */
     int64_t lag;                      /* of the coarse clocks: the time since the timer tick */
-    int64_t tick_in; /* after so many reads of a coarse clock there is a timer tick, if positive */
+    int64_t tick_in;  /* after so many reads of a coarse clock there is a timer tick, if positive */
+    int64_t sleep_in; /* after so many reads of any clock the machine sleeps, if positive */
     unsigned precise_reads;
 } machine;
+
+static void sleep_for(int64_t ns)
+{
+    machine.boot += ns;
+    machine.asleep += ns;
+}
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
 {
@@ -35,6 +41,8 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
     machine.precise_reads += !is_coarse;
     if (is_coarse && --machine.tick_in == 0)
         machine.lag = 0;
+    if (--machine.sleep_in == 0)
+        sleep_for(50 * NS_PER_S);
     *ret = (struct timespec){now / NS_PER_S, now % NS_PER_S};
     return 0;
 }
@@ -134,10 +142,25 @@ static void sleep_makes_a_tick_old(void **state)
     struct fixture *fixture = *state;
 
     expect_as_of(fixture, 1000, 0);
-    machine.boot += 50 * NS_PER_S;
-    machine.asleep += 50 * NS_PER_S;
+    sleep_for(50 * NS_PER_S);
     expect_as_of(fixture, 1000, 50);
     expect_as_of(fixture, 1050, 0);
+}
+
+/* Whichever reads it comes between: what is known of the clocks then is found out anew. */
+static void sleep_comes_while_clocks_are_compared(void **state)
+{
+    struct fixture *fixture = *state;
+
+    for (int64_t reads = 1; reads < 12; reads++) {
+        uint64_t slept = (uint64_t)reads * 50;
+        fixture->presence.clocks = READER_CLOCKS_UNKNOWN;
+        machine.sleep_in = reads;
+        while (machine.sleep_in > 0)
+            reader_glance(&fixture->presence);
+        expect_as_of(fixture, 1000, slept);
+        expect_as_of(fixture, 1000 + slept, 0);
+    }
 }
 
 /* The timer tick comes between any two reads of coarse clocks, known or not. */
@@ -166,6 +189,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(clocks_that_are_set_are_noticed_at_once, open_fixture,
                                         close_fixture),
         cmocka_unit_test_setup_teardown(sleep_makes_a_tick_old, open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(sleep_comes_while_clocks_are_compared, open_fixture,
+                                        close_fixture),
         cmocka_unit_test_setup_teardown(timer_ticks_come_in_between, open_fixture, close_fixture),
     };
     return cmocka_run_group_tests_name("reader_moment", tests, NULL, NULL);

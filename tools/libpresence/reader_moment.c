@@ -2,7 +2,7 @@
 
 #include <time.h>
 
-#define NS_PER_S 1000000000
+#include "monotonic.h"
 
 static struct timespec plus(struct timespec a, struct timespec b)
 {
@@ -26,16 +26,17 @@ static bool is_equal(struct timespec a, struct timespec b)
 }
 
 /* Find out how far the clocks are ahead. Coarse ones are of one instant if there was no timer tick
- * in between. */
+ * in between. The wall clock first: if the machine sleeps before CLOCK_BOOTTIME is read, the next
+ * comparison with the wall clock fails. */
 static void compare_clocks(struct reader_clocks *clocks)
 {
     struct timespec monotonic, boot, before, wall, after;
 
-    clock_gettime(CLOCK_MONOTONIC, &monotonic);
-    clock_gettime(CLOCK_BOOTTIME, &boot);
     clock_gettime(CLOCK_MONOTONIC_COARSE, &before);
     clock_gettime(CLOCK_REALTIME_COARSE, &wall);
     clock_gettime(CLOCK_MONOTONIC_COARSE, &after);
+    clock_gettime(CLOCK_MONOTONIC, &monotonic);
+    clock_gettime(CLOCK_BOOTTIME, &boot);
     *clocks = is_equal(before, after)
                   ? (struct reader_clocks){minus(boot, monotonic), minus(wall, before)}
                   : READER_CLOCKS_UNKNOWN;
