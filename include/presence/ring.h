@@ -138,7 +138,7 @@ static inline int64_t ring_sum_fours(const uint64_t *buckets, uint32_t blocks, u
     return ring_sum_halves(lower, upper);
 }
 
-/* Of `blocks` times eight buckets, in half the time. */
+/* Of `blocks` times eight buckets, with half the instructions. */
 static __attribute__((target("avx2"), unused)) int64_t
 ring_sum_eights(const uint64_t *buckets, uint32_t blocks, uint32_t tag)
 {

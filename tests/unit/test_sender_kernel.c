@@ -264,8 +264,8 @@ static void full_socket_is_waited_for(void **state)
     static const int errors[] = {EAGAIN, ENOBUFS, ENOMEM, EINTR};
 
     (void)state;
-    time_stands_still =
-        true; /* a machine that stalls for longer than senders wait changes nothing */
+    /* Or a machine that stalls for longer than senders wait would have them give up. */
+    time_stands_still = true;
     for (size_t i = 0; i < LENGTH(errors); i++) {
         struct presence_sender *sender = single_sender(true);
         fault.error = errors[i];
