@@ -135,6 +135,7 @@ class Modes(Veth):
 
     def test_no_valid_one_is_lost(self):
         """Heartbeats of many sizes, one by one, as fragments, and in trains."""
+        self.pair.silence()
         for mode in MODES:
             with self.subTest(mode=mode):
                 collector = self.collect(mode)
@@ -351,6 +352,10 @@ class Flood(Veth):
 
     FRAMES = 300000 if os.environ.get("PRESENCE_SANITIZED") == "1" else 3000000
     BEATS = 4000  # over the time that the flood takes at least
+
+    def setUp(self):
+        super().setUp()
+        self.pair.silence()
 
     def flood(self, collector, garbage):
         """Returns the flood's rate, and the statistics after it."""
