@@ -7,28 +7,23 @@
 #include "admission.h"
 #include "feed.h"
 #include "lookup.h"
+#include "pending.h"
 #include "presence/wire.h"
 #include "tally.h"
 #include "traffic.h"
-
-#define PENDING_MAX 64 /* updates that are applied together: 4 times as fast as one at a time */
-#define FETCH_GROUP 16 /* of them are fetched at once, as many as a core has under way */
 
 _Static_assert(COUNTER_datagrams_rejected_site - COUNTER_datagrams_rejected_source ==
                    WIRE_SITE - WIRE_SOURCE,
                "the counters of rejections stand in the order of the reasons");
 
-/* One visitor in one scope. */
-struct update {
-    struct table_key key;
-    uint64_t *slot; /* where it seems to stand; set when it is its turn */
+/* Updates of one datagram's visitors in one scope. */
+struct run {
+    unsigned end; /* the number of the update after its last one, since nothing was pending */
     uint32_t scope;
-    struct {
-        uint8_t kind; /* enum scope_kind */
-        bool is_leave;
-        bool is_told;   /* an event, whatever it does to the count */
-        uint8_t origin; /* index of the datagram it came in */
-    } about;            /* stored at once: it is the same for all visitors of a datagram */
+    uint8_t kind; /* enum scope_kind */
+    bool is_leave;
+    bool is_told;   /* each is an event, whatever it does to the count */
+    uint8_t origin; /* index of the datagram it came in */
 };
 
 /* What must be known of a datagram as long as its updates wait. */
@@ -45,11 +40,13 @@ struct ingest {
     struct segment_counters *published;
     uint64_t now;
     bool limited; /* new visitors of a source, that is */
-    unsigned pending_count, fetched_count;
-    struct update pending[PENDING_MAX];
-    struct origin *origin;                  /* of the datagram that is being counted */
-    struct origin origins[PENDING_MAX + 1]; /* each before it has an update that waits */
-    uint32_t window;                        /* what histories sample */
+    struct pending pending;
+    /* Of what is pending, with at least an update each: rings, as that is. */
+    unsigned run_first, run_end;
+    struct run runs[PENDING_MAX];
+    struct origin origins[PENDING_MAX];
+    unsigned origin; /* of the datagram that is being counted */
+    uint32_t window; /* what histories sample */
     bool has_feed;
     /* When there is a limit: who brings them (see admission.h), and what they are in their site. */
     uint64_t sources[PENDING_MAX];
@@ -79,7 +76,6 @@ int ingest_open(struct collector *collector, unsigned worker, struct ingest **re
     ingest->traffic = &collector->traffics[worker];
     ingest->window = history_window(collector->file.segment.max_window);
     ingest->has_feed = feed_is_open(ingest->segment);
-    ingest->origin = ingest->origins;
     *ret = ingest;
     return 0;
 }
@@ -130,54 +126,52 @@ static inline void move_bucket(void *context, uint64_t tick, int delta)
 /* A visitor who is in the scope already costs nothing; a new one may be one too many of those that
  * their source brings. Nobody is in a room of a site that they are not counted in: the site's
  * update stands before its labels'. */
-static bool may_be_counted(const struct ingest *ingest, unsigned index)
+static bool may_be_counted(const struct ingest *ingest, const struct run *run, unsigned index)
 {
     const struct table *table = &ingest->segment->table;
-    const struct update *update = &ingest->pending[index];
     uint64_t word;
 
-    if (update->about.kind != SCOPE_SITE && !table_find(table, ingest->site_keys[index], &word))
+    if (run->kind != SCOPE_SITE && !table_find(table, ingest->site_keys[index], &word))
         return false;
-    if (table_find(table, update->key, &word))
+    if (table_find(table, ingest->pending.keys[index], &word))
         return true;
     return admission_take_visitor(&ingest->admission, ingest->sources[index],
-                                  (enum scope_kind)update->about.kind);
+                                  (enum scope_kind)run->kind);
 }
 
-/* Tell of an event at the place of an update's datagram. */
-static void tell(struct ingest *ingest, const struct update *update, enum event_kind kind)
+/* Tell of an event at the place of a run's datagram. */
+static void tell(struct ingest *ingest, const struct run *run, enum event_kind kind)
 {
-    if (ingest->has_feed && !feed_write(ingest->segment, kind,
-                                        &ingest->origins[update->about.origin].place, ingest->now))
+    if (ingest->has_feed &&
+        !feed_write(ingest->segment, kind, &ingest->origins[run->origin].place, ingest->now))
         ingest->counted[COUNTER_events_thinned]++;
 }
 
 /* What a visitor of a site did, once it is known whether they entered. */
-static inline void tell_of_heartbeat(struct ingest *ingest, const struct update *update,
-                                     bool entered)
+static inline void tell_of_heartbeat(struct ingest *ingest, const struct run *run, bool entered)
 {
-    enum wire_kind kind = ingest->origins[update->about.origin].kind;
+    enum wire_kind kind = ingest->origins[run->origin].kind;
 
     if (entered)
-        tell(ingest, update, EVENT_ENTERED);
+        tell(ingest, run, EVENT_ENTERED);
     if (kind == WIRE_PAGEVIEW)
-        tell(ingest, update, EVENT_PAGEVIEW);
+        tell(ingest, run, EVENT_PAGEVIEW);
     else if (kind == WIRE_EVENT)
-        tell(ingest, update, EVENT_CUSTOM);
+        tell(ingest, run, EVENT_CUSTOM);
 }
 
 /* What is not a mere refresh: an enter, a refusal, or something to tell of. Out of line, so that
  * refreshes are as fast as they can be. */
 static __attribute__((noinline, cold)) void
-note_heartbeat(struct ingest *ingest, const struct update *update, struct table_outcome outcome)
+note_heartbeat(struct ingest *ingest, const struct run *run, struct table_outcome outcome)
 {
-    struct traffic_slot *traffic = traffic_of(ingest->traffic, update->scope);
+    struct traffic_slot *traffic = traffic_of(ingest->traffic, run->scope);
     /* A duplicate that was cleared is one enter less: its insert raced with another. */
     uint64_t entered = (uint64_t)outcome.inserted - outcome.duplicates + outcome.entered;
 
     traffic->entries += entered;
     traffic->heartbeats -= outcome.full;
-    if (update->about.kind != SCOPE_SITE) {
+    if (run->kind != SCOPE_SITE) {
         ingest->counted[COUNTER_label_table_full] += outcome.full;
         return;
     }
@@ -185,23 +179,81 @@ note_heartbeat(struct ingest *ingest, const struct update *update, struct table_
     ingest->counted[COUNTER_heartbeats_refreshed] += 1 - entered - outcome.full;
     ingest->counted[COUNTER_table_full] += outcome.full;
     if (!outcome.full)
-        tell_of_heartbeat(ingest, update, (int64_t)entered > 0);
+        tell_of_heartbeat(ingest, run, (int64_t)entered > 0);
 }
 
-static inline void apply_heartbeat(struct ingest *ingest, const struct update *update)
+static void count_exceeded(struct ingest *ingest, const struct run *run)
 {
-    const struct table *table = &ingest->segment->table;
-    struct move_context context = {&ingest->tally, update->scope};
-    bool entered;
+    traffic_of(ingest->traffic, run->scope)->heartbeats--;
+    ingest->counted[run->kind == SCOPE_SITE ? COUNTER_source_new_exceeded
+                                            : COUNTER_label_source_new_exceeded]++;
+}
 
-    if (!table_refresh_at(table, update->slot, update->key, ingest->now, move_bucket, &context,
-                          &entered))
-        note_heartbeat(ingest, update,
-                       table_upsert(table, update->key, ingest->now, move_bucket, &context));
-    else if (__builtin_expect(entered || update->about.is_told, 0))
-        note_heartbeat(ingest, update, (struct table_outcome){.entered = entered});
+/* Most refreshes in a row are of one scope, and all come into one tick: those are added up. */
+struct refreshes {
+    struct table table; /* a copy, which storing words does not change */
+    struct move_context move;
+    uint64_t now;
+    int32_t added;
+};
+
+static inline void move_refresh(void *context, uint64_t tick, int delta)
+{
+    struct refreshes *refreshes = context;
+
+    if (delta > 0)
+        refreshes->added++; /* a refresh goes nowhere but to `now` */
     else
-        ingest->counted[COUNTER_heartbeats_refreshed] += update->about.kind == SCOPE_SITE;
+        move_bucket(&refreshes->move, tick, delta);
+}
+
+/* Put what was added up into the tally. Twice as much as a group may take away finds room there
+ * until the next time: it is not published before what the same refreshes add. */
+static inline void add_refreshed(struct refreshes *refreshes)
+{
+    if (refreshes->added)
+        tally_add(refreshes->move.tally, refreshes->move.scope, refreshes->now, refreshes->added);
+    refreshes->added = 0;
+    tally_make_room(refreshes->move.tally, 2 * PENDING_GROUP);
+}
+
+/* A heartbeat of a visitor who is not where they were looked for, or is new. */
+static __attribute__((noinline)) void insert(struct ingest *ingest, const struct run *run,
+                                             struct table_key key)
+{
+    struct move_context context = {&ingest->tally, run->scope};
+
+    note_heartbeat(ingest, run,
+                   table_upsert(&ingest->segment->table, key, ingest->now, move_bucket, &context));
+}
+
+/* Apply `count` heartbeats of a run, the first of which is pending at `first`. */
+static inline void apply_heartbeats(struct ingest *ingest, struct refreshes *refreshes,
+                                    const struct run *run, unsigned first, unsigned count)
+{
+    const bool limited = ingest->limited, is_told = run->is_told;
+    uint64_t refreshed = 0;
+
+    if (run->scope != refreshes->move.scope) {
+        add_refreshed(refreshes);
+        refreshes->move.scope = run->scope;
+    }
+    for (unsigned i = first; i < first + count; i++) {
+        struct table_key key = ingest->pending.keys[i];
+        bool entered;
+        if (__builtin_expect(limited, false) && !may_be_counted(ingest, run, i)) {
+            count_exceeded(ingest, run);
+        } else if (!table_refresh_at(&refreshes->table, ingest->pending.slots[i], key,
+                                     refreshes->now, move_refresh, refreshes, &entered)) {
+            add_refreshed(refreshes);
+            insert(ingest, run, key);
+        } else if (__builtin_expect(entered || is_told, false))
+            note_heartbeat(ingest, run, (struct table_outcome){.entered = entered});
+        else
+            refreshed++;
+    }
+    if (run->kind == SCOPE_SITE)
+        ingest->counted[COUNTER_heartbeats_refreshed] += refreshed;
 }
 
 /* A leave takes the visitor's word away: do they count now, where histories look? */
@@ -219,123 +271,126 @@ static void move_leave(void *context, uint64_t tick, int delta)
     move_bucket(&leave->move, tick, delta);
 }
 
-static void count_exceeded(struct ingest *ingest, const struct update *update)
-{
-    traffic_of(ingest->traffic, update->scope)->heartbeats--;
-    ingest->counted[update->about.kind == SCOPE_SITE ? COUNTER_source_new_exceeded
-                                                     : COUNTER_label_source_new_exceeded]++;
-}
-
-static void apply_leave(struct ingest *ingest, const struct update *update)
+static void apply_leave(struct ingest *ingest, const struct run *run, struct table_key key)
 {
     struct leave_context context = {
-        .move = {&ingest->tally, update->scope},
+        .move = {&ingest->tally, run->scope},
         .since = ingest->now >= ingest->window ? ingest->now - ingest->window + 1 : 0,
     };
 
-    table_leave(&ingest->segment->table, update->key, ingest->now, move_leave, &context);
+    table_leave(&ingest->segment->table, key, ingest->now, move_leave, &context);
     if (!context.counted)
         return;
-    traffic_of(ingest->traffic, update->scope)->leaves++;
-    if (update->about.kind == SCOPE_SITE || update->about.kind == SCOPE_ROOM)
-        tell(ingest, update, EVENT_LEFT);
+    traffic_of(ingest->traffic, run->scope)->leaves++;
+    if (run->kind == SCOPE_SITE || run->kind == SCOPE_ROOM)
+        tell(ingest, run, EVENT_LEFT);
 }
 
-/* Have all that is queued on its way. Side by side, apart from the hashing: the processor has the
- * more translations of addresses and lines under way at once, and they are what takes the time.
- * (What it keeps count of, it could derive; but a function that only prefetches has no effect that
- * the compiler knows of, and vanishes.) */
-static void fetch_pending(struct ingest *ingest)
+/* Apply a group's updates, run by run: the order is that of their datagrams. */
+static void apply_group(struct ingest *ingest, struct refreshes *refreshes, unsigned group)
 {
-    const struct table *table = &ingest->segment->table;
+    unsigned next = group * PENDING_GROUP, run_first = ingest->run_first;
+    const unsigned end = next + pending_size(&ingest->pending, group);
 
-    for (unsigned i = ingest->fetched_count; i < ingest->pending_count; i++)
-        table_fetch(table, ingest->pending[i].key);
-    ingest->fetched_count = ingest->pending_count;
-}
-
-static void apply_pending(struct ingest *ingest)
-{
-    const struct table *table = &ingest->segment->table;
-
-    fetch_pending(ingest);
-    for (unsigned i = 0; i < ingest->pending_count; i++)
-        ingest->pending[i].slot = table_locate(table, ingest->pending[i].key);
-    for (unsigned i = 0; i < ingest->pending_count; i++)
-        if (!ingest->pending[i].slot)
-            ingest->pending[i].slot = table_locate_away(table, ingest->pending[i].key);
-    for (unsigned i = 0; i < ingest->pending_count; i++) {
-        const struct update *update = &ingest->pending[i];
-        if (update->about.is_leave)
-            apply_leave(ingest, update);
-        else if (ingest->limited && !may_be_counted(ingest, i))
-            count_exceeded(ingest, update);
-        else
-            apply_heartbeat(ingest, update);
+    while (next < end) {
+        const struct run *run = &ingest->runs[run_first % PENDING_MAX];
+        unsigned first = next % PENDING_MAX;
+        unsigned count = (run->end < end ? run->end : end) - next;
+        if (run->is_leave) {
+            add_refreshed(refreshes);
+            for (unsigned i = first; i < first + count; i++)
+                apply_leave(ingest, run, ingest->pending.keys[i]);
+        } else
+            apply_heartbeats(ingest, refreshes, run, first, count);
+        next += count;
+        run_first += run->end == next;
     }
-    ingest->pending_count = ingest->fetched_count = 0;
-    ingest->origins[0] = *ingest->origin; /* its updates may still be on their way */
-    ingest->origin = ingest->origins;
+    ingest->run_first = run_first;
+    add_refreshed(refreshes);
+}
+
+/* Move what is pending on by a step, or `all` of it to the end. */
+static void advance(struct ingest *ingest, bool all)
+{
+    struct pending *pending = &ingest->pending;
+    struct refreshes refreshes = {
+        .table = ingest->segment->table, .move = {&ingest->tally, 0}, .now = ingest->now};
+    unsigned ready = pending_advance(pending, &refreshes.table, all);
+
+    for (; pending->applied < ready; pending->applied++)
+        apply_group(ingest, &refreshes, pending->applied);
 }
 
 /* Remember a datagram until its updates have been applied. Its scopes are still to be found. */
 static void note_origin(struct ingest *ingest, const struct wire_heartbeat *heartbeat)
 {
-    /* After the last one that an update waits with: a leave may have found nothing to end. */
-    unsigned last =
-        ingest->pending_count ? ingest->pending[ingest->pending_count - 1].about.origin + 1u : 0;
-    struct origin *origin = &ingest->origins[last];
+    unsigned index = ingest->origin;
 
-    ingest->origin = origin;
+    /* If no update waits with the last one, its place is free: a leave may have found nothing. */
+    if (ingest->run_first != ingest->run_end &&
+        ingest->runs[(ingest->run_end - 1) % PENDING_MAX].origin == index)
+        index = (index + 1) % PENDING_MAX;
+    struct origin *origin = &ingest->origins[index];
+
+    ingest->origin = index;
     origin->kind = (enum wire_kind)heartbeat->kind;
     origin->place.name_length = (uint8_t)heartbeat->event.length;
     if (heartbeat->event.length)
         memcpy(origin->place.name, heartbeat->event.bytes, heartbeat->event.length);
 }
 
-/* Remember what may_be_counted asks for of the update that is next in the queue. */
-static void note_bringer(struct ingest *ingest, uint32_t scope, const uint8_t *id)
+/* Remember what may_be_counted asks for of the updates that are next in the queue. */
+static void note_bringers(struct ingest *ingest, uint32_t scope, const uint8_t *ids, unsigned count)
 {
     const struct scope_entry *entries = ingest->segment->directory.entries;
     const struct scope_key *site = &entries[entries[scope].site].key;
+    unsigned first = ingest->pending.queued % PENDING_MAX;
 
-    ingest->sources[ingest->pending_count] = ingest->admission.source;
-    ingest->site_keys[ingest->pending_count] =
-        table_key(hash_visitor(site, id), ingest->segment->table.pairs);
+    for (unsigned i = 0; i < count; i++) {
+        const uint8_t *id = ids + (size_t)i * WIRE_VISITOR_SIZE;
+        ingest->sources[first + i] = ingest->admission.source;
+        ingest->site_keys[first + i] =
+            table_key(hash_visitor(site, id), ingest->segment->table.pairs);
+    }
+}
+
+/* Queue as many visitors of a scope as the newest group has room for, or fewer. */
+static inline void queue_in_group(struct ingest *ingest, uint32_t scope, const uint8_t *ids,
+                                  unsigned count)
+{
+    const struct scope_key key = ingest->segment->directory.entries[scope].key;
+    const uint64_t pairs = ingest->segment->table.pairs;
+    struct table_key *keys = &ingest->pending.keys[ingest->pending.queued % PENDING_MAX];
+
+    if (__builtin_expect(ingest->limited, false))
+        note_bringers(ingest, scope, ids, count);
+    for (unsigned i = 0; i < count; i++)
+        keys[i] = table_key(hash_visitor(&key, ids + (size_t)i * WIRE_VISITOR_SIZE), pairs);
+    ingest->pending.queued += count;
 }
 
 /* Queue a scope's visitors. */
 static void queue_visitors(struct ingest *ingest, uint32_t scope, unsigned kind,
                            const struct wire_heartbeat *heartbeat)
 {
-    const struct table *table = &ingest->segment->table;
-    const struct scope_key *key = &ingest->segment->directory.entries[scope].key;
+    const uint8_t *ids = heartbeat->visitor_ids;
 
-    struct update next = {
+    ingest->runs[ingest->run_end++ % PENDING_MAX] = (struct run){
+        .end = ingest->pending.queued + heartbeat->visitors,
         .scope = scope,
-        .about =
-            {
-                .kind = (uint8_t)kind,
-                .is_leave = heartbeat->kind == WIRE_LEAVE,
-                .is_told = kind == SCOPE_SITE && heartbeat->kind >= WIRE_PAGEVIEW,
-                .origin = (uint8_t)(ingest->origin - ingest->origins),
-            },
+        .kind = (uint8_t)kind,
+        .is_leave = heartbeat->kind == WIRE_LEAVE,
+        .is_told = kind == SCOPE_SITE && heartbeat->kind >= WIRE_PAGEVIEW,
+        .origin = (uint8_t)ingest->origin,
     };
-
-    for (uint32_t i = 0; i < heartbeat->visitors; i++) {
-        const uint8_t *id = heartbeat->visitor_ids + (size_t)i * WIRE_VISITOR_SIZE;
-        struct update *update = &ingest->pending[ingest->pending_count];
-        update->key = table_key(hash_visitor(key, id), table->pairs);
-        update->scope = next.scope;
-        update->about = next.about;
-        if (__builtin_expect(ingest->limited, false))
-            note_bringer(ingest, scope, id);
-        if (++ingest->pending_count % FETCH_GROUP == 0)
-            fetch_pending(ingest); /* while the next ones are hashed */
-        if (ingest->pending_count == PENDING_MAX) {
-            apply_pending(ingest);
-            next.about.origin = 0; /* where it has been put */
-        }
+    for (uint32_t left = heartbeat->visitors; left;) {
+        unsigned room = PENDING_GROUP - ingest->pending.queued % PENDING_GROUP;
+        unsigned count = left < room ? left : room;
+        queue_in_group(ingest, scope, ids, count);
+        ids += (size_t)count * WIRE_VISITOR_SIZE;
+        left -= count;
+        if (count == room)
+            advance(ingest, false);
     }
 }
 
@@ -352,7 +407,7 @@ static void touch_scope(struct ingest *ingest, uint32_t scope)
 static void count_heartbeat(struct ingest *ingest, const struct wire_heartbeat *heartbeat)
 {
     note_origin(ingest, heartbeat);
-    uint32_t *scopes = ingest->origin->place.scopes;
+    uint32_t *scopes = ingest->origins[ingest->origin].place.scopes;
     struct lookup_refusals refusals =
         lookup_scopes(&ingest->lookup, heartbeat, &ingest->now, scopes);
     if (refusals.directory_full && collector_may_make_room(ingest->collector, ingest->now)) {
@@ -360,7 +415,6 @@ static void count_heartbeat(struct ingest *ingest, const struct wire_heartbeat *
         ingest_end(ingest);
         collector_make_room(ingest->collector);
         ingest_begin(ingest);
-        scopes = ingest->origin->place.scopes;
         refusals = lookup_scopes(&ingest->lookup, heartbeat, &ingest->now, scopes);
     }
     if (scopes[SCOPE_SITE] == SCOPE_NONE) {
@@ -374,8 +428,7 @@ static void count_heartbeat(struct ingest *ingest, const struct wire_heartbeat *
     if (refusals.site_full & 1u << SCOPE_SOURCE)
         ingest->counted[COUNTER_site_sources_full] += heartbeat->visitors;
     for (unsigned kind = 0; kind < SCOPE_KINDS; kind++) {
-        uint32_t scope =
-            ingest->origin->place.scopes[kind]; /* which moves when updates are applied */
+        uint32_t scope = scopes[kind];
         if (scope == SCOPE_NONE)
             continue;
         touch_scope(ingest, scope);
@@ -396,11 +449,12 @@ static void count_heartbeat(struct ingest *ingest, const struct wire_heartbeat *
 static void count_leave(struct ingest *ingest, const struct wire_heartbeat *heartbeat)
 {
     note_origin(ingest, heartbeat);
-    lookup_scopes(&ingest->lookup, heartbeat, NULL, ingest->origin->place.scopes);
+    uint32_t *scopes = ingest->origins[ingest->origin].place.scopes;
+    lookup_scopes(&ingest->lookup, heartbeat, NULL, scopes);
     ingest->counted[COUNTER_heartbeats_left] += heartbeat->visitors;
     for (unsigned kind = 0; kind < SCOPE_KINDS; kind++) {
         bool ends = heartbeat->room.length ? kind == SCOPE_ROOM : true;
-        uint32_t scope = ingest->origin->place.scopes[kind];
+        uint32_t scope = scopes[kind];
         if (ends && scope != SCOPE_NONE)
             queue_visitors(ingest, scope, kind, heartbeat);
     }
@@ -458,7 +512,8 @@ static void publish_counters(struct ingest *ingest)
 
 void ingest_end(struct ingest *ingest)
 {
-    apply_pending(ingest);
+    advance(ingest, true);
+    pending_clear(&ingest->pending);
     tally_publish(&ingest->tally);
     publish_counters(ingest);
     if (!traffic_is_published(ingest->traffic))

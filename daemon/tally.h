@@ -123,6 +123,14 @@ static __attribute__((noinline, unused)) void tally_search(struct tally *tally, 
         tally_publish(tally);
 }
 
+/* Publish now if `sums` more would not all find room: they may then be added in any order, although
+ * what was added is to be published first. */
+static inline void tally_make_room(struct tally *tally, unsigned sums)
+{
+    if (__builtin_expect(tally->seconds.used_count + sums > TALLY_LIMIT, 0))
+        tally_publish(tally);
+}
+
 /* Move `delta` visitors of a scope at a tick. Publishes by itself when it is full. */
 static inline void tally_add(struct tally *tally, uint32_t scope, uint64_t tick, int32_t delta)
 {

@@ -6,7 +6,8 @@
  * change of state. Names and search order: the first pair's 16 slots, then the second's. One line
  * of each pair is a key's home there, and takes it while it has room: in a table that was filled to
  * its limit nine of ten keys stand at home in their first pair, two of three where visitors have
- * come and gone ever since, and refreshing these touches that line and no other.
+ * come and gone ever since, and refreshing these touches that line and no other. Most of the rest
+ * stand at home in their second pair.
  *
  * Ticks are 64-bit seconds in arguments and 20-bit in words. A word's age is a difference modulo
  * 2^20, right as long as no word grows older than 2^19 s: the sweep (table_sweep) sees to that
@@ -85,7 +86,8 @@ static inline struct table_key table_key(struct hash128 hash, uint64_t pairs)
 
     return (struct table_key){
         .fingerprint = fingerprint ? fingerprint : UINT64_C(1) << TABLE_TICK_BITS,
-        .pair = {(uint32_t)first, (uint32_t)(second < pairs ? second : second - pairs)},
+        /* not a branch, which would be mispredicted half of the time */
+        .pair = {(uint32_t)first, (uint32_t)(second - (pairs & -(uint64_t)(second >= pairs)))},
     };
 }
 
@@ -102,21 +104,29 @@ static inline unsigned table_home(uint64_t fingerprint)
     return (unsigned)(fingerprint >> TABLE_TICK_BITS & 1) * TABLE_LINE_WORDS;
 }
 
-/* Have a key's home in its first pair on its way from memory. */
-static inline void table_fetch(const struct table *table, struct table_key key)
+/* The line that is a key's home in one of its pairs. */
+static inline uint64_t *table_home_line(const struct table *table, struct table_key key,
+                                        unsigned which)
 {
-    __builtin_prefetch(table_pair(table, key.pair[0]) + table_home(key.fingerprint), 1);
+    return table_pair(table, key.pair[which]) + table_home(key.fingerprint);
 }
 
-/* The same of the other lines in which it may stand. */
-static inline void table_fetch_others(const struct table *table, struct table_key key)
+/* Have a key's home in one of its pairs on its way from memory. (Always inline: the compiler knows
+ * of no effect that a function has which only prefetches, and leaves out calls of it.) */
+static inline __attribute__((always_inline)) void
+table_fetch_home(const struct table *table, struct table_key key, unsigned which)
 {
-    const unsigned home = table_home(key.fingerprint);
-    const uint64_t *second = table_pair(table, key.pair[1]);
+    __builtin_prefetch(table_home_line(table, key, which), 1);
+}
 
-    __builtin_prefetch(second + home, 1);
-    __builtin_prefetch(second + (home ^ TABLE_LINE_WORDS), 1);
-    __builtin_prefetch(table_pair(table, key.pair[0]) + (home ^ TABLE_LINE_WORDS), 1);
+/* The same of the lines in which it may stand away from home. */
+static inline __attribute__((always_inline)) void table_fetch_others(const struct table *table,
+                                                                     struct table_key key)
+{
+    const unsigned other = table_home(key.fingerprint) ^ TABLE_LINE_WORDS;
+
+    __builtin_prefetch(table_pair(table, key.pair[0]) + other, 1);
+    __builtin_prefetch(table_pair(table, key.pair[1]) + other, 1);
 }
 
 static inline uint64_t table_word(uint64_t fingerprint, uint64_t tick)
@@ -174,17 +184,16 @@ static inline uint32_t table_candidates(const uint64_t *pair, uint64_t fingerpri
            table_line_candidates(pair + TABLE_LINE_WORDS, fingerprint) << TABLE_LINE_WORDS;
 }
 
-/* Where a key seems to stand at home in its first pair, as a hint for table_refresh_at; NULL, and
- * its other lines are on their way, if nowhere. */
-static inline uint64_t *table_locate(const struct table *table, struct table_key key)
+/* Does a key seem to stand at home in one of its pairs? Where, is a hint for table_refresh_at;
+ * meaningless if it does not. */
+static inline bool table_locate_home(const struct table *table, struct table_key key,
+                                     unsigned which, uint64_t **ret_hint)
 {
-    uint64_t *line = table_pair(table, key.pair[0]) + table_home(key.fingerprint);
+    uint64_t *line = table_home_line(table, key, which);
     uint32_t mask = table_line_candidates(line, key.fingerprint);
 
-    if (mask)
-        return &line[__builtin_ctz(mask)];
-    table_fetch_others(table, key);
-    return 0;
+    *ret_hint = &line[__builtin_ctz(mask | 1u << TABLE_LINE_WORDS)];
+    return mask != 0;
 }
 
 /* The first slot of a pair that holds the key, with its word; NULL if none does. */
@@ -210,16 +219,6 @@ static inline uint64_t *table_find(const struct table *table, struct table_key k
     if (slot)
         return slot;
     return table_find_in(table_pair(table, key.pair[1]), key.fingerprint, ret_word);
-}
-
-/* Where a key that is not at home stands, as a hint, too; NULL if it is not in the table. Asked for
- * one key right after the other: a prefetch may be dropped where many are under way, a load is not,
- * and those of several keys are waited for at once. */
-static inline uint64_t *table_locate_away(const struct table *table, struct table_key key)
-{
-    uint64_t word;
-
-    return table_find(table, key, &word);
 }
 
 /* A key's first free slot in one of its pairs, at home if there is one, with its word (0 or

@@ -1,6 +1,6 @@
 /* bench_table.c - how many updates a second the visitor table takes, alone: the limit of everything
  * that ends in it. By one thread, or by several in one table, each on a processor of its own. Keys
- * in random order, in batches of 64 with prefetch.
+ * in random order, fetched and looked for as the daemon does it, up to 64 at a time.
  *
  *   bench_table [--visitors N] [--workers N] [--milliseconds T] [--rounds N] [--lines]
  *
@@ -11,9 +11,7 @@
 #include <stdio.h>
 
 #include "bench.h"
-
-#define IN_FLIGHT   64
-#define FETCH_GROUP 16 /* as the daemon does */
+#include "pending.h"
 
 static void ignore_move(void *context, uint64_t tick, int delta)
 {
@@ -30,42 +28,46 @@ static struct table_key key_of(const struct table *table, uint64_t number)
     return table_key(hash_visitor(&key, id), table->pairs);
 }
 
-static void refresh(const struct table *table, uint64_t visitors, uint64_t tick, uint64_t *random,
-                    int64_t *sum)
+/* A group is applied some steps after it was fetched: the last ones never. */
+static void refresh_group(struct pending *pending, const struct table *table, uint64_t visitors,
+                          uint64_t tick, uint64_t *random, int64_t *sum)
 {
-    struct table_key keys[IN_FLIGHT];
-    uint64_t *slots[IN_FLIGHT];
     bool entered;
 
-    for (int first = 0; first < IN_FLIGHT; first += FETCH_GROUP) {
-        for (int i = first; i < first + FETCH_GROUP; i++)
-            keys[i] = key_of(table, bench_random(random) % visitors);
-        for (int i = first; i < first + FETCH_GROUP; i++)
-            table_fetch(table, keys[i]);
+    for (int i = 0; i < PENDING_GROUP; i++)
+        pending->keys[pending->queued++ % PENDING_MAX] =
+            key_of(table, bench_random(random) % visitors);
+    for (unsigned ready = pending_advance(pending, table, false); pending->applied < ready;
+         pending->applied++) {
+        unsigned first = pending_first(pending->applied);
+        for (unsigned i = first; i < first + PENDING_GROUP; i++)
+            if (!table_refresh_at(table, pending->slots[i], pending->keys[i], tick, ignore_move,
+                                  sum, &entered))
+                table_upsert(table, pending->keys[i], tick, ignore_move, sum);
     }
-    for (int i = 0; i < IN_FLIGHT; i++)
-        slots[i] = table_locate(table, keys[i]);
-    for (int i = 0; i < IN_FLIGHT; i++)
-        if (!slots[i])
-            slots[i] = table_locate_away(table, keys[i]);
-    for (int i = 0; i < IN_FLIGHT; i++)
-        if (!table_refresh_at(table, slots[i], keys[i], tick, ignore_move, sum, &entered))
-            table_upsert(table, keys[i], tick, ignore_move, sum);
 }
 
-/* As many lines, with nothing to hash or to find. */
+/* As many lines as can be pending, with nothing to hash or to find. */
 static void touch(const struct table *table, uint64_t *random)
 {
-    uint64_t *lines[IN_FLIGHT];
+    uint64_t *lines[PENDING_MAX];
 
-    for (int first = 0; first < IN_FLIGHT; first += FETCH_GROUP) {
-        for (int i = first; i < first + FETCH_GROUP; i++)
+    for (int first = 0; first < PENDING_MAX; first += PENDING_GROUP) {
+        for (int i = first; i < first + PENDING_GROUP; i++)
             lines[i] = table->words + bench_random(random) % (2 * table->pairs) * TABLE_LINE_WORDS;
-        for (int i = first; i < first + FETCH_GROUP; i++)
+        for (int i = first; i < first + PENDING_GROUP; i++)
             __builtin_prefetch(lines[i], 1);
     }
-    for (int i = 0; i < IN_FLIGHT; i++)
+    for (int i = 0; i < PENDING_MAX; i++)
         atomic_store_relaxed(lines[i], atomic_load_relaxed(lines[i])); /* nobody else looks */
+}
+
+/* The same number of updates. */
+static void refresh(struct pending *pending, const struct table *table, uint64_t visitors,
+                    uint64_t tick, uint64_t *random, int64_t *sum)
+{
+    for (int i = 0; i < PENDING_STEPS; i++)
+        refresh_group(pending, table, visitors, tick, random, sum);
 }
 
 struct worker {
@@ -82,6 +84,7 @@ struct worker {
 static void *worker_main(void *argument)
 {
     struct worker *worker = argument;
+    struct pending pending = {0};
     int64_t sum = 0;
 
     bench_pin(worker->number);
@@ -93,8 +96,9 @@ static void *worker_main(void *argument)
             if (worker->only_lines)
                 touch(worker->table, &worker->random);
             else
-                refresh(worker->table, worker->visitors, worker->tick, &worker->random, &sum);
-        worker->updates += 1000 * IN_FLIGHT;
+                refresh(&pending, worker->table, worker->visitors, worker->tick, &worker->random,
+                        &sum);
+        worker->updates += 1000 * PENDING_MAX;
         worker->used = bench_cpu_s() - start;
     } while (worker->used < worker->seconds);
     return NULL;

@@ -5,12 +5,14 @@
 
 #include <presence/table.h>
 
-/* Where the daemon expects the key: a hint. */
+/* Where the daemon expects the key, at home in one of its pairs: a hint; or NULL. */
 static inline uint64_t *locate(const struct table *table, struct table_key key)
 {
-    uint64_t *slot = table_locate(table, key);
+    uint64_t *hint;
 
-    return slot ? slot : table_locate_away(table, key);
+    return table_locate_home(table, key, 0, &hint) || table_locate_home(table, key, 1, &hint)
+               ? hint
+               : NULL;
 }
 
 /* GCC 12.2 ends with an internal error where it may specialise this for interrupted operations. */

@@ -142,6 +142,52 @@ static void trains_of_datagrams_are_taken_apart(void **state)
     stop_ingest(fixture);
 }
 
+static void expect_event(struct fixture *fixture, uint64_t number, enum event_kind kind,
+                         const char *names)
+{
+    struct event_record record = {0};
+
+    assert_int_equal(events_read(&segment_of(fixture)->events, number, &record), EVENT_READ);
+    unsigned length = record.site_length + record.room_length + record.name_length;
+    if (record.kind != kind || length != strlen(names) ||
+        memcmp(record.names.bytes, names, length) != 0)
+        fail_msg("event %llu is of kind %u and about %.*s, not of kind %d and about %s",
+                 (unsigned long long)number, record.kind, (int)length,
+                 (const char *)record.names.bytes, kind, names);
+}
+
+/* However many datagrams wait with their updates, and whatever comes in between that has none. */
+static void events_tell_of_their_own_datagram(void **state)
+{
+    struct fixture *fixture = *state;
+    const uint32_t beats = 100;
+    char room[16], event[16], names[64];
+
+    fixture->settings.max_events = 32768; /* 512 a second */
+    fixture->settings.max_scopes = 200;
+    start_ingest(fixture);
+    uint64_t number = segment_of(fixture)->events.head->next;
+    ingest_begin(fixture->ingests[0]);
+    for (uint32_t i = 0; i < beats; i++) {
+        snprintf(room, sizeof(room), "/r%u", i);
+        snprintf(event, sizeof(event), "e%u", i);
+        take_beat(fixture->ingests[0], (struct beat){"a", .room = room, .event = event,
+                                                     .visitor = 10 * i, .count = 1 + i % 3});
+        if (i % 5 == 0)
+            take_beat(fixture->ingests[0], (struct beat){"none", .kind = WIRE_LEAVE});
+    }
+    ingest_end(fixture->ingests[0]);
+    for (uint32_t i = 0; i < beats; i++)
+        for (uint32_t j = 0; j <= i % 3; j++) {
+            snprintf(names, sizeof(names), "a/r%u", i);
+            expect_event(fixture, number++, EVENT_ENTERED, names);
+            snprintf(names, sizeof(names), "a/r%ue%u", i, i);
+            expect_event(fixture, number++, EVENT_CUSTOM, names);
+        }
+    assert_int_equal(segment_of(fixture)->events.head->next, number);
+    stop_ingest(fixture);
+}
+
 /* A batch of another worker runs on while the tick moves. */
 static void late_workers_move_nobody_back(void **state)
 {
@@ -260,10 +306,10 @@ static void two_threads_count_everybody_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(batches_are_seen_when_they_end),   TEST(batches_have_one_tick),
-        TEST(queues_of_any_length_are_applied), TEST(trains_of_datagrams_are_taken_apart),
-        TEST(late_workers_move_nobody_back),    TEST(gaps_are_passed_before_the_batch),
-        TEST(two_threads_count_everybody_once),
+        TEST(batches_are_seen_when_they_end),    TEST(batches_have_one_tick),
+        TEST(queues_of_any_length_are_applied),  TEST(trains_of_datagrams_are_taken_apart),
+        TEST(events_tell_of_their_own_datagram), TEST(late_workers_move_nobody_back),
+        TEST(gaps_are_passed_before_the_batch),  TEST(two_threads_count_everybody_once),
     };
     return cmocka_run_group_tests_name("ingest_batch", tests, NULL, NULL);
 }

@@ -257,14 +257,16 @@ static void hints_say_where_a_key_stands(void **state)
     for (unsigned i = 0; i < 2 * 32; i++) {
         unsigned slot = i % 32;
         struct table_key key = keys[i / 32];
-        bool is_home = slot / 8 == i / 32;
-        uint64_t *word = &fixture->table.words[slot];
-        empty(fixture);
-        assert_null(table_locate(&fixture->table, key));
-        assert_null(table_locate_away(&fixture->table, key));
-        *word = table_word(key.fingerprint, now - 400);
-        assert_ptr_equal(table_locate(&fixture->table, key), is_home ? word : NULL);
-        assert_ptr_equal(table_locate_away(&fixture->table, key), word);
+        uint64_t *word = &fixture->table.words[slot], *hint;
+        for (unsigned which = 0; which < 2; which++) {
+            bool is_home = slot / 8 == 2 * which + i / 32;
+            empty(fixture);
+            assert_false(table_locate_home(&fixture->table, key, which, &hint));
+            *word = table_word(key.fingerprint, now - 400);
+            assert_int_equal(table_locate_home(&fixture->table, key, which, &hint), is_home);
+            if (is_home)
+                assert_ptr_equal(hint, word);
+        }
         expect_outcome(upsert(fixture, key, now), .entered = true);
         expect_moves(fixture, {now, 1}, {now - 400, -1});
         expect_outcome(upsert(fixture, key, now - 1), 0);

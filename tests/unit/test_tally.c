@@ -108,6 +108,27 @@ static void changes_that_cancel_change_nothing(void **state)
     close_tally(fixture);
 }
 
+/* Room for so many sums: none is published before the others are added. */
+static void room_is_made_in_advance(void **state)
+{
+    (void)state;
+    for (unsigned sums = 1; sums < 50; sums += 7) {
+        struct fixture *fixture = open_tally(2);
+        unsigned used = 0, publications = 0;
+        for (unsigned i = 0; i < 3 * TALLY_SLOTS; i += sums) {
+            tally_make_room(&fixture->tally, sums);
+            publications += fixture->tally.seconds.used_count < used;
+            used = fixture->tally.seconds.used_count;
+            for (unsigned j = 0; j < sums; j++)
+                tally_add(&fixture->tally, 1, now + i + j, -1);
+            assert_int_equal(fixture->tally.seconds.used_count, used + sums);
+            used += sums;
+        }
+        assert_in_range(publications, 3, 4); /* only when there is no room */
+        close_tally(fixture);
+    }
+}
+
 /* Far more scopes and ticks than there are slots: the tally publishes by itself, and what it had
  * published stays. The highest scope of the largest directory and late ticks are among them. */
 /* A heartbeat within the minute of the one before it leaves the minute's bucket alone. */
@@ -244,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changes_wait_for_the_publication),
         cmocka_unit_test(changes_that_cancel_change_nothing),
+        cmocka_unit_test(room_is_made_in_advance),
         cmocka_unit_test(moves_within_a_minute_change_no_minute),
         cmocka_unit_test(a_full_tally_loses_nothing),
         cmocka_unit_test(shared_slots_are_told_apart),
