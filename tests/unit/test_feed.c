@@ -1,5 +1,5 @@
 /* test_feed.c - feed.h: what an event says, and how many a site may write in a second. */
-#include "collector_fixture.h"
+#include "event_fixture.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -25,34 +25,6 @@ static struct feed_place place_of(uint32_t site)
                                           [SCOPE_ROOM] = SCOPE_NONE,
                                           [SCOPE_COUNTRY] = SCOPE_NONE,
                                           [SCOPE_SOURCE] = SCOPE_NONE}};
-}
-
-static uint64_t next_event(struct fixture *fixture)
-{
-    return segment_of(fixture)->events.head->next;
-}
-
-/* The event of a number, which must be there; what a reader does not copy is 0xaa. */
-static struct event_record read_event(struct fixture *fixture, uint64_t number)
-{
-    struct event_record record;
-
-    memset(&record, 0xaa, sizeof(record));
-    assert_int_equal(events_read(&segment_of(fixture)->events, number, &record), EVENT_READ);
-    return record;
-}
-
-static void expect_names(const struct event_record *record, const char *site, const char *room,
-                         const char *source, const char *name)
-{
-    char expected[1024];
-
-    snprintf(expected, sizeof(expected), "%s%s%s%s", site, room, source, name);
-    assert_int_equal(record->site_length, strlen(site));
-    assert_int_equal(record->room_length, strlen(room));
-    assert_int_equal(record->source_length, strlen(source));
-    assert_int_equal(record->name_length, strlen(name));
-    assert_memory_equal(record->names.bytes, expected, strlen(expected));
 }
 
 static void a_ring_of_none_is_closed(void **state)
