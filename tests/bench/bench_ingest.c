@@ -7,6 +7,9 @@
  *
  * Native datagrams of 80 visitors, or --batch, in random order, 2048 a lap. --labels: they name
  * room, country and source too, of which there are a hundred, ten and ten.
+ *
+ * A list of laps goes with each rate: how long some work took the slower of the workers' cores
+ * before or after the lap (see core_share.h), and the rate of the lap.
  */
 #include <getopt.h>
 #include <sched.h>
@@ -14,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench.h"
+#include "core_share.h"
 
 #define DATAGRAMS       2048 /* a lap: few enough to stay in the cache, as a socket's do */
 #define DATAGRAM_BYTES  1408
@@ -25,6 +28,11 @@
 #define PLACES          (ROOMS * COUNTRIES * SOURCES)
 #define SPINS           100000
 #define HEARTBEAT_EVERY 60 /* seconds, on average */
+
+struct lap {
+    double core_ns; /* see core_share.h: the longer of before and after */
+    double wall_s;
+};
 
 /* Where threads meet. All of them come the same number of times. */
 struct meeting {
@@ -44,7 +52,8 @@ struct worker {
     uint64_t first_tick;
     double clock;        /* seconds since then */
     uint64_t heartbeats; /* results */
-    double wall_s, cpu_s;
+    double cpu_s;
+    struct lap *lap; /* each of them */
     uint32_t lengths[DATAGRAMS];
     uint8_t datagrams[DATAGRAMS][DATAGRAM_BYTES];
 };
@@ -112,8 +121,14 @@ static void lay_out_lap(struct worker *worker)
     }
 }
 
-static void run_lap(struct worker *worker)
+static double larger(double a, double b)
 {
+    return a > b ? a : b;
+}
+
+static void run_lap(struct worker *worker, struct lap *lap)
+{
+    double before = core_share_ns();
     double wall = bench_wall_s(), cpu = bench_cpu_s();
 
     for (unsigned d = 0; d < DATAGRAMS; d++) {
@@ -123,8 +138,9 @@ static void run_lap(struct worker *worker)
         if ((d + 1) % BATCH_DATAGRAMS == 0)
             ingest_end(worker->ingest);
     }
-    worker->wall_s += bench_wall_s() - wall;
+    lap->wall_s = bench_wall_s() - wall;
     worker->cpu_s += bench_cpu_s() - cpu;
+    lap->core_ns = larger(before, core_share_ns());
     worker->heartbeats += (uint64_t)DATAGRAMS * worker->batch;
 }
 
@@ -149,10 +165,33 @@ static void *worker_main(void *argument)
         if (worker->number == 0)
             pass_time(worker);
         meet(worker->meeting);
-        run_lap(worker);
+        run_lap(worker, &worker->lap[lap]);
         meet(worker->meeting);
     }
     return NULL;
+}
+
+static double wall_s(const struct worker *worker)
+{
+    double sum = 0;
+
+    for (uint64_t lap = 0; lap < worker->laps; lap++)
+        sum += worker->lap[lap].wall_s;
+    return sum;
+}
+
+static void print_laps(struct worker *workers[], unsigned members, uint64_t laps)
+{
+    double heartbeats = (double)DATAGRAMS * workers[0]->batch;
+
+    for (uint64_t lap = 0; lap < laps; lap++) {
+        double core_ns = 0, rate = 0;
+        for (unsigned i = 0; i < members; i++) {
+            core_ns = larger(core_ns, workers[i]->lap[lap].core_ns);
+            rate += heartbeats / workers[i]->lap[lap].wall_s;
+        }
+        printf("%s[%.0f,%.0f]", lap ? "," : "", core_ns, rate);
+    }
 }
 
 /* `members` of the workers at once, who lock what they change unless `lone`. */
@@ -167,29 +206,33 @@ static void run(struct worker *workers[], unsigned members, bool lone, uint64_t 
         workers[i]->meeting = &meeting;
         workers[i]->laps = laps;
         workers[i]->heartbeats = 0;
-        workers[i]->wall_s = workers[i]->cpu_s = 0;
+        workers[i]->cpu_s = 0;
         if (pthread_create(&workers[i]->thread, NULL, worker_main, workers[i]))
             bench_fail("cannot start a thread");
     }
     for (unsigned i = 0; i < members; i++) {
         pthread_join(workers[i]->thread, NULL);
-        rate += (double)workers[i]->heartbeats / workers[i]->wall_s;
+        rate += (double)workers[i]->heartbeats / wall_s(workers[i]);
         heartbeats += workers[i]->heartbeats;
         cpu += workers[i]->cpu_s;
     }
     printf("{\"workers\":%u,\"lone\":%s,\"visitors\":%llu,\"heartbeats\":%llu,\"cpu_s\":%.6f,"
-           "\"rate\":%.0f}\n",
+           "\"rate\":%.0f,\"laps\":[",
            members, lone ? "true" : "false", (unsigned long long)workers[0]->visitors,
            (unsigned long long)heartbeats, cpu, rate);
+    print_laps(workers, members, laps);
+    printf("]}\n");
 }
 
 static struct worker *open_worker(struct bench *bench, unsigned number, uint64_t visitors,
-                                  unsigned batch, bool labels)
+                                  unsigned batch, bool labels, uint64_t laps)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
+    struct lap *lap = calloc(laps, sizeof(*lap));
 
-    if (!worker)
+    if (!worker || !lap)
         bench_fail("no memory");
+    worker->lap = lap;
     worker->bench = bench;
     worker->ingest = bench_ingest_open(bench, number);
     worker->number = number;
@@ -241,7 +284,7 @@ int main(int argc, char **argv)
                                               .max_events = 16384};
     struct bench *bench = bench_open(&settings, count, false);
     for (unsigned i = 0; i < count; i++)
-        workers[i] = open_worker(bench, i, visitors, batch, labels);
+        workers[i] = open_worker(bench, i, visitors, batch, labels, laps);
     fill(workers[0]);
     for (uint64_t round = 0; round < rounds; round++) {
         run(workers, 1, true, laps);
@@ -250,6 +293,7 @@ int main(int argc, char **argv)
     }
     for (unsigned i = 0; i < count; i++) {
         ingest_close(workers[i]->ingest);
+        free(workers[i]->lap);
         free(workers[i]);
     }
     bench_close(bench);

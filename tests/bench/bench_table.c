@@ -5,13 +5,19 @@
  *   bench_table [--visitors N] [--workers N] [--milliseconds T] [--rounds N] [--lines]
  *
  * --lines: instead, random lines of the table's memory, one word of each read and written.
+ *
+ * With one thread, what is printed has a list of moments: how long some work took the core before
+ * or after it, the longer (see core_share.h), and updates a second.
  */
 #include <getopt.h>
 #include <pthread.h>
 #include <stdio.h>
 
-#include "bench.h"
+#include "core_share.h"
 #include "pending.h"
+
+#define MOMENT_PENDING 1000 /* times what can be pending */
+#define MOMENTS_MAX    4096
 
 static void ignore_move(void *context, uint64_t tick, int delta)
 {
@@ -70,6 +76,10 @@ static void refresh(struct pending *pending, const struct table *table, uint64_t
         refresh_group(pending, table, visitors, tick, random, sum);
 }
 
+struct moment {
+    double core_ns, rate;
+};
+
 struct worker {
     pthread_t thread;
     const struct table *table;
@@ -79,7 +89,16 @@ struct worker {
     double seconds;
     uint64_t updates; /* results */
     double used;
+    unsigned moments_count;
+    struct moment moments[MOMENTS_MAX]; /* the first of them */
 };
+
+static void note_moment(struct worker *worker, double before, double after, double taken)
+{
+    if (worker->moments_count < MOMENTS_MAX)
+        worker->moments[worker->moments_count++] =
+            (struct moment){before > after ? before : after, MOMENT_PENDING * PENDING_MAX / taken};
+}
 
 static void *worker_main(void *argument)
 {
@@ -88,20 +107,33 @@ static void *worker_main(void *argument)
     int64_t sum = 0;
 
     bench_pin(worker->number);
-    double start = bench_cpu_s();
-    worker->updates = 0;
+    worker->updates = worker->moments_count = 0;
+    worker->used = 0;
+    double before = core_share_ns();
     do {
+        double start = bench_cpu_s();
         worker->tick++;
-        for (int i = 0; i < 1000; i++)
+        for (int i = 0; i < MOMENT_PENDING; i++)
             if (worker->only_lines)
                 touch(worker->table, &worker->random);
             else
                 refresh(&pending, worker->table, worker->visitors, worker->tick, &worker->random,
                         &sum);
-        worker->updates += 1000 * PENDING_MAX;
-        worker->used = bench_cpu_s() - start;
+        double taken = bench_cpu_s() - start, after = core_share_ns();
+        worker->updates += MOMENT_PENDING * PENDING_MAX;
+        worker->used += taken;
+        note_moment(worker, before, after, taken);
+        before = after;
     } while (worker->used < worker->seconds);
     return NULL;
+}
+
+static void print_moments(const struct worker *worker)
+{
+    printf(",\"moments\":[");
+    for (unsigned i = 0; i < worker->moments_count; i++)
+        printf("%s[%.0f,%.0f]", i ? "," : "", worker->moments[i].core_ns, worker->moments[i].rate);
+    printf("]");
 }
 
 /* All at once; the CPU time is the sum of theirs. */
@@ -120,8 +152,11 @@ static void run(struct worker *workers, unsigned count, double seconds)
         updates += workers[i].updates;
         used += workers[i].used;
     }
-    printf("{\"visitors\":%llu,\"workers\":%u,\"updates\":%llu,\"cpu_s\":%.6f}\n",
+    printf("{\"visitors\":%llu,\"workers\":%u,\"updates\":%llu,\"cpu_s\":%.6f",
            (unsigned long long)workers[0].visitors, count, (unsigned long long)updates, used);
+    if (count == 1)
+        print_moments(workers);
+    printf("}\n");
 }
 
 int main(int argc, char **argv)
@@ -133,7 +168,7 @@ int main(int argc, char **argv)
                                             {"lines", no_argument, NULL, 'l'},
                                             {0}};
     uint64_t visitors = 10000000, milliseconds = 1000, rounds = 1;
-    struct worker workers[SEGMENT_WORKERS_MAX];
+    static struct worker workers[SEGMENT_WORKERS_MAX];
     unsigned count = 1;
     bool only_lines = false;
     int64_t sum = 0;

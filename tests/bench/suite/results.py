@@ -70,9 +70,10 @@ class Results:
     def target(self, number, wanted, measured, is_met):
         self.targets.append(Target(number, wanted, measured, bool(is_met)))
 
-    def at_least(self, number, wanted, value, bound, unit="×", clean=True):
+    def at_least(self, number, wanted, value, bound, unit="×", clean=True, remark=""):
         """A target that is a lower bound. `clean`: nothing was dropped."""
-        measured = f"{value:.3g} {unit}" + ("" if clean else ", but datagrams were dropped")
+        measured = f"{value:.3g} {unit}" + (f" ({remark})" if remark else "")
+        measured += "" if clean else ", but datagrams were dropped"
         self.target(number, f"{wanted} ≥ {bound:g} {unit}", measured, value >= bound and clean)
 
     def at_most(self, number, wanted, value, bound, unit):

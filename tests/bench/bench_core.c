@@ -1,0 +1,92 @@
+/* bench_core.c - how much a presenced does on our processor, and whether that was a core of its own
+ * meanwhile. Runs whenever nobody else wants the processor, until told to end: it looks at the core
+ * all the time, and keeps the processor awake, which a host may otherwise put elsewhere.
+ *
+ *   bench_core --pid N --segment FILE
+ *
+ * A line each 10 ms: nanoseconds that some work took, on average (see core_share.h); and since they
+ * began, CPU seconds that the process used and heartbeats that it counted.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <presence/presence.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "core_share.h"
+
+#define COUNTERS_MAX 256
+#define MOMENT_S     0.01
+
+static uint64_t heartbeats_of(struct presence *presence)
+{
+    static struct presence_counter counters[COUNTERS_MAX];
+    size_t count = presence_counters(presence, counters, COUNTERS_MAX);
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < count && i < COUNTERS_MAX; i++)
+        if (!strcmp(counters[i].name, "heartbeats_new") ||
+            !strcmp(counters[i].name, "heartbeats_refreshed"))
+            sum += counters[i].value;
+    return sum;
+}
+
+static double seconds_of(clockid_t clock)
+{
+    struct timespec used;
+
+    if (clock_gettime(clock, &used) < 0)
+        bench_fail("the process has ended");
+    return (double)used.tv_sec + (double)used.tv_nsec * 1e-9;
+}
+
+/* The average. */
+static double work_until(double end)
+{
+    double taken = 0;
+    unsigned tries = 0;
+
+    for (; bench_wall_s() < end || !tries; tries++)
+        taken += core_share_once_ns();
+    return taken / tries;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"pid", required_argument, NULL, 'p'}, {"segment", required_argument, NULL, 's'}, {0}};
+    const struct sched_param unimportant = {0};
+    const char *segment = NULL;
+    struct presence *presence;
+    clockid_t clock;
+    pid_t pid = 0;
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == 'p')
+            pid = (pid_t)bench_number("pid", optarg, INT32_MAX);
+        else if (option == 's')
+            segment = optarg;
+        else
+            return 2;
+    }
+    if (!pid || !segment)
+        bench_fail("--pid and --segment are needed");
+    int r = presence_open(segment, &presence);
+    if (r < 0)
+        bench_fail("cannot open the segment %s: %s", segment, strerror(-r));
+    r = clock_getcpuclockid(pid, &clock);
+    if (r)
+        bench_fail("there is no process %d: %s", (int)pid, strerror(r));
+    if (sched_setscheduler(0, SCHED_IDLE, &unimportant) < 0)
+        bench_fail("cannot step back behind others: %s", strerror(errno));
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    while (!ferror(stdout)) {
+        double work_ns = work_until(bench_wall_s() + MOMENT_S);
+        double used_s = seconds_of(clock);
+        printf("[%.0f,%.9f,%llu]\n", work_ns, used_s, (unsigned long long)heartbeats_of(presence));
+    }
+    return 1;
+}

@@ -1,0 +1,48 @@
+/* core_share.h - does this processor have a core to itself, or is it one of two hardware threads
+ * that both work? In a virtual machine the host decides, and may change its mind at any time.
+ */
+#ifndef PRESENCE_BENCH_CORE_SHARE_H
+#define PRESENCE_BENCH_CORE_SHARE_H
+
+#include "bench.h"
+
+#define CORE_SHARE_STEPS 4000
+#define CORE_SHARE_TRIES 4
+
+/* CPU nanoseconds that some work takes which keeps all units of a core busy: the fewest that are
+ * ever seen mean a whole core at its full speed; about 1.8 times as many mean that the core's other
+ * thread does the same. Takes some 6 µs. */
+static inline double core_share_once_ns(void)
+{
+    uint64_t a = 1, b = 2, c = 3, d = 4, e = 5, f = 6, g = 7, h = 8;
+    double start = bench_cpu_s();
+
+    for (uint64_t i = 0; i < CORE_SHARE_STEPS; i++) {
+        a += b ^ i;
+        b += c ^ i;
+        c += d ^ a;
+        d += e ^ i;
+        e += f;
+        f += g ^ b;
+        g += h;
+        h += i;
+        /* The compiler must not add them up itself. */
+        __asm__ volatile(""
+                         : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e), "+r"(f), "+r"(g), "+r"(h));
+    }
+    return (bench_cpu_s() - start) * 1e9;
+}
+
+/* The fewest of some tries: interrupts only add to them. */
+static inline double core_share_ns(void)
+{
+    double fewest = core_share_once_ns();
+
+    for (int i = 1; i < CORE_SHARE_TRIES; i++) {
+        double taken = core_share_once_ns();
+        fewest = taken < fewest ? taken : fewest;
+    }
+    return fewest;
+}
+
+#endif
