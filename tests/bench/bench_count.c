@@ -3,7 +3,8 @@
  *
  *   bench_count [--visitors N]... [--sites N] [--window S] [--rounds N]
  *
- * A round is 100,000 counts; printed are all rounds' nanoseconds a count. With more than one site
+ * A round is 100,000 counts; printed are of all rounds how long some work took the core before or
+ * after, the longer (see core_share.h), and counts a second. With more than one site
  * they are counted in turn; with more than one number of visitors each has a collector of its own,
  * and a round takes them in turn, too.
  */
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench.h"
+#include "core_share.h"
 
 #define COUNTS     100000
 #define SITES_MAX  1000000
@@ -41,12 +42,15 @@ static void fill(struct bench *bench, uint64_t sites, uint64_t visitors)
     ingest_close(ingest);
 }
 
-/* Nanoseconds a count. */
-static double measure(struct presence *presence, char (*names)[32], uint64_t sites,
-                      uint32_t window_s, uint64_t visitors)
+struct round {
+    double core_ns, rate;
+};
+
+static struct round measure(struct presence *presence, char (*names)[32], uint64_t sites,
+                            uint32_t window_s, uint64_t visitors)
 {
     struct presence_reading reading;
-    double start = bench_wall_s();
+    double before = core_share_ns(), start = bench_wall_s();
 
     for (unsigned i = 0, site = 0; i < COUNTS; i++) {
         int r = presence_count(presence, names[site], NULL, window_s, &reading);
@@ -56,15 +60,16 @@ static double measure(struct presence *presence, char (*names)[32], uint64_t sit
         if (++site == sites)
             site = 0;
     }
-    return (bench_wall_s() - start) / COUNTS * 1e9;
+    double taken = bench_wall_s() - start, after = core_share_ns();
+    return (struct round){before > after ? before : after, COUNTS / taken};
 }
 
-/* One number of visitors: its collector, a reader, and what each round took. */
+/* One number of visitors: its collector, a reader, and its rounds. */
 struct size {
     uint64_t visitors;
     struct bench *bench;
     struct presence *presence;
-    double ns[ROUNDS_MAX];
+    struct round rounds[ROUNDS_MAX];
 };
 
 static void open_size(struct size *size, uint64_t sites)
@@ -88,10 +93,10 @@ static void close_size(struct size *size)
 
 static void print_size(const struct size *size, uint64_t sites, uint32_t window_s, uint64_t rounds)
 {
-    printf("{\"visitors\":%llu,\"sites\":%llu,\"window_s\":%u,\"ns\":[",
+    printf("{\"visitors\":%llu,\"sites\":%llu,\"window_s\":%u,\"rounds\":[",
            (unsigned long long)size->visitors, (unsigned long long)sites, window_s);
     for (uint64_t i = 0; i < rounds; i++)
-        printf("%s%.1f", i ? "," : "", size->ns[i]);
+        printf("%s[%.0f,%.0f]", i ? "," : "", size->rounds[i].core_ns, size->rounds[i].rate);
     puts("]}");
 }
 
@@ -108,7 +113,8 @@ static void run(struct size *sizes, unsigned count, uint64_t sites, uint32_t win
         open_size(&sizes[i], sites);
     for (uint64_t i = 0; i < rounds; i++)
         for (unsigned j = 0; j < count; j++)
-            sizes[j].ns[i] = measure(sizes[j].presence, names, sites, window_s, sizes[j].visitors);
+            sizes[j].rounds[i] =
+                measure(sizes[j].presence, names, sites, window_s, sizes[j].visitors);
     for (unsigned i = 0; i < count; i++) {
         print_size(&sizes[i], sites, window_s, rounds);
         close_size(&sizes[i]);

@@ -76,8 +76,9 @@ class Results:
         measured += "" if clean else ", but datagrams were dropped"
         self.target(number, f"{wanted} ≥ {bound:g} {unit}", measured, value >= bound and clean)
 
-    def at_most(self, number, wanted, value, bound, unit):
-        self.target(number, f"{wanted} ≤ {bound:g} {unit}", f"{value:.3g} {unit}", value <= bound)
+    def at_most(self, number, wanted, value, bound, unit, remark=""):
+        measured = f"{value:.3g} {unit}" + (f" ({remark})" if remark else "")
+        self.target(number, f"{wanted} ≤ {bound:g} {unit}", measured, value <= bound)
 
     def as_json(self):
         return {
