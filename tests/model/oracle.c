@@ -394,6 +394,9 @@ void oracle_hold(struct oracle_scope *scope, enum oracle_holding holding,
 {
     struct oracle_trend *trend = &scope->trend;
     struct oracle_flow pending = trend->pending;
+    /* Killed since the last sample: what the daemon forgot makes a new scope look like one that was
+     * given its history later, and whose departures could be told. */
+    bool is_doubted = trend->is_doubted && !trend->is_kept;
 
     if (oracle_is_forgotten(scope, round->now)) {
         oracle_trend_forget(trend);
@@ -402,6 +405,8 @@ void oracle_hold(struct oracle_scope *scope, enum oracle_holding holding,
     if (holding == ORACLE_UNHELD || holding == ORACLE_GIVEN ||
         (holding == ORACLE_GIVEN_NEW && trend->is_kept)) /* lost, and given anew at once */
         oracle_trend_drop(trend);
+    if (holding == ORACLE_GIVEN)
+        trend->is_doubted = is_doubted;
     if (holding == ORACLE_GIVEN_NEW)
         trend->pending = pending;
     if (holding != ORACLE_UNHELD)
