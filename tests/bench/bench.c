@@ -105,22 +105,23 @@ uint64_t bench_file_bytes(const struct bench *bench)
     return (uint64_t)status.st_blocks * 512;
 }
 
-static double seconds_of(clockid_t clock)
+double bench_clock_s(clockid_t clock)
 {
     struct timespec now;
 
-    clock_gettime(clock, &now);
+    if (clock_gettime(clock, &now) < 0)
+        bench_fail("cannot read a clock: %s", strerror(errno));
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
 double bench_wall_s(void)
 {
-    return seconds_of(CLOCK_MONOTONIC);
+    return bench_clock_s(CLOCK_MONOTONIC);
 }
 
 double bench_cpu_s(void)
 {
-    return seconds_of(CLOCK_THREAD_CPUTIME_ID);
+    return bench_clock_s(CLOCK_THREAD_CPUTIME_ID);
 }
 
 void bench_pin(unsigned processor)

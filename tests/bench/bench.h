@@ -5,6 +5,8 @@
 #ifndef PRESENCE_TESTS_BENCH_H
 #define PRESENCE_TESTS_BENCH_H
 
+#include <time.h>
+
 #include "admission.h"
 #include "ingest.h"
 #include "presence/wire.h"
@@ -40,6 +42,9 @@ uint64_t bench_file_bytes(const struct bench *bench);
 /* Seconds of CLOCK_MONOTONIC, and of this thread on a processor. */
 double bench_wall_s(void);
 double bench_cpu_s(void);
+
+/* Seconds of any clock; ends the program where there is none, as that of a process that ended. */
+double bench_clock_s(clockid_t clock);
 
 /* Let the calling thread run on the given processor only, if there is such a one. */
 void bench_pin(unsigned processor);

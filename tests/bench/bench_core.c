@@ -33,15 +33,6 @@ static uint64_t heartbeats_of(struct presence *presence)
     return sum;
 }
 
-static double seconds_of(clockid_t clock)
-{
-    struct timespec used;
-
-    if (clock_gettime(clock, &used) < 0)
-        bench_fail("the process has ended");
-    return (double)used.tv_sec + (double)used.tv_nsec * 1e-9;
-}
-
 /* The average. */
 static double work_until(double end)
 {
@@ -85,7 +76,7 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     while (!ferror(stdout)) {
         double work_ns = work_until(bench_wall_s() + MOMENT_S);
-        double used_s = seconds_of(clock);
+        double used_s = bench_clock_s(clock);
         printf("[%.0f,%.9f,%llu]\n", work_ns, used_s, (unsigned long long)heartbeats_of(presence));
     }
     return 1;

@@ -3,10 +3,9 @@
  *
  *   bench_count [--visitors N]... [--sites N] [--window S] [--rounds N]
  *
- * A round is 100,000 counts; printed are of all rounds how long some work took the core before or
- * after, the longer (see core_share.h), and counts a second. With more than one site
- * they are counted in turn; with more than one number of visitors each has a collector of its own,
- * and a round takes them in turn, too.
+ * A round is 100,000 counts; printed are all rounds as moments, of counts a second (see
+ * core_share.h). With more than one site they are counted in turn; with more than one number of
+ * visitors each has a collector of its own, and a round takes them in turn, too.
  */
 #include <getopt.h>
 #include <presence/presence.h>
@@ -42,12 +41,8 @@ static void fill(struct bench *bench, uint64_t sites, uint64_t visitors)
     ingest_close(ingest);
 }
 
-struct round {
-    double core_ns, rate;
-};
-
-static struct round measure(struct presence *presence, char (*names)[32], uint64_t sites,
-                            uint32_t window_s, uint64_t visitors)
+static struct core_moment measure(struct presence *presence, char (*names)[32], uint64_t sites,
+                                  uint32_t window_s, uint64_t visitors)
 {
     struct presence_reading reading;
     double before = core_share_ns(), start = bench_wall_s();
@@ -61,7 +56,7 @@ static struct round measure(struct presence *presence, char (*names)[32], uint64
             site = 0;
     }
     double taken = bench_wall_s() - start, after = core_share_ns();
-    return (struct round){before > after ? before : after, COUNTS / taken};
+    return (struct core_moment){core_longer(before, after), COUNTS / taken};
 }
 
 /* One number of visitors: its collector, a reader, and its rounds. */
@@ -69,7 +64,7 @@ struct size {
     uint64_t visitors;
     struct bench *bench;
     struct presence *presence;
-    struct round rounds[ROUNDS_MAX];
+    struct core_moment rounds[ROUNDS_MAX];
 };
 
 static void open_size(struct size *size, uint64_t sites)
@@ -93,11 +88,10 @@ static void close_size(struct size *size)
 
 static void print_size(const struct size *size, uint64_t sites, uint32_t window_s, uint64_t rounds)
 {
-    printf("{\"visitors\":%llu,\"sites\":%llu,\"window_s\":%u,\"rounds\":[",
+    printf("{\"visitors\":%llu,\"sites\":%llu,\"window_s\":%u,\"rounds\":",
            (unsigned long long)size->visitors, (unsigned long long)sites, window_s);
-    for (uint64_t i = 0; i < rounds; i++)
-        printf("%s[%.0f,%.0f]", i ? "," : "", size->rounds[i].core_ns, size->rounds[i].rate);
-    puts("]}");
+    core_moments_print(size->rounds, rounds);
+    puts("}");
 }
 
 static void run(struct size *sizes, unsigned count, uint64_t sites, uint32_t window_s,

@@ -8,8 +8,7 @@
  * Native datagrams of 80 visitors, or --batch, in random order, 2048 a lap. --labels: they name
  * room, country and source too, of which there are a hundred, ten and ten.
  *
- * A list of laps goes with each rate: how long some work took the slower of the workers' cores
- * before or after the lap (see core_share.h), and the rate of the lap.
+ * A list of the laps goes with each rate, as moments of all workers (see core_share.h).
  */
 #include <getopt.h>
 #include <sched.h>
@@ -29,11 +28,6 @@
 #define SPINS           100000
 #define HEARTBEAT_EVERY 60 /* seconds, on average */
 
-struct lap {
-    double core_ns; /* see core_share.h: the longer of before and after */
-    double wall_s;
-};
-
 /* Where threads meet. All of them come the same number of times. */
 struct meeting {
     unsigned members, arrived;
@@ -52,8 +46,8 @@ struct worker {
     uint64_t first_tick;
     double clock;        /* seconds since then */
     uint64_t heartbeats; /* results */
-    double cpu_s;
-    struct lap *lap; /* each of them */
+    double wall_s, cpu_s;
+    struct core_moment *lap; /* each of them */
     uint32_t lengths[DATAGRAMS];
     uint8_t datagrams[DATAGRAMS][DATAGRAM_BYTES];
 };
@@ -121,12 +115,7 @@ static void lay_out_lap(struct worker *worker)
     }
 }
 
-static double larger(double a, double b)
-{
-    return a > b ? a : b;
-}
-
-static void run_lap(struct worker *worker, struct lap *lap)
+static void run_lap(struct worker *worker, struct core_moment *lap)
 {
     double before = core_share_ns();
     double wall = bench_wall_s(), cpu = bench_cpu_s();
@@ -138,10 +127,12 @@ static void run_lap(struct worker *worker, struct lap *lap)
         if ((d + 1) % BATCH_DATAGRAMS == 0)
             ingest_end(worker->ingest);
     }
-    lap->wall_s = bench_wall_s() - wall;
+    wall = bench_wall_s() - wall;
     worker->cpu_s += bench_cpu_s() - cpu;
-    lap->core_ns = larger(before, core_share_ns());
+    worker->wall_s += wall;
     worker->heartbeats += (uint64_t)DATAGRAMS * worker->batch;
+    lap->core_ns = core_longer(before, core_share_ns());
+    lap->rate = (double)DATAGRAMS * worker->batch / wall;
 }
 
 /* As long as it takes so many visitors to send the heartbeats of a lap. Nobody is in a batch: all
@@ -171,27 +162,17 @@ static void *worker_main(void *argument)
     return NULL;
 }
 
-static double wall_s(const struct worker *worker)
-{
-    double sum = 0;
-
-    for (uint64_t lap = 0; lap < worker->laps; lap++)
-        sum += worker->lap[lap].wall_s;
-    return sum;
-}
-
+/* Those of the first worker, with all others' added. */
 static void print_laps(struct worker *workers[], unsigned members, uint64_t laps)
 {
-    double heartbeats = (double)DATAGRAMS * workers[0]->batch;
+    struct core_moment *sum = workers[0]->lap;
 
-    for (uint64_t lap = 0; lap < laps; lap++) {
-        double core_ns = 0, rate = 0;
-        for (unsigned i = 0; i < members; i++) {
-            core_ns = larger(core_ns, workers[i]->lap[lap].core_ns);
-            rate += heartbeats / workers[i]->lap[lap].wall_s;
+    for (unsigned i = 1; i < members; i++)
+        for (uint64_t lap = 0; lap < laps; lap++) {
+            sum[lap].core_ns = core_longer(sum[lap].core_ns, workers[i]->lap[lap].core_ns);
+            sum[lap].rate += workers[i]->lap[lap].rate;
         }
-        printf("%s[%.0f,%.0f]", lap ? "," : "", core_ns, rate);
-    }
+    core_moments_print(sum, laps);
 }
 
 /* `members` of the workers at once, who lock what they change unless `lone`. */
@@ -206,29 +187,29 @@ static void run(struct worker *workers[], unsigned members, bool lone, uint64_t 
         workers[i]->meeting = &meeting;
         workers[i]->laps = laps;
         workers[i]->heartbeats = 0;
-        workers[i]->cpu_s = 0;
+        workers[i]->wall_s = workers[i]->cpu_s = 0;
         if (pthread_create(&workers[i]->thread, NULL, worker_main, workers[i]))
             bench_fail("cannot start a thread");
     }
     for (unsigned i = 0; i < members; i++) {
         pthread_join(workers[i]->thread, NULL);
-        rate += (double)workers[i]->heartbeats / wall_s(workers[i]);
+        rate += (double)workers[i]->heartbeats / workers[i]->wall_s;
         heartbeats += workers[i]->heartbeats;
         cpu += workers[i]->cpu_s;
     }
     printf("{\"workers\":%u,\"lone\":%s,\"visitors\":%llu,\"heartbeats\":%llu,\"cpu_s\":%.6f,"
-           "\"rate\":%.0f,\"laps\":[",
+           "\"rate\":%.0f,\"laps\":",
            members, lone ? "true" : "false", (unsigned long long)workers[0]->visitors,
            (unsigned long long)heartbeats, cpu, rate);
     print_laps(workers, members, laps);
-    printf("]}\n");
+    printf("}\n");
 }
 
 static struct worker *open_worker(struct bench *bench, unsigned number, uint64_t visitors,
                                   unsigned batch, bool labels, uint64_t laps)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
-    struct lap *lap = calloc(laps, sizeof(*lap));
+    struct core_moment *lap = calloc(laps, sizeof(*lap));
 
     if (!worker || !lap)
         bench_fail("no memory");

@@ -6,8 +6,7 @@
  *
  * --lines: instead, random lines of the table's memory, one word of each read and written.
  *
- * With one thread, what is printed has a list of moments: how long some work took the core before
- * or after it, the longer (see core_share.h), and updates a second.
+ * With one thread, what is printed has a list of moments, of updates a second (see core_share.h).
  */
 #include <getopt.h>
 #include <pthread.h>
@@ -76,10 +75,6 @@ static void refresh(struct pending *pending, const struct table *table, uint64_t
         refresh_group(pending, table, visitors, tick, random, sum);
 }
 
-struct moment {
-    double core_ns, rate;
-};
-
 struct worker {
     pthread_t thread;
     const struct table *table;
@@ -90,14 +85,14 @@ struct worker {
     uint64_t updates; /* results */
     double used;
     unsigned moments_count;
-    struct moment moments[MOMENTS_MAX]; /* the first of them */
+    struct core_moment moments[MOMENTS_MAX]; /* the first of them */
 };
 
 static void note_moment(struct worker *worker, double before, double after, double taken)
 {
     if (worker->moments_count < MOMENTS_MAX)
         worker->moments[worker->moments_count++] =
-            (struct moment){before > after ? before : after, MOMENT_PENDING * PENDING_MAX / taken};
+            (struct core_moment){core_longer(before, after), MOMENT_PENDING * PENDING_MAX / taken};
 }
 
 static void *worker_main(void *argument)
@@ -128,14 +123,6 @@ static void *worker_main(void *argument)
     return NULL;
 }
 
-static void print_moments(const struct worker *worker)
-{
-    printf(",\"moments\":[");
-    for (unsigned i = 0; i < worker->moments_count; i++)
-        printf("%s[%.0f,%.0f]", i ? "," : "", worker->moments[i].core_ns, worker->moments[i].rate);
-    printf("]");
-}
-
 /* All at once; the CPU time is the sum of theirs. */
 static void run(struct worker *workers, unsigned count, double seconds)
 {
@@ -154,8 +141,10 @@ static void run(struct worker *workers, unsigned count, double seconds)
     }
     printf("{\"visitors\":%llu,\"workers\":%u,\"updates\":%llu,\"cpu_s\":%.6f",
            (unsigned long long)workers[0].visitors, count, (unsigned long long)updates, used);
-    if (count == 1)
-        print_moments(workers);
+    if (count == 1) {
+        printf(",\"moments\":");
+        core_moments_print(workers->moments, workers->moments_count);
+    }
     printf("}\n");
 }
 

@@ -4,6 +4,8 @@
 #ifndef PRESENCE_BENCH_CORE_SHARE_H
 #define PRESENCE_BENCH_CORE_SHARE_H
 
+#include <stdio.h>
+
 #include "bench.h"
 
 #define CORE_SHARE_STEPS 4000
@@ -43,6 +45,26 @@ static inline double core_share_ns(void)
         fewest = taken < fewest ? taken : fewest;
     }
     return fewest;
+}
+
+/* A short part of a measurement. */
+struct core_moment {
+    double core_ns; /* core_share_ns before or after it, on any of its cores: the most */
+    double rate;    /* what was measured, a second */
+};
+
+static inline double core_longer(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+/* As a list of pairs in JSON. */
+static inline void core_moments_print(const struct core_moment *moments, uint64_t count)
+{
+    putchar('[');
+    for (uint64_t i = 0; i < count; i++)
+        printf("%s[%.0f,%.0f]", i ? "," : "", moments[i].core_ns, moments[i].rate);
+    putchar(']');
 }
 
 #endif
