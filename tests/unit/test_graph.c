@@ -12,7 +12,7 @@ static struct graph_point known(double mean, double maximum)
     return (struct graph_point){.mean = mean, .maximum = maximum, .known = true};
 }
 
-static struct graph minutes_of(const struct graph_point *points, unsigned count)
+static struct graph minutes_of(struct graph_point *points, unsigned count)
 {
     return (struct graph){.points = points, .count = count, .begin = BEGIN, .step_s = 60};
 }
