@@ -25,7 +25,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "presence/wire.h"
+#include "core/wire.h"
 #include "presence_xdp.h"
 
 #define VLAN_TAGS 2

@@ -2,7 +2,7 @@
 
 #include <time.h>
 
-#include "presence/atomics.h"
+#include "core/atomics.h"
 
 /* Apart from each other in both halves of a source: the set and the fingerprint. */
 #define KIND_STEP UINT64_C(0x9e3779b97f4a7c15)

@@ -9,9 +9,9 @@
 
 #include "budget.h"
 #include "keys.h"
-#include "networks.h"
-#include "presence/scope.h"
-#include "presence/text.h"
+#include "common/networks.h"
+#include "core/scope.h"
+#include "core/text.h"
 #include "sites.h"
 
 struct admission {

@@ -8,7 +8,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "presence/atomics.h"
+#include "core/atomics.h"
 
 #define SETS          1024
 #define SET_WORDS     8 /* a cache line */

@@ -9,9 +9,9 @@
 #include "budget.h"
 #include "listener.h"
 #include "log.h"
-#include "presence/option_table.h"
+#include "common/option_table.h"
 #include "presence/presence.h"
-#include "presence/wire.h"
+#include "core/wire.h"
 
 #define DEFAULT_VISITORS    1000000
 #define DEFAULT_SCOPES      16384

@@ -5,7 +5,7 @@
 #include <net/if.h>
 #include <sys/socket.h>
 
-#include "networks.h"
+#include "common/networks.h"
 #include "receive.h"
 #include "segment_file.h"
 #include "sites.h"

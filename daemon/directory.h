@@ -4,8 +4,8 @@
 
 #include <pthread.h>
 
-#include "presence/scope_name.h"
-#include "presence/segment.h"
+#include "core/scope_name.h"
+#include "core/segment.h"
 
 /* Not held: its site has as many scopes of its kind as it may. */
 #define DIRECTORY_SITE_FULL (SCOPE_NONE - 1)

@@ -2,7 +2,7 @@
 #ifndef PRESENCED_FEED_H
 #define PRESENCED_FEED_H
 
-#include "presence/segment.h"
+#include "core/segment.h"
 
 /* Where something happened. Indexes are SCOPE_NONE where there is no such label. */
 struct feed_place {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "presence/scope_name.h"
+#include "core/scope_name.h"
 
 #define RIVAL_FACTOR 2 /* times as busy must a rival be: histories should not go to and fro */
 

@@ -10,7 +10,7 @@
 #ifndef PRESENCED_HISTORY_POOL_H
 #define PRESENCED_HISTORY_POOL_H
 
-#include "presence/segment.h"
+#include "core/segment.h"
 
 #define HISTORY_RIVAL_MARGIN 8  /* visitors that a rival must have more, at least */
 #define POOL_RIVALS          16 /* scopes that can take another's history in a minute */

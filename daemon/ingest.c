@@ -8,7 +8,7 @@
 #include "feed.h"
 #include "lookup.h"
 #include "pending.h"
-#include "presence/wire.h"
+#include "core/wire.h"
 #include "tally.h"
 #include "traffic.h"
 

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "presence/key_text.h"
+#include "common/key_text.h"
 
 #define FILE_BYTES_MAX 65536 /* 255 keys take 10 KB */
 #define BLANK          " \t\r"

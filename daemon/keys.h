@@ -6,8 +6,8 @@
 #ifndef PRESENCED_KEYS_H
 #define PRESENCED_KEYS_H
 
-#include "presence/siphash.h"
-#include "presence/wire.h"
+#include "core/siphash.h"
+#include "core/wire.h"
 
 #define KEYS_MAX          255
 #define KEYS_CLOCK_SKEW   30  /* seconds that `sent at` may differ from our clock, either way */

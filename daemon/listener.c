@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "presence/address.h"
+#include "common/address.h"
 
 #define BIND_PATIENCE_MS 5000
 #define BIND_RETRY_MS    20

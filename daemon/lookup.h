@@ -7,7 +7,7 @@
 #define PRESENCED_LOOKUP_H
 
 #include "directory.h"
-#include "presence/wire.h"
+#include "core/wire.h"
 
 /* One a worker. */
 struct lookup {

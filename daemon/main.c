@@ -12,7 +12,7 @@
 #include "guard.h"
 #include "listener.h"
 #include "log.h"
-#include "presence/address.h"
+#include "common/address.h"
 #include "privileges.h"
 #include "worker.h"
 

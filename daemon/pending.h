@@ -8,7 +8,7 @@
 #ifndef PRESENCED_PENDING_H
 #define PRESENCED_PENDING_H
 
-#include "presence/table.h"
+#include "core/table.h"
 
 #define PENDING_GROUP 16 /* fetched at once: about as many as a core has lines under way */
 #define PENDING_STEPS 4

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "presence/capabilities.h"
+#include "common/capabilities.h"
 
 int privileges_drop(void)
 {

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "presence/segment.h"
+#include "core/segment.h"
 
 struct segment_settings {
     uint64_t max_visitors; /* words */

@@ -7,7 +7,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "presence/wire.h"
+#include "core/wire.h"
 
 #define CAPACITY_FIRST 16
 

@@ -7,7 +7,7 @@
 #ifndef PRESENCED_TALLY_H
 #define PRESENCED_TALLY_H
 
-#include "presence/scope.h"
+#include "core/scope.h"
 
 #define TALLY_SLOTS     4096
 #define TALLY_LIMIT     (TALLY_SLOTS * 3 / 4)

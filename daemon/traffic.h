@@ -7,7 +7,7 @@
 #ifndef PRESENCED_TRAFFIC_H
 #define PRESENCED_TRAFFIC_H
 
-#include "presence/scope.h"
+#include "core/scope.h"
 
 #define TRAFFIC_SLOTS 512 /* a power of two */
 

@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "presence/atomics.h"
+#include "core/atomics.h"
 #include "processors.h"
 
 struct xdp {

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 
 #include "../bpf/presence_xdp.h"
-#include "networks.h"
+#include "common/networks.h"
 
 #define XDP_PROBLEM_SIZE 256 /* bytes of the longest line that says what went wrong */
 

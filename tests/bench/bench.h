@@ -9,7 +9,7 @@
 
 #include "admission.h"
 #include "ingest.h"
-#include "presence/wire.h"
+#include "core/wire.h"
 
 #define BENCH_BATCH 80 /* visitors a datagram */
 

@@ -13,7 +13,7 @@ from unittest import mock
 import harness
 from harness import BUILD, DEADLINE, Case, native, private_loopback, visitor
 
-EXAMPLES = os.path.join(os.path.dirname(__file__), "../../tools/libpresence/examples")
+EXAMPLES = os.path.join(os.path.dirname(__file__), "../../lib/presence/examples")
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 READER = r"""
 #include <presence/presence.h>

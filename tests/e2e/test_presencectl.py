@@ -316,7 +316,7 @@ class Collectors(CtlCase):
     def test_stats(self):
         self.populate((1, "/", ""), (1, "/", ""))
         stats = self.json("stats")
-        names = re.findall(r"^X\((\w+),", read_source("include/presence/counters.def"), re.M)
+        names = re.findall(r"^X\((\w+),", read_source("include/core/counters.def"), re.M)
         self.assertEqual(list(stats), names)
         self.assertTrue(all(isinstance(value, int) for value in stats.values()))
         self.assertEqual((stats["heartbeats_new"], stats["heartbeats_refreshed"]), (1, 1))

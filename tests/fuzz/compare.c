@@ -3,8 +3,8 @@
 
 #include "judge.h"
 
-#include <presence/text.h>
-#include <presence/wire.h>
+#include <core/text.h>
+#include <core/wire.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* check.c - the collector's segment against the oracle. */
 #include <string.h>
 
-#include "presence/scope_name.h"
+#include "core/scope_name.h"
 #include "stream.h"
 
 #define RANDOM_WINDOWS  6

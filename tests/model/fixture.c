@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "presence/scope_name.h"
-#include "presence/wire.h"
+#include "core/scope_name.h"
+#include "core/wire.h"
 
 static uint64_t read_clock(void *context)
 {

@@ -3,7 +3,7 @@
  * Before any access to a shared word the running operation may be interrupted by another one, which
  * may be interrupted in its turn: thousands of the interleavings that threads meet once in years,
  * in one thread and repeatable by TEST_SEED. */
-#include "presence/atomics.h"
+#include "core/atomics.h"
 
 static void interrupt(void);
 

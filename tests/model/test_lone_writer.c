@@ -3,7 +3,7 @@
  * Before any access to a shared word the other one may come in between, the sweep at the writer's
  * tick or at a later one: in one thread and repeatable by TEST_SEED. A model knows what must be in
  * the table. */
-#include "presence/atomics.h"
+#include "core/atomics.h"
 
 static void interrupt(void);
 

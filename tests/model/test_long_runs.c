@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "fixture.h"
-#include "presence/wire.h"
+#include "core/wire.h"
 
 #define HALF_OF_TICKS (UINT64_C(1) << 19) /* at this age a word would be taken for a fresh one */
 #define VISITORS      2000

@@ -3,11 +3,11 @@
  * accepts is ever dropped. Needs the right to load BPF programs. */
 #include <time.h>
 
-#include <presence/text.h>
-#include <presence/wire.h>
+#include <core/text.h>
+#include <core/wire.h>
 
 #include "filter.h"
-#include "networks.h"
+#include "common/networks.h"
 
 #define PASSES .passes = true
 

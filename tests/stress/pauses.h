@@ -3,7 +3,7 @@
 #ifndef PRESENCE_TESTS_PAUSES_H
 #define PRESENCE_TESTS_PAUSES_H
 
-#include "presence/atomics.h"
+#include "core/atomics.h"
 
 /* Let this thread pause at every so many-th access, at random; 0: never, as at first. */
 void pauses_begin(uint64_t seed, unsigned one_in);

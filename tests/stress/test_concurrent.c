@@ -13,7 +13,7 @@
 #include "consistency.h"
 #include "crew.h"
 #include "fixture.h"
-#include "presence/wire.h"
+#include "core/wire.h"
 #include "random_source.h"
 
 #define SITES       4    /* that grow, one after the other */

@@ -11,7 +11,7 @@
 
 #include "crew.h"
 #include "pauses.h"
-#include "presence/events.h"
+#include "core/events.h"
 #include "random_source.h"
 
 #define SLOTS   64

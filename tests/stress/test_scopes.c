@@ -19,7 +19,7 @@
 #include "fixture.h"
 #include "observer.h"
 #include "pauses.h"
-#include "presence/wire.h"
+#include "core/wire.h"
 #include "random_source.h"
 
 #define WORKERS    3 /* and one more, the keeper's own */

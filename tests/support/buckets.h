@@ -2,7 +2,7 @@
 #ifndef PRESENCE_TESTS_BUCKETS_H
 #define PRESENCE_TESTS_BUCKETS_H
 
-#include <presence/ring.h>
+#include <core/ring.h>
 
 /* Move `delta` visitors into the buckets of a tick, out of them when negative. */
 static inline void ring_add(struct ring *ring, uint64_t tick, int32_t delta)

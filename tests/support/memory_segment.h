@@ -4,7 +4,7 @@
 
 #include <sys/mman.h>
 
-#include <presence/segment.h>
+#include <core/segment.h>
 
 #include "unit.h"
 

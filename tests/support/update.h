@@ -3,7 +3,7 @@
 #ifndef PRESENCE_TESTS_UPDATE_H
 #define PRESENCE_TESTS_UPDATE_H
 
-#include <presence/table.h>
+#include <core/table.h>
 
 /* Where the daemon expects the key, at home in one of its pairs: a hint; or NULL. */
 static inline uint64_t *locate(const struct table *table, struct table_key key)

@@ -4,8 +4,8 @@
 
 #include "collector_fixture.h"
 
-#include <presence/text.h>
-#include <presence/wire.h>
+#include <core/text.h>
+#include <core/wire.h>
 
 #include "ingest.h"
 

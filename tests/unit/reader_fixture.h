@@ -9,7 +9,7 @@
 #include "../support/unit.h"
 
 #include <presence/presence.h>
-#include <presence/wire.h>
+#include <core/wire.h>
 
 #include "collector.h"
 #include "ingest.h"

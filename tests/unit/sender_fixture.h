@@ -6,7 +6,7 @@
 
 #include <arpa/inet.h>
 #include <presence/presence.h>
-#include <presence/text.h>
+#include <core/text.h>
 #include <sys/socket.h>
 #include <unistd.h>
 

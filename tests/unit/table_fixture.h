@@ -5,7 +5,7 @@
 #include "../support/unit.h"
 #include "../support/update.h"
 
-#include <presence/table.h>
+#include <core/table.h>
 
 #define EXPIRY    3692 /* seconds: the longest window, 3600, and the slack */
 #define WORDS_MAX (8 * TABLE_PAIR_WORDS)

@@ -3,7 +3,7 @@
 
 #include <unistd.h>
 
-#include "presence/address.h"
+#include "common/address.h"
 
 #define A_50  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define A_250 A_50 A_50 A_50 A_50 A_50

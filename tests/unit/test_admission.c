@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 #include <time.h>
 
-#include <presence/siphash.h>
+#include <core/siphash.h>
 
 #include "admission.h"
 #include "golden.h"

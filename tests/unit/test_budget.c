@@ -6,7 +6,7 @@
 #include <pthread.h>
 
 #include "budget.h"
-#include "presence/atomics.h"
+#include "core/atomics.h"
 
 #define SECRET UINT64_C(42)
 #define START  UINT64_C(5000000)

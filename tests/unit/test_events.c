@@ -1,7 +1,7 @@
 /* test_events.c - events.h: the ring of events, by one writer and by writers that are held up. */
 #include "../support/unit.h"
 
-#include <presence/events.h>
+#include <core/events.h>
 
 #define SLOTS 64
 #define FIRST UINT64_C(1764000000000000)

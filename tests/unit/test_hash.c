@@ -9,7 +9,7 @@
 #define hash_fold     portable_fold
 #define hash128       portable_hash128
 #define hash_visitor  portable_visitor
-#include <presence/hash.h>
+#include <core/hash.h>
 #undef __bpf__
 #undef scope_key
 #undef hash_product
@@ -20,8 +20,8 @@
 #undef HASH_KEY_WORDS
 #undef PRESENCE_HASH_H
 
-#include <presence/scope_name.h>
-#include <presence/table.h>
+#include <core/scope_name.h>
+#include <core/table.h>
 
 #define IDS   (1u << 16)
 #define PAIRS 61 /* no power of two: nothing may depend on one */

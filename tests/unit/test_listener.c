@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "listener.h"
-#include "presence/address.h"
+#include "common/address.h"
 
 static const struct listener_options no_options = {0};
 

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 
-#include "networks.h"
+#include "common/networks.h"
 
 static struct network parse(const char *text)
 {

@@ -2,7 +2,7 @@
  * not. TEST_SEED repeats a run, TEST_LONG makes it ten times as long. */
 #include "reader_fixture.h"
 
-#include <presence/utf8.h>
+#include <core/utf8.h>
 
 #define ROUNDS 3000
 

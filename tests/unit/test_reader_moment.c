@@ -4,7 +4,7 @@
 
 #include <time.h>
 
-#include "monotonic.h"
+#include "common/monotonic.h"
 #include "reader.h"
 
 #define HOUR (3600 * NS_PER_S)

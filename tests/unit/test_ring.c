@@ -2,7 +2,7 @@
 #include "../support/buckets.h"
 #include "../support/unit.h"
 
-#include <presence/ring.h>
+#include <core/ring.h>
 
 /* The contract in the fewest words. */
 static int64_t naive_sum(const uint64_t *buckets, uint32_t size, uint64_t last, uint32_t length)

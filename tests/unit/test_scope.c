@@ -3,7 +3,7 @@
 
 #include <unistd.h>
 
-#include <presence/scope_name.h>
+#include <core/scope_name.h>
 
 #define CAPACITY 64
 

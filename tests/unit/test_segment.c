@@ -1,7 +1,7 @@
 /* test_segment.c - segment.h: the layout, and the judgement of headers. */
 #include "../support/unit.h"
 
-#include <presence/segment.h>
+#include <core/segment.h>
 
 static struct segment_header good_header(struct segment_limits limits)
 {

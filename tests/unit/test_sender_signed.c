@@ -3,7 +3,7 @@
 #include "sender_fixture.h"
 
 #include <errno.h>
-#include <presence/siphash.h>
+#include <core/siphash.h>
 #include <time.h>
 
 #define GOLDEN_KEY                                            \

@@ -1,8 +1,8 @@
 /* test_siphash.c - siphash.h: the reference's vectors, the golden tag, and what changes a tag. */
 #include "../support/unit.h"
 
-#include <presence/siphash.h>
-#include <presence/wire.h>
+#include <core/siphash.h>
+#include <core/wire.h>
 
 #include "golden.h"
 

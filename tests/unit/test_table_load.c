@@ -4,7 +4,7 @@
 
 #include <sys/mman.h>
 
-#include <presence/table.h>
+#include <core/table.h>
 
 #define EXPIRY 3692 /* seconds */
 

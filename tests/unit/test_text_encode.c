@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include <presence/text.h>
+#include <core/text.h>
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define NAME(text)                                \

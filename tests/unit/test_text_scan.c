@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include <presence/text.h>
+#include <core/text.h>
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include <presence/utf8.h>
+#include <core/utf8.h>
 
 /* The table of RFC 3629 section 4 (UTF8-octets), a row for each of its alternatives, with C0, DEL
  * and C1 taken out. */

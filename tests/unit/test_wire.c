@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include <presence/wire.h>
+#include <core/wire.h>
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -11,7 +11,7 @@
 #include "http_server.h"
 #include "metrics.h"
 #include "options.h"
-#include "presence/address.h"
+#include "common/address.h"
 #include "privileges.h"
 #include "snapshot.h"
 

@@ -10,8 +10,8 @@
 #include "http_listen.h"
 #include "http_log.h"
 #include "presence/presence.h"
-#include "presence/ring.h"
-#include "segment_source.h"
+#include "core/ring.h"
+#include "common/segment_source.h"
 
 #define DEFAULT_ADDRESS "127.0.0.1:9474"
 #define DEFAULT_PATH    "/metrics"

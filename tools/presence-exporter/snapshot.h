@@ -6,7 +6,7 @@
 
 #include "options.h"
 #include "presence/presence.h"
-#include "segment_source.h"
+#include "common/segment_source.h"
 
 #define SNAPSHOT_COUNTERS_MAX 128
 #define SNAPSHOT_KINDS        4 /* enum presence_kind */

@@ -1,7 +1,7 @@
 #include "load.h"
 
 #include "interrupt.h"
-#include "monotonic.h"
+#include "common/monotonic.h"
 #include "progress.h"
 #include "target.h"
 #include "visitors.h"

@@ -1,7 +1,7 @@
 #include "options.h"
 
 #include "options_value.h"
-#include "presence/wire.h"
+#include "core/wire.h"
 
 #include <getopt.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 #include "options_value.h"
 
-#include "presence/address.h"
-#include "presence/key_text.h"
+#include "common/address.h"
+#include "common/key_text.h"
 #include "presence/presence.h"
-#include "presence/text.h"
+#include "core/text.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,7 +1,7 @@
 #include "stream.h"
 
 #include "interrupt.h"
-#include "presence/text.h"
+#include "core/text.h"
 #include "target.h"
 
 #include <errno.h>

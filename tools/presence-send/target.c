@@ -1,6 +1,6 @@
 #include "target.h"
 
-#include "presence/address.h"
+#include "common/address.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "http_log.h"
-#include "monotonic.h"
+#include "common/monotonic.h"
 
 #define COMPLAINT_NS (60 * NS_PER_S) /* between two of the same */
 

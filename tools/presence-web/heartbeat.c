@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "presence/text.h"
+#include "core/text.h"
 
 static bool wrong(struct problem *problem, const char *message)
 {

@@ -3,7 +3,7 @@
 #include "access.h"
 #include "bots.h"
 #include "leaves.h"
-#include "monotonic.h"
+#include "common/monotonic.h"
 
 bool intake_admit(const struct web *web, const struct client *client, struct problem *problem)
 {

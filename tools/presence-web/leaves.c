@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "monotonic.h"
+#include "common/monotonic.h"
 
 struct leave {
     TAILQ_ENTRY(leave) by_age;

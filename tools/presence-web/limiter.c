@@ -4,7 +4,7 @@
 #include <sys/random.h>
 #include <xxhash.h>
 
-#include "monotonic.h"
+#include "common/monotonic.h"
 
 #define LINES 4096
 #define WAYS  4

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "monotonic.h"
-#include "segment_source.h"
+#include "common/monotonic.h"
+#include "common/segment_source.h"
 
 #define COUNTERS_MAX 128
 

@@ -8,8 +8,8 @@
 #include "http_listen.h"
 #include "http_log.h"
 #include "place.h"
-#include "presence/address.h"
-#include "presence/option_table.h"
+#include "common/address.h"
+#include "common/option_table.h"
 #include "presence/presence.h"
 
 #define DEFAULT_LISTEN      "127.0.0.1:8474"

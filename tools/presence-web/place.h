@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "presence/wire.h"
+#include "core/wire.h"
 
 struct place {
     char site[WIRE_SITE_MAX + 1]; /* ASCII letters in lower case */

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "presence/key_text.h"
+#include "common/key_text.h"
 
 struct signing_key {
     uint8_t id; /* 0: don't sign */

@@ -10,7 +10,7 @@
 
 #include "access.h"
 #include "client.h"
-#include "monotonic.h"
+#include "common/monotonic.h"
 #include "query.h"
 #include "watch.h"
 

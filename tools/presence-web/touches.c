@@ -4,7 +4,7 @@
 #include <sys/queue.h>
 
 #include "intake.h"
-#include "monotonic.h"
+#include "common/monotonic.h"
 #include "show.h"
 
 #define LOOK_NS     NS_PER_MS

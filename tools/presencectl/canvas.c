@@ -7,7 +7,7 @@
 #include <string.h>
 #include <wchar.h>
 
-#include "presence/utf8.h"
+#include "core/utf8.h"
 
 #define TEXT_MAX 4096 /* bytes of one canvas_print */
 

@@ -6,7 +6,7 @@
 #include <wchar.h>
 #include <wctype.h>
 
-#include "presence/utf8.h"
+#include "core/utf8.h"
 
 static bool is_in(uint32_t character, const uint32_t (*ranges)[2], size_t count)
 {

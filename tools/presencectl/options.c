@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "presence/ring.h"
+#include "core/ring.h"
 #include "presencectl.h"
 
 static const char *const kinds[][2] = {

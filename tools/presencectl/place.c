@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "presence/wire.h"
+#include "core/wire.h"
 
 static bool is_name(const char *text, size_t longest)
 {

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "monotonic.h"
+#include "common/monotonic.h"
 #include "presencectl.h"
 #include "show.h"
 #include "terminal.h"

@@ -16,7 +16,7 @@
 #ifndef PRESENCE_EVENTS_H
 #define PRESENCE_EVENTS_H
 
-#include "presence/atomics.h"
+#include "core/atomics.h"
 
 #define EVENTS_MIN        64 /* slots; a power of two, more than workers can write at once */
 #define EVENTS_MAX        (UINT32_C(1) << 20)

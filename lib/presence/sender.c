@@ -1,8 +1,8 @@
 /* sender.c - the sending half of presence.h. */
 #include "presence/presence.h"
 
-#include "monotonic.h"
-#include "presence/text.h"
+#include "common/monotonic.h"
+#include "core/text.h"
 #include "sender_batch.h"
 #include "sender_outbox.h"
 #include "sender_socket.h"

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "presence/text.h"
+#include "core/text.h"
 
 #define UUID_LENGTH 36
 

@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "presence/capabilities.h"
+#include "common/capabilities.h"
 
 #ifdef PRIVILEGES_UNCONFINED
 

@@ -29,8 +29,8 @@
 #ifndef PRESENCE_TABLE_H
 #define PRESENCE_TABLE_H
 
-#include "presence/atomics.h"
-#include "presence/hash.h"
+#include "core/atomics.h"
+#include "core/hash.h"
 
 #if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
 #define TABLE_VECTOR_SEARCH 1

@@ -16,10 +16,10 @@
 #ifndef PRESENCE_SCOPE_H
 #define PRESENCE_SCOPE_H
 
-#include "presence/activity.h"
-#include "presence/atomics.h"
-#include "presence/hash.h"
-#include "presence/ring.h"
+#include "core/activity.h"
+#include "core/atomics.h"
+#include "core/hash.h"
+#include "core/ring.h"
 
 enum scope_kind { SCOPE_SITE, SCOPE_ROOM, SCOPE_COUNTRY, SCOPE_SOURCE, SCOPE_KINDS };
 

@@ -8,7 +8,7 @@
 #ifndef PRESENCE_SENDER_BATCH_H
 #define PRESENCE_SENDER_BATCH_H
 
-#include "presence/siphash.h"
+#include "core/siphash.h"
 #include "sender_outbox.h"
 #include "sender_place.h"
 

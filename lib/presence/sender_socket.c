@@ -1,6 +1,6 @@
 #include "sender_socket.h"
 
-#include "presence/address.h"
+#include "common/address.h"
 
 #include <time.h> /* before linux/errqueue.h, which uses its struct timespec */
 

@@ -6,7 +6,7 @@
 #ifndef PRESENCE_ACTIVITY_H
 #define PRESENCE_ACTIVITY_H
 
-#include "presence/atomics.h"
+#include "core/atomics.h"
 
 struct activity {
     uint64_t heartbeats;   /* visitors of heartbeats, pageviews and events that were counted */

@@ -10,11 +10,11 @@
 
 #include <stddef.h>
 
-#include "presence/atomics.h"
-#include "presence/events.h"
-#include "presence/history.h"
-#include "presence/scope.h"
-#include "presence/table.h"
+#include "core/atomics.h"
+#include "core/events.h"
+#include "core/history.h"
+#include "core/scope.h"
+#include "core/table.h"
 
 #define SEGMENT_MAGIC       UINT64_C(0x3145434e45534552) /* "RESENCE1" read as little-endian */
 #define SEGMENT_ABI_MAJOR   2                            /* another major: not readable */
@@ -40,7 +40,7 @@ enum segment_state {
 
 enum counter {
 #define X(name, help) COUNTER_##name,
-#include "presence/counters.def"
+#include "core/counters.def"
 #undef X
     COUNTERS
 };

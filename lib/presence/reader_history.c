@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "presence/utf8.h"
+#include "core/utf8.h"
 
 /* ---- finding ----------------------------------------------------------------------------- */
 

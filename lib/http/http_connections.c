@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "monotonic.h"
+#include "common/monotonic.h"
 
 #define STREAM_TIMEOUT_MS (120 * 1000)
 #define KEEPALIVE_IDLE_S  60

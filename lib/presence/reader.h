@@ -11,9 +11,9 @@
 #include <time.h>
 
 #include "presence/presence.h"
-#include "presence/scope_name.h"
-#include "presence/segment.h"
-#include "presence/wire.h"
+#include "core/scope_name.h"
+#include "core/segment.h"
+#include "core/wire.h"
 
 #define READER_ATTEMPTS 16 /* each lost to a change of the directory or of the tick */
 

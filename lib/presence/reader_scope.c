@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "presence/utf8.h"
+#include "core/utf8.h"
 
 _Static_assert((int)PRESENCE_SITE == (int)SCOPE_SITE && (int)PRESENCE_ROOM == (int)SCOPE_ROOM &&
                    (int)PRESENCE_COUNTRY == (int)SCOPE_COUNTRY &&

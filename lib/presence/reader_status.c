@@ -119,7 +119,7 @@ size_t presence_counters(struct presence *presence, struct presence_counter *cou
 {
     static const struct presence_counter known[COUNTERS] = {
 #define X(name, help) {#name, help, 0},
-#include "presence/counters.def"
+#include "core/counters.def"
 #undef X
     };
 

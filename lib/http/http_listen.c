@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <unistd.h>
 
-#include "presence/address.h"
+#include "common/address.h"
 
 #define BACKLOG 512
 

@@ -2,7 +2,7 @@
 
 #include <time.h>
 
-#include "monotonic.h"
+#include "common/monotonic.h"
 
 static struct timespec plus(struct timespec a, struct timespec b)
 {

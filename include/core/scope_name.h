@@ -9,7 +9,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "presence/scope.h"
+#include "core/scope.h"
 
 /* Name a site. `bytes` is in lower case already and has to outlive the name. */
 static inline struct scope_name scope_name_site(const uint64_t *secret, const uint8_t *bytes,

@@ -1,4 +1,4 @@
-#include "networks.h"
+#include "common/networks.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

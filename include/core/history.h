@@ -15,7 +15,7 @@
 #ifndef PRESENCE_HISTORY_H
 #define PRESENCE_HISTORY_H
 
-#include "presence/atomics.h"
+#include "core/atomics.h"
 
 #define HISTORY_MINUTES  1440
 #define HISTORY_SECONDS  64

@@ -9,7 +9,7 @@
 #ifndef PRESENCE_RING_H
 #define PRESENCE_RING_H
 
-#include "presence/atomics.h"
+#include "core/atomics.h"
 
 #if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
 #define RING_VECTOR_SUM 1

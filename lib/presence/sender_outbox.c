@@ -1,6 +1,6 @@
 #include "sender_outbox.h"
 
-#include "monotonic.h"
+#include "common/monotonic.h"
 #include "sender_socket.h"
 
 #include <errno.h>

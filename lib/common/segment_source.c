@@ -1,4 +1,4 @@
-#include "segment_source.h"
+#include "common/segment_source.h"
 
 #include <errno.h>
 #include <stdlib.h>

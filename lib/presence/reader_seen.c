@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "presence/text.h"
+#include "core/text.h"
 
 int presence_seen(struct presence *presence, const char *site, const char *visitor,
                   uint32_t *ret_age_s)

@@ -3,7 +3,7 @@
 #define PRESENCE_SENDER_PLACE_H
 
 #include "presence/presence.h"
-#include "presence/wire.h"
+#include "core/wire.h"
 
 /* kind, country (two bytes, zero when absent), then site, room, source and event, each with a
  * terminating zero: equal places have equal bytes. The site's ASCII letters are lower-case, the
