@@ -1,4 +1,4 @@
-/* scratch.h - a directory on tmpfs for one test, gone with all that is in it at the end. */
+/* scratch.h - a directory on tmpfs for one test, removed at its end with all that is in it. */
 #ifndef PRESENCE_TESTS_SCRATCH_H
 #define PRESENCE_TESTS_SCRATCH_H
 
@@ -11,7 +11,7 @@
 
 struct scratch {
     char directory[64];
-    char path[96]; /* for a segment; does not exist yet */
+    char path[96]; /* of a segment, which does not exist yet */
 };
 
 static inline void scratch_open(struct scratch *scratch)
@@ -22,7 +22,7 @@ static inline void scratch_open(struct scratch *scratch)
     snprintf(scratch->path, sizeof(scratch->path), "%s/segment", scratch->directory);
 }
 
-/* Names in the directory. */
+/* Count the names in the directory. */
 static inline unsigned scratch_count(const struct scratch *scratch)
 {
     DIR *directory = opendir(scratch->directory);
@@ -35,7 +35,7 @@ static inline unsigned scratch_count(const struct scratch *scratch)
     return count;
 }
 
-/* Remove the directory; only files and empty directories are in it. */
+/* Remove the directory, in which there are only files and empty directories. */
 static inline void scratch_close(struct scratch *scratch)
 {
     DIR *directory = opendir(scratch->directory);

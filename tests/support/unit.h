@@ -1,4 +1,4 @@
-/* unit.h - what every unit test needs: cmocka, and random numbers that can be drawn again. */
+/* unit.h - for all unit tests: cmocka, and reproducible random numbers. */
 #ifndef PRESENCE_TESTS_UNIT_H
 #define PRESENCE_TESTS_UNIT_H
 
@@ -15,7 +15,7 @@
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
-/* The next of a sequence of 64-bit numbers (splitmix64: Steele, Lea, Flood 2014). */
+/* Return the next of a sequence of 64-bit numbers (splitmix64: Steele, Lea, Flood 2014). */
 static inline uint64_t random_next(uint64_t *state)
 {
     uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
@@ -24,8 +24,8 @@ static inline uint64_t random_next(uint64_t *state)
     return z ^ z >> 31;
 }
 
-/* The seed of a random test: TEST_SEED from the environment, or a fixed one. Printed, so that a
- * failure can be repeated. */
+/* Return the seed of a random test: TEST_SEED from the environment, or a fixed one. It is printed,
+ * so that a failure can be repeated. */
 static inline uint64_t random_seed(const char *test)
 {
     const char *given = getenv("TEST_SEED");

@@ -1,0 +1,19 @@
+/* confine.h - give up access to files by Landlock. */
+#ifndef PRESENCE_CONFINE_H
+#define PRESENCE_CONFINE_H
+
+#include <stdint.h>
+
+enum {
+    CONFINE_READ = 1,
+    CONFINE_WRITE = 2,
+    CONFINE_EXECUTE = 4,
+};
+
+/* Restrict this thread, and those it starts, for good: of the kinds of access in `taken` only those
+ * in `left` remain, and only beneath the `count` directories. Each of these is a descriptor, which
+ * is closed, or the negative errno of opening it, which is returned. A kernel without Landlock
+ * restricts nothing. Errors: as in landlock(7). */
+int confine_files(unsigned taken, unsigned left, const int *directories, unsigned count);
+
+#endif

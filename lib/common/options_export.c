@@ -1,0 +1,74 @@
+/* options_export - print a program's table of options as JSON, for tools/generated/render.py. Runs
+ * while the tree is built. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "options.h"
+
+static void print_text(const char *name, const char *text)
+{
+    printf(",\n  \"%s\": ", name);
+    if (!text) {
+        fputs("null", stdout);
+        return;
+    }
+    putchar('"');
+    for (; *text; text++) {
+        if (*text == '\n')
+            fputs("\\n", stdout);
+        else
+            printf("%s%c", *text == '"' || *text == '\\' ? "\\" : "", *text);
+    }
+    putchar('"');
+}
+
+static void print_words(const struct option_entry *entry)
+{
+    fputs(",\n  \"words\": [", stdout);
+    for (unsigned i = (unsigned)entry->min; entry->words && entry->words[i]; i++)
+        printf("%s\"%s\"", i == entry->min ? "" : ", ", entry->words[i]);
+    putchar(']');
+}
+
+static void print_entry(const struct option_entry *entry)
+{
+    bool is_list = entry->kind == OPTION_KIND_LIST || entry->repeatable;
+
+    printf("{\"heading\": %s, \"flag\": %s, \"repeatable\": %s, \"max\": %" PRIu64
+           ", \"commands\": %" PRIu32,
+           entry->kind == OPTION_KIND_HEADING ? "true" : "false",
+           entry->kind == OPTION_KIND_FLAG ? "true" : "false", is_list ? "true" : "false",
+           is_list ? entry->max : 0, entry->commands);
+    print_text("name", entry->name);
+    print_text("argument", entry->argument);
+    print_text("help", entry->help);
+    print_text("details", entry->details);
+    print_text("variable", entry->variable);
+    print_text("fallback", entry->fallback);
+    print_text("suggestions", entry->suggestions);
+    print_words(entry);
+    putchar('}');
+}
+
+int main(void)
+{
+    const struct option_table *table = &options_table;
+    const char *before = "";
+
+    printf("{\"config\": %s", table->read_file ? "true" : "false");
+    print_text("program", table->program);
+    fputs(",\n\"commands\": [", stdout);
+    for (unsigned i = 0; i < table->command_count; i++)
+        printf("%s[\"%s\", \"%s\"]", i ? ", " : "", table->commands[i].name,
+               table->commands[i].arguments);
+    fputs("],\n\"entries\": [", stdout);
+    for (unsigned i = 0; i < table->count; i++) {
+        if (table->entries[i].renamed)
+            continue;
+        fputs(before, stdout);
+        print_entry(&table->entries[i]);
+        before = ",\n";
+    }
+    puts("]}");
+    return 0;
+}

@@ -1,0 +1,89 @@
+/* test_time_text.c - time_text.h: times and durations as text, and back. */
+#include "../support/unit.h"
+
+#include <errno.h>
+
+#include "common/time_text.h"
+
+static void durations_have_a_unit(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t seconds;
+    } right[] = {{"0", 0},     {"90", 90},        {"90s", 90},      {"5m", 300},
+                 {"1h", 3600}, {"2d", 2 * 86400}, {"1w", 7 * 86400}};
+    static const char *const wrong[] = {"",     "s",
+                                        "-1",   "+1",
+                                        " 1",   "1 ",
+                                        "1min", "1y",
+                                        "5M",   "30000000000000000w",
+                                        "1.5h", "18446744073709551616"};
+    uint64_t seconds = 7;
+
+    for (size_t i = 0; i < LENGTH(wrong); i++)
+        if (duration_parse(wrong[i], &seconds) != -EINVAL || seconds != 7)
+            fail_msg("'%s' is %llu s", wrong[i], (unsigned long long)seconds);
+    for (size_t i = 0; i < LENGTH(right); i++) {
+        assert_int_equal(duration_parse(right[i].text, &seconds), 0);
+        assert_true(seconds == right[i].seconds);
+    }
+}
+
+static void times_are_of_utc(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t microseconds;
+    } right[] = {{"2026-01-31", INT64_C(1769817600000000)},
+                 {"2026-01-31T12:00", INT64_C(1769860800000000)},
+                 {"2026-01-31T12:00Z", INT64_C(1769860800000000)},
+                 {"2026-01-31T12:00:05", INT64_C(1769860805000000)},
+                 {"2026-01-31T12:00:05.25Z", INT64_C(1769860805250000)},
+                 {"2026-01-31T12:00:05.000001", INT64_C(1769860805000001)},
+                 {"2026-01-31T12:00:05.0000019Z", INT64_C(1769860805000001)}};
+    static const char *const wrong[] = {"",
+                                        "today",
+                                        "2026-13-01",
+                                        "12:00",
+                                        "2026-01-31 12:00",
+                                        "2026-01-31T12:00:05.",
+                                        "2026-01-31T12:00:05.x",
+                                        "2026-01-31T12:00+01:00"};
+    int64_t microseconds = 7;
+
+    for (size_t i = 0; i < LENGTH(wrong); i++)
+        if (time_parse(wrong[i], &microseconds) != -EINVAL || microseconds != 7)
+            fail_msg("'%s' is %lld", wrong[i], (long long)microseconds);
+    for (size_t i = 0; i < LENGTH(right); i++) {
+        assert_int_equal(time_parse(right[i].text, &microseconds), 0);
+        assert_true(microseconds == right[i].microseconds);
+    }
+    assert_string_equal(show_time(1769860805).text, "2026-01-31T12:00:05Z");
+    assert_string_equal(show_time_us(INT64_C(1769860805250000)).text,
+                        "2026-01-31T12:00:05.250000Z");
+}
+
+static void durations_are_rounded_down_windows_are_exact(void **state)
+{
+    (void)state;
+    assert_string_equal(show_duration(119).text, "119 s");
+    assert_string_equal(show_duration(120).text, "2 min");
+    assert_string_equal(show_duration(7199).text, "119 min");
+    assert_string_equal(show_duration(7200).text, "2 h");
+    assert_string_equal(show_duration(3 * 86400).text, "3 d");
+    assert_string_equal(show_window(90).text, "90 s");
+    assert_string_equal(show_window(300).text, "5 min");
+    assert_string_equal(show_window(3600).text, "1 h");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(durations_have_a_unit),
+        cmocka_unit_test(times_are_of_utc),
+        cmocka_unit_test(durations_are_rounded_down_windows_are_exact),
+    };
+    return cmocka_run_group_tests_name("time_text", tests, NULL, NULL);
+}
