@@ -1,0 +1,36 @@
+/* spread_map.h - the BPF program that assigns senders to workers, and its maps.
+ *
+ * The kernel keeps program and maps while a socket has the program, even after spread_map_close.
+ * Not thread-safe: one thread opens, attaches and closes.
+ */
+#ifndef PRESENCED_SPREAD_MAP_H
+#define PRESENCED_SPREAD_MAP_H
+
+#include <stdint.h>
+
+#include "../bpf/presence_spread.h"
+
+#define SPREAD_PROBLEM_SIZE 96 /* bytes of the longest description */
+
+struct spread_map_settings {
+    unsigned workers;    /* 1 to SEGMENT_WORKERS_MAX */
+    unsigned buckets;    /* of senders, a power of two; 0: PRESENCE_SPREAD_BUCKETS */
+    uint64_t silence_ns; /* after it a sender may lose its worker; 0: PRESENCE_SPREAD_SILENCE */
+};
+
+struct spread_map;
+
+/* Load the program and create the maps that all addresses share. Needs CAP_BPF and Linux 5.8. On
+ * failure `ret_problem` (SPREAD_PROBLEM_SIZE bytes) says why.
+ * Errors: -EPERM; -ENOMEM; -ENOSYS built without it; others of bpf(2). */
+int spread_map_open(const struct spread_map_settings *settings, struct spread_map **ret,
+                    char *ret_problem);
+
+/* Let the program choose between these sockets, one per worker, which are bound to one address with
+ * SO_REUSEPORT. Once for each address. Errors, and `ret_problem`, as above. */
+int spread_map_attach(struct spread_map *map, const int *sockets, char *ret_problem);
+
+/* Free what the kernel does not keep. NULL is fine. */
+void spread_map_close(struct spread_map *map);
+
+#endif

@@ -1,0 +1,26 @@
+/* Built without libbpf, clang or bpftool: no program. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "spread_map.h"
+
+int spread_map_open(const struct spread_map_settings *settings, struct spread_map **ret,
+                    char *ret_problem)
+{
+    (void)settings;
+    (void)ret;
+    snprintf(ret_problem, SPREAD_PROBLEM_SIZE,
+             "this presenced was built without BPF (it needs libbpf, clang and bpftool)");
+    return -ENOSYS;
+}
+
+int spread_map_attach(struct spread_map *map, const int *sockets, char *ret_problem)
+{
+    (void)sockets;
+    return spread_map_open(NULL, &map, ret_problem);
+}
+
+void spread_map_close(struct spread_map *map)
+{
+    (void)map;
+}
