@@ -1,16 +1,16 @@
 /* presence_xdp.bpf.c - drop what the collector would reject, before it costs anything.
  *
- * Judged are UDP datagrams to the addresses and ports that the collector listens at, in IPv4 (with
- * options, too) and IPv6, with up to two VLAN tags. In this order: sources outside the allowed
- * networks, sources beyond their rate, native datagrams whose shape wire.h rejects, empty ones, and
- * ones whose UDP length is shorter than its own header. Text passes: it has no shape.
+ * It judges UDP datagrams to the addresses and ports that the collector listens at, in IPv4 (with
+ * options, too) and IPv6, with up to two VLAN tags. It drops, in this order: those of senders
+ * outside the allowed networks, those of senders over their rate, native ones whose shape wire.h
+ * rejects, empty ones, and those whose UDP length is shorter than its own header. Text passes,
+ * since it has no shape.
  *
  * Everything else passes untouched, and so does what can't be judged here: fragments (only the
  * reassembled datagram is one), IPv6 with extension headers, jumbograms, more than two VLAN tags,
- * tunnels, and datagrams whose header is not all there (IP drops them). The collector makes all
- * checks again.
+ * tunnels, and datagrams with a truncated header (IP drops them). The collector repeats all checks.
  *
- * The length is UDP's own: short frames are padded.
+ * The length that counts is UDP's own, since short frames are padded.
  *
  * Pointers into the packet move by constants only, the rest is copied by a helper: without
  * CAP_PERFMON the verifier refuses more.
@@ -33,15 +33,15 @@
 #define FRAGMENT  0x3fff /* IPv4: more fragments, or an offset */
 #define NS_PER_S  UINT64_C(1000000000)
 
-/* Bytes of what may be a train that are searched, in steps. */
+/* A possible train is searched in at most TRAIN_STEPS steps of TRAIN_STEP bytes. */
 #define TRAIN_STEP      64
 #define TRAIN_STEPS     24
 
 #define EACH_BYTE(byte) ((uint64_t)(byte)*UINT64_C(0x0101010101010101))
 #define ALWAYS          static __attribute__((always_inline)) inline
 
-/* Whose rate it is: an IPv4 address, or the first 64 bits of an IPv6 one. */
-struct source {
+/* The unit of a rate: an IPv4 address, or the first 64 bits of an IPv6 one. */
+struct sender {
     uint64_t prefix;
     uint64_t v6;
 };
@@ -72,14 +72,14 @@ struct {
 
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
-    __uint(max_entries, PRESENCE_XDP_SOURCES);
-    __type(key, struct source);
-    __type(value, uint64_t); /* a second (32 bits) and how many came in it */
+    __uint(max_entries, PRESENCE_XDP_SENDERS);
+    __type(key, struct sender);
+    __type(value, uint64_t); /* a second (upper 32 bits) and the datagrams in it */
 } rates SEC(".maps");
 
 const volatile struct presence_xdp_config config;
 
-/* Where we are in the packet. */
+/* A position in the packet. */
 struct cursor {
     struct xdp_md *context;
     const uint8_t *at;
@@ -89,12 +89,12 @@ struct cursor {
 
 /* A datagram to one of our ports. */
 struct datagram {
-    const uint8_t *payload; /* means something only without options */
-    bool options;           /* of IPv4: what is behind has to be copied */
+    const uint8_t *payload; /* meaningful only without options */
+    bool options;           /* IPv4 with options: what follows must be copied */
     uint32_t offset;        /* of the payload in the packet */
-    uint32_t udp_length;    /* with its header */
-    bool allowed;           /* its source is in the networks */
-    struct source source;
+    uint32_t udp_length;    /* including its header */
+    bool allowed;           /* its sender is in the allowed networks */
+    struct sender sender;
 };
 
 ALWAYS void count(enum presence_xdp_fate fate)
@@ -103,36 +103,36 @@ ALWAYS void count(enum presence_xdp_fate fate)
     uint64_t *counter = bpf_map_lookup_elem(&counters, &place);
 
     if (counter)
-        ++*counter; /* nobody else runs on this processor now */
+        ++*counter; /* nothing else runs on this processor now */
 }
 
-ALWAYS bool is_over_rate(const struct source *source)
+ALWAYS bool is_over_rate(const struct sender *sender)
 {
     uint64_t now = bpf_ktime_get_boot_ns() / NS_PER_S;
     uint64_t first = now << 32 | 1;
-    uint64_t *word = bpf_map_lookup_elem(&rates, source);
+    uint64_t *word = bpf_map_lookup_elem(&rates, sender);
 
     if (!word) {
-        bpf_map_update_elem(&rates, source, &first, BPF_NOEXIST);
+        bpf_map_update_elem(&rates, sender, &first, BPF_NOEXIST);
         return false;
     }
     uint64_t seen = *(volatile uint64_t *)word;
     if (seen >> 32 != now && __sync_val_compare_and_swap(word, seen, first) == seen)
         return false;
-    if (seen >> 32 == now && (uint32_t)seen >= config.source_rate)
+    if (seen >> 32 == now && (uint32_t)seen >= config.sender_rate)
         return true;
-    return (uint32_t)__sync_fetch_and_add(word, 1) >= config.source_rate;
+    return (uint32_t)__sync_fetch_and_add(word, 1) >= config.sender_rate;
 }
 
-/* Judge a payload by its first WIRE_HEADER_SIZE bytes; of a shorter one zeros follow. */
+/* Judge a payload by its first WIRE_HEADER_SIZE bytes, padded with zeros if it is shorter. */
 ALWAYS enum wire_reason judge_header(const uint8_t *header, uint32_t length)
 {
     return length == 0 || wire_is_native(header, length) ? wire_shape(header, length)
                                                          : WIRE_ACCEPTED;
 }
 
-/* The same where it has to be copied: not all of it is in reach. A function of its own, which keeps
- * the other one off the stack. */
+/* Judge a header that must be copied, since not all of it is within reach. This is a function of
+ * its own, so that the copy is on the stack only during the call. */
 static __attribute__((noinline)) enum wire_reason judge_copy(struct xdp_md *context,
                                                              uint32_t offset, uint32_t length)
 {
@@ -153,7 +153,7 @@ ALWAYS enum wire_reason judge_payload(const struct cursor *cursor, const struct 
     return judge_header(datagram->payload, length);
 }
 
-/* Not 0 if "PH" begins in these eight bytes, which `next` follows in memory. */
+/* Return other than 0 if "PH" begins in these eight bytes, which `next` follows in memory. */
 ALWAYS uint64_t find_beginning(uint64_t word, uint64_t next)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -161,21 +161,21 @@ ALWAYS uint64_t find_beginning(uint64_t word, uint64_t next)
 #else
     uint64_t following = word << 8 | next >> 56;
 #endif
-    /* A byte is zero where it is P, and the one that follows H. */
+    /* A byte is zero where it is P and the following one is H. */
     uint64_t other = (word ^ EACH_BYTE('P')) | (following ^ EACH_BYTE('H'));
 
     return (other - EACH_BYTE(0x01)) & ~other & EACH_BYTE(0x80);
 }
 
-/* What is searched for a second datagram. */
+/* The search for a second datagram in a packet. */
 struct train {
     struct xdp_md *context;
     uint32_t offset; /* of the first datagram in the packet */
-    uint32_t length; /* of all */
+    uint32_t length; /* of the whole packet's payload */
     bool found;
 };
 
-/* bpf_loop's callback: search one step. 1 ends the loop. */
+/* Search one step, as bpf_loop's callback. 1 ends the loop. */
 static long search_step(uint32_t step, struct train *train)
 {
     uint64_t words[TRAIN_STEP / 8 + 1] = {0};
@@ -185,12 +185,12 @@ static long search_step(uint32_t step, struct train *train)
 
     if (at >= train->length)
         return 1;
-    /* For the verifier, which forgets that it is not 0, in a way that the compiler keeps. */
+    /* The verifier forgets that it is not 0; this keeps the compiler from removing the check. */
     __asm__ volatile("" : "+r"(size));
     if (size - 1 > TRAIN_STEP)
         size = TRAIN_STEP + 1;
     if (bpf_xdp_load_bytes(train->context, train->offset + at, words, size) < 0)
-        found = 1; /* not all of it is there: none of our business */
+        found = 1; /* truncated: pass it */
 #pragma clang loop unroll(full)
     for (uint32_t i = 0; i < TRAIN_STEP / 8; i++)
         found |= find_beginning(words[i], words[i + 1]);
@@ -198,10 +198,11 @@ static long search_step(uint32_t step, struct train *train)
     return train->found;
 }
 
-/* A packet may be a train: datagrams that the kernel has merged, or that it has not cut yet (see
- * presence_xdp.h). Its UDP length is that of all, and nothing says how long each is. What would be
- * counted, native or text, begins with "PH" somewhere: only without any behind the first one is it
- * sure that nothing is lost. What is too long to be searched may be a train, too. */
+/* Judge a packet that may be a train: datagrams that the kernel has merged, or that it has not
+ * segmented yet (see presence_xdp.h). Its UDP length is that of all, and the length of each is
+ * unknown. Whatever would be counted, native or text, has "PH" somewhere: the packet is dropped
+ * only if none follows the first datagram. A packet that is too long to be searched may be a train,
+ * too. */
 static __attribute__((noinline)) enum wire_reason judge_train(struct xdp_md *context,
                                                               uint32_t offset, uint32_t length)
 {
@@ -217,9 +218,9 @@ static __attribute__((noinline)) enum wire_reason judge_train(struct xdp_md *con
 ALWAYS enum presence_xdp_fate judge(const struct cursor *cursor, const struct datagram *datagram)
 {
     if (!datagram->allowed)
-        return PRESENCE_XDP_SOURCE;
-    if (config.source_rate && is_over_rate(&datagram->source))
-        return PRESENCE_XDP_SOURCE_RATE;
+        return PRESENCE_XDP_SENDER;
+    if (config.sender_rate && is_over_rate(&datagram->sender))
+        return PRESENCE_XDP_SENDER_RATE;
     if (datagram->udp_length < sizeof(struct udphdr))
         return PRESENCE_XDP_MALFORMED;
 
@@ -261,8 +262,8 @@ ALWAYS bool is_v6_endpoint(const struct in6_addr *address, uint16_t port)
     return false;
 }
 
-/* The UDP header is next; a copy of it in `udp`, the rest in `ret`. */
-ALWAYS bool take_udp(const struct cursor *cursor, struct udphdr *udp, struct datagram *ret)
+/* Parse the UDP header that is next: copy it to `udp`, and fill `ret` with the rest. */
+ALWAYS bool parse_udp(const struct cursor *cursor, struct udphdr *udp, struct datagram *ret)
 {
     const struct udphdr *header = (const void *)cursor->at;
 
@@ -275,8 +276,8 @@ ALWAYS bool take_udp(const struct cursor *cursor, struct udphdr *udp, struct dat
     return true;
 }
 
-/* The same behind `size` bytes of IPv4 options. */
-ALWAYS bool take_udp_behind(const struct cursor *cursor, uint32_t size, struct udphdr *udp,
+/* Parse the UDP header likewise, after `size` bytes of IPv4 options. */
+ALWAYS bool parse_udp_after(const struct cursor *cursor, uint32_t size, struct udphdr *udp,
                             struct datagram *ret)
 {
     uint32_t offset = cursor->offset + size;
@@ -303,13 +304,13 @@ ALWAYS bool find_v4(struct cursor *cursor, struct datagram *ret)
         return false;
     uint32_t options = (ip->ihl - 5) * 4;
     advance(cursor, sizeof(*ip));
-    if (options ? !take_udp_behind(cursor, options, &udp, ret) : !take_udp(cursor, &udp, ret))
+    if (options ? !parse_udp_after(cursor, options, &udp, ret) : !parse_udp(cursor, &udp, ret))
         return false;
     if (!is_v4_endpoint(ip->daddr, udp.dest))
         return false;
     ret->udp_length = bpf_ntohs(udp.len);
-    if (config.source_rate)
-        ret->source = (struct source){.prefix = ip->saddr};
+    if (config.sender_rate)
+        ret->sender = (struct sender){.prefix = ip->saddr};
     ret->allowed = true;
     if (config.has_networks) {
         struct presence_xdp_v4_prefix key = {.bits = 32};
@@ -328,12 +329,12 @@ ALWAYS bool find_v6(struct cursor *cursor, struct datagram *ret)
         ip->nexthdr != IPPROTO_UDP)
         return false;
     advance(cursor, sizeof(*ip));
-    if (!take_udp(cursor, &udp, ret) || !is_v6_endpoint(&ip->daddr, udp.dest))
+    if (!parse_udp(cursor, &udp, ret) || !is_v6_endpoint(&ip->daddr, udp.dest))
         return false;
     ret->udp_length = bpf_ntohs(udp.len);
-    if (config.source_rate) {
-        ret->source = (struct source){.v6 = 1};
-        __builtin_memcpy(&ret->source.prefix, &ip->saddr, sizeof(ret->source.prefix));
+    if (config.sender_rate) {
+        ret->sender = (struct sender){.v6 = 1};
+        __builtin_memcpy(&ret->sender.prefix, &ip->saddr, sizeof(ret->sender.prefix));
     }
     ret->allowed = true;
     if (config.has_networks) {
@@ -344,7 +345,7 @@ ALWAYS bool find_v6(struct cursor *cursor, struct datagram *ret)
     return ret->udp_length != 0; /* a jumbogram's length is elsewhere (RFC 2675) */
 }
 
-/* Skip Ethernet's header and VLAN tags; false when there are more, or nothing is behind them. */
+/* Skip Ethernet's header and VLAN tags. False if there are more tags, or nothing follows. */
 ALWAYS bool skip_ethernet(struct cursor *cursor, uint16_t *ret_protocol)
 {
     const struct ethhdr *ethernet = (const void *)cursor->at;

@@ -1,40 +1,40 @@
-/* presence_xdp.h - what the XDP program and its loader agree on. For both: no libc. */
+/* presence_xdp.h - the contract between the XDP program and its loader. For both: no libc. */
 #ifndef PRESENCE_XDP_H
 #define PRESENCE_XDP_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PRESENCE_XDP_ENDPOINTS 16 /* of each IP version */
-#define PRESENCE_XDP_SOURCES \
-    65536 /* whose rates are known; beyond, the least recent is forgotten */
+#define PRESENCE_XDP_ENDPOINTS 16    /* of each IP version */
+#define PRESENCE_XDP_SENDERS   65536 /* that have a rate; beyond, the least recent is forgotten */
 
 /* One address and port that the collector listens at. */
 struct presence_xdp_endpoint {
-    uint32_t words[4]; /* its address in network byte order; of IPv4 the first */
+    uint32_t words[4]; /* its address in network byte order; IPv4: only the first */
     uint16_t port;     /* network byte order */
-    bool any;          /* at every address */
+    bool any;          /* at any address */
 };
 
 /* Read-only data, set before the program is loaded.
  *
- * Trains: in generic mode, and where a driver hands them over, packets come after the kernel has
- * merged datagrams of one flow, or before it has cut what a program of this machine, or a virtual
- * machine, has sent as a run (UDP_GRO, UDP_SEGMENT in udp(7)). Such a packet is dropped only if
- * there can be nothing in it that would be counted; the collector judges the datagrams. */
+ * Trains: in generic mode, and with some drivers, the program gets packets after the kernel has
+ * merged datagrams of one flow, or before it has segmented a run that a program of this machine, or
+ * a virtual machine, has sent (UDP_GRO, UDP_SEGMENT in udp(7)). Such a packet is dropped only if
+ * nothing in it would be counted; the collector judges its datagrams.
+ */
 struct presence_xdp_config {
     uint32_t v4_count, v6_count;
     struct presence_xdp_endpoint v4[PRESENCE_XDP_ENDPOINTS], v6[PRESENCE_XDP_ENDPOINTS];
-    bool has_networks;    /* only sources in the prefix maps pass */
-    bool trains;          /* packets may be several datagrams in one; see below */
-    uint32_t source_rate; /* datagrams a second of a source; 0: no limit */
+    bool has_networks;    /* only senders in the prefix maps pass */
+    bool trains;          /* packets may be trains; see above */
+    uint32_t sender_rate; /* datagrams a second of a sender; 0: no limit */
 };
 
-/* What became of a datagram to the collector. */
+/* The program's decision on a datagram to the collector. */
 enum presence_xdp_fate {
     PRESENCE_XDP_PASSED,
-    PRESENCE_XDP_SOURCE, /* dropped, from here on */
-    PRESENCE_XDP_SOURCE_RATE,
+    PRESENCE_XDP_SENDER, /* dropped, from here on */
+    PRESENCE_XDP_SENDER_RATE,
     PRESENCE_XDP_VERSION,
     PRESENCE_XDP_MALFORMED,
     PRESENCE_XDP_VISITOR,

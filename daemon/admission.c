@@ -1,11 +1,62 @@
 #include "admission.h"
 
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
+#include "collector.h"
+#include "common/log.h"
+#include "config.h"
 #include "core/atomics.h"
 
-/* Apart from each other in both halves of a source: the set and the fingerprint. */
+/* Every kind of scope has budgets of its own: a sender's number plus this step times the kind falls
+ * into another set and has another fingerprint (budget.c). */
 #define KIND_STEP UINT64_C(0x9e3779b97f4a7c15)
+
+static int load_keys(const char *path, struct keys **ret)
+{
+    char problem[KEYS_PROBLEM_SIZE];
+    int r = keys_load(path, ret, problem);
+
+    if (r < 0)
+        log_line("cannot use the keys: %s", problem);
+    return r < 0 ? -EINVAL : 0;
+}
+
+static int open_budgets(const struct config *config, struct admission *admission)
+{
+    int r = 0;
+
+    if (getrandom(&admission->secret, sizeof(admission->secret), 0) < 0)
+        r = -errno;
+    if (r == 0 && config->sender_rate)
+        r = budget_open(config->sender_rate, &admission->datagrams);
+    if (r == 0 && config->sender_new)
+        r = budget_open(config->sender_new, &admission->visitors);
+    return r;
+}
+
+int admission_open(struct config *config, struct admission *ret)
+{
+    struct admission admission = {.keys_path = config->keys};
+    int r = open_budgets(config, &admission);
+
+    if (r == 0)
+        r = networks_build(config->allow, config->allow_count, &admission.networks);
+    if (r < 0)
+        log_line("cannot limit senders: %s", strerror(-r));
+    if (r == 0 && config->keys)
+        r = load_keys(config->keys, &admission.keys);
+    if (r < 0) {
+        admission_close(&admission);
+        return r;
+    }
+    admission.sites = config->sites;
+    config->sites = (struct sites){0};
+    *ret = admission;
+    return 0;
+}
 
 void admission_close(struct admission *admission)
 {
@@ -22,18 +73,31 @@ static bool has_networks(const struct admission *admission)
     return admission->networks.count[0] + admission->networks.count[1] != 0;
 }
 
-bool admission_wants_source(const struct admission *admission)
+bool admission_wants_sender(const struct admission *admission)
 {
     return has_networks(admission) || admission->datagrams || admission->visitors;
 }
 
 struct keys *admission_replace_keys(struct admission *admission, struct keys *keys)
 {
-    /* Pairs with admission_begin: whoever loads the pointer sees the keys behind it. */
+    /* Pairs with admission_begin: a worker that loads the pointer sees the keys behind it. */
     return __atomic_exchange_n(&admission->keys, keys, __ATOMIC_ACQ_REL);
 }
 
-void admission_look(struct admission *admission, struct admission_view *ret)
+void admission_reload(struct admission *admission, struct collector *collector)
+{
+    struct keys *keys;
+
+    if (!admission->keys_path || load_keys(admission->keys_path, &keys) < 0)
+        return;
+    unsigned count = keys->count;
+    struct keys *old = admission_replace_keys(admission, keys);
+    collector_wait_for_batches(collector);
+    keys_free(old);
+    log_line("reloaded %u key%s", count, count == 1 ? "" : "s");
+}
+
+void admission_view_init(struct admission *admission, struct admission_view *ret)
 {
     *ret = (struct admission_view){.admission = admission};
     admission_from(ret, NULL);
@@ -46,7 +110,8 @@ void admission_begin(struct admission_view *view, uint64_t now)
     view->now = now;
     if (!view->admission)
         return;
-    view->keys = atomic_load_acquire(&view->admission->keys); /* pairs with replacing them */
+    view->keys =
+        atomic_load_acquire(&view->admission->keys); /* pairs with admission_replace_keys */
     view->judges = view->keys || view->admission->sites.count;
     if (!view->keys)
         return;
@@ -54,26 +119,27 @@ void admission_begin(struct admission_view *view, uint64_t now)
     view->wall_now = wall.tv_sec;
 }
 
-void admission_from(struct admission_view *view, const struct sockaddr *source)
+void admission_from(struct admission_view *view, const struct sockaddr *sender)
 {
     const struct admission *admission = view->admission;
 
     if (!admission)
         return;
-    view->welcome = !has_networks(admission) || networks_contain(&admission->networks, source);
+    view->welcome = !has_networks(admission) || networks_contain(&admission->networks, sender);
     if (admission->datagrams || admission->visitors)
-        view->source = budget_source(admission->secret, source);
+        view->sender = budget_sender(admission->secret, sender);
 }
 
-bool admission_take_visitor(const struct admission_view *view, uint64_t source,
-                            enum scope_kind kind)
+bool admission_spend_visitor(const struct admission_view *view, uint64_t sender,
+                             enum scope_kind kind)
 {
     if (!admission_limits_visitors(view))
         return true;
-    return budget_take(view->admission->visitors, source + (uint64_t)kind * KIND_STEP, view->now);
+    return budget_spend(view->admission->visitors, sender + (uint64_t)kind * KIND_STEP, view->now);
 }
 
-/* With keys, a text heartbeat is believed for where it comes from, which only a list can say. */
+/* Text heartbeats carry no tag: with keys, they are accepted from the networks of --allow only;
+ * admission_decode has checked that the sender is in one. */
 static enum wire_reason authenticate(const struct admission_view *view, const uint8_t *datagram,
                                      uint32_t length, const struct wire_heartbeat *heartbeat)
 {

@@ -16,8 +16,8 @@
 #define TICK_BITS     16
 #define USED_MASK     ((UINT64_C(1) << USED_BITS) - 1)
 #define TICK_MASK     ((UINT64_C(1) << TICK_BITS) - 1)
-#define TAKER_SHIFT   (USED_BITS + TICK_BITS)
-#define TICKS_TO_COME 2 /* a worker may be that far ahead of another one */
+#define OWNER_SHIFT   (USED_BITS + TICK_BITS)
+#define TICKS_TO_COME 2 /* one worker may be so many ticks ahead of another */
 
 _Static_assert(BUDGET_LIMIT_MAX <= USED_MASK, "the limit fits its field");
 
@@ -43,7 +43,7 @@ void budget_close(struct budget *budget)
     free(budget);
 }
 
-uint64_t budget_source(uint64_t secret, const struct sockaddr *address)
+uint64_t budget_sender(uint64_t secret, const struct sockaddr *address)
 {
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
@@ -68,15 +68,15 @@ static bool is_current(uint64_t word, uint64_t now)
     return word && (((word >> USED_BITS) - now) & TICK_MASK) <= TICKS_TO_COME;
 }
 
-/* The source's word; or one that is free; or, when others have all of the set, one to share. */
-static uint64_t *choose_word(uint64_t *set, uint64_t taker, uint64_t now, uint64_t *ret_word)
+/* Choose the sender's word, or else a free one, or else another sender's to share. */
+static uint64_t *choose_word(uint64_t *set, uint64_t owner, uint64_t now, uint64_t *ret_word)
 {
     uint64_t *chosen = NULL;
 
     for (unsigned i = 0; i < SET_WORDS; i++) {
         uint64_t word = atomic_load_relaxed(&set[i]); /* checked by the swap */
         bool current = is_current(word, now);
-        if (current && word >> TAKER_SHIFT == taker) {
+        if (current && word >> OWNER_SHIFT == owner) {
             *ret_word = word;
             return &set[i];
         }
@@ -87,20 +87,20 @@ static uint64_t *choose_word(uint64_t *set, uint64_t taker, uint64_t now, uint64
     }
     if (chosen)
         return chosen;
-    chosen = &set[taker % SET_WORDS];
+    chosen = &set[owner % SET_WORDS];
     *ret_word = atomic_load_relaxed(chosen); /* checked by the swap */
     return chosen;
 }
 
-bool budget_take(struct budget *budget, uint64_t source, uint64_t now)
+bool budget_spend(struct budget *budget, uint64_t sender, uint64_t now)
 {
-    uint64_t *set = budget->words[source % SETS];
-    uint64_t taker = source >> TAKER_SHIFT;
-    uint64_t first = taker << TAKER_SHIFT | (now & TICK_MASK) << USED_BITS | 1;
+    uint64_t *set = budget->words[sender % SETS];
+    uint64_t owner = sender >> OWNER_SHIFT;
+    uint64_t first = owner << OWNER_SHIFT | (now & TICK_MASK) << USED_BITS | 1;
 
     for (;;) {
         uint64_t word;
-        uint64_t *chosen = choose_word(set, taker, now, &word);
+        uint64_t *chosen = choose_word(set, owner, now, &word);
         bool current = is_current(word, now);
         if (current && (word & USED_MASK) >= budget->limit)
             return false;

@@ -1,10 +1,9 @@
-/* budget.h - what each source has used of its share of the current second.
+/* budget.h - limit what each sender may spend in a second.
  *
- * All workers share one budget without a lock. A word is a source's fingerprint, a tick and how
- * much was used then. Words of other ticks say nothing any more and are free: the memory is
- * bounded, and nothing needs to be swept. A source has its own word as long as fewer than nine of
- * its set (of 1024) are active in one second; beyond that, sources share words, so that strangers
- * who make up addresses get no more by it.
+ * All workers share one budget without a lock. A word holds a sender's fingerprint, a tick and how
+ * much was spent in it. Words of other ticks are free, so the memory is bounded and needs no sweep.
+ * A sender has its own word while fewer than nine of its set (of 1024) are active in one second;
+ * beyond, senders share words, so that made-up addresses gain nothing.
  */
 #ifndef PRESENCED_BUDGET_H
 #define PRESENCED_BUDGET_H
@@ -17,21 +16,21 @@
 
 struct budget;
 
-/* Each source may take `limit` (1 to BUDGET_LIMIT_MAX) a second. To be freed with budget_close.
- * -ENOMEM. */
+/* Open a budget of `limit` (1 to BUDGET_LIMIT_MAX) per sender and second. Free it with
+ * budget_close. -ENOMEM. */
 int budget_open(uint32_t limit, struct budget **ret);
 
-/* NULL is fine. */
+/* Free a budget. NULL is fine. */
 void budget_close(struct budget *budget);
 
-/* Whose share it is: an IPv4 address, also an IPv4-mapped one, or the first 64 bits of an IPv6 one,
- * since whoever has one of these has them all. NULL and other families are one source together.
- * `secret` keeps others from choosing addresses that share words with somebody. */
-uint64_t budget_source(uint64_t secret, const struct sockaddr *address);
+/* Return the sender of an address: an IPv4 address, also an IPv4-mapped one, or the first 64 bits
+ * of an IPv6 one, since they go to one customer. NULL and other families are one sender. `secret`
+ * keeps attackers from choosing addresses that share words with another sender. */
+uint64_t budget_sender(uint64_t secret, const struct sockaddr *address);
 
-/* Take one of what `source` may have at tick `now`; false when nothing is left. Any thread. Threads
- * that begin with a source at the same moment may give it a word each: one more for each of them.
- */
-bool budget_take(struct budget *budget, uint64_t source, uint64_t now);
+/* Spend one of the sender's budget at tick `now`. Returns false if nothing is left. Any thread.
+ * Threads that meet a new sender at the same moment may each take a word for it, so each may let
+ * one more pass. */
+bool budget_spend(struct budget *budget, uint64_t sender, uint64_t now);
 
 #endif

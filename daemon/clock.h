@@ -6,10 +6,10 @@
 #include <stdint.h>
 #include <time.h>
 
-/* Tests put another function in its place. `context` is theirs. */
+/* Read a clock. Tests replace it, and use `context`. */
 typedef uint64_t (*clock_function)(void *context);
 
-/* Unix seconds. */
+/* Return the wall clock's Unix seconds. */
 static inline uint64_t clock_wall(void *context)
 {
     struct timespec now;

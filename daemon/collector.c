@@ -4,14 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "segment_copy.h"
 #include "traffic.h"
 
-#define SWEEP_TICKS       65536 /* the whole table in 18 h: far less than 2^19 s */
-#define SCOPE_SWEEP_TICKS 60    /* the whole directory in a minute */
+#define SWEEP_TICKS       65536 /* the whole table is swept in 18 h, far less than 2^19 s */
+#define SCOPE_SWEEP_TICKS 60    /* the whole directory is swept in a minute */
 #define GATHER_PAUSE_NS   100000
-#define GATHER_TRIES                                                            \
-    200 /* 20 ms: a batch is over long before, unless the machine is overloaded \
-         */
+#define GATHER_TRIES      200 /* 20 ms: batches are shorter unless the machine is overloaded */
 
 static struct segment_header *header_of(const struct collector *collector)
 {
@@ -51,6 +50,7 @@ int collector_open(const struct collector_settings *settings, struct collector *
     for (unsigned i = 0; i < settings->workers; i++)
         pthread_mutex_init(&ret->gates[i].mutex, NULL);
     pthread_mutex_init(&ret->advancing, NULL);
+    pthread_mutex_init(&ret->holding, NULL);
     header_of(ret)->workers = settings->workers;
     ret->file.segment.table.lone_writer = settings->workers == 1;
     return 0;
@@ -71,6 +71,8 @@ uint64_t collector_tick(const struct collector *collector)
 
 static void lock_gates(struct collector *collector)
 {
+    pthread_mutex_lock(&collector->holding);
+    atomic_store_relaxed(&collector->held, 1); /* read by collector_pass */
     for (unsigned i = 0; i < collector->workers; i++)
         pthread_mutex_lock(&collector->gates[i].mutex);
 }
@@ -79,12 +81,47 @@ static void unlock_gates(struct collector *collector)
 {
     for (unsigned i = collector->workers; i-- > 0;)
         pthread_mutex_unlock(&collector->gates[i].mutex);
+    atomic_store_relaxed(&collector->held, 0); /* read by collector_pass */
+    pthread_mutex_unlock(&collector->holding);
+}
+
+void collector_pass(struct collector *collector)
+{
+    if (!atomic_load_relaxed(
+            &collector->held)) /* set by lock_gates; a worker that misses it waits at its gate */
+        return;
+    pthread_mutex_lock(&collector->holding);
+    pthread_mutex_unlock(&collector->holding);
 }
 
 static void publish_tick(struct collector *collector, uint64_t now)
 {
-    /* Release: pairs with the acquire loads of workers and readers. */
+    /* Release: pairs with collector_tick and reader_current_moment. */
     atomic_store_release(&header_of(collector)->tick, now);
+}
+
+/* Return a counter of the maintenance block. */
+static uint64_t *counter_of(const struct collector *collector, enum counter counter)
+{
+    return &collector->directory.counters->values[counter];
+}
+
+/* Make the counters of entries agree with the table, which holds `entries`: a killed daemon may not
+ * have counted its last ones. No worker is in a batch. */
+static void correct_entries(struct collector *collector, uint64_t entries)
+{
+    int64_t counted = 0;
+
+    for (unsigned i = 0; i < SEGMENT_COUNTER_BLOCKS; i++) {
+        const uint64_t *values = collector->file.segment.counters[i].values;
+        counted += (int64_t)(atomic_load_relaxed(&values[COUNTER_entries_taken]) -
+                             atomic_load_relaxed(&values[COUNTER_entries_freed]));
+    }
+    int64_t missing = (int64_t)entries - counted;
+    if (missing > 0)
+        atomic_add_relaxed(counter_of(collector, COUNTER_entries_taken), (uint64_t)missing);
+    else
+        atomic_add_relaxed(counter_of(collector, COUNTER_entries_freed), (uint64_t)-missing);
 }
 
 uint64_t collector_advance(struct collector *collector)
@@ -100,6 +137,7 @@ uint64_t collector_advance(struct collector *collector)
     if (gap >= table->expiry) {
         lock_gates(collector);
         table_clear(table);
+        correct_entries(collector, 0);
         publish_tick(collector, now);
         unlock_gates(collector);
     } else if (gap) {
@@ -121,23 +159,42 @@ uint64_t collector_listen(struct collector *collector, const char *engine, const
     bool first = header->listening_since == SEGMENT_NEVER;
     if (first)
         atomic_store_relaxed(&header->listening_since, now); /* published with the state */
-    /* Words may have aged while nobody swept, restart after restart. */
-    table_sweep(&collector->file.segment.table, 0, collector->file.segment.table.pairs, now);
+    /* Sweep the words that aged while no daemon swept, perhaps through many restarts. */
+    struct table_swept swept = {0};
+    table_sweep(&collector->file.segment.table, 0, collector->file.segment.table.pairs, now,
+                &swept);
+    correct_entries(collector, swept.kept);
     collector->swept_at = now;
-    /* Release: pairs with readers' acquire; what they see as LISTENING has all of the above. */
+    /* Release: pairs with reader_current_moment: LISTENING means that all of the above is visible.
+     */
     atomic_store_release(&header->state, SEGMENT_LISTENING);
     return first ? 0 : now - before;
 }
 
-void collector_tell_filter(struct collector *collector, const char *mode, const char *interface,
-                           const char *reason)
+void collector_publish_filter(struct collector *collector, const char *mode, const char *interface,
+                              const char *reason)
 {
     struct segment_header *header = header_of(collector);
 
-    /* strncpy fills up with zeros: nothing is left of what an earlier daemon wrote. */
+    /* strncpy fills up with zeros, over an earlier daemon's text. */
     strncpy(header->filter, mode, sizeof(header->filter) - 1);
     strncpy(header->filter_interface, interface, sizeof(header->filter_interface) - 1);
     strncpy(header->filter_reason, reason, sizeof(header->filter_reason) - 1);
+}
+
+void collector_publish_spread(struct collector *collector, const char *spread, const char *reason)
+{
+    struct segment_header *header = header_of(collector);
+
+    strncpy(header->spread, spread, sizeof(header->spread) - 1);
+    strncpy(header->spread_reason, reason, sizeof(header->spread_reason) - 1);
+}
+
+void collector_publish_missing(struct collector *collector, const char *addresses)
+{
+    struct segment_header *header = header_of(collector);
+
+    strncpy(header->listen_missing, addresses, sizeof(header->listen_missing) - 1);
 }
 
 void collector_wait_for_batches(struct collector *collector)
@@ -154,7 +211,7 @@ static void wait_for_batches(void *context)
     collector_wait_for_batches(context);
 }
 
-/* Sweep as much of the table as is due since the last time. */
+/* Sweep the share of the table that is due since the last sweep. */
 static void sweep_table(struct collector *collector, uint64_t now)
 {
     const struct table *table = &collector->file.segment.table;
@@ -162,20 +219,23 @@ static void sweep_table(struct collector *collector, uint64_t now)
     uint64_t share = table->pairs / SWEEP_TICKS + 1;
     uint64_t pairs = elapsed < SWEEP_TICKS ? share * elapsed : table->pairs;
 
-    collector->sweep_pair =
-        table_sweep(table, collector->sweep_pair, pairs < table->pairs ? pairs : table->pairs, now);
+    struct table_swept swept = {0};
+    collector->sweep_pair = table_sweep(table, collector->sweep_pair,
+                                        pairs < table->pairs ? pairs : table->pairs, now, &swept);
+    atomic_add_relaxed(counter_of(collector, COUNTER_entries_freed), swept.freed); /* statistics */
     collector->swept_at = now;
 }
 
-/* Have what workers have seen published. Not by waiting for their gates: a worker under full load
- * takes its own again before anybody else gets it. */
+/* Ask every worker to publish its totals. Don't block on a busy worker's gate: it re-locks it at
+ * once and would starve us. Set `wanted`, which it checks after each batch, and poll for up to 20
+ * ms. */
 static void gather_traffic(struct collector *collector)
 {
     const struct timespec pause = {.tv_nsec = GATHER_PAUSE_NS};
 
     for (unsigned i = 0; i < collector->workers; i++) {
         struct traffic *traffic = &collector->traffics[i];
-        atomic_add_relaxed(&traffic->wanted, 1); /* read at the end of the worker's batch */
+        atomic_add_relaxed(&traffic->wanted, 1); /* pairs with traffic_is_published */
         for (unsigned tries = GATHER_TRIES; tries && !traffic_is_published(traffic); tries--) {
             if (pthread_mutex_trylock(&collector->gates[i].mutex) == 0) {
                 traffic_publish(traffic);
@@ -187,19 +247,19 @@ static void gather_traffic(struct collector *collector)
     }
 }
 
-/* No scope is given up meanwhile: what is sampled is still its scope's when it is written down. */
+/* Sample all scopes. None is retired meanwhile, so each sample is recorded for its own scope. */
 static void take_samples(struct collector *collector, uint64_t now)
 {
     uint64_t wall = collector->wall_clock(collector->clock_context);
 
     pthread_mutex_lock(&collector->directory.retiring);
     gather_traffic(collector);
-    history_sample(&collector->histories, directory_used(&collector->directory), now,
-                   (int64_t)(wall / 86400));
+    sampler_run(&collector->histories, directory_used(&collector->directory), now,
+                (int64_t)(wall / 86400));
     pthread_mutex_unlock(&collector->directory.retiring);
 }
 
-void collector_keep(struct collector *collector)
+void collector_maintain(struct collector *collector)
 {
     uint32_t capacity = collector->file.segment.directory.capacity;
     uint32_t scopes = capacity / SCOPE_SWEEP_TICKS + 1;
@@ -214,7 +274,7 @@ void collector_keep(struct collector *collector)
 
 bool collector_may_make_room(const struct collector *collector, uint64_t now)
 {
-    return atomic_load_relaxed(&collector->full_since) != now; /* two may try: no harm */
+    return atomic_load_relaxed(&collector->full_since) != now; /* two may try at once: no harm */
 }
 
 void collector_make_room(struct collector *collector)
@@ -222,24 +282,46 @@ void collector_make_room(struct collector *collector)
     uint32_t capacity = collector->file.segment.directory.capacity;
     uint64_t now = collector_tick(collector);
 
-    /* Labels first: only then may their sites go. */
+    /* Labels go first, then their sites. */
     if (directory_retire(&collector->directory, now, 0, capacity, wait_for_batches, collector))
         directory_retire(&collector->directory, now, 0, capacity, wait_for_batches, collector);
-    /* Only now: whoever comes meanwhile waits for the room that is being made. */
+    /* Set it only now, so that workers that come meanwhile wait for the room that is being made. */
     atomic_store_relaxed(&collector->full_since, now);
+}
+
+int collector_move(struct collector *collector, const char *path)
+{
+    struct segment_copy copy;
+    int r = segment_copy_open(&collector->file, path, &copy);
+
+    if (r < 0)
+        return r;
+    while (segment_copy_touch(&copy))
+        collector_advance(collector); /* touching takes a second or more for large segments */
+    /* Nobody else writes while all of these are locked. */
+    pthread_mutex_lock(&collector->directory.retiring);
+    pthread_mutex_lock(&collector->advancing);
+    lock_gates(collector);
+    r = segment_copy_activate(&copy, &collector->file, path);
+    unlock_gates(collector);
+    pthread_mutex_unlock(&collector->advancing);
+    pthread_mutex_unlock(&collector->directory.retiring);
+    segment_copy_close(&copy);
+    return r;
 }
 
 void collector_close(struct collector *collector)
 {
     gather_traffic(collector);
-    /* One that never listened must not hide the gap since somebody did. */
+    /* A daemon that never listened must not hide the gap since one last did. */
     if (header_of(collector)->state == SEGMENT_LISTENING)
         collector_advance(collector);
-    /* Release: pairs with readers' acquire; they see the last tick and its counts. */
+    /* Release: pairs with reader_current_moment, which sees the last tick and its counts. */
     atomic_store_release(&header_of(collector)->state, SEGMENT_STOPPED);
     for (unsigned i = 0; i < collector->workers; i++)
         pthread_mutex_destroy(&collector->gates[i].mutex);
     pthread_mutex_destroy(&collector->advancing);
+    pthread_mutex_destroy(&collector->holding);
     free(collector->traffics);
     history_pool_close(&collector->histories);
     directory_close(&collector->directory);

@@ -1,9 +1,9 @@
-/* collector.h - what all workers share: the segment, the directory, and the tick.
+/* collector.h - shared by all workers: the segment, the directory and the tick.
  *
- * Each worker holds its gate, a mutex nobody else wants, while it is inside a batch. Whoever takes
- * a worker's gate knows that it has passed a batch boundary.
- * Order of locks: retiring, then directory, then gates; a thread that holds its gate takes no
- * other lock but the directory's.
+ * A worker holds its gate, a mutex of its own, while it is inside a batch. A thread that gets a
+ * worker's gate knows that the worker has passed a batch boundary.
+ * Order of locks: retiring, advancing, holding, gates, the directory's mutex; a thread that holds
+ * that one locks nothing else.
  */
 #ifndef PRESENCED_COLLECTOR_H
 #define PRESENCED_COLLECTOR_H
@@ -12,7 +12,7 @@
 
 #include "clock.h"
 #include "directory.h"
-#include "history.h"
+#include "sampler.h"
 #include "segment_file.h"
 
 struct admission;
@@ -25,18 +25,20 @@ struct collector_gate {
 struct collector {
     struct segment_file file;
     struct directory_writer directory;
-    struct history_pool histories; /* the keeper's */
+    struct history_pool histories; /* the maintenance thread's */
     clock_function clock;
     clock_function wall_clock;
     void *clock_context;
-    struct admission *admission; /* set before ingest_open; NULL: everything is admitted */
+    struct admission *admission; /* set before ingest_open; NULL: admit everything */
     unsigned workers;
     struct collector_gate gates[SEGMENT_WORKERS_MAX];
-    struct traffic *traffics;  /* a worker's each, behind its gate */
-    pthread_mutex_t advancing; /* one thread moves the tick; taken before the gates */
-    uint64_t full_since;       /* tick of the last retirement that a full directory asked for */
-    uint64_t swept_at;         /* tick; the keeper's, as are these two: where it goes on */
-    uint64_t sweep_pair;
+    struct traffic *traffics;  /* one per worker, behind its gate */
+    pthread_mutex_t advancing; /* locked to move the tick, before the gates */
+    pthread_mutex_t holding;   /* locked by the thread that wants or has all gates */
+    uint32_t held;             /* 1 while `holding` is locked; relaxed: see collector_pass */
+    uint64_t full_since;       /* tick of the last collector_make_room */
+    uint64_t swept_at;   /* tick of the last sweep; like the next two the maintenance thread's */
+    uint64_t sweep_pair; /* where the sweep continues */
     uint32_t sweep_scope;
 };
 
@@ -46,47 +48,64 @@ struct collector_settings {
     unsigned workers; /* 1 to SEGMENT_WORKERS_MAX */
     clock_function clock;
     clock_function wall_clock; /* Unix seconds, for the day of a peak; NULL: CLOCK_REALTIME */
-    void *clock_context;       /* of both */
+    void *clock_context;       /* passed to both clocks */
 };
 
-/* Open the segment and its directory. Nothing is counted and the tick stands still until
- * collector_listen. Errors as segment_file_open (with *ret_holder), and -ENOMEM. */
+/* Open the segment and its directory. Nothing is counted and the tick does not move before
+ * collector_listen. Errors: those of segment_file_open (with *ret_holder); -ENOMEM. */
 int collector_open(const struct collector_settings *settings, struct collector *ret,
                    pid_t *ret_holder);
 
-/* The sockets are open: publish the tick and the state. `engine` and `reason` (why not io_uring, or
- * "") are for readers; both are copied. Returns the seconds since an earlier daemon last listened
- * on this segment, 0 if none did. */
+/* Publish the tick and the state, once the sockets are open. `engine` and `reason` (why not
+ * io_uring, or "") are for readers; both are copied. Returns the seconds since an earlier daemon
+ * last listened on this segment, 0 if none did. */
 uint64_t collector_listen(struct collector *collector, const char *engine, const char *reason);
 
-/* What readers are told of the XDP filter: "native", "generic" or "none", its interface, and why
- * there is none or has nothing to do; each may be "". All are copied. Before collector_listen. */
-void collector_tell_filter(struct collector *collector, const char *mode, const char *interface,
-                           const char *reason);
+/* Publish the state of the XDP filter: "native", "generic" or "none", its interface, and why there
+ * is none or it has nothing to do; each may be "". All are copied. Before collector_listen. */
+void collector_publish_filter(struct collector *collector, const char *mode, const char *interface,
+                              const char *reason);
 
-/* Move the tick to the clock's, if that is ahead. A gap of over SEGMENT_GAP seconds restarts the
- * warm-up, one in which all words expired empties the table, while no worker is inside a batch.
- * Any thread outside a batch. Returns the published tick. */
+/* Publish how senders are spread over workers (spread_name), and why not in turn, or "". Both are
+ * copied. Before collector_listen. */
+void collector_publish_spread(struct collector *collector, const char *spread, const char *reason);
+
+/* Publish the listen addresses that the machine does not have, or "". Copied. The main thread. */
+void collector_publish_missing(struct collector *collector, const char *addresses);
+
+/* Move the tick to the clock's, if that is ahead, and return it. A gap of over SEGMENT_GAP seconds
+ * restarts the warm-up; one in which all words expired clears the table, between batches of all
+ * workers. Any thread outside a batch. */
 uint64_t collector_advance(struct collector *collector);
 
-/* The published tick. */
+/* Return the published tick. */
 uint64_t collector_tick(const struct collector *collector);
 
-/* Once a second, by one thread: advance the tick, sample the counts, free expired words and idle
- * scopes, a part of them each time. */
-void collector_keep(struct collector *collector);
+/* Yield to a thread that wants all gates: a worker under full load would re-lock its own before the
+ * thread gets it. A worker calls it before it locks its gate. */
+void collector_pass(struct collector *collector);
+
+/* Continue in a copy of the segment at `path`, which must not exist, and mark the old file as
+ * replaced. Workers wait for about 50 ms per 200 MB; pointers into the segment stay valid. On
+ * failure counting goes on as before. The maintenance thread. Errors: those of segment_file_reserve
+ * and segment_file_link; -ENOMEM. */
+int collector_move(struct collector *collector, const char *path);
+
+/* Advance the tick, sample the counts, and free a part of the expired words and idle scopes. Once a
+ * second, by one thread. */
+void collector_maintain(struct collector *collector);
 
 /* Wait until every worker has passed a batch boundary. Any thread outside a batch. */
 void collector_wait_for_batches(struct collector *collector);
 
-/* May giving up idle scopes make room in a full directory? It was not tried yet at this tick.
+/* True if retiring idle scopes may make room in a full directory: it was not tried at this tick.
  * Any thread. */
 bool collector_may_make_room(const struct collector *collector, uint64_t now);
 
-/* Give up all idle scopes. Any thread outside a batch. */
+/* Retire all idle scopes. Any thread outside a batch. */
 void collector_make_room(struct collector *collector);
 
-/* Say that the collector has stopped, and close the segment. No worker may be running. */
+/* Publish that the collector has stopped, and close the segment. No worker may be running. */
 void collector_close(struct collector *collector);
 
 #endif

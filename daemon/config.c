@@ -1,350 +1,207 @@
 #include "config.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <net/if.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "budget.h"
-#include "listener.h"
-#include "log.h"
-#include "common/option_table.h"
-#include "presence/presence.h"
 #include "core/wire.h"
+#include "listener.h"
 
-#define DEFAULT_VISITORS    1000000
-#define DEFAULT_SCOPES      16384
-#define DEFAULT_HISTORIES   1024  /* 74 MB */
-#define DEFAULT_EVENTS      16384 /* 15 MB */
-#define DEFAULT_WARM_UP     90    /* one and a half heartbeats of a minute */
-#define DEFAULT_WORKERS_MAX 4
+#define WORKERS_DEFAULT_MAX 4
+#define PATH_BYTES_MAX      4095
 
-static bool take_number(const char *name, const char *value, uint64_t least, uint64_t most,
-                        uint64_t *ret)
-{
-    char *end;
-
-    errno = 0;
-    unsigned long long number = strtoull(value, &end, 10);
-    if (errno || *end || value[0] < '0' || value[0] > '9' || number < least || number > most) {
-        log_line("--%s takes a whole number from %llu to %llu, not '%.100s'", name,
-                 (unsigned long long)least, (unsigned long long)most, value);
-        return false;
-    }
-    *ret = number;
-    return true;
-}
-
-static bool take_listen(void *target, const char *name, const char *value)
+static int add_listen(void *target, const char *text)
 {
     struct config *config = target;
     struct config_address address = {0};
 
-    if (config->listen_count == CONFIG_LISTEN_MAX) {
-        log_line("--%s can be given at most %d times", name, CONFIG_LISTEN_MAX);
-        return false;
-    }
-    if (strlen(value) >= sizeof(address.text) ||
-        listener_parse(value, &address.address, &address.length) < 0) {
-        log_line("--%s takes a numeric address and port such as 127.0.0.1:9514 or [::1]:9514, not "
-                 "'%.100s'",
-                 name, value);
-        return false;
-    }
-    strcpy(address.text, value);
+    if (config->listen_count == CONFIG_LISTEN_MAX)
+        return -ENOSPC;
+    if (strlen(text) >= sizeof(address.text) ||
+        listener_parse(text, &address.address, &address.length) < 0)
+        return -EINVAL;
+    strcpy(address.text, text);
     config->listen[config->listen_count++] = address;
-    return true;
+    return 0;
 }
 
-static bool take_segment(void *target, const char *name, const char *value)
+static int add_site(void *value, const char *text)
+{
+    return sites_add(value, text);
+}
+
+static int add_allowed(void *target, const char *text)
 {
     struct config *config = target;
 
-    if (!*value || strlen(value) >= sizeof(config->segment)) {
-        log_line("--%s takes the path of a file on a tmpfs, such as %s", name,
-                 PRESENCE_DEFAULT_SEGMENT);
-        return false;
-    }
-    strcpy(config->segment, value);
-    return true;
-}
-
-static bool take_max_visitors(void *target, const char *name, const char *value)
-{
-    struct config *config = target;
-
-    return take_number(name, value, 1, SEGMENT_VISITORS_MAX, &config->settings.max_visitors);
-}
-
-static bool take_max_scopes(void *target, const char *name, const char *value)
-{
-    struct config *config = target;
-    uint64_t number;
-
-    if (!take_number(name, value, 1, SEGMENT_SCOPES_MAX, &number))
-        return false;
-    config->settings.max_scopes = (uint32_t)number;
-    return true;
-}
-
-static bool take_max_window(void *target, const char *name, const char *value)
-{
-    struct config *config = target;
-    uint64_t number;
-
-    if (!take_number(name, value, 1, WINDOW_MAX, &number))
-        return false;
-    config->settings.max_window = (uint32_t)number;
-    return true;
-}
-
-static bool take_warm_up(void *target, const char *name, const char *value)
-{
-    struct config *config = target;
-    uint64_t number;
-
-    if (!take_number(name, value, 0, WINDOW_MAX, &number))
-        return false;
-    config->settings.warm_up = (uint32_t)number;
-    return true;
-}
-
-static bool take_max_histories(void *target, const char *name, const char *value)
-{
-    struct config *config = target;
-    uint64_t number;
-
-    if (!take_number(name, value, 0, SEGMENT_HISTORIES_MAX, &number))
-        return false;
-    config->settings.max_histories = (uint32_t)number;
-    return true;
-}
-
-static bool take_events(void *target, const char *name, const char *value)
-{
-    struct config *config = target;
-    uint64_t number;
-    uint32_t slots = EVENTS_MIN;
-
-    if (!take_number(name, value, 0, EVENTS_MAX, &number))
-        return false;
-    while (slots < number)
-        slots *= 2;
-    config->settings.max_events = number ? slots : 0;
-    return true;
-}
-
-static bool take_workers(void *target, const char *name, const char *value)
-{
-    struct config *config = target;
-    uint64_t number;
-
-    if (!take_number(name, value, 1, SEGMENT_WORKERS_MAX, &number))
-        return false;
-    config->workers = (unsigned)number;
-    return true;
-}
-
-/* One of `count` words; its index. */
-static bool take_word(const char *name, const char *value, const char *const *words, unsigned count,
-                      unsigned *ret)
-{
-    for (unsigned i = 0; i < count; i++) {
-        if (strcmp(value, words[i]) == 0) {
-            *ret = i;
-            return true;
-        }
-    }
-    log_line("--%s takes %s, %s or %s, not '%.100s'", name, words[0], words[1], words[2], value);
-    return false;
-}
-
-static bool take_receive(void *target, const char *name, const char *value)
-{
-    struct config *config = target;
-    static const char *const words[] = {
-        [RECEIVE_AUTO] = "auto",
-        [RECEIVE_IO_URING] = "io_uring",
-        [RECEIVE_RECVMMSG] = "recvmmsg",
-    };
-    unsigned engine;
-
-    if (!take_word(name, value, words, 3, &engine))
-        return false;
-    config->engine = (enum receive_engine)engine;
-    return true;
-}
-
-static bool take_site(void *target, const char *name, const char *value)
-{
-    struct config *config = target;
-    int r = sites_add(&config->sites, value);
-
-    if (r == 0)
-        return true;
-    if (r == -EINVAL)
-        log_line("--%s takes a site's name of at most %d bytes, not '%.100s'", name, WIRE_SITE_MAX,
-                 value);
-    else
-        log_line("--%s: %s", name, strerror(-r));
-    return false;
-}
-
-static bool take_allow(void *target, const char *name, const char *value)
-{
-    struct config *config = target;
-
-    if (config->allow_count == NETWORKS_MAX) {
-        log_line("--%s can be given at most %d times", name, NETWORKS_MAX);
-        return false;
-    }
-    if (network_parse(value, &config->allow[config->allow_count]) < 0) {
-        log_line("--%s takes an address or a network such as 10.0.0.0/8 or 2001:db8::/32, not "
-                 "'%.100s'",
-                 name, value);
-        return false;
-    }
+    if (config->allow_count == NETWORKS_MAX)
+        return -ENOSPC;
+    if (network_parse(text, &config->allow[config->allow_count]) < 0)
+        return -EINVAL;
     config->allow_count++;
-    return true;
+    return 0;
 }
 
-static bool take_limit(const char *name, const char *value, uint64_t most, uint32_t *ret)
-{
-    uint64_t number;
+static const char *const engines[] = {
+    [RECEIVE_AUTO] = "auto",
+    [RECEIVE_IO_URING] = "io_uring",
+    [RECEIVE_RECVMMSG] = "recvmmsg",
+    NULL,
+};
 
-    if (!take_number(name, value, 1, most, &number))
-        return false;
-    *ret = (uint32_t)number;
-    return true;
-}
-
-static bool take_max_rooms(void *target, const char *name, const char *value)
-{
-    struct config *config = target;
-
-    return take_limit(name, value, SEGMENT_SCOPES_MAX, &config->max_rooms_per_site);
-}
-
-static bool take_source_rate(void *target, const char *name, const char *value)
-{
-    struct config *config = target;
-
-    return take_limit(name, value, BUDGET_LIMIT_MAX, &config->source_rate);
-}
-
-static bool take_source_new(void *target, const char *name, const char *value)
-{
-    struct config *config = target;
-
-    return take_limit(name, value, BUDGET_LIMIT_MAX, &config->source_new);
-}
-
-static bool take_keys(void *target, const char *name, const char *value)
-{
-    struct config *config = target;
-
-    if (!*value || strlen(value) >= sizeof(config->keys)) {
-        log_line("--%s takes the path of a file of keys", name);
-        return false;
-    }
-    strcpy(config->keys, value);
-    return true;
-}
-
-static bool take_xdp(void *target, const char *name, const char *value)
-{
-    struct config *config = target;
-
-    if (!*value || strlen(value) >= sizeof(config->xdp)) {
-        log_line("--%s takes the name of a network interface, not '%.100s'", name, value);
-        return false;
-    }
-    strcpy(config->xdp, value);
-    return true;
-}
-
-static bool take_xdp_mode(void *target, const char *name, const char *value)
-{
-    struct config *config = target;
-    static const char *const words[] = {
-        [XDP_AUTO] = "auto",
-        [XDP_NATIVE] = "native",
-        [XDP_GENERIC] = "generic",
-    };
-    unsigned mode;
-
-    if (!take_word(name, value, words, 3, &mode))
-        return false;
-    config->xdp_mode = (enum xdp_mode)mode;
-    return true;
-}
+static const char *const xdp_modes[] = {
+    [XDP_AUTO] = "auto",
+    [XDP_NATIVE] = "native",
+    [XDP_GENERIC] = "generic",
+    NULL,
+};
 
 static const struct option_entry entries[] = {
-    {"listen", take_listen, "ADDR:PORT", "take heartbeats here; repeatable (127.0.0.1:9514)"},
-    {"segment", take_segment, "PATH", "the shared segment (/dev/shm/presence)"},
-    {"max-visitors", take_max_visitors, "N",
-     "words in the table: a visitor takes one for the site\n"
-     "and one for each room, country and source (1000000)"},
-    {"max-scopes", take_max_scopes, "N", "sites, rooms, countries and sources (16384)"},
-    {"max-window", take_max_window, "SECONDS", "the longest window (3600)"},
-    {"warm-up", take_warm_up, "SECONDS", "counts are marked as a lower bound for this long (90)"},
-    {"max-histories", take_max_histories, "N",
-     "scopes whose last 24 hours are kept: sites, then the\nbusiest rooms; 0 turns it off (1024)"},
-    {"events", take_events, "N", "events that are kept; 0 turns them off (16384)"},
-    {"workers", take_workers, "N", "receiving threads (half of the processors, at most 4)"},
-    {"receive", take_receive, "ENGINE", "auto, io_uring or recvmmsg (auto)"},
-    {"site", take_site, "NAME", "count only this site; repeatable (all)"},
-    {"max-rooms-per-site", take_max_rooms, "N", "rooms of a site, and as many sources (no limit)"},
-    {"allow", take_allow, "CIDR", "take heartbeats only from here; repeatable (anywhere)"},
-    {"source-rate", take_source_rate, "N", "datagrams a second of each source address (no limit)"},
-    {"source-new", take_source_new, "N",
-     "new visitors a second of each source address, in a\n"
-     "site, and in its rooms, countries, sources (no limit)"},
-    {"keys", take_keys, "FILE", "take only what is signed with one of these keys"},
-    {"xdp", take_xdp, "INTERFACE", "drop what would be rejected there, in the kernel"},
-    {"xdp-mode", take_xdp_mode, "MODE", "auto, native or generic (auto)"},
+    {"listen", OPTION_PARSED_INTO(add_listen), .max = CONFIG_LISTEN_MAX, .repeatable = true,
+     .argument = "ADDR:PORT", .fallback = PRESENCE_DEFAULT_ADDRESS,
+     .expected = "a numeric address and port such as 127.0.0.1:9514 or [::1]:9514",
+     .help = "receive heartbeats here",
+     .details = "IPv6 addresses stand in brackets. Port 0 lets the kernel choose; the port is "
+                "logged. The machine may get the address later: heartbeats arrive as soon as it "
+                "has it, and the log and presencectl status name what is missing. If another "
+                "program has the port, the daemon logs that and waits for up to 5 seconds. Never "
+                "send an ordinary access log here: a Referer, a path or another text that clients "
+                "choose could hold a heartbeat."},
+    OPTION_SEGMENT(struct config, segment, .max = PATH_BYTES_MAX,
+                   .details = "Its directory is made with mode 0750 if it is missing; the one "
+                              "above has to exist. See THE SEGMENT."),
+    {"max-entries", OPTION_UINT64(struct config, settings.max_entries), .min = 1,
+     .max = SEGMENT_ENTRIES_MAX, .argument = "N", .fallback = "1000000",
+     .help = "entries in the table: one is a visitor in one scope, and a visitor with site, room, "
+             "country and source takes four",
+     .details = "An entry takes 8 bytes, at three quarters full. Its slot is kept for some "
+                "minutes after the longest window has passed, in case the visitor comes back; "
+                "where the table is full it is reused as soon as no window counts it. presencectl "
+                "status shows the slots in use."},
+    {"max-scopes", OPTION_UINT32(struct config, settings.max_scopes), .min = 1,
+     .max = SEGMENT_SCOPES_MAX, .argument = "N", .fallback = "16384",
+     .help = "sites, rooms, countries and sources",
+     .details = "A scope takes 5 KB. One without a heartbeat for longer than the longest window "
+                "is reused."},
+    {"max-window", OPTION_UINT32(struct config, settings.max_window), .min = 1, .max = WINDOW_MAX,
+     .argument = "SECONDS", .fallback = "3600",
+     .help = "the longest window that readers can ask "
+             "for",
+     .details = "1 to 3600."},
+    {"warm-up", OPTION_UINT32(struct config, settings.warm_up), .max = WINDOW_MAX,
+     .argument = "SECONDS", .fallback = "90",
+     .help = "how long counts are marked as lower bounds after a start or a gap of over 10 s",
+     .details = "The default is one and a half heartbeats of a minute."},
+    {"max-histories", OPTION_UINT32(struct config, settings.max_histories),
+     .max = SEGMENT_HISTORIES_MAX, .argument = "N", .fallback = "1024",
+     .help = "scopes whose last 24 hours are kept: sites, then the busiest rooms; 0 keeps none",
+     .details = "A history has a record for each minute and takes 72 KB. Every site gets one while "
+                "there are any, if need be that of a room; histories_full counts the sites that "
+                "got none. The rest go to rooms, countries and sources as they come; once all are "
+                "in use, the busiest get those of the least busy. A history is kept for 24 hours "
+                "after its scope's last heartbeat."},
+    {"events", OPTION_UINT32(struct config, settings.max_events), .max = EVENTS_MAX,
+     .argument = "N", .fallback = "16384",
+     .help = "events that are kept: entered, left, pageviews and custom ones; 0 keeps none",
+     .details = "An event takes 900 bytes; N is rounded up to a power of two of at least 64. In "
+                "one second, a site writes at most a 64th of them; events beyond are dropped and "
+                "counted as events_thinned."},
+    {"workers", OPTION_UINT32(struct config, workers), .min = 1, .max = SEGMENT_WORKERS_MAX,
+     .argument = "N", .help = "receiving threads; half of the processors by default, at most 4",
+     .details = "1 to 64; see WORKERS."},
+    {"receive", OPTION_WORD(struct config, engine, engines), .argument = "ENGINE",
+     .fallback = "auto", .help = "how to receive: auto, io_uring or recvmmsg",
+     .details = "With auto, io_uring is used if the kernel allows it; if not, the log and "
+                "presencectl status say why."},
+    {"site", OPTION_PARSED(struct config, sites, add_site), .repeatable = true, .argument = "NAME",
+     .expected = "a site's name of at most 253 bytes", .help = "count only this site",
+     .details = "ASCII letters match in either case. Heartbeats of other sites are rejected as "
+                "datagrams_rejected_site."},
+    {"max-rooms-per-site", OPTION_UINT32(struct config, max_rooms_per_site), .min = 1,
+     .max = SEGMENT_SCOPES_MAX, .argument = "N",
+     .help = "limit the rooms of a site, and its sources",
+     .details = "It keeps one site from taking the directory from the others. A heartbeat beyond "
+                "still counts for its site (site_rooms_full, site_sources_full)."},
+    {"allow", OPTION_PARSED_INTO(add_allowed), .max = NETWORKS_MAX, .repeatable = true,
+     .argument = "CIDR", .expected = "an address or a network such as 10.0.0.0/8 or 2001:db8::/32",
+     .help = "accept heartbeats only from this address or network",
+     .details = "Others are rejected as datagrams_rejected_sender."},
+    {"sender-rate", OPTION_UINT32(struct config, sender_rate), .min = 1, .max = BUDGET_LIMIT_MAX,
+     .argument = "N", .help = "limit the datagrams of a sender in a second",
+     .details = "A sender is an IPv4 address, or the first 64 bits of an IPv6 one. Datagrams "
+                "beyond are rejected as datagrams_rejected_sender and also counted as "
+                "sender_rate_exceeded. An edge that sends for all visitors needs a generous "
+                "limit."},
+    {"sender-new", OPTION_UINT32(struct config, sender_new), .min = 1, .max = BUDGET_LIMIT_MAX,
+     .argument = "N",
+     .help =
+         "limit the new visitors of a sender in a second, in sites and again in rooms, countries "
+         "and sources",
+     .details = "It keeps one edge from filling the table. Visitors who are in the table cost "
+                "nothing. Those beyond are not counted (sender_new_exceeded, and "
+                "label_sender_new_exceeded in rooms, countries and sources)."},
+    {"keys", OPTION_TEXT(struct config, keys), .max = PATH_BYTES_MAX, .argument = "FILE",
+     .expected = "the path of a file of keys",
+     .help = "accept only heartbeats that are signed with a key of this file",
+     .details = "See KEYS."},
+    {"xdp", OPTION_TEXT(struct config, xdp), .max = IF_NAMESIZE - 1, .argument = "INTERFACE",
+     .expected = "the name of a network interface",
+     .help = "drop datagrams that would be rejected there, in the kernel",
+     .details = "See FILTER."},
+    {"xdp-mode", OPTION_WORD(struct config, xdp_mode, xdp_modes), .argument = "MODE",
+     .fallback = "auto", .help = "where the filter runs: auto, native or generic",
+     .details = "native runs in the interface's driver, before the kernel has spent anything on a "
+                "packet; generic runs on every Ethernet interface and costs more. With either, the "
+                "daemon ends if it cannot attach the filter. auto tries native, then generic, then "
+                "goes on without and logs why."},
+    {OPTION_RENAMED("max-visitors", "max-entries")},
+    {OPTION_RENAMED("source-rate", "sender-rate")},
+    {OPTION_RENAMED("source-new", "sender-new")},
 };
 
-static const struct option_table table = {
+const struct option_table options_table = {
     .program = "presenced",
     .purpose = "Count the visitors that heartbeats report, in shared memory.",
-    .notes = "",
-    .entries = entries,
-    .count = sizeof(entries) / sizeof(entries[0]),
-    .log = log_line,
+    .read_file = options_read_file,
+    OPTION_ENTRIES(entries),
 };
 
-static void set_defaults(struct config *config)
+static uint32_t default_workers(void)
 {
-    const char *segment = getenv("PRESENCE_SEGMENT");
     long half = sysconf(_SC_NPROCESSORS_ONLN) / 2;
 
-    *config = (struct config){
-        .settings = {.max_visitors = DEFAULT_VISITORS,
-                     .max_scopes = DEFAULT_SCOPES,
-                     .max_window = WINDOW_MAX,
-                     .warm_up = DEFAULT_WARM_UP,
-                     .max_histories = DEFAULT_HISTORIES,
-                     .max_events = DEFAULT_EVENTS},
-        .workers = half < 1                     ? 1
-                   : half > DEFAULT_WORKERS_MAX ? DEFAULT_WORKERS_MAX
-                                                : (unsigned)half,
-        .engine = RECEIVE_AUTO,
-    };
-    snprintf(config->segment, sizeof(config->segment), "%s",
-             segment && *segment ? segment : PRESENCE_DEFAULT_SEGMENT);
+    if (half < 1)
+        return 1;
+    return half > WORKERS_DEFAULT_MAX ? WORKERS_DEFAULT_MAX : (uint32_t)half;
 }
 
-_Static_assert((int)CONFIG_RUN == (int)OPTION_RUN && (int)CONFIG_DONE == (int)OPTION_DONE &&
-                   (int)CONFIG_WRONG == (int)OPTION_WRONG,
-               "the verdicts are the table's");
-
-enum config_verdict config_read(int argc, char **argv, struct config *ret)
+/* Round a number of events up to one that the ring can have. */
+static uint32_t round_events(uint32_t events)
 {
-    set_defaults(ret);
-    enum config_verdict verdict = (enum config_verdict)option_table_read(&table, argc, argv, ret);
-    if (verdict == CONFIG_RUN && ret->listen_count == 0)
-        take_listen(ret, "listen", PRESENCE_DEFAULT_ADDRESS);
+    uint32_t slots = EVENTS_MIN;
+
+    while (slots < events)
+        slots *= 2;
+    return events ? slots : 0;
+}
+
+enum option_verdict config_parse(int argc, char **argv, struct config *ret)
+{
+    struct option_use use;
+
+    *ret = (struct config){.workers = default_workers()};
+    enum option_verdict verdict = options_parse(&options_table, argc, argv, ret, &use);
+    if (verdict != OPTION_RUN)
+        sites_free(&ret->sites);
+    else
+        ret->settings.max_events = round_events(ret->settings.max_events);
     return verdict;
+}
+
+void config_free(struct config *config)
+{
+    sites_free(&config->sites);
+    options_free(&options_table, config);
 }

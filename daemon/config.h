@@ -1,11 +1,11 @@
-/* config.h - what the command line and the configuration file say. */
+/* config.h - the daemon's options, from the command line and the configuration file. */
 #ifndef PRESENCED_CONFIG_H
 #define PRESENCED_CONFIG_H
 
-#include <net/if.h>
 #include <sys/socket.h>
 
 #include "common/networks.h"
+#include "common/options.h"
 #include "receive.h"
 #include "segment_file.h"
 #include "sites.h"
@@ -22,31 +22,26 @@ struct config_address {
 struct config {
     struct config_address listen[CONFIG_LISTEN_MAX];
     unsigned listen_count;
-    char segment[4096]; /* path */
+    char *segment; /* path */
     struct segment_settings settings;
-    unsigned workers;
+    uint32_t workers;
     enum receive_engine engine;
     struct sites sites;                 /* the only ones that are counted; none: all are */
     struct network allow[NETWORKS_MAX]; /* the only ones that heartbeats may come from */
     unsigned allow_count;               /* 0: from anywhere */
     uint32_t max_rooms_per_site;        /* and as many sources; 0: no limit */
-    uint32_t source_rate;               /* datagrams of a source a second; 0: no limit */
-    uint32_t source_new;                /* new visitors of a source a second; 0: no limit */
-    char keys[4096];                    /* path; "": tags are not looked at */
-    char xdp[IF_NAMESIZE];              /* interface; "": no filter */
+    uint32_t sender_rate;               /* datagrams of a sender a second; 0: no limit */
+    uint32_t sender_new;                /* new visitors of a sender a second; 0: no limit */
+    char *keys;                         /* path; NULL: tags are not checked */
+    char *xdp;                          /* interface; NULL: no filter */
     enum xdp_mode xdp_mode;
 };
 
-enum config_verdict {
-    CONFIG_RUN,
-    CONFIG_DONE,  /* --help or --version: answered */
-    CONFIG_WRONG, /* one line was printed that says what, and what is allowed */
-};
+/* Parse the command line, and the file that --config names, as options_parse does. With OPTION_RUN,
+ * free `ret` with config_free; otherwise nothing is left to free. One thread. */
+enum option_verdict config_parse(int argc, char **argv, struct config *ret);
 
-/* Read the command line, and the file that --config names; what stands on the command line wins
- * over the file, except that addresses to listen on, sites and networks add up. Prints to stdout
- * for --help and --version, otherwise only errors to stderr. `ret` is complete only with
- * CONFIG_RUN; its sites are then to be freed with sites_free. */
-enum config_verdict config_read(int argc, char **argv, struct config *ret);
+/* Free what a configuration holds. */
+void config_free(struct config *config);
 
 #endif

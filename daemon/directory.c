@@ -4,22 +4,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "refusals.h"
+
 static struct scope_entry *entry_at(struct directory_writer *writer, uint32_t index)
 {
     return &writer->segment->directory.entries[index];
 }
 
-/* The mutex is held, or nobody else is there. */
-static void note_used(struct directory_writer *writer, uint32_t index)
+/* Raise `used` above an index. The mutex is held, or there are no other threads. */
+static void record_used(struct directory_writer *writer, uint32_t index)
 {
-    /* Release: pairs with directory_used. Its caller sees the entries up to there. */
+    /* Release: pairs with directory_used, whose caller sees the entries below. */
     if (index >= writer->used)
         atomic_store_release(&writer->used, index + 1);
 }
 
 uint32_t directory_used(const struct directory_writer *writer)
 {
-    return atomic_load_acquire(&writer->used); /* pairs with note_used */
+    return atomic_load_acquire(&writer->used); /* pairs with record_used */
 }
 
 static void count_scopes(struct directory_writer *writer, enum counter counter)
@@ -27,14 +29,15 @@ static void count_scopes(struct directory_writer *writer, enum counter counter)
     atomic_add_relaxed(&writer->counters->values[counter], 1); /* statistics: no pairing */
 }
 
-/* Swap the state of an entry, keeping its generation or going to the next. */
+/* Swap the state of an entry. Freeing it starts its next generation. */
 static bool swap_state(struct scope_entry *entry, uint64_t from, enum scope_state to)
 {
     uint64_t desired = (from & ~SCOPE_STATE_MASK) | to;
 
     if (to == SCOPE_FREE)
         desired += SCOPE_GENERATION;
-    /* Decides between a worker that holds a RETIRING entry and the thread that frees it. */
+    /* Pairs with itself: a worker that uses a RETIRING entry races with the thread that frees
+     * it. */
     return atomic_swap_if(&entry->state, &from, desired);
 }
 
@@ -43,12 +46,13 @@ static void link_entry(struct directory *directory, uint32_t index)
     struct scope_entry *entry = &directory->entries[index];
     uint32_t *head = scope_head(directory, entry->hash);
 
-    /* Release: pairs with scope_find. Whoever sees the link sees the entry behind it. */
+    /* Release: pairs with scope_find, which sees the entry behind the link. */
     atomic_store_release(&entry->next, atomic_load_relaxed(head));
     atomic_store_release(head, index + 1);
 }
 
-/* Take an entry out of its chain. Walkers who stand on it still find its successor. */
+/* Remove an entry from its chain. A thread that has reached it on its way along the chain still
+ * finds its successor. */
 static void unlink_entry(struct directory *directory, uint32_t index)
 {
     uint32_t *link = scope_head(directory, directory->entries[index].hash);
@@ -63,16 +67,16 @@ static void unlink_entry(struct directory *directory, uint32_t index)
     }
 }
 
-/* Ordered before any reuse of a freed entry: a reader who was led astray by its new link sees that
- * the number has changed, and looks again. */
+/* Count a change before a freed entry is reused: a reader that its new link led astray sees a new
+ * count and searches again. */
 static void count_change(struct directory_writer *writer)
 {
     uint64_t *changes = &writer->segment->header->directory_changes;
 
-    atomic_store_release(changes, *changes + 1); /* pairs with readers' acquire */
+    atomic_store_release(changes, *changes + 1); /* pairs with reader_find */
 }
 
-/* How many scopes of a kind a site has; NULL where there is no limit to them. */
+/* Return the counter of a site's scopes of a kind, or NULL if the kind has no limit. */
 static uint32_t *limited_labels(const struct directory_writer *writer, uint32_t site,
                                 enum scope_kind kind)
 {
@@ -88,7 +92,7 @@ static void count_label(struct directory_writer *writer, uint32_t site, enum sco
 
     writer->labels[site] += (uint32_t)change;
     if (limited)
-        atomic_store_relaxed(limited, *limited + (uint32_t)change); /* site_is_full looks */
+        atomic_store_relaxed(limited, *limited + (uint32_t)change); /* read by site_is_full */
 }
 
 static void unlink_freed(struct directory_writer *writer, uint32_t index)
@@ -101,7 +105,7 @@ static void unlink_freed(struct directory_writer *writer, uint32_t index)
         count_label(writer, entry->site, (enum scope_kind)entry->kind, -1);
 }
 
-/* Does an entry that a former daemon left name something that can be counted? */
+/* True if an entry that an earlier daemon left names something that can be counted. */
 static bool is_sound(const struct directory *directory, uint32_t index)
 {
     const struct scope_entry *entry = &directory->entries[index];
@@ -109,7 +113,7 @@ static bool is_sound(const struct directory *directory, uint32_t index)
     if (entry->kind >= SCOPE_KINDS || entry->name_length == 0)
         return false;
     if (entry->kind == SCOPE_SITE)
-        return true;
+        return entry->site == index;
     return entry->site < directory->capacity &&
            directory->entries[entry->site].kind == SCOPE_SITE &&
            scope_state_of(directory->entries[entry->site].state) != SCOPE_FREE;
@@ -138,7 +142,7 @@ static void adopt_entries(struct directory_writer *writer)
         if (scope_state_of(entry->state) != SCOPE_FREE && !is_sound(directory, i))
             swap_state(entry, entry->state, SCOPE_FREE);
         if (scope_state_of(entry->state) != SCOPE_FREE) {
-            note_used(writer, i);
+            record_used(writer, i);
             swap_state(entry, entry->state, SCOPE_LIVE);
             if (!linked)
                 link_entry(directory, i);
@@ -146,7 +150,7 @@ static void adopt_entries(struct directory_writer *writer)
                 count_label(writer, entry->site, (enum scope_kind)entry->kind, 1);
             continue;
         }
-        if (linked) { /* unsound, or the daemon was killed in freeing it */
+        if (linked) { /* unsound, or the daemon was killed while freeing it */
             unlink_entry(directory, i);
             count_change(writer);
         }
@@ -224,6 +228,7 @@ static uint32_t create_scope(struct directory_writer *writer, const struct scope
     entry->key = scope_key_derive(writer->segment->header->secret,
                                   is_site ? NULL : &directory->entries[name->site].key, name);
     entry->last_heartbeat = now;
+    refusals_inherit(writer->segment, entry);
     clear_ring(&directory->rings[index]);
     clear_activity(&directory->activities[index], now);
     if (!is_site)
@@ -231,12 +236,12 @@ static uint32_t create_scope(struct directory_writer *writer, const struct scope
     /* Release: pairs with scope_find's acquire. LIVE means that all of the above can be read. */
     atomic_store_release(&entry->state, (entry->state & ~SCOPE_STATE_MASK) | SCOPE_LIVE);
     link_entry(directory, index);
-    note_used(writer, index);
+    record_used(writer, index);
     count_scopes(writer, COUNTER_scopes_created);
     return index;
 }
 
-/* Find a scope and make it LIVE if it is about to be given up. */
+/* Find a scope, and make it LIVE again if it is RETIRING. */
 static uint32_t find_live(struct directory_writer *writer, const struct scope_name *name)
 {
     const struct directory *directory = &writer->segment->directory;
@@ -250,7 +255,8 @@ static uint32_t find_live(struct directory_writer *writer, const struct scope_na
     return index;
 }
 
-/* A hint without the mutex, so that strangers who make up rooms do not hold others up. */
+/* True if a site is full. Without the mutex this is a hint, which keeps made-up rooms from slowing
+ * others. */
 static bool site_is_full(const struct directory_writer *writer, const struct scope_name *name)
 {
     const uint32_t *limited = limited_labels(writer, name->site, name->kind);
@@ -275,7 +281,8 @@ uint32_t directory_hold(struct directory_writer *writer, const struct scope_name
     return index;
 }
 
-/* Mark idle scopes. A site goes only after its labels: theirs is its index. */
+/* Mark idle scopes as RETIRING and return how many. A site goes after its labels, which hold its
+ * index. */
 static uint32_t mark_idle(struct directory_writer *writer, uint64_t now, uint32_t first,
                           uint32_t count)
 {
@@ -300,8 +307,8 @@ static uint32_t mark_idle(struct directory_writer *writer, uint64_t now, uint32_
     return marked;
 }
 
-/* Free the marked entries that nobody held meanwhile, and unlink them. The freed ones, as many as
- * is returned, are then the first candidates. */
+/* Free and unlink the marked entries that were not used meanwhile. Returns how many; they now come
+ * first in `candidates`. */
 static uint32_t free_marked(struct directory_writer *writer, uint64_t now, uint32_t marked)
 {
     uint64_t longest = window_rounded(writer->segment->max_window);
@@ -314,7 +321,7 @@ static uint32_t free_marked(struct directory_writer *writer, uint64_t now, uint3
         uint64_t state = atomic_load_acquire(&entry->state); /* pairs with find_live's swap */
         if (scope_state_of(state) != SCOPE_RETIRING)
             continue;
-        /* A worker that found it LIVE before the mark may have used it in its batch. */
+        /* A worker may have found it LIVE before it was marked, and used it in its batch. */
         bool used = atomic_load_relaxed(&entry->last_heartbeat) + longest >= now;
         if (!swap_state(entry, state, used ? SCOPE_LIVE : SCOPE_FREE) || used)
             continue;
@@ -326,6 +333,7 @@ static uint32_t free_marked(struct directory_writer *writer, uint64_t now, uint3
     return freed;
 }
 
+/* Make freed entries available. */
 static void offer_freed(struct directory_writer *writer, uint32_t freed)
 {
     pthread_mutex_lock(&writer->mutex);
@@ -342,11 +350,11 @@ uint32_t directory_retire(struct directory_writer *writer, uint64_t now, uint32_
     pthread_mutex_lock(&writer->retiring);
     uint32_t marked = mark_idle(writer, now, first, count);
     if (marked) {
-        grace(context); /* whoever found them LIVE is done */
+        grace(context); /* workers that found them LIVE are done */
         freed = free_marked(writer, now, marked);
     }
     if (freed) {
-        grace(context); /* whoever still stood on them in a chain has gone on */
+        grace(context); /* workers that were walking over them in a chain have moved on */
         offer_freed(writer, freed);
     }
     pthread_mutex_unlock(&writer->retiring);

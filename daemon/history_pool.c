@@ -6,7 +6,8 @@
 
 #include "core/scope_name.h"
 
-#define RIVAL_FACTOR 2 /* times as busy must a rival be: histories should not go to and fro */
+/* A candidate must be so many times as busy as a holder, or histories would go to and fro. */
+#define CANDIDATE_FACTOR 2
 
 static struct history *head_at(const struct history_pool *pool, uint32_t index)
 {
@@ -30,17 +31,17 @@ static bool is_label(const struct history *head)
 
 /* ---- names ------------------------------------------------------------------------------- */
 
-/* Readers who look meanwhile see an odd version, or another one afterwards. */
+/* Make the version odd while the names change. A reader meanwhile sees that, or another version
+ * afterwards. */
 static void begin_naming(struct history *head)
 {
     atomic_store_relaxed(&head->version, head->version | 1);
-    __atomic_thread_fence(
-        __ATOMIC_RELEASE); /* before all that follows; pairs with readers' fence */
+    __atomic_thread_fence(__ATOMIC_RELEASE); /* pairs with reader_is_same_history's fence */
 }
 
 static void end_naming(struct history *head)
 {
-    atomic_store_release(&head->version, head->version + 1); /* pairs with readers' acquire */
+    atomic_store_release(&head->version, head->version + 1); /* pairs with reader_find_history */
 }
 
 static void name_history(struct history *head, const struct scope_entry *site,
@@ -65,13 +66,12 @@ static bool is_named(const struct history *head, const struct scope_entry *site,
              memcmp(head->name, entry->name, entry->name_length) == 0));
 }
 
-/* The scope that a history's names name now. */
-static uint32_t find_scope(const struct history_pool *pool, const struct history *head)
+uint32_t history_pool_find_scope(const struct segment *segment, const struct history *head)
 {
-    const struct directory *directory = &pool->segment->directory;
+    const struct directory *directory = &segment->directory;
     uint64_t state;
     struct scope_name site =
-        scope_name_site(pool->segment->header->secret, head->site, head->site_length);
+        scope_name_site(segment->header->secret, head->site, head->site_length);
     uint32_t found = scope_find(directory, &site, &state);
 
     if (found == SCOPE_NONE || !is_label(head))
@@ -105,15 +105,16 @@ static void unlink_history(struct history_pool *pool, uint32_t index)
     *link = pool->holders[index].next;
 }
 
-/* ---- giving and taking ------------------------------------------------------------------- */
+/* ---- assigning and evicting -------------------------------------------------------------- */
 
-/* From now on the history follows this scope. */
+/* Let the history follow this scope from now on. */
 static void attach(struct history_pool *pool, uint32_t index, uint32_t scope)
 {
     struct history *head = head_at(pool, index);
     uint64_t generation = generation_of(entry_at(pool, scope));
 
-    if (head->scope != scope || head->state != generation) { /* another life: it began at 0 */
+    if (head->scope != scope ||
+        head->state != generation) { /* a new generation: its totals began at 0 */
         head->heartbeats = head->pageviews = head->entries = head->leaves = 0;
         head->scope = scope;
         head->state = generation;
@@ -142,10 +143,9 @@ static void clear_records(struct history_pool *pool, uint32_t index)
         atomic_store_relaxed(&head->seconds[i].mark, 0); /* ordered by the version, as all here */
 }
 
-/* Give a history that was taken to a scope. Of one that is not new, only what comes from now on is
- * known. */
-static void give(struct history_pool *pool, uint32_t index, uint32_t scope, uint32_t count,
-                 bool is_new)
+/* Assign a free history to a scope. If the scope is not new, its totals count from now on only. */
+static void assign(struct history_pool *pool, uint32_t index, uint32_t scope, uint32_t count,
+                   bool is_new)
 {
     struct history *head = head_at(pool, index);
     const struct scope_entry *entry = entry_at(pool, scope);
@@ -160,7 +160,7 @@ static void give(struct history_pool *pool, uint32_t index, uint32_t scope, uint
     head->sampled = HISTORY_NEVER;
     head->last_heartbeat = atomic_load_relaxed(&entry->last_heartbeat);
     head->scope = SCOPE_NONE;
-    head->owed = 0;
+    head->departure_deficit = 0;
     head->count = is_new ? 0 : count;
     attach(pool, index, scope);
     if (!is_new) {
@@ -197,8 +197,8 @@ uint32_t history_pool_find(struct history_pool *pool, uint32_t scope)
     return SCOPE_NONE;
 }
 
-/* Its scope goes on without. */
-static void take_away(struct history_pool *pool, uint32_t index)
+/* Free a history that is in use, and hand its peaks back to its scope. */
+static void evict(struct history_pool *pool, uint32_t index)
 {
     const struct history *head = head_at(pool, index);
     uint32_t scope = pool->holders[index].scope;
@@ -207,68 +207,95 @@ static void take_away(struct history_pool *pool, uint32_t index)
         struct activity *activity = &pool->segment->directory.activities[scope];
         atomic_store_relaxed(&activity->peak_today, head->peak_today);
         atomic_store_relaxed(&activity->peak_ever, head->peak_ever);
-        atomic_store_relaxed(&activity->since, head->since); /* perhaps of a former life */
+        atomic_store_relaxed(&activity->since, head->since); /* perhaps of an earlier generation */
     }
-    pool->taken++;
+    pool->evicted++;
     history_pool_free(pool, index);
 }
 
-/* Take a free history. SCOPE_NONE: there is none. */
-static uint32_t take_free(struct history_pool *pool)
+/* Allocate a free history and return its index, or SCOPE_NONE. */
+static uint32_t allocate(struct history_pool *pool)
 {
     if (pool->free_count)
         return pool->free[--pool->free_count];
-    return pool->begun < pool->segment->histories.capacity ? pool->begun++ : SCOPE_NONE;
+    return pool->high_water < pool->segment->histories.capacity ? pool->high_water++ : SCOPE_NONE;
 }
 
-static int compare_busy(const void *left, const void *right, void *context)
+/* True if the first of two histories is to be evicted first: it has fewer visitors, or as many but
+ * an older heartbeat. */
+static bool is_less_busy(const struct history_pool *pool, uint32_t first, uint32_t second)
 {
-    const struct history_pool *pool = context;
-    const struct history *a = head_at(pool, *(const uint32_t *)left);
-    const struct history *b = head_at(pool, *(const uint32_t *)right);
+    const struct history *a = head_at(pool, first), *b = head_at(pool, second);
 
     if (a->count != b->count)
-        return a->count < b->count ? 1 : -1;
-    return (a->last_heartbeat < b->last_heartbeat) - (a->last_heartbeat > b->last_heartbeat);
+        return a->count < b->count;
+    if (a->last_heartbeat != b->last_heartbeat)
+        return a->last_heartbeat < b->last_heartbeat;
+    return first > second;
 }
 
-/* Sorted once all are given: in that round no label gets one but by taking, and counts stay until
- * the samples are taken. */
-static void sort_labels(struct history_pool *pool)
+/* Put `index` into the heap at `place`, or below it. */
+static void sift_down(struct history_pool *pool, uint32_t place, uint32_t index)
 {
-    pool->sorted_count = 0;
-    for (uint32_t i = 0; i < pool->begun; i++)
-        if (head_at(pool, i)->site_length && is_label(head_at(pool, i)))
-            pool->sorted[pool->sorted_count++] = i;
-    qsort_r(pool->sorted, pool->sorted_count, sizeof(*pool->sorted), compare_busy, pool);
-    pool->is_sorted = true;
+    for (;;) {
+        uint64_t child = 2 * (uint64_t)place + 1;
+        if (child >= pool->heap_count)
+            break;
+        if (child + 1 < pool->heap_count &&
+            is_less_busy(pool, pool->heap[child + 1], pool->heap[child]))
+            child++;
+        if (!is_less_busy(pool, pool->heap[child], index))
+            break;
+        pool->heap[place] = pool->heap[child];
+        place = (uint32_t)child;
+    }
+    pool->heap[place] = index;
 }
 
-/* The least busy label's history; NULL if there is none. */
+/* Build the heap of labels' histories, once a round. (libc's qsort may allocate, and then makes a
+ * system call that the confined daemon lacks.) It stays valid for the round: while histories are
+ * evicted no label gets one in any other way, and counts change only when samples are taken. */
+static void build_heap(struct history_pool *pool)
+{
+    pool->heap_count = 0;
+    for (uint32_t i = 0; i < pool->high_water; i++)
+        if (head_at(pool, i)->site_length && is_label(head_at(pool, i)))
+            pool->heap[pool->heap_count++] = i;
+    for (uint32_t i = pool->heap_count / 2; i-- > 0;)
+        sift_down(pool, i, pool->heap[i]);
+    pool->has_heap = true;
+}
+
+/* Find the least busy label's history, or NULL if no label has one. */
 static const struct history *least_busy_label(struct history_pool *pool)
 {
-    if (!pool->is_sorted)
-        sort_labels(pool);
-    return pool->sorted_count ? head_at(pool, pool->sorted[pool->sorted_count - 1]) : NULL;
+    if (!pool->has_heap)
+        build_heap(pool);
+    return pool->heap_count ? head_at(pool, pool->heap[0]) : NULL;
 }
 
-/* Take it from its scope, which there is. */
-static uint32_t take_least_busy(struct history_pool *pool)
+/* Evict the least busy label's history and return its index. There must be one. */
+static uint32_t evict_least_busy(struct history_pool *pool)
 {
-    take_away(pool, pool->sorted[--pool->sorted_count]);
-    return take_free(pool);
+    uint32_t index = pool->heap[0];
+
+    pool->heap_count--;
+    if (pool->heap_count)
+        sift_down(pool, 0, pool->heap[pool->heap_count]);
+    evict(pool, index);
+    return allocate(pool);
 }
 
-/* Have a site's history, if need be that of a label. SCOPE_NONE: sites have them all. */
-static uint32_t take_for_site(struct history_pool *pool)
+/* Allocate a history for a site, if need be that of a label. SCOPE_NONE: sites have them all. */
+static uint32_t allocate_for_site(struct history_pool *pool)
 {
-    uint32_t index = take_free(pool);
+    uint32_t index = allocate(pool);
 
-    return index == SCOPE_NONE && least_busy_label(pool) ? take_least_busy(pool) : index;
+    return index == SCOPE_NONE && least_busy_label(pool) ? evict_least_busy(pool) : index;
 }
 
-/* Was it there before, and has its history been kept? */
-static bool attach_again(struct history_pool *pool, uint32_t scope)
+/* Attach a returning scope to the history that still has its names. Returns false if none has. */
+static bool reattach(struct history_pool *pool, uint32_t scope)
 {
     const struct scope_entry *entry = entry_at(pool, scope);
     const struct scope_entry *site = entry_at(pool, entry->site);
@@ -276,80 +303,82 @@ static bool attach_again(struct history_pool *pool, uint32_t scope)
     for (uint32_t link = *chain_of(pool, entry->hash); link; link = pool->holders[link - 1].next) {
         if (!is_named(head_at(pool, link - 1), site, entry))
             continue;
-        detach(pool, link - 1); /* from its former entry */
+        detach(pool, link - 1); /* from its earlier entry */
         attach(pool, link - 1, scope);
         return true;
     }
     return false;
 }
 
-static void enter_rivals(struct history_pool *pool, uint32_t scope, uint32_t count)
+/* Insert a candidate among the busiest, if it is one of them. */
+static void enter_candidate(struct history_pool *pool, uint32_t scope, uint32_t count)
 {
-    uint32_t place = pool->rival_count;
+    uint32_t place = pool->candidate_count;
 
-    while (place > 0 && pool->rivals[place - 1].count < count)
+    while (place > 0 && pool->candidates[place - 1].count < count)
         place--;
-    if (place == POOL_RIVALS)
+    if (place == POOL_CANDIDATES)
         return;
-    if (pool->rival_count < POOL_RIVALS)
-        pool->rival_count++;
-    for (uint32_t i = pool->rival_count - 1; i > place; i--)
-        pool->rivals[i] = pool->rivals[i - 1];
-    pool->rivals[place] = (struct history_rival){scope, count};
+    if (pool->candidate_count < POOL_CANDIDATES)
+        pool->candidate_count++;
+    for (uint32_t i = pool->candidate_count - 1; i > place; i--)
+        pool->candidates[i] = pool->candidates[i - 1];
+    pool->candidates[place] = (struct history_candidate){scope, count};
 }
 
 void history_pool_begin(struct history_pool *pool)
 {
-    pool->is_sorted = false;
-    pool->rival_count = 0;
+    pool->has_heap = false;
+    pool->candidate_count = 0;
 }
 
 void history_pool_consider(struct history_pool *pool, uint32_t scope, uint32_t count, bool is_new)
 {
     bool is_site = entry_at(pool, scope)->kind == SCOPE_SITE;
 
-    if (pool->segment->histories.capacity == 0 || (is_new && attach_again(pool, scope)))
+    if (pool->segment->histories.capacity == 0 || (is_new && reattach(pool, scope)))
         return;
-    uint32_t index = is_site ? take_for_site(pool) : take_free(pool);
+    uint32_t index = is_site ? allocate_for_site(pool) : allocate(pool);
     if (index != SCOPE_NONE)
-        give(pool, index, scope, count, is_new);
+        assign(pool, index, scope, count, is_new);
     else if (is_site && is_new)
         atomic_add_relaxed(&pool->counters->values[COUNTER_histories_full], 1); /* statistics */
     else if (!is_site)
-        enter_rivals(pool, scope, count);
+        enter_candidate(pool, scope, count);
 }
 
-static bool is_busier(const struct history_rival *rival, const struct history *head)
+static bool is_busier(const struct history_candidate *candidate, const struct history *head)
 {
-    return rival->count > (uint64_t)head->count * RIVAL_FACTOR + HISTORY_RIVAL_MARGIN;
+    return candidate->count > (uint64_t)head->count * CANDIDATE_FACTOR + HISTORY_CANDIDATE_MARGIN;
 }
 
-void history_pool_settle(struct history_pool *pool)
+void history_pool_promote(struct history_pool *pool)
 {
-    for (uint32_t i = 0; i < pool->rival_count; i++) {
-        const struct history_rival *rival = &pool->rivals[i];
+    for (uint32_t i = 0; i < pool->candidate_count; i++) {
+        const struct history_candidate *candidate = &pool->candidates[i];
         const struct history *least = least_busy_label(pool);
-        if (!least || !is_busier(rival, least))
+        if (!least || !is_busier(candidate, least))
             break;
-        give(pool, take_least_busy(pool), rival->scope, rival->count, false);
+        assign(pool, evict_least_busy(pool), candidate->scope, candidate->count, false);
     }
 }
 
-/* ---- taking over ------------------------------------------------------------------------- */
+/* ---- attaching to a segment -------------------------------------------------------------- */
 
 static void adopt(struct history_pool *pool, uint32_t index)
 {
     struct history *head = head_at(pool, index);
 
-    if (head->version & 1 || head->site_length == 0 || head->kind >= SCOPE_KINDS) {
-        begin_naming(head); /* a daemon was killed in giving it away */
+    if (head->version & 1 || head->site_length == 0 || head->site_length > HISTORY_SITE_MAX ||
+        head->kind >= SCOPE_KINDS) {
+        begin_naming(head); /* a daemon was killed while it assigned it */
         head->site_length = 0;
         end_naming(head);
         pool->free[pool->free_count++] = index;
         return;
     }
     link_history(pool, index);
-    uint32_t scope = find_scope(pool, head);
+    uint32_t scope = history_pool_find_scope(pool->segment, head);
     if (scope != SCOPE_NONE && pool->history_of[scope] == 0)
         attach(pool, index, scope);
 }
@@ -358,7 +387,7 @@ static void adopt_all(struct history_pool *pool)
 {
     for (uint32_t i = 0; i < pool->segment->histories.capacity; i++)
         pool->holders[i].scope = SCOPE_NONE;
-    for (uint32_t i = 0; i < pool->begun; i++)
+    for (uint32_t i = 0; i < pool->high_water; i++)
         adopt(pool, i);
 }
 
@@ -376,11 +405,11 @@ int history_pool_open(const struct segment *segment, struct history_pool *ret)
         .holders = calloc(capacity + 1, sizeof(*pool.holders)),
         .chains = calloc(chains, sizeof(*pool.chains)),
         .chain_mask = (uint32_t)(chains - 1),
-        .begun = histories_begun(&segment->histories),
+        .high_water = histories_high_water(&segment->histories),
         .free = calloc(capacity + 1, sizeof(*pool.free)),
-        .sorted = calloc(capacity + 1, sizeof(*pool.sorted)),
+        .heap = calloc(capacity + 1, sizeof(*pool.heap)),
     };
-    if (!pool.history_of || !pool.holders || !pool.chains || !pool.free || !pool.sorted) {
+    if (!pool.history_of || !pool.holders || !pool.chains || !pool.free || !pool.heap) {
         history_pool_close(&pool);
         return -ENOMEM;
     }
@@ -395,5 +424,5 @@ void history_pool_close(struct history_pool *pool)
     free(pool->holders);
     free(pool->chains);
     free(pool->free);
-    free(pool->sorted);
+    free(pool->heap);
 }

@@ -1,73 +1,75 @@
-/* history_pool.h - who has a history: given, taken and freed. The keeper's alone.
+/* history_pool.h - assign the segment's histories to scopes. The maintenance thread only.
  *
- * Sites have one as long as there are any to give. What is left goes to rooms, countries and
- * sources as they come; once all are given, a busier one takes that of the least busy. A history is
- * free again 24 hours after its scope's last heartbeat.
+ * Sites get one as long as there are any. The rest go to rooms, countries and sources as they come;
+ * once all are assigned, a busier label gets that of the least busy one. A history is free again
+ * 24 hours after its scope's last heartbeat.
  *
- * They are begun in the order of indexes: one that is free is given anew before another one is
- * begun, so that nobody has to look at what was never given.
+ * A freed history is reused before one that was never used, so those in use are below the high
+ * water mark, and readers stop there.
  */
 #ifndef PRESENCED_HISTORY_POOL_H
 #define PRESENCED_HISTORY_POOL_H
 
 #include "core/segment.h"
 
-#define HISTORY_RIVAL_MARGIN 8  /* visitors that a rival must have more, at least */
-#define POOL_RIVALS          16 /* scopes that can take another's history in a minute */
+#define HISTORY_CANDIDATE_MARGIN 8  /* visitors that a candidate must have more, at least */
+#define POOL_CANDIDATES          16 /* scopes that can get another's history in a minute */
 
-/* Which scope a history follows now. */
+/* The scope that a history follows now. */
 struct history_holder {
-    uint32_t scope; /* SCOPE_NONE: given up, or the history is free */
-    uint64_t state; /* its entry's, without the state: its generation */
-    uint32_t next;  /* history whose hash leads to the same chain: index + 1, 0 ends it */
+    uint32_t scope; /* SCOPE_NONE: it was retired, or the history is free */
+    uint64_t state; /* the generation of its entry */
+    uint32_t next;  /* in the same chain: index + 1; 0 ends it */
 };
 
-struct history_rival {
+struct history_candidate {
     uint32_t scope, count;
 };
 
 struct history_pool {
     const struct segment *segment;
-    struct segment_counters *counters; /* the keeper's block */
-    uint32_t *history_of;              /* by scope: index + 1; 0: it has none */
+    struct segment_counters *counters; /* the maintenance block */
+    uint32_t *history_of;              /* by scope: index + 1; 0: none */
     struct history_holder *holders;    /* by history */
     uint32_t *chains;                  /* by hash: index + 1 of the first; 0: empty */
     uint32_t chain_mask;               /* number of chains - 1, a power of two */
-    uint32_t begun;                    /* from here on none was ever given */
-    uint32_t *free;                    /* of those that were, a stack */
+    uint32_t high_water;               /* histories from this index on were never used */
+    uint32_t *free;                    /* indexes of free ones below it, a stack */
     uint32_t free_count;
-    uint64_t accepted;  /* datagrams, at the last round */
-    uint64_t active_at; /* tick of the last round that found more of them */
-    uint64_t taken;     /* histories that were taken away so far */
+    uint64_t accepted;  /* datagrams accepted up to the last round */
+    uint64_t active_at; /* tick of the last round in which there were more */
+    uint64_t evicted;   /* histories that changed hands so far */
 
-    /* In this round: */
-    bool is_sorted;
-    uint32_t *sorted; /* histories of labels, the least busy last: a stack */
-    uint32_t sorted_count;
-    uint32_t rival_count; /* the busiest of those without, most first */
-    struct history_rival rivals[POOL_RIVALS];
+    /* Of this round: */
+    bool has_heap;
+    uint32_t *heap; /* histories of labels; the least busy is the root, at 0 */
+    uint32_t heap_count;
+    uint32_t candidate_count; /* the busiest labels without a history, most first */
+    struct history_candidate candidates[POOL_CANDIDATES];
 };
 
-/* Take over the histories of a segment whose directory has been opened. -ENOMEM. */
+/* Attach to the histories of a segment whose directory has been opened. -ENOMEM. */
 int history_pool_open(const struct segment *segment, struct history_pool *ret);
 
 void history_pool_close(struct history_pool *pool);
 
-/* A round of samples begins: forget what was considered in the one before. */
+/* Begin a round of samples: drop the candidates of the previous one. */
 void history_pool_begin(struct history_pool *pool);
 
-/* The history that a scope has, SCOPE_NONE if none. One that it had in a former life is no longer
- * its own. */
+/* Find a scope's history, or SCOPE_NONE. One of an earlier generation of its entry is detached. */
 uint32_t history_pool_find(struct history_pool *pool, uint32_t scope);
 
-/* A scope without a history has a heartbeat: give it one, if it is its turn. `is_new`: it was never
- * looked at before. */
+/* Find the scope that has a history's names now, perhaps in another generation, or SCOPE_NONE. */
+uint32_t history_pool_find_scope(const struct segment *segment, const struct history *head);
+
+/* Give a scope without a history one, if one can be had, or make the scope a candidate. `is_new`:
+ * it was never sampled before. */
 void history_pool_consider(struct history_pool *pool, uint32_t scope, uint32_t count, bool is_new);
 
-/* Let the busiest of those that were considered in this round take what the least busy have. */
-void history_pool_settle(struct history_pool *pool);
+/* Give the busiest candidates of this round the histories of the least busy labels. */
+void history_pool_promote(struct history_pool *pool);
 
-/* Forget a history's scope. */
+/* Free a history and detach its scope. */
 void history_pool_free(struct history_pool *pool, uint32_t index);
 
 #endif

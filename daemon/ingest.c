@@ -5,31 +5,28 @@
 #include <string.h>
 
 #include "admission.h"
-#include "feed.h"
+#include "core/wire.h"
+#include "event_writer.h"
 #include "lookup.h"
 #include "pending.h"
-#include "core/wire.h"
+#include "refusals.h"
 #include "tally.h"
 #include "traffic.h"
 
-_Static_assert(COUNTER_datagrams_rejected_site - COUNTER_datagrams_rejected_source ==
-                   WIRE_SITE - WIRE_SOURCE,
-               "the counters of rejections stand in the order of the reasons");
-
 /* Updates of one datagram's visitors in one scope. */
 struct run {
-    unsigned end; /* the number of the update after its last one, since nothing was pending */
+    unsigned end; /* number of the update after its last one; counted since the queue was empty */
     uint32_t scope;
     uint8_t kind; /* enum scope_kind */
     bool is_leave;
-    bool is_told;   /* each is an event, whatever it does to the count */
-    uint8_t origin; /* index of the datagram it came in */
+    bool emits_event; /* each visitor is an event, even if nobody enters */
+    uint8_t origin;   /* index of the datagram that it came in */
 };
 
-/* What must be known of a datagram as long as its updates wait. */
+/* A datagram, while its updates wait. */
 struct origin {
     enum wire_kind kind;
-    struct feed_place place;
+    struct event_place place;
 };
 
 struct ingest {
@@ -39,23 +36,24 @@ struct ingest {
     pthread_mutex_t *gate;
     struct segment_counters *published;
     uint64_t now;
-    bool limited; /* new visitors of a source, that is */
+    bool limited; /* each sender's new visitors are limited */
     struct pending pending;
-    /* Of what is pending, with at least an update each: rings, as that is. */
+    /* Runs and origins of pending updates, at least one each; rings, like `pending`. */
     unsigned run_first, run_end;
     struct run runs[PENDING_MAX];
     struct origin origins[PENDING_MAX];
-    unsigned origin; /* of the datagram that is being counted */
-    uint32_t window; /* what histories sample */
-    bool has_feed;
-    /* When there is a limit: who brings them (see admission.h), and what they are in their site. */
-    uint64_t sources[PENDING_MAX];
+    unsigned origin; /* index of the current datagram */
+    uint32_t window; /* sampled by histories */
+    bool has_events;
+    /* Only if `limited`, for each pending update: the sender (admission.h), and the visitor's key
+     * in the site. */
+    uint64_t senders[PENDING_MAX];
     struct table_key site_keys[PENDING_MAX];
     uint64_t counted[COUNTERS]; /* since the batch began */
     struct wire_scratch scratch;
     struct lookup lookup;
     struct tally tally;
-    struct traffic *traffic; /* the collector's; published by others */
+    struct traffic *traffic; /* the collector's; others publish it, too */
 };
 
 int ingest_open(struct collector *collector, unsigned worker, struct ingest **ret)
@@ -66,7 +64,7 @@ int ingest_open(struct collector *collector, unsigned worker, struct ingest **re
         return -ENOMEM;
     ingest->collector = collector;
     ingest->segment = &collector->file.segment;
-    admission_look(collector->admission, &ingest->admission);
+    admission_view_init(collector->admission, &ingest->admission);
     ingest->limited = admission_limits_visitors(&ingest->admission);
     ingest->gate = &collector->gates[worker].mutex;
     ingest->published = &collector->file.segment.counters[worker];
@@ -75,7 +73,7 @@ int ingest_open(struct collector *collector, unsigned worker, struct ingest **re
     ingest->tally.is_alone = ingest->segment->table.lone_writer;
     ingest->traffic = &collector->traffics[worker];
     ingest->window = history_window(collector->file.segment.max_window);
-    ingest->has_feed = feed_is_open(ingest->segment);
+    ingest->has_events = event_writer_is_open(ingest->segment);
     *ret = ingest;
     return 0;
 }
@@ -95,6 +93,7 @@ void ingest_begin(struct ingest *ingest)
     struct collector *collector = ingest->collector;
 
     for (;;) {
+        collector_pass(collector);
         pthread_mutex_lock(ingest->gate);
         ingest->now = collector_tick(collector);
         if (collector->clock(collector->clock_context) <= ingest->now)
@@ -106,9 +105,9 @@ void ingest_begin(struct ingest *ingest)
     lookup_begin(&ingest->lookup);
 }
 
-void ingest_from(struct ingest *ingest, const struct sockaddr *source)
+void ingest_from(struct ingest *ingest, const struct sockaddr *sender)
 {
-    admission_from(&ingest->admission, source);
+    admission_from(&ingest->admission, sender);
 }
 
 struct move_context {
@@ -123,9 +122,8 @@ static inline void move_bucket(void *context, uint64_t tick, int delta)
     tally_add(move->tally, move->scope, tick, delta);
 }
 
-/* A visitor who is in the scope already costs nothing; a new one may be one too many of those that
- * their source brings. Nobody is in a room of a site that they are not counted in: the site's
- * update stands before its labels'. */
+/* True if the visitor is in the scope already, which costs nothing, or if the sender may add one. A
+ * visitor who was refused in a site is refused in its labels: the site's update comes first. */
 static bool may_be_counted(const struct ingest *ingest, const struct run *run, unsigned index)
 {
     const struct table *table = &ingest->segment->table;
@@ -135,42 +133,46 @@ static bool may_be_counted(const struct ingest *ingest, const struct run *run, u
         return false;
     if (table_find(table, ingest->pending.keys[index], &word))
         return true;
-    return admission_take_visitor(&ingest->admission, ingest->sources[index],
-                                  (enum scope_kind)run->kind);
+    return admission_spend_visitor(&ingest->admission, ingest->senders[index],
+                                   (enum scope_kind)run->kind);
 }
 
-/* Tell of an event at the place of a run's datagram. */
-static void tell(struct ingest *ingest, const struct run *run, enum event_kind kind)
+/* Emit an event at the place of a run's datagram. */
+static void emit(struct ingest *ingest, const struct run *run, enum event_kind kind)
 {
-    if (ingest->has_feed &&
-        !feed_write(ingest->segment, kind, &ingest->origins[run->origin].place, ingest->now))
+    if (ingest->has_events &&
+        !event_writer_emit(ingest->segment, kind, &ingest->origins[run->origin].place, ingest->now))
         ingest->counted[COUNTER_events_thinned]++;
 }
 
-/* What a visitor of a site did, once it is known whether they entered. */
-static inline void tell_of_heartbeat(struct ingest *ingest, const struct run *run, bool entered)
+/* Emit what a visitor of a site did. */
+static inline void emit_heartbeat_events(struct ingest *ingest, const struct run *run, bool entered)
 {
     enum wire_kind kind = ingest->origins[run->origin].kind;
 
     if (entered)
-        tell(ingest, run, EVENT_ENTERED);
+        emit(ingest, run, EVENT_ENTERED);
     if (kind == WIRE_PAGEVIEW)
-        tell(ingest, run, EVENT_PAGEVIEW);
+        emit(ingest, run, EVENT_PAGEVIEW);
     else if (kind == WIRE_EVENT)
-        tell(ingest, run, EVENT_CUSTOM);
+        emit(ingest, run, EVENT_CUSTOM);
 }
 
-/* What is not a mere refresh: an enter, a refusal, or something to tell of. Out of line, so that
- * refreshes are as fast as they can be. */
+/* Record an enter, a refusal or an event. Out of line, so that plain refreshes are as fast as they
+ * can be. */
 static __attribute__((noinline, cold)) void
-note_heartbeat(struct ingest *ingest, const struct run *run, struct table_outcome outcome)
+record_heartbeat(struct ingest *ingest, const struct run *run, struct table_outcome outcome)
 {
     struct traffic_slot *traffic = traffic_of(ingest->traffic, run->scope);
-    /* A duplicate that was cleared is one enter less: its insert raced with another. */
+    /* Each cleared duplicate was an enter too many: two workers had inserted it at once. */
     uint64_t entered = (uint64_t)outcome.inserted - outcome.duplicates + outcome.entered;
 
     traffic->entries += entered;
     traffic->heartbeats -= outcome.full;
+    ingest->counted[COUNTER_entries_taken] += outcome.taken;
+    ingest->counted[COUNTER_entries_freed] += outcome.duplicates;
+    if (outcome.full)
+        refusal_of_entry(ingest->segment, run->scope, ingest->now);
     if (run->kind != SCOPE_SITE) {
         ingest->counted[COUNTER_label_table_full] += outcome.full;
         return;
@@ -179,19 +181,20 @@ note_heartbeat(struct ingest *ingest, const struct run *run, struct table_outcom
     ingest->counted[COUNTER_heartbeats_refreshed] += 1 - entered - outcome.full;
     ingest->counted[COUNTER_table_full] += outcome.full;
     if (!outcome.full)
-        tell_of_heartbeat(ingest, run, (int64_t)entered > 0);
+        emit_heartbeat_events(ingest, run, (int64_t)entered > 0);
 }
 
 static void count_exceeded(struct ingest *ingest, const struct run *run)
 {
     traffic_of(ingest->traffic, run->scope)->heartbeats--;
-    ingest->counted[run->kind == SCOPE_SITE ? COUNTER_source_new_exceeded
-                                            : COUNTER_label_source_new_exceeded]++;
+    refusal_of_entry(ingest->segment, run->scope, ingest->now);
+    ingest->counted[run->kind == SCOPE_SITE ? COUNTER_sender_new_exceeded
+                                            : COUNTER_label_sender_new_exceeded]++;
 }
 
-/* Most refreshes in a row are of one scope, and all come into one tick: those are added up. */
+/* Consecutive refreshes, summed: most are of one scope, and all move to one tick. */
 struct refreshes {
-    struct table table; /* a copy, which storing words does not change */
+    struct table table; /* a copy, so that stores of words can't change it */
     struct move_context move;
     uint64_t now;
     int32_t added;
@@ -202,13 +205,13 @@ static inline void move_refresh(void *context, uint64_t tick, int delta)
     struct refreshes *refreshes = context;
 
     if (delta > 0)
-        refreshes->added++; /* a refresh goes nowhere but to `now` */
+        refreshes->added++; /* a refresh moves to `now` only */
     else
         move_bucket(&refreshes->move, tick, delta);
 }
 
-/* Put what was added up into the tally. Twice as much as a group may take away finds room there
- * until the next time: it is not published before what the same refreshes add. */
+/* Add the sum to the tally, and make room in it for twice the subtractions of a group, so that none
+ * of them is published before the additions of the same refreshes. */
 static inline void add_refreshed(struct refreshes *refreshes)
 {
     if (refreshes->added)
@@ -217,21 +220,22 @@ static inline void add_refreshed(struct refreshes *refreshes)
     tally_make_room(refreshes->move.tally, 2 * PENDING_GROUP);
 }
 
-/* A heartbeat of a visitor who is not where they were looked for, or is new. */
+/* Insert a visitor who is new, or was not found in the lines that were searched. */
 static __attribute__((noinline)) void insert(struct ingest *ingest, const struct run *run,
                                              struct table_key key)
 {
     struct move_context context = {&ingest->tally, run->scope};
 
-    note_heartbeat(ingest, run,
-                   table_upsert(&ingest->segment->table, key, ingest->now, move_bucket, &context));
+    record_heartbeat(
+        ingest, run,
+        table_upsert(&ingest->segment->table, key, ingest->now, move_bucket, &context));
 }
 
 /* Apply `count` heartbeats of a run, the first of which is pending at `first`. */
 static inline void apply_heartbeats(struct ingest *ingest, struct refreshes *refreshes,
                                     const struct run *run, unsigned first, unsigned count)
 {
-    const bool limited = ingest->limited, is_told = run->is_told;
+    const bool limited = ingest->limited, emits_event = run->emits_event;
     uint64_t refreshed = 0;
 
     if (run->scope != refreshes->move.scope) {
@@ -247,8 +251,8 @@ static inline void apply_heartbeats(struct ingest *ingest, struct refreshes *ref
                                      refreshes->now, move_refresh, refreshes, &entered)) {
             add_refreshed(refreshes);
             insert(ingest, run, key);
-        } else if (__builtin_expect(entered || is_told, false))
-            note_heartbeat(ingest, run, (struct table_outcome){.entered = entered});
+        } else if (__builtin_expect(entered || emits_event, false))
+            record_heartbeat(ingest, run, (struct table_outcome){.entered = entered});
         else
             refreshed++;
     }
@@ -256,10 +260,10 @@ static inline void apply_heartbeats(struct ingest *ingest, struct refreshes *ref
         ingest->counted[COUNTER_heartbeats_refreshed] += refreshed;
 }
 
-/* A leave takes the visitor's word away: do they count now, where histories look? */
+/* A leave being applied. `counted`: the histories' window counted the visitor. */
 struct leave_context {
     struct move_context move;
-    uint64_t since; /* tick of the oldest heartbeat that counts */
+    uint64_t since; /* oldest tick that the histories' window counts */
     bool counted;
 };
 
@@ -278,15 +282,16 @@ static void apply_leave(struct ingest *ingest, const struct run *run, struct tab
         .since = ingest->now >= ingest->window ? ingest->now - ingest->window + 1 : 0,
     };
 
-    table_leave(&ingest->segment->table, key, ingest->now, move_leave, &context);
+    ingest->counted[COUNTER_entries_freed] +=
+        table_leave(&ingest->segment->table, key, ingest->now, move_leave, &context);
     if (!context.counted)
         return;
     traffic_of(ingest->traffic, run->scope)->leaves++;
     if (run->kind == SCOPE_SITE || run->kind == SCOPE_ROOM)
-        tell(ingest, run, EVENT_LEFT);
+        emit(ingest, run, EVENT_LEFT);
 }
 
-/* Apply a group's updates, run by run: the order is that of their datagrams. */
+/* Apply a group's updates run by run, in the order of their datagrams. */
 static void apply_group(struct ingest *ingest, struct refreshes *refreshes, unsigned group)
 {
     unsigned next = group * PENDING_GROUP, run_first = ingest->run_first;
@@ -309,7 +314,7 @@ static void apply_group(struct ingest *ingest, struct refreshes *refreshes, unsi
     add_refreshed(refreshes);
 }
 
-/* Move what is pending on by a step, or `all` of it to the end. */
+/* Advance all pending updates by a step, or to the end if `all`. */
 static void advance(struct ingest *ingest, bool all)
 {
     struct pending *pending = &ingest->pending;
@@ -321,12 +326,13 @@ static void advance(struct ingest *ingest, bool all)
         apply_group(ingest, &refreshes, pending->applied);
 }
 
-/* Remember a datagram until its updates have been applied. Its scopes are still to be found. */
-static void note_origin(struct ingest *ingest, const struct wire_heartbeat *heartbeat)
+/* Record a datagram until its updates are applied; count_heartbeat and count_leave add its scopes.
+ */
+static void record_origin(struct ingest *ingest, const struct wire_heartbeat *heartbeat)
 {
     unsigned index = ingest->origin;
 
-    /* If no update waits with the last one, its place is free: a leave may have found nothing. */
+    /* Reuse the last place if no update refers to it: a leave may have found no scope. */
     if (ingest->run_first != ingest->run_end &&
         ingest->runs[(ingest->run_end - 1) % PENDING_MAX].origin == index)
         index = (index + 1) % PENDING_MAX;
@@ -339,8 +345,9 @@ static void note_origin(struct ingest *ingest, const struct wire_heartbeat *hear
         memcpy(origin->place.name, heartbeat->event.bytes, heartbeat->event.length);
 }
 
-/* Remember what may_be_counted asks for of the updates that are next in the queue. */
-static void note_bringers(struct ingest *ingest, uint32_t scope, const uint8_t *ids, unsigned count)
+/* Record for may_be_counted the senders and site keys of the next `count` updates. */
+static void record_senders(struct ingest *ingest, uint32_t scope, const uint8_t *ids,
+                           unsigned count)
 {
     const struct scope_entry *entries = ingest->segment->directory.entries;
     const struct scope_key *site = &entries[entries[scope].site].key;
@@ -348,13 +355,13 @@ static void note_bringers(struct ingest *ingest, uint32_t scope, const uint8_t *
 
     for (unsigned i = 0; i < count; i++) {
         const uint8_t *id = ids + (size_t)i * WIRE_VISITOR_SIZE;
-        ingest->sources[first + i] = ingest->admission.source;
+        ingest->senders[first + i] = ingest->admission.sender;
         ingest->site_keys[first + i] =
             table_key(hash_visitor(site, id), ingest->segment->table.pairs);
     }
 }
 
-/* Queue as many visitors of a scope as the newest group has room for, or fewer. */
+/* Queue visitors of a scope; the newest group has room for them. */
 static inline void queue_in_group(struct ingest *ingest, uint32_t scope, const uint8_t *ids,
                                   unsigned count)
 {
@@ -363,13 +370,13 @@ static inline void queue_in_group(struct ingest *ingest, uint32_t scope, const u
     struct table_key *keys = &ingest->pending.keys[ingest->pending.queued % PENDING_MAX];
 
     if (__builtin_expect(ingest->limited, false))
-        note_bringers(ingest, scope, ids, count);
+        record_senders(ingest, scope, ids, count);
     for (unsigned i = 0; i < count; i++)
         keys[i] = table_key(hash_visitor(&key, ids + (size_t)i * WIRE_VISITOR_SIZE), pairs);
     ingest->pending.queued += count;
 }
 
-/* Queue a scope's visitors. */
+/* Queue a heartbeat's visitors in one of its scopes. */
 static void queue_visitors(struct ingest *ingest, uint32_t scope, unsigned kind,
                            const struct wire_heartbeat *heartbeat)
 {
@@ -380,7 +387,7 @@ static void queue_visitors(struct ingest *ingest, uint32_t scope, unsigned kind,
         .scope = scope,
         .kind = (uint8_t)kind,
         .is_leave = heartbeat->kind == WIRE_LEAVE,
-        .is_told = kind == SCOPE_SITE && heartbeat->kind >= WIRE_PAGEVIEW,
+        .emits_event = kind == SCOPE_SITE && heartbeat->kind >= WIRE_PAGEVIEW,
         .origin = (uint8_t)ingest->origin,
     };
     for (uint32_t left = heartbeat->visitors; left;) {
@@ -394,7 +401,7 @@ static void queue_visitors(struct ingest *ingest, uint32_t scope, unsigned kind,
     }
 }
 
-/* A heartbeat arrived at this scope at `now`; never backward. */
+/* Move a scope's last heartbeat to `now`; never backward. */
 static void touch_scope(struct ingest *ingest, uint32_t scope)
 {
     uint64_t *last = &ingest->segment->directory.entries[scope].last_heartbeat;
@@ -404,29 +411,45 @@ static void touch_scope(struct ingest *ingest, uint32_t scope)
         ;
 }
 
+/* Count and record the scopes of a heartbeat that had no room. */
+static __attribute__((noinline, cold)) void count_refused_scopes(struct ingest *ingest,
+                                                                 struct lookup_refusals refusals,
+                                                                 uint32_t site, uint32_t visitors)
+{
+    if (site == SCOPE_NONE) {
+        refusal_of_site(ingest->segment, ingest->now);
+        ingest->counted[COUNTER_scopes_full] += visitors;
+        return;
+    }
+    for (unsigned kind = SCOPE_ROOM; kind < SCOPE_KINDS; kind++) {
+        if (((refusals.directory_full | refusals.site_full) >> kind & 1) == 0)
+            continue;
+        refusal_of_label(ingest->segment, site, (enum scope_kind)kind, ingest->now);
+        if (refusals.directory_full >> kind & 1)
+            ingest->counted[COUNTER_label_scopes_full] += visitors;
+        else
+            ingest->counted[kind == SCOPE_ROOM ? COUNTER_site_rooms_full
+                                               : COUNTER_site_sources_full] += visitors;
+    }
+}
+
 static void count_heartbeat(struct ingest *ingest, const struct wire_heartbeat *heartbeat)
 {
-    note_origin(ingest, heartbeat);
+    record_origin(ingest, heartbeat);
     uint32_t *scopes = ingest->origins[ingest->origin].place.scopes;
     struct lookup_refusals refusals =
         lookup_scopes(&ingest->lookup, heartbeat, &ingest->now, scopes);
     if (refusals.directory_full && collector_may_make_room(ingest->collector, ingest->now)) {
-        /* Idle scopes can be given up only between batches. The scopes are then found anew. */
+        /* Idle scopes can be retired only between batches. Then look the scopes up again. */
         ingest_end(ingest);
         collector_make_room(ingest->collector);
         ingest_begin(ingest);
         refusals = lookup_scopes(&ingest->lookup, heartbeat, &ingest->now, scopes);
     }
-    if (scopes[SCOPE_SITE] == SCOPE_NONE) {
-        ingest->counted[COUNTER_scopes_full] += heartbeat->visitors;
+    if (__builtin_expect((refusals.directory_full | refusals.site_full) != 0, false))
+        count_refused_scopes(ingest, refusals, scopes[SCOPE_SITE], heartbeat->visitors);
+    if (scopes[SCOPE_SITE] == SCOPE_NONE)
         return;
-    }
-    ingest->counted[COUNTER_label_scopes_full] +=
-        (uint64_t)refusals.directory_full * heartbeat->visitors;
-    if (refusals.site_full & 1u << SCOPE_ROOM)
-        ingest->counted[COUNTER_site_rooms_full] += heartbeat->visitors;
-    if (refusals.site_full & 1u << SCOPE_SOURCE)
-        ingest->counted[COUNTER_site_sources_full] += heartbeat->visitors;
     for (unsigned kind = 0; kind < SCOPE_KINDS; kind++) {
         uint32_t scope = scopes[kind];
         if (scope == SCOPE_NONE)
@@ -441,14 +464,14 @@ static void count_heartbeat(struct ingest *ingest, const struct wire_heartbeat *
     if (heartbeat->kind == WIRE_PAGEVIEW)
         ingest->counted[COUNTER_pageviews] += heartbeat->visitors;
     if (heartbeat->kind == WIRE_EVENT)
-        ingest->counted[COUNTER_events] += heartbeat->visitors;
+        ingest->counted[COUNTER_custom_events] += heartbeat->visitors;
 }
 
-/* Rule 4: with a room it ends only the presence in that room; without one, in the site and in the
- * country and source it names. It creates nothing. A room that decoding skipped is no room. */
+/* R4: a leave with a room ends the presence in that room only; without one, in the site and in the
+ * country and source that it names. It creates nothing. A room that the parser skipped is none. */
 static void count_leave(struct ingest *ingest, const struct wire_heartbeat *heartbeat)
 {
-    note_origin(ingest, heartbeat);
+    record_origin(ingest, heartbeat);
     uint32_t *scopes = ingest->origins[ingest->origin].place.scopes;
     lookup_scopes(&ingest->lookup, heartbeat, NULL, scopes);
     ingest->counted[COUNTER_heartbeats_left] += heartbeat->visitors;
@@ -460,14 +483,38 @@ static void count_leave(struct ingest *ingest, const struct wire_heartbeat *hear
     }
 }
 
+static enum counter counter_of(enum wire_reason reason)
+{
+    switch (reason) { /* without a default: the compiler asks for a new reason's counter */
+    case WIRE_SENDER:
+        return COUNTER_datagrams_rejected_sender;
+    case WIRE_VERSION:
+        return COUNTER_datagrams_rejected_version;
+    case WIRE_MALFORMED:
+        return COUNTER_datagrams_rejected_malformed;
+    case WIRE_VISITOR:
+        return COUNTER_datagrams_rejected_visitor;
+    case WIRE_UNAUTHENTICATED:
+        return COUNTER_datagrams_rejected_unauthenticated;
+    case WIRE_STALE:
+        return COUNTER_datagrams_rejected_stale;
+    case WIRE_SITE:
+        return COUNTER_datagrams_rejected_site;
+    case WIRE_ACCEPTED:
+    case WIRE_REASONS:
+        break;
+    }
+    return COUNTER_datagrams_accepted;
+}
+
 static enum wire_reason judge_datagram(struct ingest *ingest, const uint8_t *datagram,
                                        uint32_t length, struct wire_heartbeat *ret)
 {
     const struct admission_view *admission = &ingest->admission;
 
-    if (admission_is_welcome(admission) && !admission_take_datagram(admission)) {
-        ingest->counted[COUNTER_source_rate_exceeded]++;
-        return WIRE_SOURCE;
+    if (admission_is_welcome(admission) && !admission_spend_datagram(admission)) {
+        ingest->counted[COUNTER_sender_rate_exceeded]++;
+        return WIRE_SENDER;
     }
     return admission_decode(admission, datagram, length, &ingest->scratch, ret);
 }
@@ -478,11 +525,9 @@ void ingest_datagram(struct ingest *ingest, const uint8_t *datagram, uint32_t le
     enum wire_reason reason = judge_datagram(ingest, datagram, length, &heartbeat);
 
     ingest->counted[COUNTER_datagrams_received]++;
-    if (reason != WIRE_ACCEPTED) {
-        ingest->counted[COUNTER_datagrams_rejected_source + reason - WIRE_SOURCE]++;
+    ingest->counted[counter_of(reason)]++;
+    if (reason != WIRE_ACCEPTED)
         return;
-    }
-    ingest->counted[COUNTER_datagrams_accepted]++;
     ingest->counted[COUNTER_label_invalid] += heartbeat.labels_invalid;
     ingest->counted[COUNTER_room_too_long] += heartbeat.rooms_too_long;
     if (heartbeat.kind == WIRE_LEAVE)
@@ -498,7 +543,7 @@ void ingest_truncated(struct ingest *ingest)
     ingest->counted[COUNTER_receive_truncated]++;
 }
 
-/* Only this worker writes its block: readers see each value before or after. */
+/* Add the batch's counters to this worker's block, which no other thread writes. */
 static void publish_counters(struct ingest *ingest)
 {
     for (unsigned i = 0; i < COUNTERS; i++) {

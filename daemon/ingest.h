@@ -1,8 +1,8 @@
-/* ingest.h - from datagrams to the table: decode, find the scopes, update in batches.
+/* ingest.h - count datagrams: parse them, find their scopes, update the table in batches.
  *
- * One a worker. Between ingest_begin and ingest_end the worker is inside a batch: it holds its
- * gate, works at one tick, and what it counts becomes visible at the end. Updates wait in a short
- * queue while their lines of the table come from memory.
+ * One per worker. Between ingest_begin and ingest_end the worker is inside a batch: it holds its
+ * gate, works at one tick, and publishes its changes at the end. Updates wait in a short queue
+ * while their lines of the table are fetched from memory.
  */
 #ifndef PRESENCED_INGEST_H
 #define PRESENCED_INGEST_H
@@ -20,23 +20,23 @@ int ingest_open(struct collector *collector, unsigned worker, struct ingest **re
 
 void ingest_close(struct ingest *ingest);
 
-/* Enter a batch, at the clock's tick. */
+/* Begin a batch at the clock's tick. */
 void ingest_begin(struct ingest *ingest);
 
-/* The datagrams that follow come from this address; NULL, and until it is called: from an unknown
- * one. Inside a batch. */
-void ingest_from(struct ingest *ingest, const struct sockaddr *source);
+/* Set the sender of the datagrams that follow; NULL, and before the first call: unknown. Inside a
+ * batch. */
+void ingest_from(struct ingest *ingest, const struct sockaddr *sender);
 
-/* Count one datagram of `length` bytes, or the reason it is rejected for. Inside a batch. */
+/* Count one datagram of `length` bytes, or the reason why it is rejected. Inside a batch. */
 void ingest_datagram(struct ingest *ingest, const uint8_t *datagram, uint32_t length);
 
 /* Count a datagram that was longer than the receive buffer: malformed. Inside a batch. */
 void ingest_truncated(struct ingest *ingest);
 
-/* Add to a counter that the caller keeps. Inside a batch. */
+/* Add to a counter. Inside a batch. */
 void ingest_count(struct ingest *ingest, enum counter counter, uint64_t value);
 
-/* Leave the batch: everything in it is counted and published. */
+/* End the batch: apply all its updates and publish them. */
 void ingest_end(struct ingest *ingest);
 
 #endif

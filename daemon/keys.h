@@ -1,7 +1,7 @@
-/* keys.h - the keys that authenticated datagrams are signed with, and the judgement of their tags.
+/* keys.h - load the keys that datagrams are signed with, and check their tags.
  *
- * A set of keys never changes once it is read: workers may use it without a lock. Whoever replaces
- * the set that they use frees the old one after every worker has passed a batch boundary.
+ * A loaded set of keys never changes, so workers use it without a lock. A set that is replaced is
+ * freed after every worker has passed a batch boundary.
  */
 #ifndef PRESENCED_KEYS_H
 #define PRESENCED_KEYS_H
@@ -19,14 +19,12 @@ struct keys {
     struct siphash_key keys[KEYS_MAX + 1]; /* by key id */
 };
 
-/* Read a key file: a line `ID HEX32` for each key, ID 1 to 255 in decimal, 32 hex digits for the
- * key's bytes 0 to 15 in order; # begins a comment; at least one key, and no id twice. It has to be
- * a regular file that belongs to the user we run as, and nobody else may have any right on it.
- * `*ret` is to be freed with keys_free. When it fails, `ret_problem` (KEYS_PROBLEM_SIZE bytes) says
- * in one line what is wrong and where, never what a key is.
- * Errors: -EBADMSG a line is wrong, or there is no key; -EPERM owner or mode; -EINVAL no regular
- * file; -EFBIG; -ENOMEM; those of open and read. */
-int keys_read(const char *path, struct keys **ret, char *ret_problem);
+/* Load a key file (key_file.h): a line `ID HEX32` for each key, ID 1 to 255 in decimal, 32 hex
+ * digits for the key's bytes 0 to 15 in order; at least one key, and no id twice. Release `*ret`
+ * with keys_free. On failure `ret_problem` (KEYS_PROBLEM_SIZE bytes) says in one line what is wrong
+ * and where, never what a key is. Errors: -EBADMSG a line is wrong, or there is no key; those of
+ * key_file_open. */
+int keys_load(const char *path, struct keys **ret, char *ret_problem);
 
 /* Overwrite and free. NULL is fine. */
 void keys_free(struct keys *keys);

@@ -1,8 +1,10 @@
 #include "listener.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/sock_diag.h>
+#include <netinet/in.h>
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +13,7 @@
 
 #include "common/address.h"
 
-#define BIND_PATIENCE_MS 5000
-#define BIND_RETRY_MS    20
+#define BIND_RETRY_MS 20
 
 int listener_parse(const char *text, struct sockaddr_storage *ret, socklen_t *ret_length)
 {
@@ -43,7 +44,7 @@ bool listener_is_loopback(const struct sockaddr_storage *address)
     return address->ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
 }
 
-/* As much as is asked for, or as the limit net.core.rmem_max allows: a smaller buffer only drops
+/* Ask for a receive buffer, or for as much as net.core.rmem_max allows: a smaller one only drops
  * sooner, and drops are counted. */
 static void enlarge_receive_buffer(int socket, size_t bytes)
 {
@@ -51,6 +52,17 @@ static void enlarge_receive_buffer(int socket, size_t bytes)
 
     if (setsockopt(socket, SOL_SOCKET, SO_RCVBUFFORCE, &value, sizeof(value)) < 0)
         setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &value, sizeof(value));
+}
+
+/* Allow binding an address that the machine does not have yet (ip(7), IP_FREEBIND). */
+static void allow_any_address(int socket, int family)
+{
+    static const int on = 1;
+
+    if (family == AF_INET6)
+        setsockopt(socket, IPPROTO_IPV6, IPV6_FREEBIND, &on, sizeof(on));
+    else
+        setsockopt(socket, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on));
 }
 
 static int open_socket(int family, const struct listener_options *options, int *ret)
@@ -65,28 +77,32 @@ static int open_socket(int family, const struct listener_options *options, int *
         close(r);
         return error;
     }
+    allow_any_address(r, family);
     enlarge_receive_buffer(r, options->receive_buffer_bytes ? options->receive_buffer_bytes
                                                             : (size_t)LISTENER_BUFFER_BYTES);
-    if (options->generic_receive_offload) /* an older kernel receives one by one: as correct */
+    if (options->generic_receive_offload) /* a kernel without it receives one by one */
         setsockopt(r, IPPROTO_UDP, UDP_GRO, &on, sizeof(on));
     *ret = r;
     return 0;
 }
 
-/* Let the kernel choose a socket of the group for each datagram: random number modulo `workers`.
- * Its default, a hash of the flow, leaves workers idle when few proxies send. */
-static int spread_at_random(int socket, unsigned workers)
+/* Drop all datagrams for now. Until all sockets of a group are bound and the spread is attached, a
+ * sender's datagrams would go to one worker first and to another later. */
+static int block_datagrams(int socket)
 {
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_RANDOM)),
-        BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, workers),
-        BPF_STMT(BPF_RET | BPF_A, 0),
-    };
+    struct sock_filter code[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
     struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
 
-    if (setsockopt(socket, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) < 0)
-        return -errno;
-    return 0;
+    return setsockopt(socket, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno
+                                                                                           : 0;
+}
+
+static int admit_datagrams(int socket)
+{
+    static const int unused = 0;
+
+    return setsockopt(socket, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused)) < 0 ? -errno
+                                                                                         : 0;
 }
 
 static int share_port(int socket)
@@ -96,18 +112,18 @@ static int share_port(int socket)
     return setsockopt(socket, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0 ? -errno : 0;
 }
 
-/* The first socket is bound without SO_REUSEPORT, so that it fails if anybody has the port, and
- * gets the option afterwards, so that the others may join it. */
-static int bind_sockets(const struct sockaddr *address, socklen_t length, const int *sockets,
-                        unsigned workers)
+/* Bind all sockets to one address, as a group. The first is bound without SO_REUSEPORT, so that it
+ * fails if another program has the port, and gets the option afterwards, so that the others can
+ * join.
+ */
+static int bind_group(const struct sockaddr *address, socklen_t length, const int *sockets,
+                      unsigned workers)
 {
     struct sockaddr_storage bound;
     socklen_t bound_length = sizeof(bound);
 
     if (bind(sockets[0], address, length) < 0)
         return -errno;
-    if (workers == 1)
-        return 0;
     if (getsockname(sockets[0], (struct sockaddr *)&bound, &bound_length) < 0)
         return -errno;
     int r = share_port(sockets[0]);
@@ -116,43 +132,78 @@ static int bind_sockets(const struct sockaddr *address, socklen_t length, const 
         if (r == 0 && bind(sockets[i], (struct sockaddr *)&bound, bound_length) < 0)
             r = -errno;
     }
-    return r < 0 ? r : spread_at_random(sockets[0], workers);
+    return r;
+}
+
+static int bind_and_spread(const struct sockaddr *address, socklen_t length, const int *sockets,
+                           struct spread *spread)
+{
+    unsigned workers = spread->workers;
+    int r = 0;
+
+    if (workers == 1)
+        return bind(sockets[0], address, length) < 0 ? -errno : 0;
+    for (unsigned i = 0; r == 0 && i < workers; i++)
+        r = block_datagrams(sockets[i]);
+    if (r == 0)
+        r = bind_group(address, length, sockets, workers);
+    if (r == 0)
+        r = spread_attach(spread, address->sa_family, sockets);
+    for (unsigned i = 0; r == 0 && i < workers; i++)
+        r = admit_datagrams(sockets[i]);
+    return r;
 }
 
 static int open_group(const struct sockaddr *address, socklen_t length,
-                      const struct listener_options *options, unsigned workers, int *ret_sockets)
+                      const struct listener_options *options, struct spread *spread,
+                      int *ret_sockets)
 {
     unsigned opened = 0;
     int r = 0;
 
-    while (r == 0 && opened < workers) {
+    while (r == 0 && opened < spread->workers) {
         r = open_socket(address->sa_family, options, &ret_sockets[opened]);
         if (r == 0)
             opened++;
     }
     if (r == 0)
-        r = bind_sockets(address, length, ret_sockets, workers);
+        r = bind_and_spread(address, length, ret_sockets, spread);
     while (r < 0 && opened > 0)
         close(ret_sockets[--opened]);
     return r;
 }
 
+/* Wait before the next attempt. Returns false if the caller wants to stop. */
+static bool wait_for_port(const struct listener_options *options, unsigned ms)
+{
+    const struct timespec pause = {.tv_nsec = (long)ms * 1000000};
+
+    if (options->wait)
+        return options->wait(options->context, ms);
+    nanosleep(&pause, NULL);
+    return true;
+}
+
 int listener_open(const struct sockaddr *address, socklen_t length,
                   const struct listener_options *options, unsigned workers, int *ret_sockets)
 {
-    static const struct timespec pause = {.tv_nsec = BIND_RETRY_MS * 1000000L};
+    struct spread by_hash = {.workers = workers};
+    struct spread *spread = options->spread ? options->spread : &by_hash;
     unsigned waited_ms = 0;
 
-    if (workers == 0)
+    if (workers == 0 || spread->workers != workers)
         return -EINVAL;
     int *sockets = calloc(workers, sizeof(*sockets));
     if (!sockets)
         return -ENOMEM;
-    int r = open_group(address, length, options, workers, sockets);
-    while (r == -EADDRINUSE && waited_ms < BIND_PATIENCE_MS) {
-        nanosleep(&pause, NULL);
+    int r = open_group(address, length, options, spread, sockets);
+    while (r == -EADDRINUSE && waited_ms < LISTENER_PATIENCE_MS) {
+        if (!wait_for_port(options, BIND_RETRY_MS)) {
+            r = -EINTR;
+            break;
+        }
         waited_ms += BIND_RETRY_MS;
-        r = open_group(address, length, options, workers, sockets);
+        r = open_group(address, length, options, spread, sockets);
     }
     if (r == 0)
         memcpy(ret_sockets, sockets, workers * sizeof(*sockets));
@@ -164,7 +215,7 @@ void listener_stop_offload(int socket)
 {
     static const int off = 0;
 
-    setsockopt(socket, IPPROTO_UDP, UDP_GRO, &off, sizeof(off)); /* unknown: then it was never on */
+    setsockopt(socket, IPPROTO_UDP, UDP_GRO, &off, sizeof(off)); /* fails where it was never on */
 }
 
 uint32_t listener_drops(int socket)
@@ -184,5 +235,5 @@ size_t listener_receive_buffer(int socket)
 
     if (getsockopt(socket, SOL_SOCKET, SO_RCVBUF, &value, &length) < 0 || value < 0)
         return 0;
-    return (size_t)value / 2; /* the kernel doubles what it grants, for its own needs: socket(7) */
+    return (size_t)value / 2; /* the kernel reports twice the size: socket(7) */
 }

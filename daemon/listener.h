@@ -7,38 +7,49 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#define LISTENER_BUFFER_BYTES (16 << 20) /* of a receive buffer, unless told otherwise */
+#include "spread.h"
+
+#define LISTENER_BUFFER_BYTES (16 << 20) /* of a receive buffer by default */
+#define LISTENER_PATIENCE_MS  5000       /* how long to wait for a port in use */
 
 struct listener_options {
     size_t receive_buffer_bytes;  /* of each socket; 0: 16 MiB. The kernel may grant less */
-    bool generic_receive_offload; /* take trains of datagrams at once where the kernel can */
+    bool generic_receive_offload; /* receive trains of datagrams, if the kernel can */
+    struct spread *spread;        /* NULL: senders are spread by hash */
+
+    /* Called instead of sleeping while a port is in use; returns false to end the wait. NULL:
+     * sleep.
+     */
+    bool (*wait)(void *context, unsigned ms);
+    void *context;
 };
 
-/* Read "127.0.0.1:9514" or "[::1]:9514": a numeric address and a port from 0 (the kernel chooses)
- * to 65535. Names are not resolved. -EINVAL: anything else. */
+/* Parse "127.0.0.1:9514" or "[::1]:9514": a numeric address and a port from 0 (the kernel chooses)
+ * to 65535. -EINVAL: anything else. */
 int listener_parse(const char *text, struct sockaddr_storage *ret, socklen_t *ret_length);
 
-/* Is it an address of loopback, which nothing from outside of this machine comes to? */
+/* True if it is an address of loopback, which no other machine reaches. */
 bool listener_is_loopback(const struct sockaddr_storage *address);
 
-/* Bind `workers` (at least 1) blocking, close-on-exec UDP sockets to one address and write them to
- * `ret_sockets`; the caller closes them. An IPv6 socket takes IPv6 only. With port 0 all share the
- * port that the kernel chose. Several sockets are filled at random, datagram by datagram, so that
- * even a single flow loads all workers (SO_ATTACH_REUSEPORT_CBPF, socket(7)).
- * Errors: -EADDRINUSE another socket, even one with SO_REUSEPORT, has had the port for the 5 s that
- * this waits (a port is freed late when its owner was killed with a ring); -EINVAL; those of
- * socket, setsockopt and bind. */
+/* Bind `workers` (at least 1, as many as `options->spread` has) blocking, close-on-exec UDP sockets
+ * to one address and write them to `ret_sockets`; the caller closes them. IPv6 sockets receive IPv6
+ * only. With port 0 all share the port that the kernel chose. Each sender's datagrams go to one of
+ * the sockets; those that come before the spread is attached are dropped and counted as drops. If
+ * the machine does not have the address yet, datagrams arrive as soon as it has. Errors:
+ * -EADDRINUSE another socket, even one with SO_REUSEPORT, had the port for LISTENER_PATIENCE_MS
+ * (the kernel frees a port late when its owner was killed with a ring); -EINTR `options->wait`
+ * returned false; -EINVAL; those of socket(2), setsockopt(2) and bind(2). */
 int listener_open(const struct sockaddr *address, socklen_t length,
                   const struct listener_options *options, unsigned workers, int *ret_sockets);
 
-/* Take datagrams one by one from now on: what generic XDP judges must not be trains. */
+/* Receive datagrams one by one from now on: generic XDP can't judge trains. */
 void listener_stop_offload(int socket);
 
-/* How many datagrams the kernel has dropped at this socket since it was opened, modulo 2^32
- * (SO_MEMINFO, SK_MEMINFO_DROPS in linux/sock_diag.h); 0 where the kernel cannot tell. */
+/* Return how many datagrams the kernel has dropped at this socket since it was opened, modulo 2^32
+ * (SO_MEMINFO, SK_MEMINFO_DROPS in linux/sock_diag.h); 0 if it does not say. */
 uint32_t listener_drops(int socket);
 
-/* How large a receive buffer the kernel granted, in bytes; 0 if it can't tell. */
+/* Return the size in bytes of the receive buffer that the kernel granted; 0 if it does not say. */
 size_t listener_receive_buffer(int socket);
 
 #endif

@@ -6,7 +6,7 @@ void lookup_begin(struct lookup *lookup)
         lookup->last[kind] = SCOPE_NONE;
 }
 
-/* Is it the scope of its kind that the heartbeat before named? */
+/* True if the previous heartbeat named the same scope of this kind. */
 static bool is_last(const struct lookup *lookup, enum scope_kind kind, uint32_t site,
                     struct wire_name name)
 {
@@ -14,8 +14,8 @@ static bool is_last(const struct lookup *lookup, enum scope_kind kind, uint32_t 
 
     if (last == SCOPE_NONE)
         return false;
-    return scope_bears(&lookup->directory->segment->directory.entries[last], kind, site, name.bytes,
-                       name.length);
+    return scope_has_name(&lookup->directory->segment->directory.entries[last], kind, site,
+                          name.bytes, name.length);
 }
 
 static uint32_t hold(struct lookup *lookup, const struct scope_name *name, const uint64_t *now)
@@ -48,7 +48,7 @@ static uint32_t hold_label(struct lookup *lookup, uint32_t site, enum scope_kind
     return hold(lookup, &name, now);
 }
 
-/* The label of a kind that a heartbeat names; length 0 if none. */
+/* Return the label of a kind that a heartbeat names, with length 0 if there is none. */
 static struct wire_name label_of(const struct wire_heartbeat *heartbeat, enum scope_kind kind)
 {
     switch (kind) {
@@ -78,10 +78,10 @@ struct lookup_refusals lookup_scopes(struct lookup *lookup, const struct wire_he
         if (!label.length || site == SCOPE_NONE)
             continue;
         uint32_t scope = hold_label(lookup, site, (enum scope_kind)kind, label, now);
-        directory_full += scope == SCOPE_NONE;
+        directory_full |= (uint32_t)(scope == SCOPE_NONE) << kind;
         site_full |= (uint32_t)(scope == DIRECTORY_SITE_FULL) << kind;
         scopes[kind] = scope < DIRECTORY_SITE_FULL ? scope : SCOPE_NONE;
     }
-    directory_full += site == SCOPE_NONE;
+    directory_full |= (uint32_t)(site == SCOPE_NONE) << SCOPE_SITE;
     return (struct lookup_refusals){directory_full, site_full};
 }

@@ -1,4 +1,4 @@
-/* presenced - take heartbeats in, keep the count in shared memory. */
+/* presenced - receive heartbeats and keep the counts in shared memory. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -8,36 +8,54 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "admission.h"
+#include "common/capabilities.h"
+#include "common/log.h"
 #include "config.h"
-#include "guard.h"
-#include "listener.h"
-#include "log.h"
-#include "common/address.h"
+#include "endpoints.h"
+#include "filter.h"
+#include "landlock.h"
 #include "privileges.h"
+#include "segment_name.h"
+#include "segment_path.h"
+#include "segment_room.h"
 #include "worker.h"
 
-#define SMALL_BUFFER (1 << 20) /* bytes; about 1500 small datagrams, 3 ms at the highest rates */
-
-/* Three quarters of a processor, beside one other who wants it. */
+/* This gives us three quarters of a processor beside one busy process of the usual niceness. */
 #define NICENESS (-5)
 
 struct daemon {
     struct config config;
-    struct guard guard;
+    struct admission admission;
+    struct filter filter;
     struct collector collector;
-    int sockets[SEGMENT_WORKERS_MAX][CONFIG_LISTEN_MAX];    /* a worker's, then by address */
-    uint32_t drops[SEGMENT_WORKERS_MAX][CONFIG_LISTEN_MAX]; /* of each socket, as last seen */
-    unsigned listening;                                     /* addresses whose sockets are open */
+    struct endpoints endpoints;
     struct worker *workers[SEGMENT_WORKERS_MAX];
     unsigned running;
 };
 
+/* Log which limit is too small for the segment. Returns false if it is none. */
+static bool log_limit(const struct config *config, int error, uint64_t bytes)
+{
+    char limit[512];
+
+    segment_room_explain(error, bytes, limit, sizeof(limit));
+    if (*limit)
+        log_line("cannot reserve %.1f MB for the segment %s: %s; raise that limit, or lower "
+                 "--max-entries, --max-scopes, --max-histories or --events",
+                 (double)bytes / 1e6, config->segment, limit);
+    return *limit;
+}
+
 static void log_segment_failure(const struct config *config, int error, pid_t holder)
 {
     struct segment_geometry geometry;
-    const struct segment_limits limits = segment_settings_limits(&config->settings);
-    double bytes = (double)segment_layout(&limits, &geometry);
+    uint64_t size = segment_layout(&config->settings, &geometry);
+    double bytes = (double)size;
+    bool is_beside = access(config->segment, F_OK) == 0;
 
+    if (log_limit(config, error, size))
+        return;
     switch (-error) {
     case EBUSY:
         log_line("the segment %s is in use by another presenced, pid %d: stop that one, or choose "
@@ -60,9 +78,10 @@ static void log_segment_failure(const struct config *config, int error, pid_t ho
         break;
     case ENOSPC:
     case ENOMEM:
-        log_line("cannot reserve %.1f MB for the segment %s: %s; make its file system larger, or "
-                 "lower --max-visitors, --max-scopes, --max-histories or --events",
-                 bytes / 1e6, config->segment, strerror(-error));
+        log_line("cannot reserve %.1f MB for the segment %s%s: %s; make its file system larger, %s"
+                 "lower --max-entries, --max-scopes, --max-histories or --events",
+                 bytes / 1e6, config->segment, is_beside ? " beside the old one" : "",
+                 strerror(-error), is_beside ? "remove the old one and all it holds, or " : "or ");
         break;
     default:
         log_line("cannot open the segment %s: %s", config->segment, strerror(-error));
@@ -79,110 +98,79 @@ static int open_collector(struct daemon *daemon)
         .clock = clock_boottime,
     };
     pid_t holder = 0;
-    int r = collector_open(&settings, &daemon->collector, &holder);
+    int r = segment_path_prepare(config->segment);
 
+    if (r < 0)
+        return r;
+    r = collector_open(&settings, &daemon->collector, &holder);
     if (r < 0) {
         log_segment_failure(config, r, holder);
         return r;
     }
-    daemon->collector.admission = &daemon->guard.admission;
+    if (daemon->collector.file.origin == SEGMENT_RENEWED)
+        log_line("segment %s: %s", config->segment, daemon->collector.file.account);
+    daemon->collector.admission = &daemon->admission;
     daemon->collector.directory.labels_max = config->max_rooms_per_site;
     return 0;
 }
 
-/* The address that was really bound: it differs from the given one when its port is 0. */
-static void log_listening(const struct config_address *address, int socket)
-{
-    char text[ADDRESS_SIZE];
-
-    if (address_bound(socket, text) == 0)
-        log_line("listening on %s", text);
-    else
-        log_line("listening on %s", address->text);
-}
-
-/* A burst that does not fit is dropped; say so before it happens. */
-static void log_small_buffer(int socket)
-{
-    size_t granted = listener_receive_buffer(socket);
-
-    if (granted && granted < SMALL_BUFFER)
-        log_line("the kernel grants a socket buffer of %zu KB only: for bursts raise "
-                 "net.core.rmem_max to %d, or give CAP_NET_ADMIN",
-                 granted >> 10, LISTENER_BUFFER_BYTES);
-}
-
-static int open_sockets(struct daemon *daemon)
-{
-    const struct listener_options options = {.generic_receive_offload = true};
-    int sockets[SEGMENT_WORKERS_MAX];
-
-    for (unsigned i = 0; i < daemon->config.listen_count; i++) {
-        const struct config_address *address = &daemon->config.listen[i];
-        int r = listener_open((const struct sockaddr *)&address->address, address->length, &options,
-                              daemon->config.workers, sockets);
-        if (r < 0) {
-            log_line("cannot listen on %s: %s%s", address->text, strerror(-r),
-                     r == -EADDRINUSE ? "; another program has the port, choose another --listen"
-                                      : "");
-            return r;
-        }
-        for (unsigned worker = 0; worker < daemon->config.workers; worker++)
-            daemon->sockets[worker][i] = sockets[worker];
-        daemon->listening++;
-        log_listening(address, sockets[0]);
-    }
-    log_small_buffer(daemon->sockets[0][0]);
-    return 0;
-}
-
-/* What a socket can't hold while its worker waits for a processor is lost; what others do is only
- * later. Without the privilege, and where an operator has chosen, it stays as it is. */
-static void ask_for_a_larger_share(void)
+/* Raise our share of the processor: datagrams that overflow a socket's buffer while its worker
+ * waits for one are lost. A niceness that an operator chose stays, and so does ours without the
+ * privilege.
+ */
+static void raise_priority(void)
 {
     if (getpriority(PRIO_PROCESS, 0) == 0)
         setpriority(PRIO_PROCESS, 0, NICENESS);
 }
 
-/* The last steps that may need a privilege. */
-static int set_up_guard(struct daemon *daemon)
+static int confine_files(const struct config *config)
 {
-    int r = guard_attach(&daemon->guard, &daemon->config, &daemon->collector, daemon->sockets[0],
-                         daemon->listening);
+    int r = landlock_confine(config->segment);
+
+    if (r < 0)
+        log_line("cannot confine file access to the directory of %s: %s", config->segment,
+                 strerror(-r));
+    return r;
+}
+
+/* Do the last steps that may need a privilege, then give privileges up. */
+static int attach_filter(struct daemon *daemon)
+{
+    int r = filter_attach(&daemon->filter, &daemon->config, &daemon->collector,
+                          daemon->endpoints.sockets[0], daemon->endpoints.count);
 
     if (r < 0)
         return r;
-    bool generic = daemon->guard.xdp && xdp_is_generic(daemon->guard.xdp);
-    for (unsigned worker = 0; generic && worker < daemon->config.workers; worker++)
-        for (unsigned i = 0; i < daemon->listening; i++)
-            listener_stop_offload(daemon->sockets[worker][i]);
-    ask_for_a_larger_share();
-    r = privileges_drop();
+    if (daemon->filter.xdp && daemon->filter.xdp->is_generic)
+        endpoints_stop_offload(&daemon->endpoints);
+    raise_priority();
+    r = capabilities_drop();
     if (r < 0)
         log_line("cannot drop privileges: %s", strerror(-r));
-    return r;
+    return r < 0 ? r : confine_files(&daemon->config);
 }
 
 static int open_workers(struct daemon *daemon)
 {
     const struct receive_options options = {
         .engine = daemon->config.engine,
-        .want_source = admission_wants_source(&daemon->guard.admission),
+        .want_sender = admission_wants_sender(&daemon->admission),
     };
 
     for (unsigned i = 0; i < daemon->config.workers; i++) {
-        int r = worker_open(&daemon->collector, i, &options, daemon->sockets[i],
-                            daemon->config.listen_count, &daemon->workers[i]);
+        char problem[WORKER_PROBLEM_SIZE];
+        int r = worker_open(&daemon->collector, i, &options, daemon->endpoints.sockets[i],
+                            daemon->endpoints.count, &daemon->workers[i], problem);
         if (r < 0) {
-            log_line("cannot receive with %s: %s; try --receive auto",
-                     options.engine == RECEIVE_IO_URING ? "io_uring" : "recvmmsg", strerror(-r));
+            log_line("%s", problem);
             return r;
         }
         daemon->running++;
     }
     int r = privileges_confine();
     if (r < 0)
-        log_line("cannot confine itself: %s; it takes a kernel with seccomp", strerror(-r));
+        log_line("cannot confine system calls: %s; that needs a kernel with seccomp", strerror(-r));
     return r;
 }
 
@@ -190,40 +178,30 @@ static void begin_to_listen(struct daemon *daemon)
 {
     static const char *const origins[] = {
         [SEGMENT_CREATED] = "new",
-        [SEGMENT_ATTACHED] = "goes on",
-        [SEGMENT_RENEWED] = "made anew: the old one had other settings or was of another boot",
+        [SEGMENT_ATTACHED] = "attached",
+        [SEGMENT_RENEWED] = "replaced",
     };
     const struct receiver *receiver = worker_receiver(daemon->workers[0]);
+    const struct segment_file *file = &daemon->collector.file;
     const char *engine = receiver_engine(receiver);
     int reason = receiver_fallback(receiver);
+    /* If the last daemon was killed before it listened, the segment is as good as new. */
+    bool is_fresh =
+        file->origin == SEGMENT_ATTACHED && file->segment.header->listening_since == SEGMENT_NEVER;
+
+    endpoints_publish(&daemon->endpoints, &daemon->collector);
     uint64_t gap = collector_listen(&daemon->collector, engine, reason ? strerror(reason) : "");
 
     if (reason)
         log_line("io_uring is not available here (%s): using recvmmsg", strerror(reason));
     log_line("segment %s: %s, %.1f MB", daemon->config.segment,
-             origins[daemon->collector.file.origin],
-             (double)daemon->collector.file.segment.size / 1e6);
+             origins[is_fresh ? SEGMENT_CREATED : file->origin], (double)file->segment.size / 1e6);
     if (gap > SEGMENT_GAP)
-        log_line("nobody listened for %llu s: counts are lower bounds for %u s",
+        log_line("no daemon listened for %llu s: counts are lower bounds for %u s",
                  (unsigned long long)gap, daemon->config.settings.warm_up);
     log_line("ready: %u worker%s, %s", daemon->running, daemon->running == 1 ? "" : "s", engine);
     for (unsigned i = 0; i < daemon->running; i++)
         worker_run(daemon->workers[i]);
-}
-
-static void count_drops(struct daemon *daemon)
-{
-    uint64_t *counter = &daemon->collector.directory.counters->values[COUNTER_socket_drops];
-
-    for (unsigned worker = 0; worker < daemon->config.workers; worker++) {
-        for (unsigned i = 0; i < daemon->listening; i++) {
-            uint32_t drops = listener_drops(daemon->sockets[worker][i]);
-            uint32_t *seen = &daemon->drops[worker][i];
-            if (drops != *seen)
-                atomic_add_relaxed(counter, (uint32_t)(drops - *seen)); /* statistics */
-            *seen = drops;
-        }
-    }
 }
 
 /* Wait for a signal until the next tick begins. Returns the signal, or 0. */
@@ -239,30 +217,26 @@ static int wait_for_tick(const sigset_t *signals)
     return signal > 0 ? signal : 0;
 }
 
-static void keep_until_signal(struct daemon *daemon, const sigset_t *signals)
+/* Maintain the collector once a second until SIGTERM or SIGINT: this is the maintenance thread. */
+static void maintain_until_signal(struct daemon *daemon, const sigset_t *signals)
 {
     int signal;
 
     do {
-        collector_keep(&daemon->collector);
-        count_drops(daemon);
-        guard_count(&daemon->guard, &daemon->collector);
+        collector_maintain(&daemon->collector);
+        segment_name_check(&daemon->collector, daemon->config.segment);
+        endpoints_check(&daemon->endpoints, &daemon->collector);
+        endpoints_count_drops(&daemon->endpoints, &daemon->collector);
+        filter_count(&daemon->filter, &daemon->collector);
         signal = wait_for_tick(signals);
         if (signal == SIGHUP)
-            guard_reload(&daemon->guard, &daemon->collector);
+            admission_reload(&daemon->admission, &daemon->collector);
     } while (signal != SIGTERM && signal != SIGINT);
 }
 
-static void close_sockets(struct daemon *daemon)
-{
-    for (unsigned worker = 0; worker < daemon->config.workers; worker++)
-        for (unsigned i = 0; i < daemon->listening; i++)
-            close(daemon->sockets[worker][i]);
-}
-
-/* SIGHUP reads the keys anew, if any, and must not end a daemon whose terminal is closed: from the
- * first moment on it waits until there is somebody to do so. */
-static void hold_reloads(void)
+/* Block SIGHUP from the start: it reloads the keys once the daemon runs, and must not end one whose
+ * terminal is closed before. */
+static void block_reloads(void)
 {
     sigset_t signals;
 
@@ -271,7 +245,8 @@ static void hold_reloads(void)
     sigprocmask(SIG_BLOCK, &signals, NULL);
 }
 
-/* From here on signals wait for the main thread; until then they end a start that takes long. */
+/* Block the signals that maintain_until_signal waits for, and return them. Until now SIGTERM and
+ * SIGINT simply ended a start that took long. */
 static sigset_t block_signals(void)
 {
     sigset_t signals;
@@ -288,29 +263,51 @@ static void stop(struct daemon *daemon)
 {
     for (unsigned i = 0; i < daemon->running; i++)
         worker_close(daemon->workers[i]);
-    count_drops(daemon);
-    guard_count(&daemon->guard, &daemon->collector);
-    close_sockets(daemon);
+    endpoints_count_drops(&daemon->endpoints, &daemon->collector);
+    filter_count(&daemon->filter, &daemon->collector);
+    endpoints_close(&daemon->endpoints);
     collector_close(&daemon->collector);
 }
 
-static int run_guarded(struct daemon *daemon)
+/* Open the segment, start the workers and count until a signal. The sockets are open. */
+static int run_listening(struct daemon *daemon)
 {
     int r = open_collector(daemon);
 
-    if (r < 0)
+    if (r < 0) {
+        endpoints_close(&daemon->endpoints);
         return r;
-    r = open_sockets(daemon);
+    }
     sigset_t signals = block_signals();
-    if (r == 0)
-        r = set_up_guard(daemon);
+    r = attach_filter(daemon);
     if (r == 0)
         r = open_workers(daemon);
     if (r == 0) {
         begin_to_listen(daemon);
-        keep_until_signal(daemon, &signals);
+        maintain_until_signal(daemon, &signals);
+    } else {
+        segment_file_discard(&daemon->collector.file, daemon->config.segment);
     }
     stop(daemon);
+    return r;
+}
+
+/* Open the sockets before the segment: a start that waits for its port, perhaps in vain, leaves no
+ * segment behind. But fail at once if another daemon holds the segment. */
+static int run_admitting(struct daemon *daemon)
+{
+    pid_t holder = 0;
+    int r = segment_file_probe(daemon->config.segment, &holder);
+
+    if (r < 0) {
+        log_segment_failure(&daemon->config, r, holder);
+        return r;
+    }
+    r = endpoints_open(&daemon->config, &daemon->endpoints);
+    if (r == 0)
+        r = run_listening(daemon);
+    else if (r == -EINTR)
+        r = 0;
     if (r == 0)
         log_line("stopped");
     return r;
@@ -318,12 +315,13 @@ static int run_guarded(struct daemon *daemon)
 
 static int run(struct daemon *daemon)
 {
-    int r = guard_open(&daemon->config, &daemon->guard);
+    int r = admission_open(&daemon->config, &daemon->admission);
 
     if (r < 0)
         return r;
-    r = run_guarded(daemon);
-    guard_close(&daemon->guard);
+    r = run_admitting(daemon);
+    filter_close(&daemon->filter);
+    admission_close(&daemon->admission);
     return r;
 }
 
@@ -331,14 +329,17 @@ int main(int argc, char **argv)
 {
     static struct daemon daemon;
 
-    hold_reloads();
-    switch (config_read(argc, argv, &daemon.config)) {
-    case CONFIG_RUN:
+    block_reloads();
+    signal(SIGXFSZ, SIG_IGN); /* a log file at its size limit must not end us */
+    switch (config_parse(argc, argv, &daemon.config)) {
+    case OPTION_RUN:
         break;
-    case CONFIG_DONE:
+    case OPTION_DONE:
         return 0;
-    case CONFIG_WRONG:
+    case OPTION_WRONG:
         return 2;
     }
-    return run(&daemon) < 0 ? 1 : 0;
+    int r = run(&daemon);
+    config_free(&daemon.config);
+    return r < 0 ? 1 : 0;
 }

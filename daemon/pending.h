@@ -1,26 +1,27 @@
-/* pending.h - updates whose words are on their way from memory.
+/* pending.h - a queue of updates whose words are being fetched from memory.
  *
- * Most of an update's time would be waiting for the line that its word stands in. So a worker has
- * four groups of updates under way, each one step behind the next: the newest is fetched, the one
- * before is looked for at home in its first pair, the one before that in its second, the oldest is
- * applied. What a step asks memory for arrives while the other groups take theirs.
+ * An update would spend most of its time waiting for its word's cache line. A key has two pairs of
+ * lines, and in each pair a home, the line where its word most likely is (table.h). So a worker has
+ * four groups of updates in flight: the newest prefetches the home in its first pair, the second is
+ * searched there, the third in the home of its second pair, and the oldest is applied. The lines
+ * that one step prefetches arrive during the steps of the other groups.
  */
 #ifndef PRESENCED_PENDING_H
 #define PRESENCED_PENDING_H
 
 #include "core/table.h"
 
-#define PENDING_GROUP 16 /* fetched at once: about as many as a core has lines under way */
+#define PENDING_GROUP 16 /* about as many as a core can fetch at once */
 #define PENDING_STEPS 4
 #define PENDING_MAX   (PENDING_GROUP * PENDING_STEPS)
 
-/* One worker's. The update that was queued as number n since it was empty is at n % PENDING_MAX. */
+/* One worker's queue. Update n since it was last empty is at n % PENDING_MAX. */
 struct pending {
     unsigned queued;                              /* updates */
-    unsigned fetched, located, searched, applied; /* groups that have taken each step */
+    unsigned fetched, located, searched, applied; /* groups that are past each step */
     struct table_key keys[PENDING_MAX];
-    uint64_t *slots[PENDING_MAX]; /* where they seem to stand, once searched; or NULL */
-    uint32_t away[PENDING_STEPS]; /* of a group located: who is not at home in the first pair */
+    uint64_t *slots[PENDING_MAX]; /* where they were found, or NULL */
+    uint32_t away[PENDING_STEPS]; /* by group: updates not at home in the first pair */
 };
 
 static inline void pending_clear(struct pending *pending)
@@ -29,7 +30,7 @@ static inline void pending_clear(struct pending *pending)
     pending->fetched = pending->located = pending->searched = pending->applied = 0;
 }
 
-/* Updates of a group, which all are full but the last. */
+/* Return the size of a group: all are full but the last. */
 static inline unsigned pending_size(const struct pending *pending, unsigned group)
 {
     unsigned left = pending->queued - group * PENDING_GROUP;
@@ -42,7 +43,7 @@ static inline unsigned pending_first(unsigned group)
     return group % PENDING_STEPS * PENDING_GROUP;
 }
 
-/* Always inline for table_fetch_home's reason. */
+/* Prefetch the homes of a group's keys. Always inline, for the same reason as table_fetch_home. */
 static inline __attribute__((always_inline)) void
 pending_fetch(const struct pending *pending, const struct table *table, unsigned group)
 {
@@ -53,7 +54,8 @@ pending_fetch(const struct pending *pending, const struct table *table, unsigned
         table_fetch_home(table, keys[i], 0);
 }
 
-/* Without a branch for each: whether a key is at home is nothing a processor could foresee. */
+/* Search each key at home in its first pair, without a branch per key: whether it is there is
+ * unpredictable. */
 static inline void pending_locate(struct pending *pending, const struct table *table,
                                   unsigned group)
 {
@@ -79,13 +81,13 @@ static inline void pending_search(struct pending *pending, const struct table *t
         int i = __builtin_ctz(away);
         if (table_locate_home(table, keys[i], 1, &slots[i]))
             continue;
-        slots[i] = NULL; /* new, or in one of the other lines: table_upsert will see */
+        slots[i] = NULL; /* new, or in another line: table_upsert searches all */
         table_fetch_others(table, keys[i]);
     }
 }
 
-/* Take the steps that come before applying: each full group one more, or `all` all that are left.
- * Groups from `applied` on, up to the number returned, may then be applied. */
+/* Advance each full group by one step, or all groups by all steps but the last if `all`. Groups
+ * from `applied` up to the returned number may then be applied. */
 static inline unsigned pending_advance(struct pending *pending, const struct table *table, bool all)
 {
     const unsigned groups = (pending->queued + PENDING_GROUP - 1) / PENDING_GROUP;

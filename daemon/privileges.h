@@ -1,16 +1,14 @@
-/* privileges.h - give up what a collector that is set up no longer needs. */
+/* privileges.h - confine a collector that is set up. */
 #ifndef PRESENCED_PRIVILEGES_H
 #define PRESENCED_PRIVILEGES_H
 
-/* Drop all capabilities of the calling thread, for good, and with it of all threads that it starts
- * later; no program that is executed from now on gains any (no_new_privs). Files can be opened
- * as their owner only. Errors: -EPERM, those of prctl(2). */
-int privileges_drop(void);
-
-/* From now on, let all threads of the process make only the system calls that a running collector
- * makes: receive, wait, read the clock, write to what is open, open files for reading. Any other
- * kills the process: its segment stays, and a restart goes on counting. Nothing with sanitizers,
- * which make other calls. Errors: -ENOMEM; -EINVAL the kernel has no seccomp(2); others of it. */
+/* Confine all threads of the process to the system calls of a running collector (seccomp): receive,
+ * wait, read the clock, write to open files, open files for reading. Calls that only an attacker
+ * would make (new programs, processes, threads, code, sockets, files to write) kill the process;
+ * the segment stays for a restart. Any other call fails with ENOSYS and is logged once, on stderr,
+ * so that a libc that makes one ends nothing. Builds with sanitizers allow the calls of their
+ * runtime. Installs a handler for SIGSYS. Errors: -ENOMEM; -EINVAL the kernel has no seccomp(2);
+ * others of seccomp(2). */
 int privileges_confine(void);
 
 #endif

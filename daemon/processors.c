@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define POSSIBLE   "/sys/devices/system/cpu/possible"
-#define LIST_BYTES 4096 /* what a file of sysfs has at most */
+#define LIST_BYTES 4096 /* of a file in sysfs, at most */
 
 unsigned processors_in(const char *list)
 {

@@ -1,13 +1,14 @@
-/* processors.h - the numbers that processors have. */
+/* processors.h - the highest number of a processor. */
 #ifndef PRESENCED_PROCESSORS_H
 #define PRESENCED_PROCESSORS_H
 
-/* One more than the highest number in a list of the kernel's, such as "0-3,8-11" and a line feed;
- * 0 when it is none. */
+/* Parse a list of the kernel's, such as "0-3,8-11" and a line feed, and return one more than its
+ * highest number; 0 if it is no list. */
 unsigned processors_in(const char *list);
 
-/* One more than the highest number that a processor of this machine can ever have: more than there
- * are, where numbers are left out. Errors: -EBADMSG; those of opening and reading. */
+/* Return one more than the highest number that a processor of this machine can have, which may be
+ * more than it has processors. Errors: -EBADMSG it can't be read as
+ * a list; those of open(2). */
 int processors_possible(void);
 
 #endif

@@ -1,4 +1,7 @@
-/* receive_engine.h - what the receive engines share; private to receive*.c. */
+/* receive_engine.h - shared by the receive engines; private to receive*.c.
+ *
+ * receive.c calls the engines by their receive_operations; they call receive_engine.c only.
+ */
 #ifndef PRESENCED_RECEIVE_ENGINE_H
 #define PRESENCED_RECEIVE_ENGINE_H
 
@@ -6,23 +9,23 @@
 
 #include "receive.h"
 
-/* No UDP payload and no train of UDP_GRO is longer. */
+/* The longest UDP payload, and the longest train of UDP_GRO. */
 #define RECEIVE_DATA_BYTES 65536u
 
-/* Before the data, for what an engine puts there; keeps the data aligned to a cache line. */
+/* Room for an engine's headers before the data, which stays aligned to a cache line. */
 #define RECEIVE_HEADROOM_BYTES 128u
 
-/* From one buffer to the next: no multiple of a page, so that the beginnings, all that most
- * datagrams touch, do not compete for the same sets of the cache. */
+/* Distance between buffers. It is no multiple of a page, so that their beginnings, all that most
+ * datagrams touch, use different sets of the cache. */
 #define RECEIVE_STRIDE_BYTES  (RECEIVE_DATA_BYTES + 4096u + 192u)
 
-#define RECEIVE_SOURCE_BYTES  32u                     /* a sockaddr_in6, rounded up to 8 */
+#define RECEIVE_SENDER_BYTES  32u                     /* a sockaddr_in6, rounded up to 8 */
 #define RECEIVE_CONTROL_BYTES CMSG_SPACE(sizeof(int)) /* the length of a train's segments */
 
-/* So many arrivals in one burst are company: the next wait is a moderated one. */
+/* After a burst of so many arrivals the next wait is a moderated one. */
 #define RECEIVE_COMPANY 2
 
-/* How long datagrams gather in a moderated wait, nanoseconds. */
+/* The time for which datagrams gather in a moderated wait, nanoseconds. */
 #define RECEIVE_GATHER_NS 1000000
 
 struct receive_operations {
@@ -37,9 +40,9 @@ struct receiver {
     const struct receive_operations *operations;
     struct receive_buffer *buffers; /* what was handed over */
     unsigned count;
-    int wake; /* an eventfd; readable once somebody called receiver_wake */
+    int wake; /* an eventfd; readable after receiver_wake */
     int fallback;
-    bool moderated; /* datagrams arrive in company */
+    bool moderated; /* the last wait brought a burst */
     struct receive_statistics statistics;
 };
 
@@ -48,21 +51,21 @@ int receive_io_uring_open(const struct receive_options *options, const int *sock
 int receive_recvmmsg_open(const struct receive_options *options, const int *sockets, unsigned count,
                           int wake, struct receiver **ret);
 
-/* Untouched memory for `count` buffers, NULL if there is none; and back. */
+/* Map untouched memory for `count` buffers, or return NULL; and unmap it. */
 uint8_t *receive_memory_map(unsigned count);
 void receive_memory_unmap(uint8_t *memory, unsigned count);
 
-/* Where buffer `index` has its data. */
+/* Return the address of buffer `index`'s data. */
 static inline uint8_t *receive_memory_data(uint8_t *memory, unsigned index)
 {
     return memory + (size_t)RECEIVE_STRIDE_BYTES * index + RECEIVE_HEADROOM_BYTES;
 }
 
-/* The length of a train's segments from its control message (udp(7), UDP_GRO), or `length` if
- * there is none or it makes no sense: then it is one datagram. */
+/* Return the length of a train's segments from its control message (udp(7), UDP_GRO), or `length`
+ * if there is no valid one: then the buffer holds one datagram. */
 uint32_t receive_segment_bytes(const void *control, size_t control_bytes, uint32_t length);
 
-/* The address if `bytes` of it are enough for its family, otherwise NULL. */
-const struct sockaddr *receive_source(const void *address, size_t bytes);
+/* Return the address if `bytes` of it are enough for its family, otherwise NULL. */
+const struct sockaddr *receive_sender(const void *address, size_t bytes);
 
 #endif

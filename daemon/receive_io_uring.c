@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <liburing.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -8,13 +9,10 @@
 
 #include "receive_engine.h"
 
-/* Receiving happens only inside the wait (IORING_SETUP_DEFER_TASKRUN), so this bounds one burst;
- * what is beyond waits in the socket. 1024 cost an eighth more on trains of 64 KB, for the cache,
- * and four times the memory. A power of two. */
+/* The kernel receives only while the ring is entered (IORING_SETUP_DEFER_TASKRUN), so this bounds
+ * one burst; the rest waits in the socket. 1024 buffers cost an eighth more on trains of 64 KB,
+ * since they leave the cache, and four times the memory. A power of two. */
 #define RING_BUFFERS 256
-
-/* So many completions end a moderated wait early. */
-#define RING_BATCH 64
 
 /* Other completions carry the index of their socket. */
 #define WAKE_DATA   UINT64_MAX
@@ -30,12 +28,14 @@ struct ring_receiver {
     struct io_uring ring;
     struct io_uring_buf_ring *provided;
     uint8_t *memory;
-    struct msghdr shape;          /* the room for source and control before the data */
+    struct msghdr shape;          /* the room for sender and control before the data */
     uint32_t header_bytes;        /* struct io_uring_recvmsg_out and that room */
     bool wake_armed;              /* a read of `wake` is in flight or queued */
     uint64_t wakes;               /* what it reads */
+    bool woken;                   /* receiver_wake was called since this wait began */
+    bool full;                    /* the last burst used all buffers: more may wait */
     int error;                    /* to be returned by the next wait */
-    uint16_t taken[RING_BUFFERS]; /* buffer ids of what was handed over */
+    uint16_t taken[RING_BUFFERS]; /* buffer ids in the order of `buffers` */
     struct receive_buffer buffers[RING_BUFFERS];
     unsigned socket_count;
     struct ring_socket sockets[];
@@ -46,7 +46,7 @@ static uint8_t *buffer_start(const struct ring_receiver *self, unsigned id)
     return receive_memory_data(self->memory, id) - self->header_bytes;
 }
 
-/* Put a buffer `offset` places behind those that the kernel sees. */
+/* Offer a buffer to the kernel, `offset` places behind those it has. */
 static void queue_buffer(struct ring_receiver *self, uint16_t id, int offset)
 {
     io_uring_buf_ring_add(self->provided, buffer_start(self, id),
@@ -63,13 +63,13 @@ static void ring_release(struct receiver *receiver)
     io_uring_buf_ring_advance(self->provided, (int)receiver->count);
 }
 
-/* Hand over what the kernel wrote: `bytes` with the header (io_uring_prep_recvmsg_multishot(3)).
- * False: it is damaged or was cut off. */
+/* Hand over what the kernel wrote, `bytes` with the header (io_uring_prep_recvmsg_multishot(3)).
+ * Returns false if it is damaged or was truncated. */
 static bool hand_over(struct ring_receiver *self, uint16_t id, uint32_t bytes)
 {
     const uint8_t *start = buffer_start(self, id);
-    const uint8_t *source = start + sizeof(struct io_uring_recvmsg_out);
-    const uint8_t *control = source + self->shape.msg_namelen;
+    const uint8_t *sender = start + sizeof(struct io_uring_recvmsg_out);
+    const uint8_t *control = sender + self->shape.msg_namelen;
     struct io_uring_recvmsg_out out;
 
     if (bytes < self->header_bytes || bytes > self->header_bytes + RECEIVE_DATA_BYTES)
@@ -84,12 +84,12 @@ static bool hand_over(struct ring_receiver *self, uint16_t id, uint32_t bytes)
         .data = start + self->header_bytes,
         .length = length,
         .segment_bytes = receive_segment_bytes(control, out.controllen, length),
-        .source = receive_source(source, out.namelen),
+        .sender = receive_sender(sender, out.namelen),
     };
     return true;
 }
 
-static void take_buffer(struct ring_receiver *self, uint16_t id, int32_t result)
+static void handle_buffer(struct ring_receiver *self, uint16_t id, int32_t result)
 {
     if (id >= RING_BUFFERS)
         return;
@@ -102,13 +102,15 @@ static void take_buffer(struct ring_receiver *self, uint16_t id, int32_t result)
     io_uring_buf_ring_advance(self->provided, 1);
 }
 
-static void take_completion(struct ring_receiver *self, const struct io_uring_cqe *cqe)
+static void handle_completion(struct ring_receiver *self, const struct io_uring_cqe *cqe)
 {
-    if (cqe->user_data == WAKE_DATA)
+    if (cqe->user_data == WAKE_DATA) {
         self->wake_armed = false;
+        self->woken = true;
+    }
     if (cqe->user_data >= self->socket_count)
         return;
-    /* Ends by itself: without buffers, after an empty datagram, or on an error. */
+    /* The receive ended: no buffers were left, a datagram was empty, or it failed. */
     if (!(cqe->flags & IORING_CQE_F_MORE)) {
         self->sockets[cqe->user_data].armed = false;
         self->receiver.statistics.rearmed++;
@@ -118,17 +120,17 @@ static void take_completion(struct ring_receiver *self, const struct io_uring_cq
     else if (cqe->res < 0 && cqe->res != -EINTR)
         self->error = cqe->res;
     if (cqe->flags & IORING_CQE_F_BUFFER)
-        take_buffer(self, (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT), cqe->res);
+        handle_buffer(self, (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT), cqe->res);
 }
 
-static void take_completions(struct ring_receiver *self)
+static void handle_completions(struct ring_receiver *self)
 {
     const struct io_uring_cqe *cqe;
     unsigned head, count = 0;
 
     io_uring_for_each_cqe(&self->ring, head, cqe)
     {
-        take_completion(self, cqe);
+        handle_completion(self, cqe);
         count++;
     }
     io_uring_cq_advance(&self->ring, count);
@@ -158,35 +160,99 @@ static void arm_socket(struct ring_receiver *self, unsigned index)
     self->sockets[index].armed = true;
 }
 
-/* Wait for one completion; or, moderated, for a batch or until the time to gather is over. */
-static int submit_and_wait(struct ring_receiver *self)
+/* Queue the requests that are not in flight. Returns true if there was any. */
+static bool arm_all(struct ring_receiver *self)
 {
-    struct __kernel_timespec gather = {.tv_nsec = RECEIVE_GATHER_NS};
-    struct io_uring_cqe *cqe;
-    int r = self->receiver.moderated
-                ? io_uring_submit_and_wait_timeout(&self->ring, &cqe, RING_BATCH, &gather, NULL)
-                : io_uring_submit_and_wait(&self->ring, 1);
+    bool queued = !self->wake_armed;
 
-    return r < 0 && r != -ETIME && r != -EINTR ? r : 0;
+    if (queued)
+        arm_wake(self);
+    for (unsigned i = 0; i < self->socket_count; i++) {
+        if (self->sockets[i].armed)
+            continue;
+        arm_socket(self, i);
+        queued = true;
+    }
+    return queued;
+}
+
+/* Submit what is queued and let the kernel receive, without waiting. */
+static int submit(struct ring_receiver *self)
+{
+    int r = io_uring_submit_and_get_events(&self->ring);
+
+    return r < 0 && r != -EINTR ? r : 0;
+}
+
+/* Handle completions and receive again, without waiting, until nothing is left. One round is not
+ * enough: an empty datagram, which anybody can send, ends a receive while others wait in the
+ * socket, and the kernel receives some dozens at a time. An error is kept for the next wait. */
+static int drain(struct ring_receiver *self)
+{
+    for (;;) {
+        unsigned before = self->receiver.count;
+        handle_completions(self);
+        self->full = self->receiver.count == RING_BUFFERS;
+        if (self->full || self->error)
+            return 0;
+        bool cut_short = self->receiver.count - before >= RECEIVE_COMPANY;
+        if (!arm_all(self) && !cut_short)
+            return 0;
+        int r = submit(self);
+        if (r < 0)
+            return r;
+    }
+}
+
+/* Restart the receives that ended, and drain the sockets of what arrived meanwhile, or was left
+ * when a burst used all buffers. */
+static int rearm(struct ring_receiver *self)
+{
+    if (!arm_all(self) && !self->full)
+        return 0;
+    int r = submit(self);
+    return r < 0 ? r : drain(self);
+}
+
+/* Wait for the first arrival or, moderated, for RECEIVE_GATHER_NS, then drain. All receives are in
+ * flight meanwhile, and a wake ends either. */
+static int wait_for_arrivals(struct ring_receiver *self)
+{
+    static const struct timespec gather = {.tv_nsec = RECEIVE_GATHER_NS};
+    struct pollfd wake = {.fd = self->receiver.wake, .events = POLLIN};
+    int r;
+
+    if (!self->receiver.moderated)
+        r = io_uring_submit_and_wait(&self->ring, 1);
+    else if (ppoll(&wake, 1, &gather, NULL) < 0 && errno != EINTR)
+        r = -errno;
+    else
+        r = submit(self);
+    return r < 0 && r != -EINTR ? r : drain(self); /* a signal also ends the wait */
+}
+
+/* Restart the receive that an error ended, and return the error. */
+static int return_error(struct ring_receiver *self)
+{
+    int error = self->error;
+
+    self->error = 0;
+    if (arm_all(self))
+        io_uring_submit(&self->ring); /* if this fails, so does the next wait */
+    return error;
 }
 
 static int ring_wait(struct receiver *receiver)
 {
     struct ring_receiver *self = (struct ring_receiver *)receiver;
-    int r = self->error;
-
-    self->error = 0;
+    self->woken = false;
+    int r = rearm(self);
+    if (r == 0 && receiver->count == 0 && self->error == 0 && !self->woken)
+        r = wait_for_arrivals(self);
     if (r < 0)
-        return r;
-    if (!self->wake_armed)
-        arm_wake(self);
-    for (unsigned i = 0; i < self->socket_count; i++)
-        if (!self->sockets[i].armed)
-            arm_socket(self, i);
-    r = submit_and_wait(self);
-    if (r < 0)
-        return r;
-    take_completions(self);
+        self->error = r;
+    if (receiver->count == 0 && self->error)
+        return return_error(self);
     receiver->moderated = receiver->count >= RECEIVE_COMPANY;
     return 0;
 }
@@ -200,8 +266,8 @@ static bool in_flight(const struct ring_receiver *self)
     return armed;
 }
 
-/* Requests hold their sockets: what the kernel has to cancel after the ring is closed keeps the
- * ports in use for a while. */
+/* Cancel all requests. They hold their sockets: if the kernel had to cancel them after the ring is
+ * closed, the ports would stay in use for a while. */
 static void cancel_requests(struct ring_receiver *self)
 {
     struct __kernel_timespec patience = {.tv_nsec = 100000000};
@@ -214,7 +280,7 @@ static void cancel_requests(struct ring_receiver *self)
     io_uring_sqe_set_data64(sqe, CANCEL_DATA);
     for (unsigned tries = 0; tries < 10 && in_flight(self); tries++) {
         io_uring_submit_and_wait_timeout(&self->ring, &cqe, 1, &patience, NULL);
-        take_completions(self);
+        handle_completions(self);
     }
 }
 
@@ -237,10 +303,10 @@ static void ring_close(struct receiver *receiver)
     ring_free(self);
 }
 
-/* Completions can't overflow: a wait yields at most one a buffer, and one more a request. */
+/* The completion queue can't overflow: a wait yields at most one per buffer and one per request. */
 static int set_up_ring(struct ring_receiver *self)
 {
-    unsigned requests = self->socket_count + 2; /* and the wake, and the cancellation */
+    unsigned requests = self->socket_count + 2; /* one for the wake, one for the cancellation */
     struct io_uring_params parameters = {
         .flags = IORING_SETUP_CQSIZE | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
                  IORING_SETUP_R_DISABLED,
@@ -280,7 +346,8 @@ static int provide_buffers(struct ring_receiver *self)
     return 0;
 }
 
-/* liburing 2.3 declares the two calls that restrict_ring makes, but does not export them. */
+/* Call io_uring_register(2): liburing 2.3 declares the two calls that restrict_ring makes, but does
+ * not export them. */
 static int ring_register(const struct ring_receiver *self, unsigned what, const void *argument,
                          unsigned count)
 {
@@ -289,8 +356,9 @@ static int ring_register(const struct ring_receiver *self, unsigned what, const 
     return r < 0 ? -errno : 0;
 }
 
-/* A ring makes system calls that seccomp(2) does not see. From when it is enabled, this one only
- * receives, reads its wake, and cancels (io_uring_register(2), IORING_REGISTER_RESTRICTIONS). */
+/* Restrict the ring to receiving, reading its wake and cancelling, then enable it
+ * (io_uring_register(2), IORING_REGISTER_RESTRICTIONS): seccomp(2) does not see what a ring does.
+ */
 static int restrict_ring(struct ring_receiver *self)
 {
     static const struct io_uring_restriction allowed[] = {
@@ -321,7 +389,7 @@ int receive_io_uring_open(const struct receive_options *options, const int *sock
     self->receiver.operations = &operations;
     self->receiver.buffers = self->buffers;
     self->receiver.wake = wake;
-    self->shape.msg_namelen = options->want_source ? RECEIVE_SOURCE_BYTES : 0;
+    self->shape.msg_namelen = options->want_sender ? RECEIVE_SENDER_BYTES : 0;
     self->shape.msg_controllen = RECEIVE_CONTROL_BYTES;
     self->header_bytes = (uint32_t)(sizeof(struct io_uring_recvmsg_out) + self->shape.msg_namelen +
                                     self->shape.msg_controllen);

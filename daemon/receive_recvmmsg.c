@@ -7,32 +7,32 @@
 
 #include "receive_engine.h"
 
-/* What one call takes: so few buffers stay in the cache. */
+/* Messages per call, few enough that their buffers stay in the cache. */
 #define CALL_MESSAGES 64
 
 struct call_receiver {
     struct receiver receiver;
     uint8_t *memory;
-    bool want_source;
+    bool want_sender;
     unsigned next;     /* the socket to ask next */
-    unsigned drained;  /* sockets in a row, before that one, that had less than a call takes */
+    unsigned drained;  /* sockets in a row, before that one, that a call emptied */
     unsigned arrivals; /* since the last wait */
     unsigned socket_count;
     struct receive_buffer buffers[CALL_MESSAGES];
     struct mmsghdr messages[CALL_MESSAGES];
     struct iovec data[CALL_MESSAGES];
     alignas(struct cmsghdr) uint8_t control[CALL_MESSAGES][RECEIVE_CONTROL_BYTES];
-    alignas(8) uint8_t sources[CALL_MESSAGES][RECEIVE_SOURCE_BYTES];
+    alignas(8) uint8_t senders[CALL_MESSAGES][RECEIVE_SENDER_BYTES];
     struct pollfd polled[]; /* the wake, then the sockets */
 };
 
-/* Lengths are both given and returned: set them anew for the next call. */
+/* Set the lengths, which the kernel overwrites, for the next call. */
 static void prepare_message(struct call_receiver *self, unsigned index)
 {
     struct msghdr *message = &self->messages[index].msg_hdr;
 
     message->msg_controllen = RECEIVE_CONTROL_BYTES;
-    message->msg_namelen = self->want_source ? RECEIVE_SOURCE_BYTES : 0;
+    message->msg_namelen = self->want_sender ? RECEIVE_SENDER_BYTES : 0;
 }
 
 static void call_release(struct receiver *receiver)
@@ -54,13 +54,13 @@ static void hand_over(struct call_receiver *self, unsigned index)
         .length = message->msg_len,
         .segment_bytes =
             receive_segment_bytes(self->control[index], header->msg_controllen, message->msg_len),
-        .source = receive_source(self->sources[index], header->msg_namelen),
+        .sender = receive_sender(self->senders[index], header->msg_namelen),
     };
 }
 
-/* Take what one socket has, at most a call's worth. Returns how many datagrams or trains, or a
+/* Receive from one socket, at most CALL_MESSAGES. Returns how many datagrams or trains, or a
  * negative errno. */
-static int call_socket(struct call_receiver *self, int socket)
+static int receive_from(struct call_receiver *self, int socket)
 {
     int r = recvmmsg(socket, self->messages, CALL_MESSAGES, MSG_DONTWAIT, NULL);
 
@@ -73,13 +73,13 @@ static int call_socket(struct call_receiver *self, int socket)
     return r;
 }
 
-/* Ask the sockets in turn until one had something, or all are drained. */
-static int call_sockets(struct call_receiver *self)
+/* Receive from the sockets in turn until one had something, or all are drained. */
+static int receive_from_next(struct call_receiver *self)
 {
     while (self->drained < self->socket_count) {
         int socket = self->polled[1 + self->next].fd;
         self->next = (self->next + 1) % self->socket_count;
-        int r = call_socket(self, socket);
+        int r = receive_from(self, socket);
         self->drained = r == CALL_MESSAGES ? 0 : self->drained + 1;
         if (r < 0)
             return r;
@@ -90,7 +90,7 @@ static int call_sockets(struct call_receiver *self)
     return 0;
 }
 
-/* Wait for an arrival; or, moderated, only let datagrams gather. Either way a wake ends it. */
+/* Wait for an arrival or, moderated, for RECEIVE_GATHER_NS. A wake ends either. */
 static int wait_for_arrivals(struct call_receiver *self)
 {
     static const struct timespec gather = {.tv_nsec = RECEIVE_GATHER_NS};
@@ -118,7 +118,7 @@ static int call_wait(struct receiver *receiver)
         if (r < 0)
             return r;
     }
-    return call_sockets(self);
+    return receive_from_next(self);
 }
 
 static void call_close(struct receiver *receiver)
@@ -137,7 +137,7 @@ static void lay_out_messages(struct call_receiver *self)
             .iov_len = RECEIVE_DATA_BYTES,
         };
         self->messages[i].msg_hdr = (struct msghdr){
-            .msg_name = self->want_source ? self->sources[i] : NULL,
+            .msg_name = self->want_sender ? self->senders[i] : NULL,
             .msg_iov = &self->data[i],
             .msg_iovlen = 1,
             .msg_control = self->control[i],
@@ -167,7 +167,7 @@ int receive_recvmmsg_open(const struct receive_options *options, const int *sock
     self->receiver.operations = &operations;
     self->receiver.buffers = self->buffers;
     self->receiver.wake = wake;
-    self->want_source = options->want_source;
+    self->want_sender = options->want_sender;
     self->socket_count = count;
     self->drained = count;
     self->polled[0] = (struct pollfd){.fd = wake, .events = POLLIN};

@@ -17,7 +17,7 @@ struct site_slot {
     uint8_t bytes[WIRE_SITE_MAX];
 };
 
-/* The site's slot, or the free one that it would take. There always is one. */
+/* Find the site's slot, or the free one where it would go. There always is one. */
 static struct site_slot *find_slot(const struct sites *sites, uint64_t hash, const uint8_t *bytes,
                                    uint32_t length)
 {
@@ -57,7 +57,7 @@ int sites_add(struct sites *sites, const char *text)
 
     if (name.length < 1 || name.length > WIRE_SITE_MAX || !utf8_is_name(name.bytes, name.length))
         return -EINVAL;
-    wire_lower_site(&name, lowered);
+    wire_canonical_lower(&name, lowered);
     if (2 * (sites->count + 1) > sites->capacity) {
         int r = grow(sites);
         if (r < 0)

@@ -1,8 +1,8 @@
-/* tally.h - one worker's bucket changes, added up locally and published once a batch.
+/* tally.h - one worker's bucket changes, summed locally and published once a batch.
  *
- * A heartbeat moves a visitor out of one bucket and into another; most of a batch's heartbeats
- * share both. What is published first is what was added, so that a reader who sums in between sees
- * a visitor twice rather than not at all.
+ * A heartbeat moves a visitor from one bucket to another, and most of a batch's heartbeats share
+ * both. Additions are published before subtractions, so that a reader that sums in between counts a
+ * visitor twice rather than not at all.
  */
 #ifndef PRESENCED_TALLY_H
 #define PRESENCED_TALLY_H
@@ -23,9 +23,9 @@ struct tally_sums {
 
 struct tally {
     const struct directory *directory;
-    bool is_alone; /* nobody else publishes into its rings */
+    bool is_alone; /* no other worker publishes into its rings */
     struct tally_sums seconds;
-    struct tally_sums minutes; /* made of the seconds when they are published */
+    struct tally_sums minutes; /* derived from the seconds when they are published */
 };
 
 static inline uint32_t tally_scope(uint64_t key)
@@ -38,7 +38,7 @@ static inline uint64_t tally_tick(uint64_t key)
     return key & ((UINT64_C(1) << TALLY_TICK_BITS) - 1);
 }
 
-/* Neighbouring ticks of a scope land in neighbouring slots; scopes start far from each other. */
+/* Return the first slot to try: ticks of a scope are neighbours, scopes are far from each other. */
 static inline unsigned tally_slot(uint32_t scope, uint64_t tick)
 {
     return (unsigned)((scope * UINT64_C(1327217885) + tick) % TALLY_SLOTS);
@@ -49,7 +49,7 @@ static inline uint64_t tally_key(uint32_t scope, uint64_t tick)
     return ((uint64_t)scope + 1) << TALLY_TICK_BITS | tick;
 }
 
-/* Add to one sum; false if there are as many as may be. */
+/* Add to one sum. Returns false if it would be one too many. */
 static inline bool tally_sum(struct tally_sums *sums, uint32_t scope, uint64_t tick, int32_t delta)
 {
     uint64_t key = tally_key(scope, tick);
@@ -78,44 +78,43 @@ static inline void tally_clear(struct tally_sums *sums)
     sums->used_count = 0;
 }
 
-static inline void tally_publish_signed(const struct tally *tally, bool added)
+/* Publish the sums that are additions, or those that are subtractions. Inline, so that `add` is a
+ * constant. */
+static inline __attribute__((always_inline)) void
+tally_publish_sums(const struct tally *tally, const struct tally_sums *sums, bool added,
+                   void (*add)(struct ring *, uint64_t, int32_t, bool))
 {
-    for (unsigned i = 0; i < tally->seconds.used_count; i++) {
-        unsigned slot = tally->seconds.used[i];
-        uint64_t key = tally->seconds.keys[slot];
-        int32_t delta = tally->seconds.deltas[slot];
+    for (unsigned i = 0; i < sums->used_count; i++) {
+        unsigned slot = sums->used[i];
+        uint64_t key = sums->keys[slot];
+        int32_t delta = sums->deltas[slot];
         if (delta != 0 && (delta > 0) == added)
-            ring_add_second(&tally->directory->rings[tally_scope(key)], tally_tick(key), delta,
-                            tally->is_alone);
-    }
-    for (unsigned i = 0; i < tally->minutes.used_count; i++) {
-        unsigned slot = tally->minutes.used[i];
-        uint64_t key = tally->minutes.keys[slot];
-        int32_t delta = tally->minutes.deltas[slot];
-        if (delta != 0 && (delta > 0) == added)
-            ring_add_minute(&tally->directory->rings[tally_scope(key)], tally_tick(key), delta,
-                            tally->is_alone);
+            add(&tally->directory->rings[tally_scope(key)], tally_tick(key), delta,
+                tally->is_alone);
     }
 }
 
-/* Put all changes into the scopes' rings, and start anew. Most heartbeats come within the minute of
- * the one before, and change no minute. */
+/* Add all changes to the scopes' rings and clear them. Most heartbeats come in the same minute as
+ * the one before and change no minute's bucket. */
 static inline void tally_publish(struct tally *tally)
 {
     for (unsigned i = 0; i < tally->seconds.used_count; i++) {
         unsigned slot = tally->seconds.used[i];
         uint64_t key = tally->seconds.keys[slot];
         ring_fetch_second(&tally->directory->rings[tally_scope(key)], tally_tick(key));
-        tally_sum(&tally->minutes, tally_scope(key), tally_tick(key) / 60,
-                  tally->seconds.deltas[slot]); /* no more of them than seconds: it has room */
+        tally_sum(
+            &tally->minutes, tally_scope(key), tally_tick(key) / 60,
+            tally->seconds.deltas[slot]); /* has room: there are no more minutes than seconds */
     }
-    tally_publish_signed(tally, true);
-    tally_publish_signed(tally, false);
+    for (int added = 1; added >= 0; added--) {
+        tally_publish_sums(tally, &tally->seconds, added, ring_add_second);
+        tally_publish_sums(tally, &tally->minutes, added, ring_add_minute);
+    }
     tally_clear(&tally->seconds);
     tally_clear(&tally->minutes);
 }
 
-/* tally_add where the sum is new, or not in its first slot. Out of line: it is not hot. */
+/* The slow path of tally_add: the sum is new, or not in its first slot. */
 static __attribute__((noinline, unused)) void tally_search(struct tally *tally, uint32_t scope,
                                                            uint64_t tick, int32_t delta)
 {
@@ -123,15 +122,15 @@ static __attribute__((noinline, unused)) void tally_search(struct tally *tally, 
         tally_publish(tally);
 }
 
-/* Publish now if `sums` more would not all find room: they may then be added in any order, although
- * what was added is to be published first. */
+/* Publish now unless `sums` more have room. They can then be added in any order: additions are
+ * still published first. */
 static inline void tally_make_room(struct tally *tally, unsigned sums)
 {
     if (__builtin_expect(tally->seconds.used_count + sums > TALLY_LIMIT, 0))
         tally_publish(tally);
 }
 
-/* Move `delta` visitors of a scope at a tick. Publishes by itself when it is full. */
+/* Add `delta` visitors to a scope at a tick. Publishes by itself when full. */
 static inline void tally_add(struct tally *tally, uint32_t scope, uint64_t tick, int32_t delta)
 {
     unsigned slot = tally_slot(scope, tick);

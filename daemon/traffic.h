@@ -1,8 +1,10 @@
-/* traffic.h - one worker's totals of what came and went in scopes, published once a second.
+/* traffic.h - one worker's totals of heartbeats, enters and leaves by scope, published once a
+ * second.
  *
- * They are the worker's while it holds its gate. The keeper asks for them before it samples: a
- * worker that is inside a batch publishes at its end, for one that is not the keeper does it. A
- * slot each for as many scopes as are usually touched in a second; two that meet in one take turns.
+ * They are the worker's while it holds its gate. The maintenance thread asks for them before it
+ * samples: a worker that is inside a batch publishes them at its end; for an idle worker the
+ * maintenance thread does. There are as many slots as scopes are usually touched in a second. Two
+ * scopes that share a slot take turns: each publishes the other's totals.
  */
 #ifndef PRESENCED_TRAFFIC_H
 #define PRESENCED_TRAFFIC_H
@@ -18,8 +20,8 @@ struct traffic_slot {
 
 struct traffic {
     const struct directory *directory;
-    uint32_t wanted;    /* how often the keeper has asked */
-    uint32_t published; /* what that was when all was published */
+    uint32_t wanted;    /* how often the maintenance thread has asked */
+    uint32_t published; /* value of `wanted` when all was last published */
     unsigned used_count;
     uint16_t used[TRAFFIC_SLOTS];
     struct traffic_slot slots[TRAFFIC_SLOTS];
@@ -28,7 +30,7 @@ struct traffic {
 static inline void traffic_add(uint64_t *total, uint64_t value)
 {
     if (value)
-        atomic_add_relaxed(total, value); /* read by the keeper, each by itself */
+        atomic_add_relaxed(total, value); /* read by growth(), each by itself */
 }
 
 static inline void traffic_publish_slot(struct traffic *traffic, struct traffic_slot *slot)
@@ -42,7 +44,7 @@ static inline void traffic_publish_slot(struct traffic *traffic, struct traffic_
     *slot = (struct traffic_slot){0};
 }
 
-/* The slot of a scope, to add to. Valid until the next call. */
+/* Return the slot of a scope, valid until the next call. */
 static inline struct traffic_slot *traffic_of(struct traffic *traffic, uint32_t scope)
 {
     unsigned index = scope % TRAFFIC_SLOTS;
@@ -58,19 +60,20 @@ static inline struct traffic_slot *traffic_of(struct traffic *traffic, uint32_t 
     return slot;
 }
 
-/* Put all totals into the scopes' activities, and start anew. The gate is held. */
+/* Add all totals to the scopes' activities and clear them. The gate is held. */
 static inline void traffic_publish(struct traffic *traffic)
 {
-    uint32_t wanted = atomic_load_relaxed(&traffic->wanted); /* asked for again: done again */
+    uint32_t wanted =
+        atomic_load_relaxed(&traffic->wanted); /* if it rises meanwhile, publish again */
 
     for (unsigned i = 0; i < traffic->used_count; i++)
         traffic_publish_slot(traffic, &traffic->slots[traffic->used[i]]);
     traffic->used_count = 0;
-    /* Release: pairs with traffic_is_published; whoever sees it sees the totals. */
+    /* Release: pairs with traffic_is_published, whose caller sees the totals. */
     atomic_store_release(&traffic->published, wanted);
 }
 
-/* Has everything been published since the keeper last asked? Any thread. */
+/* True if everything has been published since it was last asked for. Any thread. */
 static inline bool traffic_is_published(const struct traffic *traffic)
 {
     return atomic_load_acquire(&traffic->published) == atomic_load_relaxed(&traffic->wanted);

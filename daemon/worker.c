@@ -3,41 +3,43 @@
 #include <errno.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "ingest.h"
-#include "log.h"
 
-#define BATCH_BYTES (256u << 10) /* so much is counted as one batch: within about a millisecond */
-#define RETRY_NS    100000000    /* after an error that may last */
-#define SLICE_NS    300000       /* of a processor that others want, too */
+/* A batch is closed once it has so many bytes, so that its heartbeats count within about a
+ * millisecond. */
+#define BATCH_BYTES (256u << 10)
+#define RETRY_NS    100000000 /* after the same error twice in a row */
+#define SLICE_NS    300000    /* the time slice that we request where others want the processor */
 
 struct worker {
     pthread_t thread;
-    struct collector *collector;
     struct ingest *ingest;
     struct receiver *receiver;
     struct receive_options options;
     const int *sockets;
     unsigned socket_count;
-    struct receive_statistics seen; /* what was counted of the receiver's statistics */
+    struct receive_statistics seen; /* the receiver's statistics that have been counted */
     int opened;                     /* result of receiver_open; set before `ready` */
     sem_t ready;
     sem_t run;
-    bool stopping; /* relaxed store, then a wake, whose system call orders it; read after each wait
-                    */
+    bool stopping; /* relaxed: receiver_wake orders it; read after each wait */
 };
 
-/* A buffer holds one datagram, or with receive offload several of the same size. */
+/* Ingest a buffer: one datagram, or with receive offload several of the same size. */
 static void ingest_buffer(struct ingest *ingest, const struct receive_buffer *buffer)
 {
     uint32_t step = buffer->segment_bytes ? buffer->segment_bytes : buffer->length;
     uint32_t offset = 0;
 
-    ingest_from(ingest, buffer->source);
+    ingest_from(ingest, buffer->sender);
     do {
         uint32_t rest = buffer->length - offset;
         ingest_datagram(ingest, buffer->data + offset, rest < step ? rest : step);
@@ -57,7 +59,7 @@ static void count_statistics(struct worker *worker)
     worker->seen = now;
 }
 
-/* Count what one wait handed over, in batches short enough that counts keep up. */
+/* Ingest what one wait returned, in batches short enough that counts keep up. */
 static void ingest_buffers(struct worker *worker, const struct receive_buffer *buffers,
                            unsigned count)
 {
@@ -84,8 +86,9 @@ static void receive_until_stopped(struct worker *worker)
         int r = receiver_wait(worker->receiver, &buffers, &count);
         if (r < 0) {
             if (r != failed)
-                log_line("cannot receive: %s; trying on", strerror(-r));
-            nanosleep(&pause, NULL);
+                log_line("cannot receive: %s; trying again", strerror(-r));
+            else /* the same error again: don't spin */
+                nanosleep(&pause, NULL);
         } else {
             ingest_buffers(worker, buffers, count);
             receiver_release(worker->receiver);
@@ -94,7 +97,7 @@ static void receive_until_stopped(struct worker *worker)
     }
 }
 
-/* struct sched_attr in its first size: the kernel's header does not go with <sched.h>. */
+/* The first version of struct sched_attr: the kernel's header conflicts with <sched.h>. */
 struct scheduling {
     uint32_t size, policy;
     uint64_t flags;
@@ -103,10 +106,9 @@ struct scheduling {
     uint64_t runtime_ns, deadline_ns, period_ns;
 };
 
-/* Who asks for short slices gets each of them sooner: a datagram need not wait for a long one of
- * somebody else to end (sched_setattr(2); before Linux 6.12 nothing changes). What an operator has
- * chosen instead of the usual policy stays. */
-static void ask_for_short_slices(void)
+/* Request short slices: then the scheduler runs us before another's long slice ends
+ * (sched_setattr(2); no effect before Linux 6.12). A policy that an operator chose stays. */
+static void request_short_slices(void)
 {
     struct scheduling scheduling = {0};
 
@@ -117,12 +119,13 @@ static void ask_for_short_slices(void)
     syscall(SYS_sched_setattr, 0, &scheduling, 0);
 }
 
-/* The ring belongs to the thread that opens it (IORING_SETUP_SINGLE_ISSUER). */
+/* Open the receiver here, since an io_uring belongs to the thread that opens it
+ * (IORING_SETUP_SINGLE_ISSUER), and receive after worker_run. */
 static void *worker_main(void *argument)
 {
     struct worker *worker = argument;
 
-    ask_for_short_slices();
+    request_short_slices();
     worker->opened =
         receiver_open(&worker->options, worker->sockets, worker->socket_count, &worker->receiver);
     sem_post(&worker->ready);
@@ -144,30 +147,115 @@ static void worker_free(struct worker *worker)
     free(worker);
 }
 
+static const char no_memory[] = "the limits of memory (ulimit -v, MemoryMax=), or lower --workers";
+
+static void explain_memory(char *ret_problem)
+{
+    snprintf(ret_problem, WORKER_PROBLEM_SIZE, "no memory for a worker: raise %s", no_memory);
+}
+
+/* True if a stack can be mapped. pthread_create returns EAGAIN both when memory and when the limit
+ * of threads is exhausted. */
+static bool has_memory_for_a_stack(void)
+{
+    pthread_attr_t attributes;
+    size_t bytes = 0;
+
+    if (pthread_getattr_default_np(&attributes) != 0)
+        return true;
+    pthread_attr_getstacksize(&attributes, &bytes);
+    pthread_attr_destroy(&attributes);
+    void *stack = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (stack == MAP_FAILED)
+        return false;
+    munmap(stack, bytes);
+    return true;
+}
+
+static void explain_thread(int error, char *ret_problem)
+{
+    if (error == -EAGAIN && has_memory_for_a_stack())
+        snprintf(ret_problem, WORKER_PROBLEM_SIZE,
+                 "cannot start a thread for a worker: %s; raise the limits of processes "
+                 "(ulimit -u, TasksMax=, pids.max), or lower --workers",
+                 strerror(-error));
+    else if (error == -EAGAIN)
+        snprintf(ret_problem, WORKER_PROBLEM_SIZE,
+                 "cannot start a thread for a worker: no memory for its stack; raise %s",
+                 no_memory);
+    else
+        snprintf(ret_problem, WORKER_PROBLEM_SIZE, "cannot start a thread for a worker: %s",
+                 strerror(-error));
+}
+
+/* Say why io_uring failed, by the error of io_uring_setup(2) or a later call. */
+static const char *explain_io_uring(int error)
+{
+    switch (-error) {
+    case EPERM:
+    case EACCES:
+        return "not permitted: by a container's seccomp profile, or kernel.io_uring_disabled";
+    case ENOSYS:
+        return "the kernel has none, or is older than Linux 6.1";
+    case ENOMEM:
+        return "no memory: raise the limits of memory (ulimit -v, MemoryMax=) and of locked memory "
+               "(ulimit -l, LimitMEMLOCK=)";
+    default:
+        return strerror(-error);
+    }
+}
+
+/* Say why a receiver failed. An error that --receive auto would meet as well is not blamed on the
+ * engine. */
+static void explain_receiver(enum receive_engine engine, int error, char *ret_problem)
+{
+    if (error == -EMFILE || error == -ENFILE)
+        snprintf(ret_problem, WORKER_PROBLEM_SIZE,
+                 "cannot receive: %s; raise the limit of open files (ulimit -n, LimitNOFILE=), or "
+                 "lower --workers",
+                 strerror(-error));
+    else if (engine == RECEIVE_IO_URING)
+        snprintf(ret_problem, WORKER_PROBLEM_SIZE,
+                 "cannot receive with io_uring: %s; or try --receive auto",
+                 explain_io_uring(error));
+    else if (error == -ENOMEM)
+        snprintf(ret_problem, WORKER_PROBLEM_SIZE,
+                 "cannot receive with recvmmsg: no memory for its buffers; raise %s", no_memory);
+    else
+        snprintf(ret_problem, WORKER_PROBLEM_SIZE, "cannot receive with recvmmsg: %s",
+                 strerror(-error));
+}
+
 int worker_open(struct collector *collector, unsigned index, const struct receive_options *options,
-                const int *sockets, unsigned count, struct worker **ret)
+                const int *sockets, unsigned count, struct worker **ret, char *ret_problem)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
 
-    if (!worker)
+    if (!worker) {
+        explain_memory(ret_problem);
         return -ENOMEM;
-    worker->collector = collector;
+    }
     worker->options = *options;
     worker->sockets = sockets;
     worker->socket_count = count;
     sem_init(&worker->ready, 0, 0);
     sem_init(&worker->run, 0, 0);
     int r = ingest_open(collector, index, &worker->ingest);
-    if (r < 0)
+    if (r < 0) {
+        explain_memory(ret_problem);
         goto fail;
+    }
     r = -pthread_create(&worker->thread, NULL, worker_main, worker);
-    if (r < 0)
+    if (r < 0) {
+        explain_thread(r, ret_problem);
         goto fail;
+    }
     while (sem_wait(&worker->ready) < 0 && errno == EINTR)
         ;
     r = worker->opened;
     if (r < 0) {
         pthread_join(worker->thread, NULL);
+        explain_receiver(options->engine, r, ret_problem);
         goto fail;
     }
     *ret = worker;

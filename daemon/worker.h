@@ -1,25 +1,29 @@
-/* worker.h - a thread that takes datagrams from its sockets and counts them. */
+/* worker.h - a thread that receives datagrams from its sockets and counts them. */
 #ifndef PRESENCED_WORKER_H
 #define PRESENCED_WORKER_H
 
 #include "collector.h"
 #include "receive.h"
 
+#define WORKER_PROBLEM_SIZE 256 /* bytes of the longest description */
+
 struct worker;
 
 /* Start a worker's thread and open its receiver there; it receives nothing before worker_run.
- * `index` is below the collector's workers; the `count` sockets stay the caller's.
+ * `index` is below the collector's workers; the `count` sockets stay the caller's. On failure
+ * `ret_problem` (WORKER_PROBLEM_SIZE bytes) says in one line what failed, why and what helps.
  * Errors: those of receiver_open, of ingest_open, and of pthread_create. */
 int worker_open(struct collector *collector, unsigned index, const struct receive_options *options,
-                const int *sockets, unsigned count, struct worker **ret);
+                const int *sockets, unsigned count, struct worker **ret, char *ret_problem);
 
-/* The receiver, to ask which engine it runs. Owned by the worker. */
+/* Return the receiver, for its engine. The worker owns it. */
 const struct receiver *worker_receiver(const struct worker *worker);
 
-/* Begin to receive. */
+/* Start receiving. */
 void worker_run(struct worker *worker);
 
-/* End the thread after the batch it is in, whether it runs already or not, and free everything. */
+/* End the thread after its current batch, whether worker_run was called or not, and free
+ * everything. */
 void worker_close(struct worker *worker);
 
 #endif

@@ -20,24 +20,6 @@
 #include "core/atomics.h"
 #include "processors.h"
 
-struct xdp {
-    struct presence_xdp *skeleton;
-    int link;
-    bool generic;
-    bool loopback;            /* attached there */
-    unsigned processors;      /* their numbers are below that: the counters go by them */
-    size_t counters_size;     /* bytes */
-    const uint64_t *counters; /* as the program changes them */
-};
-
-static int no_messages(enum libbpf_print_level level, const char *format, va_list arguments)
-{
-    (void)level;
-    (void)format;
-    (void)arguments;
-    return 0;
-}
-
 static int add_endpoint(struct presence_xdp_config *config, const struct sockaddr_storage *address)
 {
     struct sockaddr_in v4;
@@ -63,7 +45,7 @@ static int add_endpoint(struct presence_xdp_config *config, const struct sockadd
     return -EINVAL;
 }
 
-/* What has to be known before the program is loaded. */
+/* Set the data that the program needs before it is loaded. */
 static int configure(struct xdp *xdp, const struct xdp_settings *settings, bool trains)
 {
     struct presence_xdp *skeleton = xdp->skeleton;
@@ -75,7 +57,7 @@ static int configure(struct xdp *xdp, const struct xdp_settings *settings, bool 
         r = add_endpoint(config, &settings->endpoints[i]);
     config->has_networks = settings->networks != NULL;
     config->trains = trains;
-    config->source_rate = settings->source_rate;
+    config->sender_rate = settings->sender_rate;
     if (r == 0)
         r = bpf_map__set_max_entries(skeleton->maps.counters,
                                      xdp->processors * PRESENCE_XDP_COUNTERS);
@@ -83,7 +65,7 @@ static int configure(struct xdp *xdp, const struct xdp_settings *settings, bool 
         r = bpf_map__set_max_entries(skeleton->maps.networks_v4, networks);
     if (r == 0)
         r = bpf_map__set_max_entries(skeleton->maps.networks_v6, networks);
-    if (r == 0 && !settings->source_rate)
+    if (r == 0 && !settings->sender_rate)
         r = bpf_map__set_max_entries(skeleton->maps.rates, 1);
     return r;
 }
@@ -127,7 +109,10 @@ static int load(struct xdp *xdp, const struct xdp_settings *settings, bool train
         r = presence_xdp__load(xdp->skeleton);
     for (unsigned i = 0; r == 0 && settings->networks && i < settings->network_count; i++)
         r = add_network(xdp->skeleton, &settings->networks[i]);
-    return r < 0 ? r : map_counters(xdp);
+    if (r < 0)
+        return r;
+    xdp->program = bpf_program__fd(xdp->skeleton->progs.presence_xdp);
+    return map_counters(xdp);
 }
 
 int xdp_load(const struct xdp_settings *settings, bool trains, struct xdp **ret)
@@ -137,7 +122,7 @@ int xdp_load(const struct xdp_settings *settings, bool trains, struct xdp **ret)
 
     if (!xdp)
         return -ENOMEM;
-    libbpf_set_print(no_messages);
+    libbpf_set_print(NULL); /* no messages */
     xdp->link = -1;
     xdp->processors = processors < 0 ? 0 : (unsigned)processors;
     int r = processors < 0 ? processors : load(xdp, settings, trains);
@@ -161,15 +146,16 @@ void xdp_close(struct xdp *xdp)
     free(xdp);
 }
 
-/* What has to be known of an interface. */
+/* A network interface. */
 struct interface {
     const char *name;
     int index;
     bool loopback;
-    bool trains; /* its driver hands packets that are not cut yet to a native program, too */
+    bool trains; /* its driver gives native programs unsegmented packets, too */
 };
 
-/* tun_get_user of drivers/net/tun.c: a virtual machine may send runs that the host is to cut. */
+/* True for tun: a virtual machine may send packets that the host is to segment (tun_get_user in
+ * drivers/net/tun.c). */
 static bool hands_over_trains(int query, struct ifreq *request)
 {
     struct ethtool_drvinfo information = {.cmd = ETHTOOL_GDRVINFO};
@@ -178,14 +164,14 @@ static bool hands_over_trains(int query, struct ifreq *request)
     return ioctl(query, SIOCETHTOOL, request) == 0 && strcmp(information.driver, "tun") == 0;
 }
 
-static int ask_interface(const char *name, int query, struct interface *ret)
+static int query_interface(const char *name, int query, struct interface *ret)
 {
     struct ifreq request = {0};
 
     snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
     if (ioctl(query, SIOCGIFHWADDR, &request) < 0)
         return -errno;
-    /* The program finds IP behind an Ethernet header; other links have none. */
+    /* The program expects an Ethernet header. */
     unsigned short type = request.ifr_hwaddr.sa_family;
     if (type != ARPHRD_ETHER && type != ARPHRD_LOOPBACK)
         return -EPROTOTYPE;
@@ -203,7 +189,7 @@ static int find_interface(const char *name, struct interface *ret)
     int query = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (query < 0)
         return -errno;
-    int r = ask_interface(name, query, ret);
+    int r = query_interface(name, query, ret);
     close(query);
     return r;
 }
@@ -220,10 +206,10 @@ static int attach_in(bool generic, const struct interface *interface,
 
     if (r < 0)
         return r;
-    xdp->generic = generic;
-    xdp->loopback = interface->loopback;
-    /* A link, unlike an attached program, goes when nobody has it open any more. */
-    xdp->link = bpf_link_create(xdp_program(xdp), interface->index, BPF_XDP, &options);
+    xdp->is_generic = generic;
+    xdp->is_loopback = interface->loopback;
+    /* A link is detached once nobody has it open, unlike a program attached otherwise. */
+    xdp->link = bpf_link_create(xdp->program, interface->index, BPF_XDP, &options);
     if (xdp->link < 0) {
         r = xdp->link;
         xdp_close(xdp);
@@ -238,13 +224,13 @@ static const char *explain(int error, enum xdp_mode mode)
     switch (-error) {
     case EPERM:
     case EACCES:
-        return "not permitted: it takes the capabilities CAP_BPF and CAP_NET_ADMIN";
+        return "not permitted: it needs the capabilities CAP_BPF and CAP_NET_ADMIN";
     case EBUSY:
         return "another XDP program is there: bpftool net shows which";
     case ENODEV:
-        return "there is no such interface";
+        return "no such interface";
     case EPROTOTYPE:
-        return "the interface is not of Ethernet's kind";
+        return "not an Ethernet interface";
     case EOPNOTSUPP:
         return mode == XDP_NATIVE ? "its driver has no native XDP: try --xdp-mode generic"
                                   : "the kernel has no XDP for it";
@@ -252,7 +238,7 @@ static const char *explain(int error, enum xdp_mode mode)
         return "its MTU is too large for native XDP: try --xdp-mode generic";
     case EINVAL:
     case ENOSYS:
-        return "the kernel refuses it: it takes Linux 5.18 with BPF";
+        return "the kernel refuses it: it needs Linux 5.18 with BPF";
     default:
         return strerror(-error);
     }
@@ -272,21 +258,6 @@ int xdp_attach(const char *name, enum xdp_mode mode, const struct xdp_settings *
     if (r < 0)
         snprintf(ret_problem, XDP_PROBLEM_SIZE, "%s", explain(r, mode));
     return r;
-}
-
-bool xdp_is_generic(const struct xdp *xdp)
-{
-    return xdp->generic;
-}
-
-bool xdp_is_loopback(const struct xdp *xdp)
-{
-    return xdp->loopback;
-}
-
-int xdp_program(const struct xdp *xdp)
-{
-    return bpf_program__fd(xdp->skeleton->progs.presence_xdp);
 }
 
 void xdp_counters(const struct xdp *xdp, uint64_t ret[PRESENCE_XDP_FATES])

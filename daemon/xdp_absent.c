@@ -1,4 +1,4 @@
-/* Built without libbpf, clang or bpftool: there is no filter. */
+/* Built without libbpf, clang or bpftool: no filter. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -17,31 +17,13 @@ int xdp_attach(const char *interface, enum xdp_mode mode, const struct xdp_setti
 {
     (void)interface;
     snprintf(ret_problem, XDP_PROBLEM_SIZE,
-             "this presenced was built without the filter (it takes libbpf, clang and bpftool)");
+             "this presenced was built without the filter (it needs libbpf, clang and bpftool)");
     return xdp_load(settings, mode == XDP_GENERIC, ret);
 }
 
 void xdp_close(struct xdp *xdp)
 {
     (void)xdp;
-}
-
-bool xdp_is_generic(const struct xdp *xdp)
-{
-    (void)xdp;
-    return false;
-}
-
-bool xdp_is_loopback(const struct xdp *xdp)
-{
-    (void)xdp;
-    return false;
-}
-
-int xdp_program(const struct xdp *xdp)
-{
-    (void)xdp;
-    return -ENOSYS;
 }
 
 void xdp_counters(const struct xdp *xdp, uint64_t ret[PRESENCE_XDP_FATES])

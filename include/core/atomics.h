@@ -1,7 +1,7 @@
-/* atomics.h - the one small set of names for atomic access, over the GNU builtins.
+/* atomics.h - access shared memory: short names for the GNU atomic builtins, and checks of layouts.
  *
  * Shared words are plain uint32_t or uint64_t, so that the same layout serves the daemon, readers
- * in other processes and a BPF program. Each use says in a comment which access it pairs with.
+ * in other processes and BPF programs. Each use says in a comment which function it pairs with.
  */
 #ifndef PRESENCE_ATOMICS_H
 #define PRESENCE_ATOMICS_H
@@ -17,6 +17,10 @@
 #define atomic_add_relaxed(pointer, value)   __atomic_fetch_add(pointer, value, __ATOMIC_RELAXED)
 #define atomic_exchange_ordered(pointer, value) \
     __atomic_exchange_n(pointer, value, __ATOMIC_SEQ_CST)
+
+/* Check that a field of a shared structure is `offset` bytes from its start. */
+#define SHARED_AT(type, field, offset) \
+    _Static_assert(__builtin_offsetof(type, field) == (offset), #type "." #field)
 
 /* Replace *word by `desired` if it is still *expected; otherwise load it into *expected.
  * Sequentially consistent either way: insertion into the table depends on it. */

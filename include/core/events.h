@@ -1,17 +1,18 @@
-/* events.h - the ring of what happened: many writers, no locks. Free of libc.
+/* events.h - write and read the ring of events, with many writers and no locks. Free of libc.
  *
  * A writer claims a sequence number together with a time, by one compare-and-swap on the claim word
- * of the number's slot: the word goes from the time of a lap ago to one later than the claim before
- * it. `next` only says how far claims have got; whoever finds the slot claimed moves it on, so that
- * a writer killed or held up between the two holds up nobody. Times rise strictly with numbers.
+ * of the number's slot: the word changes from the time of one lap ago to one later than the
+ * previous claim's. `next` only follows the claims; a writer that finds the slot claimed advances
+ * it, so that a writer killed or delayed between the two blocks nobody. Times rise strictly with
+ * numbers.
  *
- * Then it enters the slot: the state goes from even (the number last published there, times two) to
- * odd, again by compare-and-swap, so that there is one writer inside; and out, by a store of the
- * even state. A writer that was held up for a whole lap finds another one inside, or come and gone:
- * it gives its event up and leaves a hole, which readers count as missed.
+ * Then it enters the slot: another compare-and-swap changes the state from even (the number last
+ * published there, times two) to odd, so that one writer is inside; storing the even state leaves
+ * it. A writer that was delayed for a whole lap finds another one inside, or a newer event: it
+ * gives its event up and leaves a hole, which readers count as missed.
  *
- * A reader copies between two looks at the state (seqlock). A number that is claimed but neither
- * published nor a hole is in flight: wait for it, unless the writer can't be alive any more.
+ * A reader copies between two loads of the state (seqlock). A number that is claimed but neither
+ * published nor a hole is in flight: wait for it, unless its writer can't be alive any more.
  */
 #ifndef PRESENCE_EVENTS_H
 #define PRESENCE_EVENTS_H
@@ -31,7 +32,7 @@ typedef uint64_t __attribute__((may_alias)) event_word; /* a record, as it is co
 
 enum event_kind { EVENT_ENTERED = 1, EVENT_LEFT = 2, EVENT_PAGEVIEW = 3, EVENT_CUSTOM = 4 };
 
-/* What an event says, as it lies in a slot: names follow each other without separators. */
+/* An event, as it is stored in a slot: names follow each other without separators. */
 struct event_record {
     uint64_t time_us; /* Unix microseconds */
     uint8_t kind;     /* enum event_kind */
@@ -45,38 +46,38 @@ struct event_record {
 };
 
 _Static_assert(sizeof(struct event_record) == 840, "event");
-_Static_assert(__builtin_offsetof(struct event_record, kind) == 8, "event.kind");
-_Static_assert(__builtin_offsetof(struct event_record, site_length) == 9, "event.site_length");
-_Static_assert(__builtin_offsetof(struct event_record, room_length) == 10, "event.room_length");
-_Static_assert(__builtin_offsetof(struct event_record, source_length) == 11, "event.source_length");
-_Static_assert(__builtin_offsetof(struct event_record, name_length) == 12, "event.name_length");
-_Static_assert(__builtin_offsetof(struct event_record, country) == 13, "event.country");
-_Static_assert(__builtin_offsetof(struct event_record, names) == 16, "event.names");
+SHARED_AT(struct event_record, kind, 8);
+SHARED_AT(struct event_record, site_length, 9);
+SHARED_AT(struct event_record, room_length, 10);
+SHARED_AT(struct event_record, source_length, 11);
+SHARED_AT(struct event_record, name_length, 12);
+SHARED_AT(struct event_record, country, 13);
+SHARED_AT(struct event_record, names, 16);
 _Static_assert(EVENT_SITE_MAX + EVENT_ROOM_MAX + EVENT_SOURCE_MAX + EVENT_NAME_MAX ==
                    EVENT_NAMES_WORDS * 8,
                "event.names has room for all four");
 
 struct event_slot {
-    uint64_t claim; /* time of the claim, Unix microseconds, perhaps with EVENT_HOLE */
-    uint64_t state; /* number that was last published here, times two; odd: a writer is inside */
+    uint64_t claim; /* time of the claim, Unix microseconds, possibly with EVENT_HOLE */
+    uint64_t state; /* the number last published here, times two; odd: a writer is inside */
     struct event_record record;
     uint64_t reserved[5];
 };
 
 _Static_assert(sizeof(struct event_slot) == 896, "slot");
-_Static_assert(__builtin_offsetof(struct event_slot, state) == 8, "slot.state");
-_Static_assert(__builtin_offsetof(struct event_slot, record) == 16, "slot.record");
+SHARED_AT(struct event_slot, state, 8);
+SHARED_AT(struct event_slot, record, 16);
 
-/* The beginning of the section; slots follow. */
+/* The start of the section; slots follow. */
 struct events_head {
     uint64_t first; /* number of the first event of this segment; fixed */
     uint64_t reserved[15];
-    uint64_t next; /* number that will be claimed next, or was by now */
+    uint64_t next; /* the number to be claimed next; may have been claimed already */
     uint64_t reserved_too[15];
 };
 
 _Static_assert(sizeof(struct events_head) == 256, "events head");
-_Static_assert(__builtin_offsetof(struct events_head, next) == 128, "events_head.next");
+SHARED_AT(struct events_head, next, 128);
 
 /* One process's view of the ring. */
 struct events {
@@ -91,7 +92,8 @@ static inline uint64_t events_section_size(uint32_t capacity)
                     : 0;
 }
 
-/* Events a second that one site may write: a busy one leaves over a minute in the ring. */
+/* Return how many events a second one site may write, so that a busy one does not fill the ring
+ * within a minute. */
 static inline uint32_t events_site_rate(uint32_t capacity)
 {
     return capacity / 64;
@@ -107,7 +109,7 @@ static inline uint64_t event_claim_time(uint64_t claim)
     return claim & ~EVENT_HOLE;
 }
 
-/* How many words of the record say something. */
+/* Return how many words of the record are used. */
 static inline uint32_t event_words(const struct event_record *record)
 {
     uint32_t bytes = (uint32_t)record->site_length + record->room_length + record->source_length +
@@ -116,16 +118,16 @@ static inline uint32_t event_words(const struct event_record *record)
     return 2 + (bytes + 7) / 8;
 }
 
-/* Claim a number, at `now_us` or as soon after as the last claim permits. Returns the number and
- * its time. Lock-free; any number of threads. */
+/* Claim a number at the time `now_us`, or at the first later time that the last claim permits.
+ * Returns the number and its time. Lock-free; any number of threads. */
 static inline uint64_t events_claim(const struct events *events, uint64_t now_us,
                                     uint64_t *ret_time_us)
 {
     uint64_t *next = &events->head->next;
 
     for (;;) {
-        /* Ordered: claims of later numbers begin only when `next` has got there, so that if it is
-         * the same before and after, no slot was claimed beyond it. */
+        /* Ordered: later numbers are claimed only after `next` has reached them, so if it is the
+         * same before and after, no slot beyond it was claimed. */
         uint64_t number = atomic_load_ordered(next);
         struct event_slot *slot = event_slot_at(events, number);
         uint64_t before =
@@ -134,7 +136,7 @@ static inline uint64_t events_claim(const struct events *events, uint64_t now_us
         if (atomic_load_ordered(next) != number)
             continue;
         uint64_t expected = number;
-        if (event_claim_time(claim) > before) { /* claimed: see that `next` says so */
+        if (event_claim_time(claim) > before) { /* claimed already: advance `next` */
             atomic_swap_if(next, &expected, number + 1);
             continue;
         }
@@ -147,7 +149,7 @@ static inline uint64_t events_claim(const struct events *events, uint64_t now_us
     }
 }
 
-/* Enter the slot of a claimed number. False: another writer is inside, or was since. */
+/* Enter the slot of a claimed number. False if another writer is inside, or has been. */
 static inline bool events_enter(struct event_slot *slot, uint64_t number)
 {
     uint64_t state = atomic_load_ordered(&slot->state);
@@ -156,8 +158,8 @@ static inline bool events_enter(struct event_slot *slot, uint64_t number)
            atomic_swap_if(&slot->state, &state, number * 2 + 1);
 }
 
-/* Write an event; its time is filled in. False: it had to be given up, and left a hole. Lock-free;
- * any number of threads. */
+/* Write an event and fill in its time. False if the event had to be given up and left a hole.
+ * Lock-free; any number of threads. */
 static inline bool events_write(const struct events *events, uint64_t now_us,
                                 struct event_record *record)
 {
@@ -166,39 +168,40 @@ static inline bool events_write(const struct events *events, uint64_t now_us,
     uint64_t claim = record->time_us;
 
     if (!events_enter(slot, number)) {
-        atomic_swap_if(&slot->claim, &claim, claim | EVENT_HOLE); /* lost: lapped once more */
+        atomic_swap_if(&slot->claim, &claim, claim | EVENT_HOLE); /* fails if lapped once more */
         return false;
     }
     const event_word *from = (const event_word *)(const void *)record;
     event_word *to = (event_word *)(void *)&slot->record;
     for (uint32_t i = 0; i < event_words(record); i++)
-        atomic_store_relaxed(&to[i], from[i]);      /* between two states: pairs with events_read */
-    atomic_store_release(&slot->state, number * 2); /* pairs with events_read's acquire */
+        atomic_store_relaxed(&to[i], from[i]);      /* between two states: pairs with events_load */
+    atomic_store_release(&slot->state, number * 2); /* pairs with events_load */
     return true;
 }
 
 enum event_verdict {
-    EVENT_READ,
-    EVENT_LOST,   /* overwritten, or a hole */
-    EVENT_FLYING, /* claimed, not yet published */
+    EVENT_LOADED,
+    EVENT_LOST,      /* overwritten, or a hole */
+    EVENT_IN_FLIGHT, /* claimed, not yet published */
 };
 
-/* Copy the event of a number below `next`. Only as many words are copied as there are; lengths are
- * the writer's: check them. Any process, also on a read-only mapping. */
-static inline enum event_verdict events_read(const struct events *events, uint64_t number,
+/* Copy the event of a number below `next`. Only the used words are copied; lengths come from the
+ * writer, so check them. Any process, also on a read-only mapping. */
+static inline enum event_verdict events_load(const struct events *events, uint64_t number,
                                              struct event_record *ret)
 {
     const struct event_slot *slot = event_slot_at(events, number);
-    uint64_t state = atomic_load_acquire(&slot->state); /* pairs with events_write's release */
+    uint64_t state = atomic_load_acquire(&slot->state); /* pairs with events_write */
 
     if (state != number * 2) {
         if (state > number * 2 + 1)
             return EVENT_LOST;
         if (atomic_load_ordered(&slot->claim) & EVENT_HOLE)
             return EVENT_LOST;
-        /* A lap further on, the slot is claimed for another number. */
-        return atomic_load_ordered(&events->head->next) > number + events->capacity ? EVENT_LOST
-                                                                                    : EVENT_FLYING;
+        /* A lap later the slot is claimed for another number. */
+        return atomic_load_ordered(&events->head->next) > number + events->capacity
+                   ? EVENT_LOST
+                   : EVENT_IN_FLIGHT;
     }
     const event_word *from = (const event_word *)(const void *)&slot->record;
     event_word *to = (event_word *)(void *)ret;
@@ -209,34 +212,34 @@ static inline enum event_verdict events_read(const struct events *events, uint64
         words = sizeof(*ret) / 8;
     for (uint32_t i = 2; i < words; i++)
         to[i] = atomic_load_relaxed(&from[i]);
-    /* The fence orders the copy before the second look at the state (seqlock). */
+    /* Order the copy before the second load of the state (seqlock). */
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    return atomic_load_relaxed(&slot->state) == state ? EVENT_READ : EVENT_LOST;
+    return atomic_load_relaxed(&slot->state) == state ? EVENT_LOADED : EVENT_LOST;
 }
 
-/* Begin an empty ring at a number. Nobody else may look yet. */
-static inline void events_begin(const struct events *events, uint64_t first)
+/* Initialize an empty ring at a number, before anybody else uses it. */
+static inline void events_init(const struct events *events, uint64_t first)
 {
     events->head->first = first;
     events->head->next = first;
 }
 
-/* Take over the ring of a daemon that is gone: what it had claimed but not published become holes.
- * No writer may be about. Readers may. */
+/* Adopt the ring of a daemon that is gone: what it had claimed but not published becomes holes. No
+ * writer may be active; readers may. */
 static inline void events_adopt(const struct events *events)
 {
     struct events_head *head = events->head;
     uint64_t before = event_claim_time(event_slot_at(events, head->next - 1)->claim);
 
     if (event_claim_time(event_slot_at(events, head->next)->claim) > before)
-        atomic_store_release(&head->next, head->next + 1); /* pairs with readers' loads */
+        atomic_store_release(&head->next, head->next + 1); /* pairs with events_load */
     for (uint64_t number = head->next, left = events->capacity; number > head->first && left;
          left--) {
         struct event_slot *slot = event_slot_at(events, --number);
         if (atomic_load_relaxed(&slot->state) == number * 2)
             continue;
         atomic_store_relaxed(&slot->claim, slot->claim | EVENT_HOLE);
-        atomic_store_release(&slot->state, 0); /* empty; pairs with events_read */
+        atomic_store_release(&slot->state, 0); /* empty; pairs with events_load */
     }
 }
 

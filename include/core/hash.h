@@ -1,9 +1,9 @@
-/* hash.h - where a visitor of a scope lives in the table. Free of libc.
+/* hash.h - hash a visitor of a scope to their place in the table. Free of libc.
  *
  * A scope's key is derived from its kind and names and from the segment's secret (scope_name.h).
- * Visitor and key make 128 bits by folded 64 x 64 multiplications, as in wyhash and XXH3: 44 of
- * them are the fingerprint, 64 others choose the two pairs of lines. Without the secret nobody can
- * choose ids that meet in a line, nor two ids with the same fingerprint.
+ * Visitor and key are hashed to 128 bits by folded 64 x 64 multiplications, as in wyhash and XXH3:
+ * 44 of them are the fingerprint, 64 others choose the two pairs of lines. Without the secret
+ * nobody can choose ids that collide in a line, nor two ids with the same fingerprint.
  */
 #ifndef PRESENCE_HASH_H
 #define PRESENCE_HASH_H
@@ -20,7 +20,7 @@ struct hash_product {
     uint64_t low, high;
 };
 
-/* The full product of two 64-bit numbers. BPF has no 128-bit integers. */
+/* Multiply two 64-bit numbers to the full product. BPF has no 128-bit integers. */
 static inline struct hash_product hash_multiply(uint64_t a, uint64_t b)
 {
 #if defined(__SIZEOF_INT128__) && !defined(__bpf__)

@@ -1,16 +1,16 @@
-/* history.h - a scope's last 24 hours, minute by minute. Free of libc.
+/* history.h - keep a scope's last 24 hours, minute by minute. Free of libc.
  *
- * A history carries its scope's names, so that it outlives the scope's entry in the directory: a
- * site that sleeps at night has its day all the same. Only the keeper writes. Minutes are those of
+ * A history has its scope's names, so that it outlives the scope's entry in the directory: a site
+ * without visitors at night keeps its day. Only the maintenance thread writes. Minutes are those of
  * the tick.
  *
- * Once a second, at tick t, the keeper takes a sample of the count, which belongs to the minute of
- * t; what came and went since the sample before, at tick p, belongs to the second and the minute of
- * p. So a minute is complete when a sample of a later one has been taken.
+ * Once a second, at tick t, the maintenance thread samples the count. The sample belongs to the
+ * minute of t; changes since the sample before, at tick p, are credited to the second and the
+ * minute of p. So a minute is complete once a sample of a later minute was taken.
  *
- * Readers: a history's `version` is odd while it is given to another scope, a record's mark is 0
- * while the record is written. Whoever sees the same version, or mark, before and after has read
- * what belongs together. A daemon killed in between loses that minute, or that history.
+ * A history's `version` is odd while it is reused for another scope, and a record's mark is 0 while
+ * the record is written. A reader that loads the same version, or mark, before and after has a
+ * consistent copy. A daemon killed in between loses that minute, or that history.
  */
 #ifndef PRESENCE_HISTORY_H
 #define PRESENCE_HISTORY_H
@@ -23,7 +23,7 @@
 #define HISTORY_SITE_MAX 253
 #define HISTORY_NAME_MAX 255
 
-/* The window that is sampled: the default one, or the longest if that is shorter. */
+/* Return the window that is sampled: the default one, or the longest if that is shorter. */
 static inline uint32_t history_window(uint32_t max_window)
 {
     return max_window < 300 ? max_window : 300;
@@ -52,16 +52,16 @@ struct history_minute {
 };
 
 _Static_assert(sizeof(struct history_minute) == 48, "minute");
-_Static_assert(__builtin_offsetof(struct history_minute, sum) == 8, "minute.sum");
-_Static_assert(__builtin_offsetof(struct history_minute, minimum) == 16, "minute.minimum");
-_Static_assert(__builtin_offsetof(struct history_minute, maximum) == 20, "minute.maximum");
-_Static_assert(__builtin_offsetof(struct history_minute, heartbeats) == 24, "minute.heartbeats");
-_Static_assert(__builtin_offsetof(struct history_minute, pageviews) == 32, "minute.pageviews");
-_Static_assert(__builtin_offsetof(struct history_minute, entries) == 36, "minute.entries");
-_Static_assert(__builtin_offsetof(struct history_minute, leaves) == 40, "minute.leaves");
-_Static_assert(__builtin_offsetof(struct history_minute, departures) == 44, "minute.departures");
+SHARED_AT(struct history_minute, sum, 8);
+SHARED_AT(struct history_minute, minimum, 16);
+SHARED_AT(struct history_minute, maximum, 20);
+SHARED_AT(struct history_minute, heartbeats, 24);
+SHARED_AT(struct history_minute, pageviews, 32);
+SHARED_AT(struct history_minute, entries, 36);
+SHARED_AT(struct history_minute, leaves, 40);
+SHARED_AT(struct history_minute, departures, 44);
 
-/* What came and went in one second. */
+/* Changes within one second. */
 struct history_second {
     uint64_t mark; /* tick + 1; 0 while it is written */
     uint64_t heartbeats;
@@ -70,22 +70,22 @@ struct history_second {
 };
 
 _Static_assert(sizeof(struct history_second) == 32, "second");
-_Static_assert(__builtin_offsetof(struct history_second, heartbeats) == 8, "second.heartbeats");
-_Static_assert(__builtin_offsetof(struct history_second, entries) == 16, "second.entries");
-_Static_assert(__builtin_offsetof(struct history_second, leaves) == 20, "second.leaves");
-_Static_assert(__builtin_offsetof(struct history_second, departures) == 24, "second.departures");
+SHARED_AT(struct history_second, heartbeats, 8);
+SHARED_AT(struct history_second, entries, 16);
+SHARED_AT(struct history_second, leaves, 20);
+SHARED_AT(struct history_second, departures, 24);
 
 struct history {
-    uint64_t version;    /* odd: its names change; 0: it was never given */
+    uint64_t version;    /* odd: its names change; 0: never used */
     uint64_t hash;       /* of the scope, see scope_name.h */
-    uint64_t since;      /* tick since which its peaks are known */
+    uint64_t since;      /* tick from which on its peaks are known */
     uint64_t peak_today; /* peak_word */
     uint64_t peak_ever;
     uint64_t sampled;        /* tick of the last sample; HISTORY_NEVER */
     uint64_t last_heartbeat; /* tick */
-    /* The scope's totals at the last sample, and which life of which entry they are of. */
+    /* The scope's totals at the last sample, and the entry and its state they belong to. */
     uint64_t heartbeats, pageviews, entries, leaves;
-    int64_t owed; /* departures that were counted too early; never more than 0 */
+    int64_t departure_deficit; /* minus the visitors who were counted before their enters */
     uint64_t state;
     uint32_t scope;
     uint32_t count;      /* the last sample */
@@ -99,26 +99,26 @@ struct history {
 };
 
 _Static_assert(sizeof(struct history) == 640 + HISTORY_SECONDS * 32, "history");
-_Static_assert(__builtin_offsetof(struct history, hash) == 8, "history.hash");
-_Static_assert(__builtin_offsetof(struct history, since) == 16, "history.since");
-_Static_assert(__builtin_offsetof(struct history, peak_today) == 24, "history.peak_today");
-_Static_assert(__builtin_offsetof(struct history, peak_ever) == 32, "history.peak_ever");
-_Static_assert(__builtin_offsetof(struct history, sampled) == 40, "history.sampled");
-_Static_assert(__builtin_offsetof(struct history, last_heartbeat) == 48, "history.last_heartbeat");
-_Static_assert(__builtin_offsetof(struct history, heartbeats) == 56, "history.heartbeats");
-_Static_assert(__builtin_offsetof(struct history, pageviews) == 64, "history.pageviews");
-_Static_assert(__builtin_offsetof(struct history, entries) == 72, "history.entries");
-_Static_assert(__builtin_offsetof(struct history, leaves) == 80, "history.leaves");
-_Static_assert(__builtin_offsetof(struct history, owed) == 88, "history.owed");
-_Static_assert(__builtin_offsetof(struct history, state) == 96, "history.state");
-_Static_assert(__builtin_offsetof(struct history, scope) == 104, "history.scope");
-_Static_assert(__builtin_offsetof(struct history, count) == 108, "history.count");
-_Static_assert(__builtin_offsetof(struct history, kind) == 112, "history.kind");
-_Static_assert(__builtin_offsetof(struct history, site_length) == 113, "history.site_length");
-_Static_assert(__builtin_offsetof(struct history, name_length) == 114, "history.name_length");
-_Static_assert(__builtin_offsetof(struct history, site) == 115, "history.site");
-_Static_assert(__builtin_offsetof(struct history, name) == 368, "history.name");
-_Static_assert(__builtin_offsetof(struct history, seconds) == 640, "history.seconds");
+SHARED_AT(struct history, hash, 8);
+SHARED_AT(struct history, since, 16);
+SHARED_AT(struct history, peak_today, 24);
+SHARED_AT(struct history, peak_ever, 32);
+SHARED_AT(struct history, sampled, 40);
+SHARED_AT(struct history, last_heartbeat, 48);
+SHARED_AT(struct history, heartbeats, 56);
+SHARED_AT(struct history, pageviews, 64);
+SHARED_AT(struct history, entries, 72);
+SHARED_AT(struct history, leaves, 80);
+SHARED_AT(struct history, departure_deficit, 88);
+SHARED_AT(struct history, state, 96);
+SHARED_AT(struct history, scope, 104);
+SHARED_AT(struct history, count, 108);
+SHARED_AT(struct history, kind, 112);
+SHARED_AT(struct history, site_length, 113);
+SHARED_AT(struct history, name_length, 114);
+SHARED_AT(struct history, site, 115);
+SHARED_AT(struct history, name, 368);
+SHARED_AT(struct history, seconds, 640);
 
 /* One process's view of all histories. */
 struct histories {
@@ -133,22 +133,22 @@ static inline struct history_minute *history_minute_at(const struct histories *h
     return &histories->minutes[(uint64_t)index * HISTORY_MINUTES + minute % HISTORY_MINUTES];
 }
 
-/* How many histories were ever given: those that were come first, and have a version. */
-static inline uint32_t histories_begun(const struct histories *histories)
+/* Return how many histories were ever used. They come first, and have a version. */
+static inline uint32_t histories_high_water(const struct histories *histories)
 {
-    uint32_t begun = 0;
+    uint32_t high_water = 0;
 
-    while (begun < histories->capacity &&
-           atomic_load_relaxed(&histories->heads[begun].version) != 0)
-        begun++;
-    return begun;
+    while (high_water < histories->capacity &&
+           atomic_load_relaxed(&histories->heads[high_water].version) != 0)
+        high_water++;
+    return high_water;
 }
 
-/* Copy a record, if it is of the minute; false if it is another's, or is being written. */
-static inline bool history_read_minute(const struct history_minute *record, uint64_t minute,
+/* Copy a minute's record. False if the record belongs to another minute or is being written. */
+static inline bool history_load_minute(const struct history_minute *record, uint64_t minute,
                                        struct history_minute *ret)
 {
-    /* Acquire: pairs with the release store that ends the keeper's write. */
+    /* Acquire: pairs with end_record. */
     uint64_t mark = atomic_load_acquire(&record->mark);
 
     if (!(mark & HISTORY_MARK_USED) || history_mark_minute(mark) != minute)
@@ -164,16 +164,16 @@ static inline bool history_read_minute(const struct history_minute *record, uint
         .leaves = atomic_load_relaxed(&record->leaves),
         .departures = atomic_load_relaxed(&record->departures),
     };
-    /* The fence orders the fields before the second look at the mark (seqlock). */
+    /* Order every load of a field before the second load of the mark (seqlock). */
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     return atomic_load_relaxed(&record->mark) == mark;
 }
 
-/* The same for the second that began at `tick`. */
-static inline bool history_read_second(const struct history_second *record, uint64_t tick,
+/* Copy the record of the second that began at `tick`, likewise. */
+static inline bool history_load_second(const struct history_second *record, uint64_t tick,
                                        struct history_second *ret)
 {
-    uint64_t mark = atomic_load_acquire(&record->mark); /* pairs with the keeper's release */
+    uint64_t mark = atomic_load_acquire(&record->mark); /* pairs with end_record */
 
     if (mark != tick + 1)
         return false;

@@ -1,10 +1,10 @@
-/* ring.h - the rings of buckets that a scope is counted from. Free of libc.
+/* ring.h - count a scope by rings of buckets. Free of libc.
  *
  * A bucket is one 64-bit word: tag (upper 32 bits: its tick or minute) and signed count (lower 32:
  * visitors whose last heartbeat fell there). It changes only by compare-and-swap, or by a lone
  * writer's store; tags only move forward, a change for an older tag is dropped, and a subtraction
- * may come before its addition.
- * The windowed count is the sum over the window's buckets that carry their tag.
+ * may come before its addition. The windowed count is the sum over the window's buckets that carry
+ * their tag.
  */
 #ifndef PRESENCE_RING_H
 #define PRESENCE_RING_H
@@ -19,7 +19,7 @@
 #endif
 
 #define RING_SECONDS    512 /* 480 that can be counted and 32 for late publishers */
-#define RING_MINUTES    64  /* 60 that can be counted and 4 likewise */
+#define RING_MINUTES    64  /* 60 that can be counted and 4 for late publishers */
 #define WINDOW_FINE_MAX 480 /* seconds; longer windows are counted in whole minutes */
 #define WINDOW_MAX      3600
 
@@ -30,16 +30,16 @@ struct ring {
 
 _Static_assert(sizeof(struct ring) == 4608, "5 KB a scope with its directory entry");
 
-/* The window that is shown for one that was asked for: rule 3 rounds above 480 s. */
+/* Return the window that is counted when this one is requested: R3 rounds above 480 s. */
 static inline uint32_t window_rounded(uint32_t window_s)
 {
     return window_s <= WINDOW_FINE_MAX ? window_s : (window_s + 59) / 60 * 60;
 }
 
-/* What becomes of a bucket's word. False: nothing, the change is for an older tag. */
+/* Compute a bucket's next word. False if nothing changes: the change is for an older tag. */
 static inline bool ring_bucket_changed(uint64_t word, uint32_t tag, int32_t delta, uint64_t *ret)
 {
-    /* A bucket never used is older than any tag, whatever its distance from 0. */
+    /* An unused bucket is older than any tag, whatever its distance from 0. */
     int32_t age = word ? (int32_t)(tag - (uint32_t)(word >> 32)) : INT32_MAX;
 
     if (age < 0)
@@ -49,7 +49,7 @@ static inline bool ring_bucket_changed(uint64_t word, uint32_t tag, int32_t delt
     return true;
 }
 
-/* Add to one bucket. Lock-free; a failed swap means that another writer got on. */
+/* Add to one bucket. Lock-free; a failed swap means that another writer succeeded. */
 static inline void ring_add_bucket(uint64_t *bucket, uint32_t tag, int32_t delta)
 {
     uint64_t word = atomic_load_relaxed(bucket), desired;
@@ -57,19 +57,19 @@ static inline void ring_add_bucket(uint64_t *bucket, uint32_t tag, int32_t delta
     do {
         if (!ring_bucket_changed(word, tag, delta, &desired))
             return;
-    } while (!atomic_swap_if(bucket, &word, desired)); /* pairs with ring_sum's acquire loads */
+    } while (!atomic_swap_if(bucket, &word, desired)); /* pairs with ring_bucket_count */
 }
 
-/* The same where nobody else ever writes. */
+/* Add to one bucket that nobody else ever writes. */
 static inline void ring_add_bucket_alone(uint64_t *bucket, uint32_t tag, int32_t delta)
 {
     uint64_t desired;
 
     if (ring_bucket_changed(atomic_load_relaxed(bucket), tag, delta, &desired))
-        atomic_store_release(bucket, desired); /* pairs with ring_sum's acquire loads */
+        atomic_store_release(bucket, desired); /* pairs with ring_bucket_count */
 }
 
-/* Have a tick's bucket on its way: another writer's processor may hold it. */
+/* Prefetch a tick's bucket, which another writer's processor may hold. */
 static inline void ring_fetch_second(struct ring *ring, uint64_t tick)
 {
     __builtin_prefetch(&ring->seconds[tick % RING_SECONDS], 1);
@@ -83,8 +83,8 @@ static inline void ring_move(uint64_t *bucket, uint32_t tag, int32_t delta, bool
         ring_add_bucket(bucket, tag, delta);
 }
 
-/* Move `delta` visitors into the bucket of a tick, or of a minute; out of it when negative. Each
- * visitor is in one of both. `alone`: nobody else ever writes. */
+/* Add `delta`, which may be negative, to the bucket of a tick, or of a minute. Each visitor counts
+ * in one bucket of a second and in one of a minute. `alone`: nobody else ever writes. */
 static inline void ring_add_second(struct ring *ring, uint64_t tick, int32_t delta, bool alone)
 {
     ring_move(&ring->seconds[tick % RING_SECONDS], (uint32_t)tick, delta, alone);
@@ -96,13 +96,13 @@ static inline void ring_add_minute(struct ring *ring, uint64_t minute, int32_t d
 }
 
 #if RING_VECTOR_SUM
-/* Sums of buckets, many at a time. The first one is aligned to 16 bytes and should carry `tag`.
+/* Sum many buckets at a time. The first one is aligned to 16 bytes and should carry `tag`.
  *
  * Eight-byte lanes of an aligned load are never torn on x86, and its loads happen in program order
  * (Intel SDM 3A 9.1.1 and 9.2.2, AMD64 APM 2 7.3.2 and 7.1.1); the volatile loads, of 16 bytes
- * each, keep the compiler to that order. Two neighbours in one load are seen at one instant where
- * there is AVX (the same sections); without it, one that moved between these two in mid-load may be
- * missed. Counts are added as 16-bit halves, so that no 32-bit lane overflows, nor all of them
+ * each, keep the compiler to that order. With AVX, both words of one load are from one instant (the
+ * same sections); without it, a visitor who moves from the first to the second during the load may
+ * be missed. Counts are added as 16-bit halves, so that no 32-bit lane overflows, nor all of them
  * together, within RING_SECONDS.
  */
 static inline int32_t ring_sum_lanes(__m128i lanes)
@@ -117,7 +117,7 @@ static inline int64_t ring_sum_halves(__m128i lower, __m128i upper)
     return (int64_t)ring_sum_lanes(upper) * 65536 + ring_sum_lanes(lower);
 }
 
-/* Of `blocks` times four buckets. */
+/* Sum `blocks` times four buckets. */
 static inline int64_t ring_sum_fours(const uint64_t *buckets, uint32_t blocks, uint32_t tag)
 {
     const volatile __m128i *words = (const volatile __m128i *)(const volatile void *)buckets;
@@ -138,7 +138,7 @@ static inline int64_t ring_sum_fours(const uint64_t *buckets, uint32_t blocks, u
     return ring_sum_halves(lower, upper);
 }
 
-/* Of `blocks` times eight buckets, with half the instructions. */
+/* Sum `blocks` times eight buckets, with half the instructions. */
 static __attribute__((target("avx2"), unused)) int64_t
 ring_sum_eights(const uint64_t *buckets, uint32_t blocks, uint32_t tag)
 {
@@ -164,7 +164,7 @@ ring_sum_eights(const uint64_t *buckets, uint32_t blocks, uint32_t tag)
         _mm_add_epi32(_mm256_castsi256_si128(upper), _mm256_extracti128_si256(upper, 1)));
 }
 
-/* Sum `blocks` times four buckets. */
+/* Sum `blocks` times four buckets in the fastest way. */
 static inline int64_t ring_sum_blocks(const uint64_t *buckets, uint32_t blocks, uint32_t tag)
 {
     int64_t sum = 0;
@@ -177,7 +177,8 @@ static inline int64_t ring_sum_blocks(const uint64_t *buckets, uint32_t blocks, 
         blocks %= 2;
     }
     sum += ring_sum_fours(buckets, blocks, tag);
-    /* Nothing that follows is loaded before; pairs with the adders. Costs nothing on x86. */
+    /* Acquire: pairs with ring_add_bucket. No later load moves before these. Costs nothing on
+     * x86. */
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     return sum;
 }
@@ -185,7 +186,7 @@ static inline int64_t ring_sum_blocks(const uint64_t *buckets, uint32_t blocks, 
 
 static inline int64_t ring_bucket_count(const uint64_t *bucket, uint32_t tag)
 {
-    uint64_t word = atomic_load_acquire(bucket); /* pairs with the adders */
+    uint64_t word = atomic_load_acquire(bucket); /* pairs with ring_add_bucket */
     return (uint32_t)(word >> 32) == tag ? (int32_t)(uint32_t)word : 0;
 }
 
@@ -208,9 +209,10 @@ static inline int64_t ring_sum_run(const uint64_t *bucket, uint32_t length, uint
     return sum;
 }
 
-/* Sum `length` buckets up to and including `last`, oldest first: a visitor who moves forward while
- * we read may be seen twice, never not at all (the adder adds before it subtracts). `length` is at
- * most `size`; what the caller loads afterwards is loaded after all of them. */
+/* Sum `length` buckets, at most `size`, up to and including `last`, oldest first: a visitor who
+ * moves forward meanwhile may be counted twice, but is never missed (for processors without AVX see
+ * above), since the writer adds before it subtracts. What the caller loads afterwards is loaded
+ * after all buckets. */
 static inline int64_t ring_sum(const uint64_t *buckets, uint32_t size, uint64_t last,
                                uint32_t length)
 {
@@ -224,7 +226,7 @@ static inline int64_t ring_sum(const uint64_t *buckets, uint32_t size, uint64_t 
     return sum + ring_sum_run(buckets, length - run, (uint32_t)tag + run);
 }
 
-/* Visitors active at tick `now` within a window of 1 s to 3600 s, before clamping at 0. */
+/* Count the visitors active at tick `now` in a window of 1 s to 3600 s, not clamped at 0. */
 static inline int64_t ring_count(const struct ring *ring, uint64_t now, uint32_t window_s)
 {
     if (window_s <= WINDOW_FINE_MAX)

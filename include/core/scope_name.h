@@ -1,6 +1,6 @@
 /* scope_name.h - the keyed hashes of scope names. Needs xxHash (header-only).
  *
- * Daemon and readers must agree on them: the chain a scope is found in, and the key that its
+ * Daemon and readers must agree on the chain that a scope is found in, and on the key that its
  * visitors are hashed under.
  */
 #ifndef PRESENCE_SCOPE_NAME_H
@@ -11,7 +11,7 @@
 
 #include "core/scope.h"
 
-/* Name a site. `bytes` is in lower case already and has to outlive the name. */
+/* Name a site. `bytes` is in canonical form (canonical.h) and must outlive the name. */
 static inline struct scope_name scope_name_site(const uint64_t *secret, const uint8_t *bytes,
                                                 uint32_t length)
 {
@@ -24,7 +24,7 @@ static inline struct scope_name scope_name_site(const uint64_t *secret, const ui
     };
 }
 
-/* Name a room, country or source of the site that is `site` in the directory. */
+/* Name a room, country or source of the site at index `site` of the directory; `bytes` likewise. */
 static inline struct scope_name scope_name_label(const struct scope_name *site_name, uint32_t site,
                                                  enum scope_kind kind, const uint8_t *bytes,
                                                  uint32_t length)

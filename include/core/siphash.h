@@ -1,4 +1,4 @@
-/* siphash.h - SipHash-2-4 with 64 bits, which the tag of an authenticated datagram is.
+/* siphash.h - compute the tag of an authenticated datagram: SipHash-2-4 with 64 bits.
  *
  * Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012. A tag is the value's bytes from
  * the lowest on, as the reference implementation writes them. Free of libc, no state: any thread.
@@ -16,7 +16,7 @@ struct siphash_key {
     uint64_t words[2];
 };
 
-/* Eight bytes, the first the lowest. */
+/* Load eight bytes, the first the lowest. */
 static inline uint64_t siphash_load64(const uint8_t *bytes)
 {
     uint64_t word;
@@ -59,7 +59,8 @@ static inline void siphash_absorb(uint64_t v[4], uint64_t word)
     v[0] ^= word;
 }
 
-/* What is left after whole words, fewer than eight bytes, below the length's lowest byte. */
+/* Load the bytes after the whole words, fewer than eight, and put the length's lowest byte above
+ * them. */
 static inline uint64_t siphash_last_word(const uint8_t *bytes, uint32_t left, uint32_t length)
 {
     uint64_t word = (uint64_t)length << 56;
@@ -88,7 +89,7 @@ static inline uint64_t siphash(struct siphash_key key, const uint8_t *bytes, uin
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-/* Write the tag of `length` bytes, e.g. behind them. */
+/* Write the tag of `length` bytes, e.g. after them. */
 static inline void siphash_tag(struct siphash_key key, const uint8_t *bytes, uint32_t length,
                                uint8_t ret_tag[SIPHASH_TAG_SIZE])
 {
@@ -100,9 +101,9 @@ static inline void siphash_tag(struct siphash_key key, const uint8_t *bytes, uin
     __builtin_memcpy(ret_tag, &value, sizeof(value));
 }
 
-/* Is this the tag of `length` bytes? Takes equally long wherever a wrong one differs. */
-static inline bool siphash_tag_is(struct siphash_key key, const uint8_t *bytes, uint32_t length,
-                                  const uint8_t tag[SIPHASH_TAG_SIZE])
+/* True if this is the tag of `length` bytes. A wrong tag takes equally long wherever it differs. */
+static inline bool siphash_tag_matches(struct siphash_key key, const uint8_t *bytes,
+                                       uint32_t length, const uint8_t tag[SIPHASH_TAG_SIZE])
 {
     return (siphash(key, bytes, length) ^ siphash_load64(tag)) == 0;
 }

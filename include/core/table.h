@@ -1,30 +1,32 @@
 /* table.h - the visitor table: lock-free, written by many, exact. Free of libc.
  *
- * A visitor in a scope is one 64-bit word, fingerprint (44 bits) and tick of their last heartbeat
+ * A visitor in a scope is one 64-bit word: fingerprint (44 bits) and tick of their last heartbeat
  * (20 bits). Zero is an empty slot. A key lives in one of two pairs of cache lines, 16 words each,
  * that are always both searched, so there are no tombstones; one compare-and-swap is the whole
- * change of state. Names and search order: the first pair's 16 slots, then the second's. One line
- * of each pair is a key's home there, and takes it while it has room: in a table that was filled to
- * its limit nine of ten keys stand at home in their first pair, two of three where visitors have
- * come and gone ever since, and refreshing these touches that line and no other. Most of the rest
- * stand at home in their second pair.
+ * change of state. Search order: the first pair's 16 slots, then the second's. One line of each
+ * pair is a key's home, which is filled first. Of a table just filled, nine of ten keys are in
+ * their first pair's home; after long use two of three are. Refreshing these touches no other line.
+ *
+ * A word that no window counts any more is kept for its visitor's return. An insert that finds no
+ * free slot reuses such a word's, and no bucket changes: none with its tick is counted.
  *
  * Ticks are 64-bit seconds in arguments and 20-bit in words. A word's age is a difference modulo
- * 2^20, right as long as no word grows older than 2^19 s: the sweep (table_sweep) sees to that
- * while the collector runs, table_clear after a gap. An age of 2^19 and more is therefore a word
- * written by a worker whose tick is ahead of ours; it is as fresh as can be.
+ * 2^20, right as long as no word grows older than 2^19 s: table_sweep ensures that while the
+ * collector runs, table_clear after a gap. An age of 2^19 or more therefore means a word written by
+ * a worker whose tick is ahead of ours, and counts as age 0.
  *
- * Inserting once. Two racing inserts of one key must end as one word. An insert is done only when
- * a scan of all 32 slots, made after its compare-and-swap, shows exactly one copy with at least
- * its tick. Whoever sees two copies raises the first in search order to the newest tick, clears
- * the others by compare-and-swap on the exact word, and scans again. Swap and scan are
- * sequentially consistent, so of two inserters at least the later one sees both copies. Whoever
- * clears a copy is not done before a scan shows one at least as new: if a leave took the first one
- * away and a heartbeat came back as the very word that is cleared, it is put in again.
+ * Inserting once. Two racing inserts of one key must end as one word. A thread may consider its
+ * insert finished only when a scan of all 32 slots, made after its compare-and-swap, finds exactly
+ * one copy, at least as new as its own. If it finds several copies, it raises the first in search
+ * order to the newest tick, clears the others (by compare-and-swap on the exact word), and scans
+ * again. Swap and scan are sequentially consistent, so of two inserters at least the later one sees
+ * both copies. A writer that clears a copy is not finished before a scan finds one at least as new:
+ * if a leave removed the first one and a heartbeat came back as the very word that is cleared, the
+ * writer inserts it again.
  *
- * A lone writer has nobody to race with but the sweep, which only ever turns an expired word into
- * 0. It makes no difference to anyone whether that happens just before or just after the writer
- * changes the word, so the writer stores it: a locked swap would take a fifth of an update's time.
+ * A lone writer races only with the sweep, which turns an expired word into 0. Whether that happens
+ * just before or after the writer's change makes no difference, so the writer stores: a locked swap
+ * would take a fifth of an update's time.
  */
 #ifndef PRESENCE_TABLE_H
 #define PRESENCE_TABLE_H
@@ -43,50 +45,48 @@
 #define TABLE_TICK_MASK        ((UINT64_C(1) << TABLE_TICK_BITS) - 1)
 #define TABLE_AGE_FUTURE       (UINT64_C(1) << (TABLE_TICK_BITS - 1))
 #define TABLE_LINE_WORDS       8                      /* a cache line */
-#define TABLE_PAIR_WORDS       (2 * TABLE_LINE_WORDS) /* two neighbouring ones */
-#define TABLE_FIRST_PAIR_LIMIT 12  /* words in the first pair before the emptier one is taken */
-#define TABLE_ENTER_AGE        300 /* seconds without a heartbeat that make the next one an enter */
+#define TABLE_PAIR_WORDS       (2 * TABLE_LINE_WORDS) /* two neighbouring lines */
+#define TABLE_FIRST_PAIR_LIMIT 12  /* words in the first pair before the emptier one is chosen */
+#define TABLE_ENTER_AGE        300 /* the most that table_enter_age returns */
 #define TABLE_EXPIRY_SLACK     (60 + 32) /* a minute bucket's width, and late publishers */
 
 /* One process's view of the table. `words` is aligned to 128 bytes. */
 struct table {
     uint64_t *words;
-    uint64_t pairs;   /* 2 to 2^32 - 1 */
-    uint64_t expiry;  /* age in seconds at which no bucket counts a word any more */
-    bool lone_writer; /* one thread of all updates and leaves; only table_sweep may run beside it */
+    uint64_t pairs;     /* 2 to 2^32 - 1 */
+    uint64_t expiry;    /* age in seconds at which no bucket counts a word any more */
+    bool lone_writer;   /* one thread updates and leaves; only table_sweep may run beside it */
+    uint64_t longest;   /* age in seconds at which no window counts a word any more */
+    uint64_t enter_age; /* seconds without a heartbeat that make the next one an enter */
 };
 
 struct table_key {
-    uint64_t fingerprint; /* in place: shifted left by TABLE_TICK_BITS, never 0 */
-    uint32_t pair[2];     /* different ones */
+    uint64_t fingerprint; /* shifted left by TABLE_TICK_BITS, as in a word; never 0 */
+    uint32_t pair[2];     /* its two pairs, which differ */
 };
 
-/* What an update did. `inserted` and `duplicates` are nearly always 0 or 1; summed over all
- * writers, inserted - duplicates is the number of words that came into being. */
+/* The result of an update. `inserted` and `duplicates` are nearly always 0 or 1; summed over all
+ * writers, inserted - duplicates is the number of words that were added. */
 struct table_outcome {
     uint32_t inserted;   /* words put into free slots */
-    uint32_t duplicates; /* copies cleared that a racing insert had left */
-    bool entered;        /* refreshed a word that was at least TABLE_ENTER_AGE old */
+    uint32_t duplicates; /* copies cleared that racing inserts had left */
+    uint32_t taken;      /* of those inserted, how many filled an empty slot */
+    bool entered;        /* refreshed a word that was at least the table's enter_age old */
     bool full;           /* no slot was free: nothing was stored */
 };
 
-/* Called after each change of a word with the tick whose bucket moves, +1 or -1. */
+/* Change a bucket's count: called after each change of a word, with the tick and +1 or -1. */
 typedef void (*table_move)(void *context, uint64_t tick, int delta);
-
-static inline uint64_t table_reduce(uint32_t hash, uint64_t range)
-{
-    return ((uint64_t)hash * range) >> 32;
-}
 
 static inline struct table_key table_key(struct hash128 hash, uint64_t pairs)
 {
     uint64_t fingerprint = hash.first & ~TABLE_TICK_MASK;
-    uint64_t first = table_reduce((uint32_t)hash.second, pairs);
-    uint64_t second = first + 1 + table_reduce((uint32_t)(hash.second >> 32), pairs - 1);
+    uint64_t first = ((hash.second & UINT32_MAX) * pairs) >> 32;
+    uint64_t second = first + 1 + (((hash.second >> 32) * (pairs - 1)) >> 32);
 
     return (struct table_key){
         .fingerprint = fingerprint ? fingerprint : UINT64_C(1) << TABLE_TICK_BITS,
-        /* not a branch, which would be mispredicted half of the time */
+        /* no branch, which would be mispredicted half of the time */
         .pair = {(uint32_t)first, (uint32_t)(second - (pairs & -(uint64_t)(second >= pairs)))},
     };
 }
@@ -96,30 +96,29 @@ static inline uint64_t *table_pair(const struct table *table, uint32_t pair)
     return table->words + (uint64_t)pair * TABLE_PAIR_WORDS;
 }
 
-/* Where a key's home begins in each of its pairs: at slot 0 or 8. Both lines of a pair are searched
- * whatever the home, so that no two keys are taken for one another because a bit of the fingerprint
- * chooses it. */
+/* Return where a key's home begins in each of its pairs: slot 0 or 8, by a bit of the fingerprint.
+ * That bit still distinguishes keys, since both lines are always searched. */
 static inline unsigned table_home(uint64_t fingerprint)
 {
     return (unsigned)(fingerprint >> TABLE_TICK_BITS & 1) * TABLE_LINE_WORDS;
 }
 
-/* The line that is a key's home in one of its pairs. */
+/* Return the line that is a key's home in one of its pairs. */
 static inline uint64_t *table_home_line(const struct table *table, struct table_key key,
                                         unsigned which)
 {
     return table_pair(table, key.pair[which]) + table_home(key.fingerprint);
 }
 
-/* Have a key's home in one of its pairs on its way from memory. (Always inline: the compiler knows
- * of no effect that a function has which only prefetches, and leaves out calls of it.) */
+/* Prefetch a key's home in one of its pairs. Always inline: the compiler sees no effect in a
+ * function that only prefetches, and drops calls of it. */
 static inline __attribute__((always_inline)) void
 table_fetch_home(const struct table *table, struct table_key key, unsigned which)
 {
     __builtin_prefetch(table_home_line(table, key, which), 1);
 }
 
-/* The same of the lines in which it may stand away from home. */
+/* Prefetch the lines of a key's pairs outside its homes. */
 static inline __attribute__((always_inline)) void table_fetch_others(const struct table *table,
                                                                      struct table_key key)
 {
@@ -139,20 +138,21 @@ static inline bool table_matches(uint64_t word, uint64_t fingerprint)
     return (word & ~TABLE_TICK_MASK) == fingerprint;
 }
 
-/* Seconds since the word's last heartbeat; TABLE_AGE_FUTURE and more: it is ahead of `now`. */
+/* Return a word's age in seconds; TABLE_AGE_FUTURE or more: it is ahead of `now`. */
 static inline uint64_t table_age(uint64_t word, uint64_t now)
 {
     return (now - word) & TABLE_TICK_MASK;
 }
 
-static inline bool table_is_expired(const struct table *table, uint64_t word, uint64_t now)
+/* True if the word is at least `least` seconds old, and not from the future. */
+static inline bool table_is_old(uint64_t word, uint64_t now, uint64_t least)
 {
     uint64_t age = table_age(word, now);
-    return age >= table->expiry && age < TABLE_AGE_FUTURE;
+    return age >= least && age < TABLE_AGE_FUTURE;
 }
 
-/* The slots of a line whose upper 32 bits are the fingerprint's, as a bit each. A hint: the caller
- * loads a candidate anew, atomically, before it believes or changes it. */
+/* Return the slots of a line whose upper 32 bits are the fingerprint's, as a bit each. A hint: the
+ * caller loads a candidate again, atomically, before it trusts or changes it. */
 static inline uint32_t table_line_candidates(const uint64_t *line, uint64_t fingerprint)
 {
     uint32_t mask = 0;
@@ -177,15 +177,15 @@ static inline uint32_t table_line_candidates(const uint64_t *line, uint64_t fing
     return mask;
 }
 
-/* The same of a pair. */
+/* Return the candidates of a pair, likewise. */
 static inline uint32_t table_candidates(const uint64_t *pair, uint64_t fingerprint)
 {
     return table_line_candidates(pair, fingerprint) |
            table_line_candidates(pair + TABLE_LINE_WORDS, fingerprint) << TABLE_LINE_WORDS;
 }
 
-/* Does a key seem to stand at home in one of its pairs? Where, is a hint for table_refresh_at;
- * meaningless if it does not. */
+/* True if a key seems to be at home in one of its pairs. `*ret_hint` is the slot, for
+ * table_refresh_at; meaningless if false. */
 static inline bool table_locate_home(const struct table *table, struct table_key key,
                                      unsigned which, uint64_t **ret_hint)
 {
@@ -196,12 +196,12 @@ static inline bool table_locate_home(const struct table *table, struct table_key
     return mask != 0;
 }
 
-/* The first slot of a pair that holds the key, with its word; NULL if none does. */
+/* Find the first slot of a pair that holds the key, and its word; NULL if none does. */
 static inline uint64_t *table_find_in(uint64_t *pair, uint64_t fingerprint, uint64_t *ret_word)
 {
     for (uint32_t mask = table_candidates(pair, fingerprint); mask; mask &= mask - 1) {
         uint64_t *slot = &pair[__builtin_ctz(mask)];
-        uint64_t word = atomic_load_relaxed(slot); /* any later change fails the swap on it */
+        uint64_t word = atomic_load_relaxed(slot); /* relaxed: the swap fails on any later change */
         if (table_matches(word, fingerprint)) {
             *ret_word = word;
             return slot;
@@ -210,22 +210,20 @@ static inline uint64_t *table_find_in(uint64_t *pair, uint64_t fingerprint, uint
     return 0;
 }
 
-/* The first slot in search order that holds the key, with its word; NULL if none does.
- * Readers may call it on a table that they have mapped read-only. */
+/* Find the first slot in search order that holds the key, and its word; NULL if none does. Readers
+ * may call it on a table that they have mapped read-only. */
 static inline uint64_t *table_find(const struct table *table, struct table_key key,
                                    uint64_t *ret_word)
 {
     uint64_t *slot = table_find_in(table_pair(table, key.pair[0]), key.fingerprint, ret_word);
-    if (slot)
-        return slot;
-    return table_find_in(table_pair(table, key.pair[1]), key.fingerprint, ret_word);
+    return slot ? slot : table_find_in(table_pair(table, key.pair[1]), key.fingerprint, ret_word);
 }
 
-/* A key's first free slot in one of its pairs, at home if there is one, with its word (0 or
- * expired), and how many are free. */
+/* Find a key's first free slot in one of its pairs, preferably at home, and its word, and count the
+ * free ones: empty, or with a word at least `age` seconds old. */
 static inline uint64_t *table_free_slot(const struct table *table, struct table_key key,
-                                        unsigned which, uint64_t now, uint64_t *ret_word,
-                                        int *ret_free)
+                                        unsigned which, uint64_t now, uint64_t age,
+                                        uint64_t *ret_word, int *ret_free)
 {
     uint64_t *pair = table_pair(table, key.pair[which]), *first = 0;
     const unsigned home = table_home(key.fingerprint);
@@ -233,8 +231,8 @@ static inline uint64_t *table_free_slot(const struct table *table, struct table_
     *ret_free = 0;
     for (unsigned i = 0; i < TABLE_PAIR_WORDS; i++) {
         uint64_t *slot = &pair[i ^ home];
-        uint64_t word = atomic_load_relaxed(slot); /* exact word checked by the swap */
-        if (word && !table_is_expired(table, word, now))
+        uint64_t word = atomic_load_relaxed(slot); /* relaxed: the swap checks the exact word */
+        if (word && !table_is_old(word, now, age))
             continue;
         if (!first) {
             first = slot;
@@ -245,26 +243,26 @@ static inline uint64_t *table_free_slot(const struct table *table, struct table_
     return first;
 }
 
-/* Choose a slot for a new word: the first pair until it is three quarters full, then the emptier
- * one. NULL when both are full. */
-static inline uint64_t *table_place(const struct table *table, struct table_key key, uint64_t now,
-                                    uint64_t *ret_word)
+/* Choose a slot for a new word, empty or with a word at least `age` seconds old: in the first pair
+ * until it is three quarters full, then in the emptier one. NULL if both are full. */
+static inline uint64_t *table_choose_slot(const struct table *table, struct table_key key,
+                                          uint64_t now, uint64_t age, uint64_t *ret_word)
 {
     uint64_t words[2] = {0, 0};
     int free[2];
-    uint64_t *slot = table_free_slot(table, key, 0, now, &words[0], &free[0]);
+    uint64_t *slot = table_free_slot(table, key, 0, now, age, &words[0], &free[0]);
 
     *ret_word = words[0];
     if (free[0] > TABLE_PAIR_WORDS - TABLE_FIRST_PAIR_LIMIT)
         return slot;
-    uint64_t *other = table_free_slot(table, key, 1, now, &words[1], &free[1]);
+    uint64_t *other = table_free_slot(table, key, 1, now, age, &words[1], &free[1]);
     if (free[1] <= free[0])
         return slot;
     *ret_word = words[1];
     return other;
 }
 
-/* Every copy of a key, as one scan saw them. */
+/* Every copy of a key that one scan found. */
 struct table_copies {
     uint32_t count;
     uint64_t *slot[2 * TABLE_PAIR_WORDS];
@@ -278,7 +276,7 @@ static inline void table_scan(const struct table *table, struct table_key key,
     for (int p = 0; p < 2; p++) {
         uint64_t *pair = table_pair(table, key.pair[p]);
         for (int i = 0; i < TABLE_PAIR_WORDS; i++) {
-            /* Sequentially consistent: pairs with the swaps of all other inserters. */
+            /* Sequentially consistent: pairs with table_swap of all other inserters. */
             uint64_t word = atomic_load_ordered(&pair[i]);
             if (!table_matches(word, key.fingerprint))
                 continue;
@@ -288,27 +286,27 @@ static inline void table_scan(const struct table *table, struct table_key key,
     }
 }
 
-/* The tick of a word, given that of the caller. */
+/* Return a word's tick, given the caller's. */
 static inline uint64_t table_tick(uint64_t word, uint64_t now)
 {
     uint64_t age = table_age(word, now);
     if (age >= TABLE_AGE_FUTURE)
         return now + TABLE_TICK_MASK + 1 - age;
-    return age <= now ? now - age : 0; /* no word of ours is older than the clock */
+    return age <= now ? now - age : 0; /* no word is older than the clock */
 }
 
-/* Put `desired` where `word` was found, if it is still there; a lone writer's is, or was swept. */
+/* Replace `word` by `desired` if it is unchanged. A lone writer need not check. */
 static inline bool table_swap(const struct table *table, uint64_t *slot, uint64_t word,
                               uint64_t desired)
 {
     if (!table->lone_writer)
-        /* Others see the old word or the new one; pairs with their swaps and ordered scans. */
+        /* Others see the old word or the new one; pairs with table_scan and their table_swap. */
         return atomic_swap_if(slot, &word, desired);
     atomic_store_relaxed(slot, desired); /* readers and the sweep see the old word or the new one */
     return true;
 }
 
-/* Swap a matching word for `desired` (0 clears it) and move its bucket. */
+/* Swap a word for `desired` (0 clears it) and report the buckets. False if it has changed. */
 static inline __attribute__((always_inline)) bool table_replace(const struct table *table,
                                                                 uint64_t *slot, uint64_t word,
                                                                 uint64_t desired, uint64_t now,
@@ -318,12 +316,12 @@ static inline __attribute__((always_inline)) bool table_replace(const struct tab
         return false;
     if (desired)
         move(context, table_tick(desired, now), 1);
-    if (!table_is_expired(table, word, now))
+    if (!table_is_old(word, now, table->expiry))
         move(context, table_tick(word, now), -1);
     return true;
 }
 
-/* Keep the first of several copies, at the newest tick; clear the others. `now` moves on to the
+/* Keep the first of several copies, at the newest tick, and clear the others. `now` advances to the
  * newest tick that was cleared. */
 static inline void table_merge(const struct table *table, const struct table_copies *copies,
                                uint64_t *now, table_move move, void *context,
@@ -346,8 +344,8 @@ static inline void table_merge(const struct table *table, const struct table_cop
     }
 }
 
-/* After an insert: scan and merge until one copy is left. False when none is: a leave, or a merge
- * that moved it while we scanned; the caller starts over. */
+/* After an insert: scan and merge until one copy is left. False if none is, because of a leave, or
+ * a merge that moved it during the scan; the caller starts over. */
 static inline bool table_settle(const struct table *table, struct table_key key, uint64_t *now,
                                 table_move move, void *context, struct table_outcome *outcome)
 {
@@ -369,8 +367,7 @@ static inline bool table_settle(const struct table *table, struct table_key key,
     }
 }
 
-/* Refresh a word that was found, `age` seconds old. False when it changed in between: search again.
- */
+/* Refresh a word that was found, `age` seconds old. False if it changed meanwhile: search again. */
 static inline bool table_refresh(const struct table *table, uint64_t *slot, uint64_t word,
                                  uint64_t age, uint64_t now, table_move move, void *context)
 {
@@ -380,16 +377,21 @@ static inline bool table_refresh(const struct table *table, uint64_t *slot, uint
                          context);
 }
 
-/* Is the heartbeat after one of that age an enter? */
-static inline bool table_enters(uint64_t age)
+/* True if the heartbeat after one of that age is an enter (R4). */
+static inline bool table_enters(const struct table *table, uint64_t age)
 {
-    return age >= TABLE_ENTER_AGE && age < TABLE_AGE_FUTURE;
+    return age >= table->enter_age && age < TABLE_AGE_FUTURE;
 }
 
-/* A heartbeat: refresh the key's word, or insert it, with tick `now`. Out of line: what is hot is
- * table_refresh_at.
- * Lock-free; any number of threads, or the lone writer. `move` is called for every bucket that
- * changed. */
+/* Return the age that makes the next heartbeat an enter (R4), given the longest window. */
+static inline uint64_t table_enter_age(uint32_t max_window)
+{
+    return max_window < TABLE_ENTER_AGE ? max_window : TABLE_ENTER_AGE;
+}
+
+/* Handle a heartbeat: refresh the key's word, or insert it, with tick `now`. Out of line: the hot
+ * path is table_refresh_at. Lock-free; any number of threads, or the lone writer. `move` is called
+ * for every bucket that changed. */
 static __attribute__((noinline, unused)) struct table_outcome
 table_upsert(const struct table *table, struct table_key key, uint64_t now, table_move move,
              void *context)
@@ -403,10 +405,12 @@ table_upsert(const struct table *table, struct table_key key, uint64_t now, tabl
             uint64_t age = table_age(word, now);
             if (!table_refresh(table, slot, word, age, now, move, context))
                 continue;
-            outcome.entered = table_enters(age);
+            outcome.entered = table_enters(table, age);
             return outcome;
         }
-        slot = table_place(table, key, now, &word);
+        slot = table_choose_slot(table, key, now, table->expiry, &word);
+        if (!slot) /* reuse the slot of a word that no window counts */
+            slot = table_choose_slot(table, key, now, table->longest, &word);
         if (!slot) {
             outcome.full = outcome.inserted == 0;
             return outcome;
@@ -415,67 +419,77 @@ table_upsert(const struct table *table, struct table_key key, uint64_t now, tabl
             continue;
         move(context, now, 1);
         outcome.inserted++;
+        outcome.taken += word == 0;
         if (table->lone_writer || table_settle(table, key, &now, move, context, &outcome))
             return outcome;
     }
 }
 
-/* table_upsert of a key that still stands where the hint said: `ret_entered` says whether this is
- * an enter. False: nothing is done, table_upsert has to search. For a refresh any copy of a key is
- * as good as the first. */
+/* Refresh a key that is still where the hint says, and set `ret_entered`. False: nothing is done,
+ * and the caller needs table_upsert. For a refresh any copy of a key is as good as the first. */
 static inline bool table_refresh_at(const struct table *table, uint64_t *hint, struct table_key key,
                                     uint64_t now, table_move move, void *context, bool *ret_entered)
 {
     if (!hint)
         return false;
-    uint64_t word = atomic_load_relaxed(hint); /* any later change fails the swap on it */
+    uint64_t word = atomic_load_relaxed(hint); /* relaxed: the swap fails on any later change */
     uint64_t age = table_age(word, now);
     if (!table_matches(word, key.fingerprint) ||
         !table_refresh(table, hint, word, age, now, move, context))
         return false;
-    *ret_entered = table_enters(age);
+    *ret_entered = table_enters(table, age);
     return true;
 }
 
-/* A leave: clear every copy of the key. Creates nothing. True if there was one that still counted.
- * Lock-free; any number of threads, or the lone writer. */
-static inline bool table_leave(const struct table *table, struct table_key key, uint64_t now,
-                               table_move move, void *context)
+/* Handle a leave: clear every copy of the key. Creates nothing. Returns how many slots it cleared,
+ * counted or not. Lock-free; any number of threads, or the lone writer. */
+static inline uint32_t table_leave(const struct table *table, struct table_key key, uint64_t now,
+                                   table_move move, void *context)
 {
-    bool left = false;
+    uint32_t cleared = 0;
     uint64_t word, *slot;
 
     while ((slot = table_find(table, key, &word)))
-        left |= table_replace(table, slot, word, 0, now, move, context) &&
-                !table_is_expired(table, word, now);
-    return left;
+        cleared += table_replace(table, slot, word, 0, now, move, context);
+    return cleared;
 }
 
-/* Free the expired words of `count` pairs from `first` on (wrapping), so that no age reaches 2^19.
- * Returns the pair to go on from. May run beside writers: a swap on the exact word decides. */
+/* The words that a sweep found. */
+struct table_swept {
+    uint64_t freed; /* cleared */
+    uint64_t kept;  /* left alone */
+};
+
+/* Free the expired words of `count` pairs from `first` on (wrapping), so that no age reaches 2^19,
+ * and add up what was found in *swept. Returns the pair to continue with. May run beside writers:
+ * it swaps on the exact word. */
 static inline uint64_t table_sweep(const struct table *table, uint64_t first, uint64_t count,
-                                   uint64_t now)
+                                   uint64_t now, struct table_swept *swept)
 {
     for (; count; count--) {
         uint64_t *pair = table_pair(table, (uint32_t)first);
         for (int i = 0; i < TABLE_PAIR_WORDS; i++) {
             uint64_t word = atomic_load_relaxed(&pair[i]);
-            if (word && table_is_expired(table, word, now))
-                atomic_swap_if(&pair[i], &word, 0); /* lost: somebody refreshed or reused it */
+            /* The swap fails if a writer refreshed or reused the slot. */
+            if (word && table_is_old(word, now, table->expiry) &&
+                atomic_swap_if(&pair[i], &word, 0))
+                swept->freed++;
+            else
+                swept->kept += word != 0;
         }
         first = first + 1 < table->pairs ? first + 1 : 0;
     }
     return first;
 }
 
-/* Empty the table. Only while no writer is inside (after a gap that expired every word). */
+/* Empty the table. Only while no writer is active (after a gap that expired every word). */
 static inline void table_clear(const struct table *table)
 {
     for (uint64_t i = 0; i < table->pairs * TABLE_PAIR_WORDS; i++)
-        atomic_store_relaxed(&table->words[i], 0); /* readers see a word or nothing */
+        atomic_store_relaxed(&table->words[i], 0); /* relaxed: readers see a word or nothing */
 }
 
-/* How many pairs hold `words` words without a refusal: three quarters of the slots are used.
+/* Return how many pairs hold `words` words without a refusal: three quarters of the slots are used.
  * Simulated and tested: this placement refuses nothing below a load of 0.75. */
 static inline uint64_t table_pairs_for(uint64_t words)
 {

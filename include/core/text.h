@@ -1,29 +1,25 @@
-/* text.h - the text heartbeat: what an edge proxy's log format can emit, read and written.
+/* text.h - parse and format the text heartbeat, which an edge proxy's log format can emit.
  *
- *     PH1 site=example.com visitor=3f2a... room=/pricing country=DE source=news.example kind=leave
+ * PH1 site=example.com visitor=3f2a... room=/pricing country=DE source=news.example kind=leave
  *
- * One heartbeat a datagram, as README, "The heartbeat", describes it; a syslog header (RFC 3164 or
- * 5424) may precede it. A value is bare, up to the next space, or in double quotes with the escapes
- * of JSON (RFC 8259 section 7).
+ * One heartbeat a datagram, as described in docs/protocol.md; a header that a relay writes before
+ * it, such as syslog's, is ignored. A value is bare, up to the next space, or in double quotes with
+ * the escapes of JSON (RFC 8259 section 7) and `\xHH`, a byte.
  *
  * No allocation, no state: every function may be called from any thread. Sizes are bytes.
  */
 #ifndef PRESENCE_TEXT_H
 #define PRESENCE_TEXT_H
 
-#include "text_scan.h"
-#include "utf8.h"
-#include "wire.h"
+#include "core/text_scan.h"
+#include "core/text_visitor.h"
+#include "core/utf8.h"
+#include "core/wire.h"
 
 #include <string.h>
 
-#ifndef XXH_INLINE_ALL
-#define XXH_INLINE_ALL
-#endif
-#include <xxhash.h>
-
-#define TEXT_HEADER_MAX 256 /* a syslog header is shorter than this */
-#define TEXT_SIZE_MIN   10  /* "PH1 site=a": anything shorter is malformed */
+#define TEXT_HEADER_MAX 1024 /* a heartbeat begins within that many bytes */
+#define TEXT_SIZE_MIN   10   /* "PH1 site=a": anything shorter is malformed */
 
 enum text_key {
     TEXT_SITE,
@@ -37,17 +33,21 @@ enum text_key {
     TEXT_KEYS,
 };
 
-/* The values of one datagram. One that had escapes is in the scratch, and of one that is longer
- * than its longest legal form only the length is known: check the length before reading. */
+/* The values of one datagram. A value with escapes is in the scratch. If a value is longer than its
+ * longest legal form, only its length is valid: check it before reading the bytes. */
 struct text_words {
     struct wire_name values[TEXT_KEYS];
-    uint32_t seen; /* a bit for each key that was given */
+    uint32_t seen;   /* a bit for each key that was given */
+    uint32_t broken; /* likewise, with a bad escape or no closing quote */
 };
+
+/* Keys without which a visitor can't be counted, or would be counted in the wrong place. */
+#define TEXT_ESSENTIAL (1u << TEXT_SITE | 1u << TEXT_VISITOR | 1u << TEXT_KIND | 1u << TEXT_EVENT)
 
 /* ---- words ------------------------------------------------------------------------------- */
 
-/* The datagram's end without the LF, CR and NUL that may follow. */
-static inline const uint8_t *text_end(const uint8_t *datagram, uint32_t length)
+/* Find the datagram's end without the LF, CR and NUL that may follow. */
+static inline const uint8_t *text_find_end(const uint8_t *datagram, uint32_t length)
 {
     const uint8_t *end = datagram + length;
     while (end > datagram && (end[-1] == '\n' || end[-1] == '\r' || end[-1] == '\0'))
@@ -55,8 +55,10 @@ static inline const uint8_t *text_end(const uint8_t *datagram, uint32_t length)
     return end;
 }
 
-/* What follows the first `PH1 ` that begins the datagram or follows a space; NULL if none does. */
-static inline const uint8_t *text_begin(const uint8_t *datagram, const uint8_t *end)
+/* Find what follows the first `PH1 ` that begins the datagram or follows anything but an ASCII
+ * letter or digit: a relay's header ends in a space, a tab, `>`, `:`, or is a byte order mark. NULL
+ * if there is none. */
+static inline const uint8_t *text_find_begin(const uint8_t *datagram, const uint8_t *end)
 {
     if (memcmp(datagram, "PH1 ", 4) == 0)
         return datagram + 4;
@@ -65,7 +67,9 @@ static inline const uint8_t *text_begin(const uint8_t *datagram, const uint8_t *
         limit = datagram + TEXT_HEADER_MAX;
     const uint8_t *found = datagram + 1;
     while (found < limit && (found = memchr(found, 'P', (size_t)(limit - found)))) {
-        if (found[-1] == ' ' && memcmp(found, "PH1 ", 4) == 0)
+        uint8_t before = found[-1];
+        bool within = utf8_is_within(before, '0', '9') || utf8_is_within(before | 0x20, 'a', 'z');
+        if (!within && memcmp(found, "PH1 ", 4) == 0)
             return found + 4;
         found++;
     }
@@ -76,21 +80,24 @@ static inline struct text_output text_output(struct wire_scratch *scratch, enum 
 {
     switch (key) {
     case TEXT_SITE:
-        return (struct text_output){scratch->site, sizeof(scratch->site)};
+        return (struct text_output){.bytes = scratch->site, .capacity = sizeof(scratch->site)};
     case TEXT_VISITOR:
-        return (struct text_output){scratch->visitor, sizeof(scratch->visitor), .trims = true};
+        return (struct text_output){
+            .bytes = scratch->visitor, .capacity = sizeof(scratch->visitor), .trims = true};
     case TEXT_ROOM:
-        return (struct text_output){scratch->room, sizeof(scratch->room)};
+        return (struct text_output){
+            .is_room = true, .room = {.bytes = scratch->room, .capacity = sizeof(scratch->room)}};
     case TEXT_COUNTRY:
-        return (struct text_output){scratch->country, sizeof(scratch->country)};
+        return (struct text_output){.bytes = scratch->country,
+                                    .capacity = sizeof(scratch->country)};
     case TEXT_SOURCE:
-        return (struct text_output){scratch->source, sizeof(scratch->source)};
+        return (struct text_output){.bytes = scratch->source, .capacity = sizeof(scratch->source)};
     case TEXT_EVENT:
-        return (struct text_output){scratch->event, sizeof(scratch->event)};
+        return (struct text_output){.bytes = scratch->event, .capacity = sizeof(scratch->event)};
     case TEXT_KIND:
-        return (struct text_output){scratch->kind, sizeof(scratch->kind)};
+        return (struct text_output){.bytes = scratch->kind, .capacity = sizeof(scratch->kind)};
     default:
-        return (struct text_output){NULL, 0};
+        return (struct text_output){0};
     }
 }
 
@@ -98,7 +105,8 @@ static inline struct text_output text_output(struct wire_scratch *scratch, enum 
     ((uint64_t)(a) | (uint64_t)(b) << 8 | (uint64_t)(c) << 16 | (uint64_t)(d) << 24 | \
      (uint64_t)(e) << 32 | (uint64_t)(f) << 40 | (uint64_t)(g) << 48 | (uint64_t)(h) << 56)
 
-/* Which key a word begins with, given its bytes up to the `=`, which is among the first eight. */
+/* Return the key that a word begins with, given its bytes up to the `=`, which is among the first
+ * eight. */
 static inline enum text_key text_key(uint64_t begin)
 {
     switch (begin) {
@@ -121,9 +129,9 @@ static inline enum text_key text_key(uint64_t begin)
     }
 }
 
-/* Reads a key and its `=`; returns what follows, or NULL when the word has no `=`. */
-static inline const uint8_t *text_read_key(const uint8_t *word, const uint8_t *end,
-                                           enum text_key *ret)
+/* Parse a key and its `=`. Returns what follows, or NULL if the word has no `=`. */
+static inline const uint8_t *text_parse_key(const uint8_t *word, const uint8_t *end,
+                                            enum text_key *ret)
 {
     const uint8_t *equals = text_find(word, end, '=', ' ');
     if (equals == end || *equals != '=')
@@ -133,32 +141,43 @@ static inline const uint8_t *text_read_key(const uint8_t *word, const uint8_t *e
     return equals + 1;
 }
 
-/* Reads a value; returns what follows, a space or the end, or NULL when it is malformed. */
-static inline const uint8_t *text_read_value(const uint8_t *bytes, const uint8_t *end,
-                                             enum text_key key, struct wire_scratch *scratch,
-                                             struct wire_name *ret)
+/* Parse a quoted value, from after its first quote. Returns what follows the last. */
+static inline const uint8_t *text_parse_quoted(const uint8_t *bytes, const uint8_t *end,
+                                               enum text_key key, struct wire_scratch *scratch,
+                                               struct text_words *words)
 {
-    if (bytes == end || *bytes != '"') {
-        const uint8_t *stop = text_find(bytes, end, ' ', ' ');
-        *ret = (struct wire_name){bytes, (uint32_t)(stop - bytes)};
-        return stop;
-    }
-    bytes++;
+    struct wire_name *value = &words->values[key];
     const uint8_t *stop = text_find(bytes, end, '"', '\\');
-    if (stop == end)
-        return NULL;
-    if (*stop == '"') {
-        *ret = (struct wire_name){bytes, (uint32_t)(stop - bytes)};
-        stop++;
-    } else {
-        stop = text_unescape(bytes, end, text_output(scratch, key), ret);
+    if (stop != end && *stop == '"') {
+        *value = (struct wire_name){bytes, (uint32_t)(stop - bytes)};
+        return stop + 1;
     }
-    return stop && (stop == end || *stop == ' ') ? stop : NULL;
+    stop = text_unescape(bytes, end, text_output(scratch, key), value);
+    words->broken |= (uint32_t)!value->bytes << key;
+    return stop;
 }
 
-/* Reads all words; false when one is malformed or a key is there twice. */
-static inline bool text_read_words(const uint8_t *bytes, const uint8_t *end,
-                                   struct wire_scratch *scratch, struct text_words *words)
+/* Parse a value. Returns what follows, a space or the end, or NULL if more follows its closing
+ * quote. An unknown key's value is not judged. */
+static inline const uint8_t *text_parse_value(const uint8_t *bytes, const uint8_t *end,
+                                              enum text_key key, struct wire_scratch *scratch,
+                                              struct text_words *words)
+{
+    bool is_quoted = bytes != end && *bytes == '"';
+    const uint8_t *stop = bytes;
+    if (is_quoted)
+        stop = text_parse_quoted(bytes + 1, end, key, scratch, words);
+    if (is_quoted && key != TEXT_UNKNOWN)
+        return stop == end || *stop == ' ' ? stop : NULL;
+    stop = text_find(stop, end, ' ', ' ');
+    words->values[key] = (struct wire_name){bytes, (uint32_t)(stop - bytes)};
+    return stop;
+}
+
+/* Parse all words. False if one is malformed, a key is given twice, or an essential value is
+ * broken. */
+static inline bool text_parse_words(const uint8_t *bytes, const uint8_t *end,
+                                    struct wire_scratch *scratch, struct text_words *words)
 {
     while (bytes < end) {
         if (*bytes == ' ') {
@@ -166,107 +185,27 @@ static inline bool text_read_words(const uint8_t *bytes, const uint8_t *end,
             continue;
         }
         enum text_key key;
-        bytes = text_read_key(bytes, end, &key);
+        bytes = text_parse_key(bytes, end, &key);
         if (!bytes)
             return false;
         if (key != TEXT_UNKNOWN && words->seen & 1u << key)
             return false;
         words->seen |= 1u << key;
-        bytes = text_read_value(bytes, end, key, scratch, &words->values[key]);
+        bytes = text_parse_value(bytes, end, key, scratch, words);
         if (!bytes)
             return false;
     }
-    return true;
-}
-
-/* ---- visitors ---------------------------------------------------------------------------- */
-
-/* Reads eight hex digits, the first of them lowest, as four bytes; false when one is none. Bytes
- * are compared with bounds by the carry into their top bit. One from 0x80 never passes; that it may
- * carry into its neighbour is no matter then. */
-static inline bool text_hex8(uint64_t word, uint8_t ret[4])
-{
-    uint64_t letters = word | UTF8_EACH_BYTE(0x20);
-    uint64_t is_digit = (word + UTF8_EACH_BYTE(0x80 - '0')) & ~(word + UTF8_EACH_BYTE(0x7f - '9'));
-    uint64_t is_letter =
-        (letters + UTF8_EACH_BYTE(0x80 - 'a')) & ~(letters + UTF8_EACH_BYTE(0x7f - 'f'));
-    if (((is_digit | is_letter) & UTF8_EACH_BYTE(0x80)) != UTF8_EACH_BYTE(0x80))
-        return false;
-
-    uint64_t is_letter_bit = word >> 6 & UTF8_EACH_BYTE(0x01);
-    uint64_t digits = (word & UTF8_EACH_BYTE(0x0f)) + 9 * is_letter_bit;
-    uint64_t pairs = (digits << 4 | digits >> 8) & 0x00ff00ff00ff00ffu;
-    pairs = (pairs | pairs >> 8) & 0x0000ffff0000ffffu;
-    pairs |= pairs >> 16;
-    for (uint32_t i = 0; i < 4; i++)
-        ret[i] = (uint8_t)(pairs >> 8 * i);
-    return true;
-}
-
-static inline uint64_t text_load_two(const uint8_t *low, const uint8_t *high)
-{
-    uint8_t both[8];
-    memcpy(both, low, 4);
-    memcpy(both + 4, high, 4);
-    return text_little_endian(utf8_load64(both));
-}
-
-/* Reads the 36 bytes of a UUID in text (RFC 9562 section 4); false when they are none. */
-static inline bool text_uuid(const uint8_t *bytes, uint8_t ret_id[WIRE_VISITOR_SIZE])
-{
-    if (bytes[8] != '-' || bytes[13] != '-' || bytes[18] != '-' || bytes[23] != '-')
-        return false;
-    uint8_t id[WIRE_VISITOR_SIZE];
-    if (!text_hex8(text_little_endian(utf8_load64(bytes)), id) ||
-        !text_hex8(text_load_two(bytes + 9, bytes + 14), id + 4) ||
-        !text_hex8(text_load_two(bytes + 19, bytes + 24), id + 8) ||
-        !text_hex8(text_little_endian(utf8_load64(bytes + 28)), id + 12))
-        return false;
-    memcpy(ret_id, id, sizeof(id));
-    return true;
-}
-
-static inline struct wire_name text_trim(const uint8_t *bytes, uint32_t length)
-{
-    while (length > 0 && bytes[0] == ' ') {
-        bytes++;
-        length--;
-    }
-    while (length > 0 && bytes[length - 1] == ' ')
-        length--;
-    return (struct wire_name){bytes, length};
-}
-
-/* The 16 bytes that stand for a visitor's id, whatever way it came: those of a UUID (8-4-4-4-12 hex
- * digits in any case), the XXH3-128 of anything else. Spaces around it are left out. Returns false,
- * and writes nothing, when it is then not 1 to WIRE_ID_MAX bytes. */
-static inline bool text_visitor_id(const uint8_t *bytes, uint32_t length,
-                                   uint8_t ret_id[WIRE_VISITOR_SIZE])
-{
-    struct wire_name id = text_trim(bytes, length);
-    if (id.length == 0 || id.length > WIRE_ID_MAX)
-        return false;
-    if (id.length == 36 && text_uuid(id.bytes, ret_id))
-        return true;
-    XXH128_canonical_t canonical;
-    XXH128_canonicalFromHash(&canonical, XXH3_128bits(id.bytes, id.length));
-    memcpy(ret_id, canonical.digest, WIRE_VISITOR_SIZE);
-    return true;
+    return (words->broken & TEXT_ESSENTIAL) == 0;
 }
 
 /* ---- meaning ----------------------------------------------------------------------------- */
-
-static inline bool text_equals(struct wire_name name, const char *text)
-{
-    return name.length == strlen(text) && memcmp(name.bytes, text, name.length) == 0;
-}
 
 static inline bool text_is_name(struct wire_name name, uint32_t longest)
 {
     return name.length <= longest && utf8_is_name(name.bytes, name.length);
 }
 
-/* The value of a key, its length 0 when it is not given, empty or `-`. */
+/* Return a key's value; its length is 0 if it is not given, empty or `-`. */
 static inline struct wire_name text_value(const struct text_words *words, enum text_key key)
 {
     struct wire_name value = words->values[key];
@@ -275,7 +214,7 @@ static inline struct wire_name text_value(const struct text_words *words, enum t
     return value;
 }
 
-/* The kind that is meant, or 0: unknown, an event without a name, or a name without an event. */
+/* Return the kind, or 0: unknown, an event without a name, or a name without an event. */
 static inline uint8_t text_kind(struct wire_name kind, struct wire_name event)
 {
     if (event.length != 0)
@@ -287,47 +226,62 @@ static inline uint8_t text_kind(struct wire_name kind, struct wire_name event)
     return text_equals(kind, "pageview") ? WIRE_PAGEVIEW : 0;
 }
 
-static inline void text_take_labels(const struct text_words *words,
-                                    struct wire_heartbeat *heartbeat)
+/* True if a label's value is not broken, as nearly always; otherwise count it as invalid. */
+static inline bool text_is_whole(const struct text_words *words, enum text_key key,
+                                 struct wire_heartbeat *heartbeat)
+{
+    bool is_whole = (words->broken & 1u << key) == 0;
+    heartbeat->labels_invalid += !is_whole;
+    return is_whole;
+}
+
+static inline void text_parse_room(const struct text_words *words, struct wire_scratch *scratch,
+                                   struct wire_heartbeat *heartbeat)
 {
     struct wire_name room = text_value(words, TEXT_ROOM);
+    if (!text_is_whole(words, TEXT_ROOM, heartbeat))
+        return;
+    if (room.bytes != scratch->room) /* unescaping left it in canonical form */
+        wire_canonical_room(&room, scratch->room);
     if (room.length > WIRE_ROOM_MAX)
         heartbeat->rooms_too_long = 1;
     else if (utf8_is_name(room.bytes, room.length))
         heartbeat->room = room;
     else
         heartbeat->labels_invalid++;
-
-    struct wire_name source = text_value(words, TEXT_SOURCE);
-    if (text_is_name(source, WIRE_SOURCE_MAX))
-        heartbeat->source = source;
-    else
-        heartbeat->labels_invalid++;
-
-    struct wire_name country = text_value(words, TEXT_COUNTRY);
-    if (country.length == 0)
-        return;
-    if (country.length == 2 && utf8_is_within(country.bytes[0] & 0xdf, 'A', 'Z') &&
-        utf8_is_within(country.bytes[1] & 0xdf, 'A', 'Z')) {
-        heartbeat->country[0] = country.bytes[0] & 0xdf;
-        heartbeat->country[1] = country.bytes[1] & 0xdf;
-    } else {
-        heartbeat->labels_invalid++;
-    }
 }
 
-/* Reads a text datagram. Returns WIRE_ACCEPTED and fills `*ret` (one visitor, never authenticated),
- * or WIRE_MALFORMED or WIRE_VISITOR and leaves it untouched. A room, source or country that is not
- * valid is left out and counted in `labels_invalid` or `rooms_too_long`. */
+static inline void text_parse_labels(const struct text_words *words, struct wire_scratch *scratch,
+                                     struct wire_heartbeat *heartbeat)
+{
+    text_parse_room(words, scratch, heartbeat);
+
+    struct wire_name source = text_value(words, TEXT_SOURCE);
+    if (text_is_whole(words, TEXT_SOURCE, heartbeat)) {
+        if (text_is_name(source, WIRE_SOURCE_MAX))
+            heartbeat->source = source;
+        else
+            heartbeat->labels_invalid++;
+    }
+
+    struct wire_name country = text_value(words, TEXT_COUNTRY);
+    if (text_is_whole(words, TEXT_COUNTRY, heartbeat) && country.length != 0 &&
+        !wire_country_parse(country, heartbeat->country))
+        heartbeat->labels_invalid++;
+}
+
+/* Decode a text datagram. Returns WIRE_ACCEPTED and fills `*ret` (one visitor, never
+ * authenticated), or WIRE_MALFORMED or WIRE_VISITOR and leaves it untouched. An invalid room,
+ * source or country is left out and counted in `labels_invalid` or `rooms_too_long`. */
 static inline enum wire_reason text_decode(const uint8_t *datagram, uint32_t length,
                                            struct wire_scratch *scratch, struct wire_heartbeat *ret)
 {
-    const uint8_t *end = text_end(datagram, length);
+    const uint8_t *end = text_find_end(datagram, length);
     if (end - datagram < TEXT_SIZE_MIN)
         return WIRE_MALFORMED;
-    const uint8_t *begin = text_begin(datagram, end);
+    const uint8_t *begin = text_find_begin(datagram, end);
     struct text_words words = {0};
-    if (!begin || !text_read_words(begin, end, scratch, &words))
+    if (!begin || !text_parse_words(begin, end, scratch, &words))
         return WIRE_MALFORMED;
 
     struct wire_name site = text_value(&words, TEXT_SITE);
@@ -347,14 +301,16 @@ static inline enum wire_reason text_decode(const uint8_t *datagram, uint32_t len
         .visitors = 1,
         .visitor_ids = scratch->visitor_id,
     };
-    text_take_labels(&words, ret);
-    wire_lower_site(&ret->site, scratch->site);
+    text_parse_labels(&words, scratch, ret);
+    wire_canonical_lower(&ret->site, scratch->site);
+    if (ret->source.length != 0)
+        wire_canonical_lower(&ret->source, scratch->source);
     return WIRE_ACCEPTED;
 }
 
 /* ---- writing ----------------------------------------------------------------------------- */
 
-static inline void text_write(struct text_output *output, const char *text)
+static inline void text_put_string(struct text_output *output, const char *text)
 {
     while (*text)
         text_put(output, (uint8_t)*text++);
@@ -371,19 +327,19 @@ static inline bool text_needs_quotes(struct wire_name value)
     return false;
 }
 
-/* Writes ` key=value`. Control characters, which only a visitor's id can have, are escaped, so that
+/* Put ` key=value`. Control characters, which only a visitor's id can have, are escaped, so that
  * none of them ends the datagram. */
-static inline void text_write_word(struct text_output *output, const char *key,
-                                   struct wire_name value)
+static inline void text_put_word(struct text_output *output, const char *key,
+                                 struct wire_name value)
 {
-    text_write(output, key);
+    text_put_string(output, key);
     bool quoted = text_needs_quotes(value);
     if (quoted)
         text_put(output, '"');
     for (uint32_t i = 0; i < value.length; i++) {
         uint8_t byte = value.bytes[i];
         if (quoted && byte < ' ') {
-            text_write(output, "\\u00");
+            text_put_string(output, "\\u00");
             text_put(output, (uint8_t)('0' + (byte >> 4)));
             text_put(output, (uint8_t) "0123456789abcdef"[byte & 15]);
             continue;
@@ -396,13 +352,13 @@ static inline void text_write_word(struct text_output *output, const char *key,
         text_put(output, '"');
 }
 
-/* True when text can carry a name, or its absence: there `-` means absent. */
+/* True if text can carry a name, or its absence; `-` means absent. */
 static inline bool text_can_carry(struct wire_name name, uint32_t longest)
 {
     return text_is_name(name, longest) && !text_equals(name, "-");
 }
 
-/* True when text can carry the heartbeat's kind and place. Only native datagrams authenticate. */
+/* True if text can carry the heartbeat's kind and place. Only native datagrams authenticate. */
 static inline bool text_is_encodable(const struct wire_heartbeat *heartbeat)
 {
     bool is_event = heartbeat->kind == WIRE_EVENT;
@@ -412,35 +368,36 @@ static inline bool text_is_encodable(const struct wire_heartbeat *heartbeat)
            text_can_carry(heartbeat->room, WIRE_ROOM_MAX) &&
            text_can_carry(heartbeat->source, WIRE_SOURCE_MAX) &&
            text_can_carry(heartbeat->event, WIRE_EVENT_MAX) &&
-           wire_country_is_valid(heartbeat->country) && !heartbeat->authenticated;
+           wire_country_is_valid(heartbeat->country) && !wire_country_is_none(heartbeat->country) &&
+           !heartbeat->authenticated;
 }
 
-/* Writes one text datagram for the place and kind of `heartbeat`, whose visitors are not looked at,
- * and the visitor with the id `visitor`, which is trimmed. Returns its size, or 0 when text can't
- * carry it (the id `-`, too) or `capacity` is too small; `datagram` may then be partly written. */
+/* Encode one text datagram for the place and kind of `heartbeat`, whose visitors are ignored, and
+ * the visitor with the id `visitor`, which is trimmed. Returns its size, or 0 if text can't carry
+ * it (nor the id `-`, nor one that is no visitor's) or `capacity` is too small; `datagram` may then
+ * be partly written. */
 static inline uint32_t text_encode(const struct wire_heartbeat *heartbeat, const uint8_t *visitor,
                                    uint32_t visitor_length, uint8_t *datagram, uint32_t capacity)
 {
     struct wire_name id = text_trim(visitor, visitor_length);
-    if (id.length == 0 || id.length > WIRE_ID_MAX || text_equals(id, "-") ||
-        !text_is_encodable(heartbeat))
+    if (text_equals(id, "-") || !text_is_visitor(id) || !text_is_encodable(heartbeat))
         return 0;
 
-    struct text_output output = {datagram, capacity};
-    text_write_word(&output, "PH1 site=", heartbeat->site);
-    text_write_word(&output, " visitor=", id);
+    struct text_output output = {.bytes = datagram, .capacity = capacity};
+    text_put_word(&output, "PH1 site=", heartbeat->site);
+    text_put_word(&output, " visitor=", id);
     if (heartbeat->room.length != 0)
-        text_write_word(&output, " room=", heartbeat->room);
+        text_put_word(&output, " room=", heartbeat->room);
     if (heartbeat->country[0] != 0)
-        text_write_word(&output, " country=", (struct wire_name){heartbeat->country, 2});
+        text_put_word(&output, " country=", (struct wire_name){heartbeat->country, 2});
     if (heartbeat->source.length != 0)
-        text_write_word(&output, " source=", heartbeat->source);
+        text_put_word(&output, " source=", heartbeat->source);
     if (heartbeat->event.length != 0)
-        text_write_word(&output, " event=", heartbeat->event);
+        text_put_word(&output, " event=", heartbeat->event);
     if (heartbeat->kind == WIRE_LEAVE)
-        text_write(&output, " kind=leave");
+        text_put_string(&output, " kind=leave");
     if (heartbeat->kind == WIRE_PAGEVIEW)
-        text_write(&output, " kind=pageview");
+        text_put_string(&output, " kind=pageview");
     return output.length <= capacity ? output.length : 0;
 }
 

@@ -1,17 +1,18 @@
-/* text_scan.h - the bytes of a text heartbeat: finding delimiters, and JSON's escapes.
+/* text_scan.h - find delimiters and parse escapes in the bytes of a text heartbeat.
  *
- * Eight bytes are looked at at a time, the last of them loaded from the eight that end the
- * datagram, so that no byte outside it is read. text.h says what the words mean.
+ * Eight bytes are compared at a time. The last of them are loaded from the eight that end the
+ * datagram, so that no byte outside it is read. text.h interprets the words.
  */
 #ifndef PRESENCE_TEXT_SCAN_H
 #define PRESENCE_TEXT_SCAN_H
 
-#include "utf8.h"
-#include "wire.h"
+#include "core/utf8.h"
+#include "core/wire.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* ---- scanning ---------------------------------------------------------------------------- */
 
@@ -20,8 +21,8 @@ static inline uint64_t text_little_endian(uint64_t word)
     return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? word : __builtin_bswap64(word);
 }
 
-/* The next eight bytes, the first of them lowest; zeros follow the datagram's last. There must be
- * at least one before `end`, and eight in the datagram. */
+/* Load the next eight bytes, the first of them lowest; zeros follow the datagram's last. There must
+ * be at least one before `end`, and eight in the datagram. */
 static inline uint64_t text_load(const uint8_t *bytes, const uint8_t *end)
 {
     ptrdiff_t left = end - bytes;
@@ -30,20 +31,15 @@ static inline uint64_t text_load(const uint8_t *bytes, const uint8_t *end)
     return text_little_endian(utf8_load64(end - 8)) >> (64 - 8 * left);
 }
 
-/* The lowest bit that is set is the top bit of the first byte equal to `byte`; 0 when none is.
- * (Bits above that may be set for others.) */
+/* Find a byte in a word: the lowest bit set is the top bit of the first byte equal to `byte`; 0 if
+ * none is. (Higher bits may be set for others.) */
 static inline uint64_t text_match(uint64_t word, uint8_t byte)
 {
     uint64_t difference = word ^ UTF8_EACH_BYTE(byte);
     return (difference - UTF8_EACH_BYTE(0x01)) & ~difference & UTF8_EACH_BYTE(0x80);
 }
 
-static inline uint32_t text_match_index(uint64_t match)
-{
-    return (uint32_t)__builtin_ctzll(match) / 8;
-}
-
-/* The first byte equal to either (neither is 0), or `end`. */
+/* Find the first byte equal to either (neither is 0), or `end`. */
 static inline const uint8_t *text_find(const uint8_t *bytes, const uint8_t *end, uint8_t either,
                                        uint8_t or)
 {
@@ -51,7 +47,7 @@ static inline const uint8_t *text_find(const uint8_t *bytes, const uint8_t *end,
         uint64_t word = text_load(bytes, end);
         uint64_t match = text_match(word, either) | text_match(word, or);
         if (match)
-            return bytes + text_match_index(match);
+            return bytes + __builtin_ctzll(match) / 8;
         if (end - bytes <= 8)
             break;
         bytes += 8;
@@ -61,13 +57,16 @@ static inline const uint8_t *text_find(const uint8_t *bytes, const uint8_t *end,
 
 /* ---- escapes ----------------------------------------------------------------------------- */
 
-/* Where an unescaped value goes. It is counted to its end, but kept up to `capacity` only. */
+/* The output of an unescaped value. Its length is measured to its end, but only `capacity` bytes
+ * are kept. */
 struct text_output {
     uint8_t *bytes;
     uint32_t capacity;
     uint32_t length;
     uint32_t length_trimmed; /* up to the last byte that is not a space */
-    bool trims;              /* keep only one of the spaces that the value begins with */
+    bool trims;              /* keep only one of the value's leading spaces */
+    bool is_room;            /* bring it into canonical form (canonical.h) */
+    struct canonical_room room;
 };
 
 static inline void text_put(struct text_output *output, uint8_t byte)
@@ -81,33 +80,34 @@ static inline void text_put(struct text_output *output, uint8_t byte)
         output->length_trimmed = output->length;
 }
 
-static inline void text_put_code_point(struct text_output *output, uint32_t code_point)
+static inline void text_put_value(struct text_output *output, uint32_t byte)
 {
-    if (code_point < 0x80) {
-        text_put(output, (uint8_t)code_point);
-        return;
-    }
-    if (code_point < 0x800) {
-        text_put(output, (uint8_t)(0xc0 | code_point >> 6));
-    } else {
-        if (code_point < 0x10000) {
-            text_put(output, (uint8_t)(0xe0 | code_point >> 12));
-        } else {
-            text_put(output, (uint8_t)(0xf0 | code_point >> 18));
-            text_put(output, (uint8_t)(0x80 | (code_point >> 12 & 0x3f)));
-        }
-        text_put(output, (uint8_t)(0x80 | (code_point >> 6 & 0x3f)));
-    }
-    text_put(output, (uint8_t)(0x80 | (code_point & 0x3f)));
+    if (output->is_room)
+        canonical_room_put(&output->room, (uint8_t)byte);
+    else
+        text_put(output, (uint8_t)byte);
 }
 
-/* Reads four hex digits; returns what follows them, or NULL. */
-static inline const uint8_t *text_hex4(const uint8_t *bytes, const uint8_t *end, uint32_t *ret)
+static inline void text_put_code_point(struct text_output *output, uint32_t code_point)
 {
-    if (end - bytes < 4)
+    uint32_t following = code_point < 0x80      ? 0
+                         : code_point < 0x800   ? 1
+                         : code_point < 0x10000 ? 2
+                                                : 3;
+    static const uint8_t marks[] = {0x00, 0xc0, 0xe0, 0xf0};
+    text_put_value(output, marks[following] | code_point >> 6 * following);
+    while (following-- > 0)
+        text_put_value(output, 0x80 | (code_point >> 6 * following & 0x3f));
+}
+
+/* Parse `count` hex digits. Returns what follows them, or NULL. */
+static inline const uint8_t *text_hex(const uint8_t *bytes, const uint8_t *end, uint32_t count,
+                                      uint32_t *ret)
+{
+    if (end - bytes < count)
         return NULL;
     uint32_t value = 0;
-    for (uint32_t i = 0; i < 4; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         uint8_t letter = bytes[i] | 0x20;
         if (utf8_is_within(bytes[i], '0', '9'))
             value = value << 4 | (uint32_t)(bytes[i] - '0');
@@ -117,15 +117,16 @@ static inline const uint8_t *text_hex4(const uint8_t *bytes, const uint8_t *end,
             return NULL;
     }
     *ret = value;
-    return bytes + 4;
+    return bytes + count;
 }
 
-/* Reads what follows `\u`, a pair of surrogates as one; returns what follows it, or NULL. */
+/* Parse what follows `\u`, a pair of surrogates as one code point. Returns what follows it, or
+ * NULL. */
 static inline const uint8_t *text_unicode_escape(const uint8_t *bytes, const uint8_t *end,
                                                  uint32_t *ret)
 {
     uint32_t high, low;
-    bytes = text_hex4(bytes, end, &high);
+    bytes = text_hex(bytes, end, 4, &high);
     if (!bytes)
         return NULL;
     if (high < 0xd800 || high > 0xdfff) {
@@ -134,75 +135,88 @@ static inline const uint8_t *text_unicode_escape(const uint8_t *bytes, const uin
     }
     if (high > 0xdbff || end - bytes < 2 || bytes[0] != '\\' || bytes[1] != 'u')
         return NULL;
-    bytes = text_hex4(bytes + 2, end, &low);
+    bytes = text_hex(bytes + 2, end, 4, &low);
     if (!bytes || low < 0xdc00 || low > 0xdfff)
         return NULL;
     *ret = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
     return bytes;
 }
 
-/* Reads what follows a backslash; returns what follows the escape, or NULL when it is a bad one. */
-static inline const uint8_t *text_escape(const uint8_t *bytes, const uint8_t *end, uint32_t *ret)
+/* Parse what follows a backslash and put its meaning. Returns what follows the escape, or NULL if
+ * it is invalid. JSON's escapes are code points, `\xHH` is a byte: Apache, Varnish and nginx write
+ * a character beyond ASCII as several of these. */
+static inline const uint8_t *text_escape(const uint8_t *bytes, const uint8_t *end,
+                                         struct text_output *output)
 {
+    static const char letters[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
     if (bytes == end)
         return NULL;
-    switch (*bytes) {
-    case '"':
-    case '\\':
-    case '/':
-        *ret = *bytes;
-        return bytes + 1;
-    case 'b':
-        *ret = '\b';
-        return bytes + 1;
-    case 'f':
-        *ret = '\f';
-        return bytes + 1;
-    case 'n':
-        *ret = '\n';
-        return bytes + 1;
-    case 'r':
-        *ret = '\r';
-        return bytes + 1;
-    case 't':
-        *ret = '\t';
-        return bytes + 1;
-    case 'u':
-        return text_unicode_escape(bytes + 1, end, ret);
-    default:
-        return NULL;
+    uint32_t value;
+    if (*bytes == 'u') {
+        bytes = text_unicode_escape(bytes + 1, end, &value);
+        if (bytes)
+            text_put_code_point(output, value);
+        return bytes;
     }
+    if (*bytes == 'x') {
+        bytes = text_hex(bytes + 1, end, 2, &value);
+        if (bytes)
+            text_put_value(output, value);
+        return bytes;
+    }
+    const char *letter = memchr(letters, *bytes, sizeof(letters) - 1);
+    if (!letter)
+        return NULL;
+    text_put_value(output, (uint8_t)meant[letter - letters]);
+    return bytes + 1;
 }
 
-/* The value that was put. Spaces after a visitor may be left out, so that all of it that counts is
- * there; one that is too long even so is the same as none. */
+/* Return the value that was put. A visitor's trailing spaces may be dropped, so that all
+ * significant bytes are there; one that is too long even so is the same as none. */
 static inline struct wire_name text_output_value(const struct text_output *output)
 {
+    if (output->is_room)
+        return (struct wire_name){output->room.bytes, canonical_room_length(&output->room)};
     uint32_t length = output->length;
     if (output->trims && length > output->capacity)
         length = output->length_trimmed <= output->capacity ? output->capacity : 0;
     return (struct wire_name){output->bytes, length};
 }
 
-/* Reads a quoted value that has escapes, from after its first quote; returns what follows the last,
- * or NULL when it has none or an escape is bad. */
-static inline const uint8_t *text_unescape(const uint8_t *bytes, const uint8_t *end,
-                                           struct text_output output, struct wire_name *ret)
+/* Find what follows the next quote without a backslash before it; `end` if there is none. */
+static inline const uint8_t *text_skip_quoted(const uint8_t *bytes, const uint8_t *end)
 {
     for (;;) {
         const uint8_t *stop = text_find(bytes, end, '"', '\\');
-        while (bytes < stop)
-            text_put(&output, *bytes++);
         if (stop == end)
-            return NULL;
+            return end;
+        if (*stop == '"')
+            return stop + 1;
+        if (end - stop == 1)
+            return end;
+        bytes = stop + 2;
+    }
+}
+
+/* Parse a quoted value with escapes, from after its first quote. Returns what follows the last. One
+ * with a bad escape or no closing quote is skipped to its end, with `ret->bytes` NULL. */
+static inline const uint8_t *text_unescape(const uint8_t *bytes, const uint8_t *end,
+                                           struct text_output output, struct wire_name *ret)
+{
+    *ret = (struct wire_name){NULL, 0};
+    for (;;) {
+        const uint8_t *stop = text_find(bytes, end, '"', '\\');
+        while (bytes < stop)
+            text_put_value(&output, *bytes++);
+        if (stop == end)
+            return end;
         bytes++;
         if (*stop == '"')
             break;
-        uint32_t code_point;
-        bytes = text_escape(bytes, end, &code_point);
-        if (!bytes)
-            return NULL;
-        text_put_code_point(&output, code_point);
+        const uint8_t *next = text_escape(bytes, end, &output);
+        if (!next)
+            return text_skip_quoted(stop, end);
+        bytes = next;
     }
     *ret = text_output_value(&output);
     return bytes;

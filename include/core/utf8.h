@@ -1,8 +1,8 @@
-/* utf8.h - which bytes may be a name: UTF-8 (RFC 3629) without control characters.
+/* utf8.h - check names: UTF-8 (RFC 3629) without control characters.
  *
- * Refused besides malformed sequences: U+0000-001F, U+007F and U+0080-009F. Free of libc, no
- * allocation, no state: every function may be called from any thread, and reads no byte outside
- * the one run it is given.
+ * Beside malformed sequences, U+0000-001F, U+007F and U+0080-009F are refused. Free of libc, no
+ * allocation, no state: every function may be called from any thread, and reads no byte outside the
+ * run it is given.
  */
 #ifndef PRESENCE_UTF8_H
 #define PRESENCE_UTF8_H
@@ -26,15 +26,15 @@ static inline uint32_t utf8_load32(const uint8_t *bytes)
     return word;
 }
 
-/* True when all eight bytes are 0x20..0x7e. A byte below 0x20 borrows into its top bit, 0x7f
- * carries into its own; a borrow or carry into a neighbour needs a byte that is refused anyway. */
+/* True if all eight bytes are 0x20..0x7e. A byte below 0x20 borrows into its top bit, 0x7f carries
+ * into its own; a borrow or carry into a neighbour needs a byte that is refused anyway. */
 static inline bool utf8_word_is_plain(uint64_t word)
 {
     uint64_t refused = word | (word - UTF8_EACH_BYTE(0x20)) | (word + UTF8_EACH_BYTE(0x01));
     return (refused & UTF8_EACH_BYTE(0x80)) == 0;
 }
 
-/* A run of at most eight bytes as one word, filled up with copies of its own bytes or spaces. */
+/* Load a run of at most eight bytes as one word, padded with copies of its own bytes or spaces. */
 static inline uint64_t utf8_short_word(const uint8_t *bytes, uint32_t length)
 {
     if (length == 8)
@@ -47,7 +47,7 @@ static inline uint64_t utf8_short_word(const uint8_t *bytes, uint32_t length)
            (uint32_t)bytes[length - 1] << 16;
 }
 
-/* True when every byte is 0x20..0x7e: then it is a valid name, whatever its boundaries. */
+/* True if every byte is 0x20..0x7e: then it is a valid name, wherever it is split. */
 static inline bool utf8_is_plain(const uint8_t *bytes, uint32_t length)
 {
     if (length <= 8)
@@ -64,10 +64,10 @@ static inline bool utf8_is_within(uint8_t byte, uint8_t low, uint8_t high)
     return (uint8_t)(byte - low) <= (uint8_t)(high - low);
 }
 
-/* Size of the character that `bytes` begin with, 1 to 4, or 0 when it is none or a control
- * character. `left` is how many bytes may be read, at least 1. RFC 3629 section 4: only the
+/* Return the size of the character that `bytes` begin with, 1 to 4, or 0 if it is invalid or a
+ * control character. `left` is how many bytes may be read, at least 1. RFC 3629 section 4: only the
  * second byte's range depends on the first (no overlong form, no surrogate, nothing above
- * U+10FFFF); after C2 it begins at A0 here, which leaves out U+0080-009F. */
+ * U+10FFFF); after C2 it begins at A0 here, which excludes U+0080-009F. */
 static inline uint32_t utf8_character_size(const uint8_t *bytes, uint32_t left)
 {
     uint8_t first = bytes[0];
@@ -89,7 +89,7 @@ static inline uint32_t utf8_character_size(const uint8_t *bytes, uint32_t left)
     return size;
 }
 
-/* The code point of a character that utf8_character_size found to be of `size` bytes. */
+/* Return the code point of a character for which utf8_character_size returned `size`. */
 static inline uint32_t utf8_character_value(const uint8_t *bytes, uint32_t size)
 {
     uint32_t value = size == 1 ? bytes[0] : bytes[0] & (0x7fu >> size);
@@ -99,7 +99,7 @@ static inline uint32_t utf8_character_value(const uint8_t *bytes, uint32_t size)
     return value;
 }
 
-/* True when `length` bytes are whole UTF-8 characters and none a control character. */
+/* True if `length` bytes are whole UTF-8 characters, none of them a control character. */
 static inline bool utf8_is_name(const uint8_t *bytes, uint32_t length)
 {
     if (utf8_is_plain(bytes, length))

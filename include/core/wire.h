@@ -1,8 +1,8 @@
-/* wire.h - the native heartbeat datagram: its shape, reading it and writing it.
+/* wire.h - decode and encode the native heartbeat datagram.
  *
- * One datagram names one place (a site and, if any, its room, country and source) and any number
- * of visitors there. Integers are big-endian; the layout is the table in README, "The heartbeat".
- * The bytes are hostile until wire_decode() has accepted them.
+ * One datagram names one place (a site and, if any, its room, country and source) and any number of
+ * visitors there. Integers are big-endian; the layout is the table in docs/protocol.md. The bytes
+ * are hostile until wire_decode has accepted them.
  *
  * Free of libc, no allocation, no state: every function may be called from any thread, and may be
  * compiled for BPF. Sizes are bytes.
@@ -10,7 +10,8 @@
 #ifndef PRESENCE_WIRE_H
 #define PRESENCE_WIRE_H
 
-#include "utf8.h"
+#include "core/canonical.h"
+#include "core/utf8.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,9 +26,9 @@
 #define WIRE_ROOM_MAX      255
 #define WIRE_SOURCE_MAX    253
 #define WIRE_EVENT_MAX     63
-#define WIRE_ID_MAX        128 /* a visitor's id in text, trimmed */
+#define WIRE_ID_MAX        512 /* a visitor's id in text, trimmed */
 #define WIRE_DATAGRAM_MAX  65535
-#define WIRE_AUTHENTICATED 0x01 /* the one flag */
+#define WIRE_AUTHENTICATED 0x01 /* the only flag */
 
 enum wire_kind {
     WIRE_HEARTBEAT = 1,
@@ -36,10 +37,10 @@ enum wire_kind {
     WIRE_EVENT = 4,
 };
 
-/* Why a datagram is not counted, in the order of precedence: the first that fits. */
+/* Reasons to reject a datagram. The first that applies counts. */
 enum wire_reason {
     WIRE_ACCEPTED = 0,
-    WIRE_SOURCE,
+    WIRE_SENDER,
     WIRE_VERSION,
     WIRE_MALFORMED,
     WIRE_VISITOR,
@@ -50,7 +51,7 @@ enum wire_reason {
 };
 
 struct wire_name {
-    const uint8_t *bytes; /* not zero-terminated; meaningless when length is 0 */
+    const uint8_t *bytes; /* not zero-terminated; meaningless if length is 0 */
     uint32_t length;      /* 0: absent */
 };
 
@@ -63,22 +64,22 @@ struct wire_heartbeat {
     uint8_t key_id;
     uint8_t labels_invalid; /* text only: how many labels were skipped as invalid */
     uint8_t rooms_too_long; /* text only: 0 or 1 */
-    uint32_t sent_at;       /* Unix seconds; means something only when authenticated */
+    uint32_t sent_at;       /* Unix seconds; meaningful only if authenticated */
     uint32_t visitors;
     const uint8_t *visitor_ids; /* visitors x 16 bytes */
-    const uint8_t *tag;         /* 8 bytes; NULL when not authenticated */
+    const uint8_t *tag;         /* 8 bytes; NULL if not authenticated */
 };
 
-/* Where decoding puts what it can't point at in the datagram: names that it had to lower-case or
- * (text) to unescape, and the id of a text heartbeat's one visitor. One for each heartbeat that is
- * in use at a time; it needs no initialisation. */
+/* Memory for what decoding can't point at in the datagram: names that were not in canonical form or
+ * (text) had escapes, and the id of a text heartbeat's one visitor. One for each heartbeat in use
+ * at a time; it needs no initialization. */
 struct wire_scratch {
     uint8_t visitor_id[WIRE_VISITOR_SIZE];
     uint8_t site[WIRE_SITE_MAX];
     uint8_t room[WIRE_ROOM_MAX];
     uint8_t source[WIRE_SOURCE_MAX];
     uint8_t event[WIRE_EVENT_MAX];
-    uint8_t visitor[WIRE_ID_MAX + 1]; /* and one of the spaces before it */
+    uint8_t visitor[WIRE_ID_MAX + 1]; /* and one of its leading spaces */
     uint8_t country[2];
     uint8_t kind[9]; /* the longest: heartbeat */
 };
@@ -105,7 +106,7 @@ static inline void wire_store32(uint8_t *bytes, uint32_t value)
     wire_store16(bytes + 2, value);
 }
 
-/* True when the datagram is to be read as native, false when as text. */
+/* True if the datagram is native, false if it is text. */
 static inline bool wire_is_native(const uint8_t *datagram, uint32_t length)
 {
     return length >= 2 && datagram[0] == 'P' && datagram[1] == 'H' &&
@@ -119,7 +120,35 @@ static inline bool wire_country_is_valid(const uint8_t country[2])
     return utf8_is_within(country[0], 'A', 'Z') && utf8_is_within(country[1], 'A', 'Z');
 }
 
-/* What the lengths in a header that is otherwise right add up to. */
+/* True for the codes that mean no country, in capitals: XX and ZZ (unknown), T1 (Tor), A1 and A2
+ * (proxies, satellites), O1 (any other). */
+static inline bool wire_country_is_none(const uint8_t country[2])
+{
+    if (country[1] == '1')
+        return country[0] == 'T' || country[0] == 'A' || country[0] == 'O';
+    if (country[1] == '2')
+        return country[0] == 'A';
+    return country[0] == country[1] && (country[0] == 'X' || country[0] == 'Z');
+}
+
+/* Parse a country in any case; zeros if the code means none. False, with nothing written, if it is
+ * neither. */
+static inline bool wire_country_parse(struct wire_name text, uint8_t ret[2])
+{
+    if (text.length != 2)
+        return false;
+    uint8_t country[2];
+    canonical_raise(text.bytes, 2, country);
+    if (wire_country_is_none(country))
+        country[0] = country[1] = 0;
+    else if (country[0] == 0 || !wire_country_is_valid(country))
+        return false;
+    ret[0] = country[0];
+    ret[1] = country[1];
+    return true;
+}
+
+/* Add up the lengths of names in a header that is otherwise right. */
 static inline uint32_t wire_names_size(const uint8_t *header)
 {
     return (uint32_t)header[14] + header[15] + header[16] + header[17];
@@ -132,9 +161,9 @@ static inline uint32_t wire_total_size(const uint8_t *header)
            WIRE_VISITOR_SIZE * wire_load16(header + 12);
 }
 
-/* Judges a native datagram by its header and its length alone: WIRE_VERSION, WIRE_MALFORMED,
- * WIRE_VISITOR (all else is right, but it names none) or WIRE_ACCEPTED. At most the first
- * WIRE_HEADER_SIZE bytes are read, and none beyond `length`, which is that of the UDP payload. */
+/* Judge a native datagram by its header and its length alone: WIRE_VERSION, WIRE_MALFORMED,
+ * WIRE_VISITOR (all else is right, but it has none) or WIRE_ACCEPTED. Reads at most the first
+ * WIRE_HEADER_SIZE bytes, and none beyond `length`, which is that of the UDP payload. */
 static inline enum wire_reason wire_shape(const uint8_t *datagram, uint32_t length)
 {
     if (length < 3 || datagram[0] != 'P' || datagram[1] != 'H')
@@ -160,9 +189,9 @@ static inline enum wire_reason wire_shape(const uint8_t *datagram, uint32_t leng
     return wire_load16(datagram + 12) == 0 ? WIRE_VISITOR : WIRE_ACCEPTED;
 }
 
-/* True when the names that follow a header whose shape is right are valid UTF-8 without control
- * characters. They are neighbours: when all their bytes are plain ASCII, as nearly always, one pass
- * settles all four. */
+/* True if the names that follow a header of the right shape are valid UTF-8 without control
+ * characters. They are neighbours: if all their bytes are plain ASCII, as nearly always, one pass
+ * covers all four. */
 static inline bool wire_names_are_valid(const uint8_t *datagram)
 {
     const uint8_t *site = datagram + WIRE_HEADER_SIZE;
@@ -176,7 +205,7 @@ static inline bool wire_names_are_valid(const uint8_t *datagram)
            utf8_is_name(source, datagram[16]) && utf8_is_name(event, datagram[17]);
 }
 
-/* Points the heartbeat's names at those that follow a header. */
+/* Point the heartbeat's names at those that follow a header. */
 static inline void wire_point_at_names(const uint8_t *datagram, struct wire_heartbeat *ret)
 {
     const uint8_t *site = datagram + WIRE_HEADER_SIZE;
@@ -189,41 +218,40 @@ static inline void wire_point_at_names(const uint8_t *datagram, struct wire_hear
     ret->event = (struct wire_name){source + datagram[16], datagram[17]};
 }
 
-/* 0x80 in every byte that is `A`..`Z`. */
-static inline uint64_t wire_upper_case(uint64_t word)
+/* Bring a site or a source, of at most WIRE_SITE_MAX bytes, into canonical form (canonical.h): in
+ * `scratch`, which may be where it is, and only if it is not in that form already. */
+static inline void wire_canonical_lower(struct wire_name *name, uint8_t *scratch)
 {
-    uint64_t low = word & UTF8_EACH_BYTE(0x7f);
-    uint64_t from_a = low + UTF8_EACH_BYTE(0x80 - 'A');
-    uint64_t beyond_z = low + UTF8_EACH_BYTE(0x80 - 'Z' - 1);
-    return from_a & ~beyond_z & ~word & UTF8_EACH_BYTE(0x80);
-}
-
-static inline bool wire_has_upper_case(const uint8_t *bytes, uint32_t length)
-{
-    if (length <= 8)
-        return wire_upper_case(utf8_short_word(bytes, length)) != 0;
-    uint64_t found = wire_upper_case(utf8_load64(bytes + length - 8));
-    for (uint32_t i = 0; i < length - 8; i += 8)
-        found |= wire_upper_case(utf8_load64(bytes + i));
-    return found != 0;
-}
-
-/* Makes a site's ASCII letters lower-case, in `scratch_site` (which may be where it is) and only
- * if it has any that are not. Its length is at most WIRE_SITE_MAX. */
-static inline void wire_lower_site(struct wire_name *site, uint8_t *scratch_site)
-{
-    if (!wire_has_upper_case(site->bytes, site->length))
+    if (canonical_is_lower(name->bytes, name->length))
         return;
-    for (uint32_t i = 0; i < site->length; i++) {
-        uint8_t byte = site->bytes[i];
-        scratch_site[i] = utf8_is_within(byte, 'A', 'Z') ? byte | 0x20 : byte;
-    }
-    site->bytes = scratch_site;
+    canonical_lower(name->bytes, name->length, scratch);
+    name->bytes = scratch;
 }
 
-/* Reads a native datagram: its shape, then its names. Returns WIRE_ACCEPTED and fills `*ret`, or
- * WIRE_VERSION, WIRE_MALFORMED or WIRE_VISITOR and leaves it untouched. Whether the sender, the
- * tag, the time and the site will do is the caller's to judge. */
+/* Bring a room into canonical form, likewise. `scratch` has WIRE_ROOM_MAX bytes; if the room is
+ * longer even in that form, only its length is valid afterwards. */
+static inline void wire_canonical_room(struct wire_name *room, uint8_t *scratch)
+{
+    if (canonical_is_room(room->bytes, room->length))
+        return;
+    room->length = canonical_write_room(room->bytes, room->length, scratch, WIRE_ROOM_MAX);
+    room->bytes = scratch;
+}
+
+/* Bring a room and a source that are within their limits into canonical form. Out of line, so that
+ * datagrams with neither don't pay for it. */
+static __attribute__((noinline, unused)) void wire_canonical_labels(struct wire_name *room,
+                                                                    struct wire_name *source,
+                                                                    struct wire_scratch *scratch)
+{
+    wire_canonical_room(room, scratch->room);
+    if (source->length != 0)
+        wire_canonical_lower(source, scratch->source);
+}
+
+/* Decode a native datagram: judge its shape, then its names. Returns WIRE_ACCEPTED and fills
+ * `*ret`, or WIRE_VERSION, WIRE_MALFORMED or WIRE_VISITOR and leaves it untouched. The caller
+ * judges sender, tag, time and site. */
 static inline enum wire_reason wire_decode(const uint8_t *datagram, uint32_t length,
                                            struct wire_scratch *scratch, struct wire_heartbeat *ret)
 {
@@ -236,9 +264,12 @@ static inline enum wire_reason wire_decode(const uint8_t *datagram, uint32_t len
     if (shape != WIRE_ACCEPTED)
         return shape;
 
-    /* Member by member: a whole heartbeat that is copied is read before its parts are written. */
+    /* Assign member by member: a heartbeat that is copied whole is read before its parts are
+     * written. */
     wire_point_at_names(datagram, ret);
-    wire_lower_site(&ret->site, scratch->site);
+    wire_canonical_lower(&ret->site, scratch->site);
+    if (datagram[15] | datagram[16])
+        wire_canonical_labels(&ret->room, &ret->source, scratch);
     ret->country[0] = datagram[18];
     ret->country[1] = datagram[19];
     ret->kind = datagram[3];
@@ -253,7 +284,7 @@ static inline enum wire_reason wire_decode(const uint8_t *datagram, uint32_t len
     return WIRE_ACCEPTED;
 }
 
-/* True when each fits its field; that all of them fit one datagram is for its shape to say. */
+/* True if each length fits its field; wire_shape checks that all of them fit one datagram. */
 static inline bool wire_lengths_are_valid(const struct wire_heartbeat *heartbeat)
 {
     return heartbeat->site.length <= WIRE_SITE_MAX && heartbeat->room.length <= WIRE_ROOM_MAX &&
@@ -289,13 +320,14 @@ static inline uint8_t *wire_append(uint8_t *end, const uint8_t *bytes, uint32_t 
     return end + length;
 }
 
-/* Writes one native datagram and returns its size, or 0 when the format can't carry the heartbeat
- * (a name, country, kind, key id or number of visitors out of its rule) or `capacity` is too small;
- * `datagram` may then be partly written. Names are written as they are given.
+/* Encode one native datagram and return its size, or 0 if the format can't carry the heartbeat (a
+ * name, country, kind, key id or number of visitors is against its rule) or `capacity` is too
+ * small; `datagram` may then be partly written. Names are written as they are given.
  *
- * Of an authenticated heartbeat the length, and the size returned, include the tag. Its eight
- * bytes, the last, are copied from `heartbeat->tag`, or left for the caller to fill when that is
- * NULL: they are SipHash-2-4-64 of all before them. */
+ * If the heartbeat is authenticated, the length and the returned size include the tag. Its eight
+ * bytes, the last, are copied from `heartbeat->tag`, or left for the caller to fill if that is
+ * NULL: they are SipHash-2-4-64 of all before them.
+ */
 static inline uint32_t wire_encode(const struct wire_heartbeat *heartbeat, uint8_t *datagram,
                                    uint32_t capacity)
 {

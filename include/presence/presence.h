@@ -1,11 +1,16 @@
-/* presence.h - the public C interface: read live counts, and send heartbeats.
+/* presence.h - read live counts and send heartbeats: the public C interface.
  *
  * Reading maps the collector's segment and never asks the daemon. Sending batches heartbeats into
- * UDP datagrams. Both halves are independent: a program may use either one alone.
+ * UDP datagrams. A program may use either half alone.
  *
  * Every function returns 0 or a negative errno unless its comment says otherwise; outputs are
  * untouched on failure. A handle may be used by one thread at a time; different handles are
  * independent. The library prints nothing, installs no signal handler and starts no thread.
+ *
+ * One place has one name, in both halves: ASCII letters of a site and of a source are lower-cased,
+ * those of a country upper-cased. A room that begins with `/` is a path: repeated slashes count as
+ * one, and a trailing one is dropped. Names are returned in that form, and their lengths are those
+ * of it.
  */
 #ifndef PRESENCE_PRESENCE_H
 #define PRESENCE_PRESENCE_H
@@ -20,7 +25,7 @@ extern "C" {
 
 #define PRESENCE_API             __attribute__((visibility("default")))
 
-#define PRESENCE_DEFAULT_SEGMENT "/dev/shm/presence"
+#define PRESENCE_DEFAULT_SEGMENT "/dev/shm/presence/segment"
 #define PRESENCE_DEFAULT_ADDRESS "127.0.0.1:9514"
 #define PRESENCE_DEFAULT_WINDOW  300 /* seconds; shortened to the longest window if that is less */
 #define PRESENCE_NAME_MAX        255 /* bytes of the longest name: a room */
@@ -42,14 +47,19 @@ enum presence_state {
     PRESENCE_STOPPED = 3,
 };
 
-/* One counted number and what is needed to judge it. */
+/* One count and what is needed to judge it. There are three answers: a number (`exists`), nobody
+ * (`known` alone: zero was measured) and unknown (neither: show no number). */
 struct presence_reading {
-    uint32_t count;            /* visitors active in the window, as of `as_of` */
+    uint32_t count;            /* visitors active in the window, as of `as_of`; 0 unless `exists` */
     uint32_t window_s;         /* the window that was counted, rounded up to minutes above 480 s */
-    uint32_t last_heartbeat_s; /* age of the scope's last heartbeat as of `as_of`, seconds */
-    bool stale;           /* the collector has stopped or is silent: `count` is the last known */
-    bool warming;         /* the collector began to listen recently: `count` is a lower bound */
-    int64_t as_of;        /* Unix seconds of the tick the count is for */
+    uint32_t last_heartbeat_s; /* age of the last heartbeat, as of `as_of`; 0 unless `exists` */
+    bool exists;               /* the scope had a heartbeat within the longest window */
+    bool known;    /* it exists, or nobody is there. False: unknown, since the collector is stale or
+                      warms, or refused such a scope or a visitor of one in the longest window */
+    bool partial;  /* visitors of it were refused in the window: `count` is a lower bound */
+    bool stale;    /* the collector is silent, stopped or starting: `count` is the last known */
+    bool warming;  /* the collector began to listen recently: `count` is a lower bound */
+    int64_t as_of; /* Unix seconds of the tick the count is for */
     uint64_t as_of_age_s; /* how long ago that was, seconds */
 };
 
@@ -58,83 +68,104 @@ struct presence_entry {
     char name[PRESENCE_NAME_MAX + 1]; /* zero-terminated; valid UTF-8 without control characters */
     uint32_t count;
     uint32_t last_heartbeat_s;
+    bool partial; /* as in struct presence_reading */
 };
 
 struct presence_listing {
     struct presence_entry *entries; /* by count, most first, then by name */
     size_t length;
-    struct presence_reading
-        site; /* presence_top: the site's own reading; presence_sites: count 0 */
+    bool partial; /* some scopes may be missing, or have more visitors: some were refused */
+    struct presence_reading site; /* presence_top: the site's own reading; if the site does not
+                                     exist there are no entries. presence_sites: only how fresh */
 };
 
 struct presence_status {
     enum presence_state state;
     bool stale;
     bool warming;
+    bool partial;             /* scopes or visitors were refused: some counts are lower bounds */
     int64_t as_of;            /* Unix seconds of the published tick */
     uint64_t as_of_age_s;     /* how long ago that was, seconds */
     uint64_t listening_for_s; /* since the collector began to listen, or its last gap over 10 s */
     uint32_t warm_up_s;
     uint32_t max_window_s;
-    int32_t pid; /* as the collector sees itself: another namespace may differ */
+    int32_t pid; /* in the collector's own pid namespace */
     uint32_t workers;
     char receive[16];        /* "io_uring" or "recvmmsg" */
-    char receive_reason[64]; /* why recvmmsg was taken; empty otherwise */
+    char receive_reason[64]; /* why recvmmsg is used; empty otherwise */
     uint64_t segment_bytes;
-    uint64_t visitors_capacity; /* words that fit: one a visitor and scope */
-    uint64_t visitors_live;     /* words that some window can still count */
+    uint64_t entries_capacity; /* that the table is made for: one per visitor and scope */
+    uint64_t entries_live;     /* those that some window can still count */
+    uint64_t entries_taken;    /* slots in use, including reusable ones that no window counts */
     uint32_t scopes_capacity;
     uint32_t scopes_live;
     char filter[16];             /* the XDP filter: "native", "generic" or "none" */
-    char filter_interface[16];   /* where it is, or was wanted; empty otherwise */
-    char filter_reason[96];      /* why there is none, or why it has nothing to do; or empty */
+    char filter_interface[16];   /* where it is attached, or was to be; empty otherwise */
+    char filter_reason[96];      /* why there is none, or why it is idle; or empty */
     uint32_t histories_capacity; /* scopes whose minutes can be kept; 0: the daemon keeps none */
     uint32_t histories_live;
     uint32_t events_capacity; /* events that are held before they are overwritten; 0: none are */
+    char spread[16]; /* new senders are assigned to workers by "turn", by "hash", or "none" */
+    char spread_reason[96];  /* why not in turn; empty otherwise */
+    char listen_missing[96]; /* addresses of --listen that the machine lacks now, such as
+                                "192.0.2.1:9514, [2001:db8::1]:9514"; empty: none. Ends in ", ..."
+                                where more are missing than fit */
 };
 
-/* A counter's value with its name and one line of explanation (static strings). */
+/* A counter's value, its name and one line of explanation (static strings). */
 struct presence_counter {
     const char *name;
     const char *help;
     uint64_t value;
 };
 
-/* Open the segment at `path` (NULL: $PRESENCE_SEGMENT, or the default) for reading.
- * Errors: -ENOENT no such segment; -EACCES; -EBADMSG not a presence segment, or damaged;
- * -EPROTO written by a newer version; -ESTALE written before this boot. */
+/* Open the segment at `path` (NULL: $PRESENCE_SEGMENT, or the default) for reading. Errors: -ENOENT
+ * no such segment; -EACCES; -EBADMSG not a presence segment, or damaged; -EPROTO written by a newer
+ * version; -ESTALE written before this boot; -EPERM not trusted.
+ *
+ * The file and its directory must belong to root, to the process's effective user, to the user
+ * `presence` or to the user that $PRESENCE_SEGMENT_OWNER names (a name or a number), and be
+ * writable by nobody else; the directory may instead be root's and sticky, as /dev/shm is. A
+ * symbolic link is followed if its owner is one of these, and its target is judged in the same way.
+ * Only the mode is checked, not access control lists.
+ */
 PRESENCE_API int presence_open(const char *path, struct presence **ret);
+
+/* Explain in a sentence why presence_open has just failed with -EPERM on this path (not NULL), and
+ * what to do. `size` is that of `ret` in bytes, of which PRESENCE_DISTRUST_SIZE are always enough;
+ * the text is zero-terminated, and truncated if it does not fit. */
+#define PRESENCE_DISTRUST_SIZE 9000
+PRESENCE_API void presence_explain_distrust(const char *path, char *ret, size_t size);
 
 /* Unmap and free; NULL is fine. */
 PRESENCE_API void presence_close(struct presence *presence);
 
-/* Path of the segment this handle reads; valid until presence_close. */
+/* Return the path of the segment that this handle reads; valid until presence_close. */
 PRESENCE_API const char *presence_path(const struct presence *presence);
 
-/* How the collector is. Never fails on an open handle except -EBADMSG as presence_open. */
+/* Read the collector's state. Never fails on an open handle except -EBADMSG as presence_open. */
 PRESENCE_API int presence_status(struct presence *presence, struct presence_status *ret);
 
-/* How fresh a number would be that is read now: a reading without a count and a heartbeat, of the
- * default window. As cheap as presence_count, where presence_status looks at all scopes. */
+/* Return how fresh a number read now would be, as a reading of the default window and of no scope.
+ * As cheap as presence_count, where presence_status visits all scopes. */
 PRESENCE_API struct presence_reading presence_freshness(struct presence *presence);
 
-/* Count the visitors of a site, or of one of its rooms (NULL: the site), within the last
- * `window_s` seconds (0: the default window). No system call beyond reading the clock, unless the
- * segment has been replaced and is opened anew.
- * Errors: -ENOENT no heartbeat there within the longest window (look at presence_status first:
- * when it is stale nothing is known); -ERANGE the window is longer than the collector keeps;
- * -EINVAL a name is empty or too long; -EAGAIN the directory kept changing, try again. */
+/* Count the visitors of a site, or of one of its rooms (NULL: the site), within the last `window_s`
+ * seconds (0: the default window). No system call beyond reading the clock, unless the segment was
+ * replaced and is opened again. A scope that does not exist is no error: the reading says nobody or
+ * unknown. Errors: -ERANGE the window is longer than the collector keeps; -EINVAL a name is empty
+ * or too long; -EAGAIN the directory kept changing, try again. */
 PRESENCE_API int presence_count(struct presence *presence, const char *site, const char *room,
                                 uint32_t window_s, struct presence_reading *ret);
 
-/* The same for any kind of scope; `name` is ignored for PRESENCE_SITE. */
+/* Count any kind of scope, likewise; `name` is ignored for PRESENCE_SITE. */
 PRESENCE_API int presence_count_scope(struct presence *presence, enum presence_kind kind,
                                       const char *site, const char *name, uint32_t window_s,
                                       struct presence_reading *ret);
 
-/* List a site's rooms, countries or sources, the busiest first, at most `limit` (0: all).
- * Scopes without a heartbeat within the longest window are left out.
- * `ret` is to be released with presence_listing_free. Errors as presence_count, and -ENOMEM. */
+/* List a site's rooms, countries or sources, the busiest first, at most `limit` (0: all). Scopes
+ * without a heartbeat within the longest window are left out. `ret` is to be released with
+ * presence_listing_free. Errors as presence_count, and -ENOMEM. */
 PRESENCE_API int presence_top(struct presence *presence, const char *site, enum presence_kind kind,
                               uint32_t window_s, size_t limit, struct presence_listing *ret);
 
@@ -150,46 +181,72 @@ struct presence_busy_scope {
     char name[PRESENCE_NAME_MAX + 1]; /* of the room, country or source; empty for a site */
     uint32_t count;
     uint32_t last_heartbeat_s;
+    bool partial; /* as in struct presence_reading */
 };
 
 struct presence_busiest {
     struct presence_busy_scope *scopes; /* by count, most first, then by site and name */
     size_t length;
     size_t total;                   /* how many there are without the limit */
-    struct presence_reading moment; /* count 0; the rest is said of all */
+    struct presence_reading moment; /* how fresh; partial: some may be missing, or have more */
 };
 
 /* List the rooms, countries or sources (or the sites themselves) of all sites, the busiest first,
- * at most `limit` (0: all), with one look at the directory. Scopes without a heartbeat within the
- * longest window are left out; where counts are equal at the limit, those that came into being
- * first tend to stay. `ret` is to be released with presence_busiest_free. Errors: -ERANGE as
- * presence_count; -EINVAL no such kind; -ENOMEM. */
+ * at most `limit` (0: all), in one pass over the directory. Scopes without a heartbeat within the
+ * longest window are left out; of equal counts at the limit, the older scopes tend to stay. `ret`
+ * is to be released with presence_busiest_free. Errors: -ERANGE as presence_count; -EINVAL no such
+ * kind; -ENOMEM. */
 PRESENCE_API int presence_busiest(struct presence *presence, enum presence_kind kind,
                                   uint32_t window_s, size_t limit, struct presence_busiest *ret);
 
 PRESENCE_API void presence_busiest_free(struct presence_busiest *busiest);
 
-/* When was this visitor (a UUID, or any other id of 1..128 bytes) last seen on the site?
- * `ret_age_s` is the age in seconds as of the published tick. -ENOENT: not within the longest
- * window, or left. The id is hashed and forgotten. */
+/* Read whether a visitor (a UUID, or any other id of 1..512 bytes) was seen on the site within the
+ * longest window: a reading of one person. `exists`: they were, `last_heartbeat_s` is how long ago,
+ * and `count` is 1. `known` alone: they were not, or have left. Neither: unknown, since the
+ * collector is stale or warms, or refused visitors of the site (`partial`). The id is hashed and
+ * forgotten. Errors as presence_count, and -EINVAL the id is empty, too long, or one that
+ * presence_send refuses. */
 PRESENCE_API int presence_seen(struct presence *presence, const char *site, const char *visitor,
-                               uint32_t *ret_age_s);
+                               struct presence_reading *ret);
 
-/* All counters, summed over the workers. Writes at most `capacity` entries to `counters` and
+/* Read the same for any kind of scope; `name` is ignored for PRESENCE_SITE. */
+PRESENCE_API int presence_seen_scope(struct presence *presence, enum presence_kind kind,
+                                     const char *site, const char *name, const char *visitor,
+                                     struct presence_reading *ret);
+
+/* A refusal of the collector, which may leave a visitor out of a count. */
+enum presence_refusal {
+    PRESENCE_REFUSED_NONE = 0,
+    PRESENCE_REFUSED_SCOPE,   /* a scope: the directory or its site is full */
+    PRESENCE_REFUSED_VISITOR, /* a visitor: the table is full, or their sender over its limit */
+};
+
+/* Return what was refused in the second of the published tick or the one before: a scope of this
+ * kind in this site (for PRESENCE_SITE: a site), if this one does not exist; otherwise one of its
+ * visitors, or of another scope of the kind in the site. `name` is ignored for PRESENCE_SITE. */
+PRESENCE_API enum presence_refusal presence_refused(struct presence *presence,
+                                                    enum presence_kind kind, const char *site,
+                                                    const char *name);
+
+/* Read all counters, summed over the workers. Writes at most `capacity` entries to `counters` and
  * returns how many there are. */
 PRESENCE_API size_t presence_counters(struct presence *presence, struct presence_counter *counters,
                                       size_t capacity);
 
-/* Does the visitor table agree with the rings that are counted from? */
+/* Return one counter's value now, summed over the workers; 0 if none has that name. */
+PRESENCE_API uint64_t presence_counter(struct presence *presence, const char *name);
+
+/* The result of comparing the visitor table with the rings, by which scopes are counted. */
 struct presence_verification {
-    uint64_t words;      /* live words looked at */
+    uint64_t words;      /* live words compared */
     uint64_t difference; /* visitors by which table and rings differ, summed over ticks */
-    uint64_t in_flight;  /* visitors that arrived while looking: the difference they can explain */
+    uint64_t in_flight;  /* visitors that arrived meanwhile: the difference they can explain */
     uint64_t worst_tick_age_s; /* age of the tick that differs most */
 };
 
-/* Compare, tick by tick, the histogram of the table's words with the sum of all rings.
- * Reads the whole table: takes about a second for 100 million words. */
+/* Compare, tick by tick, the histogram of the table's words with the sum of all rings. Reads the
+ * whole table, which takes about a second for 100 million words. */
 PRESENCE_API int presence_verify(struct presence *presence, struct presence_verification *ret);
 
 /* ---- trends ------------------------------------------------------------------------------- */
@@ -202,19 +259,19 @@ struct presence_peak {
 };
 
 struct presence_peaks {
-    uint32_t window_s;          /* the default window, which is what is sampled */
+    uint32_t window_s;          /* the default window, which is the one sampled */
     int64_t day;                /* Unix seconds at which today, a day of UTC, began */
     struct presence_peak today; /* of that day */
     struct presence_peak ever;  /* since `since` */
-    int64_t since;              /* Unix seconds: this scope is watched since then without a break.
-                                   One without a history is forgotten, with its peaks, when it had no
-                                   heartbeat for the longest window; one with, after 24 hours. */
+    int64_t since; /* Unix seconds: this scope has been sampled without a break since then. Without
+                      a history it is forgotten, with its peaks, after the longest window without a
+                      heartbeat; with one, after 24 hours. */
 };
 
-/* When were the most visitors there, today (UTC) and ever? `name` is ignored for PRESENCE_SITE.
- * "Today" is the day of the collector's last tick: yesterday if it has stopped since.
- * Errors: -ENOENT no such scope within the longest window, nor with a history; -EINVAL a name is
- * empty or too long; -EAGAIN the directory kept changing. */
+/* Read when the most visitors were there, today (UTC) and ever. `name` is ignored for
+ * PRESENCE_SITE. "Today" is the day of the collector's last tick: yesterday if it has stopped
+ * since. Errors: -ENOENT no such scope within the longest window, nor with a history; -EINVAL a
+ * name is empty or too long; -EAGAIN the directory kept changing. */
 PRESENCE_API int presence_peaks(struct presence *presence, enum presence_kind kind,
                                 const char *site, const char *name, struct presence_peaks *ret);
 
@@ -230,44 +287,41 @@ struct presence_scopes {
     size_t length;
 };
 
-/* List the scopes that have histories: every site (as long as there is room; see the counter
+/* List the scopes that have histories: every site (unless none was free: see the counter
  * histories_full), and the busiest rooms, countries and sources. `ret` is to be released with
  * presence_scopes_free. Errors: -ENOMEM; -EOPNOTSUPP the collector keeps no histories. */
 PRESENCE_API int presence_history_scopes(struct presence *presence, struct presence_scopes *ret);
 
 PRESENCE_API void presence_scopes_free(struct presence_scopes *scopes);
 
-/* What was seen in one minute of the collector's clock, which no step of the wall clock moves. */
+/* One minute of the collector's clock, which no step of the wall clock moves. */
 struct presence_minute {
-    uint64_t minute; /* number of the minute since boot: with the boot id it names this minute
-                        for good, however often it is read and whatever the wall clock did */
-    int64_t start;   /* Unix seconds at which it began, by the wall clock of now; not a multiple
-                        of 60 */
+    uint64_t minute; /* number of the minute since boot: unique with the boot id */
+    int64_t start; /* its beginning, Unix seconds by the wall clock of now; not a multiple of 60 */
     uint32_t minimum, maximum; /* of the samples */
     double mean;
-    uint32_t seconds;    /* samples taken; fewer than 60 when the collector was not there for all */
-    uint64_t heartbeats; /* visitors of heartbeats, pageviews and events taken in */
+    uint32_t seconds;    /* samples taken; fewer than 60 if the collector was away */
+    uint64_t heartbeats; /* visitors of heartbeats, pageviews and events */
     uint64_t pageviews;  /* of these, visitors of pageviews */
-    uint64_t entries;    /* visitors who entered: no heartbeat in the 300 s before (rule 4) */
+    uint64_t entries;    /* visitors who entered: R4 */
     uint64_t leaves;     /* visitors who left explicitly while they counted */
-    uint64_t departures; /* visitors who left silently: the window passed. 0 throughout where the
-                            longest window is under 300 s */
+    uint64_t departures; /* visitors who left silently: the window passed */
     bool warming;        /* some of it was sampled while counts were lower bounds */
-    bool running;        /* not over yet: all figures may still grow. Read it again later */
+    bool running;        /* not over yet: all figures may still grow, so read it again later */
 };
 
 struct presence_history {
-    uint8_t boot_id[16];             /* of the boot that the minutes are counted from */
-    uint32_t window_s;               /* the default window, which is what is sampled */
-    struct presence_minute *minutes; /* oldest first; those that nobody observed are absent */
+    uint8_t boot_id[16];             /* of the boot whose minutes these are */
+    uint32_t window_s;               /* the default window, which is the one sampled */
+    struct presence_minute *minutes; /* oldest first; minutes without any sample are absent */
     size_t length;                   /* at most 1440: 24 hours, the running minute included */
 };
 
 /* Read a scope's minutes that began at `since` or later and before `until` (Unix seconds by the
  * wall clock of now; 0: no bound). A scope keeps its history for 24 hours after its last heartbeat,
- * even when presence_count no longer knows it. `ret` is to be released with presence_history_free.
- * Errors: -ENOENT it has no history; -EOPNOTSUPP the collector keeps none; -EINVAL; -ENOMEM;
- * -EAGAIN it was given to another scope while it was read, try again. */
+ * even when it no longer exists for presence_count. `ret` is to be released with
+ * presence_history_free. Errors: -ENOENT it has no history; -EOPNOTSUPP the collector keeps none;
+ * -EINVAL; -ENOMEM; -EAGAIN it was reused for another scope meanwhile, try again. */
 PRESENCE_API int presence_history(struct presence *presence, enum presence_kind kind,
                                   const char *site, const char *name, int64_t since, int64_t until,
                                   struct presence_history *ret);
@@ -282,37 +336,35 @@ struct presence_age_band {
     uint32_t visitors;
 };
 
-/* A number with what made it. */
+/* A count and what made it. */
 struct presence_activity {
     struct presence_reading reading;                    /* of the default window */
-    struct presence_age_band bands[PRESENCE_AGE_BANDS]; /* youngest first, over the window; they sum
-                                                            up to reading.count, bar in flight */
+    struct presence_age_band bands[PRESENCE_AGE_BANDS]; /* youngest first, over the window */
     size_t bands_length;
-    bool has_history;    /* only then are the following known; otherwise they are 0 */
-    uint32_t seconds;    /* of the last 60 s, how many were observed */
+    bool has_history;    /* the following are known; false: they are 0 */
+    uint32_t seconds;    /* of the last 60 s, how many were sampled */
     uint64_t heartbeats; /* in these, as in struct presence_minute */
     uint64_t entries;
     uint64_t leaves;
     uint64_t departures;
 };
 
-/* Explain a scope's number: how old the heartbeats are that it counts, who came and who went in the
- * last 60 s. What was rejected or dropped is in presence_counters, the rest in presence_status.
- * Errors as presence_count. */
+/* Explain a scope's count: how old the heartbeats are that it counts, who came and who left in the
+ * last 60 s. A scope that does not exist has only the reading. What was rejected or dropped is in
+ * presence_counters, the rest in presence_status. Errors as presence_count. */
 PRESENCE_API int presence_activity(struct presence *presence, enum presence_kind kind,
                                    const char *site, const char *name,
                                    struct presence_activity *ret);
 
 enum presence_event_kind {
-    PRESENCE_EVENT_ENTERED = 1, /* a visitor entered the site (rule 4), here */
+    PRESENCE_EVENT_ENTERED = 1, /* a visitor entered the site (R4), here */
     PRESENCE_EVENT_LEFT = 2,    /* left explicitly: the room, if there is one, otherwise the site */
     PRESENCE_EVENT_PAGEVIEW = 3,
     PRESENCE_EVENT_CUSTOM = 4, /* `name` says which */
 };
 
-/* Something that happened. Who did it is nowhere kept. Names come from strangers: escape them for
- * where they are shown. Each is zero-terminated, valid UTF-8 without control characters; empty:
- * absent. */
+/* One event. It doesn't say which visitor. Names come from strangers: escape them for where they
+ * are shown. Each is zero-terminated, valid UTF-8 without control characters; empty: absent. */
 struct presence_event {
     uint64_t sequence; /* one more than the event before it */
     int64_t time_us;   /* Unix microseconds; strictly increasing with the sequence */
@@ -329,27 +381,27 @@ struct presence_events {
     size_t length;
     uint64_t missed; /* events from `from_sequence` on, of any site, that were overwritten before
                         they could be read, or whose writer was killed */
-    uint64_t next;   /* to go on from: neither a gap nor a repeat */
-    bool renewed;    /* `from_sequence` is of a former segment. What happened between is unknown:
-                        `missed` tells only of the present one */
+    uint64_t next;   /* where to continue: neither a gap nor a repeat */
+    bool renewed;    /* `from_sequence` is of a former segment. What happened in between is unknown:
+                        `missed` counts only in the present one */
 };
 
-#define PRESENCE_EVENTS_OLDEST 0          /* from the oldest event that is held */
-#define PRESENCE_EVENTS_NEW    UINT64_MAX /* nothing yet: `next` is where the future begins */
+#define PRESENCE_EVENTS_OLDEST 0          /* the oldest event that is held */
+#define PRESENCE_EVENTS_NEW    UINT64_MAX /* no event yet: only `next` is wanted */
 
-/* Read at most `limit` (0: all) events of a site (NULL: of all), from a sequence number on: what
- * `next` said before, presence_events_since, or one of the two above. Sequence numbers rise for
- * ever, from one segment or boot to the next, too; they fit a double. A busy site's events are
- * thinned out before they are numbered: the counter events_thinned. Silent departures are no
- * events. `ret` is to be released with presence_events_free. Errors: -EOPNOTSUPP the collector
- * keeps no events; -EINVAL; -ENOMEM. */
+/* Read at most `limit` (0: all) events of a site (NULL: of all), from a sequence number on: a
+ * former `next`, presence_events_since, or one of the two above. Sequence numbers always rise,
+ * across segments and boots, too; they fit a double. A busy site's events are thinned out before
+ * they are numbered: see the counter events_thinned. Silent departures are no events. `ret` is to
+ * be released with presence_events_free. Errors: -EOPNOTSUPP the collector keeps no events;
+ * -EINVAL; -ENOMEM. */
 PRESENCE_API int presence_events(struct presence *presence, const char *site,
                                  uint64_t from_sequence, size_t limit, struct presence_events *ret);
 
 PRESENCE_API void presence_events_free(struct presence_events *events);
 
-/* The sequence number of the first event that is held of those at or after `time_us` (Unix
- * microseconds); where the future begins if there is none. Errors: -EOPNOTSUPP. */
+/* Find the first event at or after `time_us` (Unix microseconds) that is held, and return its
+ * sequence number; without one, the next number. Errors: -EOPNOTSUPP. */
 PRESENCE_API int presence_events_since(struct presence *presence, int64_t time_us,
                                        uint64_t *ret_sequence);
 
@@ -364,29 +416,26 @@ enum presence_heartbeat_kind {
     PRESENCE_EVENT = 4,
 };
 
-/* Where a visitor is. Strings are UTF-8 without control characters; NULL or empty is absent. */
+/* The place of a visitor. Strings are UTF-8 without control characters; NULL or empty is absent. */
 struct presence_place {
     enum presence_heartbeat_kind kind; /* 0 means PRESENCE_HEARTBEAT */
     const char *site;                  /* 1..253 bytes, required */
     const char *room;                  /* at most 255 bytes */
-    const char *country;               /* two letters */
+    const char *country;               /* two letters; XX, ZZ, T1, A1, A2 and O1 are none */
     const char *source;                /* at most 253 bytes */
     const char *event;                 /* 1..63 bytes, only with PRESENCE_EVENT */
 };
 
 /* Zero in any field means its default. */
 struct presence_sender_options {
-    uint32_t batch;          /* visitors a datagram, if they fit; default: as many as fit */
-    uint32_t datagram_bytes; /* largest UDP payload to build; default 1400, 37 (signed 45)
-                                to 65507 */
+    uint32_t batch;          /* visitors per datagram, if they fit; default: as many as fit */
+    uint32_t datagram_bytes; /* largest UDP payload; default 1400, 37 (signed 45) to 65507 */
     uint32_t max_age_ms;     /* longest wait of a queued visitor (a timer tick more); default 100 */
-    bool text;               /* text heartbeats, one a datagram, instead of native batches */
-    bool no_offload;         /* never leave cutting runs of datagrams to the kernel (UDP_SEGMENT);
-                                where it refuses, it is not asked again */
-    uint8_t key_id;          /* 1 to 255: sign every datagram with `key`, the collector's key of
-                                this id, as of its wall clock (to be within 30 s of the
-                                collector's); not with `text`. 0: don't sign */
-    uint8_t key[16];         /* copied */
+    bool text;               /* text heartbeats, one per datagram, instead of native batches */
+    bool no_offload;         /* never let the kernel segment runs of datagrams (UDP_SEGMENT) */
+    uint8_t key_id; /* 1 to 255: sign with `key`, the collector's key of this id, and the wall clock
+                       (within 30 s of the collector's); not with `text`. 0: don't sign */
+    uint8_t key[16]; /* copied */
 };
 
 struct presence_sender_totals {
@@ -394,14 +443,14 @@ struct presence_sender_totals {
     uint64_t datagrams;  /* that carried them */
     uint64_t bytes;      /* UDP payload of these */
     uint64_t calls;      /* system calls that sent them */
-    uint64_t failed;     /* datagrams the kernel would not take: lost */
-    uint64_t refused;    /* reports that a sent datagram found nobody listening, or no way there
-                            (ICMP unreachable): rate-limited and late, so a lower bound */
+    uint64_t failed;     /* datagrams the kernel did not accept: lost */
+    uint64_t refused;    /* reports that nobody listens or there is no route (ICMP unreachable):
+                            rate-limited and late, so a lower bound */
 };
 
 /* Open a sender to `address`: a numeric HOST:PORT ("127.0.0.1:9514", "[::1]:9514"; NULL: the
- * default). `options` may be NULL. `*ret` is to be released with presence_sender_close.
- * Errors: -EINVAL an address or option that cannot be; -ENOMEM; or the socket's own. */
+ * default). `options` may be NULL. `*ret` is to be released with presence_sender_close. Errors:
+ * -EINVAL a malformed address or an invalid option; -ENOMEM; or the socket's own. */
 PRESENCE_API int presence_sender_open(const char *address,
                                       const struct presence_sender_options *options,
                                       struct presence_sender **ret);
@@ -409,8 +458,9 @@ PRESENCE_API int presence_sender_open(const char *address,
 /* Flush and free; NULL is fine. */
 PRESENCE_API void presence_sender_close(struct presence_sender *sender);
 
-/* Queue one heartbeat of `visitor` (zero-terminated, a UUID or any other id of 1..128 bytes after
- * trimming spaces) at `place`; both are copied. Full datagrams gather until one system call is
+/* Queue one heartbeat of `visitor` (zero-terminated, a UUID or any other id of 1..512 bytes after
+ * trimming spaces; neither the UUID of zeros nor `undefined`, `null` or `NaN` in any case, which
+ * failed scripts send) at `place`; both are copied. Full datagrams gather until a system call is
  * worth it or max_age_ms has passed; a leave and the heartbeats of its site keep their order.
  * Errors: -EINVAL, -ENAMETOOLONG or -EILSEQ for a place or id the wire cannot carry (nothing is
  * queued; `-` is no id, and in text no name). Failures of the network are counted in the totals
@@ -418,18 +468,19 @@ PRESENCE_API void presence_sender_close(struct presence_sender *sender);
 PRESENCE_API int presence_send(struct presence_sender *sender, const struct presence_place *place,
                                const char *visitor);
 
-/* The same with the visitor's 16 bytes, as on the wire. */
+/* Queue a heartbeat, likewise, of the visitor with these 16 bytes, as on the wire; any are valid,
+ * but in text zeros are -EINVAL. */
 PRESENCE_API int presence_send_id(struct presence_sender *sender,
                                   const struct presence_place *place, const uint8_t id[16]);
 
-/* Send what is full or has waited for max_age_ms. A program whose traffic may pause calls this
- * from its event loop; presence_send does it by itself. */
+/* Send what is full or has waited for max_age_ms. A program whose traffic may pause calls this from
+ * its event loop; presence_send does it itself. */
 PRESENCE_API void presence_sender_flush_aged(struct presence_sender *sender);
 
 /* Send everything that is queued. */
 PRESENCE_API void presence_sender_flush(struct presence_sender *sender);
 
-/* What has been sent so far, without what is queued. Brought up to date by every sending, and by
+/* Return what has been sent so far, without what is queued. Updated by every sending, and by
  * presence_sender_flush even when nothing is queued. */
 PRESENCE_API void presence_sender_totals(const struct presence_sender *sender,
                                          struct presence_sender_totals *ret);

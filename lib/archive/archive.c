@@ -11,7 +11,8 @@
 #define STRING(x)       #x
 #define VALUE(x)        STRING(x)
 
-/* A minute's number fits SQLite's signed integers; `began` is the same for all of a boot. */
+/* A minute's number fits SQLite's signed integers; `began` is the same for all minutes of a boot.
+ */
 static const char schema[] =
     "CREATE TABLE scope ("
     " id INTEGER PRIMARY KEY,"
@@ -73,9 +74,9 @@ static const char *const statements[STATEMENTS] = {
                            " ON CONFLICT DO UPDATE SET count = excluded.count, at = excluded.at"
                            " WHERE excluded.count > peak.count",
     [STATEMENT_SCOPE_BOOTS] = "SELECT scope.id, boot.id, (?1 - began + 59) / 60 FROM scope, boot",
-    [STATEMENT_FORGET_MINUTES] =
+    [STATEMENT_DELETE_MINUTES] =
         "DELETE FROM minute WHERE scope = ?1 AND boot = ?2 AND minute < ?3",
-    [STATEMENT_FORGET_BOOTS] =
+    [STATEMENT_DELETE_BOOTS] =
         "DELETE FROM boot WHERE began < ?1 AND id <> (SELECT max(id) FROM boot)"
         " AND NOT EXISTS (SELECT 1 FROM scope CROSS JOIN minute"
         " ON minute.scope = scope.id AND minute.boot = boot.id)",
@@ -119,6 +120,17 @@ int archive_step(sqlite3_stmt *statement)
     return result == SQLITE_ROW ? 1 : archive_result(result);
 }
 
+int archive_select(sqlite3_stmt *statement, int64_t *ret)
+{
+    int r = archive_step(statement);
+    bool found = r == 1 && sqlite3_column_type(statement, 0) != SQLITE_NULL;
+
+    if (found)
+        *ret = sqlite3_column_int64(statement, 0);
+    sqlite3_reset(statement); /* after the first row the statement has done all it does */
+    return r < 0 ? r : found ? 0 : -ENOENT;
+}
+
 void archive_bind_scope(sqlite3_stmt *statement, enum presence_kind kind, const char *site,
                         const char *name)
 {
@@ -133,39 +145,33 @@ int archive_find_scope(struct archive *archive, enum presence_kind kind, const c
     sqlite3_stmt *statement = archive_statement(archive, STATEMENT_FIND_SCOPE);
 
     archive_bind_scope(statement, kind, site, name);
-    int r = archive_step(statement);
-    if (r == 1)
-        *ret = sqlite3_column_int64(statement, 0);
-    sqlite3_reset(statement);
-    return r < 0 ? r : r == 1 ? 0 : -ENOENT;
+    return archive_select(statement, ret);
 }
 
 /* ---- opening ----------------------------------------------------------------------------- */
 
-static int read_number(struct archive *archive, const char *sql, int64_t *ret)
+static int load_number(struct archive *archive, const char *sql, int64_t *ret)
 {
     sqlite3_stmt *statement;
     int r = archive_result(sqlite3_prepare_v2(archive->database, sql, -1, &statement, NULL));
 
     if (r < 0)
         return r;
-    r = archive_step(statement);
-    if (r == 1)
-        *ret = sqlite3_column_int64(statement, 0);
+    r = archive_select(statement, ret);
     sqlite3_finalize(statement);
-    return r < 0 ? r : r == 1 ? 0 : -EBADMSG;
+    return r == -ENOENT ? -EBADMSG : r;
 }
 
-/* Is it ours, and of a version that we know? 1: it is empty. */
-static int judge(struct archive *archive)
+/* Check that a database is ours and of a known version. Returns 1 if it is empty. */
+static int check_schema(struct archive *archive)
 {
     int64_t application, version, tables;
-    int r = read_number(archive, "PRAGMA application_id", &application);
+    int r = load_number(archive, "PRAGMA application_id", &application);
 
     if (r == 0)
-        r = read_number(archive, "PRAGMA user_version", &version);
+        r = load_number(archive, "PRAGMA user_version", &version);
     if (r == 0)
-        r = read_number(archive, "SELECT count(*) FROM sqlite_schema", &tables);
+        r = load_number(archive, "SELECT count(*) FROM sqlite_schema", &tables);
     if (r < 0)
         return r;
     if (application == 0 && version == 0 && tables == 0)
@@ -186,7 +192,7 @@ static int prepare(struct archive *archive, unsigned count)
     return r;
 }
 
-static int open_database(const char *path, int flags, struct archive **ret)
+static int database_open(const char *path, int flags, struct archive **ret)
 {
     struct archive *archive = calloc(1, sizeof(*archive));
 
@@ -202,16 +208,16 @@ static int open_database(const char *path, int flags, struct archive **ret)
 
 static int open_to_read(const char *path, struct archive **ret)
 {
-    int r = open_database(path, SQLITE_OPEN_READONLY, ret);
+    int r = database_open(path, SQLITE_OPEN_READONLY, ret);
 
     if (r == 0)
-        r = judge(*ret);
+        r = check_schema(*ret);
     if (r == 1)
         r = -EBADMSG;
     return r < 0 ? r : prepare(*ret, READING_STATEMENTS);
 }
 
-/* Who reads may not be allowed to make the files that WAL needs: they are left in place. */
+/* Switch to WAL, and keep its files in place: readers may not be allowed to create them. */
 static int write_ahead(struct archive *archive)
 {
     int keep = 1;
@@ -222,13 +228,13 @@ static int write_ahead(struct archive *archive)
                                 "PRAGMA journal_size_limit = 4194304");
 }
 
-/* Two that make the same at once: one waits, and finds it made. */
+/* Create the tables. If two processes do so at once, one waits and finds them created. */
 static int create(struct archive *archive)
 {
     int r = archive_run(archive, "BEGIN IMMEDIATE");
 
     if (r == 0)
-        r = judge(archive);
+        r = check_schema(archive);
     if (r == 1)
         r = archive_run(archive, schema);
     if (r == 0)
@@ -239,10 +245,10 @@ static int create(struct archive *archive)
 
 static int open_to_write(const char *path, struct archive **ret)
 {
-    int r = open_database(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, ret);
+    int r = database_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, ret);
 
     if (r == 0)
-        r = judge(*ret); /* before anything of it is changed */
+        r = check_schema(*ret); /* before changing anything */
     if (r >= 0) {
         bool is_empty = r == 1;
         r = write_ahead(*ret);
@@ -252,34 +258,29 @@ static int open_to_write(const char *path, struct archive **ret)
     return r < 0 ? r : prepare(*ret, STATEMENTS);
 }
 
-int archive_open(const char *path, struct archive **ret)
+static int open_with(int (*open)(const char *path, struct archive **ret), const char *path,
+                     struct archive **ret)
 {
     struct archive *archive = NULL;
+    int r = open(path, &archive);
 
-    if (access(path, R_OK) < 0)
-        return -errno;
-    int r = open_to_read(path, &archive);
-    if (r < 0) {
+    if (r < 0)
         archive_close(archive);
-        return r;
-    }
-    *ret = archive;
-    return 0;
+    else
+        *ret = archive;
+    return r;
+}
+
+int archive_open(const char *path, struct archive **ret)
+{
+    return access(path, R_OK) < 0 ? -errno : open_with(open_to_read, path, ret);
 }
 
 int archive_open_writable(const char *path, struct archive **ret)
 {
-    struct archive *archive = NULL;
-
     if (access(path, R_OK | W_OK) < 0 && errno != ENOENT)
         return -errno;
-    int r = open_to_write(path, &archive);
-    if (r < 0) {
-        archive_close(archive);
-        return r;
-    }
-    *ret = archive;
-    return 0;
+    return open_with(open_to_write, path, ret);
 }
 
 void archive_close(struct archive *archive)

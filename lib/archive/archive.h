@@ -1,11 +1,11 @@
 /* archive.h - the database that presence-recorder writes and presencectl reads: SQLite in WAL mode.
  *
- * A minute is named by the boot it belongs to and its number since then, so that none is in it
- * twice, however often it is put there. When a boot began is kept once, for all of its minutes:
- * the last that is known, as for what the segment holds.
+ * A minute's key is its boot and its number since that boot, so none is stored twice, however often
+ * it is put. The start of a boot is stored once for all of its minutes; the last known one counts,
+ * as in the segment.
  *
- * Functions return 0 or a negative errno: -EIO is SQLite's, and archive_error says what it was.
- * A handle may be used by one thread at a time.
+ * Functions return 0 or a negative errno. -EIO is an error of SQLite's, which archive_error
+ * describes. One thread at a time may use a handle.
  */
 #ifndef PRESENCE_ARCHIVE_H
 #define PRESENCE_ARCHIVE_H
@@ -13,51 +13,51 @@
 #include "presence/presence.h"
 
 #define ARCHIVE_DEFAULT_PATH "/var/lib/presence/history.db"
-#define ARCHIVE_VERSION      1 /* of the schema; a higher one is not read */
+#define ARCHIVE_VERSION      1 /* of the schema; a higher one is refused */
 
 struct archive;
 
-/* What the archive knows a scope or a boot by. */
+/* The key of a scope or a boot. */
 typedef int64_t archive_id;
 
-/* One minute of history, and which boot's it is. */
+/* One minute of history and its boot. */
 struct archive_minute {
     uint8_t boot_id[16];
     struct presence_minute minute;
 };
 
 struct archive_peaks {
-    struct presence_peak today; /* of the day that was asked for; count 0: nothing known */
+    struct presence_peak today; /* of the day in question; count 0: unknown */
     struct presence_peak ever;
-    int64_t since; /* Unix seconds: the scope is watched since then */
+    int64_t since; /* Unix seconds: when the scope was first recorded */
 };
 
-/* Open a database to read it. `*ret` is to be released with archive_close.
- * Errors: -ENOENT; -EACCES; -EBADMSG it is none of presence-recorder's; -EPROTO it was written by a
- * newer one; -ENOMEM; -EIO. */
+/* Open a database to read it; release `*ret` with archive_close. Errors: -ENOENT; -EACCES; -EBADMSG
+ * no database of presence-recorder; -EPROTO written by a newer one; -ENOMEM; -EIO. */
 int archive_open(const char *path, struct archive **ret);
 
-/* The same to write it, too: made if it is not there. */
+/* Open a database to read and write it, and create it if it is missing. Errors: likewise. */
 int archive_open_writable(const char *path, struct archive **ret);
 
-/* NULL is fine. */
+/* Close a database. NULL is fine. */
 void archive_close(struct archive *archive);
 
-/* What SQLite said last; valid until the next call. */
+/* Describe SQLite's last error; valid until the next call. */
 const char *archive_error(const struct archive *archive);
 
 /* ---- reading ---- */
 
-/* Is given each minute in turn; a negative errno ends it. */
+/* Receive one minute; called with each in turn. A negative errno ends the visit. */
 typedef int (*archive_visit)(void *context, const struct archive_minute *minute);
 
-/* Visit a scope's minutes that began at `since` or later, Unix seconds: by boot, then by number,
- * each once. So years need no memory. None is no error. `name` is ignored for PRESENCE_SITE.
- * Errors: what `visit` returned, too. */
+/* Visit a scope's minutes that began at `since` (Unix seconds) or later: by boot, then by number,
+ * each once, so that years need no memory. Finding none is no error. `name` is ignored for
+ * PRESENCE_SITE. Returns the error of `visit`, too. */
 int archive_history(struct archive *archive, enum presence_kind kind, const char *site,
                     const char *name, int64_t since, archive_visit visit, void *context);
 
-/* A scope's peaks; `day` is when today began, Unix seconds. -ENOENT: the scope is not known. */
+/* Load a scope's peaks; `day` is the start of today, Unix seconds. Errors: -ENOENT unknown scope.
+ */
 int archive_peaks(struct archive *archive, enum presence_kind kind, const char *site,
                   const char *name, int64_t day, struct archive_peaks *ret);
 
@@ -67,24 +67,26 @@ int archive_begin(struct archive *archive);
 int archive_commit(struct archive *archive);
 void archive_roll_back(struct archive *archive);
 
-/* The id of a scope, of a boot; new ones are added. `began`: Unix seconds at which the boot's
- * minute 0 did, by the wall clock of now. */
+/* Find the key of a scope or a boot, or add it. `since`: when it was first recorded, Unix seconds;
+ * the earliest is kept. `began`: the start of the boot's minute 0 in Unix seconds, by the current
+ * wall clock; the last one is kept. */
 int archive_put_scope(struct archive *archive, const struct presence_scope *scope, int64_t since,
                       archive_id *ret);
 int archive_put_boot(struct archive *archive, const uint8_t boot_id[16], int64_t began,
                      archive_id *ret);
 
-/* The number of the last minute that is there. -ENOENT: none is. */
+/* Find the number of the last stored minute. Errors: -ENOENT there is none. */
 int archive_last_minute(struct archive *archive, archive_id scope, archive_id boot, uint64_t *ret);
 
-/* Put a minute there; one that is there already, and was observed for longer, stays. */
+/* Store a minute, unless it is stored already and was observed for longer. */
 int archive_put_minute(struct archive *archive, archive_id scope, archive_id boot,
                        const struct presence_minute *minute);
 
-/* Put a scope's peak of a day there, if it is higher than what is there. */
+/* Store a scope's peak of a day if it is higher than the stored one. */
 int archive_put_peak(struct archive *archive, archive_id scope, const struct presence_peak *peak);
 
-/* Forget all minutes that began before `before`, Unix seconds. The peaks stay. */
-int archive_forget(struct archive *archive, int64_t before);
+/* Delete all minutes that began before `before`, Unix seconds, and earlier boots without minutes,
+ * except the latest. The peaks stay. */
+int archive_delete_before(struct archive *archive, int64_t before);
 
 #endif

@@ -1,4 +1,4 @@
-/* archive_handle.h - what the files of the archive share: statements and how they are run. */
+/* archive_handle.h - prepare and run the statements of archive*.c. */
 #ifndef PRESENCE_ARCHIVE_HANDLE_H
 #define PRESENCE_ARCHIVE_HANDLE_H
 
@@ -19,8 +19,8 @@ enum archive_statement {
     STATEMENT_PUT_MINUTE,
     STATEMENT_PUT_PEAK,
     STATEMENT_SCOPE_BOOTS,
-    STATEMENT_FORGET_MINUTES,
-    STATEMENT_FORGET_BOOTS,
+    STATEMENT_DELETE_MINUTES,
+    STATEMENT_DELETE_BOOTS,
     STATEMENTS,
 };
 
@@ -29,19 +29,22 @@ struct archive {
     sqlite3_stmt *statements[STATEMENTS];
 };
 
-/* SQLite's result as ours. */
+/* Convert SQLite's result to 0 or a negative errno. */
 int archive_result(int result);
 
 /* Run SQL without results. */
 int archive_run(struct archive *archive, const char *sql);
 
-/* Begin a statement: reset, with nothing bound. */
+/* Reset a statement and clear its bindings. */
 sqlite3_stmt *archive_statement(struct archive *archive, enum archive_statement which);
 
-/* Run a bound statement without results, or up to its first row: 1 if there is one. */
+/* Run a bound statement up to its next row. Returns 1 if there is one, 0, or a negative errno. */
 int archive_step(sqlite3_stmt *statement);
 
-/* The id of a scope. -ENOENT. */
+/* Run a bound statement that selects one integer, and reset it. Errors: -ENOENT no row, or NULL. */
+int archive_select(sqlite3_stmt *statement, int64_t *ret);
+
+/* Find the key of a scope. Errors: -ENOENT. */
 int archive_find_scope(struct archive *archive, enum presence_kind kind, const char *site,
                        const char *name, archive_id *ret);
 

@@ -3,10 +3,10 @@
 
 #include "archive_handle.h"
 
-/* The row that STATEMENT_MINUTES is at. Whoever could write the file may have written anything. */
-static struct archive_minute take_minute(sqlite3_stmt *row)
+/* Load the current row of STATEMENT_MINUTES. Any value may be in it: others may write the file. */
+static struct archive_minute load_minute(sqlite3_stmt *row)
 {
-    struct archive_minute taken = {
+    struct archive_minute loaded = {
         .minute =
             {
                 .minute = (uint64_t)sqlite3_column_int64(row, 1),
@@ -25,9 +25,9 @@ static struct archive_minute take_minute(sqlite3_stmt *row)
     };
     const void *boot_id = sqlite3_column_blob(row, 0);
 
-    if (boot_id && sqlite3_column_bytes(row, 0) == sizeof(taken.boot_id))
-        memcpy(taken.boot_id, boot_id, sizeof(taken.boot_id));
-    return taken;
+    if (boot_id && sqlite3_column_bytes(row, 0) == sizeof(loaded.boot_id))
+        memcpy(loaded.boot_id, boot_id, sizeof(loaded.boot_id));
+    return loaded;
 }
 
 int archive_history(struct archive *archive, enum presence_kind kind, const char *site,
@@ -42,7 +42,7 @@ int archive_history(struct archive *archive, enum presence_kind kind, const char
     sqlite3_bind_int64(statement, 1, scope);
     sqlite3_bind_int64(statement, 2, since);
     while ((r = archive_step(statement)) == 1) {
-        struct archive_minute minute = take_minute(statement);
+        struct archive_minute minute = load_minute(statement);
         r = visit(context, &minute);
         if (r < 0)
             break;
@@ -51,8 +51,8 @@ int archive_history(struct archive *archive, enum presence_kind kind, const char
     return r;
 }
 
-/* A bound statement's count and time; none is a count of 0. */
-static int take_peak(sqlite3_stmt *statement, struct presence_peak *ret)
+/* Load the count and time that a bound statement selects; without a row the count is 0. */
+static int load_peak(sqlite3_stmt *statement, struct presence_peak *ret)
 {
     int r = archive_step(statement);
 
@@ -63,16 +63,6 @@ static int take_peak(sqlite3_stmt *statement, struct presence_peak *ret)
     }
     sqlite3_reset(statement);
     return r < 0 ? r : 0;
-}
-
-static int take_since(sqlite3_stmt *statement, int64_t *ret)
-{
-    int r = archive_step(statement);
-
-    if (r == 1)
-        *ret = sqlite3_column_int64(statement, 0);
-    sqlite3_reset(statement);
-    return r < 0 ? r : r == 1 ? 0 : -ENOENT;
 }
 
 int archive_peaks(struct archive *archive, enum presence_kind kind, const char *site,
@@ -87,17 +77,17 @@ int archive_peaks(struct archive *archive, enum presence_kind kind, const char *
     sqlite3_stmt *statement = archive_statement(archive, STATEMENT_PEAK_OF_DAY);
     sqlite3_bind_int64(statement, 1, scope);
     sqlite3_bind_int64(statement, 2, day);
-    r = take_peak(statement, &peaks.today);
+    r = load_peak(statement, &peaks.today);
     if (r < 0)
         return r;
     statement = archive_statement(archive, STATEMENT_PEAK_EVER);
     sqlite3_bind_int64(statement, 1, scope);
-    r = take_peak(statement, &peaks.ever);
+    r = load_peak(statement, &peaks.ever);
     if (r < 0)
         return r;
     statement = archive_statement(archive, STATEMENT_SINCE);
     sqlite3_bind_int64(statement, 1, scope);
-    r = take_since(statement, &peaks.since);
+    r = archive_select(statement, &peaks.since);
     if (r == 0)
         *ret = peaks;
     return r;

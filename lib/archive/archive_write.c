@@ -20,18 +20,6 @@ void archive_roll_back(struct archive *archive)
         archive_run(archive, "ROLLBACK");
 }
 
-/* Run a bound statement that answers with one integer. */
-static int take_id(sqlite3_stmt *statement, archive_id *ret)
-{
-    int r = archive_step(statement);
-
-    if (r == 1)
-        *ret = sqlite3_column_int64(statement, 0);
-    /* The row comes before the statement is done: what it does is, all the same. */
-    sqlite3_reset(statement);
-    return r < 0 ? r : r == 1 ? 0 : -EIO;
-}
-
 static int run_bound(sqlite3_stmt *statement)
 {
     int r = archive_step(statement);
@@ -47,7 +35,7 @@ int archive_put_scope(struct archive *archive, const struct presence_scope *scop
 
     archive_bind_scope(statement, scope->kind, scope->site, scope->name);
     sqlite3_bind_int64(statement, 4, since);
-    return take_id(statement, ret);
+    return archive_select(statement, ret);
 }
 
 int archive_put_boot(struct archive *archive, const uint8_t boot_id[16], int64_t began,
@@ -57,7 +45,7 @@ int archive_put_boot(struct archive *archive, const uint8_t boot_id[16], int64_t
 
     sqlite3_bind_blob(statement, 1, boot_id, 16, SQLITE_STATIC);
     sqlite3_bind_int64(statement, 2, began);
-    return take_id(statement, ret);
+    return archive_select(statement, ret);
 }
 
 int archive_last_minute(struct archive *archive, archive_id scope, archive_id boot, uint64_t *ret)
@@ -66,12 +54,11 @@ int archive_last_minute(struct archive *archive, archive_id scope, archive_id bo
 
     sqlite3_bind_int64(statement, 1, scope);
     sqlite3_bind_int64(statement, 2, boot);
-    int r = archive_step(statement);
-    bool is_there = r == 1 && sqlite3_column_type(statement, 0) != SQLITE_NULL;
-    if (is_there)
-        *ret = (uint64_t)sqlite3_column_int64(statement, 0);
-    sqlite3_reset(statement);
-    return r < 0 ? r : is_there ? 0 : -ENOENT;
+    int64_t number;
+    int r = archive_select(statement, &number);
+    if (r == 0)
+        *ret = (uint64_t)number;
+    return r;
 }
 
 int archive_put_minute(struct archive *archive, archive_id scope, archive_id boot,
@@ -110,30 +97,30 @@ int archive_put_peak(struct archive *archive, archive_id scope, const struct pre
     return run_bound(statement);
 }
 
-static int forget_minutes(struct archive *archive, sqlite3_stmt *row)
+static int delete_minutes(struct archive *archive, sqlite3_stmt *row)
 {
-    sqlite3_stmt *statement = archive_statement(archive, STATEMENT_FORGET_MINUTES);
+    sqlite3_stmt *statement = archive_statement(archive, STATEMENT_DELETE_MINUTES);
 
     for (int i = 0; i < 3; i++)
         sqlite3_bind_int64(statement, i + 1, sqlite3_column_int64(row, i));
     return run_bound(statement);
 }
 
-int archive_forget(struct archive *archive, int64_t before)
+int archive_delete_before(struct archive *archive, int64_t before)
 {
     sqlite3_stmt *pairs = archive_statement(archive, STATEMENT_SCOPE_BOOTS);
     int r;
 
     sqlite3_bind_int64(pairs, 1, before);
     while ((r = archive_step(pairs)) == 1) {
-        r = forget_minutes(archive, pairs);
+        r = delete_minutes(archive, pairs);
         if (r < 0)
             break;
     }
     sqlite3_reset(pairs);
     if (r < 0)
         return r;
-    sqlite3_stmt *boots = archive_statement(archive, STATEMENT_FORGET_BOOTS);
+    sqlite3_stmt *boots = archive_statement(archive, STATEMENT_DELETE_BOOTS);
     sqlite3_bind_int64(boots, 1, before);
     return run_bound(boots);
 }

@@ -1,4 +1,4 @@
-/* monotonic.h - the clock that waits and deadlines are kept by: CLOCK_MONOTONIC, in ns. */
+/* monotonic.h - the clock of waits and deadlines: CLOCK_MONOTONIC, in nanoseconds. */
 #ifndef PRESENCE_MONOTONIC_H
 #define PRESENCE_MONOTONIC_H
 
@@ -21,7 +21,8 @@ static inline int64_t monotonic_ns(void)
     return monotonic_of(CLOCK_MONOTONIC);
 }
 
-/* With the resolution of the kernel's timer tick (1 to 10 ms), and several times cheaper. */
+/* Read the clock with the resolution of the kernel's timer tick (1 to 10 ms), several times faster.
+ */
 static inline int64_t monotonic_coarse_ns(void)
 {
     return monotonic_of(CLOCK_MONOTONIC_COARSE);

@@ -1,8 +1,9 @@
-#include "common/networks.h"
+#include "networks.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +11,50 @@
 
 static const uint8_t mapped_prefix[MAPPED_BITS / 8] = {[10] = 0xff, [11] = 0xff};
 
-/* The prefix's length: 1 to 3 digits. Returns it, or -EINVAL. */
+static struct host map_v4(const struct in_addr *address)
+{
+    struct host host;
+
+    memcpy(host.bytes, mapped_prefix, sizeof(mapped_prefix));
+    memcpy(host.bytes + sizeof(mapped_prefix), address, sizeof(*address));
+    return host;
+}
+
+bool host_is_v4(const struct host *host)
+{
+    return memcmp(host->bytes, mapped_prefix, sizeof(mapped_prefix)) == 0;
+}
+
+int host_parse(const char *text, struct host *ret)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+
+    if (inet_pton(AF_INET, text, &v4) == 1)
+        *ret = map_v4(&v4);
+    else if (inet_pton(AF_INET6, text, &v6) == 1)
+        memcpy(ret->bytes, &v6, sizeof(v6));
+    else
+        return -EINVAL;
+    return 0;
+}
+
+bool host_of(const struct sockaddr *address, struct host *ret)
+{
+    struct sockaddr_in v4;
+
+    if (address && address->sa_family == AF_INET) {
+        memcpy(&v4, address, sizeof(v4));
+        *ret = map_v4(&v4.sin_addr);
+    } else if (address && address->sa_family == AF_INET6) {
+        memcpy(ret->bytes, (const char *)address + offsetof(struct sockaddr_in6, sin6_addr), 16);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* Parse a prefix's length, 1 to 3 digits. Returns it, or -EINVAL. */
 static int parse_bits(const char *text, int most)
 {
     size_t digits = strspn(text, "0123456789");
@@ -83,6 +127,15 @@ static struct network_range range_of(const struct network *network)
     return (struct network_range){first, first | hosts};
 }
 
+bool network_contains(const struct network *network, const struct host *host)
+{
+    const struct network_range range = range_of(network);
+    size_t skipped = network->v6 ? 0 : sizeof(mapped_prefix);
+    network_number number = number_of(host->bytes + skipped, (unsigned)(16 - skipped));
+
+    return (network->v6 || host_is_v4(host)) && number >= range.first && number <= range.last;
+}
+
 static int compare_ranges(const void *left, const void *right)
 {
     const struct network_range *a = left, *b = right;
@@ -90,7 +143,8 @@ static int compare_ranges(const void *left, const void *right)
     return a->first < b->first ? -1 : a->first > b->first;
 }
 
-/* Networks are nested or apart: of sorted ones, whatever begins within the last is inside it. */
+/* Drop ranges inside others and return how many are left. Networks are nested or apart, so when
+ * they are sorted, one that begins within the last kept range is inside it. */
 static unsigned drop_nested(struct network_range *ranges, unsigned count)
 {
     unsigned kept = 0;
@@ -98,7 +152,7 @@ static unsigned drop_nested(struct network_range *ranges, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         if (kept && ranges[i].first <= ranges[kept - 1].last) {
             if (ranges[i].last > ranges[kept - 1].last)
-                ranges[kept - 1].last = ranges[i].last; /* the same beginning, and wider */
+                ranges[kept - 1].last = ranges[i].last; /* a wider one with the same beginning */
             continue;
         }
         ranges[kept++] = ranges[i];
@@ -140,7 +194,7 @@ void networks_free(struct networks *networks)
 static bool ranges_contain(const struct network_range *ranges, unsigned count,
                            network_number number)
 {
-    unsigned low = 0, high = count; /* the last range that begins at or before the number */
+    unsigned low = 0, high = count; /* binary search: the last range that begins at or before it */
 
     while (low < high) {
         unsigned middle = (low + high) / 2;
@@ -154,20 +208,12 @@ static bool ranges_contain(const struct network_range *ranges, unsigned count,
 
 bool networks_contain(const struct networks *networks, const struct sockaddr *address)
 {
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
+    struct host host;
 
-    if (!address)
+    if (!host_of(address, &host))
         return false;
-    if (address->sa_family == AF_INET) {
-        memcpy(&v4, address, sizeof(v4));
-        return ranges_contain(networks->ranges[0], networks->count[0], ntohl(v4.sin_addr.s_addr));
-    }
-    if (address->sa_family != AF_INET6)
-        return false;
-    memcpy(&v6, address, sizeof(v6));
-    const uint8_t *bytes = v6.sin6_addr.s6_addr;
-    if (memcmp(bytes, mapped_prefix, sizeof(mapped_prefix)) == 0)
-        return ranges_contain(networks->ranges[0], networks->count[0], number_of(bytes + 12, 4));
-    return ranges_contain(networks->ranges[1], networks->count[1], number_of(bytes, 16));
+    if (host_is_v4(&host))
+        return ranges_contain(networks->ranges[0], networks->count[0],
+                              number_of(host.bytes + sizeof(mapped_prefix), 4));
+    return ranges_contain(networks->ranges[1], networks->count[1], number_of(host.bytes, 16));
 }

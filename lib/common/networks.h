@@ -1,12 +1,18 @@
-/* networks.h - which addresses heartbeats may come from (--allow). */
-#ifndef PRESENCED_NETWORKS_H
-#define PRESENCED_NETWORKS_H
+/* networks.h - parse addresses and networks, and build sets of networks. All functions but those
+ * that build and free a set: any thread. */
+#ifndef PRESENCE_NETWORKS_H
+#define PRESENCE_NETWORKS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
 #define NETWORKS_MAX 1024
+
+/* An IPv6 address in network byte order, or an IPv4 address mapped into it (::ffff:0:0/96). */
+struct host {
+    uint8_t bytes[16];
+};
 
 /* A network as it was given; host bits are zero. */
 struct network {
@@ -17,29 +23,41 @@ struct network {
 
 __extension__ typedef unsigned __int128 network_number; /* an address; IPv4: its 32 bits */
 
-/* Neighbours from `first` to `last`, both included, as numbers. */
+/* Addresses from `first` to `last`, both included, as numbers. */
 struct network_range {
     network_number first, last;
 };
 
-/* The union of networks: with nothing but permissions, the longest prefix that matches says the
- * same as any that does. Ranges are sorted and apart from each other. */
+/* The union of networks: sorted ranges, apart from each other. */
 struct networks {
     unsigned count[2]; /* of IPv4 and of IPv6 ranges */
     struct network_range *ranges[2];
 };
 
-/* Read "10.0.0.0/8", "2001:db8::/32", or an address alone, which is a network of one. Host bits are
- * cleared. An IPv4-mapped IPv6 network of 96 bits and more is the IPv4 one. -EINVAL. */
+/* Parse a numeric address: 192.0.2.1 or 2001:db8::1. Errors: -EINVAL. */
+int host_parse(const char *text, struct host *ret);
+
+/* Get the address of a socket address. False, with `ret` left alone: it is NULL or of another
+ * family than IPv4 and IPv6. */
+bool host_of(const struct sockaddr *address, struct host *ret);
+
+bool host_is_v4(const struct host *host);
+
+/* Parse "10.0.0.0/8", "2001:db8::/32", or an address alone, which is a network of one. Host bits
+ * are cleared; an IPv4-mapped IPv6 network of 96 bits and more becomes the IPv4 one. Errors:
+ * -EINVAL. */
 int network_parse(const char *text, struct network *ret);
 
-/* Prepare up to NETWORKS_MAX networks for searching; to be freed with networks_free. -ENOMEM. */
+/* True if the host is in the network. ::/0 has IPv4 hosts, too. */
+bool network_contains(const struct network *network, const struct host *host);
+
+/* Build a set of up to NETWORKS_MAX networks; release it with networks_free. Errors: -ENOMEM. */
 int networks_build(const struct network *list, unsigned count, struct networks *ret);
 
 void networks_free(struct networks *networks);
 
-/* Is the address in one of the networks? IPv4-mapped ones count as IPv4; families other than IPv4
- * and IPv6, and NULL, are in none. Any thread. */
+/* True if the address is in one of the networks. IPv4-mapped ones count as IPv4; families other
+ * than IPv4 and IPv6, and NULL, are in none. */
 bool networks_contain(const struct networks *networks, const struct sockaddr *address);
 
 #endif

@@ -1,49 +1,50 @@
-#include "common/segment_source.h"
+#include "segment_source.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "http_log.h"
-
-const char *segment_source_path(const char *path)
-{
-    if (!path)
-        path = getenv("PRESENCE_SEGMENT");
-    return path && *path ? path : PRESENCE_DEFAULT_SEGMENT;
-}
+#include "log.h"
 
 void segment_source_init(struct segment_source *source, const char *path)
 {
     *source = (struct segment_source){.path = path};
 }
 
-static const char *describe(int error)
+const char *segment_error_text(int error, const char *path, char ret[SEGMENT_ERROR_SIZE])
 {
+    static const char distrust[] = "not trusted: ";
+
     switch (error) {
     case -ENOENT:
-        return "there is none: start presenced, or name its segment with --segment";
+        return "no such file: start presenced, or name its segment with --segment";
     case -EACCES:
-        return "permission denied: run as the collector's user or one of its group";
+        return "permission denied: run as the collector's user or in its group";
     case -EBADMSG:
-        return "no presence segment, or damaged: check --segment, or restart presenced";
+        return "not a presence segment, or damaged: check --segment, or restart presenced";
     case -EPROTO:
         return "written by a newer presenced: update this program";
     case -ESTALE:
         return "written before this boot: start presenced, which replaces it";
+    case -EPERM:
+        strcpy(ret, distrust);
+        presence_explain_distrust(path, ret + strlen(distrust), PRESENCE_DISTRUST_SIZE);
+        return ret;
     default:
         return strerror(-error);
     }
 }
 
-static void note(struct segment_source *source, int error)
+static void log_change(struct segment_source *source, int error)
 {
+    char text[SEGMENT_ERROR_SIZE];
+
     if (error == source->error)
         return;
     if (error)
-        http_log("cannot read the segment %s: %s", source->path, describe(error));
+        log_line("cannot read the segment %s: %s", source->path,
+                 segment_error_text(error, source->path, text));
     else
-        http_log("reading the segment %s again", source->path);
+        log_line("reading the segment %s again", source->path);
     source->error = error;
 }
 
@@ -51,7 +52,7 @@ int segment_source_get(struct segment_source *source, struct presence **ret)
 {
     int r = source->presence ? 0 : presence_open(source->path, &source->presence);
 
-    note(source, r);
+    log_change(source, r);
     if (r == 0)
         *ret = source->presence;
     return r;
@@ -61,7 +62,7 @@ void segment_source_failed(struct segment_source *source, int error)
 {
     if (error != -EBADMSG)
         return;
-    note(source, error);
+    log_change(source, error);
     segment_source_close(source);
 }
 

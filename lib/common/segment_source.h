@@ -1,6 +1,5 @@
-/* segment_source.h - a segment that may be missing: opened when it is there, and again when it has
- * been replaced by one that could not be read. Says so on stderr, once for each change. One thread
- * at a time. */
+/* segment_source.h - open a segment that may be missing: once it exists, and again after it was
+ * replaced by one that could not be opened. Each change is logged once. One thread at a time. */
 #ifndef PRESENCE_SEGMENT_SOURCE_H
 #define PRESENCE_SEGMENT_SOURCE_H
 
@@ -9,20 +8,22 @@
 struct segment_source {
     const char *path;
     struct presence *presence; /* NULL: not open */
-    int error;                 /* why; 0: open, or not tried yet */
+    int error;                 /* of the last open; 0: open, or not tried yet */
 };
 
-/* The segment that programs read: `path`, or $PRESENCE_SEGMENT, or the default one. */
-const char *segment_source_path(const char *path);
+/* Describe why presence_open has failed on `path` with `error`, a negative errno, and what to do,
+ * for a line "cannot read the segment PATH: TEXT". Returns a constant, or `ret`. Any thread. */
+#define SEGMENT_ERROR_SIZE (PRESENCE_DISTRUST_SIZE + 16)
+const char *segment_error_text(int error, const char *path, char ret[SEGMENT_ERROR_SIZE]);
 
-/* Open `path` (not NULL, and not copied) when it is asked for. */
+/* Prepare to open `path`, which is not copied, at the first segment_source_get. */
 void segment_source_init(struct segment_source *source, const char *path);
 
-/* A handle, valid until the next call; opens it when need be. Errors: as presence_open. */
+/* Get the handle, valid until the next call; open it if need be. Errors: as presence_open. */
 int segment_source_get(struct segment_source *source, struct presence **ret);
 
-/* A function of presence.h has failed with `error` on the handle: where that means that the segment
- * is damaged, let go of it, so that the next get opens it anew. */
+/* Report that a function of presence.h has failed with `error` on the handle. If that means that
+ * the segment is damaged, close it, so that the next segment_source_get opens it again. */
 void segment_source_failed(struct segment_source *source, int error);
 
 void segment_source_close(struct segment_source *source);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/monotonic.h"
+#include "common/networks.h"
 
 #define STREAM_TIMEOUT_MS (120 * 1000)
 #define KEEPALIVE_IDLE_S  60
@@ -16,14 +17,14 @@ enum phase {
     WAITING,   /* for a request, or for the rest of one */
     ANSWERING, /* a request is complete */
     STREAMING,
-    ENDED, /* by us; the library has yet to find out */
+    ENDED, /* shut down by us; the library has not closed it yet */
 };
 
 struct http_connection {
     enum phase phase;
     int socket;
-    uint8_t network[16];
-    int64_t since_ns; /* when the phase began */
+    struct host client;
+    int64_t since_ns; /* start of the phase */
 };
 
 struct http_connections {
@@ -34,18 +35,14 @@ struct http_connections {
     struct http_connection all[];
 };
 
-/* What counts as one client: an IPv4 address, or the /64 that an IPv6 host is in. */
-static void read_network(const struct sockaddr *address, uint8_t ret[16])
+/* Get the address that counts as one client: an IPv4 address, or the /64 of an IPv6 one. */
+static struct host client_of(const struct sockaddr *address)
 {
-    memset(ret, 0, 16);
-    if (address->sa_family == AF_INET) {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
-        memcpy(ret + 12, &v4->sin_addr, 4);
-        memset(ret + 10, 0xff, 2); /* as it would be mapped into IPv6 */
-    } else if (address->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
-        memcpy(ret, &v6->sin6_addr, IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) ? 16 : 8);
-    }
+    struct host client = {0};
+
+    if (host_of(address, &client) && !host_is_v4(&client))
+        memset(client.bytes + 8, 0, 8);
+    return client;
 }
 
 struct http_connections *http_connections_new(unsigned limit, unsigned limit_per_address,
@@ -74,66 +71,68 @@ void http_connections_free(struct http_connections *connections)
     free(connections);
 }
 
-/* The library finds the end of its input, or that it can't write, and closes the connection. */
-static void end(struct http_connection *connection)
+/* Shut a connection down. The library then reads the end of the input, or fails to write, and
+ * closes it. */
+static void shut_down(struct http_connection *connection)
 {
     shutdown(connection->socket, SHUT_RDWR);
     connection->phase = ENDED;
 }
 
-static bool is_from(const struct http_connection *connection, const uint8_t *network)
+static bool is_from(const struct http_connection *connection, const struct host *client)
 {
-    return !network || memcmp(connection->network, network, 16) == 0;
+    return !client || memcmp(&connection->client, client, sizeof(*client)) == 0;
 }
 
-static unsigned count(const struct http_connections *connections, const uint8_t *network)
+static unsigned count(const struct http_connections *connections, const struct host *client)
 {
     unsigned found = 0;
 
     for (unsigned i = 0; i < connections->capacity; i++) {
         const struct http_connection *connection = &connections->all[i];
         found +=
-            connection->phase != FREE && connection->phase != ENDED && is_from(connection, network);
+            connection->phase != FREE && connection->phase != ENDED && is_from(connection, client);
     }
     return found;
 }
 
 static struct http_connection *find_oldest(struct http_connections *connections, enum phase phase,
-                                           const uint8_t *network)
+                                           const struct host *client)
 {
     struct http_connection *oldest = NULL;
 
     for (unsigned i = 0; i < connections->capacity; i++) {
         struct http_connection *connection = &connections->all[i];
-        if (connection->phase == phase && is_from(connection, network) &&
+        if (connection->phase == phase && is_from(connection, client) &&
             (!oldest || connection->since_ns < oldest->since_ns))
             oldest = connection;
     }
     return oldest;
 }
 
-/* Let one of this network's connections (NULL: of all) make room, if there are so many. */
-static bool make_room(struct http_connections *connections, const uint8_t *network, unsigned limit)
+/* If this client (NULL: all) has `limit` connections, shut one down. False: none can be spared. */
+static bool make_room(struct http_connections *connections, const struct host *client,
+                      unsigned limit)
 {
-    if (count(connections, network) < limit)
+    if (count(connections, client) < limit)
         return true;
-    struct http_connection *victim = find_oldest(connections, WAITING, network);
+    struct http_connection *victim = find_oldest(connections, WAITING, client);
     if (!victim) {
-        victim = find_oldest(connections, ANSWERING, network);
+        victim = find_oldest(connections, ANSWERING, client);
         if (!victim || monotonic_ns() - victim->since_ns < connections->pressure_ns)
             return false;
     }
-    end(victim);
+    shut_down(victim);
     return true;
 }
 
-/* NULL: there is none, or nobody who could make room. */
+/* Find a free place for a connection of this client. NULL: there is none, and none can be freed. */
 static struct http_connection *find_room(struct http_connections *connections,
-                                         const uint8_t *network)
+                                         const struct host *client)
 {
     for (unsigned i = 0; i < connections->capacity; i++) {
         if (connections->all[i].phase == FREE)
-            return make_room(connections, network, connections->limit_per_address) &&
+            return make_room(connections, client, connections->limit_per_address) &&
                            make_room(connections, NULL, connections->limit)
                        ? &connections->all[i]
                        : NULL;
@@ -143,11 +142,10 @@ static struct http_connection *find_room(struct http_connections *connections,
 
 bool http_connections_admit(struct http_connections *connections, const struct sockaddr *address)
 {
-    uint8_t network[16];
+    const struct host client = client_of(address);
 
-    read_network(address, network);
     pthread_mutex_lock(&connections->mutex);
-    bool admitted = find_room(connections, network) != NULL;
+    bool admitted = find_room(connections, &client) != NULL;
     pthread_mutex_unlock(&connections->mutex);
     return admitted;
 }
@@ -155,20 +153,17 @@ bool http_connections_admit(struct http_connections *connections, const struct s
 struct http_connection *http_connections_begin(struct http_connections *connections, int socket,
                                                const struct sockaddr *address)
 {
-    uint8_t network[16];
+    const struct host client = client_of(address);
 
-    read_network(address, network);
     pthread_mutex_lock(&connections->mutex);
-    /* The room that it was admitted to may be taken: by what another thread admitted as well. */
-    struct http_connection *begun = find_room(connections, network);
-    if (begun) {
-        *begun = (struct http_connection){WAITING, socket, {0}, monotonic_ns()};
-        memcpy(begun->network, network, sizeof(network));
-    } else {
+    /* Another thread may have used the place since http_connections_admit. */
+    struct http_connection *added = find_room(connections, &client);
+    if (added)
+        *added = (struct http_connection){WAITING, socket, client, monotonic_ns()};
+    else
         shutdown(socket, SHUT_RDWR);
-    }
     pthread_mutex_unlock(&connections->mutex);
-    return begun;
+    return added;
 }
 
 void http_connections_end(struct http_connections *connections, struct http_connection *connection)
@@ -219,6 +214,19 @@ void http_connections_streams(struct http_connections *connections,
     enter(connections, connection, STREAMING);
 }
 
+void http_connections_refuse(struct http_connections *connections,
+                             struct http_connection *connection, const char *answer)
+{
+    if (!connection)
+        return;
+    pthread_mutex_lock(&connections->mutex);
+    if (connection->phase != ENDED) {
+        send(connection->socket, answer, strlen(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
+        shut_down(connection);
+    }
+    pthread_mutex_unlock(&connections->mutex);
+}
+
 void http_connections_sweep(struct http_connections *connections)
 {
     pthread_mutex_lock(&connections->mutex);
@@ -227,7 +235,7 @@ void http_connections_sweep(struct http_connections *connections)
         struct http_connection *connection = &connections->all[i];
         if ((connection->phase == WAITING || connection->phase == ANSWERING) &&
             now - connection->since_ns > connections->patience_ns)
-            end(connection);
+            shut_down(connection);
     }
     pthread_mutex_unlock(&connections->mutex);
 }

@@ -4,9 +4,11 @@
 #include <netdb.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/address.h"
+#include "common/log.h"
 
 #define BACKLOG 512
 
@@ -24,7 +26,8 @@ static int listen_on(const struct addrinfo *info, bool both_families)
 
     if (fd < 0)
         return -errno;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)); /* over connections that linger */
+    /* Connections to an earlier process may linger at the address. */
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (info->ai_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, sizeof(only_v6));
     if (bind(fd, info->ai_addr, info->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) {
@@ -35,7 +38,7 @@ static int listen_on(const struct addrinfo *info, bool both_families)
     return fd;
 }
 
-/* Listen on all addresses: on both families with one socket, or IPv4 where there is no other. */
+/* Listen on all addresses: on both families with one socket, or on IPv4 where there is no IPv6. */
 static int listen_on_all(uint16_t port)
 {
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
@@ -50,7 +53,8 @@ static int listen_on_all(uint16_t port)
     return fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL ? listen_on(&one, false) : fd;
 }
 
-int http_listen_open(const char *address)
+/* Open a listening socket. Returns the descriptor, or a negative errno. */
+static int open_socket(const char *address)
 {
     const struct addrinfo hints = {
         .ai_flags = AI_NUMERICSERV,
@@ -68,5 +72,14 @@ int http_listen_open(const char *address)
         return -ENOENT;
     r = listen_on(found, false);
     freeaddrinfo(found);
+    return r;
+}
+
+int http_listen_open(const char *address)
+{
+    int r = open_socket(address);
+
+    if (r < 0)
+        log_line("cannot listen on %s: %s", address, r == -ENOENT ? "no such host" : strerror(-r));
     return r;
 }

@@ -8,26 +8,28 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "common/log.h"
 #include "http_connections.h"
-#include "http_log.h"
 #include "http_reply.h"
 
 #define DEFAULT_CONNECTIONS  64
 #define DEFAULT_PATIENCE_S   30
 #define DEFAULT_PRESSURE_MS  1000
 #define DEFAULT_HEADER_BYTES 16384
-#define OTHER_FILES          64 /* that the process has open, beside connections */
-#define ALLOW_MAX            64 /* bytes of an Allow header */
+#define OTHER_FILES          64   /* open files besides connections */
+#define ALLOW_MAX            64   /* bytes of an Allow header */
+#define PARAMETER_BYTES      64   /* that libmicrohttpd allocates for one, besides its text */
+#define LINE_SPARE_BYTES     1024 /* for a few headers and the answer */
 
 struct http_server {
     struct http_options options;
     struct http_connections *connections;
     struct MHD_Daemon *daemon;
     sigset_t signals;
-    time_t swept; /* by http_server_turn: CLOCK_MONOTONIC, seconds */
+    time_t swept; /* last sweep by http_server_turn: CLOCK_MONOTONIC, seconds */
 };
 
-/* A request, and what is to become of it. */
+/* A request while it is handled. */
 struct exchange {
     struct http_request request; /* first: a request is its exchange */
     struct http_connection *connection;
@@ -47,7 +49,7 @@ static struct http_connection *connection_of(struct MHD_Connection *connection)
 
 /* ---- requests ---------------------------------------------------------------------------- */
 
-static bool path_fits(const char *pattern, const char *path)
+static bool path_matches(const char *pattern, const char *path)
 {
     size_t length = strlen(pattern);
 
@@ -56,7 +58,7 @@ static bool path_fits(const char *pattern, const char *path)
     return strcmp(pattern, path) == 0;
 }
 
-static bool method_fits(const char *wanted, const char *method)
+static bool method_matches(const char *wanted, const char *method)
 {
     return strcmp(wanted, method) == 0 ||
            (strcmp(wanted, "GET") == 0 && strcmp(method, "HEAD") == 0);
@@ -77,9 +79,9 @@ static void find_route(const struct http_options *options, struct exchange *exch
 {
     for (size_t i = 0; i < options->route_count; i++) {
         const struct http_route *route = &options->routes[i];
-        if (!path_fits(route->path, exchange->request.path))
+        if (!path_matches(route->path, exchange->request.path))
             continue;
-        if (method_fits(route->method, exchange->request.method)) {
+        if (method_matches(route->method, exchange->request.method)) {
             exchange->handler = route->handler;
             return;
         }
@@ -97,7 +99,7 @@ static enum MHD_Result count_host(void *context, enum MHD_ValueKind kind, const 
     return MHD_YES;
 }
 
-/* RFC 9112, 3.2: exactly one Host since HTTP/1.1. */
+/* True if there is exactly one Host, as RFC 9112, 3.2 requires since HTTP/1.1. */
 static bool has_valid_host(struct MHD_Connection *connection, const char *version)
 {
     unsigned hosts = 0;
@@ -106,7 +108,7 @@ static bool has_valid_host(struct MHD_Connection *connection, const char *versio
     return hosts == 1 || (hosts == 0 && strcmp(version, "HTTP/1.0") == 0);
 }
 
-static bool announces_too_much(struct MHD_Connection *connection, size_t body_bytes)
+static bool is_body_too_large(struct MHD_Connection *connection, size_t body_bytes)
 {
     const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
 
@@ -120,12 +122,12 @@ static enum MHD_Result refuse(struct exchange *exchange)
     if (options->refuse)
         return options->refuse(options->context, &exchange->request, exchange->refusal,
                                *exchange->allow ? exchange->allow : NULL);
-    const char *what = exchange->refusal == MHD_HTTP_NOT_FOUND            ? "there is no such page"
-                       : exchange->refusal == MHD_HTTP_METHOD_NOT_ALLOWED ? "not with this method"
-                       : exchange->refusal == MHD_HTTP_CONTENT_TOO_LARGE  ? "too large"
-                                                                          : "bad request";
+    const char *text = exchange->refusal == MHD_HTTP_NOT_FOUND            ? "no such resource"
+                       : exchange->refusal == MHD_HTTP_METHOD_NOT_ALLOWED ? "method not allowed"
+                       : exchange->refusal == MHD_HTTP_CONTENT_TOO_LARGE  ? "body too large"
+                                                                          : "malformed request";
     struct MHD_Response *response = MHD_create_response_from_buffer(
-        strlen(what), (void *)(uintptr_t)what, MHD_RESPMEM_PERSISTENT);
+        strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_PERSISTENT);
 
     if (response)
         MHD_add_response_header(response, "Content-Type", "text/plain; charset=utf-8");
@@ -134,7 +136,7 @@ static enum MHD_Result refuse(struct exchange *exchange)
     return http_reply(&exchange->request, exchange->refusal, response);
 }
 
-static enum MHD_Result begin_exchange(struct http_server *server, struct MHD_Connection *connection,
+static enum MHD_Result start_exchange(struct http_server *server, struct MHD_Connection *connection,
                                       const char *path, const char *method, const char *version,
                                       void **ret)
 {
@@ -155,15 +157,15 @@ static enum MHD_Result begin_exchange(struct http_server *server, struct MHD_Con
     find_route(&server->options, exchange);
     if (!has_valid_host(connection, version))
         exchange->refusal = MHD_HTTP_BAD_REQUEST;
-    else if (announces_too_much(connection, server->options.body_bytes))
+    else if (is_body_too_large(connection, server->options.body_bytes))
         exchange->refusal = MHD_HTTP_CONTENT_TOO_LARGE;
     return exchange->refusal ? refuse(exchange) : MHD_YES;
 }
 
-/* Keep a piece of the body; what is too large is read to its end, which the patience limits, and
- * dropped. */
-static enum MHD_Result take_body(struct http_server *server, struct exchange *exchange,
-                                 const char *piece, size_t length)
+/* Append a piece to the body. A body that is too large is received to its end, within the request's
+ * timeout, and dropped. */
+static enum MHD_Result append_body(struct http_server *server, struct exchange *exchange,
+                                   const char *piece, size_t length)
 {
     struct http_request *request = &exchange->request;
 
@@ -183,8 +185,8 @@ static enum MHD_Result take_body(struct http_server *server, struct exchange *ex
     return MHD_YES;
 }
 
-/* libmicrohttpd: the headers are complete; then a piece of the body, as often as there is one; then
- * all is complete. */
+/* Handle a request. libmicrohttpd calls this once the headers are complete, then for each piece of
+ * the body, then once the request is complete. */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
                                   const char *path, const char *method, const char *version,
                                   const char *piece, size_t *length, void **data)
@@ -193,9 +195,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     struct exchange *exchange = *data;
 
     if (!exchange)
-        return begin_exchange(server, connection, path, method, version, data);
+        return start_exchange(server, connection, path, method, version, data);
     if (*length) {
-        enum MHD_Result result = take_body(server, exchange, piece, *length);
+        enum MHD_Result result = append_body(server, exchange, piece, *length);
         *length = 0;
         return result;
     }
@@ -220,6 +222,24 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     http_connections_answered(server->connections, exchange->connection);
     free(exchange->body);
     free(exchange);
+}
+
+/* Refuse a request whose parameters don't fit in libmicrohttpd's memory: it would send no answer
+ * and wait for ever (0.9.75). It calls this with a request's line, before it parses the
+ * parameters. */
+static void *on_line(void *context, const char *line, struct MHD_Connection *connection)
+{
+    struct http_server *server = context;
+    const char *query = strchr(line, '?');
+    size_t bytes = strlen(line) + LINE_SPARE_BYTES;
+
+    for (; query; query = strchr(query + 1, '&'))
+        bytes += PARAMETER_BYTES;
+    if (bytes > server->options.header_bytes)
+        http_connections_refuse(server->connections, connection_of(connection),
+                                "HTTP/1.1 414 URI Too Long\r\nContent-Length: 0\r\n"
+                                "Connection: close\r\n\r\n");
+    return NULL;
 }
 
 /* ---- connections ------------------------------------------------------------------------- */
@@ -250,8 +270,9 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 
 /* ---- the server -------------------------------------------------------------------------- */
 
-/* What clients do wrong, or give up, is no matter for the log: anybody could fill it. */
-static bool is_about_client(const char *format)
+/* True if the message is about a client's mistake or end: strangers could fill the log with those.
+ */
+static bool is_about_client(const char *message)
 {
     static const char *const beginnings[] = {
         "Connection ",
@@ -268,17 +289,25 @@ static bool is_about_client(const char *format)
     };
 
     for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++) {
-        if (strncmp(format, beginnings[i], strlen(beginnings[i])) == 0)
+        if (strncmp(message, beginnings[i], strlen(beginnings[i])) == 0)
             return true;
     }
     return false;
 }
 
-static void log_of_library(void *context, const char *format, va_list arguments)
+static void log_library_message(void *context, const char *format, va_list arguments)
 {
+    const char *message = format;
+    va_list copy;
+
     (void)context;
-    if (!is_about_client(format))
-        http_log_arguments(format, arguments);
+    va_copy(copy, arguments);
+    /* The library formats messages about a connection that it closes like this. */
+    if (strncmp(format, "%s", 2) == 0)
+        message = va_arg(copy, const char *);
+    va_end(copy);
+    if (!is_about_client(message))
+        log_arguments(format, arguments);
 }
 
 static void set_defaults(struct http_options *options)
@@ -309,7 +338,8 @@ static int allow_files(rlim_t files)
     return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
 }
 
-/* libmicrohttpd shares its limit out among its threads; ours are for all together. */
+/* Start libmicrohttpd. It divides its limit of connections by its threads; ours is for all of them
+ * together. */
 static struct MHD_Daemon *start_daemon(struct http_server *server)
 {
     const struct http_options *options = &server->options;
@@ -324,11 +354,12 @@ static struct MHD_Daemon *start_daemon(struct http_server *server)
 
     return MHD_start_daemon(
         polling | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, on_accept, server, on_request,
-        server, MHD_OPTION_EXTERNAL_LOGGER, log_of_library, NULL, MHD_OPTION_LISTEN_SOCKET,
+        server, MHD_OPTION_EXTERNAL_LOGGER, log_library_message, NULL, MHD_OPTION_LISTEN_SOCKET,
         options->socket, MHD_OPTION_CONNECTION_LIMIT, each * options->threads,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, options->header_bytes, MHD_OPTION_NOTIFY_CONNECTION,
         on_connection, server, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
+        MHD_OPTION_URI_LOG_CALLBACK, on_line, server, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
 }
 
 static void block_signals(sigset_t *ret)
@@ -419,14 +450,4 @@ void http_request_streams(struct http_request *request)
     struct exchange *exchange = (struct exchange *)request;
 
     http_connections_streams(request->server->connections, exchange->connection);
-}
-
-const char *http_request_header(const struct http_request *request, const char *name)
-{
-    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
-}
-
-const char *http_request_query(const struct http_request *request, const char *name)
-{
-    return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
 }

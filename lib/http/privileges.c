@@ -4,19 +4,18 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
-#include <linux/landlock.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/capabilities.h"
+#include "common/confine.h"
+#include "reader_trust.h"
 
 #ifdef PRIVILEGES_UNCONFINED
 
-static int confine_files(const char *const *paths)
+static int confine_to(const char *const *paths)
 {
     (void)paths;
     return 0;
@@ -24,11 +23,10 @@ static int confine_files(const char *const *paths)
 
 #else
 
-/* All that the first version of Landlock knows of. */
-#define HANDLED_ACCESS (((uint64_t)LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
-#define READ_ACCESS    ((uint64_t)(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR))
+#define PATHS_MAX 8
 
-/* The nearest directory above `path` that exists. Returns its descriptor. */
+/* Open the nearest directory above `path` that exists. Returns its descriptor, or a negative errno.
+ */
 static int open_directory_of(const char *path)
 {
     char above[PATH_MAX];
@@ -43,8 +41,10 @@ static int open_directory_of(const char *path)
     }
 }
 
-/* Climb to where the file system of a directory is mounted: directories below, as that of a service
- * in /run, may go and come back as others. Takes the descriptor over. */
+/* Climb to the mount point of a directory's file system: directories below it, as that of a service
+ * in /run, may be deleted and made again. Owns the descriptor; returns another, or a negative
+ * errno.
+ */
 static int climb_to_mount(int fd)
 {
     struct stat here, above;
@@ -58,35 +58,15 @@ static int climb_to_mount(int fd)
     return fd;
 }
 
-static int allow_reading(int rules, const char *path)
+static int confine_to(const char *const *paths)
 {
-    struct landlock_path_beneath_attr rule = {
-        .allowed_access = READ_ACCESS,
-        .parent_fd = climb_to_mount(open_directory_of(path)),
-    };
+    int directories[PATHS_MAX] = {climb_to_mount(open_directory_of("/proc/self"))}; /* boot id */
+    unsigned count = 1;
 
-    if (rule.parent_fd < 0)
-        return rule.parent_fd;
-    long r = syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
-    int error = r < 0 ? -errno : 0;
-    close(rule.parent_fd);
-    return error;
-}
-
-static int confine_files(const char *const *paths)
-{
-    const struct landlock_ruleset_attr handled = {.handled_access_fs = HANDLED_ACCESS};
-    int rules = (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof(handled), 0);
-
-    if (rules < 0) /* a kernel without it, or one that has it switched off */
-        return 0;
-    int r = allow_reading(rules, "/proc/self"); /* the boot's id is read there */
-    for (; r == 0 && *paths; paths++)
-        r = allow_reading(rules, *paths);
-    if (r == 0 && syscall(SYS_landlock_restrict_self, rules, 0) < 0)
-        r = -errno;
-    close(rules);
-    return r;
+    for (; *paths && count < PATHS_MAX; paths++)
+        directories[count++] = climb_to_mount(open_directory_of(*paths));
+    return confine_files(CONFINE_READ | CONFINE_WRITE | CONFINE_EXECUTE, CONFINE_READ, directories,
+                         count);
 }
 
 #endif
@@ -95,5 +75,6 @@ int privileges_drop(const char *const *paths)
 {
     int r = capabilities_drop();
 
-    return r < 0 ? r : confine_files(paths);
+    reader_trust_prepare(); /* the list of users is out of reach afterwards */
+    return r < 0 ? r : confine_to(paths);
 }

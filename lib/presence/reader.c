@@ -8,22 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/text.h"
-
-#define UUID_LENGTH 36
-
-/* The kernel's id of this boot. */
-static int boot_id_read(uint8_t ret[16])
-{
-    uint8_t text[UUID_LENGTH];
-    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return -errno;
-    ssize_t length = read(fd, text, sizeof(text));
-    close(fd);
-    return length == sizeof(text) && text_uuid(text, ret) ? 0 : -EIO;
-}
+#include "common/boot_id.h"
+#include "common/time_namespace.h"
+#include "reader_trust.h"
 
 static int judge(const struct segment_header *header, uint64_t file_size)
 {
@@ -45,7 +32,7 @@ static int judge(const struct segment_header *header, uint64_t file_size)
     return memcmp(boot_id, header->boot_id, sizeof(boot_id)) == 0 ? 0 : -ESTALE;
 }
 
-/* Judge what is behind a descriptor and map it. Fills all but the path. */
+/* Judge the segment behind a descriptor and map it. Fill all of `ret` except the path. */
 static int map_segment(int fd, struct presence *ret)
 {
     struct presence mapped = {.clocks = READER_CLOCKS_UNKNOWN};
@@ -70,17 +57,17 @@ static int map_segment(int fd, struct presence *ret)
     mapped.segment = segment_view(base, &mapped.header);
     mapped.device = status.st_dev;
     mapped.inode = status.st_ino;
+    mapped.offset = time_namespace_offset();
     *ret = mapped;
     return 0;
 }
 
 static int open_segment(const char *path, struct presence *ret)
 {
-    /* O_NONBLOCK: or opening a FIFO would wait for a writer. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = reader_trust_open(path, NULL);
 
     if (fd < 0)
-        return errno == ENXIO ? -EBADMSG : -errno; /* ENXIO: a socket */
+        return fd == -ENXIO ? -EBADMSG : fd; /* ENXIO: a socket */
     int r = map_segment(fd, ret);
     close(fd);
     return r;

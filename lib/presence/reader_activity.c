@@ -1,14 +1,15 @@
-/* What made a number, and how high it has been. */
+/* reader_activity.c - load peaks, and the heartbeats and changes behind a count. */
 #include "reader.h"
 
 #include <errno.h>
 
-#define LAST_SECONDS 60 /* that an activity sums up */
+#define LAST_SECONDS 60 /* the span that an activity sums up */
 
 /* ---- peaks ------------------------------------------------------------------------------- */
 
-static struct presence_peak public_peak(const struct reader_moment *moment, uint64_t word)
+static struct presence_peak load_peak(const struct reader_moment *moment, const uint64_t *peak)
 {
+    uint64_t word = atomic_load_relaxed(peak);
     uint32_t count = peak_count(word);
 
     return (struct presence_peak){
@@ -17,7 +18,7 @@ static struct presence_peak public_peak(const struct reader_moment *moment, uint
     };
 }
 
-/* From a history, if the place has one. */
+/* Load the peaks from a history. -ENOENT the place has none. */
 static int peaks_of_history(const struct presence *presence, const struct reader_place *place,
                             const struct reader_moment *moment, struct presence_peaks *peaks)
 {
@@ -27,13 +28,13 @@ static int peaks_of_history(const struct presence *presence, const struct reader
     if (r < 0)
         return -ENOENT;
     const struct history *head = &presence->segment.histories.heads[found.index];
-    peaks->today = public_peak(moment, atomic_load_relaxed(&head->peak_today));
-    peaks->ever = public_peak(moment, atomic_load_relaxed(&head->peak_ever));
+    peaks->today = load_peak(moment, &head->peak_today);
+    peaks->ever = load_peak(moment, &head->peak_ever);
     peaks->since = reader_wall(moment, atomic_load_relaxed(&head->since));
     return reader_is_same_history(presence, &found) ? 0 : -EAGAIN;
 }
 
-/* From the directory. */
+/* Load the peaks from the directory. -ENOENT the place is not there. */
 static int peaks_of_scope(const struct presence *presence, const struct reader_place *place,
                           const struct reader_moment *moment, struct presence_peaks *peaks)
 {
@@ -43,8 +44,8 @@ static int peaks_of_scope(const struct presence *presence, const struct reader_p
     if (r < 0)
         return r;
     const struct activity *activity = &presence->segment.directory.activities[scope.index];
-    peaks->today = public_peak(moment, atomic_load_relaxed(&activity->peak_today));
-    peaks->ever = public_peak(moment, atomic_load_relaxed(&activity->peak_ever));
+    peaks->today = load_peak(moment, &activity->peak_today);
+    peaks->ever = load_peak(moment, &activity->peak_ever);
     peaks->since = reader_wall(moment, atomic_load_relaxed(&activity->since));
     uint32_t age = reader_last_heartbeat(presence, scope.index, moment);
     if (!reader_is_same(presence, &scope))
@@ -52,13 +53,14 @@ static int peaks_of_scope(const struct presence *presence, const struct reader_p
     return reader_is_gone(presence, age) ? -ENOENT : 0;
 }
 
-/* The day changes only after its first peaks have been written: read before and after, it tells
- * whether they belong to it. */
-static int read_peaks(const struct presence *presence, const struct reader_place *place,
+/* Load today's and all-time peaks with the day they belong to. sampler_run publishes a new day
+ * only after the day's first peaks, so the day is loaded before and after them, and a change means
+ * -EAGAIN. */
+static int load_peaks(const struct presence *presence, const struct reader_place *place,
                       const struct reader_moment *moment, struct presence_peaks *peaks)
 {
     const int64_t *day = &presence->segment.header->day;
-    int64_t before = __atomic_load_n(day, __ATOMIC_ACQUIRE); /* pairs with history_sample */
+    int64_t before = __atomic_load_n(day, __ATOMIC_ACQUIRE); /* pairs with sampler_run */
     int r = peaks_of_history(presence, place, moment, peaks);
 
     if (r == -ENOENT)
@@ -74,17 +76,17 @@ int presence_peaks(struct presence *presence, enum presence_kind kind, const cha
                    const char *name, struct presence_peaks *ret)
 {
     struct reader_place place;
-    int r = reader_place(kind, site, name, &place);
+    int r = reader_parse_place(kind, site, name, &place);
 
     if (r < 0)
         return r;
-    struct reader_moment moment = reader_moment(presence);
+    struct reader_moment moment = reader_current_moment(presence);
     struct presence_peaks peaks = {
         .window_s = history_window(presence->header.geometry.max_window),
     };
     r = -EAGAIN;
     for (int attempt = 0; r == -EAGAIN && attempt < READER_ATTEMPTS; attempt++)
-        r = read_peaks(presence, &place, &moment, &peaks);
+        r = load_peaks(presence, &place, &moment, &peaks);
     if (r == 0)
         *ret = peaks;
     return r;
@@ -92,8 +94,8 @@ int presence_peaks(struct presence *presence, enum presence_kind kind, const cha
 
 /* ---- activity ---------------------------------------------------------------------------- */
 
-/* Visitors by the age of their last heartbeat, all at the same tick. */
-static void read_bands(const struct presence *presence, uint32_t index,
+/* Count visitors by the age of their last heartbeat, all at the same tick. */
+static void load_bands(const struct presence *presence, uint32_t index,
                        struct reader_moment *moment, struct presence_activity *activity)
 {
     static const uint32_t edges[] = {0, 10, 30, 60, 120, 180, 240, 300, UINT32_MAX};
@@ -115,18 +117,18 @@ static void read_bands(const struct presence *presence, uint32_t index,
     }
 }
 
-/* What came and went in the last seconds that were sampled. */
-static void read_seconds(const struct presence *presence, uint32_t index,
+/* Sum up who came and who left in the last seconds that were sampled. */
+static void load_seconds(const struct presence *presence, uint32_t index,
                          struct presence_activity *activity)
 {
     const struct history *head = &presence->segment.histories.heads[index];
-    uint64_t sampled = atomic_load_acquire(&head->sampled); /* pairs with the keeper's release */
+    uint64_t sampled = atomic_load_acquire(&head->sampled); /* pairs with sample_history */
     struct history_second second;
 
     activity->has_history = true;
     for (uint64_t age = 1; age <= LAST_SECONDS && age <= sampled; age++) {
         uint64_t tick = sampled - age;
-        if (!history_read_second(&head->seconds[tick % HISTORY_SECONDS], tick, &second))
+        if (!history_load_second(&head->seconds[tick % HISTORY_SECONDS], tick, &second))
             continue;
         activity->seconds++;
         activity->heartbeats += second.heartbeats;
@@ -136,22 +138,26 @@ static void read_seconds(const struct presence *presence, uint32_t index,
     }
 }
 
-static int read_activity(struct presence *presence, const struct reader_place *place,
+static int load_activity(struct presence *presence, const struct reader_place *place,
                          struct reader_moment *moment, struct presence_activity *ret)
 {
     struct presence_activity activity = {0};
     struct reader_scope scope;
     struct reader_history history;
     uint32_t window_s = history_window(presence->header.geometry.max_window);
-    int r = reader_read(presence, place, window_s, moment, &activity.reading, &scope);
+    int r = reader_load(presence, place, window_s, moment, &activity.reading, &scope);
 
     if (r < 0)
         return r;
-    read_bands(presence, scope.index, moment, &activity);
+    if (!activity.reading.exists) {
+        *ret = activity;
+        return 0;
+    }
+    load_bands(presence, scope.index, moment, &activity);
     if (!reader_is_same(presence, &scope))
         return -EAGAIN;
     if (reader_find_history(presence, place, &history) == 0) {
-        read_seconds(presence, history.index, &activity);
+        load_seconds(presence, history.index, &activity);
         if (!reader_is_same_history(presence, &history))
             return -EAGAIN;
     }
@@ -166,14 +172,14 @@ int presence_activity(struct presence *presence, enum presence_kind kind, const 
 {
     struct reader_place place;
     struct presence_activity activity = {0};
-    int r = reader_place(kind, site, name, &place);
+    int r = reader_parse_place(kind, site, name, &place);
 
     if (r < 0)
         return r;
-    struct reader_moment moment = reader_moment(presence);
+    struct reader_moment moment = reader_current_moment(presence);
     r = -EAGAIN;
     for (int attempt = 0; r == -EAGAIN && attempt < READER_ATTEMPTS; attempt++)
-        r = read_activity(presence, &place, &moment, &activity);
+        r = load_activity(presence, &place, &moment, &activity);
     if (r == 0)
         *ret = activity;
     return r;

@@ -1,4 +1,4 @@
-/* The ring of events, read from a number on. */
+/* reader_events.c - copy the ring of events, from a sequence number on. */
 #include "reader.h"
 
 #include <errno.h>
@@ -16,9 +16,9 @@ _Static_assert((int)PRESENCE_EVENT_ENTERED == (int)EVENT_ENTERED &&
                "the public kinds are the ring's");
 _Static_assert(sizeof(((struct presence_event *)0)->name) == EVENT_NAME_MAX + 1, "longest name");
 
-/* What a ring holds at one instant. */
+/* The sequence numbers that a ring holds at one instant. */
 struct extent {
-    uint64_t first;        /* of this segment */
+    uint64_t first;        /* of this segment; older ones belong to a former one */
     uint64_t oldest, next; /* numbers */
 };
 
@@ -36,17 +36,15 @@ static struct extent extent_of(const struct events *events)
 
 /* ---- one event --------------------------------------------------------------------------- */
 
-static bool take_name(const uint8_t **cursor, uint32_t length, uint32_t longest, char *ret)
+static bool copy_name(const uint8_t **cursor, uint8_t length, uint32_t longest, char *ret)
 {
-    if (length > longest || (length && !utf8_is_name(*cursor, length)))
-        return false;
-    memcpy(ret, *cursor, length);
-    ret[length] = '\0';
+    const uint8_t *from = *cursor;
+
     *cursor += length;
-    return true;
+    return length <= longest && reader_copy_name(from, length, ret);
 }
 
-static bool take_country(const uint8_t country[2], char ret[3])
+static bool copy_country(const uint8_t country[2], char ret[3])
 {
     ret[0] = (char)country[0];
     ret[1] = (char)country[1];
@@ -55,8 +53,8 @@ static bool take_country(const uint8_t country[2], char ret[3])
            (utf8_is_within(country[0], 'A', 'Z') && utf8_is_within(country[1], 'A', 'Z'));
 }
 
-/* Is the record what it should be? Then it is made public. */
-static bool take_record(const struct event_record *record, uint64_t number,
+/* Convert a record to the public form. True if all of it is valid. */
+static bool copy_record(const struct event_record *record, uint64_t number,
                         struct presence_event *ret)
 {
     const uint8_t *cursor = record->names.bytes;
@@ -66,11 +64,11 @@ static bool take_record(const struct event_record *record, uint64_t number,
     ret->kind = (enum presence_event_kind)record->kind;
     return record->kind >= EVENT_ENTERED && record->kind <= EVENT_CUSTOM &&
            record->site_length > 0 &&
-           take_name(&cursor, record->site_length, EVENT_SITE_MAX, ret->site) &&
-           take_name(&cursor, record->room_length, EVENT_ROOM_MAX, ret->room) &&
-           take_name(&cursor, record->source_length, EVENT_SOURCE_MAX, ret->source) &&
-           take_name(&cursor, record->name_length, EVENT_NAME_MAX, ret->name) &&
-           take_country(record->country, ret->country);
+           copy_name(&cursor, record->site_length, EVENT_SITE_MAX, ret->site) &&
+           copy_name(&cursor, record->room_length, EVENT_ROOM_MAX, ret->room) &&
+           copy_name(&cursor, record->source_length, EVENT_SOURCE_MAX, ret->source) &&
+           copy_name(&cursor, record->name_length, EVENT_NAME_MAX, ret->name) &&
+           copy_country(record->country, ret->country);
 }
 
 /* ---- many -------------------------------------------------------------------------------- */
@@ -88,7 +86,8 @@ static int make_room(struct presence_events *list, size_t *capacity)
     return 0;
 }
 
-/* May whoever claimed this number still publish it? Each worker writes one event at a time. */
+/* True if the worker that claimed this number may still publish it. Each worker writes one event at
+ * a time, so a claim that SEGMENT_WORKERS_MAX newer ones follow was abandoned. */
 static bool is_awaited(const struct presence *presence, const struct reader_moment *moment,
                        uint64_t number)
 {
@@ -97,8 +96,9 @@ static bool is_awaited(const struct presence *presence, const struct reader_mome
     return !reader_is_stale(moment) && next - number <= SEGMENT_WORKERS_MAX;
 }
 
-/* From where to read, and what is missed by that. */
-static uint64_t begin_at(const struct extent *extent, uint64_t from, struct presence_events *list)
+/* Choose where to start reading, and record how many events that misses. */
+static uint64_t choose_start(const struct extent *extent, uint64_t from,
+                             struct presence_events *list)
 {
     if (from == PRESENCE_EVENTS_NEW)
         return extent->next;
@@ -113,7 +113,7 @@ static uint64_t begin_at(const struct extent *extent, uint64_t from, struct pres
     return extent->oldest;
 }
 
-static int read_events(const struct presence *presence, const struct reader_moment *moment,
+static int load_events(const struct presence *presence, const struct reader_moment *moment,
                        const struct reader_place *site, size_t limit, struct presence_events *list)
 {
     const struct events *events = &presence->segment.events;
@@ -121,17 +121,18 @@ static int read_events(const struct presence *presence, const struct reader_mome
     struct event_record record;
     size_t capacity = 0;
 
-    for (list->next = begin_at(&extent, list->next, list); list->next < extent.next; list->next++) {
+    for (list->next = choose_start(&extent, list->next, list); list->next < extent.next;
+         list->next++) {
         if (limit && list->length == limit)
             return 0;
         int r = make_room(list, &capacity);
         if (r < 0)
             return r;
         struct presence_event *event = &list->events[list->length];
-        enum event_verdict verdict = events_read(events, list->next, &record);
-        if (verdict == EVENT_FLYING && is_awaited(presence, moment, list->next))
+        enum event_verdict verdict = events_load(events, list->next, &record);
+        if (verdict == EVENT_IN_FLIGHT && is_awaited(presence, moment, list->next))
             return 0;
-        if (verdict != EVENT_READ || !take_record(&record, list->next, event))
+        if (verdict != EVENT_LOADED || !copy_record(&record, list->next, event))
             list->missed++;
         else if (!site || (record.site_length == site->site.length &&
                            memcmp(event->site, site->site.bytes, site->site.length) == 0))
@@ -145,14 +146,14 @@ int presence_events(struct presence *presence, const char *site, uint64_t from_s
 {
     struct presence_events list = {.next = from_sequence};
     struct reader_place place;
-    int r = site ? reader_place(PRESENCE_SITE, site, NULL, &place) : 0;
+    int r = site ? reader_parse_place(PRESENCE_SITE, site, NULL, &place) : 0;
 
     if (r < 0)
         return r;
-    struct reader_moment moment = reader_moment(presence);
+    struct reader_moment moment = reader_current_moment(presence);
     if (presence->segment.events.capacity == 0)
         return -EOPNOTSUPP;
-    r = read_events(presence, &moment, site ? &place : NULL, limit, &list);
+    r = load_events(presence, &moment, site ? &place : NULL, limit, &list);
     if (r < 0)
         presence_events_free(&list);
     else
@@ -168,7 +169,7 @@ void presence_events_free(struct presence_events *events)
 
 int presence_events_since(struct presence *presence, int64_t time_us, uint64_t *ret_sequence)
 {
-    reader_moment(presence); /* a segment that has been replaced is left for the new one */
+    reader_current_moment(presence); /* reopens a replaced segment */
     const struct events *events = &presence->segment.events;
 
     if (events->capacity == 0)
@@ -178,7 +179,8 @@ int presence_events_since(struct presence *presence, int64_t time_us, uint64_t *
     uint64_t low = extent.oldest, high = extent.next;
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
-        /* Times rise with numbers; an event that is overwritten meanwhile seems later. */
+        /* Times rise with numbers. An event overwritten meanwhile has a later time, which keeps the
+         * order. */
         uint64_t claim = atomic_load_ordered(&event_slot_at(events, middle)->claim);
         if (event_claim_time(claim) < wanted)
             low = middle + 1;

@@ -1,11 +1,9 @@
-/* Histories: found by name among all heads, read between two looks at their version. */
+/* reader_history.c - find histories by name, and copy them between two loads of their version. */
 #include "reader.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "core/utf8.h"
 
 /* ---- finding ----------------------------------------------------------------------------- */
 
@@ -32,7 +30,7 @@ static bool is_named(const struct history *head, const struct reader_place *plac
 
 bool reader_is_same_history(const struct presence *presence, const struct reader_history *history)
 {
-    /* The fence orders all that was read of the history before this load (seqlock). */
+    /* Order every load of the history before this one (seqlock). */
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     return atomic_load_relaxed(&presence->segment.histories.heads[history->index].version) ==
            history->version;
@@ -49,10 +47,9 @@ int reader_find_history(const struct presence *presence, const struct reader_pla
     for (uint32_t i = 0; i < histories->capacity; i++) {
         const struct history *head = &histories->heads[i];
         struct reader_history found = {
-            .index = i,
-            .version = atomic_load_acquire(&head->version), /* pairs with the keeper's release */
+            .index = i, .version = atomic_load_acquire(&head->version), /* pairs with end_naming */
         };
-        if (found.version == 0) /* never given; nor was any after it */
+        if (found.version == 0) /* never used, and neither was any after it */
             break;
         if (found.version & 1 || atomic_load_relaxed(&head->hash) != hash ||
             !is_named(head, place) || !reader_is_same_history(presence, &found))
@@ -65,27 +62,13 @@ int reader_find_history(const struct presence *presence, const struct reader_pla
 
 /* ---- listing ----------------------------------------------------------------------------- */
 
-/* Copy a name if it is one, or if it may be empty. */
-static bool copy_name(const uint8_t *from, uint32_t length, char ret[PRESENCE_NAME_MAX + 1])
-{
-    uint8_t bytes[PRESENCE_NAME_MAX];
-
-    memcpy(bytes, from, length);
-    if (!utf8_is_name(bytes, length))
-        return false;
-    memcpy(ret, bytes, length);
-    ret[length] = '\0';
-    return true;
-}
-
 static bool copy_scope(const struct presence *presence, uint32_t index, struct presence_scope *ret)
 {
     const struct history *head = &presence->segment.histories.heads[index];
     struct reader_history history = {
-        .index = index,
-        .version = atomic_load_acquire(&head->version), /* pairs with the keeper's release */
+        .index = index, .version = atomic_load_acquire(&head->version), /* pairs with end_naming */
     };
-    /* Each once: they may change. */
+    /* Load each once: they may change. */
     uint8_t kind = *(const volatile uint8_t *)&head->kind;
     uint8_t site_length = *(const volatile uint8_t *)&head->site_length;
     uint8_t name_length = *(const volatile uint8_t *)&head->name_length;
@@ -94,8 +77,8 @@ static bool copy_scope(const struct presence *presence, uint32_t index, struct p
         site_length > HISTORY_SITE_MAX || (kind == SCOPE_SITE) != (name_length == 0))
         return false;
     *ret = (struct presence_scope){.kind = (enum presence_kind)kind};
-    return copy_name(head->site, site_length, ret->site) &&
-           (name_length == 0 || copy_name(head->name, name_length, ret->name)) &&
+    return reader_copy_name(head->site, site_length, ret->site) &&
+           reader_copy_name(head->name, name_length, ret->name) &&
            reader_is_same_history(presence, &history);
 }
 
@@ -113,16 +96,16 @@ static int compare_scopes(const void *left, const void *right)
 
 int presence_history_scopes(struct presence *presence, struct presence_scopes *ret)
 {
-    reader_moment(presence); /* a segment that has been replaced is left for the new one */
-    uint32_t begun = histories_begun(&presence->segment.histories);
+    reader_current_moment(presence); /* reopens a replaced segment */
+    uint32_t high_water = histories_high_water(&presence->segment.histories);
     struct presence_scopes listing = {0};
 
     if (presence->segment.histories.capacity == 0)
         return -EOPNOTSUPP;
-    listing.scopes = calloc((size_t)begun + 1, sizeof(*listing.scopes));
+    listing.scopes = calloc((size_t)high_water + 1, sizeof(*listing.scopes));
     if (!listing.scopes)
         return -ENOMEM;
-    for (uint32_t i = 0; i < begun; i++)
+    for (uint32_t i = 0; i < high_water; i++)
         listing.length += copy_scope(presence, i, &listing.scopes[listing.length]);
     qsort(listing.scopes, listing.length, sizeof(*listing.scopes), compare_scopes);
     *ret = listing;
@@ -137,15 +120,15 @@ void presence_scopes_free(struct presence_scopes *scopes)
 
 /* ---- minutes ----------------------------------------------------------------------------- */
 
-/* One that is being written is so for less than a microsecond, or for ever. */
-static bool read_minute(const struct history_minute *record, uint64_t minute,
+/* Copy one minute. A writer needs less than a microsecond, unless it was killed, so retries are
+ * bounded. */
+static bool load_minute(const struct history_minute *record, uint64_t minute,
                         struct history_minute *ret)
 {
     for (int attempt = 0; attempt < READER_ATTEMPTS; attempt++) {
-        if (history_read_minute(record, minute, ret))
+        if (history_load_minute(record, minute, ret))
             return true;
-        uint64_t mark =
-            atomic_load_relaxed(&record->mark); /* another minute's: no use in waiting */
+        uint64_t mark = atomic_load_relaxed(&record->mark); /* another minute's: don't retry */
         if (mark && history_mark_minute(mark) != minute)
             return false;
     }
@@ -174,13 +157,13 @@ static struct presence_minute public_minute(const struct history_minute *record,
     };
 }
 
-/* Copy what there is between two points in time. There is room for HISTORY_MINUTES. */
-static void read_minutes(const struct presence *presence, uint32_t index,
+/* Copy the minutes between two points in time. `ret` has room for HISTORY_MINUTES. */
+static void load_minutes(const struct presence *presence, uint32_t index,
                          const struct reader_moment *moment, int64_t since, int64_t until,
                          struct presence_history *history)
 {
     const struct histories *histories = &presence->segment.histories;
-    /* Acquire: pairs with the keeper's release; what it has completed by then is complete here. */
+    /* Acquire: pairs with sample_history. Records that it completed before are complete here. */
     uint64_t sampled = atomic_load_acquire(&histories->heads[index].sampled);
     uint64_t newest = sampled / 60;
     uint64_t minute = newest < HISTORY_MINUTES ? 0 : newest - HISTORY_MINUTES + 1;
@@ -193,7 +176,7 @@ static void read_minutes(const struct presence *presence, uint32_t index,
         int64_t start = reader_wall(moment, minute * 60);
         if ((since && start < since) || (until && start >= until))
             continue;
-        if (read_minute(history_minute_at(histories, index, minute), minute, &record))
+        if (load_minute(history_minute_at(histories, index, minute), minute, &record))
             history->minutes[history->length++] = public_minute(&record, minute, start, sampled);
     }
 }
@@ -203,11 +186,11 @@ int presence_history(struct presence *presence, enum presence_kind kind, const c
 {
     struct reader_place place;
     struct reader_history found;
-    int r = reader_place(kind, site, name, &place);
+    int r = reader_parse_place(kind, site, name, &place);
 
     if (r < 0)
         return r;
-    struct reader_moment moment = reader_moment(presence);
+    struct reader_moment moment = reader_current_moment(presence);
     struct presence_history history = {
         .window_s = history_window(presence->header.geometry.max_window),
         .minutes = calloc(HISTORY_MINUTES, sizeof(*history.minutes)),
@@ -219,7 +202,7 @@ int presence_history(struct presence *presence, enum presence_kind kind, const c
         r = reader_find_history(presence, &place, &found);
         if (r < 0)
             break;
-        read_minutes(presence, found.index, &moment, since, until, &history);
+        load_minutes(presence, found.index, &moment, since, until, &history);
         if (reader_is_same_history(presence, &found)) {
             *ret = history;
             return 0;

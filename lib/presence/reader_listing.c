@@ -1,149 +1,230 @@
+/* reader_listing.c - list scopes: one kind in a site, all sites, or one kind in all sites.
+ *
+ * One pass over the directory keeps only as many candidates as are wanted, and only these get their
+ * names copied. */
 #include "reader.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ENTRIES_AT_FIRST 64
-
-/* A listing that grows, and what it lists. */
-struct collection {
-    enum scope_kind kind;
-    uint32_t site; /* index; meaningless for sites */
-    uint32_t window_s;
-    size_t capacity;
-    struct presence_listing listing;
+struct candidate {
+    uint64_t state;
+    uint32_t index, count, last_heartbeat_s;
 };
 
-static bool is_wanted(const struct collection *collection, const struct scope_entry *entry,
-                      uint64_t state)
+/* The scopes to list, and the candidates so far: room for twice as many as are wanted. When it is
+ * full, the busier half stays. */
+struct selection {
+    enum scope_kind kind;
+    uint32_t site; /* index; SCOPE_NONE: all sites */
+    uint32_t window_s;
+    struct candidate *all;
+    size_t length, wanted, total;
+    bool partial; /* some may be missing, or have more visitors */
+};
+
+static int compare_candidates(const void *left, const void *right)
 {
-    return scope_state_of(state) != SCOPE_FREE && entry->kind == collection->kind &&
-           (entry->kind == SCOPE_SITE || entry->site == collection->site);
+    const struct candidate *a = left, *b = right;
+
+    if (a->count != b->count)
+        return a->count > b->count ? -1 : 1;
+    return a->index < b->index ? -1 : 1;
 }
 
-static int make_room(struct collection *collection)
+static void keep_best(struct selection *selection)
 {
-    struct presence_listing *listing = &collection->listing;
-
-    if (listing->length < collection->capacity)
-        return 0;
-    size_t capacity = collection->capacity ? collection->capacity * 2 : ENTRIES_AT_FIRST;
-    struct presence_entry *entries = reallocarray(listing->entries, capacity, sizeof(*entries));
-    if (!entries)
-        return -ENOMEM;
-    listing->entries = entries;
-    collection->capacity = capacity;
-    return 0;
+    qsort(selection->all, selection->length, sizeof(*selection->all), compare_candidates);
+    if (selection->length > selection->wanted)
+        selection->length = selection->wanted;
 }
 
-/* Add the directory's entry if it belongs into the listing. */
-static int collect_entry(const struct presence *presence, uint32_t index,
-                         struct reader_moment *moment, struct collection *collection)
+static void consider(const struct presence *presence, uint32_t index, struct reader_moment *moment,
+                     struct selection *selection)
 {
     const struct scope_entry *entry = &presence->segment.directory.entries[index];
     uint64_t state = atomic_load_acquire(&entry->state); /* pairs with create_scope's release */
 
-    if (!is_wanted(collection, entry, state))
-        return 0;
-    int r = make_room(collection);
-    if (r < 0)
-        return r;
-    struct presence_entry *slot = &collection->listing.entries[collection->listing.length];
-    slot->count = reader_count(presence, index, collection->window_s, moment);
-    slot->last_heartbeat_s = reader_last_heartbeat(presence, index, moment);
-    if (reader_copy_name(entry, slot->name) && !reader_is_gone(presence, slot->last_heartbeat_s) &&
-        scope_is_same(entry, state))
-        collection->listing.length++;
-    return 0;
+    if (scope_state_of(state) == SCOPE_FREE ||
+        (selection->site != SCOPE_NONE && entry->site != selection->site))
+        return;
+    if (entry->kind == SCOPE_SITE && selection->kind != SCOPE_SITE)
+        selection->partial |=
+            reader_labels_refused(presence, index, selection->kind, selection->window_s, moment);
+    if (entry->kind != selection->kind)
+        return;
+    struct candidate candidate = {
+        .state = state,
+        .index = index,
+        .count = reader_count(presence, index, selection->window_s, moment),
+        .last_heartbeat_s = reader_last_heartbeat(presence, index, moment),
+    };
+    if (reader_is_gone(presence, candidate.last_heartbeat_s) || !scope_is_same(entry, state))
+        return;
+    selection->total++;
+    selection->all[selection->length++] = candidate;
+    if (selection->length == 2 * selection->wanted)
+        keep_best(selection);
 }
 
-static int collect(const struct presence *presence, struct reader_moment *moment,
-                   struct collection *collection)
+static bool copy_entry_name(const struct scope_entry *entry, char ret[PRESENCE_NAME_MAX + 1])
 {
-    int r = 0;
+    uint8_t length = *(const volatile uint8_t *)&entry->name_length; /* once: it may change */
 
-    collection->listing.length = 0;
-    for (uint32_t i = 0; r == 0 && i < presence->segment.directory.capacity; i++)
-        r = collect_entry(presence, i, moment, collection);
-    return r;
+    return length > 0 && reader_copy_name(entry->name, length, ret);
 }
 
-static int compare_entries(const void *left, const void *right)
+/* Copy a candidate's names. False if the entry no longer belongs to the scope that was counted. */
+static bool name_scope(const struct presence *presence, const struct candidate *candidate,
+                       const struct selection *selection, const struct reader_moment *moment,
+                       struct presence_busy_scope *ret)
 {
-    const struct presence_entry *a = left, *b = right;
+    const struct directory *directory = &presence->segment.directory;
+    const struct scope_entry *entry = &directory->entries[candidate->index];
+    struct reader_scope scope = {.index = candidate->index, .state = candidate->state};
+
+    scope.site = *(const volatile uint32_t *)&entry->site; /* once: it may change */
+    if (scope.site >= directory->capacity)
+        return false;
+    const struct scope_entry *site = &directory->entries[scope.site];
+    scope.site_state = atomic_load_acquire(&site->state); /* pairs with create_scope's release */
+    if (scope_state_of(scope.site_state) == SCOPE_FREE || site->kind != SCOPE_SITE ||
+        !copy_entry_name(site, ret->site))
+        return false;
+    ret->name[0] = '\0';
+    if (scope.site != scope.index && !copy_entry_name(entry, ret->name))
+        return false;
+    ret->count = candidate->count;
+    ret->last_heartbeat_s = candidate->last_heartbeat_s;
+    ret->partial = reader_is_partial(presence, scope.site, scope.index, selection->kind,
+                                     selection->window_s, moment);
+    return reader_is_same(presence, &scope);
+}
+
+static int compare_scopes(const void *left, const void *right)
+{
+    const struct presence_busy_scope *a = left, *b = right;
 
     if (a->count != b->count)
         return a->count > b->count ? -1 : 1;
-    return strcmp(a->name, b->name);
+    int by_site = strcmp(a->site, b->site);
+    return by_site ? by_site : strcmp(a->name, b->name);
 }
 
-static void sort_and_cut(struct presence_listing *listing, size_t limit)
+/* List the busiest scopes of a selection, at most `limit` (0: all). `ret` has no moment yet. */
+static int list(const struct presence *presence, struct selection *selection, size_t limit,
+                struct reader_moment *moment, struct presence_busiest *ret)
 {
-    if (listing->length > 0)
-        qsort(listing->entries, listing->length, sizeof(*listing->entries), compare_entries);
-    if (limit && listing->length > limit)
-        listing->length = limit;
+    uint32_t capacity = presence->segment.directory.capacity;
+
+    selection->length = selection->total = 0;
+    selection->wanted = limit && limit < capacity ? limit : capacity;
+    selection->all = reallocarray(NULL, selection->wanted, 2 * sizeof(*selection->all));
+    if (!selection->all)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < capacity; i++)
+        consider(presence, i, moment, selection);
+    keep_best(selection);
+    struct presence_busiest busiest = {.total = selection->total};
+    busiest.scopes = calloc(selection->length + 1, sizeof(*busiest.scopes));
+    for (size_t i = 0; busiest.scopes && i < selection->length; i++)
+        busiest.length += name_scope(presence, &selection->all[i], selection, moment,
+                                     &busiest.scopes[busiest.length]);
+    free(selection->all);
+    if (!busiest.scopes)
+        return -ENOMEM;
+    qsort(busiest.scopes, busiest.length, sizeof(*busiest.scopes), compare_scopes);
+    *ret = busiest;
+    return 0;
 }
 
-/* List the labels of a site once. -EAGAIN: the site was given up meanwhile. */
-static int list_labels(struct presence *presence, const struct reader_place *site,
-                       struct reader_moment *moment, struct collection *collection)
+/* List the same as entries of a listing. Its length is limited after sorting by name, too. */
+static int list_entries(const struct presence *presence, struct selection *selection, size_t limit,
+                        struct reader_moment *moment, struct presence_listing *listing)
 {
-    struct reader_scope scope;
-    int r = reader_read(presence, site, collection->window_s, moment, &collection->listing.site,
-                        &scope);
+    struct presence_busiest busiest;
+    int r = list(presence, selection, 0, moment, &busiest);
 
     if (r < 0)
         return r;
-    collection->site = scope.site;
-    r = collect(presence, moment, collection);
-    return r == 0 && !reader_is_same(presence, &scope) ? -EAGAIN : r;
+    listing->length = limit && limit < busiest.length ? limit : busiest.length;
+    listing->entries = calloc(listing->length + 1, sizeof(*listing->entries));
+    for (size_t i = 0; listing->entries && i < listing->length; i++) {
+        const struct presence_busy_scope *scope = &busiest.scopes[i];
+        struct presence_entry *entry = &listing->entries[i];
+        *entry = (struct presence_entry){.count = scope->count,
+                                         .last_heartbeat_s = scope->last_heartbeat_s,
+                                         .partial = scope->partial};
+        strcpy(entry->name, selection->kind == SCOPE_SITE ? scope->site : scope->name);
+    }
+    presence_busiest_free(&busiest);
+    return listing->entries ? 0 : -ENOMEM;
+}
+
+/* List the labels of a site once; none if there is no such site. -EAGAIN the site was reused
+ * meanwhile. */
+static int list_labels(struct presence *presence, const struct reader_place *site,
+                       struct selection *selection, size_t limit, struct presence_listing *ret)
+{
+    struct reader_moment moment = reader_load_moment(presence);
+    struct presence_listing listing = {0};
+    struct reader_scope scope;
+    int r = reader_load(presence, site, selection->window_s, &moment, &listing.site, &scope);
+
+    if (r < 0)
+        return r;
+    selection->partial = listing.site.partial;
+    if (listing.site.exists) {
+        selection->site = scope.site;
+        r = list_entries(presence, selection, limit, &moment, &listing);
+        if (r == 0 && !reader_is_same(presence, &scope))
+            r = -EAGAIN;
+    }
+    listing.partial = selection->partial;
+    if (r == 0)
+        *ret = listing;
+    else
+        presence_listing_free(&listing);
+    return r;
 }
 
 int presence_top(struct presence *presence, const char *site, enum presence_kind kind,
                  uint32_t window_s, size_t limit, struct presence_listing *ret)
 {
-    struct collection collection = {.kind = (enum scope_kind)kind};
+    struct selection selection = {.kind = (enum scope_kind)kind};
     struct reader_place place;
 
     if (kind != PRESENCE_ROOM && kind != PRESENCE_COUNTRY && kind != PRESENCE_SOURCE)
         return -EINVAL;
-    int r = reader_place(PRESENCE_SITE, site, NULL, &place);
+    int r = reader_parse_place(PRESENCE_SITE, site, NULL, &place);
     if (r < 0)
         return r;
-    struct reader_moment moment = reader_moment(presence);
-    r = reader_window(presence, window_s, &collection.window_s);
+    reader_current_moment(presence); /* reopens a replaced segment */
+    r = reader_choose_window(presence, window_s, &selection.window_s);
     if (r < 0)
         return r;
     r = -EAGAIN;
     for (int attempt = 0; r == -EAGAIN && attempt < READER_ATTEMPTS; attempt++)
-        r = list_labels(presence, &place, &moment, &collection);
-    if (r < 0) {
-        presence_listing_free(&collection.listing);
-        return r;
-    }
-    sort_and_cut(&collection.listing, limit);
-    *ret = collection.listing;
-    return 0;
+        r = list_labels(presence, &place, &selection, limit, ret);
+    return r;
 }
 
 int presence_sites(struct presence *presence, uint32_t window_s, struct presence_listing *ret)
 {
-    struct collection collection = {.kind = SCOPE_SITE};
-    struct reader_moment moment = reader_moment(presence);
-    int r = reader_window(presence, window_s, &collection.window_s);
+    struct selection selection = {.kind = SCOPE_SITE, .site = SCOPE_NONE};
+    struct reader_moment moment = reader_current_moment(presence);
+    struct presence_listing listing;
+    int r = reader_choose_window(presence, window_s, &selection.window_s);
 
     if (r < 0)
         return r;
-    r = collect(presence, &moment, &collection);
-    if (r < 0) {
-        presence_listing_free(&collection.listing);
+    r = list_entries(presence, &selection, 0, &moment, &listing);
+    if (r < 0)
         return r;
-    }
-    collection.listing.site = reader_reading(presence, &moment, collection.window_s, 0, 0);
-    sort_and_cut(&collection.listing, 0);
-    *ret = collection.listing;
+    reader_fill_reading(presence, &moment, selection.window_s, 0, 0, &listing.site);
+    listing.partial = reader_sites_refused(presence, selection.window_s, &moment);
+    *ret = listing;
     return 0;
 }
 
@@ -151,4 +232,32 @@ void presence_listing_free(struct presence_listing *listing)
 {
     free(listing->entries);
     *listing = (struct presence_listing){0};
+}
+
+int presence_busiest(struct presence *presence, enum presence_kind kind, uint32_t window_s,
+                     size_t limit, struct presence_busiest *ret)
+{
+    struct selection selection = {.kind = (enum scope_kind)kind, .site = SCOPE_NONE};
+    struct presence_busiest busiest;
+
+    if ((unsigned)kind >= SCOPE_KINDS)
+        return -EINVAL;
+    struct reader_moment moment = reader_current_moment(presence);
+    int r = reader_choose_window(presence, window_s, &selection.window_s);
+    if (r < 0)
+        return r;
+    r = list(presence, &selection, limit, &moment, &busiest);
+    if (r < 0)
+        return r;
+    reader_fill_reading(presence, &moment, selection.window_s, 0, 0, &busiest.moment);
+    busiest.moment.partial =
+        selection.partial || reader_sites_refused(presence, selection.window_s, &moment);
+    *ret = busiest;
+    return 0;
+}
+
+void presence_busiest_free(struct presence_busiest *busiest)
+{
+    free(busiest->scopes);
+    *busiest = (struct presence_busiest){0};
 }

@@ -1,8 +1,15 @@
 #include "reader.h"
 
 #include <errno.h>
+#include <string.h>
 
-/* Copy at most `size` bytes of text from the mapping: printable ASCII, and ended in any case. */
+_Static_assert((int)PRESENCE_STARTING == (int)SEGMENT_STARTING &&
+                   (int)PRESENCE_LISTENING == (int)SEGMENT_LISTENING &&
+                   (int)PRESENCE_STOPPED == (int)SEGMENT_STOPPED,
+               "the public states are the segment's");
+
+/* Copy at most `size` bytes of text from the mapping, replacing all but printable ASCII; always
+ * terminated. */
 static void copy_text(const char *from, size_t size, char *to)
 {
     size_t i = 0;
@@ -16,7 +23,7 @@ static void copy_text(const char *from, size_t size, char *to)
     to[i] = '\0';
 }
 
-/* Visitors and scopes that the longest window can still count. */
+/* Count the visitors and scopes of the longest window, and set `partial` if some were refused. */
 static void count_live(const struct presence *presence, struct reader_moment *moment,
                        struct presence_status *status)
 {
@@ -29,40 +36,25 @@ static void count_live(const struct presence *presence, struct reader_moment *mo
         if (scope_state_of(state) == SCOPE_FREE)
             continue;
         status->scopes_live++;
-        status->visitors_live += reader_count(presence, i, window_s, moment);
+        status->entries_live += reader_count(presence, i, window_s, moment);
+        if (directory->entries[i].kind == SCOPE_SITE)
+            status->partial |= reader_any_refused(presence, i, window_s, moment);
     }
+    status->partial |= reader_sites_refused(presence, window_s, moment);
 }
 
 static void count_histories(const struct presence *presence, struct presence_status *status)
 {
     const struct histories *histories = &presence->segment.histories;
-    uint32_t begun = histories_begun(histories);
+    uint32_t high_water = histories_high_water(histories);
 
-    for (uint32_t i = 0; i < begun; i++)
+    for (uint32_t i = 0; i < high_water; i++)
         status->histories_live += *(const volatile uint8_t *)&histories->heads[i].site_length != 0;
-}
-
-static int public_state(uint32_t state, enum presence_state *ret)
-{
-    switch (state) {
-    case SEGMENT_STARTING:
-        *ret = PRESENCE_STARTING;
-        return 0;
-    case SEGMENT_LISTENING:
-        *ret = PRESENCE_LISTENING;
-        return 0;
-    case SEGMENT_STOPPED:
-    case SEGMENT_REPLACED: /* and what replaced it can't be read */
-        *ret = PRESENCE_STOPPED;
-        return 0;
-    default:
-        return -EBADMSG;
-    }
 }
 
 int presence_status(struct presence *presence, struct presence_status *ret)
 {
-    struct reader_moment moment = reader_moment(presence);
+    struct reader_moment moment = reader_current_moment(presence);
     const struct segment_header *header = presence->segment.header;
     struct presence_status status = {
         .warm_up_s = atomic_load_relaxed(&header->warm_up),
@@ -70,23 +62,31 @@ int presence_status(struct presence *presence, struct presence_status *ret)
         .pid = atomic_load_relaxed(&header->pid),
         .workers = atomic_load_relaxed(&header->workers),
         .segment_bytes = presence->header.file_size,
-        .visitors_capacity = presence->header.geometry.max_visitors,
+        .entries_capacity = presence->header.geometry.max_entries,
         .scopes_capacity = presence->header.geometry.max_scopes,
         .histories_capacity = presence->header.geometry.max_histories,
         .events_capacity = presence->header.geometry.max_events,
     };
-    int r = public_state(moment.state, &status.state);
+    uint64_t taken = reader_counter(presence, COUNTER_entries_taken);
+    uint64_t freed = reader_counter(presence, COUNTER_entries_freed);
+    status.entries_taken = taken > freed ? taken - freed : 0; /* loaded a moment apart */
 
-    if (r < 0)
-        return r;
+    if (moment.state < SEGMENT_STARTING || moment.state > SEGMENT_REPLACED)
+        return -EBADMSG;
+    /* A replaced segment is still mapped only if its replacement can't be read. */
+    status.state =
+        moment.state == SEGMENT_REPLACED ? PRESENCE_STOPPED : (enum presence_state)moment.state;
     copy_text(header->receive, sizeof(header->receive), status.receive);
     copy_text(header->receive_reason, sizeof(header->receive_reason), status.receive_reason);
     copy_text(header->filter, sizeof(header->filter), status.filter);
     copy_text(header->filter_interface, sizeof(header->filter_interface), status.filter_interface);
     copy_text(header->filter_reason, sizeof(header->filter_reason), status.filter_reason);
+    copy_text(header->spread, sizeof(header->spread), status.spread);
+    copy_text(header->spread_reason, sizeof(header->spread_reason), status.spread_reason);
+    copy_text(header->listen_missing, sizeof(header->listen_missing), status.listen_missing);
     count_live(presence, &moment, &status);
     count_histories(presence, &status);
-    uint64_t since = atomic_load_relaxed(&header->listening_since); /* before the tick we have */
+    uint64_t since = atomic_load_relaxed(&header->listening_since); /* written before the tick */
     status.listening_for_s = moment.tick > since ? moment.tick - since : 0;
     status.stale = reader_is_stale(&moment);
     status.warming = reader_is_warming(presence, &moment);
@@ -98,35 +98,47 @@ int presence_status(struct presence *presence, struct presence_status *ret)
 
 struct presence_reading presence_freshness(struct presence *presence)
 {
-    struct reader_moment moment = reader_moment(presence); /* may open another segment */
+    struct reader_moment moment = reader_current_moment(presence); /* may open another segment */
+    struct presence_reading reading;
     uint32_t window_s = 0;
 
-    reader_window(presence, 0, &window_s); /* the default one never fails */
-    return reader_reading(presence, &moment, window_s, 0, 0);
+    reader_choose_window(presence, 0, &window_s); /* the default window never fails */
+    reader_fill_reading(presence, &moment, window_s, 0, 0, &reading);
+    return reading;
 }
 
 uint64_t reader_counter(const struct presence *presence, enum counter counter)
 {
     uint64_t sum = 0;
 
-    for (unsigned i = 0; i < SEGMENT_COUNTER_BLOCKS; i++) /* each has one writer; no pairing */
+    for (unsigned i = 0; i < SEGMENT_COUNTER_BLOCKS; i++) /* one writer per block; no pairing */
         sum += atomic_load_relaxed(&presence->segment.counters[i].values[counter]);
     return sum;
+}
+
+static const struct presence_counter known[COUNTERS_SHOWN] = {
+#define X(name, help) {#name, help, 0},
+#include "core/counters.def"
+#undef X
+};
+
+uint64_t presence_counter(struct presence *presence, const char *name)
+{
+    reader_current_moment(presence); /* reopens a replaced segment */
+    for (size_t i = 0; i < COUNTERS_SHOWN; i++) {
+        if (strcmp(known[i].name, name) == 0)
+            return reader_counter(presence, (enum counter)i);
+    }
+    return 0;
 }
 
 size_t presence_counters(struct presence *presence, struct presence_counter *counters,
                          size_t capacity)
 {
-    static const struct presence_counter known[COUNTERS] = {
-#define X(name, help) {#name, help, 0},
-#include "core/counters.def"
-#undef X
-    };
-
-    reader_moment(presence); /* a segment that has been replaced is left for the new one */
-    for (size_t i = 0; i < COUNTERS && i < capacity; i++) {
+    reader_current_moment(presence); /* reopens a replaced segment */
+    for (size_t i = 0; i < COUNTERS_SHOWN && i < capacity; i++) {
         counters[i] = known[i];
         counters[i].value = reader_counter(presence, (enum counter)i);
     }
-    return COUNTERS;
+    return COUNTERS_SHOWN;
 }

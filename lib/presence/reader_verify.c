@@ -1,5 +1,7 @@
-/* Table against rings. Both say how many visitors have their last heartbeat at each tick; they are
- * read at different instants, so only what no datagram in between explains is a fault.
+/* reader_verify.c - compare the table with the rings.
+ *
+ * Both hold the number of visitors whose last heartbeat was at each tick. They are read at
+ * different instants, so only a difference that no datagram in between explains is a fault.
  */
 #include "reader.h"
 
@@ -8,18 +10,18 @@
 #include <time.h>
 
 #define VERIFY_ATTEMPTS 3
-#define SETTLE_POLL_MS  5
-#define SETTLE_LIMIT_MS 1500 /* a tick takes a second */
+#define WAIT_POLL_MS    5
+#define WAIT_LIMIT_MS   1500 /* a tick takes a second */
 #define MINUTES_MAX     (WINDOW_MAX / 60)
 #define AGES_MAX        (MINUTES_MAX * 60)
 
-/* How many visitors were last heard of so many seconds, or minutes begun, before the tick. */
+/* Numbers of visitors by the age of their last heartbeat in seconds, and in minutes begun. */
 struct histogram {
     int64_t seconds[WINDOW_FINE_MAX];
     int64_t minutes[MINUTES_MAX];
 };
 
-/* What some window of this segment can count, at one tick. */
+/* The ticks that some window of this segment counts. */
 struct extent {
     uint64_t tick;
     uint32_t seconds, minutes;
@@ -30,8 +32,8 @@ struct comparison {
     uint64_t worst, worst_age_s;
 };
 
-/* One look at everything. */
-struct look {
+/* Both histograms, each read once. */
+struct snapshot {
     struct extent extent;
     struct histogram rings, words;
     uint64_t ages[AGES_MAX]; /* words by age in seconds */
@@ -49,7 +51,7 @@ static struct extent extent_at(const struct presence *presence, uint64_t tick)
     };
 }
 
-/* How many minutes have begun since the tick that is `age` seconds old. */
+/* Return how many minutes have begun since the tick that is `age` seconds old. */
 static uint64_t minutes_since(uint64_t tick, uint64_t age)
 {
     return tick / 60 - (tick - age) / 60;
@@ -70,7 +72,7 @@ static void add_ring(const struct ring *ring, const struct extent *extent, struc
     }
 }
 
-static void sum_rings(const struct presence *presence, struct look *look)
+static void sum_rings(const struct presence *presence, struct snapshot *snapshot)
 {
     const struct directory *directory = &presence->segment.directory;
 
@@ -78,32 +80,32 @@ static void sum_rings(const struct presence *presence, struct look *look)
         /* Acquire: pairs with create_scope's release. */
         uint64_t state = atomic_load_acquire(&directory->entries[i].state);
         if (scope_state_of(state) != SCOPE_FREE)
-            add_ring(&directory->rings[i], &look->extent, &look->rings);
+            add_ring(&directory->rings[i], &snapshot->extent, &snapshot->rings);
     }
 }
 
-static void sum_words(const struct presence *presence, struct look *look)
+static void sum_words(const struct presence *presence, struct snapshot *snapshot)
 {
     const struct table *table = &presence->segment.table;
     const uint64_t *end = table->words + table->pairs * TABLE_PAIR_WORDS;
-    const struct extent *extent = &look->extent;
+    const struct extent *extent = &snapshot->extent;
 
     for (const uint64_t *cursor = table->words; cursor < end; cursor++) {
         uint64_t word = atomic_load_relaxed(cursor); /* each word by itself; no pairing */
         uint64_t age = table_age(word, extent->tick);
         if (word && age < AGES_MAX)
-            look->ages[age]++;
+            snapshot->ages[age]++;
     }
     for (uint64_t age = 0; age < AGES_MAX && age <= extent->tick; age++) {
         uint64_t minute = minutes_since(extent->tick, age);
         if (age < extent->seconds)
-            look->words.seconds[age] += (int64_t)look->ages[age];
+            snapshot->words.seconds[age] += (int64_t)snapshot->ages[age];
         if (minute < extent->minutes)
-            look->words.minutes[minute] += (int64_t)look->ages[age];
+            snapshot->words.minutes[minute] += (int64_t)snapshot->ages[age];
     }
 }
 
-/* Visitors of datagrams whose changes to table and rings are complete. */
+/* Count the visitors of datagrams whose changes to table and rings are complete. */
 static uint64_t visitors_handled(const struct presence *presence)
 {
     return reader_counter(presence, COUNTER_heartbeats_new) +
@@ -126,8 +128,8 @@ static void compare_tick(struct comparison *comparison, int64_t rings, int64_t w
     }
 }
 
-/* Take from each minute what its seconds hold, so that no visitor is compared twice. */
-static void leave_rest(const struct extent *extent, struct histogram *histogram)
+/* Subtract from each minute what its seconds hold, so that no visitor is compared twice. */
+static void subtract_seconds(const struct extent *extent, struct histogram *histogram)
 {
     for (uint64_t age = 0; age < extent->seconds && age <= extent->tick; age++) {
         uint64_t minute = minutes_since(extent->tick, age);
@@ -136,65 +138,69 @@ static void leave_rest(const struct extent *extent, struct histogram *histogram)
     }
 }
 
-static struct comparison compare(struct look *look)
+static struct comparison compare(struct snapshot *snapshot)
 {
-    const struct extent *extent = &look->extent;
+    const struct extent *extent = &snapshot->extent;
     struct comparison comparison = {0};
 
     for (uint32_t age = 0; age < extent->seconds; age++)
-        compare_tick(&comparison, look->rings.seconds[age], look->words.seconds[age], age);
-    leave_rest(extent, &look->rings);
-    leave_rest(extent, &look->words);
+        compare_tick(&comparison, snapshot->rings.seconds[age], snapshot->words.seconds[age], age);
+    subtract_seconds(extent, &snapshot->rings);
+    subtract_seconds(extent, &snapshot->words);
     for (uint32_t age = 0; age < extent->minutes && age <= extent->tick / 60; age++)
-        compare_tick(&comparison, look->rings.minutes[age], look->words.minutes[age],
+        compare_tick(&comparison, snapshot->rings.minutes[age], snapshot->words.minutes[age],
                      extent->tick - (extent->tick / 60 - age) * 60);
     return comparison;
 }
 
-static uint64_t words_counted(const struct presence *presence, const struct look *look)
+static uint64_t words_counted(const struct presence *presence, const struct snapshot *snapshot)
 {
     uint64_t sum = 0;
 
     for (uint64_t age = 0; age < AGES_MAX && !reader_is_gone(presence, age); age++)
-        sum += look->ages[age];
+        sum += snapshot->ages[age];
     return sum;
 }
 
-/* Wait until the tick has moved: batches that were under way are complete by then. */
-static void settle(struct presence *presence, uint64_t tick)
+/* Wait until the tick moves: batches in progress are complete by then. */
+static void wait_for_tick(struct presence *presence, uint64_t tick)
 {
-    const struct timespec pause = {.tv_nsec = SETTLE_POLL_MS * 1000000};
+    const struct timespec pause = {.tv_nsec = WAIT_POLL_MS * 1000000};
 
-    for (int waited = 0; waited < SETTLE_LIMIT_MS; waited += SETTLE_POLL_MS) {
-        struct reader_moment moment = reader_glance(presence);
+    for (int waited = 0; waited < WAIT_LIMIT_MS; waited += WAIT_POLL_MS) {
+        struct reader_moment moment = reader_load_moment(presence);
         if (moment.tick != tick || reader_is_stale(&moment))
             return;
         nanosleep(&pause, NULL);
     }
 }
 
-/* Look once. A batch counts its visitors when its changes are complete, so whatever was under way
- * while we looked is among those handled from before we began until after it ended. */
-static struct presence_verification look_once(struct presence *presence, struct look *look)
+/* Read and compare once. ingest_end counts a batch's visitors after it has published the batch's
+ * changes, so every batch in progress meanwhile adds to the visitors handled between `before` and
+ * the end. */
+static struct presence_verification compare_once(struct presence *presence,
+                                                 struct snapshot *snapshot)
 {
-    *look = (struct look){0};
-    struct reader_moment moment = reader_moment(presence);
+    *snapshot = (struct snapshot){0};
+    struct reader_moment moment = reader_current_moment(presence);
     uint64_t before = visitors_handled(presence);
-    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* pairs with the order in which a batch ends */
-    look->extent = extent_at(presence, moment.tick);
-    sum_rings(presence, look);
-    sum_words(presence, look);
-    struct comparison comparison = compare(look);
+    /* Acquire: the sums below are loaded after `before`. publish_counters stores relaxed: on weakly
+     * ordered machines a batch may be seen late, and the comparison is repeated. */
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    snapshot->extent = extent_at(presence, moment.tick);
+    sum_rings(presence, snapshot);
+    sum_words(presence, snapshot);
+    struct comparison comparison = compare(snapshot);
 
     struct presence_verification result = {
-        .words = words_counted(presence, look),
+        .words = words_counted(presence, snapshot),
         .difference = comparison.only_rings > comparison.only_words ? comparison.only_rings
                                                                     : comparison.only_words,
         .in_flight = (visitors_handled(presence) - before) * SCOPE_KINDS,
         .worst_tick_age_s = comparison.worst_age_s,
     };
     if (result.difference > result.in_flight) {
-        settle(presence, moment.tick);
+        wait_for_tick(presence, moment.tick);
         result.in_flight = (visitors_handled(presence) - before) * SCOPE_KINDS;
     }
     return result;
@@ -210,18 +216,18 @@ static bool is_better(const struct presence_verification *a, const struct presen
 
 int presence_verify(struct presence *presence, struct presence_verification *ret)
 {
-    struct look *look = malloc(sizeof(*look));
+    struct snapshot *snapshot = malloc(sizeof(*snapshot));
     struct presence_verification best;
 
-    if (!look)
+    if (!snapshot)
         return -ENOMEM;
-    best = look_once(presence, look);
+    best = compare_once(presence, snapshot);
     for (int attempt = 1; best.difference && attempt < VERIFY_ATTEMPTS; attempt++) {
-        struct presence_verification next = look_once(presence, look);
+        struct presence_verification next = compare_once(presence, snapshot);
         if (is_better(&next, &best))
             best = next;
     }
-    free(look);
+    free(snapshot);
     *ret = best;
     return 0;
 }

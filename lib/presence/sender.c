@@ -5,11 +5,9 @@
 #include "core/text.h"
 #include "sender_batch.h"
 #include "sender_outbox.h"
-#include "sender_socket.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define DATAGRAM_BYTES_DEFAULT 1400
 #define DATAGRAM_BYTES_MIN     (WIRE_HEADER_SIZE + 1 + WIRE_VISITOR_SIZE)
@@ -19,51 +17,10 @@
 struct presence_sender {
     bool text;
     int64_t max_age_ns;
-    int64_t due; /* when to look for what is too old, ns; INT64_MAX: nothing waits */
+    int64_t due; /* when the oldest queued visitor is due, ns; INT64_MAX: nothing is queued */
     struct outbox outbox;
     struct batches batches;
 };
-
-static void sender_free(struct presence_sender *sender)
-{
-    batches_end(&sender->batches);
-    outbox_end(&sender->outbox);
-    free(sender);
-}
-
-/* `options` have their defaults filled in. Owns `descriptor` in any case. */
-static int sender_create(int descriptor, const struct presence_sender_options *options,
-                         struct presence_sender **ret)
-{
-    struct presence_sender *sender = malloc(sizeof(*sender));
-    int error = -ENOMEM;
-
-    if (!sender)
-        goto close_socket;
-    sender->text = options->text;
-    sender->max_age_ns = options->max_age_ms * NS_PER_MS;
-    sender->due = INT64_MAX;
-    error =
-        batches_begin(&sender->batches, &sender->outbox, options->batch, options->datagram_bytes);
-    if (error < 0)
-        goto free_sender;
-    if (options->key_id)
-        batches_sign(&sender->batches, options->key_id, options->key);
-    error =
-        outbox_begin(&sender->outbox, descriptor, options->datagram_bytes, !options->no_offload);
-    if (error < 0)
-        goto end_batches;
-    *ret = sender;
-    return 0;
-
-end_batches:
-    batches_end(&sender->batches);
-free_sender:
-    free(sender);
-close_socket:
-    close(descriptor);
-    return error;
-}
 
 int presence_sender_open(const char *address, const struct presence_sender_options *options,
                          struct presence_sender **ret)
@@ -83,10 +40,29 @@ int presence_sender_open(const char *address, const struct presence_sender_optio
     if (chosen.text && chosen.key_id) /* text carries no tag */
         return -EINVAL;
 
-    int descriptor = sender_socket_open(address ? address : PRESENCE_DEFAULT_ADDRESS);
-    if (descriptor < 0)
-        return descriptor;
-    return sender_create(descriptor, &chosen, ret);
+    struct presence_sender *sender = malloc(sizeof(*sender));
+    if (!sender)
+        return -ENOMEM;
+    sender->text = chosen.text;
+    sender->max_age_ns = chosen.max_age_ms * NS_PER_MS;
+    sender->due = INT64_MAX;
+    int error = outbox_open(&sender->outbox, address ? address : PRESENCE_DEFAULT_ADDRESS,
+                            chosen.datagram_bytes, !chosen.no_offload);
+    if (error < 0)
+        goto free_sender;
+    error = batches_init(&sender->batches, &sender->outbox, chosen.batch, chosen.datagram_bytes);
+    if (error < 0)
+        goto close_outbox;
+    if (chosen.key_id)
+        batches_sign(&sender->batches, chosen.key_id, chosen.key);
+    *ret = sender;
+    return 0;
+
+close_outbox:
+    outbox_close(&sender->outbox);
+free_sender:
+    free(sender);
+    return error;
 }
 
 void presence_sender_close(struct presence_sender *sender)
@@ -94,10 +70,12 @@ void presence_sender_close(struct presence_sender *sender)
     if (!sender)
         return;
     presence_sender_flush(sender);
-    sender_free(sender);
+    batches_free(&sender->batches);
+    outbox_close(&sender->outbox);
+    free(sender);
 }
 
-/* After something was queued: send what has become too old, and note when the rest will. */
+/* After queueing: send what is older than max_age_ms, and compute when the rest is due. */
 static void sender_queued(struct presence_sender *sender, int64_t now)
 {
     if (now >= sender->due)
@@ -163,6 +141,8 @@ int presence_send_id(struct presence_sender *sender, const struct presence_place
     if (!sender->text)
         return sender_queue_id(sender, place, id);
     uuid_write(id, uuid);
+    if (!text_is_visitor((struct wire_name){uuid, sizeof(uuid)}))
+        return -EINVAL;
     return sender_queue_text(sender, place, uuid, sizeof(uuid));
 }
 
@@ -177,12 +157,13 @@ int presence_send(struct presence_sender *sender, const struct presence_place *p
     if (length > UINT32_MAX)
         return -ENAMETOOLONG;
     struct wire_name trimmed = text_trim((const uint8_t *)visitor, (uint32_t)length);
-    if (trimmed.length == 0 || text_equals(trimmed, "-"))
-        return -EINVAL;
-    if (!text_visitor_id(trimmed.bytes, trimmed.length, id))
+    if (trimmed.length > WIRE_ID_MAX)
         return -ENAMETOOLONG;
+    if (!text_is_visitor(trimmed) || text_equals(trimmed, "-"))
+        return -EINVAL;
     if (sender->text)
         return sender_queue_text(sender, place, trimmed.bytes, trimmed.length);
+    text_visitor_id(trimmed.bytes, trimmed.length, id);
     return sender_queue_id(sender, place, id);
 }
 

@@ -7,8 +7,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-int batches_begin(struct batches *batches, struct outbox *outbox, uint32_t batch,
-                  uint32_t datagram_bytes)
+int batches_init(struct batches *batches, struct outbox *outbox, uint32_t batch,
+                 uint32_t datagram_bytes)
 {
     uint32_t fitting = datagram_bytes / WIRE_VISITOR_SIZE;
     uint32_t capacity = batch < fitting ? batch : fitting;
@@ -27,7 +27,7 @@ int batches_begin(struct batches *batches, struct outbox *outbox, uint32_t batch
     return 0;
 }
 
-void batches_end(struct batches *batches)
+void batches_free(struct batches *batches)
 {
     explicit_bzero(&batches->key, sizeof(batches->key));
     free(batches->visitor_ids);
@@ -91,7 +91,8 @@ int64_t batches_oldest(const struct batches *batches)
     return oldest;
 }
 
-/* Close what of a site must be sent before a leave (or, if it is none, after one). */
+/* Close a site's batches that must be sent before this place: before a leave all others, before any
+ * other the leaves. */
 static void batches_close_opposite(struct batches *batches, const struct sender_place *place)
 {
     bool is_leave = sender_place_is_leave(place);
@@ -120,7 +121,7 @@ static struct batch *batches_lookup(struct batches *batches, const struct sender
     return NULL;
 }
 
-/* How many visitors a datagram of this place takes. */
+/* Return how many visitors a datagram of this place holds. */
 static uint32_t batches_capacity(const struct batches *batches, const struct sender_place *place)
 {
     struct wire_heartbeat heartbeat = sender_place_heartbeat(place);
@@ -134,7 +135,7 @@ static uint32_t batches_capacity(const struct batches *batches, const struct sen
     return fitting < batches->batch ? fitting : batches->batch;
 }
 
-/* Give the slot that has not been used for longest to a new place. */
+/* Reuse the least recently used slot for a new place. */
 static struct batch *batches_replace(struct batches *batches, const struct sender_place *place,
                                      uint64_t hash, uint32_t capacity)
 {
@@ -160,7 +161,7 @@ int batches_find(struct batches *batches, const struct presence_place *given, st
         *ret = batches->last;
         return 0;
     }
-    int error = sender_place_read(given, &place);
+    int error = sender_place_parse(given, &place);
     if (error < 0)
         return error;
     uint64_t hash = XXH3_64bits(place.bytes, place.length);

@@ -3,96 +3,93 @@
 #include <errno.h>
 #include <string.h>
 
-/* Append one name; returns where it begins, or a negative errno. */
-static int place_append(struct sender_place *place, const char *name, size_t longest)
+static struct wire_name name_of(const char *text)
 {
-    int start = place->length;
-    size_t length = name ? strnlen(name, longest + 1) : 0;
+    return (struct wire_name){(const uint8_t *)text, text ? (uint32_t)strnlen(text, INT32_MAX) : 0};
+}
 
-    if (length > longest)
+/* Append one name, and store its offset in `*ret_start`. */
+static int append_name(struct sender_place *place, struct wire_name name, uint32_t longest,
+                       uint16_t *ret_start)
+{
+    uint16_t start = place->length;
+
+    if (name.length > longest)
         return -ENAMETOOLONG;
-    if (!utf8_is_name((const uint8_t *)name, (uint32_t)length))
+    if (!utf8_is_name(name.bytes, name.length))
         return -EILSEQ;
-    if (length > 0)
-        memcpy(place->bytes + start, name, length);
-    place->bytes[start + (int)length] = '\0';
-    place->length += (uint16_t)(length + 1);
-    return start;
+    if (name.length > 0)
+        memcpy(place->bytes + start, name.bytes, name.length);
+    place->bytes[start + name.length] = '\0';
+    place->length += (uint16_t)(name.length + 1);
+    *ret_start = start;
+    return 0;
 }
 
-static bool is_letter(char byte)
+/* Append a site or a source, lower-cased. */
+static int append_lower(struct sender_place *place, const char *text, uint32_t longest,
+                        uint16_t *ret_start)
 {
-    return (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z');
+    struct wire_name name = name_of(text);
+    int r = append_name(place, name, longest, ret_start);
+
+    if (r == 0) {
+        uint8_t *bytes = (uint8_t *)place->bytes + *ret_start;
+        canonical_lower(bytes, name.length, bytes);
+    }
+    return r;
 }
 
-static int place_read_country(struct sender_place *place, const char *country)
+static int append_room(struct sender_place *place, const char *text)
+{
+    uint8_t scratch[WIRE_ROOM_MAX];
+    struct wire_name room = name_of(text);
+
+    wire_canonical_room(&room, scratch);
+    return append_name(place, room, WIRE_ROOM_MAX, &place->room);
+}
+
+static int parse_country(struct sender_place *place, const char *country)
 {
     place->bytes[1] = place->bytes[2] = '\0';
     if (!country || country[0] == '\0')
         return 0;
-    if (!is_letter(country[0]) || !is_letter(country[1]) || country[2] != '\0')
-        return -EINVAL;
-    place->bytes[1] = (char)(country[0] & ~0x20);
-    place->bytes[2] = (char)(country[1] & ~0x20);
-    return 0;
+    return wire_country_parse(name_of(country), (uint8_t *)place->bytes + 1) ? 0 : -EINVAL;
 }
 
-static int place_read_kind(struct sender_place *place, const struct presence_place *given)
+static int parse_kind(struct sender_place *place, const struct presence_place *given)
 {
     enum presence_heartbeat_kind kind = given->kind ? given->kind : PRESENCE_HEARTBEAT;
     bool has_event = given->event && given->event[0] != '\0';
 
-    if (kind < PRESENCE_HEARTBEAT || kind > PRESENCE_EVENT)
-        return -EINVAL;
-    if (has_event != (kind == PRESENCE_EVENT))
+    if (kind < PRESENCE_HEARTBEAT || kind > PRESENCE_EVENT || has_event != (kind == PRESENCE_EVENT))
         return -EINVAL;
     place->bytes[0] = (char)kind;
     return 0;
 }
 
-static int place_read_names(struct sender_place *place, const struct presence_place *given)
-{
-    int start = place_append(place, given->site, WIRE_SITE_MAX);
-
-    if (start < 0)
-        return start;
-    struct wire_name site = {(uint8_t *)place->bytes + start,
-                             (uint32_t)(place->length - start - 1)};
-    if (site.length == 0)
-        return -EINVAL;
-    wire_lower_site(&site, (uint8_t *)place->bytes + start);
-
-    start = place_append(place, given->room, WIRE_ROOM_MAX);
-    if (start < 0)
-        return start;
-    place->room = (uint16_t)start;
-    start = place_append(place, given->source, WIRE_SOURCE_MAX);
-    if (start < 0)
-        return start;
-    place->source = (uint16_t)start;
-    start = place_append(place, given->event, WIRE_EVENT_MAX);
-    if (start < 0)
-        return start;
-    place->event = (uint16_t)start;
-    return 0;
-}
-
-int sender_place_read(const struct presence_place *given, struct sender_place *ret)
+int sender_place_parse(const struct presence_place *given, struct sender_place *ret)
 {
     struct sender_place place;
-    int error = place_read_kind(&place, given);
+    uint16_t site;
+    int r = parse_kind(&place, given);
 
-    if (error < 0)
-        return error;
-    error = place_read_country(&place, given->country);
-    if (error < 0)
-        return error;
     place.length = SENDER_PLACE_SITE;
-    error = place_read_names(&place, given);
-    if (error < 0)
-        return error;
-    *ret = place;
-    return 0;
+    if (r == 0)
+        r = parse_country(&place, given->country);
+    if (r == 0 && (!given->site || !*given->site))
+        r = -EINVAL;
+    if (r == 0)
+        r = append_lower(&place, given->site, WIRE_SITE_MAX, &site);
+    if (r == 0)
+        r = append_room(&place, given->room);
+    if (r == 0)
+        r = append_lower(&place, given->source, WIRE_SOURCE_MAX, &place.source);
+    if (r == 0)
+        r = append_name(&place, name_of(given->event), WIRE_EVENT_MAX, &place.event);
+    if (r == 0)
+        *ret = place;
+    return r;
 }
 
 static bool name_is(const char *name, const char *given)

@@ -40,7 +40,7 @@ uint64_t bench_number(const char *option, const char *text, uint64_t most)
 
 static uint64_t read_tick(void *context)
 {
-    return atomic_load_relaxed((uint64_t *)context); /* moved only between batches */
+    return atomic_load_relaxed((uint64_t *)context); /* changes only between batches */
 }
 
 struct bench *bench_open(const struct segment_settings *settings, unsigned workers, bool real_clock)
@@ -130,10 +130,10 @@ void bench_pin(unsigned processor)
 
     CPU_ZERO(&set);
     CPU_SET(processor, &set);
-    sched_setaffinity(0, sizeof(set), &set); /* refused: the scheduler chooses */
+    sched_setaffinity(0, sizeof(set), &set); /* if it is refused, the scheduler chooses */
 }
 
-/* splitmix64 without its second multiplication: neighbours get unlike numbers. */
+/* splitmix64 without its second multiplication: neighbours get different numbers. */
 uint64_t bench_random(uint64_t *state)
 {
     *state += UINT64_C(0x9e3779b97f4a7c15);

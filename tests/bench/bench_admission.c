@@ -1,6 +1,5 @@
-/* bench_admission - what it costs to judge who sends: tags, networks, sites and budgets, in
- * nanoseconds each, on one core. One JSON object a line.
- */
+/* bench_admission - the cost of judging a sender: tags, networks, sites and budgets, in nanoseconds
+ * each, on one core. One JSON object a line. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -21,7 +20,7 @@ static void print(const char *what, unsigned size, double seconds, unsigned roun
            seconds * 1e9 / rounds, (unsigned long long)sum);
 }
 
-/* `size` is the visitors of a signed datagram. */
+/* Measure tags. `size` is the visitors of a signed datagram. */
 static void measure_tags(unsigned visitors)
 {
     static uint8_t ids[WIRE_DATAGRAM_MAX], datagram[WIRE_DATAGRAM_MAX];
@@ -104,7 +103,7 @@ static void measure_budget(unsigned sources)
     double begin = bench_cpu_s();
     for (unsigned i = 0; i < ROUNDS; i++) {
         address.sin_addr.s_addr = i % sources;
-        sum += budget_take(budget, budget_source(1, (struct sockaddr *)&address), 1000);
+        sum += budget_spend(budget, budget_sender(1, (struct sockaddr *)&address), 1000);
     }
     print("budget, by sources", sources, bench_cpu_s() - begin, ROUNDS);
     budget_close(budget);

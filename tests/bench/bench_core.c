@@ -1,11 +1,12 @@
-/* bench_core.c - how much a presenced does on our processor, and whether that was a core of its own
- * meanwhile. Runs whenever nobody else wants the processor, until told to end: it looks at the core
- * all the time, and keeps the processor awake, which a host may otherwise put elsewhere.
+/* bench_core.c - watch how much a presenced does on our processor, and whether that was a whole
+ * core meanwhile. Runs whenever nobody else wants the processor, until it is terminated: it
+ * measures the core all the time, and keeps the processor awake, which a host may otherwise move
+ * elsewhere.
  *
- *   bench_core --pid N --segment FILE
+ * bench_core --pid N --segment FILE
  *
- * A line each 10 ms: nanoseconds that some work took, on average (see core_share.h); and since they
- * began, CPU seconds that the process used and heartbeats that it counted.
+ * Prints a line each 10 ms: nanoseconds that some work took, on average (see core_share.h); and
+ * since the start, CPU seconds of the process and the heartbeats that it counted.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -17,23 +18,15 @@
 
 #include "core_share.h"
 
-#define COUNTERS_MAX 256
-#define MOMENT_S     0.01
+#define MOMENT_S 0.01
 
 static uint64_t heartbeats_of(struct presence *presence)
 {
-    static struct presence_counter counters[COUNTERS_MAX];
-    size_t count = presence_counters(presence, counters, COUNTERS_MAX);
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < count && i < COUNTERS_MAX; i++)
-        if (!strcmp(counters[i].name, "heartbeats_new") ||
-            !strcmp(counters[i].name, "heartbeats_refreshed"))
-            sum += counters[i].value;
-    return sum;
+    return presence_counter(presence, "heartbeats_new") +
+           presence_counter(presence, "heartbeats_refreshed");
 }
 
-/* The average. */
+/* Work until a time, and return the average of core_share_once_ns. */
 static double work_until(double end)
 {
     double taken = 0;

@@ -1,11 +1,11 @@
-/* bench_count.c - what one count through libpresence costs a reader: it should not depend on how
- * many visitors, sites or seconds are counted, but for cache misses.
+/* bench_count.c - the cost of one count through libpresence for a reader: it should not depend on
+ * how many visitors, sites or seconds are counted, except for cache misses.
  *
- *   bench_count [--visitors N]... [--sites N] [--window S] [--rounds N]
+ * bench_count [--visitors N]... [--sites N] [--window S] [--rounds N]
  *
- * A round is 100,000 counts; printed are all rounds as moments, of counts a second (see
+ * A round is 100,000 counts; all rounds are printed as moments, in counts a second (see
  * core_share.h). With more than one site they are counted in turn; with more than one number of
- * visitors each has a collector of its own, and a round takes them in turn, too.
+ * visitors each has a collector of its own, and a round counts them in turn, too.
  */
 #include <getopt.h>
 #include <presence/presence.h>
@@ -69,7 +69,7 @@ struct size {
 
 static void open_size(struct size *size, uint64_t sites)
 {
-    const struct segment_settings settings = {.max_visitors = sites * size->visitors,
+    const struct segment_settings settings = {.max_entries = sites * size->visitors,
                                               .max_scopes = (uint32_t)sites + 10,
                                               .max_window = WINDOW_MAX};
 

@@ -1,13 +1,12 @@
-/* bench_handover.c - how long a cache line takes from one processor to another and back: what
- * threads that share memory can't do better than. In virtual machines it depends on where the host
- * runs the processors, and may change at any time.
- */
+/* bench_handover.c - how long a cache line takes from one processor to another and back: the limit
+ * of threads that share memory. In virtual machines it depends on where the host runs the
+ * processors, and may change at any time. */
 #include <stdio.h>
 
 #include "bench.h"
 
 #define ROUNDS 100
-#define TRIPS  1000 /* a round */
+#define TRIPS  1000 /* per round */
 
 static _Alignas(128) uint64_t ball;
 

@@ -2,13 +2,12 @@
  * the table, count. By one worker, by one that locks as if there were others, and by several, in
  * turn, each on a processor of its own.
  *
- *   bench_ingest [--visitors N] [--workers N] [--laps N] [--rounds N]
- *                [--batch N] [--labels]
+ * bench_ingest [--visitors N] [--workers N] [--laps N] [--rounds N] [--batch N] [--labels]
  *
  * Native datagrams of 80 visitors, or --batch, in random order, 2048 a lap. --labels: they name
  * room, country and source too, of which there are a hundred, ten and ten.
  *
- * A list of the laps goes with each rate, as moments of all workers (see core_share.h).
+ * Each rate comes with a list of the laps, as moments of all workers (see core_share.h).
  */
 #include <getopt.h>
 #include <sched.h>
@@ -18,7 +17,7 @@
 
 #include "core_share.h"
 
-#define DATAGRAMS       2048 /* a lap: few enough to stay in the cache, as a socket's do */
+#define DATAGRAMS       2048 /* per lap: few enough to stay in the cache, as a socket's do */
 #define DATAGRAM_BYTES  1408
 #define BATCH_DATAGRAMS 64
 #define ROOMS           100
@@ -28,7 +27,7 @@
 #define SPINS           100000
 #define HEARTBEAT_EVERY 60 /* seconds, on average */
 
-/* Where threads meet. All of them come the same number of times. */
+/* A barrier of threads. All of them arrive the same number of times. */
 struct meeting {
     unsigned members, arrived;
 };
@@ -52,10 +51,11 @@ struct worker {
     uint8_t datagrams[DATAGRAMS][DATAGRAM_BYTES];
 };
 
-/* Spins: a sleeper would come late. Yields when somebody else has the processor it waits for. */
+/* Wait for the others. Spins, since a sleeper would be late; yields if another thread has the
+ * processor that it waits for. */
 static void meet(struct meeting *meeting)
 {
-    /* Acquire and release: the tick that was moved before a meeting is seen after it. */
+    /* Acquire and release: a tick set before a meeting is visible after it; pairs with itself. */
     unsigned mine = __atomic_fetch_add(&meeting->arrived, 1, __ATOMIC_ACQ_REL);
     unsigned wanted = (mine / meeting->members + 1) * meeting->members;
 
@@ -87,7 +87,7 @@ static struct wire_heartbeat name_place(const struct worker *worker, uint64_t pl
     return heartbeat;
 }
 
-/* Everybody arrives once, so that what is measured are refreshes. */
+/* Let every visitor arrive once, so that refreshes are measured. */
 static void fill(struct worker *worker)
 {
     uint64_t here = worker->visitors / worker->places;
@@ -135,8 +135,8 @@ static void run_lap(struct worker *worker, struct core_moment *lap)
     lap->rate = (double)DATAGRAMS * worker->batch / wall;
 }
 
-/* As long as it takes so many visitors to send the heartbeats of a lap. Nobody is in a batch: all
- * meet before and after. */
+/* Advance the clock by the time that so many visitors need to send a lap's heartbeats. All meet
+ * before and after, so none is in a batch. */
 static void pass_time(struct worker *worker)
 {
     double lap = (double)worker->meeting->members * DATAGRAMS * worker->batch;
@@ -162,7 +162,7 @@ static void *worker_main(void *argument)
     return NULL;
 }
 
-/* Those of the first worker, with all others' added. */
+/* Print the first worker's laps, with all others' added. */
 static void print_laps(struct worker *workers[], unsigned members, uint64_t laps)
 {
     struct core_moment *sum = workers[0]->lap;
@@ -175,7 +175,7 @@ static void print_laps(struct worker *workers[], unsigned members, uint64_t laps
     core_moments_print(sum, laps);
 }
 
-/* `members` of the workers at once, who lock what they change unless `lone`. */
+/* Run `members` of the workers at once, which lock what they change unless `lone`. */
 static void run(struct worker *workers[], unsigned members, bool lone, uint64_t laps)
 {
     struct meeting meeting = {.members = members};
@@ -258,7 +258,7 @@ int main(int argc, char **argv)
     }
     if (labels && visitors < PLACES)
         bench_fail("there are %d places: not enough visitors", PLACES);
-    const struct segment_settings settings = {.max_visitors = visitors * (labels ? 4 : 1),
+    const struct segment_settings settings = {.max_entries = visitors * (labels ? 4 : 1),
                                               .max_scopes = 256,
                                               .max_window = 3600,
                                               .max_histories = 256,

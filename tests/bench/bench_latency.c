@@ -1,11 +1,11 @@
-/* bench_latency.c - from a heartbeat's sending to its being counted: sends a visitor nobody knows
- * to a site of its own, looks at that site's count until it is one more, and again.
+/* bench_latency.c - the time from sending a heartbeat until it is counted: sends a new visitor to a
+ * site of its own, polls that site's count until it is one more, and repeats.
  *
- *   bench_latency [--to ADDR:PORT] [--segment PATH] [--probes N]
+ * bench_latency [--to ADDR:PORT] [--segment PATH] [--probes N]
  *
- * It looks every 20 microseconds: to spin would take a processor from those it measures. What it
- * prints is therefore that much too long, and the sending is in it. In microseconds; `lost` were
- * not counted within a second.
+ * It polls every 20 microseconds, since spinning would take a processor from those it measures. The
+ * results are too long by up to that, and include the sending. In microseconds; `lost` were not
+ * counted within a second.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -47,8 +47,6 @@ static uint32_t count(struct probe *probe)
     struct presence_reading reading;
     int r = presence_count(probe->presence, SITE, NULL, 0, &reading);
 
-    if (r == -ENOENT) /* before the first */
-        return 0;
     if (r < 0)
         bench_fail("cannot count: %s", strerror(-r));
     return reading.count;

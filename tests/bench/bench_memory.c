@@ -1,17 +1,17 @@
-/* bench_memory.c - how much memory visitors take, and how full the table gets before it refuses the
+/* bench_memory.c - how much memory visitors need, and how full the table gets before it refuses the
  * first one.
  *
- *   bench_memory [--visitors N]
+ * bench_memory [--visitors N]
  *
- * A segment for N visitors is filled with N, none of whom it should refuse; then with more until it
- * does.
+ * A segment for N visitors is filled with N, none of which it should refuse; then with more until
+ * it does.
  */
 #include <getopt.h>
 #include <stdio.h>
 
 #include "bench.h"
 
-#define STEP 100 /* visitors between looks */
+#define STEP 100 /* visitors between checks */
 
 int main(int argc, char **argv)
 {
@@ -29,7 +29,7 @@ int main(int argc, char **argv)
         visitors = bench_number("visitors", optarg, UINT32_MAX);
     }
     const struct segment_settings settings = {
-        .max_visitors = visitors, .max_scopes = 16, .max_window = 3600};
+        .max_entries = visitors, .max_scopes = 16, .max_window = 3600};
     struct bench *bench = bench_open(&settings, 1, false);
     struct ingest *ingest = bench_ingest_open(bench, 0);
     uint64_t slots = bench->collector.file.segment.table.pairs * TABLE_PAIR_WORDS;

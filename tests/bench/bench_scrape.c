@@ -1,9 +1,10 @@
-/* What a scrape costs the exporter: read everything from the segment, and write it as text.
+/* bench_scrape.c - the cost of a scrape for the exporter: read everything from the segment, and
+ * format it as text.
  *
- *   bench_scrape [--rooms N] [--visitors N] [--windows N] [--rounds N]
+ * bench_scrape [--rooms N] [--visitors N] [--windows N] [--rounds N]
  *
- * A site with so many rooms of so many visitors each; all of them are shown, in so many windows.
- * Printed are the bytes of a scrape and all rounds' microseconds.
+ * A site with that many rooms of that many visitors each; all of them are shown, in that many
+ * windows. Prints the bytes of a scrape and all rounds' microseconds.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -15,10 +16,10 @@
 #include "snapshot.h"
 
 #define SITE        "example.com"
-#define SCRAPES     20 /* a round */
+#define SCRAPES     20 /* per round */
 #define ROOMS_MAX   100000
 #define ROUNDS_MAX  1000
-#define OTHER_SCOPE 10 /* the site, and room to spare */
+#define OTHER_SCOPE 10 /* the site, and some spare */
 
 static void fill(struct bench *bench, uint64_t rooms, uint64_t visitors)
 {
@@ -37,13 +38,13 @@ static void fill(struct bench *bench, uint64_t rooms, uint64_t visitors)
     ingest_close(ingest);
 }
 
-/* Scrape once. Returns the bytes. */
+/* Scrape once, and return the bytes. */
 static size_t scrape(struct segment_source *source, const struct options *options)
 {
     struct snapshot snapshot;
     char *text;
     size_t length;
-    int r = snapshot_take(source, options, &snapshot);
+    int r = snapshot_load(source, options, &snapshot);
 
     if (r < 0 || !snapshot.up)
         bench_fail("the segment cannot be read: %s", strerror(-r));
@@ -65,7 +66,7 @@ static void run(struct bench *bench, const struct options *options, uint64_t rou
     struct segment_source source;
 
     segment_source_init(&source, bench->path);
-    size_t bytes = scrape(&source, options); /* and the segment's pages are mapped */
+    size_t bytes = scrape(&source, options); /* maps the segment's pages, too */
     printf("{\"rooms\":%u,\"windows\":%u,\"bytes\":%zu,\"us\":[", options->limits[PRESENCE_ROOM],
            options->window_count, bytes);
     for (uint64_t i = 0; i < rounds; i++) {
@@ -100,7 +101,7 @@ int main(int argc, char **argv)
         else
             return 2;
     }
-    const struct segment_settings settings = {.max_visitors = rooms * visitors * 2,
+    const struct segment_settings settings = {.max_entries = rooms * visitors * 2,
                                               .max_scopes = (uint32_t)rooms + OTHER_SCOPE,
                                               .max_window = WINDOW_MAX};
     struct options options = {

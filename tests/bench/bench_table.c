@@ -1,12 +1,12 @@
-/* bench_table.c - how many updates a second the visitor table takes, alone: the limit of everything
+/* bench_table.c - how many updates a second the visitor table alone does: the limit of everything
  * that ends in it. By one thread, or by several in one table, each on a processor of its own. Keys
- * in random order, fetched and looked for as the daemon does it, up to 64 at a time.
+ * in random order, prefetched and searched as in the daemon, up to 64 at a time.
  *
- *   bench_table [--visitors N] [--workers N] [--milliseconds T] [--rounds N] [--lines]
+ * bench_table [--visitors N] [--workers N] [--milliseconds T] [--rounds N] [--lines]
  *
  * --lines: instead, random lines of the table's memory, one word of each read and written.
  *
- * With one thread, what is printed has a list of moments, of updates a second (see core_share.h).
+ * With one thread, a list of moments is printed, of updates a second (see core_share.h).
  */
 #include <getopt.h>
 #include <pthread.h>
@@ -15,7 +15,7 @@
 #include "core_share.h"
 #include "pending.h"
 
-#define MOMENT_PENDING 1000 /* times what can be pending */
+#define MOMENT_PENDING 1000 /* times the most that are pending */
 #define MOMENTS_MAX    4096
 
 static void ignore_move(void *context, uint64_t tick, int delta)
@@ -33,7 +33,7 @@ static struct table_key key_of(const struct table *table, uint64_t number)
     return table_key(hash_visitor(&key, id), table->pairs);
 }
 
-/* A group is applied some steps after it was fetched: the last ones never. */
+/* Refresh a group. It is applied some steps after it was prefetched: the last ones never. */
 static void refresh_group(struct pending *pending, const struct table *table, uint64_t visitors,
                           uint64_t tick, uint64_t *random, int64_t *sum)
 {
@@ -52,7 +52,7 @@ static void refresh_group(struct pending *pending, const struct table *table, ui
     }
 }
 
-/* As many lines as can be pending, with nothing to hash or to find. */
+/* Touch as many lines as can be pending, without hashing or searching. */
 static void touch(const struct table *table, uint64_t *random)
 {
     uint64_t *lines[PENDING_MAX];
@@ -64,10 +64,10 @@ static void touch(const struct table *table, uint64_t *random)
             __builtin_prefetch(lines[i], 1);
     }
     for (int i = 0; i < PENDING_MAX; i++)
-        atomic_store_relaxed(lines[i], atomic_load_relaxed(lines[i])); /* nobody else looks */
+        atomic_store_relaxed(lines[i], atomic_load_relaxed(lines[i])); /* no other thread uses it */
 }
 
-/* The same number of updates. */
+/* Do the same number of updates. */
 static void refresh(struct pending *pending, const struct table *table, uint64_t visitors,
                     uint64_t tick, uint64_t *random, int64_t *sum)
 {
@@ -88,7 +88,7 @@ struct worker {
     struct core_moment moments[MOMENTS_MAX]; /* the first of them */
 };
 
-static void note_moment(struct worker *worker, double before, double after, double taken)
+static void record_moment(struct worker *worker, double before, double after, double taken)
 {
     if (worker->moments_count < MOMENTS_MAX)
         worker->moments[worker->moments_count++] =
@@ -117,13 +117,13 @@ static void *worker_main(void *argument)
         double taken = bench_cpu_s() - start, after = core_share_ns();
         worker->updates += MOMENT_PENDING * PENDING_MAX;
         worker->used += taken;
-        note_moment(worker, before, after, taken);
+        record_moment(worker, before, after, taken);
         before = after;
     } while (worker->used < worker->seconds);
     return NULL;
 }
 
-/* All at once; the CPU time is the sum of theirs. */
+/* Run all at once; the CPU time is the sum of theirs. */
 static void run(struct worker *workers, unsigned count, double seconds)
 {
     uint64_t updates = 0;
@@ -178,7 +178,7 @@ int main(int argc, char **argv)
             return 2;
     }
     const struct segment_settings settings = {
-        .max_visitors = visitors, .max_scopes = 16, .max_window = 3600};
+        .max_entries = visitors, .max_scopes = 16, .max_window = 3600};
     struct bench *bench = bench_open(&settings, count, false);
     const struct table *table = &bench->collector.file.segment.table;
     for (uint64_t i = 0; i < visitors; i++)

@@ -1,4 +1,4 @@
-/* bench_xdp - what the XDP filter costs a packet, beside a program that lets everything pass.
+/* bench_xdp - the cost of the XDP filter for a packet, beside a program that passes everything.
  *
  * Each run is BPF_PROG_TEST_RUN of a million frames, bare and filtered in turn; the figures are
  * medians in nanoseconds. One JSON object a line. Needs the right to load BPF programs.
@@ -21,7 +21,7 @@
 struct scenario {
     const char *name;
     struct envelope envelope;
-    bool networks; /* one is allowed: where the frame comes from */
+    bool networks; /* one is allowed: the frame's */
     uint32_t rate;
     const char *text; /* instead of a native heartbeat */
     bool malformed;
@@ -50,7 +50,7 @@ static void set_endpoint(struct sockaddr_storage *storage, const char *text)
 
     memset(storage, 0, sizeof(*storage));
     storage->ss_family = strchr(text, ':') ? AF_INET6 : AF_INET;
-    v4->sin_port = htons(FRAME_PORT); /* at the same place for both families */
+    v4->sin_port = htons(FRAME_PORT); /* at the same offset for both families */
     inet_pton(storage->ss_family, text,
               strchr(text, ':') ? (void *)&v6->sin6_addr : (void *)&v4->sin_addr);
 }
@@ -69,7 +69,7 @@ static struct xdp *load_filter(const struct scenario *scenario)
         .endpoint_count = 2,
         .networks = scenario->networks ? &network : NULL,
         .network_count = scenario->networks,
-        .source_rate = scenario->rate,
+        .sender_rate = scenario->rate,
     };
     int r = xdp_load(&settings, scenario->trains, &xdp);
     if (r < 0)
@@ -90,7 +90,7 @@ static int load_bare(void)
     return r;
 }
 
-/* Nanoseconds a frame. */
+/* Return the nanoseconds a frame. */
 static double run(int program, const uint8_t *frame, uint32_t size)
 {
     struct bpf_test_run_opts options = {
@@ -134,7 +134,7 @@ static void measure(const struct scenario *scenario, int bare)
 
     for (int i = 0; i < RUNS; i++) {
         pass[i] = run(bare, frame, size);
-        filtered[i] = run(xdp_program(xdp), frame, size);
+        filtered[i] = run(xdp->program, frame, size);
     }
     qsort(pass, RUNS, sizeof(pass[0]), compare);
     qsort(filtered, RUNS, sizeof(filtered[0]), compare);

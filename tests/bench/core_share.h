@@ -1,6 +1,5 @@
-/* core_share.h - does this processor have a core to itself, or is it one of two hardware threads
- * that both work? In a virtual machine the host decides, and may change its mind at any time.
- */
+/* core_share.h - find out whether this processor has a core to itself, or is one of two busy
+ * hardware threads. In a virtual machine the host decides, and may change it at any time. */
 #ifndef PRESENCE_BENCH_CORE_SHARE_H
 #define PRESENCE_BENCH_CORE_SHARE_H
 
@@ -11,9 +10,9 @@
 #define CORE_SHARE_STEPS 4000
 #define CORE_SHARE_TRIES 4
 
-/* CPU nanoseconds that some work takes which keeps all units of a core busy: the fewest that are
- * ever seen mean a whole core at its full speed; about 1.8 times as many mean that the core's other
- * thread does the same. Takes some 6 µs. */
+/* Measure the CPU nanoseconds of some work that keeps all units of a core busy: the minimum ever
+ * measured means a whole core at its full speed; about 1.8 times as long means that the core's
+ * other thread does the same. Takes some 6 µs. */
 static inline double core_share_once_ns(void)
 {
     uint64_t a = 1, b = 2, c = 3, d = 4, e = 5, f = 6, g = 7, h = 8;
@@ -28,14 +27,14 @@ static inline double core_share_once_ns(void)
         f += g ^ b;
         g += h;
         h += i;
-        /* The compiler must not add them up itself. */
+        /* Keep the compiler from adding them up itself. */
         __asm__ volatile(""
                          : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e), "+r"(f), "+r"(g), "+r"(h));
     }
     return (bench_cpu_s() - start) * 1e9;
 }
 
-/* The fewest of some tries: interrupts only add to them. */
+/* Return the minimum of some tries: interrupts only add to them. */
 static inline double core_share_ns(void)
 {
     double fewest = core_share_once_ns();
@@ -49,8 +48,8 @@ static inline double core_share_ns(void)
 
 /* A short part of a measurement. */
 struct core_moment {
-    double core_ns; /* core_share_ns before or after it, on any of its cores: the most */
-    double rate;    /* what was measured, a second */
+    double core_ns; /* core_share_ns before or after it, on any of its cores: the maximum */
+    double rate;    /* the measured rate, a second */
 };
 
 static inline double core_longer(double a, double b)
@@ -58,7 +57,7 @@ static inline double core_longer(double a, double b)
     return a > b ? a : b;
 }
 
-/* As a list of pairs in JSON. */
+/* Print them as a list of pairs in JSON. */
 static inline void core_moments_print(const struct core_moment *moments, uint64_t count)
 {
     putchar('[');

@@ -1,5 +1,4 @@
-/* discard.h - what the programs share that receive datagrams, discard them, and say what it cost.
- */
+/* discard.h - shared by the programs that receive datagrams, discard them, and print the cost. */
 #ifndef PRESENCE_TESTS_DISCARD_H
 #define PRESENCE_TESTS_DISCARD_H
 
@@ -19,18 +18,18 @@
 
 struct discard {
     int socket;
-    const char *engine; /* discard_receiver's choice */
+    const char *engine; /* discard_receiver's engine */
     bool latency;
     bool gather; /* discard_io_uring: moderated */
     uint64_t datagrams;
-    uint64_t calls;  /* waits or system calls that brought them */
-    uint64_t now_ns; /* CLOCK_MONOTONIC when the current batch was handed over */
+    uint64_t calls;  /* waits or system calls that returned them */
+    uint64_t now_ns; /* CLOCK_MONOTONIC when the current batch was returned */
     uint32_t latencies[DISCARD_LATENCY_MAX_US + 1]; /* histogram, microseconds */
 };
 
 static volatile sig_atomic_t discard_stop;
 
-/* Comes again each second, in case that the first signal fell between a check and a wait. */
+/* Repeated each second, in case the first signal fell between a check and a wait. */
 static void discard_on_signal(int signal)
 {
     (void)signal;

@@ -1,6 +1,6 @@
-/* discard_io_uring.c - a peer to measure against: the loop that people write with io_uring. A
- * multishot recvmsg into 1024 provided buffers, woken for each arrival. With --gather it is the
- * most that can be had: under load it is woken for 32 or after a millisecond. */
+/* discard_io_uring.c - a peer: the loop that people write with io_uring. A multishot recvmsg into
+ * 1024 provided buffers, woken for each arrival. With --gather it does the most that is possible:
+ * under load it is woken for 32 or after a millisecond. */
 #include <liburing.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>

@@ -1,4 +1,4 @@
-/* discard_receiver.c - receive.h alone, as the daemon uses it: what receiving costs. */
+/* discard_receiver.c - receive.h alone, as the daemon uses it: the cost of receiving. */
 #include "discard.h"
 #include "receive.h"
 

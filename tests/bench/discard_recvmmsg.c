@@ -1,5 +1,5 @@
-/* discard_recvmmsg.c - a peer to measure against: the loop that people write. recvmmsg of 64,
- * blocking until there is one, again and again. */
+/* discard_recvmmsg.c - a peer: the loop that people write. recvmmsg of 64, blocking until there is
+ * one, again and again. */
 #include <netinet/in.h>
 #include <netinet/udp.h>
 

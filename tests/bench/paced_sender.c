@@ -1,5 +1,5 @@
-/* paced_sender.c - heartbeats over loopback at a fixed rate, each a datagram of its own and without
- * segmentation offload: what a receiver that is not to drop any has to bear. */
+/* paced_sender.c - send heartbeats over loopback at a fixed rate, each a datagram of its own and
+ * without segmentation offload: the load of a receiver that must not drop any. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include "listener.h"
 
 #define BURST_MAX    1024
+#define SENDERS_MAX  64
 #define HEADER_BYTES 20
 #define SITE         "example.com"
 #define SITE_BYTES   (sizeof(SITE) - 1)
@@ -19,7 +20,7 @@
 #define ROOM_MAX     255
 #define BYTES_MAX    (BYTES_MIN + ROOM_MAX)
 
-/* Text as nginx sends it with the README's configuration, for a visit that came from nowhere. */
+/* Text as nginx sends it with the documented recipe, for a visit without a source. */
 #define TEXT_BEFORE    "<190>Nov 22 03:56:23 presence: PH1 site=" SITE " visitor=\""
 #define TEXT_ID        "00000000-0000-4000-8000-000000000000"
 #define TEXT_AFTER     "\" room=\"%.*s\" source=\"\""
@@ -32,6 +33,7 @@ struct load {
     unsigned bytes;    /* of a datagram */
     unsigned burst;    /* datagrams sent at once */
     unsigned visitors; /* different ones */
+    unsigned senders;  /* sockets that are used in turn, burst by burst */
     bool stamp;        /* the id's last 8 bytes are CLOCK_MONOTONIC in ns */
     bool text;
 };
@@ -56,8 +58,8 @@ static uint64_t mix(uint64_t z)
     return z ^ z >> 31;
 }
 
-/* A native datagram; the room fills it up to its length. */
-static void lay_out(const struct load *load, unsigned index)
+/* Build a native datagram; the room fills it up to its length. */
+static void build_native(const struct load *load, unsigned index)
 {
     uint8_t *datagram = datagrams[index];
     uint8_t room_bytes = (uint8_t)(load->bytes - BYTES_MIN);
@@ -80,8 +82,8 @@ static void lay_out(const struct load *load, unsigned index)
     messages[index].msg_hdr = (struct msghdr){.msg_iov = &vectors[index], .msg_iovlen = 1};
 }
 
-/* The same heartbeat as text. */
-static void lay_out_text(const struct load *load, unsigned index)
+/* Build the same heartbeat as text. */
+static void build_text(const struct load *load, unsigned index)
 {
     char room[ROOM_MAX], *text = (char *)datagrams[index];
 
@@ -129,19 +131,19 @@ static void send_burst(const struct load *load, int socket, uint64_t *sent, uint
     }
 }
 
-static void run(const struct load *load, int socket)
+static void run(const struct load *load, const int *sockets)
 {
-    uint64_t sent = 0, failed = 0, start = now_ns(), now = start;
+    uint64_t sent = 0, failed = 0, bursts = 0, start = now_ns(), now = start;
     double interval = 1e9 / load->rate;
 
     prctl(PR_SET_TIMERSLACK, 1);
     while ((double)(now - start) < load->seconds * 1e9) {
         uint64_t due = start + (uint64_t)((double)(sent + failed) * interval);
-        if (due > now + 20000) { /* below, a timer is too slow: turn round */
+        if (due > now + 20000) { /* for less, a timer is too slow: poll */
             struct timespec until = {(time_t)(due / 1000000000), (long)(due % 1000000000)};
             clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
         } else if (due <= now) {
-            send_burst(load, socket, &sent, &failed);
+            send_burst(load, sockets[bursts++ % load->senders], &sent, &failed);
         }
         now = now_ns();
     }
@@ -153,22 +155,29 @@ static _Noreturn void usage(const char *program, int status)
 {
     fprintf(status ? stderr : stdout,
             "usage: %s [--to ADDR:PORT] [--rate N] [--seconds S] [--bytes B] [--burst N]\n"
-            "       [--visitors N] [--stamp | --text]\n"
+            "       [--visitors N] [--senders N] [--stamp | --text]\n"
             "Sends native heartbeats of B bytes (%u to %u), N a second, and prints how many.\n"
+            "  --senders  as many sockets take turns, 1 to %u: each is a sender of its own\n"
             "  --stamp  the time of sending in each, for a receiver's --latency\n"
             "  --text   the same heartbeats as nginx sends them\n",
-            program, (unsigned)BYTES_MIN, (unsigned)BYTES_MAX);
+            program, (unsigned)BYTES_MIN, (unsigned)BYTES_MAX, SENDERS_MAX);
     exit(status);
 }
 
 static void read_options(int argc, char **argv, struct load *load)
 {
     static const struct option options[] = {
-        {"to", required_argument, NULL, 'a'},      {"rate", required_argument, NULL, 'r'},
-        {"seconds", required_argument, NULL, 's'}, {"bytes", required_argument, NULL, 'b'},
-        {"burst", required_argument, NULL, 'n'},   {"visitors", required_argument, NULL, 'v'},
-        {"stamp", no_argument, NULL, 't'},         {"text", no_argument, NULL, 'x'},
-        {"help", no_argument, NULL, 'h'},          {0},
+        {"to", required_argument, NULL, 'a'},
+        {"rate", required_argument, NULL, 'r'},
+        {"seconds", required_argument, NULL, 's'},
+        {"bytes", required_argument, NULL, 'b'},
+        {"burst", required_argument, NULL, 'n'},
+        {"visitors", required_argument, NULL, 'v'},
+        {"senders", required_argument, NULL, 'm'},
+        {"stamp", no_argument, NULL, 't'},
+        {"text", no_argument, NULL, 'x'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
     int option;
 
@@ -185,6 +194,8 @@ static void read_options(int argc, char **argv, struct load *load)
             load->burst = (unsigned)strtoul(optarg, NULL, 10);
         else if (option == 'v')
             load->visitors = (unsigned)strtoul(optarg, NULL, 10);
+        else if (option == 'm')
+            load->senders = (unsigned)strtoul(optarg, NULL, 10);
         else if (option == 't')
             load->stamp = true;
         else if (option == 'x')
@@ -193,7 +204,8 @@ static void read_options(int argc, char **argv, struct load *load)
             usage(argv[0], option == 'h' ? 0 : 2);
     }
     if (optind < argc || load->rate <= 0 || load->bytes < BYTES_MIN || load->bytes > BYTES_MAX ||
-        load->burst < 1 || load->burst > BURST_MAX || load->visitors < 1)
+        load->burst < 1 || load->burst > BURST_MAX || load->visitors < 1 || load->senders < 1 ||
+        load->senders > SENDERS_MAX)
         usage(argv[0], 2);
 }
 
@@ -204,23 +216,27 @@ int main(int argc, char **argv)
                         .seconds = 3,
                         .bytes = 57,
                         .burst = 32,
-                        .visitors = 1000000};
+                        .visitors = 1000000,
+                        .senders = 1};
+    int sockets[SENDERS_MAX];
     struct sockaddr_storage address;
     socklen_t length;
 
     read_options(argc, argv, &load);
     if (listener_parse(load.to, &address, &length) < 0)
         usage(argv[0], 2);
-    int to = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (to < 0 || connect(to, (struct sockaddr *)&address, length) < 0) {
-        fprintf(stderr, "%s: cannot send to %s: %s\n", argv[0], load.to, strerror(errno));
-        return 1;
+    for (unsigned i = 0; i < load.senders; i++) {
+        sockets[i] = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (sockets[i] < 0 || connect(sockets[i], (struct sockaddr *)&address, length) < 0) {
+            fprintf(stderr, "%s: cannot send to %s: %s\n", argv[0], load.to, strerror(errno));
+            return 1;
+        }
     }
     for (unsigned i = 0; i < load.burst; i++) {
-        lay_out(&load, i);
+        build_native(&load, i);
         if (load.text)
-            lay_out_text(&load, i);
+            build_text(&load, i);
     }
-    run(&load, to);
+    run(&load, sockets);
     return 0;
 }

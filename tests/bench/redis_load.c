@@ -1,8 +1,8 @@
-/* redis_load.c - what a service that counts with Redis would have it do, as fast as it can: two
+/* redis_load.c - what a service that counts with Redis would make it do, as fast as it can: two
  * buffers of commands are always under way, so that the server never waits for its client.
  *
- *   redis_load --socket PATH --key KEY --command zadd|pfadd|zcount [--visitors N] [--batch IDS]
- *              [--commands N | --fill] [--alone]
+ * redis_load --socket PATH --key KEY --command zadd|pfadd|zcount [--visitors N] [--batch IDS]
+ * [--commands N | --fill] [--alone]
  *
  * Members are ids of 16 bytes, scores are Unix seconds, visitors come in random order. --fill adds
  * each of them once. --alone: the next command waits for the answer to the last, as one that is
@@ -34,7 +34,7 @@ struct load {
     uint64_t visitors, batch, commands;
     uint64_t next, random;
     uint64_t built, answered; /* commands */
-    bool in_line;             /* the last answer is not complete */
+    bool in_line;             /* the last answer is incomplete */
     size_t length;
     char buffer[BUFFER_BYTES];
 };
@@ -45,7 +45,7 @@ static void put(struct load *load, const void *bytes, size_t length)
     load->length += length;
 }
 
-/* An argument in Redis' protocol (RESP): length, then bytes. */
+/* Put an argument in Redis' protocol (RESP): length, then bytes. */
 static void put_argument(struct load *load, const void *bytes, size_t length)
 {
     load->length += (size_t)sprintf(load->buffer + load->length, "$%zu\r\n", length);
@@ -108,8 +108,8 @@ static void send_buffer(struct load *load)
     load->length = 0;
 }
 
-/* Every answer is one line, `:` and a number. */
-static void read_answers(struct load *load)
+/* Count the answers: each is one line, `:` and a number. */
+static void count_answers(struct load *load)
 {
     char bytes[65536];
     ssize_t length = read(load->socket, bytes, sizeof(bytes));
@@ -134,7 +134,7 @@ static void run(struct load *load)
         send_buffer(load);
         uint64_t wanted = load->alone || load->built == load->commands ? load->built : before;
         while (load->answered < wanted)
-            read_answers(load);
+            count_answers(load);
     }
 }
 

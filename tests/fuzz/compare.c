@@ -1,4 +1,4 @@
-/* compare.c - the decoders against the judge. */
+/* compare.c - compare the decoders with the judge. */
 #include "compare.h"
 
 #include "judge.h"
@@ -22,7 +22,7 @@ static bool same_name(struct wire_name name, const struct judge_name *expected)
            (name.length == 0 || memcmp(name.bytes, expected->bytes, name.length) == 0);
 }
 
-/* The first field that differs, or NULL. */
+/* Return the name of the first field that differs, or NULL. */
 static const char *difference(const struct wire_heartbeat *got, const struct judgement *expected)
 {
     if (!same_name(got->site, &expected->site))
@@ -52,7 +52,7 @@ static const char *difference(const struct wire_heartbeat *got, const struct jud
     return NULL;
 }
 
-/* True when the shape alone says the same of it, read from a copy of the header. */
+/* True if the shape alone, read from a copy of the header, gives the same verdict. */
 static bool shape_agrees(const uint8_t *datagram, uint32_t length, enum wire_reason decoded)
 {
     uint32_t header_size = length < WIRE_HEADER_SIZE ? length : WIRE_HEADER_SIZE;
@@ -64,17 +64,28 @@ static bool shape_agrees(const uint8_t *datagram, uint32_t length, enum wire_rea
     return shape == decoded || names_are_bad;
 }
 
-/* True when encoding what was decoded gives the datagram again, but for the site's capitals. */
+/* True if encoding what was decoded gives the datagram again, except for names that were not in
+ * canonical form. */
 static bool is_written_again(const uint8_t *datagram, uint32_t length,
                              const struct wire_heartbeat *heartbeat)
 {
     uint8_t *written = malloc(length);
     uint32_t size = wire_encode(heartbeat, written, length);
-    uint32_t site_end = WIRE_HEADER_SIZE + heartbeat->site.length;
-    bool same = size == length && memcmp(written, datagram, WIRE_HEADER_SIZE) == 0 &&
-                memcmp(written + site_end, datagram + site_end, length - site_end) == 0;
+    uint32_t shorter = datagram[15] - heartbeat->room.length;
+    uint32_t names = WIRE_HEADER_SIZE + heartbeat->site.length + heartbeat->room.length +
+                     heartbeat->source.length;
+    bool same = size != 0 && size == length - shorter && memcmp(written, datagram, 4) == 0 &&
+                memcmp(written + 6, datagram + 6, 9) == 0 &&
+                memcmp(written + 16, datagram + 16, 4) == 0 &&
+                memcmp(written + names, datagram + names + shorter, size - names) == 0;
     free(written);
     return same;
+}
+
+/* True if text can't carry the country: XX and others mean none there. */
+static bool is_no_country(const uint8_t country[2])
+{
+    return memcmp(country, "XX", 2) == 0 || memcmp(country, "ZZ", 2) == 0;
 }
 
 static bool is_dash(struct wire_name name)
@@ -82,8 +93,8 @@ static bool is_dash(struct wire_name name)
     return name.length == 1 && name.bytes[0] == '-';
 }
 
-/* True when the place, with another visitor, can be written as text exactly when text has a form
- * for it, and is then read as the same place and visitor. */
+/* True if the place, with another visitor, can be encoded as text exactly when text has a form for
+ * it, and is then decoded as the same place and visitor. */
 static bool is_carried_as_text(const struct wire_heartbeat *heartbeat)
 {
     static struct judgement read;
@@ -92,7 +103,8 @@ static bool is_carried_as_text(const struct wire_heartbeat *heartbeat)
     memcpy(visitor + 1, heartbeat->visitor_ids, WIRE_VISITOR_SIZE);
     uint32_t size = text_encode(heartbeat, visitor, sizeof(visitor), text, sizeof(text));
     if (heartbeat->authenticated || is_dash(heartbeat->site) || is_dash(heartbeat->room) ||
-        is_dash(heartbeat->source) || is_dash(heartbeat->event))
+        is_dash(heartbeat->source) || is_dash(heartbeat->event) ||
+        is_no_country(heartbeat->country))
         return size == 0;
     text_visitor_id(visitor, sizeof(visitor), id);
     judge(text, size, &read);

@@ -1,4 +1,5 @@
-/* fuzz_decode.c - libFuzzer's entry: any bytes to both decoders, compared with the judge. */
+/* fuzz_decode.c - libFuzzer's entry: pass any bytes to both decoders, and compare with the
+ * judge. */
 #include "compare.h"
 
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* generate.c - random datagrams that keep most of the rules most of the time. */
+/* generate.c - random datagrams that follow most rules most of the time. */
 #include "generate.h"
 
 #include <stdbool.h>
@@ -43,16 +43,16 @@ static void put_one_of(struct generator *generator, const char *const *texts, si
     put_text(generator, texts[generate_below(generator, (uint32_t)count)]);
 }
 
-/* A length near one at which a rule changes. */
+/* Choose a length near one at which a rule changes. */
 static uint32_t edge_length(struct generator *generator)
 {
-    static const uint16_t edges[] = {1, 8, 63, 128, 253, 255, 256};
+    static const uint16_t edges[] = {1, 8, 63, 128, 253, 255, 256, 512};
     return edges[generate_below(generator, LENGTH(edges))] + generate_below(generator, 3) - 1;
 }
 
 /* ---- contents ---------------------------------------------------------------------------- */
 
-/* Whole characters of every size, control characters and sequences that are none. */
+/* Put whole characters of every size, control characters and invalid sequences. */
 static void put_characters(struct generator *generator)
 {
     static const char *const samples[] = {
@@ -95,10 +95,15 @@ static void put_id(struct generator *generator)
                                            "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxxx",
                                            "visitor-xx",
                                            "x x",
-                                           "x"};
-    const char *pattern = patterns[once_in(generator, 2) ? 0 : generate_below(generator, 6)];
-    uint32_t before = once_in(generator, 12) ? generate_below(generator, 200) : 0;
-    uint32_t after = once_in(generator, 12) ? generate_below(generator, 200) : 0;
+                                           "x",
+                                           "undefined",
+                                           "NULL",
+                                           "nan",
+                                           "00000000-0000-0000-0000-000000000000",
+                                           "nul"};
+    const char *pattern = patterns[once_in(generator, 2) ? 0 : generate_below(generator, 11)];
+    uint32_t before = once_in(generator, 12) ? generate_below(generator, 600) : 0;
+    uint32_t after = once_in(generator, 12) ? generate_below(generator, 600) : 0;
     put_many(generator, ' ', before);
     for (; *pattern; pattern++)
         put(generator,
@@ -108,15 +113,27 @@ static void put_id(struct generator *generator)
     put_many(generator, ' ', after);
 }
 
+/* Put segments and slashes, near the longest room before or after repeated slashes count as one. */
+static void put_path(struct generator *generator)
+{
+    uint32_t count = generate_below(generator, 6);
+    for (uint32_t i = 0; i < count; i++) {
+        put_many(generator, '/', once_in(generator, 2) ? 1 : generate_below(generator, 30));
+        put_many(generator, 'p', generate_below(generator, once_in(generator, 2) ? 90 : 9));
+    }
+    put_many(generator, '/', generate_below(generator, 3));
+}
+
 static void put_content(struct generator *generator, const char *key)
 {
-    static const char *const names[] = {"example.com", "EXAMPLE.com", "/pricing", "a",
-                                        "/a b",        "-",           "",         "news.example",
-                                        "\"q\"",       "a\\b",        "--",       "PH1 "};
+    static const char *const names[] = {
+        "example.com",  "EXAMPLE.com", "/pricing",  "//a/", "a",    "/a b",         "-", "",
+        "news.example", "\"q\"",       "a\\b",      "--",   "PH1 ", "News.Example", "/", "///",
+        "/a//b///c/",   "a//b/",       "/Pricing//"};
     static const char *const kinds[] = {"heartbeat", "leave", "pageview", "event", "event",
                                         "Leave",     "-",     "",         "leavee"};
-    static const char *const countries[] = {"DE", "fr",  "gB", "-",  "",
-                                            "D",  "DEU", "D1", "@A", "z{"};
+    static const char *const countries[] = {"DE", "fr", "gB", "-",  "",   "D",  "DEU", "D1", "@A",
+                                            "z{", "XX", "zz", "T1", "a1", "A2", "o1",  "T2", "XZ"};
     uint32_t choice = generate_below(generator, 24);
     if (choice == 0)
         put_many(generator, once_in(generator, 2) ? 'n' : ' ', edge_length(generator));
@@ -130,6 +147,8 @@ static void put_content(struct generator *generator, const char *key)
         put_id(generator);
     else if (choice < 4)
         put_characters(generator);
+    else if (strcmp(key, "room") == 0 && choice < 7)
+        put_path(generator);
     else
         put_one_of(generator, names, once_in(generator, 4) ? LENGTH(names) : 4);
 }
@@ -145,28 +164,35 @@ static void put_escape(struct generator *generator, uint8_t byte)
                                          "\\n",
                                          "\\/",
                                          "\\b",
+                                         "\\xc3\\xa9",
+                                         "\\x2F",
                                          "\\uFFFF",
                                          "\\u0080",
                                          "\\ud800",
                                          "\\udc00",
                                          "\\ud800\\u0041",
                                          "\\ud83d\\n",
-                                         "\\x41",
+                                         "\\ud83d\\\"",
+                                         "\\v",
+                                         "\\x4",
+                                         "\\xg1",
+                                         "\\",
                                          "\\u12",
                                          "\\u00g0"};
     char escape[8];
     uint32_t choice = generate_below(generator, 40);
-    snprintf(escape, sizeof(escape), choice % 2 ? "\\u00%02x" : "\\u00%02X", byte);
+    static const char *const forms[] = {"\\u00%02x", "\\u00%02X", "\\x%02x", "\\x%02X"};
+    snprintf(escape, sizeof(escape), forms[choice % 4], byte);
     if (choice > 2)
         put_text(generator, escape);
     else
-        put_one_of(generator, others, choice == 0 && once_in(generator, 4) ? LENGTH(others) : 9);
+        put_one_of(generator, others, choice == 0 && once_in(generator, 4) ? LENGTH(others) : 11);
 }
 
-/* Puts the value of a key the way it would be written, or nearly. */
+/* Put the value of a key the way it would be written, or nearly. */
 static void put_value(struct generator *generator, const char *key)
 {
-    static uint8_t content[1024];
+    static uint8_t content[4096];
     uint32_t begin = generator->length;
     put_content(generator, key);
     uint32_t length = generator->length - begin;
@@ -209,12 +235,18 @@ static void put_header(struct generator *generator)
         "<134>1 2026-11-22T03:55:11.481146+00:00 - haproxy 8009 - - ",
         "PH1x PH PH1",
         "<190>:",
+        "<190>presence\t",
+        "93 <190>1 2026-11-22T03:56:23Z edge presence - - [a@1 b=\"PH1\"] \xef\xbb\xbf",
+        "xPH1 ",
+        "<13>",
     };
     uint32_t choice = generate_below(generator, 30);
     if (choice < 10)
-        put_one_of(generator, headers, LENGTH(headers) - (choice != 0 ? 2 : 0));
+        put_one_of(generator, headers, LENGTH(headers));
     else if (choice == 10)
-        put_many(generator, 'x', 250 + generate_below(generator, 10)), put(generator, ' ');
+        put_many(generator, 'x', 1017 + generate_below(generator, 10)), put(generator, ' ');
+    else if (choice == 11)
+        put(generator, generate_below(generator, 256));
     put_text(generator, once_in(generator, 60) ? "PH1" : once_in(generator, 60) ? "PH" : "PH1 ");
 }
 
@@ -250,7 +282,7 @@ void generate_text(struct generator *generator)
 
 /* ---- native ------------------------------------------------------------------------------ */
 
-/* Puts a name, sometimes absent, and says how long it is in the header. */
+/* Put a name, sometimes absent, and its length into the header. */
 static void put_name(struct generator *generator, const char *key, uint32_t at, bool absent)
 {
     uint32_t begin = generator->length;
@@ -265,7 +297,7 @@ static void put_random(struct generator *generator, uint32_t count)
         put(generator, generate_below(generator, 256));
 }
 
-/* One or two bytes of the header become others: any, or one more or less. */
+/* Change one or two bytes of the header: to any value, or by one. */
 static void disturb_header(struct generator *generator)
 {
     for (uint32_t i = generate_below(generator, 2); i < 2; i++) {

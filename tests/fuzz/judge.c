@@ -1,4 +1,4 @@
-/* judge.c - names, and native datagrams read from front to back. */
+/* judge.c - names, and native datagrams parsed from front to back. */
 #include "judge.h"
 
 #include <string.h>
@@ -37,7 +37,7 @@ bool judge_is_name(const uint8_t *bytes, uint32_t length)
     return true;
 }
 
-/* A datagram of which bytes are taken until one is missing. */
+/* A datagram of which bytes are consumed until one is missing. */
 struct reader {
     const uint8_t *bytes;
     uint32_t left;
@@ -55,7 +55,7 @@ static void take(struct reader *reader, uint32_t length, uint8_t *ret)
     reader->left -= length;
 }
 
-static uint32_t take_number(struct reader *reader, uint32_t size)
+static uint32_t parse_number(struct reader *reader, uint32_t size)
 {
     uint8_t bytes[4] = {0};
     uint32_t value = 0;
@@ -65,7 +65,7 @@ static uint32_t take_number(struct reader *reader, uint32_t size)
     return value;
 }
 
-static void take_name(struct reader *reader, uint32_t length, struct judge_name *ret)
+static void parse_name(struct reader *reader, uint32_t length, struct judge_name *ret)
 {
     take(reader, length, ret->bytes);
     ret->length = length;
@@ -80,22 +80,23 @@ static bool is_country(const uint8_t country[2])
     return country[0] >= 'A' && country[0] <= 'Z' && country[1] >= 'A' && country[1] <= 'Z';
 }
 
-/* Takes all after the version; true when every rule but that of the visitors' number is kept. */
-static bool take_rest(struct reader *reader, uint32_t length, struct judgement *ret)
+/* Parse everything after the version. True if it follows every rule but that of the number of
+ * visitors. */
+static bool parse_rest(struct reader *reader, uint32_t length, struct judgement *ret)
 {
-    ret->kind = take_number(reader, 1);
-    uint32_t stated_length = take_number(reader, 2);
-    uint32_t flags = take_number(reader, 1);
-    ret->key_id = take_number(reader, 1);
-    ret->sent_at = take_number(reader, 4);
-    ret->visitors = take_number(reader, 2);
-    uint32_t site = take_number(reader, 1), room = take_number(reader, 1);
-    uint32_t source = take_number(reader, 1), event = take_number(reader, 1);
+    ret->kind = parse_number(reader, 1);
+    uint32_t stated_length = parse_number(reader, 2);
+    uint32_t flags = parse_number(reader, 1);
+    ret->key_id = parse_number(reader, 1);
+    ret->sent_at = parse_number(reader, 4);
+    ret->visitors = parse_number(reader, 2);
+    uint32_t site = parse_number(reader, 1), room = parse_number(reader, 1);
+    uint32_t source = parse_number(reader, 1), event = parse_number(reader, 1);
     take(reader, 2, ret->country);
-    take_name(reader, site, &ret->site);
-    take_name(reader, room, &ret->room);
-    take_name(reader, source, &ret->source);
-    take_name(reader, event, &ret->event);
+    parse_name(reader, site, &ret->site);
+    parse_name(reader, room, &ret->room);
+    parse_name(reader, source, &ret->source);
+    parse_name(reader, event, &ret->event);
     for (uint32_t i = 0; i < ret->visitors && !reader->failed; i++)
         take(reader, 16, ret->visitor_ids + 16 * i);
     ret->authenticated = flags == 1;
@@ -114,17 +115,48 @@ static bool take_rest(struct reader *reader, uint32_t length, struct judgement *
 void judge_native(const uint8_t *datagram, uint32_t length, struct judgement *ret)
 {
     struct reader reader = {datagram, length, false};
-    take_number(&reader, 2);
-    uint32_t version = take_number(&reader, 1);
+    parse_number(&reader, 2);
+    uint32_t version = parse_number(&reader, 1);
     ret->labels_invalid = ret->rooms_too_long = 0;
     if (reader.failed)
         ret->reason = JUDGE_MALFORMED;
     else if (version != 1)
         ret->reason = JUDGE_VERSION;
-    else if (!take_rest(&reader, length, ret))
+    else if (!parse_rest(&reader, length, ret))
         ret->reason = JUDGE_MALFORMED;
     else
         ret->reason = ret->visitors == 0 ? JUDGE_VISITOR : JUDGE_ACCEPTED;
+}
+
+uint32_t judge_room(const uint8_t *bytes, uint32_t length, uint8_t *ret)
+{
+    uint32_t written = 0, i = 0;
+    if (length == 0 || bytes[0] != '/') {
+        memcpy(ret, bytes, length);
+        return length;
+    }
+    while (i < length) { /* a slash and all up to the next */
+        uint32_t begin = i;
+        while (i < length && bytes[i] != '/')
+            i++;
+        if (i > begin) {
+            ret[written++] = '/';
+            memcpy(ret + written, bytes + begin, i - begin);
+            written += i - begin;
+        }
+        i++;
+    }
+    if (written == 0)
+        ret[written++] = '/';
+    return written;
+}
+
+static void lower(struct judge_name *name)
+{
+    for (uint32_t i = 0; i < name->length; i++) {
+        if (name->bytes[i] >= 'A' && name->bytes[i] <= 'Z')
+            name->bytes[i] += 'a' - 'A';
+    }
 }
 
 void judge(const uint8_t *datagram, uint32_t length, struct judgement *ret)
@@ -135,8 +167,9 @@ void judge(const uint8_t *datagram, uint32_t length, struct judgement *ret)
         judge_text(datagram, length, ret);
     if (ret->reason != JUDGE_ACCEPTED)
         return;
-    for (uint32_t i = 0; i < ret->site.length; i++) {
-        if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZ", ret->site.bytes[i]) && ret->site.bytes[i] != 0)
-            ret->site.bytes[i] += 'a' - 'A';
-    }
+    lower(&ret->site);
+    lower(&ret->source);
+    static uint8_t room[65536];
+    ret->room.length = judge_room(ret->room.bytes, ret->room.length, room);
+    memcpy(ret->room.bytes, room, ret->room.length);
 }

@@ -1,12 +1,12 @@
-/* judge.h - a second opinion on a datagram: what README, "The heartbeat", says of it, written to be
- * simple and slow, in another way than wire.h and text.h, of which it uses nothing. */
+/* judge.h - a second implementation of docs/protocol.md, simple and slow, written in another way
+ * than wire.h and text.h, and sharing nothing with them. */
 #ifndef PRESENCE_FUZZ_JUDGE_H
 #define PRESENCE_FUZZ_JUDGE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The numbers are those of README's order, so that they compare with the reasons of wire.h. */
+/* The numbers follow the order in docs/protocol.md, so that they compare with wire.h's reasons. */
 enum judge_reason {
     JUDGE_ACCEPTED = 0,
     JUDGE_VERSION = 2,
@@ -20,7 +20,7 @@ struct judge_name {
 };
 
 struct judgement {
-    enum judge_reason reason; /* the rest is set only when it is accepted */
+    enum judge_reason reason; /* the rest is set only if it is accepted */
     struct judge_name site, room, source, event;
     uint8_t country[2];
     uint32_t kind, authenticated, key_id, sent_at;
@@ -32,13 +32,16 @@ struct judgement {
 
 bool judge_is_native(const uint8_t *datagram, uint32_t length);
 
-/* Judges the datagram the way that its first bytes ask for. Not for more than one thread. */
+/* Judge a datagram, native or text by its first bytes. One thread at a time. */
 void judge(const uint8_t *datagram, uint32_t length, struct judgement *ret);
 
 void judge_native(const uint8_t *datagram, uint32_t length, struct judgement *ret);
 void judge_text(const uint8_t *datagram, uint32_t length, struct judgement *ret);
 
-/* True when the bytes are UTF-8 without U+0000-001F and U+007F-009F. */
+/* Write a room in canonical form, which is no longer, and return its length. */
+uint32_t judge_room(const uint8_t *bytes, uint32_t length, uint8_t *ret);
+
+/* True if the bytes are UTF-8 without U+0000-001F and U+007F-009F. */
 bool judge_is_name(const uint8_t *bytes, uint32_t length);
 
 #endif

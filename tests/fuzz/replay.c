@@ -1,4 +1,4 @@
-/* replay.c - compares every datagram of a corpus: one datagram a file, in the directories given. */
+/* replay.c - compare every datagram of a corpus: one datagram a file, in the directories given. */
 #include "compare.h"
 
 #include <dirent.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Returns 0, 1 when the decoders and the judge differ, or a negative errno. */
+/* Return 0, 1 if the decoders and the judge differ, or a negative errno. */
 static int replay_file(const char *path)
 {
     static uint8_t datagram[65536];
@@ -22,7 +22,7 @@ static int replay_file(const char *path)
     return compare_datagram(datagram, (uint32_t)length) ? 0 : 1;
 }
 
-/* Returns how many files there were, or -1 after saying what failed. */
+/* Return how many files there were, or -1 after printing what failed. */
 static int replay_directory(const char *path)
 {
     DIR *directory = opendir(path);

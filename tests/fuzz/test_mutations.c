@@ -1,5 +1,5 @@
-/* test_mutations.c - the decoders against the judge: every small change of good datagrams, and a
- * million random ones. TEST_SEED repeats a run. */
+/* test_mutations.c - compare the decoders with the judge: every small change of valid datagrams,
+ * and a million random ones. TEST_SEED repeats a run. */
 #include "../unit/golden.h"
 #include "compare.h"
 #include "generate.h"
@@ -21,9 +21,11 @@ static uint64_t seed;
 static const char *const natives[] = {
     GOLDEN_LABELS_HEX,
     GOLDEN_SIGNED_HEX,
-    /* an event with all that can be: a.b, /caf\u00e9, t.co, buy, FR, key 9 */
+    /* an event with every field: a.b, /caf\u00e9, t.co, buy, FR, key 9 */
     "50480104003c01096955b9000001030604034652612e622f636166c3a9742e636f627579" GOLDEN_VISITOR_HEX
         GOLDEN_TAG_HEX,
+    /* not in canonical form: A.b, //a//b/, T.co */
+    "5048010100320000000000000001030704000000412e622f2f612f2f622f542e636f" GOLDEN_VISITOR_HEX,
 };
 
 static const char *const texts[] = {
@@ -35,6 +37,12 @@ static const char *const texts[] = {
     "<134>1 2026-11-22T03:55:11.481146+00:00 - haproxy 8009 - - PH1 visitor=v site=s event=buy\n",
     "PH1 visitor=\" v\\u0020w\" site=\"\\u0045x\" room=\"\\u00e9 \\ud83d\\ude00\\n\" x=\"\\\"\"",
     "PH1 kind=event event=\"a b\" site=a visitor=v room=- source=\"\" country=\"-\"\r\n",
+    "PH1 site=a visitor=\"\\xc3\\xa9\" room=\"/caf\\xC3\\xa9//\" source=\"A\\x2eB\" country=t1",
+    "93 <190>1 2026-11-22T03:56:23Z e p - - [x@1 y=\"1\"] \xef\xbb\xbfPH1 site=a visitor=v "
+    "room=//a/b//",
+    "<190>p\tPH1 site=a room=\"/\\q\\\"\" source=\"\\ud800\" visitor=v u=\"\\z\"y country=\"DE",
+    "PH1 site=a visitor=undefined0 room=/a// event=e source=News.Example country=xy",
+    "PH1 site=a visitor=00000000-0000-0000-0000-000000000001",
     "PH1 site=a visitor=\xc3\xa9 room=\xe2\x82\xac\xf0\x9f\x98\x80 source=\xc2\x85 a=b a=c",
 };
 
@@ -44,7 +52,7 @@ static void require(const uint8_t *datagram, uint32_t length)
         fail_msg("seed %" PRIu64 ": see above", seed);
 }
 
-/* Every truncation, every extension by a byte, every byte at every place. */
+/* Try every truncation, every extension by a byte, and every byte at every offset. */
 static void mutate(const struct bytes *golden)
 {
     uint8_t *bytes = malloc(golden->length + 1);

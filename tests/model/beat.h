@@ -1,4 +1,5 @@
-/* beat.h - one datagram's meaning, before it is encoded and after it is applied to the oracle. */
+/* beat.h - the meaning of one datagram, before it is encoded and after it is applied to the
+ * oracle. */
 #ifndef PRESENCE_TESTS_BEAT_H
 #define PRESENCE_TESTS_BEAT_H
 
@@ -6,7 +7,7 @@
 
 #define BEAT_VISITORS_MAX 200
 
-/* What can be counted, in the order of the segment's scope kinds. */
+/* The kinds of scopes, in the segment's order. */
 enum place { PLACE_SITE, PLACE_ROOM, PLACE_COUNTRY, PLACE_SOURCE, PLACES };
 
 enum beat_kind { BEAT_HEARTBEAT = 1, BEAT_LEAVE = 2, BEAT_PAGEVIEW = 3, BEAT_EVENT = 4 };

@@ -1,4 +1,4 @@
-/* check.c - the collector's segment against the oracle. */
+/* check.c - compare the collector's segment with the oracle. */
 #include <string.h>
 
 #include "core/scope_name.h"
@@ -21,7 +21,7 @@ static void lower_case(uint8_t *ret, const struct name *name)
                                                                 : name->bytes[i];
 }
 
-/* Find a scope by its names, as a reader does; SCOPE_NONE if it is absent. */
+/* Find a scope by its names, as a reader does, and return its index or SCOPE_NONE. */
 static uint32_t find_scope(const struct stream *stream, const struct oracle_scope *scope)
 {
     const struct segment *segment = segment_of(stream);
@@ -63,7 +63,7 @@ static void check_window(struct stream *stream, const struct oracle_scope *scope
                 (const char *)site->bytes, (int)found, window, (long long)counted, least, most);
 }
 
-/* A scope that had a heartbeat within the longest window is there, and knows when. */
+/* Check that a scope with a heartbeat within the longest window exists, and its last heartbeat. */
 static void check_entry(struct stream *stream, const struct oracle_scope *scope, uint32_t found)
 {
     if (found == SCOPE_NONE) {
@@ -130,7 +130,7 @@ static void check_counters(struct stream *stream)
     } expected[] = {
         {"received", COUNTER_datagrams_received, counters->received, 0},
         {"accepted", COUNTER_datagrams_accepted, counters->accepted, 0},
-        {"rejected_source", COUNTER_datagrams_rejected_source, 0, 0},
+        {"rejected_sender", COUNTER_datagrams_rejected_sender, 0, 0},
         {"rejected_version", COUNTER_datagrams_rejected_version, counters->version, 0},
         {"rejected_malformed", COUNTER_datagrams_rejected_malformed, counters->malformed, 0},
         {"rejected_visitor", COUNTER_datagrams_rejected_visitor, counters->visitor, 0},
@@ -147,7 +147,7 @@ static void check_counters(struct stream *stream)
         {"label_invalid", COUNTER_label_invalid, counters->labels_invalid, 0},
         {"room_too_long", COUNTER_room_too_long, counters->rooms_too_long, 0},
         {"pageviews", COUNTER_pageviews, counters->pageviews, 0},
-        {"events", COUNTER_events, counters->events, 0},
+        {"custom_events", COUNTER_custom_events, counters->custom_events, 0},
     };
     for (unsigned i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
         check_counter(stream, expected[i].name, expected[i].counter, expected[i].least,
@@ -180,12 +180,13 @@ void check_step(struct stream *stream)
     check_counts(stream);
 }
 
-/* Words that could still be counted are those that the oracle holds: no more, no fewer. */
+/* Check that the words that can still be counted are those that the oracle holds, no more, no
+ * fewer. */
 static void check_words(struct stream *stream)
 {
     const struct segment *segment = segment_of(stream);
     const struct oracle *oracle = &stream->oracle;
-    unsigned held = oracle->longest > 300 ? oracle->longest : 300;
+    unsigned held = oracle->longest; /* older ones may have been evicted */
     uint64_t words = 0, least = 0, most = 0;
 
     for (uint64_t i = 0; i < segment->table.pairs * TABLE_PAIR_WORDS; i++) {
@@ -206,7 +207,7 @@ static void check_words(struct stream *stream)
                     (unsigned long long)words, (unsigned long long)least, (unsigned long long)most);
 }
 
-/* Created less retired are those that are in use. */
+/* Check that created less retired scopes are those in use. */
 static void check_directory(struct stream *stream)
 {
     const struct directory *directory = &segment_of(stream)->directory;

@@ -1,5 +1,5 @@
-/* check_followers.c - readers of events who come now and then, and go on from where they were: what
- * they get and what they are told they missed, against the log of all that was written. */
+/* check_followers.c - readers that read events at times and continue where they were: compare what
+ * they get, and what they are told they missed, with the log of all that was written. */
 #include <errno.h>
 #include <string.h>
 
@@ -13,8 +13,8 @@ static const struct feed_entry *entry_at(const struct feed_log *feed, uint64_t n
     return &feed->entries[number - feed->first];
 }
 
-/* The number after the last that readers know of: nobody has told of one that was claimed last by a
- * writer who was killed then, until the ring is taken over. */
+/* Return the number after the last that readers know of. If a writer was killed right after the
+ * last claim, readers don't know of that one until a daemon adopts the ring. */
 static uint64_t end_of(const struct stream *stream)
 {
     const struct feed_log *feed = &stream->feed;
@@ -43,26 +43,27 @@ static bool is_stale(const struct stream *stream)
     return stream->is_stopped || fixture_clock(stream->fixture) - stream->tick > 3;
 }
 
-/* May its writer be alive, for all that readers know? In the smallest ring they take the oldest
- * hole, too, for one of the last events when its slot has been claimed anew and nobody was told. */
+/* True if its writer may be alive as far as readers can tell. In the smallest ring they take the
+ * oldest hole, too, for one of the last events, if its slot was claimed again and `next` was not
+ * advanced. */
 static bool is_awaited(const struct stream *stream, uint64_t number, uint64_t end)
 {
     const struct feed_log *feed = &stream->feed;
-    bool is_claimed_anew = end < feed->first + feed->length && number + feed->capacity == end &&
-                           feed->capacity <= WORKERS_MAX;
+    bool is_claimed_again = end < feed->first + feed->length && number + feed->capacity == end &&
+                            feed->capacity <= WORKERS_MAX;
     enum feed_state state = entry_at(feed, number)->state;
 
-    return !is_stale(stream) && (state == FEED_CLAIMED || (state == FEED_HOLE && is_claimed_anew));
+    return !is_stale(stream) && (state == FEED_CLAIMED || (state == FEED_HOLE && is_claimed_again));
 }
 
-/* What a read must return. */
+/* The required result of a read. */
 struct expectation {
     const struct presence_events *got;
     size_t length;
     uint64_t missed, next;
 };
 
-/* Go through all from a number on, as far as a reader may. */
+/* Go through all events from a number on, as far as a reader may. */
 static void expect_read(struct stream *stream, struct expectation *expectation, uint64_t end,
                         int site, size_t limit)
 {
@@ -133,7 +134,7 @@ static void follow(struct stream *stream, struct follower *follower)
     presence_events_free(&got);
 }
 
-/* The first that is held of those at or after a time. */
+/* Check the first event held at or after a time. */
 static void check_since(struct stream *stream)
 {
     const struct feed_log *feed = &stream->feed;
@@ -148,7 +149,7 @@ static void check_since(struct stream *stream)
     checks_expect_exactly(stream, NULL, "presence_events_since returns", (uint64_t)r, 0);
     while (expected < end && entry_at(feed, expected)->event.time_us < time_us)
         expected++;
-    /* The oldest one's slot may have been claimed anew already: then it seems later than it is. */
+    /* The oldest one's slot may have been claimed again: then it seems later than it is. */
     bool is_claimed = end < feed->first + feed->length && end - oldest == feed->capacity;
     if (!is_claimed || expected != oldest + 1 || sequence != oldest)
         checks_expect_exactly(stream, NULL, "first event since", sequence, expected);

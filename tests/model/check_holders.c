@@ -1,25 +1,26 @@
-/* check_holders.c - who has a history, when there are fewer than scopes.
+/* check_holders.c - which scopes have a history, if there are fewer than scopes.
  *
- * Whose turn it is is the collector's business, within rules: sites before labels, nobody without
- * one while one is free, none taken from a site that is still there, and busy labels before quiet
- * ones. What a history tells is checked against the oracle, who is told here since when it may know
- * of its scope. */
+ * The collector is free to choose within rules: sites before labels, no scope without one while one
+ * is free, none taken from a site that is still there, and busy labels before quiet ones. A
+ * history's contents are checked against the oracle, which learns here since when the history may
+ * know its scope.
+ */
 #include <string.h>
 
 #include "checks.h"
 
-#define RIVALS_MAX 16 /* that can be served in a minute */
+#define CANDIDATES_MAX 16 /* that can get one in a minute */
 
-/* What was found after one round of samples. */
+/* The result of one round of samples. */
 struct census {
     const struct oracle_round *round;
     unsigned held, labels_held;
     unsigned forgotten;       /* scopes that were silent for a day, since this round */
     unsigned wanting;         /* had a heartbeat since the last round, and have none */
     unsigned sites_wanting;   /* of these */
-    unsigned quietest;        /* the least of all counts of labels that have one */
-    unsigned busiest;         /* the highest of labels that want one */
-    struct range new_refused; /* sites that came into being, and got none */
+    unsigned quietest;        /* the lowest count of labels that have one */
+    unsigned busiest;         /* the highest count of labels that want one */
+    struct range new_refused; /* new sites that got none */
 };
 
 static const struct segment *segment_of(const struct stream *stream)
@@ -60,7 +61,7 @@ static bool is_first_sample(const struct oracle_scope *scope, uint64_t since)
     return life && life->samples == 1;
 }
 
-/* Did a site without a history come into being since the last round? */
+/* True if a site without a history was created since the last round. */
 static struct range is_newborn(const struct stream *stream, const struct oracle_scope *scope)
 {
     const struct segment *segment = segment_of(stream);
@@ -73,11 +74,11 @@ static struct range is_newborn(const struct stream *stream, const struct oracle_
     if (found != SCOPE_NONE) {
         uint64_t since = segment->directory.activities[found].since;
         bool may_be = is_first_sample(scope, since), goes_on = false;
-        for (unsigned i = 0; i < lives->length; i++) /* was forgotten in that very tick */
+        for (unsigned i = 0; i < lives->length; i++) /* was forgotten at that very tick */
             goes_on |= lives->lives[i].since == since && lives->lives[i].samples > 1;
         return (struct range){may_be && !goes_on, may_be};
     }
-    /* Given up after these samples: whether it had been before, too, is not known. */
+    /* Freed after these samples: whether it was free before, too, is unknown. */
     bool may_be = lives->length && lives->lives[lives->length - 1].samples == 1;
     return (struct range){may_be && lives->length == 1, may_be};
 }
@@ -104,7 +105,7 @@ static void judge_unheld(struct stream *stream, const struct oracle_scope *scope
         census->busiest = scope->sampled;
 }
 
-/* `sampled`: what it was when rivals were looked for. */
+/* Judge a scope that has one. `sampled` is its count when candidates were collected. */
 static void judge_held(const struct oracle_scope *scope, unsigned sampled, struct census *census)
 {
     census->held++;
@@ -120,8 +121,8 @@ static bool is_new_minute(const struct oracle_round *round)
     return round->before != ORACLE_ABSENT && round->before / 60 != round->now / 60;
 }
 
-/* Does a history that was given in this round know what came before, since its scope came into
- * being? One that was taken from a quieter label, which happens once a minute, does not. */
+/* True if a history that was given in this round knows its scope from the start. One that was taken
+ * from a quieter label, which happens once a minute, does not. */
 static bool knows_all(const struct stream *stream, const struct oracle_scope *scope, uint32_t index,
                       const struct oracle_round *round)
 {
@@ -132,7 +133,7 @@ static bool knows_all(const struct stream *stream, const struct oracle_scope *sc
            !(may_be_taken && history_minute_at(histories, index, round->now / 60)->heartbeats == 0);
 }
 
-/* Tell the oracle what it finds, and see that no site lost its own. */
+/* Tell the oracle what a scope has, and check that no site lost its own. */
 static void judge_scope(struct stream *stream, struct oracle_scope *scope, struct holding *before,
                         struct census *census)
 {
@@ -172,7 +173,7 @@ static void judge_census(struct stream *stream, const struct census *census)
     if (census->wanting && !census->forgotten && census->held < stream->variant->max_histories)
         stream_fail(stream, "%u scopes want a history, while %u of %u are given", census->wanting,
                     census->held, stream->variant->max_histories);
-    if (is_new_minute(round) && census->labels_held && census->labels_held <= RIVALS_MAX &&
+    if (is_new_minute(round) && census->labels_held && census->labels_held <= CANDIDATES_MAX &&
         census->busiest > 3 * census->quietest + 16)
         stream_fail(stream, "a label with %u wants a history, while one with %u has one",
                     census->busiest, census->quietest);
@@ -181,7 +182,7 @@ static void judge_census(struct stream *stream, const struct census *census)
     stream->histories_full = refused;
 }
 
-/* There are enough: everybody has one from their first sample on. */
+/* If there are enough, every scope has one from its first sample on. */
 static enum oracle_holding holding_of_all(const struct stream *stream,
                                           const struct oracle_scope *scope)
 {

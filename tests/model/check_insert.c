@@ -1,7 +1,9 @@
 /* check_insert.c - every interleaving of the protocol in insert_protocol.h, for a few writers.
  *
- * All states that can be reached are visited, breadth first, so that a violation comes with a
- * shortest trace. The ways that were found to be wrong are visited too, and must be found so. */
+ * All reachable states are visited, breadth first, so that a violation comes with a shortest trace.
+ * The protocols that were found to be wrong are searched, too, and the search must find their
+ * faults.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +17,7 @@
 
 #define WRITER_BITS (4 + 2 + 2 + 2 * SLOTS_MAX)
 
-/* States that were met, packed, in the order they were met in; an index by hash beside it. */
+/* The states found, packed, in the order of discovery, and an index by hash. */
 struct search {
     uint64_t *states;
     uint32_t *parents;
@@ -36,7 +38,7 @@ static uint64_t pack_writer(const struct writer *writer)
     return packed;
 }
 
-/* Writers with the same tick are alike: they are packed in one order, whoever is where. */
+/* Pack a state. Writers with the same tick are equivalent, so they are packed in one order. */
 static uint64_t pack(const struct setup *setup, const struct state *state)
 {
     uint64_t writers[WRITERS_MAX], packed = 0;
@@ -118,8 +120,9 @@ static void search_add(struct search *search, uint64_t packed, uint32_t parent)
 
 static void print_trace(const struct search *search, const struct setup *setup, uint32_t last)
 {
-    static const char *const names[] = {"START", "FIND",  "REFRESH",     "REMOVE", "LOOK", "INSERT",
-                                        "SCAN",  "RAISE", "RAISE_FIRST", "CLEAR",  "DONE", "FULL"};
+    static const char *const names[] = {"START",       "FIND",   "REFRESH", "REMOVE",
+                                        "FIND_FREE",   "INSERT", "SCAN",    "RAISE",
+                                        "RAISE_FIRST", "CLEAR",  "DONE",    "FULL"};
     uint32_t path[256], length = 0;
 
     while (last && length < 255) {
@@ -138,7 +141,7 @@ static void print_trace(const struct search *search, const struct setup *setup, 
     }
 }
 
-/* Visit all states of a setup. Returns what is violated, or NULL. */
+/* Visit all states of a setup. Returns the violation, or NULL. */
 static const char *explore(struct search *search, const struct setup *setup, bool trace)
 {
     struct state first = {0};
@@ -173,8 +176,8 @@ struct tally {
     const char *violation;
 };
 
-/* Is this what may be in the table at first? Nothing, or the key in one slot; and if all only
- * leave, in several, as a daemon that was killed between swap and scan may have left it. */
+/* True if the table may begin like this: empty, or the key in one slot; and if all writers leave,
+ * in several, as a daemon killed between swap and scan may have left it. */
 static bool is_initial(const struct setup *setup, unsigned places)
 {
     bool is_single = (places & (places - 1)) == 0;
@@ -182,7 +185,7 @@ static bool is_initial(const struct setup *setup, unsigned places)
     return is_single || setup->ticks[setup->writers - 1] == LEAVE;
 }
 
-/* All that may be in the table at first, for one choice of writers. Stops at a violation. */
+/* Explore every initial table, for one choice of writers. Stops at a violation. */
 static void explore_writers(struct search *search, struct setup *setup, struct tally *tally,
                             bool trace)
 {
@@ -197,7 +200,7 @@ static void explore_writers(struct search *search, struct setup *setup, struct t
     }
 }
 
-/* All choices of writers: as many that leave and that are at each of two ticks as you like. */
+/* Explore every choice of writers: any number that leave, or have one of two ticks. */
 static struct tally explore_all(unsigned writers, unsigned slots, enum fault fault, bool trace)
 {
     struct setup setup = {.writers = writers, .slots = slots, .fault = fault};
@@ -247,7 +250,7 @@ static void what_is_wrong_is_found(void **state)
     expect_fault(SCAN_ONCE, 3, 3, "scan once");
     expect_fault(NO_RAISE, 2, 2, "clear without raising the first");
     expect_fault(BLIND_CLEAR, 3, 3, "clear whatever is there");
-    expect_fault(FORGET_NEWEST, 4, 2, "insert anew at the own tick");
+    expect_fault(FORGET_NEWEST, 4, 2, "insert again at its own tick");
     expect_fault(LEAVE_FIRST_ONLY, 2, 2, "leave the first copy only");
 }
 

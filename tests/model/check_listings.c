@@ -1,11 +1,11 @@
-/* check_listings.c - top, sites, the busiest scopes, those with histories, and who was seen when,
- * as presence.h tells them, against the oracle. */
+/* check_listings.c - compare top, sites, the busiest scopes, those with histories, and when
+ * visitors were seen with the oracle. */
 #include <errno.h>
 #include <string.h>
 
 #include "checks.h"
 
-/* What a listing must hold, and what it was found to hold. */
+/* The required contents of a listing, and those found. */
 struct expectation {
     int site; /* -1: all */
     enum place place;
@@ -13,7 +13,7 @@ struct expectation {
     size_t limit;
     unsigned total; /* scopes that are not gone */
     unsigned found;
-    unsigned last_count; /* of the last line that was looked at */
+    unsigned last_count; /* of the last line that was checked */
     char last_site[256], last_name[256];
 };
 
@@ -57,7 +57,7 @@ static const struct oracle_scope *find_named(struct stream *stream,
     stream_fail(stream, "the listing has '%s' of '%s', who is not there", name, site ? site : "");
 }
 
-/* One line: its figures, and that it comes after the one before. `site` may be NULL. */
+/* Check one line: its figures, and that it follows the one before. `site` may be NULL. */
 static void check_line(struct stream *stream, struct expectation *expectation, const char *site,
                        const char *name, unsigned count, unsigned last_heartbeat_s)
 {
@@ -79,7 +79,7 @@ static void check_line(struct stream *stream, struct expectation *expectation, c
     expectation->found++;
 }
 
-/* All are there, or as many as were asked for, and nobody else has more. */
+/* Check that all are there, or as many as were asked for, and no other scope has more. */
 static void check_end(struct stream *stream, const struct expectation *expectation)
 {
     unsigned most = expectation->total, more = 0;
@@ -106,9 +106,9 @@ static void check_top(struct stream *stream, int site, enum place place)
     int r = presence_top(stream->reader, names.site, (enum presence_kind)place, expectation.window,
                          expectation.limit, &listing);
 
-    checks_expect_exactly(stream, scope, "presence_top returns", (uint64_t)r,
-                          checks_is_gone(stream, scope) ? (uint64_t)-ENOENT : 0);
-    if (r < 0)
+    checks_expect_exactly(stream, scope, "presence_top returns", (uint64_t)r, 0);
+    checks_answer(stream, scope, &listing.site);
+    if (!listing.site.exists)
         return;
     checks_reading(stream, scope, &listing.site, expectation.window);
     for (size_t i = 0; i < listing.length; i++)
@@ -161,22 +161,22 @@ static void check_seen(struct stream *stream)
     const struct oracle_presence *presence = &scope->visitors[visitor];
     const struct name *text = &stream->names.visitors[visitor].text;
     struct place_names names = checks_names(stream, scope);
-    char id[256] = {0};
-    uint32_t age;
+    char id[NAME_MAX_BYTES + 1] = {0};
+    struct presence_reading reading;
 
     if (presence->unsure)
         return;
     memcpy(id, text->bytes, text->length);
     uint64_t expected = stream->tick - presence->last;
     bool is_seen = presence->last != ORACLE_ABSENT && expected < stream->oracle.longest;
-    int r = presence_seen(stream->reader, names.site, id, &age);
-    checks_expect_exactly(stream, scope, "presence_seen returns", (uint64_t)r,
-                          is_seen ? 0 : (uint64_t)-ENOENT);
+    int r = presence_seen(stream->reader, names.site, id, &reading);
+    checks_expect_exactly(stream, scope, "presence_seen returns", (uint64_t)r, 0);
+    checks_expect_exactly(stream, scope, "seen", reading.exists, is_seen);
     if (is_seen)
-        checks_expect_exactly(stream, scope, "seen ago", age, expected);
+        checks_expect_exactly(stream, scope, "seen ago", reading.last_heartbeat_s, expected);
 }
 
-/* Sites first, then by site, kind and name: those that have a history, and no others. */
+/* Check the scopes that have a history, and no others: sites first, then by site, kind and name. */
 static void check_history_scopes(struct stream *stream)
 {
     struct presence_scopes scopes;

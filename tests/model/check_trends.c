@@ -1,4 +1,4 @@
-/* check_trends.c - peaks and minutes, as presence.h tells them, against the oracle. */
+/* check_trends.c - compare peaks and minutes with the oracle. */
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -23,7 +23,8 @@ static void check_peak(struct stream *stream, const struct oracle_scope *scope, 
                 expected->count, (long long)at);
 }
 
-/* Those of a life that can be, and from then on only of that one or of one that begins later. */
+/* Check the peaks: those of a possible life, and from then on only of that one or of one that
+ * begins later. */
 static void check_peaks_of(struct stream *stream, struct oracle_scope *scope)
 {
     struct place_names names = checks_names(stream, scope);
@@ -57,7 +58,7 @@ void check_peaks(struct stream *stream)
 {
     for (unsigned i = 0; i < stream->oracle.scope_count; i++) {
         struct oracle_scope *scope = &stream->oracle.scopes[i];
-        /* Which labels a full table refused is not known. */
+        /* The oracle doesn't know which labels a full table refused. */
         if (!stream->variant->table_may_fill || scope->place == PLACE_SITE)
             check_peaks_of(stream, scope);
     }
@@ -82,9 +83,7 @@ static void check_minute(struct stream *stream, const struct oracle_scope *scope
     checks_expect(stream, scope, "pageviews", got->pageviews, checks_range(flow->pageviews));
     checks_expect(stream, scope, "entries", got->entries, checks_range(flow->entries));
     checks_expect(stream, scope, "leaves", got->leaves, checks_range(flow->leaves));
-    if (stream->oracle.longest < 300)
-        checks_expect_exactly(stream, scope, "departures", got->departures, 0);
-    else if (!scope->trend.is_doubted)
+    if (!scope->trend.is_doubted)
         checks_expect(stream, scope, "departures", got->departures, checks_range(flow->departures));
     checks_expect_exactly(stream, scope, "warming", got->warming, expected->is_warming);
     checks_expect_exactly(stream, scope, "running", got->running,
@@ -98,7 +97,7 @@ static bool is_within(const struct oracle_minute *minute, int64_t since, int64_t
     return (!since || start >= since) && (!until || start < until);
 }
 
-/* The minutes of a scope that began from `since` on and before `until`. */
+/* Check the minutes of a scope that began from `since` on and before `until`. */
 static void check_minutes_of(struct stream *stream, const struct oracle_scope *scope, int64_t since,
                              int64_t until)
 {

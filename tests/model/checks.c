@@ -10,12 +10,21 @@ static void copy_name(char ret[256], const struct name *name)
     ret[name->length] = '\0';
 }
 
-struct place_names checks_names(const struct stream *stream, const struct oracle_scope *scope)
+/* Write a name in one of the ways in which readers may ask for it. */
+static void respell(struct stream *stream, enum place place, const struct name *name, char ret[256])
+{
+    unsigned length =
+        name_respell(name, place, &stream->random, (uint8_t *)ret, place == PLACE_ROOM ? 255 : 253);
+
+    ret[length] = '\0';
+}
+
+struct place_names checks_names(struct stream *stream, const struct oracle_scope *scope)
 {
     struct place_names names = {0};
 
-    copy_name(names.site, &stream->names.names[PLACE_SITE][scope->site]);
-    copy_name(names.name, &stream->names.names[scope->place][scope->name]);
+    respell(stream, PLACE_SITE, &stream->names.names[PLACE_SITE][scope->site], names.site);
+    respell(stream, scope->place, &stream->names.names[scope->place][scope->name], names.name);
     return names;
 }
 
@@ -28,7 +37,7 @@ void checks_site_name(const struct stream *stream, int site, char ret[256])
 }
 
 bool checks_is_named(const struct stream *stream, int site, enum place place, int name,
-                     const char *told)
+                     const char *returned)
 {
     char expected[256];
 
@@ -36,7 +45,7 @@ bool checks_is_named(const struct stream *stream, int site, enum place place, in
         checks_site_name(stream, site, expected);
     else
         copy_name(expected, &stream->names.names[place][name]);
-    return strcmp(told, expected) == 0;
+    return strcmp(returned, expected) == 0;
 }
 
 bool checks_is_gone(const struct stream *stream, const struct oracle_scope *scope)
@@ -73,6 +82,31 @@ void checks_expect_exactly(struct stream *stream, const struct oracle_scope *sco
                            const char *what, uint64_t got, uint64_t expected)
 {
     checks_expect(stream, scope, what, got, (struct range){expected, expected});
+}
+
+/* True if anything was ever refused. */
+static bool is_refused(const struct stream *stream)
+{
+    const struct oracle_counters *counters = &stream->oracle.counters;
+
+    return counters->table_full + counters->label_table_full + counters->scopes_full +
+               counters->label_scopes_full !=
+           0;
+}
+
+void checks_answer(struct stream *stream, const struct oracle_scope *scope,
+                   const struct presence_reading *reading)
+{
+    bool is_gone = checks_is_gone(stream, scope);
+
+    checks_expect_exactly(stream, scope, "exists", reading->exists, !is_gone);
+    if (is_gone)
+        checks_expect_exactly(stream, scope, "count of nobody", reading->count, 0);
+    if (!is_gone || !is_refused(stream))
+        checks_expect_exactly(stream, scope, "known", reading->known,
+                              !is_gone || (!reading->stale && !reading->warming));
+    if (!is_refused(stream))
+        checks_expect_exactly(stream, scope, "partial", reading->partial, false);
 }
 
 void checks_reading(struct stream *stream, const struct oracle_scope *scope,

@@ -1,10 +1,10 @@
-/* checks.h - what the checks of libpresence's figures share. */
+/* checks.h - shared by the checks of what libpresence returns. */
 #ifndef PRESENCE_TESTS_CHECKS_H
 #define PRESENCE_TESTS_CHECKS_H
 
 #include "stream.h"
 
-/* A scope's names as presence.h takes them. */
+/* A scope's names as arguments of presence.h. */
 struct place_names {
     char site[256], name[256]; /* the site's as it is sent, in any case */
 };
@@ -14,19 +14,19 @@ struct range {
     uint64_t least, most;
 };
 
-struct place_names checks_names(const struct stream *stream, const struct oracle_scope *scope);
+struct place_names checks_names(struct stream *stream, const struct oracle_scope *scope);
 
-/* A site's name as it is kept and told: ASCII letters lower-cased. */
+/* Write a site's name in canonical form: ASCII letters lower-cased. */
 void checks_site_name(const struct stream *stream, int site, char ret[256]);
 
-/* Is it the name of a site, room, country or source that is told? */
+/* True if the library returned this site's, room's, country's or source's name. */
 bool checks_is_named(const struct stream *stream, int site, enum place place, int name,
-                     const char *told);
+                     const char *returned);
 
-/* Without a heartbeat for the longest window, a scope is not told of. */
+/* True if the library must leave the scope out: it had no heartbeat for the longest window. */
 bool checks_is_gone(const struct stream *stream, const struct oracle_scope *scope);
 
-/* How many are active in a window, 0: the default one. */
+/* Return how many are active in a window; 0 is the default one. */
 struct range checks_count(const struct stream *stream, const struct oracle_scope *scope,
                           unsigned window);
 
@@ -35,11 +35,15 @@ void checks_expect(struct stream *stream, const struct oracle_scope *scope, cons
 void checks_expect_exactly(struct stream *stream, const struct oracle_scope *scope,
                            const char *what, uint64_t got, uint64_t expected);
 
-/* What is said of any number; `scope` may be NULL, then count and last heartbeat are 0. */
+/* Check whether a scope exists, and what is known of it (R6). */
+void checks_answer(struct stream *stream, const struct oracle_scope *scope,
+                   const struct presence_reading *reading);
+
+/* Check a reading. `scope` may be NULL, then count and last heartbeat are 0. */
 void checks_reading(struct stream *stream, const struct oracle_scope *scope,
                     const struct presence_reading *reading, unsigned window);
 
-/* Between nothing and all of a figure's doubt may be missing. */
+/* Return the range of a figure: between nothing and all of its doubt may be missing. */
 struct range checks_range(struct oracle_figure figure);
 
 #endif

@@ -2,25 +2,6 @@
 
 #include "encode.h"
 
-static uint8_t *append_name(uint8_t *end, const struct name *name)
-{
-    memcpy(end, name->bytes, name->length);
-    return end + name->length;
-}
-
-/* ASCII letters of a site mean the same in either case. */
-static uint8_t *append_site(uint8_t *end, const struct name *name, struct random_source *random)
-{
-    bool mix = random_one_in(random, 3);
-
-    for (unsigned i = 0; i < name->length; i++) {
-        uint8_t byte = name->bytes[i];
-        bool is_letter = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
-        *end++ = is_letter && mix && random_one_in(random, 2) ? byte ^ 0x20 : byte;
-    }
-    return end;
-}
-
 static const struct name *name_of(const struct names *names, const struct beat *beat,
                                   enum place place)
 {
@@ -31,14 +12,18 @@ static const struct name *name_of(const struct names *names, const struct beat *
 uint32_t encode_native(const struct names *names, const struct beat *beat,
                        struct random_source *random, uint8_t *datagram)
 {
-    bool is_signed = random_one_in(random, 8); /* no keys are set: neither is looked at */
+    bool is_signed = random_one_in(random, 8); /* without keys neither is checked */
     uint8_t event_length = beat->kind == BEAT_EVENT ? (uint8_t)strlen(beat->event) : 0;
+    static const enum place places[] = {PLACE_SITE, PLACE_ROOM, PLACE_SOURCE};
     uint8_t *end = datagram + 20;
 
     memset(datagram, 0, 20);
-    end = append_site(end, name_of(names, beat, PLACE_SITE), random);
-    end = append_name(end, name_of(names, beat, PLACE_ROOM));
-    end = append_name(end, name_of(names, beat, PLACE_SOURCE));
+    for (unsigned i = 0; i < 3; i++) {
+        const struct name *name = name_of(names, beat, places[i]);
+        unsigned spelled = name_respell(name, places[i], random, end, i == 1 ? 255 : 253);
+        datagram[14 + i] = (uint8_t)spelled;
+        end += spelled;
+    }
     if (event_length)
         memcpy(end, beat->event, event_length);
     end += event_length;
@@ -60,10 +45,8 @@ uint32_t encode_native(const struct names *names, const struct beat *beat,
         datagram[i] = (uint8_t)random_next(random);
     datagram[12] = (uint8_t)(beat->visitors >> 8);
     datagram[13] = (uint8_t)beat->visitors;
-    datagram[14] = name_of(names, beat, PLACE_SITE)->length;
-    datagram[15] = name_of(names, beat, PLACE_ROOM)->length;
-    datagram[16] = name_of(names, beat, PLACE_SOURCE)->length;
     datagram[17] = event_length;
-    append_name(datagram + 18, name_of(names, beat, PLACE_COUNTRY));
+    const struct name *country = name_of(names, beat, PLACE_COUNTRY);
+    memcpy(datagram + 18, country->bytes, country->length);
     return length;
 }

@@ -22,15 +22,21 @@ static const struct {
     {REJECTED_MALFORMED, TEXT("PH1 site=a visitor=v kind=unknown")},
     {REJECTED_MALFORMED, TEXT("PH1 site=a visitor=v kind=event")},
     {REJECTED_MALFORMED, TEXT("PH1 site=a visitor=v kind=leave event=e")},
-    {REJECTED_MALFORMED, TEXT("PH1 site=a visitor=v room=\"unclosed")},
-    {REJECTED_MALFORMED, TEXT("PH1 site=a visitor=v room=\"\\x\"")},
-    {REJECTED_MALFORMED, TEXT("PH1 site=a visitor=v room=\"\\ud800\"")},
-    {REJECTED_MALFORMED, TEXT("PH1 site=a visitor=v room=\"\\udc00\\ud800\"")},
+    {REJECTED_MALFORMED, TEXT("PH1 site=a visitor=\"unclosed")},
+    {REJECTED_MALFORMED, TEXT("PH1 site=a visitor=\"\\x\"")},
+    {REJECTED_MALFORMED, TEXT("PH1 site=a visitor=\"\\ud800\"")},
+    {REJECTED_MALFORMED, TEXT("PH1 visitor=v site=\"\\udc00\\ud800\"")},
+    {REJECTED_MALFORMED, TEXT("PH1 site=a visitor=v room=\"\\q\" kind=\"leave")},
+    {REJECTED_MALFORMED, TEXT("xPH1 site=a visitor=v")},
     {REJECTED_MALFORMED, TEXT("PH1 site=a visitor=v room=\"x\"y")},
     {REJECTED_MALFORMED, TEXT("PH1 site=a\xff visitor=v")},
     {REJECTED_MALFORMED, TEXT("PH1 site=\"a\\u0000\" visitor=v")},
     {REJECTED_VISITOR, TEXT("PH1 site=a")},
     {REJECTED_VISITOR, TEXT("PH1 site=a visitor=-")},
+    {REJECTED_VISITOR, TEXT("PH1 site=a visitor=undefined")},
+    {REJECTED_VISITOR, TEXT("PH1 site=a visitor=\" NULL \"")},
+    {REJECTED_VISITOR, TEXT("PH1 site=a visitor=nan room=\"")},
+    {REJECTED_VISITOR, TEXT("PH1 site=a visitor=00000000-0000-0000-0000-000000000000")},
     {REJECTED_VISITOR, TEXT("PH1 site=a visitor=\"  \" room=/")},
     {REJECTED_VERSION, TEXT("PH2 site=a visitor=v")},
     {REJECTED_VERSION, TEXT("PH\2\1\0\0")},
@@ -43,7 +49,7 @@ static const uint8_t native[] = "PH\1\1\0\x28\0\0\0\0\0\0\0\1\1\1\2\0DE"
 
 #define NATIVE_SIZE (sizeof(native) - 1)
 
-/* The native datagram with one byte, or its length, made wrong. */
+/* Encode the native datagram with one byte, or its length, made wrong. */
 static uint32_t encode_native_rejected(struct random_source *random, uint8_t *datagram,
                                        enum rejection *ret)
 {
@@ -70,7 +76,7 @@ static uint32_t encode_native_rejected(struct random_source *random, uint8_t *da
         *ret = changes[change].reason;
         return NATIVE_SIZE;
     }
-    if (change < 19) /* cut short, or followed by something */
+    if (change < 19) /* truncated, or followed by something */
         return change == 17 ? random_between(random, 3, NATIVE_SIZE - 1) : NATIVE_SIZE + 1;
     datagram[13] = 0; /* no visitors, and a length to match */
     datagram[5] = NATIVE_SIZE - 16;

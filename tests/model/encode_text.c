@@ -24,7 +24,8 @@ static void put_unicode_escape(struct writer *writer, unsigned unit)
     put(writer, text);
 }
 
-/* The code point at `bytes` if it is well-formed UTF-8; its length in bytes, otherwise 0. */
+/* Parse the code point at `bytes` if it is well-formed UTF-8. Returns its length in bytes,
+ * otherwise 0. */
 static unsigned code_point_at(const uint8_t *bytes, unsigned left, unsigned *ret)
 {
     unsigned length = bytes[0] < 0x80    ? 1
@@ -98,26 +99,24 @@ static void put_value(struct writer *writer, const uint8_t *bytes, unsigned leng
     writer->end += length;
 }
 
-static void put_mixed_case(struct writer *writer, const char *key, const struct name *name)
+/* Put a name in one of the ways that mean the same. Rooms may have extra slashes. */
+static void put_name(struct writer *writer, const char *key, enum place place,
+                     const struct name *name)
 {
-    uint8_t mixed[255];
+    uint8_t spelled[600];
+    unsigned length = name_respell(name, place, writer->random, spelled, sizeof(spelled));
 
-    for (unsigned i = 0; i < name->length; i++) {
-        uint8_t byte = name->bytes[i];
-        bool is_letter = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
-        mixed[i] = is_letter && random_one_in(writer->random, 2) ? byte ^ 0x20 : byte;
-    }
     put(writer, key);
-    put_value(writer, mixed, name->length);
+    put_value(writer, spelled, length);
 }
 
 static void put_visitor(struct writer *writer, const struct visitor *visitor)
 {
-    uint8_t padded[160];
+    uint8_t padded[NAME_MAX_BYTES + 8];
     unsigned before = random_below(writer->random, 4), after = random_below(writer->random, 4);
 
     if (visitor->is_uuid && random_one_in(writer->random, 2)) {
-        put_mixed_case(writer, "visitor=", &visitor->text);
+        put_name(writer, "visitor=", PLACE_SITE, &visitor->text); /* in any case, as a site */
         return;
     }
     put(writer, "visitor=");
@@ -133,30 +132,36 @@ static void put_visitor(struct writer *writer, const struct visitor *visitor)
 static void put_absent(struct writer *writer, const char *key)
 {
     static const char *const forms[] = {"", "-", "\"\"", "\"-\"", "\"\\u002d\""};
+    static const char *const countries[] = {"XX", "zz", "T1", "a1", "\"A2\"", "O1"};
 
     if (random_one_in(writer->random, 2))
         return;
     put(writer, key);
-    put(writer, forms[random_below(writer->random, 5)]);
+    if (strcmp(key, "country=") == 0 && random_one_in(writer->random, 2))
+        put(writer, countries[random_below(writer->random, 6)]);
+    else
+        put(writer, forms[random_below(writer->random, 5)]);
 }
 
-/* A label that is not there, or one that is to be skipped. */
+/* Put nothing, or a label that must be skipped. */
 static void put_no_label(struct writer *writer, enum place place, const char *key,
                          struct beat *beat)
 {
-    static const char *const invalid[PLACES][4] = {
-        [PLACE_ROOM] = {"\xff", "a\xc0\x80", "\"x\\u0001\"", "\"\\u0085\""},
-        [PLACE_COUNTRY] = {"DEU", "D", "D1", "\xc3\xa9"},
-        [PLACE_SOURCE] = {"\xed\xa0\x80", "\"\\u007f\"", "\x01", "\xf5\x80\x80\x80"},
+    static const char *const invalid[PLACES][6] = {
+        [PLACE_ROOM] = {"\xff", "a\xc0\x80", "\"x\\u0001\"", "\"\\u0085\"", "\"/\\q\\\" x\"",
+                        "\"\\ud800\""},
+        [PLACE_COUNTRY] = {"DEU", "D", "D1", "\xc3\xa9", "\"\\x4\"", "\"D\\E\""},
+        [PLACE_SOURCE] = {"\xed\xa0\x80", "\"\\u007f\"", "\x01", "\xf5\x80\x80\x80", "\"\\xc3\"",
+                          "\"\\u12\""},
     };
-    unsigned form = random_below(writer->random, 5);
+    unsigned form = random_below(writer->random, 7);
 
     if (!random_one_in(writer->random, 6)) {
         put_absent(writer, key);
         return;
     }
     put(writer, key);
-    if (form < 4) {
+    if (form < 6) {
         put(writer, invalid[place][form]);
         beat->labels_invalid++;
         return;
@@ -178,12 +183,7 @@ static void put_label(struct writer *writer, const struct names *names, enum pla
         return;
     }
     const struct name *name = &names->names[place][beat->names[place]];
-    if (place == PLACE_SITE || place == PLACE_COUNTRY) {
-        put_mixed_case(writer, keys[place], name);
-        return;
-    }
-    put(writer, keys[place]);
-    put_value(writer, name->bytes, name->length);
+    put_name(writer, keys[place], place, name);
 }
 
 static void put_kind(struct writer *writer, const struct beat *beat)
@@ -216,30 +216,40 @@ static void put_syslog_header(struct writer *writer)
         "<134>1 2026-11-22T03:55:11.481146+00:00 - haproxy 8009 - - ",
         "<190>Nov 22 03:56:23 host xPH1 PH1: PH2 ",
         " ",
+        "93 <190>1 2026-11-22T03:55:11Z h p - - [a@1 b=\"PH1\"] \xef\xbb\xbf",
+        "<13>Nov 22 03:56:23 host presence\t",
+        "<13>presence:",
+        "<13>",
     };
-    unsigned form = random_below(writer->random, 9);
+    unsigned form = random_below(writer->random, 13);
 
-    if (form < 8) {
+    if (form < 12) {
         put(writer, headers[form]);
         return;
     }
-    memset(writer->end, 'h', 254); /* the longest: `PH1 ` begins at offset 255 */
-    writer->end += 254;
+    memset(writer->end, 'h', 1022); /* the longest: `PH1 ` begins at offset 1023 */
+    writer->end += 1022;
     put(writer, " ");
 }
 
 static void put_unknown(struct writer *writer)
 {
-    static const char *const unknown[] = {"x=1",    "Site=other", "visitors=\"a b\"",
-                                          "rooms=", "=",          "site_=x"};
+    static const char *const unknown[] = {
+        "x=1", "Site=other", "visitors=\"a b\"", "rooms=", "=", "site_=x", "ua=\"\\q\"x\""};
 
     if (random_one_in(writer->random, 4))
-        put(writer, unknown[random_below(writer->random, 6)]);
+        put(writer, unknown[random_below(writer->random, 7)]);
+}
+
+/* True if text takes this code for none. */
+static bool is_no_country(const struct names *names, int country)
+{
+    return country >= 0 && memcmp(names->names[PLACE_COUNTRY][country].bytes, "ZZ", 2) == 0;
 }
 
 bool encode_text_can_carry(const struct names *names, const struct beat *beat)
 {
-    if (beat->visitors != 1)
+    if (beat->visitors != 1 || is_no_country(names, beat->names[PLACE_COUNTRY]))
         return false;
     for (int place = 0; place < PLACES; place++)
         if (beat->names[place] >= 0 && name_is_hyphen(&names->names[place][beat->names[place]]))

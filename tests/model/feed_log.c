@@ -14,8 +14,8 @@ static const struct events *ring_of(const struct fixture *fixture)
     return &fixture->collector.file.segment.events;
 }
 
-/* The first event's number is the time in microseconds, so that numbers rise from one segment to
- * the next. */
+/* Return the number of the first event: the time in microseconds, so that numbers rise from one
+ * segment to the next. */
 static uint64_t first_of(const struct fixture *fixture)
 {
     uint64_t expected = model_clock_microseconds();
@@ -45,18 +45,25 @@ void feed_log_open(struct feed_log *log, const struct fixture *fixture,
     };
     if (log->capacity == 0)
         return;
-    events_begin(ring_of(fixture), log->first);
+    events_init(ring_of(fixture), log->first);
     for (unsigned i = 0; i < FOLLOWERS; i++)
         log->followers[i] = (struct follower){.site = -1, .next = log->first};
 }
 
-void feed_log_renew(struct feed_log *log, const struct fixture *fixture)
+void feed_log_move(struct feed_log *log, const struct fixture *fixture)
 {
+    uint32_t before = log->capacity;
+
     log->capacity = ring_of(fixture)->capacity;
-    log->first = first_of(fixture);
-    log->length = 0;
-    log->thinned = 0;
-    memset(log->spent, 0, sizeof(log->spent));
+    if (log->capacity > before && log->length > before) {
+        size_t gone = log->length - before;
+        log->length = before;
+        log->first += gone;
+        memmove(log->entries, log->entries + gone, before * sizeof(*log->entries));
+    }
+    if (ring_of(fixture)->head->first != log->first)
+        fail_msg("the ring begins with %llu, not %llu",
+                 (unsigned long long)ring_of(fixture)->head->first, (unsigned long long)log->first);
 }
 
 void feed_log_close(struct feed_log *log)
@@ -85,7 +92,8 @@ uint64_t feed_log_time(const struct feed_log *log)
     return now > last ? now : last + 1;
 }
 
-/* One of them: before others were told, before the record was begun, or in the middle of it. */
+/* Kill one of them: before it advanced `next`, before it began the record, or in the middle of
+ * it. */
 static void kill_writer(struct feed_log *log, const struct events *ring, uint64_t number,
                         unsigned progress)
 {
@@ -113,12 +121,13 @@ void feed_log_kill(struct feed_log *log, const struct fixture *fixture,
     if (log->capacity == 0 || random_one_in(random, 3))
         return;
     unsigned writers = random_between(random, 1, 5);
-    for (unsigned i = 0; i < writers; i++) /* only the last claim can be one that was not told */
+    for (unsigned i = 0; i < writers;
+         i++) /* only the last claim can be one that did not advance `next` */
         kill_writer(log, ring, log->first + log->length,
                     i + 1 < writers ? random_between(random, 1, 3) : random_below(random, 4));
 }
 
-void feed_log_take_over(struct feed_log *log)
+void feed_log_adopt(struct feed_log *log)
 {
     for (size_t i = log->length; i > 0 && log->entries[i - 1].state == FEED_CLAIMED; i--)
         log->entries[i - 1].state = FEED_HOLE;

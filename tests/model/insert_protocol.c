@@ -7,7 +7,7 @@ static void go_to(struct writer *writer, enum step step, unsigned slot)
 {
     writer->step = (uint8_t)step;
     writer->slot = (uint8_t)slot;
-    if (step == FIND || ((step == LOOK || step == SCAN) && slot == 0) || step >= DONE)
+    if (step == FIND || ((step == FIND_FREE || step == SCAN) && slot == 0) || step >= DONE)
         memset(writer->seen, 0, sizeof(writer->seen));
 }
 
@@ -35,13 +35,13 @@ static unsigned first_seen(const struct writer *writer, unsigned from)
     return from;
 }
 
-/* What a scan has shown decides what comes next. */
+/* Choose the next step by what the scan has shown. */
 static void judge_scan(const struct setup *setup, struct writer *writer, uint8_t tick)
 {
     unsigned first = first_seen(writer, 0);
     unsigned second = first < SLOTS_MAX ? first_seen(writer, first + 1) : SLOTS_MAX;
 
-    /* It may clear the newest copy when the first has gone already: then it inserts it anew. */
+    /* It may clear the newest copy when the first is gone already: then it inserts it again. */
     if (second < SLOTS_MAX && setup->fault != FORGET_NEWEST && setup->fault != NO_RAISE)
         writer->is_raised |= newest_seen(writer) == NEWEST;
     if (first == SLOTS_MAX)
@@ -68,17 +68,17 @@ static void step_find(const struct setup *setup, struct state *state, struct wri
     } else if (slot + 1 < setup->slots) {
         go_to(writer, FIND, slot + 1);
     } else {
-        go_to(writer, tick == LEAVE ? DONE : LOOK, 0);
+        go_to(writer, tick == LEAVE ? DONE : FIND_FREE, 0);
     }
 }
 
-static void step_look(const struct setup *setup, struct state *state, struct writer *writer)
+static void step_find_free(const struct setup *setup, struct state *state, struct writer *writer)
 {
     unsigned slot = writer->slot;
 
     writer->seen[slot] = state->slots[slot] == 0;
     if (slot + 1 < setup->slots)
-        go_to(writer, LOOK, slot + 1);
+        go_to(writer, FIND_FREE, slot + 1);
     else
         go_to(writer, first_seen(writer, 0) < SLOTS_MAX ? INSERT : FULL, 0);
 }
@@ -143,8 +143,8 @@ bool protocol_advance(const struct setup *setup, struct state *state, unsigned n
         swap(state, slot, writer->seen[slot], 0);
         go_to(writer, setup->fault == LEAVE_FIRST_ONLY ? DONE : FIND, 0);
         break;
-    case LOOK:
-        step_look(setup, state, writer);
+    case FIND_FREE:
+        step_find_free(setup, state, writer);
         break;
     case INSERT:
         if (!swap(state, choice, 0, tick))

@@ -76,7 +76,8 @@ bool oracle_is_idle(const struct oracle *oracle, const struct oracle_scope *scop
     return !scope->is_known || now - scope->last_heartbeat > oracle->longest;
 }
 
-/* Every scope that is not idle has its place; an idle one gives its place to who needs it. */
+/* True if there is room for a scope: each that is not idle has its place, an idle one can be
+ * evicted. */
 static bool has_room(const struct oracle *oracle, uint64_t now)
 {
     unsigned taken = 0;
@@ -86,7 +87,7 @@ static bool has_room(const struct oracle *oracle, uint64_t now)
     return taken < oracle->capacity;
 }
 
-/* A heartbeat names this scope. False: it is refused, the directory is full. */
+/* Apply a heartbeat to a scope. False: it is refused, the directory is full. */
 static bool touch(struct oracle *oracle, struct oracle_scope *scope, uint64_t now)
 {
     if (oracle_is_idle(oracle, scope, now)) {
@@ -104,12 +105,13 @@ bool oracle_is_held(const struct oracle *oracle, const struct oracle_scope *scop
                     uint64_t now)
 {
     const struct oracle_presence *presence = &scope->visitors[visitor];
-    unsigned held = oracle->longest > 300 ? oracle->longest : 300;
 
-    return presence->last != ORACLE_ABSENT && !presence->unsure && now - presence->last < held;
+    /* From then on their slot may be reused. */
+    return presence->last != ORACLE_ABSENT && !presence->unsure &&
+           now - presence->last < oracle->longest;
 }
 
-/* What a beat's events have in common. */
+/* Fill in what a beat's events have in common. */
 static struct oracle_event event_of(const struct beat *beat)
 {
     struct oracle_event event = {.name = beat->event};
@@ -119,20 +121,28 @@ static struct oracle_event event_of(const struct beat *beat)
     return event;
 }
 
-static void tell(struct oracle *oracle, const struct oracle_event *event,
+static void emit(struct oracle *oracle, const struct oracle_event *event,
                  enum oracle_event_kind kind, bool is_unsure)
 {
-    struct oracle_event told = *event;
+    struct oracle_event emitted = *event;
 
-    told.kind = kind;
-    told.is_unsure = is_unsure;
-    oracle_events_tell(&oracle->events, &told);
+    emitted.kind = kind;
+    emitted.is_unsure = is_unsure;
+    oracle_events_emit(&oracle->events, &emitted);
+}
+
+/* True if the heartbeat is an enter (R4). */
+static bool enters(const struct oracle *oracle, const struct oracle_presence *presence,
+                   uint64_t now)
+{
+    return presence->last == ORACLE_ABSENT ||
+           now - presence->last >= (oracle->longest < 300 ? oracle->longest : 300);
 }
 
 static void count_entry(struct oracle *oracle, const struct oracle_presence *presence, uint64_t now,
                         const struct oracle_event *event)
 {
-    bool entered = presence->last == ORACLE_ABSENT || now - presence->last >= 300;
+    bool entered = enters(oracle, presence, now);
 
     if (!entered && presence->unsure)
         oracle->counters.unsure++;
@@ -141,17 +151,18 @@ static void count_entry(struct oracle *oracle, const struct oracle_presence *pre
     else
         oracle->counters.refreshed++;
     if (entered || presence->unsure)
-        tell(oracle, event, ORACLE_ENTERED, !entered);
+        emit(oracle, event, ORACLE_ENTERED, !entered);
 }
 
-/* The same for the scope's trend, and from here on the visitor is there. */
-static void come(struct oracle_scope *scope, unsigned visitor, uint64_t now)
+/* The same for the scope's trend, and from here on the visitor is inside. */
+static void come(const struct oracle *oracle, struct oracle_scope *scope, unsigned visitor,
+                 uint64_t now)
 {
     struct oracle_presence *presence = &scope->visitors[visitor];
     struct oracle_flow *pending = &scope->trend.pending;
 
-    if (presence->last == ORACLE_ABSENT || now - presence->last >= 300) {
-        pending->departures.value += presence->is_inside; /* gone before, and nobody looked */
+    if (enters(oracle, presence, now)) {
+        pending->departures.value += presence->is_inside; /* was gone before, and not yet sampled */
         pending->entries.value++;
     } else if (presence->unsure) {
         pending->entries.value++;
@@ -174,14 +185,14 @@ static void apply_to_site(struct oracle *oracle, struct oracle_scope *scope, uns
     }
     count_entry(oracle, presence, now, event);
     if (kind == BEAT_PAGEVIEW)
-        tell(oracle, event, ORACLE_PAGEVIEW, false);
+        emit(oracle, event, ORACLE_PAGEVIEW, false);
     if (kind == BEAT_EVENT)
-        tell(oracle, event, ORACLE_CUSTOM, false);
-    come(scope, visitor, now);
+        emit(oracle, event, ORACLE_CUSTOM, false);
+    come(oracle, scope, visitor, now);
 }
 
-/* `refused` of the labels' updates did not get into the table; which ones is not known unless they
- * are none or all of those that could be. */
+/* Apply a beat to its labels. `refused` of their updates did not get into the table; which ones is
+ * unknown unless they are none or all of those possible. */
 static void apply_to_labels(struct oracle *oracle, struct oracle_scope **labels, unsigned count,
                             unsigned visitor, uint64_t now, unsigned refused)
 {
@@ -196,7 +207,7 @@ static void apply_to_labels(struct oracle *oracle, struct oracle_scope **labels,
         if (may_be_refused && refused >= refusable)
             *presence = (struct oracle_presence){.last = ORACLE_ABSENT};
         else
-            come(labels[i], visitor, now);
+            come(oracle, labels[i], visitor, now);
         presence->unsure = may_be_refused;
     }
 }
@@ -234,7 +245,7 @@ static void apply_heartbeat(struct oracle *oracle, const struct beat *beat, uint
             labels[i]->trend.pending.pageviews.value += beat->visitors;
     }
     oracle->counters.pageviews += beat->kind == BEAT_PAGEVIEW ? beat->visitors : 0;
-    oracle->counters.events += beat->kind == BEAT_EVENT ? beat->visitors : 0;
+    oracle->counters.custom_events += beat->kind == BEAT_EVENT ? beat->visitors : 0;
 }
 
 unsigned oracle_sampled_window(const struct oracle *oracle)
@@ -245,22 +256,22 @@ unsigned oracle_sampled_window(const struct oracle *oracle)
 static void leave(struct oracle *oracle, struct oracle_scope *scope, const struct beat *beat,
                   uint64_t now, const struct oracle_event *event)
 {
-    bool is_told = scope->place == PLACE_SITE || scope->place == PLACE_ROOM;
+    bool emits_event = scope->place == PLACE_SITE || scope->place == PLACE_ROOM;
 
     for (unsigned i = 0; i < beat->visitors; i++) {
         struct oracle_presence *presence = &scope->visitors[beat->visitor[i]];
         if (presence->last == ORACLE_ABSENT)
             continue;
-        /* Nobody is active there; whether their last heartbeat is still known shows in nothing but
-         * whether the next one, if within 300 s, is an enter. */
+        /* Nobody is active there. Whether their last heartbeat is still known matters only to
+         * whether the next one is an enter. */
         if (oracle_is_idle(oracle, scope, now)) {
             presence->unsure = true;
             continue;
         }
         if (now - presence->last < oracle_sampled_window(oracle)) {
             scope->trend.pending.leaves.value++;
-            if (is_told)
-                tell(oracle, event, ORACLE_LEFT, presence->unsure);
+            if (emits_event)
+                emit(oracle, event, ORACLE_LEFT, presence->unsure);
         } else {
             scope->trend.pending.departures.value += presence->is_inside;
         }
@@ -268,7 +279,7 @@ static void leave(struct oracle *oracle, struct oracle_scope *scope, const struc
     }
 }
 
-/* An event tells of labels that are known; a leave makes none. */
+/* Make the event of a leave, which names only labels that exist: a leave creates none. */
 static struct oracle_event event_of_leave(const struct oracle *oracle, const struct beat *beat,
                                           uint64_t now)
 {
@@ -362,8 +373,8 @@ bool oracle_is_forgotten(const struct oracle_scope *scope, uint64_t now)
     return now - scope->last_heartbeat > 86400;
 }
 
-static void look_at(const struct oracle *oracle, struct oracle_scope *scope,
-                    const struct oracle_round *round)
+static void update_trend(const struct oracle *oracle, struct oracle_scope *scope,
+                         const struct oracle_round *round)
 {
     scope->sampled = 0;
     for (unsigned i = 0; i < oracle->visitors; i++) {
@@ -376,7 +387,7 @@ static void look_at(const struct oracle *oracle, struct oracle_scope *scope,
     }
     scope->fell_silent = !scope->is_silent && oracle_is_forgotten(scope, round->now);
     scope->is_silent |= scope->fell_silent;
-    /* Should it not have been given up in all that time, it has its peaks from now on. */
+    /* If it was not freed in all that time, it has its peaks from now on. */
     if (scope->fell_silent)
         oracle_lives_begin(&scope->lives, round->now);
     oracle_lives_sample(&scope->lives, scope->sampled, round->now, round->is_new_day);
@@ -386,7 +397,7 @@ void oracle_sample(struct oracle *oracle, const struct oracle_round *round)
 {
     for (unsigned i = 0; i < oracle->scope_count; i++)
         if (oracle->scopes[i].is_known)
-            look_at(oracle, &oracle->scopes[i], round);
+            update_trend(oracle, &oracle->scopes[i], round);
 }
 
 void oracle_hold(struct oracle_scope *scope, enum oracle_holding holding,
@@ -394,8 +405,8 @@ void oracle_hold(struct oracle_scope *scope, enum oracle_holding holding,
 {
     struct oracle_trend *trend = &scope->trend;
     struct oracle_flow pending = trend->pending;
-    /* Killed since the last sample: what the daemon forgot makes a new scope look like one that was
-     * given its history later, and whose departures could be told. */
+    /* Killed since the last sample: because of what the daemon forgot, a new scope looks like one
+     * that got its history later, and whose departures are known. */
     bool is_doubted = trend->is_doubted && !trend->is_kept;
 
     if (oracle_is_forgotten(scope, round->now)) {
@@ -403,7 +414,7 @@ void oracle_hold(struct oracle_scope *scope, enum oracle_holding holding,
         return;
     }
     if (holding == ORACLE_UNHELD || holding == ORACLE_GIVEN ||
-        (holding == ORACLE_GIVEN_NEW && trend->is_kept)) /* lost, and given anew at once */
+        (holding == ORACLE_GIVEN_NEW && trend->is_kept)) /* lost, and given again at once */
         oracle_trend_drop(trend);
     if (holding == ORACLE_GIVEN)
         trend->is_doubted = is_doubted;

@@ -1,4 +1,4 @@
-/* oracle.h - what README's rules 2 to 4 say must be counted, the plain way.
+/* oracle.h - what R2 to R4 require, computed in the simplest way.
  *
  * A scope is a set of visitors, each with the tick of their last heartbeat there; a count is one
  * pass over the set. Written from the rules alone: nothing is shared with the code under test.
@@ -18,8 +18,8 @@
 
 struct oracle_presence {
     uint64_t last;  /* ORACLE_ABSENT: never there, or left */
-    bool unsure;    /* the table was full, or a leave found its scope given up: may be absent */
-    bool is_inside; /* entered, and neither left nor seen to be gone */
+    bool unsure;    /* may be absent: the table was full, or a leave found its scope freed */
+    bool is_inside; /* entered, and neither left nor found to be gone */
 };
 
 struct oracle_scope {
@@ -36,23 +36,23 @@ struct oracle_scope {
     struct oracle_trend trend;
 };
 
-/* What each counter must be. `unsure` of those in new and refreshed may be either. */
+/* The required value of each counter. `unsure` heartbeats may be in new or in refreshed. */
 struct oracle_counters {
     uint64_t received, accepted, version, malformed, visitor;
     uint64_t entered, refreshed, unsure, left, table_full, scopes_full;
     uint64_t label_table_full, label_scopes_full, labels_invalid, rooms_too_long;
-    uint64_t pageviews, events;
+    uint64_t pageviews, custom_events;
 };
 
 struct oracle {
     unsigned names[PLACES];
     unsigned visitors;
     unsigned capacity; /* scopes */
-    unsigned longest;  /* window in seconds, as shown */
+    unsigned longest;  /* window in seconds, rounded */
     unsigned scope_count;
     struct oracle_scope *scopes; /* each that can be named */
     struct oracle_counters counters;
-    struct oracle_events events; /* since they were looked at */
+    struct oracle_events events; /* since the last oracle_events_clear */
 };
 
 /* How the table refused heartbeats of one visitor: the site's, and how many labels'. */
@@ -61,56 +61,57 @@ struct oracle_refusal {
     unsigned labels;
 };
 
-/* What of a scope's history a sample finds. */
+/* The history of a scope at a sample. */
 enum oracle_holding {
     ORACLE_UNHELD,
     ORACLE_HELD,      /* since an earlier sample */
-    ORACLE_GIVEN,     /* now; what came before this sample is not known */
-    ORACLE_GIVEN_NEW, /* now; the scope came into being since the sample before */
+    ORACLE_GIVEN,     /* given now; what came before this sample is unknown */
+    ORACLE_GIVEN_NEW, /* given now; the scope was created since the sample before */
 };
 
-/* The window that is shown for the one that was asked for. */
+/* Return the window that is counted for the one that was asked for. */
 unsigned oracle_shown_window(unsigned window);
 
 void oracle_open(struct oracle *oracle, const unsigned names[PLACES], unsigned visitors,
                  unsigned capacity, unsigned max_window);
 void oracle_close(struct oracle *oracle);
 
-/* The scope of a name; `name` is not looked at for a site. */
+/* Return the scope of a name; `name` is ignored for a site. */
 struct oracle_scope *oracle_scope(const struct oracle *oracle, int site, enum place place,
                                   int name);
 
-/* An accepted datagram at tick `now`. A refusal is given only for beats of one visitor. */
+/* Apply an accepted datagram at tick `now`. A refusal is given only for beats of one visitor. */
 void oracle_apply(struct oracle *oracle, const struct beat *beat, uint64_t now,
                   struct oracle_refusal refusal);
 
-/* Is the visitor's word one that the table must still hold? */
+/* True if the table must still hold the visitor's word. */
 bool oracle_is_held(const struct oracle *oracle, const struct oracle_scope *scope, unsigned visitor,
                     uint64_t now);
 
-/* Has the scope been without a heartbeat for longer than the longest window? It may then be given
- * up. */
+/* True if the scope was without a heartbeat for longer than the longest window, so that it may be
+ * freed. */
 bool oracle_is_idle(const struct oracle *oracle, const struct oracle_scope *scope, uint64_t now);
 
-/* How many are active, at least and at most. */
+/* Count the active visitors, at least and at most. */
 void oracle_count(const struct oracle *oracle, const struct oracle_scope *scope, uint64_t now,
                   unsigned window, unsigned *ret_least, unsigned *ret_most);
 
-/* The window that is sampled. */
+/* Return the window that is sampled. */
 unsigned oracle_sampled_window(const struct oracle *oracle);
 
-/* How many had their last heartbeat from `young` to `old` seconds ago, at least and at most. */
+/* Count the visitors whose last heartbeat was `young` to `old` seconds ago, at least and at
+ * most. */
 void oracle_count_ages(const struct oracle *oracle, const struct oracle_scope *scope, uint64_t now,
                        unsigned young, unsigned old, unsigned *ret_least, unsigned *ret_most);
 
-/* The daemon takes its samples of all scopes. Who has a history is said by oracle_hold. */
+/* Sample all scopes as the daemon does. oracle_hold says which have a history. */
 void oracle_sample(struct oracle *oracle, const struct oracle_round *round);
 
-/* For each scope after oracle_sample. */
+/* For each scope, after oracle_sample. */
 void oracle_hold(struct oracle_scope *scope, enum oracle_holding holding,
                  const struct oracle_round *round);
 
-/* Does a history forget the scope, which was silent for a day? */
+/* True if a history forgets the scope, which was silent for a day. */
 bool oracle_is_forgotten(const struct oracle_scope *scope, uint64_t now);
 
 /* The daemon is killed. */

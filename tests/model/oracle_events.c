@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-void oracle_events_tell(struct oracle_events *events, const struct oracle_event *event)
+void oracle_events_emit(struct oracle_events *events, const struct oracle_event *event)
 {
     if (events->length == events->capacity) {
         events->capacity = events->capacity ? events->capacity * 2 : 64;

@@ -1,4 +1,4 @@
-/* oracle_events.h - what happened, event by event, before any of it is thinned out. */
+/* oracle_events.h - all events in their order, before any is thinned out. */
 #ifndef PRESENCE_TESTS_ORACLE_EVENTS_H
 #define PRESENCE_TESTS_ORACLE_EVENTS_H
 
@@ -11,8 +11,8 @@ enum oracle_event_kind { ORACLE_ENTERED = 1, ORACLE_LEFT, ORACLE_PAGEVIEW, ORACL
 struct oracle_event {
     enum oracle_event_kind kind;
     int names[PLACES];     /* -1: absent */
-    bool may_lack[PLACES]; /* the label's scope may have been given up: it may be absent */
-    bool is_unsure;        /* may not have happened, as struct oracle_presence says */
+    bool may_lack[PLACES]; /* may be absent: the label's scope may have been freed */
+    bool is_unsure;        /* may not have happened, as in struct oracle_presence */
     const char *name;      /* of a custom event */
 };
 
@@ -21,9 +21,9 @@ struct oracle_events {
     unsigned length, capacity;
 };
 
-void oracle_events_tell(struct oracle_events *events, const struct oracle_event *event);
+void oracle_events_emit(struct oracle_events *events, const struct oracle_event *event);
 
-/* They have been looked at. */
+/* Forget them: they were checked. */
 void oracle_events_clear(struct oracle_events *events);
 
 void oracle_events_free(struct oracle_events *events);

@@ -1,7 +1,8 @@
-/* oracle_peaks.h - when the most visitors were in a scope, the plain way.
+/* oracle_peaks.h - when the most visitors were in a scope, computed in the simplest way.
  *
- * A scope that had no heartbeat for the longest window may be given up, and begin another life with
- * the next one: both are followed, until a reader is told since when the scope is watched. */
+ * A scope that had no heartbeat for the longest window may be freed, and start another life with
+ * the next one: both are followed, until a reader returns since when the scope is sampled.
+ */
 #ifndef PRESENCE_TESTS_ORACLE_PEAKS_H
 #define PRESENCE_TESTS_ORACLE_PEAKS_H
 
@@ -13,7 +14,7 @@ struct oracle_peak {
     uint64_t at; /* tick */
 };
 
-/* What is known of a scope if it came into being at tick `since`. */
+/* The peaks of a scope if it was created at tick `since`. */
 struct oracle_life {
     uint64_t since;
     unsigned samples;
@@ -25,12 +26,12 @@ struct oracle_lives {
     unsigned length, capacity;
 };
 
-/* The scope comes into being, or goes on if it is there: nobody knows. */
+/* The scope is created, or continues if it is there: the oracle can't tell. */
 void oracle_lives_begin(struct oracle_lives *lives, uint64_t since);
 
 void oracle_lives_sample(struct oracle_lives *lives, unsigned count, uint64_t now, bool is_new_day);
 
-/* The life that began at a tick; NULL: none can have. */
+/* Find the life that began at a tick; NULL: none can have. */
 const struct oracle_life *oracle_lives_find(const struct oracle_lives *lives, uint64_t since);
 
 /* Those that began before are known to be over. */

@@ -1,8 +1,8 @@
-/* oracle_trends.h - what a history's minutes and last seconds must be, the plain way.
+/* oracle_trends.h - a history's minutes and last seconds, computed in the simplest way.
  *
- * Who is inside a scope is told visitor by visitor. A sample looks at all of them. What came and
- * went between two samples belongs to the second and the minute of the first, or of the second if
- * the scope was not there for the first. Nothing is shared with the code under test.
+ * Every visitor is known to be inside a scope or not, and a sample visits all of them. Changes
+ * between two samples belong to the second and the minute of the first, or of the second if the
+ * scope was not there for the first. Nothing is shared with the code under test.
  */
 #ifndef PRESENCE_TESTS_ORACLE_TRENDS_H
 #define PRESENCE_TESTS_ORACLE_TRENDS_H
@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* At most, and how many of these may be missing: what a killed daemon had not published. */
+/* The most that it can be, and how many of these may be missing: what a killed daemon had not
+ * published. */
 struct oracle_figure {
     uint64_t value, doubt;
 };
@@ -33,16 +34,16 @@ struct oracle_second {
 
 struct oracle_trend {
     bool is_kept;                  /* has a history, and was sampled */
-    bool was_forgotten;            /* what comes before the next sample may be lost */
-    bool is_doubted;               /* departures can't be told any more: the daemon was killed */
+    bool was_forgotten;            /* what happened before the next sample may be lost */
+    bool is_doubted;               /* departures are unknown from now on: the daemon was killed */
     struct oracle_flow pending;    /* since the last sample */
     struct oracle_minute *minutes; /* oldest first */
     unsigned length, capacity;
-    struct oracle_second *seconds; /* that were sampled, oldest first; the last one goes on */
+    struct oracle_second *seconds; /* that were sampled, oldest first; the last one continues */
     unsigned seconds_length, seconds_capacity;
 };
 
-/* A sample that was taken: all but the count is the same for all scopes. */
+/* One sample: all but the count is the same for all scopes. */
 struct oracle_round {
     uint64_t now, before; /* ticks of this sample and the one before */
     bool is_new_day, is_warming;
@@ -57,11 +58,11 @@ void oracle_trend_doubt(struct oracle_trend *trend);
 /* The scope was silent for too long: forget everything. */
 void oracle_trend_forget(struct oracle_trend *trend);
 
-/* The scope has no history now; what comes from now on is nobody's. */
+/* The scope has no history now; later changes are not credited. */
 void oracle_trend_drop(struct oracle_trend *trend);
 
-/* Add up what came and went in the last 60 s before the last sample. Returns how many of these
- * seconds were sampled. */
+/* Add up the changes in the last 60 s before the last sample. Returns how many of these seconds
+ * were sampled. */
 unsigned oracle_trend_last_minute(const struct oracle_trend *trend, struct oracle_flow *ret);
 
 #endif

@@ -10,7 +10,7 @@
 
 #include "model_clock.h"
 
-#define STEPS                  400 /* of most streams */
+#define STEPS                  400 /* of most variants */
 #define STEPS_A_THOROUGH_CHECK 100
 #define VARIANTS_MAX           32
 
@@ -18,7 +18,7 @@ static struct fixture fixture;
 static struct stream stream;
 static double seconds_each;
 
-/* What all streams of a variant went through. */
+/* Sums over all streams of a variant. */
 static struct {
     uint64_t ticks, events, missed;
 } played;
@@ -48,7 +48,7 @@ static void play_stream(const struct variant *variant, uint64_t seed)
     stream_close(&stream);
 }
 
-static void streams_are_told_as_by_the_oracle(void **state)
+static void streams_match_the_oracle(void **state)
 {
     const struct variant *variant = *state;
     uint64_t seed = random_seed(), first = seed;
@@ -83,7 +83,7 @@ int play_variants(const char *name, const struct variant *variants, unsigned cou
     for (unsigned i = 0; i < count; i++)
         tests[i] = (struct CMUnitTest){
             .name = variants[i].name,
-            .test_func = streams_are_told_as_by_the_oracle,
+            .test_func = streams_match_the_oracle,
             .teardown_func = clean_up,
             .initial_state = (void *)(uintptr_t)&variants[i],
         };

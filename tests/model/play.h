@@ -6,7 +6,7 @@
 
 #include "stream.h"
 
-/* Play streams of each for `seconds`, one at least, and compare everything that can be told after
+/* Play streams of each for `seconds`, at least one, and compare everything that can be read after
  * every step. Returns what main is to return. */
 int play_variants(const char *name, const struct variant *variants, unsigned count, double seconds);
 

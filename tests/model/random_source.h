@@ -1,4 +1,5 @@
-/* random_source.h - reproducible randomness: the seed is printed, and taken back by TEST_SEED. */
+/* random_source.h - reproducible randomness: the seed is printed, and can be given again as
+ * TEST_SEED. */
 #ifndef PRESENCE_TESTS_RANDOM_SOURCE_H
 #define PRESENCE_TESTS_RANDOM_SOURCE_H
 
@@ -11,7 +12,7 @@ struct random_source {
     uint64_t state;
 };
 
-/* splitmix64 (Steele, Lea, Flood 2014): any seed is a good one. */
+/* Return the next number of splitmix64 (Steele, Lea, Flood 2014): any seed is good. */
 static inline uint64_t random_next(struct random_source *source)
 {
     uint64_t mixed = source->state += UINT64_C(0x9e3779b97f4a7c15);
@@ -21,7 +22,7 @@ static inline uint64_t random_next(struct random_source *source)
     return mixed ^ mixed >> 31;
 }
 
-/* A number from 0 to `count` - 1. */
+/* Return a number from 0 to `count` - 1. */
 static inline unsigned random_below(struct random_source *source, unsigned count)
 {
     return (unsigned)((random_next(source) >> 32) * count >> 32);
@@ -37,7 +38,7 @@ static inline bool random_one_in(struct random_source *source, unsigned count)
     return random_below(source, count) == 0;
 }
 
-/* The seed of the first run: TEST_SEED, or another one each time. */
+/* Return the seed of the first run: TEST_SEED, or another one each time. */
 static inline uint64_t random_seed(void)
 {
     const char *given = getenv("TEST_SEED");

@@ -29,7 +29,7 @@ void stream_fail(const struct stream *stream, const char *format, ...)
 
 /* ---- the clock --------------------------------------------------------------------------- */
 
-/* Where rings and words roll over. */
+/* Choose a tick around which rings and words roll over. */
 static uint64_t first_tick(struct random_source *random)
 {
     uint64_t any = random_next(random);
@@ -86,7 +86,7 @@ static uint64_t gap(struct random_source *random)
     }
 }
 
-/* A collector that is there most of the time, for days. */
+/* Choose a step of a collector that is up most of the time, for days. */
 static uint64_t steady_step(struct random_source *random)
 {
     unsigned kind = random_below(random, 100);
@@ -120,7 +120,7 @@ static uint64_t clock_step(struct stream *stream)
     return gap(random);
 }
 
-/* Now and then somebody sets the wall clock, which no tick follows, or the machine was asleep. */
+/* At times somebody sets the wall clock, which no tick follows, or the machine was asleep. */
 static void step_clocks(struct stream *stream)
 {
     struct random_source *random = &stream->random;
@@ -135,7 +135,7 @@ static void step_clocks(struct stream *stream)
     model_clock.wall_ns = random_below(random, 1000000000);
 }
 
-/* What collector_advance must do. */
+/* Expect what collector_advance must do. */
 static void expect_advance(struct stream *stream)
 {
     uint64_t clock = fixture_clock(stream->fixture);
@@ -145,7 +145,7 @@ static void expect_advance(struct stream *stream)
     stream->tick = clock;
 }
 
-/* What the keeper must do, once a tick. */
+/* Expect the maintenance thread's work, once a tick. */
 static void expect_samples(struct stream *stream)
 {
     uint64_t day = (stream->tick + stream->fixture->wall) / 86400;
@@ -179,7 +179,7 @@ static void choose_visitors(struct stream *stream, struct beat *beat)
 {
     struct random_source *random = &stream->random;
     unsigned all = stream->variant->visitors;
-    unsigned nearby = all < 16 ? all : 16; /* most come again soon */
+    unsigned nearby = all < 16 ? all : 16; /* most come back soon */
     unsigned first = stream->step / 8;
 
     beat->visitors = 1;
@@ -217,7 +217,7 @@ static struct beat choose_beat(struct stream *stream)
 
 /* ---- datagrams --------------------------------------------------------------------------- */
 
-/* Hand over a copy of exactly its size, so that a sanitizer sees any read beyond it. */
+/* Ingest a copy of exactly its size, so that a sanitizer detects any read beyond it. */
 static void ingest_copy(struct ingest *ingest, const uint8_t *datagram, uint32_t length)
 {
     uint8_t *copy = malloc(length);
@@ -272,7 +272,7 @@ static void run_batch(struct stream *stream)
     check_feed(stream);
 }
 
-/* Refusals must never hit a visitor who is there. */
+/* Check that no visitor who is there is refused. */
 static void check_refusal(struct stream *stream, const struct beat *beat,
                           struct oracle_refusal refusal)
 {
@@ -334,8 +334,8 @@ static void start(struct stream *stream, bool is_first)
                     (unsigned long long)(stream->tick - before));
 }
 
-/* Nobody writes: what is told is what was last known. */
-static void look_meanwhile(struct stream *stream)
+/* Nobody writes: readers return what was last known. */
+static void check_meanwhile(struct stream *stream)
 {
     check_activities(stream);
     check_peaks(stream);
@@ -344,24 +344,18 @@ static void look_meanwhile(struct stream *stream)
     check_followers(stream);
 }
 
-/* With another ring: the segment is a new one, and nothing is known of what was before. */
+/* Start with another ring: the segment is a new one, and everything has moved into it. */
 static void renew(struct stream *stream)
 {
     const struct variant *variant = stream->variant;
-    struct oracle *oracle = &stream->oracle;
     uint32_t *max_events = &stream->fixture->settings.max_events;
 
     *max_events =
         *max_events == variant->max_events ? 2 * variant->max_events : variant->max_events;
-    oracle_close(oracle);
-    oracle_open(oracle, variant->names, variant->visitors, variant->max_scopes,
-                variant->max_window);
-    memset(stream->holdings, 0, oracle->scope_count * sizeof(*stream->holdings));
-    stream->histories_full = 0;
-    stream->sampled = stream->day = ORACLE_ABSENT;
-    stream->tick = fixture_clock(stream->fixture);
-    start(stream, true);
-    feed_log_renew(&stream->feed, stream->fixture);
+    start(stream, false);
+    if (stream->fixture->collector.file.origin != SEGMENT_RENEWED)
+        stream_fail(stream, "the segment was not replaced");
+    feed_log_move(&stream->feed, stream->fixture);
 }
 
 static void restart(struct stream *stream)
@@ -376,15 +370,15 @@ static void restart(struct stream *stream)
         stream->is_stopped = true;
     }
     if (random_one_in(&stream->random, 2))
-        look_meanwhile(stream);
+        check_meanwhile(stream);
     fixture_set_clock(stream->fixture, fixture_clock(stream->fixture) + clock_step(stream));
-    look_meanwhile(stream);
+    check_meanwhile(stream);
     if (stream->variant->max_events && random_one_in(&stream->random, 8))
         renew(stream);
     else
         start(stream, false);
     stream->is_stopped = false;
-    feed_log_take_over(&stream->feed);
+    feed_log_adopt(&stream->feed);
 }
 
 static struct segment_settings settings_of(const struct stream *stream)
@@ -393,7 +387,7 @@ static struct segment_settings settings_of(const struct stream *stream)
     bool for_all = variant->max_histories == VARIANT_FOR_ALL;
 
     return (struct segment_settings){
-        .max_visitors = variant->max_visitors,
+        .max_entries = variant->max_entries,
         .max_scopes = variant->max_scopes,
         .max_window = variant->max_window,
         .warm_up = WARM_UP,
@@ -452,7 +446,7 @@ void stream_step(struct stream *stream)
     if (random_one_in(&stream->random, 40))
         restart(stream);
     if (!random_one_in(&stream->random, 4)) {
-        collector_keep(&fixture->collector);
+        collector_maintain(&fixture->collector);
         expect_advance(stream);
         expect_samples(stream);
     }

@@ -1,8 +1,9 @@
 /* test_interrupted.c - the real table.h, with other writers' whole operations in between.
  *
  * Before any access to a shared word the running operation may be interrupted by another one, which
- * may be interrupted in its turn: thousands of the interleavings that threads meet once in years,
- * in one thread and repeatable by TEST_SEED. */
+ * may be interrupted in turn: thousands of interleavings that threads reach once in years, in one
+ * thread and repeatable by TEST_SEED.
+ */
 #include "core/atomics.h"
 
 static void interrupt(void);
@@ -29,19 +30,19 @@ static void interrupt(void);
 #define PAIRS          2
 #define WORDS          (PAIRS * TABLE_PAIR_WORDS)
 #define TICK           1000
-#define TICKS          4   /* that operations may be at */
-#define EXPIRY         400 /* never met here */
+#define TICKS          4   /* that operations may have */
+#define EXPIRY         400 /* never reached here */
 #define OPERATIONS_MAX 10
 #define DEPTH_MAX      4
-#define KEYS           4 /* the first is judged; the others move the free slots about */
+#define KEYS           4 /* the first is judged; the others change which slots are free */
 
 struct operation {
     unsigned key;
     bool is_leave;
     uint64_t now;
-    unsigned began, ended; /* in the order of all beginnings and endings */
+    unsigned began, ended; /* in the order of all starts and ends */
     struct table_outcome outcome;
-    int cleared; /* words that a leave took away */
+    int cleared; /* words that a leave cleared */
 };
 
 struct game {
@@ -51,15 +52,15 @@ struct game {
     struct operation operations[OPERATIONS_MAX];
     unsigned count, depth, moment, one_in;
     int moves[TICKS]; /* of the first key */
-    uint64_t *hint;   /* where it once stood */
+    uint64_t *hint;   /* where it once was */
     uint64_t seed;
     uint64_t interruptions, duplicates;
 };
 
 static struct game game;
 
-/* A move of an operation; `context` is that. */
-static void note_move(void *context, uint64_t tick, int delta)
+/* Record a move of an operation, which is `context`. */
+static void record_move(void *context, uint64_t tick, int delta)
 {
     struct operation *operation = context;
 
@@ -85,10 +86,10 @@ static void operate(unsigned key, bool is_leave)
         .began = game.moment++,
     };
     if (is_leave)
-        table_leave(&game.table, key_of(key), operation->now, note_move, operation);
+        table_leave(&game.table, key_of(key), operation->now, record_move, operation);
     else
         operation->outcome = update_at(&game.table, key ? NULL : game.hint, key_of(key),
-                                       operation->now, note_move, operation);
+                                       operation->now, record_move, operation);
     if (random_one_in(&game.random, 2))
         game.hint = locate(&game.table, key_of(0));
     operation->ended = game.moment++;
@@ -109,7 +110,7 @@ static void interrupt(void)
     game.depth--;
 }
 
-/* A few slots free, the others taken for good by keys of nobody. */
+/* Play with a few free slots; the others are filled for good by other keys. */
 static void play_game(uint64_t seed)
 {
     game.seed = game.random.state = seed;
@@ -165,7 +166,7 @@ static void judge_key(unsigned key)
                    operation->cleared;
         game.duplicates += operation->outcome.duplicates;
     }
-    /* Those that began after all leaves had ended decide; without leaves, all. */
+    /* Those that started after all leaves had ended decide; without leaves, all. */
     for (unsigned i = 0; i < game.count; i++) {
         const struct operation *operation = &game.operations[i];
         if (operation->key != key || operation->outcome.full)
@@ -206,7 +207,8 @@ static void interrupted_operations_end_as_one(void **state)
     uint64_t seed = random_seed(), games = 0;
 
     (void)state;
-    game.table = (struct table){game.words, PAIRS, EXPIRY};
+    game.table = (struct table){
+        .words = game.words, .pairs = PAIRS, .expiry = EXPIRY, .longest = EXPIRY, .enter_age = 300};
     while (games % 256 || fixture_seconds() < end) {
         play_game(seed + games++);
         for (unsigned key = 0; key < KEYS; key++)

@@ -1,8 +1,8 @@
 /* test_lone_writer.c - the real table.h with a lone writer, and sweeps in between.
  *
- * Before any access to a shared word the other one may come in between, the sweep at the writer's
- * tick or at a later one: in one thread and repeatable by TEST_SEED. A model knows what must be in
- * the table. */
+ * Before any access to a shared word the other one may run, the sweep at the writer's tick or at a
+ * later one: in one thread and repeatable by TEST_SEED. A model knows what must be in the table.
+ */
 #include "core/atomics.h"
 
 static void interrupt(void);
@@ -36,7 +36,7 @@ static void interrupt(void);
 #define OPERATIONS 200
 
 enum running {
-    NOTHING, /* that anything may come in between of */
+    NOTHING, /* that anything may interrupt */
     OPERATION,
     SWEEP,
 };
@@ -46,11 +46,11 @@ struct game {
     struct table table;
     struct random_source random;
     enum running running;
-    bool is_inside; /* of another, that is */
+    bool is_inside; /* inside the other one */
     uint64_t now;
     uint64_t last[KEYS];   /* the tick of the last heartbeat; 0: none, or left */
     int64_t moves[TICKS];  /* sums, by tick */
-    uint64_t *hints[KEYS]; /* where the keys once stood */
+    uint64_t *hints[KEYS]; /* where the keys once were */
     uint64_t seed;
     uint64_t sweeps, swept;
 };
@@ -72,22 +72,22 @@ static unsigned used_words(void)
     return used;
 }
 
-static void note_move(void *context, uint64_t tick, int delta)
+static void record_move(void *context, uint64_t tick, int delta)
 {
     (void)context;
     game.moves[tick] += delta;
 }
 
-/* A heartbeat or a leave, and what the model makes of it. */
+/* Do a heartbeat or a leave, in the table and in the model. */
 static void operate(unsigned key)
 {
     bool is_leave = random_one_in(&game.random, 4);
     struct table_outcome outcome = {0};
 
     if (is_leave)
-        table_leave(&game.table, key_of(key), game.now, note_move, NULL);
+        table_leave(&game.table, key_of(key), game.now, record_move, NULL);
     else
-        outcome = update_at(&game.table, game.hints[key], key_of(key), game.now, note_move, NULL);
+        outcome = update_at(&game.table, game.hints[key], key_of(key), game.now, record_move, NULL);
     game.last[key] = is_leave ? 0 : game.now;
     game.hints[key] = locate(&game.table, key_of(key));
     if (outcome.full || outcome.duplicates || outcome.inserted > 1)
@@ -99,7 +99,8 @@ static void sweep(void)
 {
     unsigned before = used_words();
 
-    table_sweep(&game.table, 0, PAIRS, game.now + random_below(&game.random, AHEAD));
+    table_sweep(&game.table, 0, PAIRS, game.now + random_below(&game.random, AHEAD),
+                &(struct table_swept){0});
     game.sweeps++;
     game.swept += before > used_words() ? before - used_words() : 0;
 }
@@ -146,7 +147,7 @@ static void judge(unsigned key)
                  (unsigned long long)game.last[key]);
 }
 
-/* Of the ticks whose words no sweep has freed. */
+/* Judge the moves of ticks whose words no sweep has freed. */
 static void judge_moves(void)
 {
     for (uint64_t tick = game.now - (EXPIRY - AHEAD - 1); tick <= game.now; tick++) {
@@ -184,7 +185,12 @@ static void sweeps_in_between_change_nothing(void **state)
     uint64_t seed = random_seed(), games = 0;
 
     (void)state;
-    game.table = (struct table){game.words, PAIRS, EXPIRY, .lone_writer = true};
+    game.table = (struct table){.words = game.words,
+                                .pairs = PAIRS,
+                                .expiry = EXPIRY,
+                                .longest = EXPIRY,
+                                .enter_age = 300,
+                                .lone_writer = true};
     while (games % 64 || fixture_seconds() < end)
         play_game(seed + games++);
     print_message("%llu games, %llu sweeps freed %llu words, from TEST_SEED=%llu\n",

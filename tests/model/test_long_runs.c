@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "fixture.h"
 #include "core/wire.h"
+#include "fixture.h"
 
 #define HALF_OF_TICKS (UINT64_C(1) << 19) /* at this age a word would be taken for a fresh one */
 #define VISITORS      2000
@@ -21,10 +21,10 @@ static int clean_up(void **state)
     return 0;
 }
 
-static void create(uint64_t tick, uint64_t max_visitors)
+static void create(uint64_t tick, uint64_t max_entries)
 {
     struct segment_settings settings = {
-        .max_visitors = max_visitors,
+        .max_entries = max_entries,
         .max_scopes = 100,
         .max_window = 3600,
         .warm_up = 90,
@@ -37,10 +37,10 @@ static void create(uint64_t tick, uint64_t max_visitors)
 static void keep_after(uint64_t seconds)
 {
     fixture_set_clock(&fixture, fixture_clock(&fixture) + seconds);
-    collector_keep(&fixture.collector);
+    collector_maintain(&fixture.collector);
 }
 
-/* Visitors who were here a week ago come again: all of them are counted, as new ones. */
+/* Visitors who were here a week ago come back: all of them are counted, as new ones. */
 static void expect_all_to_come_again(void)
 {
     uint64_t entered = fixture_counter(&fixture, COUNTER_heartbeats_new);
@@ -88,7 +88,7 @@ static void a_week_without_restart(void **state)
     expect_all_to_come_again();
 }
 
-/* A bucket's tag has 32 bits, and a scope may come into being at any of them. */
+/* A bucket's tag has 32 bits, and a scope may be created at any of them. */
 static void scopes_begin_at_any_tick(void **state)
 {
     const uint64_t ticks[] = {
@@ -122,7 +122,7 @@ static void scopes_begin_at_any_tick(void **state)
     }
 }
 
-/* Idle scopes are given up within a minute or so, labels before their sites. */
+/* Idle scopes are freed within a minute or so, labels before their sites. */
 static void idle_scopes_are_given_up(void **state)
 {
     char room[16];
@@ -135,11 +135,11 @@ static void idle_scopes_are_given_up(void **state)
     }
     keep_after(3600);
     for (int i = 0; i < 200; i++)
-        collector_keep(&fixture.collector);
+        collector_maintain(&fixture.collector);
     assert_int_equal(fixture_counter(&fixture, COUNTER_scopes_retired), 0);
     keep_after(1);
     for (int i = 0; i < 200; i++)
-        collector_keep(&fixture.collector);
+        collector_maintain(&fixture.collector);
     assert_int_equal(fixture_counter(&fixture, COUNTER_scopes_created), 22);
     assert_int_equal(fixture_counter(&fixture, COUNTER_scopes_retired), 22);
 }
@@ -158,7 +158,7 @@ static void a_kill_amid_a_batch_heals(void **state)
     ingest_begin(fixture.ingests[0]);
     uint32_t length = fixture_encode(datagram, sizeof(datagram), WIRE_HEARTBEAT, "a", NULL, 0, 300);
     ingest_datagram(fixture.ingests[0], datagram, length);
-    pthread_mutex_unlock(&fixture.collector.gates[0].mutex); /* it goes with the process */
+    pthread_mutex_unlock(&fixture.collector.gates[0].mutex); /* released with the process */
     fixture_kill(&fixture);
     uint64_t killed = fixture_clock(&fixture);
     fixture_start(&fixture, 1);

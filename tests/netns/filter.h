@@ -1,5 +1,5 @@
-/* filter.h - the XDP program, loaded but attached nowhere: the kernel runs it on one frame after
- * the other (BPF_PROG_TEST_RUN). Needs the right to load BPF programs. */
+/* filter.h - the XDP program, loaded but not attached: the kernel runs it on one frame after
+ * another (BPF_PROG_TEST_RUN). Needs the privilege to load BPF programs. */
 #ifndef PRESENCE_TESTS_FILTER_H
 #define PRESENCE_TESTS_FILTER_H
 
@@ -38,7 +38,7 @@ struct filter {
 };
 
 static inline void open_filter(struct filter *filter, bool generic, const char *const *networks,
-                               unsigned network_count, uint32_t source_rate)
+                               unsigned network_count, uint32_t sender_rate)
 {
     struct sockaddr_storage endpoints[ENDPOINTS];
     struct network list[8];
@@ -54,7 +54,7 @@ static inline void open_filter(struct filter *filter, bool generic, const char *
         .endpoint_count = ENDPOINTS,
         .networks = network_count ? list : NULL,
         .network_count = network_count,
-        .source_rate = source_rate,
+        .sender_rate = sender_rate,
     };
     *filter = (struct filter){.trains = generic};
     int r = xdp_load(&settings, generic, &filter->xdp);
@@ -69,7 +69,7 @@ static inline void close_filter(struct filter *filter)
     xdp_close(filter->xdp);
 }
 
-/* Let the kernel run it on one frame. Returns the fate that was counted, or -1 for none. */
+/* Run it on one frame. Returns the fate that was counted, or -1. */
 static inline int run_filter(struct filter *filter, const uint8_t *frame, uint32_t size)
 {
     static uint8_t after[FRAME_MAX + 256];
@@ -84,7 +84,7 @@ static inline int run_filter(struct filter *filter, const uint8_t *frame, uint32
         .data_size_out = sizeof(after),
         .repeat = 1,
     };
-    int r = bpf_prog_test_run_opts(xdp_program(filter->xdp), &options);
+    int r = bpf_prog_test_run_opts(filter->xdp->program, &options);
     if (r < 0)
         fail_msg("cannot run the filter on %u bytes: %s", size, strerror(-r));
     if (options.data_size_out != size || memcmp(frame, after, size) != 0)
@@ -114,7 +114,7 @@ static inline int run_payload(struct filter *filter, bool v6, const uint8_t *pay
     return run_filter(filter, frame, size);
 }
 
-/* Says why, when it is not to be had here. */
+/* Say why if it can't be loaded here. */
 static inline bool can_load_filter(void)
 {
     struct xdp *xdp = NULL;

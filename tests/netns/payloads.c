@@ -1,4 +1,4 @@
-/* The table of payloads, written from the description of the datagram, not from its reader. */
+/* The table of payloads, written from the protocol's description, not from its parser. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,7 +115,7 @@ static const char *const texts[] = {
     "PH1\x01\x02\x03 not a heartbeat, but text by its looks",
 };
 
-/* Of native datagrams whose lengths agree, made by number. */
+/* Native datagrams whose lengths agree, by number. */
 struct lengths {
     const char *name;
     enum presence_xdp_fate fate;
@@ -195,7 +195,7 @@ static void make(const struct lengths *lengths, struct payload *payload)
     payload->fate = lengths->fate;
 }
 
-/* Of the golden datagram only so many bytes, or one more than all of them. */
+/* The golden datagram, cut to so many bytes, or one byte longer. */
 static void cut(uint32_t length, struct payload *payload)
 {
     static char name[64];

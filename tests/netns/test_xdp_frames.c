@@ -1,13 +1,13 @@
-/* test_xdp_frames.c - one table of frames, three judges: the XDP program in the kernel, the same
- * function of wire.h here, and what the table says. All agree, and nothing that the full decoder
- * accepts is ever dropped. Needs the right to load BPF programs. */
+/* test_xdp_frames.c - one table of frames and three judges: the XDP program in the kernel, the same
+ * function of wire.h here, and the table's fate. All agree, and no datagram that the full parser
+ * accepts is dropped. Needs the privilege to load BPF programs. */
 #include <time.h>
 
 #include <core/text.h>
 #include <core/wire.h>
 
-#include "filter.h"
 #include "common/networks.h"
+#include "filter.h"
 
 #define PASSES .passes = true
 
@@ -57,7 +57,7 @@ static const struct envelope envelopes[] = {
     {PASSES, .name = "IPv6, jumbogram", .v6 = true, .jumbogram = true},
 };
 
-/* Frames that end early: nothing, or not enough, is behind these many bytes. */
+/* Frames that are cut off after so many bytes. */
 static const struct envelope cut_envelopes[] = {
     {.name = "Ethernet alone", .cut = 14},
     {.name = "half an IPv4 header", .cut = 24},
@@ -68,7 +68,7 @@ static const struct envelope cut_envelopes[] = {
     {.name = "half a VLAN tag", .tags = {0x8100}, .cut = 16},
 };
 
-/* The user-space judge: the shape alone. */
+/* Judge by shape only, in user space. */
 static enum presence_xdp_fate judge_shape(const uint8_t *payload, uint32_t length)
 {
     if (length != 0 && !wire_is_native(payload, length))
@@ -95,7 +95,7 @@ static bool is_accepted(const uint8_t *payload, uint32_t length)
                 : text_decode(payload, length, &scratch, &heartbeat)) == WIRE_ACCEPTED;
 }
 
-#define SEARCHED 1536 /* bytes; what is longer is not searched for a second datagram */
+#define SEARCHED 1536 /* bytes; longer packets are not searched for a second datagram */
 
 /* What may be a train, with something in it that would be counted, passes where there are trains.
  */
@@ -168,7 +168,7 @@ static void frames_that_end_early_pass(void **state)
         if (run_filter(&filter, frame, size) != -1)
             fail_msg("%s is judged", cut_envelopes[i].name);
     }
-    /* The header of a heartbeat that is not all there: up to 19 bytes can't be judged, but are one
+    /* A heartbeat with a truncated header: up to 19 bytes can't be judged, but are one
      * to us; with 20 its shape is known, although IP will drop it. */
     for (uint16_t visible = 0; visible <= 40; visible++) {
         struct envelope envelope = {.cut = (uint16_t)(42 + visible)};
@@ -179,7 +179,7 @@ static void frames_that_end_early_pass(void **state)
     close_filter(&filter);
 }
 
-/* UDP's length decides: neither the frame's nor IP's. */
+/* The length in the UDP header decides, not the frame's or IP's. */
 static void lengths_are_udps(void **state)
 {
     struct filter filter;
@@ -210,7 +210,7 @@ static void lengths_are_udps(void **state)
     close_filter(&filter);
 }
 
-/* An independent judge: the collector's own search. */
+/* Judge by the collector's own search. */
 static bool collector_allows(const struct networks *networks, const char *source)
 {
     struct sockaddr_storage address;
@@ -264,13 +264,13 @@ static void only_allowed_sources_pass(void **state)
             const struct payload *payload = payload_at(payloads[j]);
             uint32_t size = frame_write(&envelope, payload->bytes, payload->length, frame);
             int fate = run_filter(&filter, frame, size);
-            if (fate != (int)(cases[i].allowed ? payload->fate : PRESENCE_XDP_SOURCE))
+            if (fate != (int)(cases[i].allowed ? payload->fate : PRESENCE_XDP_SENDER))
                 fail_msg("%s from %s: fate %d", payload->name, cases[i].source, fate);
         }
         envelope.port = 9999;
         uint32_t size = frame_write(&envelope, (const uint8_t *)"x", 1, frame);
         assert_int_equal(run_filter(&filter, frame, size),
-                         -1); /* not to us: none of our business */
+                         -1); /* not for the collector: not judged */
     }
     networks_free(&collectors);
     close_filter(&filter);
@@ -286,7 +286,7 @@ static uint64_t boot_second(void)
 
 #define RATE 50
 
-/* Of each source RATE a second pass, whatever they are. Measured within one second. */
+/* RATE datagrams of each sender pass in a second, whatever they are. Measured within one second. */
 static unsigned passed_of(struct filter *filter, const char *source, unsigned tries)
 {
     struct envelope envelope = {.v6 = strchr(source, ':') != NULL, .source = source};
@@ -297,7 +297,7 @@ static unsigned passed_of(struct filter *filter, const char *source, unsigned tr
         const struct payload *payload = payload_at(i % 2 ? 0 : 9);
         uint32_t size = frame_write(&envelope, payload->bytes, payload->length, frame);
         int fate = run_filter(filter, frame, size);
-        if (fate == PRESENCE_XDP_SOURCE_RATE)
+        if (fate == PRESENCE_XDP_SENDER_RATE)
             continue;
         assert_int_equal(fate, payload->fate);
         passed++;
@@ -327,7 +327,7 @@ static void sources_have_a_rate(void **state)
         assert_int_equal(passed, RATE);
         assert_int_equal(others, 10);
         assert_int_equal(v6, RATE - 5);
-        assert_int_equal(same_v6, 5); /* the same 64 bits: the same source */
+        assert_int_equal(same_v6, 5); /* the same 64 bits: the same sender */
         assert_int_equal(next, 10);
         return;
     }
@@ -359,7 +359,7 @@ static void random_payloads(void **state)
         assert_false(fate > PRESENCE_XDP_PASSED && is_accepted(payload, length));
     }
     for (int fate = PRESENCE_XDP_PASSED; fate < PRESENCE_XDP_FATES; fate++)
-        if (fate != PRESENCE_XDP_SOURCE && fate != PRESENCE_XDP_SOURCE_RATE)
+        if (fate != PRESENCE_XDP_SENDER && fate != PRESENCE_XDP_SENDER_RATE)
             assert_true(filter.before[fate] > 100);
     close_filter(&filter);
 }

@@ -1,8 +1,8 @@
-/* test_xdp_trains.c - where the kernel hands over several datagrams as one packet, nothing in it
- * that would be counted is dropped. */
+/* test_xdp_trains.c - if the kernel hands over several datagrams as one packet, none that would be
+ * counted is dropped. */
 #include "filter.h"
 
-#define SEARCHED 1536 /* bytes; what is longer is not searched for a second datagram */
+#define SEARCHED 1536 /* bytes; longer packets are not searched for a second datagram */
 
 /* What generic mode may see as one packet: `count` datagrams of `size` bytes, the last of `last`.
  */
@@ -35,7 +35,7 @@ static void trains_pass_in_generic_mode(void **state)
         assert_int_equal(run_payload(&generic, v6, train, length), PRESENCE_XDP_PASSED);
         length = write_train(train, (const uint8_t *)text, strlen(text), 1, one, one_size);
         assert_int_equal(run_payload(&generic, v6, train, length), PRESENCE_XDP_PASSED);
-        /* No train, but one that is longer than it says. */
+        /* A datagram that is longer than its length field. */
         length = write_train(train, two, two_size, 1, (const uint8_t *)"\0\0\0", 3);
         assert_int_equal(run_payload(&generic, v6, train, length), PRESENCE_XDP_MALFORMED);
         length = write_train(train, two, two_size, 1, (const uint8_t *)"P", 1);
@@ -45,7 +45,7 @@ static void trains_pass_in_generic_mode(void **state)
     close_filter(&native);
 }
 
-/* Whatever the first datagram of a train is, a valid one behind it is not lost with it. */
+/* A valid datagram of a train is not lost, whatever the first one is. */
 static void bad_beginnings_of_trains_pass(void **state)
 {
     static const char text[] = "PH1 site=a visitor=b";

@@ -19,7 +19,7 @@ struct member {
 static pthread_mutex_t failure_mutex = PTHREAD_MUTEX_INITIALIZER;
 static char failure[1024];
 static bool has_failed;
-static unsigned arrived; /* at all meetings since the crew began */
+static unsigned arrived; /* threads, at all meetings since the crew started */
 
 bool crew_has_failed(void)
 {
@@ -41,7 +41,7 @@ void crew_fail(const char *format, ...)
 
 void crew_meet(unsigned count)
 {
-    /* Acquire and release: what each did before the meeting is seen by all after it. */
+    /* Acquire and release: pairs with itself; all see what each did before the meeting. */
     unsigned mine = __atomic_fetch_add(&arrived, 1, __ATOMIC_ACQ_REL);
     unsigned wanted = (mine / count + 1) * count;
 
@@ -76,7 +76,7 @@ void crew_run(const struct crew_job *jobs, void *context)
                 .number = count,
             };
             if (pthread_create(&members[count].thread, NULL, run_member, &members[count]) != 0)
-                fail_msg("pthread_create"); /* nothing was started that would not end */
+                fail_msg("pthread_create"); /* the threads started so far end by themselves */
         }
     }
     while (count)

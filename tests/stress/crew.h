@@ -7,7 +7,7 @@
 
 #define CREW_MAX 16
 
-/* `number` is 0 for the first function's first thread, and goes on from there. */
+/* `number` counts all threads from 0, in the order of the jobs. */
 typedef void (*crew_function)(void *context, unsigned number);
 
 struct crew_job {
@@ -16,14 +16,14 @@ struct crew_job {
 };
 
 /* Run all threads of the jobs (the last has no function) until all have returned, then fail the
- * test if one of them has reported a failure. From the test's own thread. */
+ * test if one has reported a failure. The test's own thread. */
 void crew_run(const struct crew_job *jobs, void *context);
 
-/* Report a failure; only the first is kept. Threads that look at crew_has_failed may stop. */
+/* Report a failure; only the first is kept. Threads that check crew_has_failed can stop. */
 void crew_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 bool crew_has_failed(void);
 
-/* All `count` threads meet here. Returns at once if one of them has failed. */
+/* Wait until all `count` threads are here. Returns at once if one has failed. */
 void crew_meet(unsigned count);
 
 #endif

@@ -42,8 +42,8 @@ unsigned observer_visitors(unsigned site)
 
 enum outcome { READ, ABSENT, CHANGED };
 
-/* Read one site as libraries do: find it, sum, and see whether it still is what was found, and the
- * tick the same. CHANGED: it may have been another's ring, or the directory changed under us. */
+/* Read one site as libpresence does: find it, sum, and check that entry and tick are still the
+ * same. CHANGED: it may have been another site's ring, or the directory changed meanwhile. */
 static enum outcome read_site(const struct segment *segment, const char *name, uint64_t *ret_tick,
                               int64_t *ret_count)
 {
@@ -51,7 +51,7 @@ static enum outcome read_site(const struct segment *segment, const char *name, u
     uint64_t changes = atomic_load_acquire(&segment->header->directory_changes);
     uint32_t found = fixture_scope(segment, name, NULL, &state);
 
-    if (found == SCOPE_NONE) /* sure only if nothing was freed meanwhile */
+    if (found == SCOPE_NONE) /* certain only if nothing was freed meanwhile */
         return atomic_load_acquire(&segment->header->directory_changes) == changes ? ABSENT
                                                                                    : CHANGED;
     uint64_t now = atomic_load_acquire(&segment->header->tick);
@@ -84,7 +84,7 @@ static void observe_site(const struct segment *segment, unsigned site,
                  (unsigned long long)tick, (long long)count, visitors);
 }
 
-/* The stable site is there whenever one looks; a few others visit it. */
+/* Check that the stable site always exists; a few others visit it. */
 static void observe_stable(const struct segment *segment, const char *name,
                            struct observer_report *report)
 {
@@ -142,7 +142,7 @@ void observer_start(struct observer *observer, const char *path, const char *sta
     if (observer->process < 0)
         fail_msg("fork: %s", strerror(errno));
     if (observer->process == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nothing behind */
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test leaves no process behind */
         _exit(map_and_observe(path, stable_site, observer->report));
     }
 }

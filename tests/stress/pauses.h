@@ -5,7 +5,7 @@
 
 #include "core/atomics.h"
 
-/* Let this thread pause at every so many-th access, at random; 0: never, as at first. */
+/* Let this thread pause at one in so many accesses, at random; 0, the default: never. */
 void pauses_begin(uint64_t seed, unsigned one_in);
 
 void pauses_take(void);

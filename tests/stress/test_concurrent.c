@@ -11,25 +11,25 @@
 #include <cmocka.h>
 
 #include "consistency.h"
+#include "core/wire.h"
 #include "crew.h"
 #include "fixture.h"
-#include "core/wire.h"
 #include "random_source.h"
 
-#define SITES       4    /* that grow, one after the other */
+#define SITES       4    /* that grow, one after another */
 #define SHARED      6000 /* visitors of each, sent by all workers in the same order */
-#define OWNED       500  /* visitors of each worker at the site of comings and goings */
-#define CONTESTED   200  /* visitors there that all workers send and take away */
+#define OWNED       500  /* visitors of each worker at the site with leaves */
+#define CONTESTED   200  /* visitors there that all workers send and let leave */
 #define BATCH_MAX   64
 #define READERS     2
 #define FIRST_TICK  1000
-#define TICKS       290  /* that pass: fewer than make a worker's late heartbeat an enter anew */
-#define TICK_US     1500 /* how long one lasts */
+#define TICKS       290  /* fewer than make a worker's late heartbeat an enter again */
+#define TICK_US     1500 /* length of a tick */
 #define WORKERS_MAX 4
 #define GOING       "comings.and.goings"
 
 struct progress {
-    _Alignas(128) uint64_t begun; /* growing heartbeats in batches that were begun, */
+    _Alignas(128) uint64_t begun; /* growing heartbeats in batches that were started, */
     uint64_t completed;           /* and in those that are published */
 };
 
@@ -48,7 +48,7 @@ struct load {
     bool with_leaves;
     uint64_t seed;
     uint64_t reads;
-    int64_t tightest; /* fewest heartbeats in flight that a read allowed for */
+    int64_t tightest; /* fewest heartbeats in flight at a read */
     bool is_over;
 };
 
@@ -62,7 +62,7 @@ static const char *site_name(unsigned site)
 
 static const char *room_name(unsigned visitor)
 {
-    return visitor / 100 % 2 ? "/odd" : "/even"; /* a datagram has visitors of one hundred */
+    return visitor / 100 % 2 ? "/odd" : "/even"; /* a datagram's visitors are of one hundred */
 }
 
 static bool is_over(const struct load *load)
@@ -72,7 +72,7 @@ static bool is_over(const struct load *load)
 
 /* ---- workers ----------------------------------------------------------------------------- */
 
-/* Send the next visitors of the sites that grow, and note how far this worker has come. */
+/* Send the next visitors of the sites that grow, and record this worker's progress. */
 static void grow(struct load *load, unsigned number)
 {
     struct progress *progress = &load->progress[number];
@@ -96,7 +96,7 @@ static void grow(struct load *load, unsigned number)
     worker->sent += count;
 }
 
-/* One of this worker's own visitors comes or goes, and so does one that all of them send. */
+/* Let one of this worker's own visitors enter or leave, and one that all workers share. */
 static void come_and_go(struct load *load, unsigned number)
 {
     struct worker *worker = &load->workers[number];
@@ -144,9 +144,9 @@ static void tick(void *context, unsigned number)
 
     (void)number;
     for (unsigned i = 0; i < TICKS && !crew_has_failed(); i++) {
-        nanosleep(&pause, NULL); /* the pace of the clock; nobody waits for it */
+        nanosleep(&pause, NULL); /* the pace of the clock */
         fixture_set_clock(&load->fixture, FIRST_TICK + i);
-        collector_keep(&load->fixture.collector);
+        collector_maintain(&load->fixture.collector);
     }
     __atomic_store_n(&load->is_over, true, __ATOMIC_RELEASE); /* pairs with is_over */
 }
@@ -155,12 +155,12 @@ static void tick(void *context, unsigned number)
 
 struct bounds {
     int64_t surely;   /* published by at least one worker before the read */
-    int64_t settled;  /* by all: nobody can have an insert of these in flight */
-    int64_t possibly; /* begun by at least one before the read's end */
+    int64_t settled;  /* by all: no insert of these is in flight */
+    int64_t possibly; /* started by at least one before the read's end */
     int64_t in_flight;
 };
 
-/* How many of a site's visitors a worker has sent when it has come this far. */
+/* Return how many of a site's visitors a worker with this progress has sent. */
 static int64_t visitors_by(uint64_t progress, unsigned site)
 {
     uint64_t before = (uint64_t)site * SHARED;
@@ -170,7 +170,7 @@ static int64_t visitors_by(uint64_t progress, unsigned site)
     return progress - before < SHARED ? (int64_t)(progress - before) : SHARED;
 }
 
-static void note_start(const struct load *load, unsigned site, struct bounds *ret)
+static void record_start(const struct load *load, unsigned site, struct bounds *ret)
 {
     *ret = (struct bounds){.settled = SHARED};
     for (unsigned i = 0; i < load->worker_count; i++) {
@@ -182,7 +182,7 @@ static void note_start(const struct load *load, unsigned site, struct bounds *re
     }
 }
 
-static void note_end(const struct load *load, unsigned site, struct bounds *bounds)
+static void record_end(const struct load *load, unsigned site, struct bounds *bounds)
 {
     for (unsigned i = 0; i < load->worker_count; i++) {
         uint64_t begun = __atomic_load_n(&load->progress[i].begun, __ATOMIC_SEQ_CST);
@@ -192,14 +192,14 @@ static void note_end(const struct load *load, unsigned site, struct bounds *boun
     }
 }
 
-/* A visitor who only moves is never missed ("Readers see no dip"), whatever is in flight. */
+/* Check that a visitor who only moves is never missed, whatever is in flight. */
 static bool is_within(const struct bounds *bounds, int64_t count)
 {
     int64_t least = bounds->settled == SHARED ? SHARED : bounds->surely - bounds->in_flight;
     return count >= least && count <= bounds->possibly + bounds->in_flight;
 }
 
-/* Sum as a reader does: again if the tick has moved. False: it always had. */
+/* Sum as a reader does, again if the tick has moved. Returns false if it always had. */
 static bool sum(const struct fixture *fixture, const struct ring *ring, uint32_t window,
                 int64_t *ret)
 {
@@ -212,7 +212,7 @@ static bool sum(const struct fixture *fixture, const struct ring *ring, uint32_t
     return false;
 }
 
-/* Both rooms of a site together have its visitors, and no other. */
+/* Check that both rooms of a site together have exactly its visitors. */
 static bool sum_scopes(const struct fixture *fixture, unsigned site, bool by_rooms, uint32_t window,
                        int64_t *ret)
 {
@@ -246,9 +246,9 @@ static void read_counts(void *context, unsigned number)
         struct bounds bounds;
         int64_t count;
 
-        note_start(load, site, &bounds);
+        record_start(load, site, &bounds);
         bool is_summed = sum_scopes(&load->fixture, site, by_rooms, window, &count);
-        note_end(load, site, &bounds);
+        record_end(load, site, &bounds);
         if (!is_summed)
             continue;
         reads++;
@@ -266,9 +266,9 @@ static void read_counts(void *context, unsigned number)
         load->tightest = tightest;
 }
 
-/* ---- what must be true in the end ---------------------------------------------------------- */
+/* ---- checks at the end --------------------------------------------------------------------- */
 
-/* Each worker knows which of its own visitors are there: nobody else touched them. */
+/* Check each worker's own visitors, which no other worker sends. */
 static void check_owned(const struct load *load)
 {
     const struct segment *segment = &load->fixture.collector.file.segment;
@@ -331,7 +331,7 @@ static void check_end(struct load *load)
 static void open_load(unsigned workers, bool with_leaves)
 {
     const struct segment_settings settings = {
-        .max_visitors = 3 * SITES * SHARED,
+        .max_entries = 3 * SITES * SHARED,
         .max_scopes = 64,
         .max_window = 3600,
         .warm_up = 90,
@@ -401,8 +401,8 @@ static void jump(void *context, unsigned number)
         clock += random_one_in(&random, 2) ? random_between(&random, 3600, 4000)
                                            : random_between(&random, 1 << 19, 1 << 20);
         fixture_set_clock(&load->fixture, clock);
-        if (random_one_in(&random, 2)) /* otherwise a worker is the first to see it */
-            collector_keep(&load->fixture.collector);
+        if (random_one_in(&random, 2)) /* otherwise a worker notices it first */
+            collector_maintain(&load->fixture.collector);
     }
     __atomic_store_n(&load->is_over, true, __ATOMIC_RELEASE); /* pairs with is_over */
 }

@@ -1,5 +1,5 @@
-/* test_events.c - the ring of events under full load, read fast and slowly: nothing torn, nothing
- * twice, in the order of its times, and what was missed is known to the last one. */
+/* test_events.c - the ring of events under full load, with fast and slow readers: no event is torn
+ * or read twice, times rise, and every missed event is counted. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,14 +9,14 @@
 
 #include <cmocka.h>
 
+#include "core/events.h"
 #include "crew.h"
 #include "pauses.h"
-#include "core/events.h"
 #include "random_source.h"
 
 #define SLOTS   64
 #define WRITERS 3
-#define EVENTS  30000 /* of each writer */
+#define EVENTS  30000 /* per writer */
 #define READERS 2     /* the second is slow */
 #define FIRST   1000
 
@@ -25,14 +25,14 @@ struct load {
     struct event_slot slots[SLOTS];
     struct events events;
     uint64_t seed;
-    unsigned writing;        /* writers that have not ended; atomic */
-    uint64_t holes[WRITERS]; /* events given up */
+    unsigned writing;        /* running writers; atomic */
+    uint64_t holes[WRITERS]; /* events that became holes */
     uint64_t read[READERS], missed[READERS];
 };
 
 static struct load the_load;
 
-/* Its length and bytes follow from a writer's number and count. */
+/* Make a record whose length and bytes follow from its id. */
 static struct event_record make_record(uint64_t id)
 {
     struct event_record record = {
@@ -62,7 +62,7 @@ static void write_events(void *context, unsigned number)
     __atomic_fetch_sub(&load->writing, 1, __ATOMIC_ACQ_REL); /* pairs with read_events */
 }
 
-/* Judge one event; each writer's come in its order, so none can be seen twice. */
+/* Judge one event: each writer's come in order, so none is seen twice. */
 static void judge(const struct event_record *record, uint64_t number, uint64_t *last_us,
                   uint64_t last_of[WRITERS])
 {
@@ -84,7 +84,7 @@ static void judge(const struct event_record *record, uint64_t number, uint64_t *
 static void read_events(void *context, unsigned number)
 {
     struct load *load = context;
-    const struct timespec pause = {.tv_nsec = 200000}; /* what makes a reader slow */
+    const struct timespec pause = {.tv_nsec = 200000}; /* of a slow reader */
     struct random_source random = {load->seed};
     struct event_record record;
     uint64_t at = FIRST, last_us = 0, last_of[WRITERS] = {0}, read = 0, missed = 0;
@@ -92,20 +92,21 @@ static void read_events(void *context, unsigned number)
     bool is_over;
 
     do {
-        is_over = __atomic_load_n(&load->writing, __ATOMIC_ACQUIRE) == 0; /* pairs with writers */
+        is_over =
+            __atomic_load_n(&load->writing, __ATOMIC_ACQUIRE) == 0; /* pairs with write_events */
         uint64_t next = atomic_load_ordered(&load->head.next);
-        if (at + SLOTS < next) { /* as readers do: on to what is held */
+        if (at + SLOTS < next) { /* skip to the oldest, as readers do */
             missed += next - SLOTS - at;
             at = next - SLOTS;
         }
         for (; at < next && !crew_has_failed(); at++) {
-            enum event_verdict verdict = events_read(&load->events, at, &record);
-            if (verdict == EVENT_FLYING && !is_over)
+            enum event_verdict verdict = events_load(&load->events, at, &record);
+            if (verdict == EVENT_IN_FLIGHT && !is_over)
                 break;
-            if (verdict == EVENT_READ)
+            if (verdict == EVENT_LOADED)
                 judge(&record, at, &last_us, last_of);
-            read += verdict == EVENT_READ;
-            missed += verdict != EVENT_READ;
+            read += verdict == EVENT_LOADED;
+            missed += verdict != EVENT_LOADED;
             if (reader == 1 && random_one_in(&random, 50))
                 nanosleep(&pause, NULL);
         }
@@ -114,7 +115,7 @@ static void read_events(void *context, unsigned number)
     load->missed[reader] = missed;
 }
 
-static void readers_know_what_they_missed(void **state)
+static void readers_count_missed_events(void **state)
 {
     const struct crew_job jobs[] = {{write_events, WRITERS}, {read_events, READERS}, {NULL, 0}};
     struct load *load = &the_load;
@@ -124,7 +125,7 @@ static void readers_know_what_they_missed(void **state)
     load->seed = random_seed();
     load->events = (struct events){&load->head, load->slots, SLOTS};
     load->writing = WRITERS;
-    events_begin(&load->events, FIRST);
+    events_init(&load->events, FIRST);
     crew_run(jobs, load);
     for (unsigned i = 0; i < WRITERS; i++)
         holes += load->holes[i];
@@ -136,18 +137,18 @@ static void readers_know_what_they_missed(void **state)
         assert_int_equal(load->read[i] + load->missed[i], WRITERS * EVENTS);
         assert_true(load->read[i] > 0);
     }
-    /* What is held in the end is all there, but for holes. */
+    /* In the end the ring is complete, but for holes. */
     for (uint64_t number = load->head.next - SLOTS; number < load->head.next; number++) {
         struct event_record record;
-        enum event_verdict verdict = events_read(&load->events, number, &record);
-        assert_true(verdict == EVENT_READ || (verdict == EVENT_LOST && holes));
+        enum event_verdict verdict = events_load(&load->events, number, &record);
+        assert_true(verdict == EVENT_LOADED || (verdict == EVENT_LOST && holes));
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(readers_know_what_they_missed),
+        cmocka_unit_test(readers_count_missed_events),
     };
 
     return cmocka_run_group_tests_name("events", tests, NULL, NULL);

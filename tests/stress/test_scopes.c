@@ -1,9 +1,9 @@
-/* test_scopes.c - scopes come into being and are given up while workers hold them.
+/* test_scopes.c - scopes are created and retired while workers hold them.
  *
- * The directory has room for a few of many sites. Each of those that come and go belongs to one
- * worker, and each of its datagrams has all of its visitors, so that whoever reads it sees whole
- * multiples of its number, a prime of its own, or has read another's ring. The daemon's own code
- * is compiled with random pauses (pauses.h). */
+ * The directory has room for a few of many sites. Each site that comes and goes belongs to one
+ * worker, and each of its datagrams has all its visitors. So a reader sees multiples of the site's
+ * number, a prime, or has read another site's ring. The daemon's own code is compiled with random
+ * pauses (pauses.h). */
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,17 +15,17 @@
 #include <cmocka.h>
 
 #include "consistency.h"
+#include "core/wire.h"
 #include "crew.h"
 #include "fixture.h"
 #include "observer.h"
 #include "pauses.h"
-#include "core/wire.h"
 #include "random_source.h"
 
-#define WORKERS    3 /* and one more, the keeper's own */
+#define WORKERS    3 /* and one more, the maintenance thread's */
 #define FIRST_TICK 1000
 #define TICK_US    100
-#define SITE_OWN   "stable" /* its heartbeats come with every tick */
+#define SITE_OWN   "stable" /* it gets heartbeats at every tick */
 
 struct churn {
     struct fixture fixture;
@@ -71,7 +71,7 @@ static bool is_on_stable_site(const struct churn *churn, unsigned visitor)
     return table_find(&segment->table, table_key(hash, segment->table.pairs), &word) != NULL;
 }
 
-/* This worker's own visitor of the stable site comes or goes; nothing may get lost. */
+/* Let this worker's own visitor of the stable site enter or leave; nothing may get lost. */
 static void visit_stable_site(struct churn *churn, unsigned number, bool is_leave)
 {
     struct ingest *ingest = churn->fixture.ingests[number];
@@ -80,7 +80,7 @@ static void visit_stable_site(struct churn *churn, unsigned number, bool is_leav
         fixture_encode(datagram, sizeof(datagram), is_leave ? WIRE_LEAVE : WIRE_HEARTBEAT, SITE_OWN,
                        NULL, 1000 + number, 1);
 
-    /* Only here: while this worker lingers, the others go on creating and giving up. */
+    /* Only here: while this worker pauses, the others create and retire scopes. */
     pauses_begin(random_next(&churn->random[number]), 16);
     ingest_begin(ingest);
     ingest_datagram(ingest, datagram, length);
@@ -112,7 +112,7 @@ static void work(void *context, unsigned number)
     }
 }
 
-/* Move the clock and keep house, and see to it that the stable site is never idle. */
+/* Move the clock, run maintenance, and keep the stable site from being idle. */
 static void keep(void *context, unsigned number)
 {
     struct churn *churn = context;
@@ -123,9 +123,9 @@ static void keep(void *context, unsigned number)
         fixture_set_clock(&churn->fixture, fixture_clock(&churn->fixture) + 1);
         fixture_send(&churn->fixture, number, WIRE_HEARTBEAT, SITE_OWN, NULL, 0, OBSERVER_STABLE);
         churn->sent[number] += OBSERVER_STABLE;
-        collector_keep(&churn->fixture.collector);
+        collector_maintain(&churn->fixture.collector);
         if (random_one_in(&random, 2))
-            nanosleep(&pause, NULL); /* the pace of the clock; nobody waits for it */
+            nanosleep(&pause, NULL); /* the pace of the clock */
     }
     __atomic_store_n(&churn->is_over, true, __ATOMIC_RELEASE); /* pairs with is_over */
 }
@@ -153,7 +153,7 @@ static void check_counters(const struct churn *churn)
                      in_use);
 }
 
-/* Once all that is idle was given up, any site can be counted again, as many as there is room for.
+/* Once all idle scopes are retired, any site can be counted again, as many as have room.
  */
 static void check_reuse(struct churn *churn, unsigned capacity)
 {
@@ -176,7 +176,7 @@ static void churn_directory(unsigned capacity)
 {
     const struct crew_job jobs[] = {{work, WORKERS}, {keep, 1}, {0}};
     const struct segment_settings settings = {
-        .max_visitors = 20000,
+        .max_entries = 20000,
         .max_scopes = capacity,
         .max_window = OBSERVER_WINDOW,
         .warm_up = 90,

@@ -1,4 +1,4 @@
-/* test_table.c - racing inserts, refreshes and leaves of few keys in the smallest table there is.
+/* test_table.c - racing inserts, refreshes and leaves of few keys in the smallest table.
  *
  * TEST_SEED=N repeats the operations, though not the order they are interleaved in. */
 #include "pauses.h"
@@ -20,7 +20,7 @@
 #define WORDS      (PAIRS * TABLE_PAIR_WORDS)
 #define TICK       100000 /* of the first round */
 #define EXPIRY     400
-#define OLD        5   /* ages that words have at the beginning of a round */
+#define OLD        5   /* ages of words at the beginning of a round */
 #define VERY_OLD   310 /* its next heartbeat is an enter */
 #define MOVES_MAX  256
 #define THREAD_MAX 4
@@ -60,10 +60,10 @@ static unsigned copies_of(const uint64_t *words, unsigned key, uint64_t *ret_wor
     return copies;
 }
 
-/* ---- one shared key, a round at a time ---------------------------------------------------- */
+/* ---- one shared key, in rounds ------------------------------------------------------------ */
 
 #define SHARED_KEY     0
-#define PRIVATE_KEY(n) (1 + (n)) /* only its thread touches it, to move the free slots about */
+#define PRIVATE_KEY(n) (1 + (n)) /* of one thread only, to move the free slots about */
 #define OTHER_KEY(n)   (10 + (n))
 
 enum operation { NOTHING, HEARTBEAT, LEAVE };
@@ -71,12 +71,12 @@ enum operation { NOTHING, HEARTBEAT, LEAVE };
 struct part {
     enum operation before, shared, after; /* the first and the last on the private key */
     uint64_t now;
-    uint64_t *hint;   /* where the shared key stood before */
+    uint64_t *hint;   /* where the shared key was before */
     bool has_private; /* in the end */
     struct table_outcome outcome;
     struct move_log log;
     unsigned pauses_one_in;
-    unsigned cleared; /* words that this thread's leaves of the shared key took away */
+    unsigned cleared; /* words that this thread's leaves of the shared key cleared */
 };
 
 struct round_test {
@@ -102,7 +102,7 @@ static void fail_round(const struct round_test *test, const char *what, uint64_t
               (unsigned long long)got, (unsigned long long)want);
 }
 
-/* Other keys' words: some fresh, some expired, here and there a slot left free. */
+/* Fill in other keys' words, some fresh, some expired, and leave some slots free. */
 static void fill_table(struct round_test *test)
 {
     unsigned fresh_one_in = random_between(&test->random, 1, 3);
@@ -180,8 +180,8 @@ static void play_part(struct round_test *test, unsigned number)
         part->has_private = part->after == HEARTBEAT && !is_full;
 }
 
-/* A tick's words are those that were there and those that moved to it less those that moved away.
- * Expired words are in no bucket. */
+/* Check that a tick's words are the earlier ones plus those that moved there less those that moved
+ * away. Expired words are in no bucket. */
 static void check_tick(struct round_test *test, uint64_t tick)
 {
     int expected = 0, found = 0;
@@ -213,7 +213,7 @@ static void check_moves(struct round_test *test)
                 check_tick(test, test->parts[i].log.tick[j]);
 }
 
-/* Words of visitors who are there are never given to others. */
+/* Check that no slot of a present visitor was reused. */
 static void check_others(struct round_test *test)
 {
     uint64_t word = 0;
@@ -251,7 +251,7 @@ static void check_shared(struct round_test *test)
     }
     if (copies > 1)
         fail_round(test, "copies of the key:", copies, 1);
-    /* An expired word is refreshed, or its slot given to another key: either is right. */
+    /* An expired word is refreshed, or its slot reused: both are right. */
     bool is_expired = initially && table_age(initial, test->now) >= EXPIRY;
     if (copies != initially + inserted && !(is_expired && copies == inserted))
         fail_round(test, "inserted less cleared, and those before, are", initially + inserted,
@@ -297,7 +297,11 @@ static void run_rounds(unsigned threads, bool with_leaves)
     const struct crew_job jobs[] = {{play_rounds, threads}, {0}};
 
     memset(&round_test, 0, sizeof(round_test));
-    round_test.table = (struct table){round_test.words, PAIRS, EXPIRY};
+    round_test.table = (struct table){.words = round_test.words,
+                                      .pairs = PAIRS,
+                                      .expiry = EXPIRY,
+                                      .longest = EXPIRY,
+                                      .enter_age = TABLE_ENTER_AGE};
     round_test.threads = threads;
     round_test.with_leaves = with_leaves;
     round_test.now = TICK;
@@ -323,10 +327,10 @@ static void heartbeats_and_leaves_of_one_visitor_race(void **state)
         run_rounds(threads, true);
 }
 
-/* ---- a few keys, without a pause ----------------------------------------------------------- */
+/* ---- a few keys, without rounds ------------------------------------------------------------ */
 
 #define FREE_KEYS   6  /* key 0 never leaves */
-#define FREE_EXPIRY 16 /* in ticks that pass as fast as the threads make them */
+#define FREE_EXPIRY 16 /* in ticks, which pass as fast as the threads make them */
 #define TICKS_KEPT  4096
 
 struct free_test {
@@ -365,11 +369,12 @@ static void count_move(void *context, uint64_t tick, int delta)
     part->cleared += delta < 0 && part->is_leaving;
 }
 
-/* Beside a lone writer: only the sweep. */
+/* Run only the sweep beside a lone writer. */
 static void sweep_freely(struct free_test *test)
 {
     while (fixture_seconds() < test->end)
-        table_sweep(&test->table, 0, PAIRS, atomic_load_relaxed(&test->now));
+        table_sweep(&test->table, 0, PAIRS, atomic_load_relaxed(&test->now),
+                    &(struct table_swept){0});
 }
 
 static void operate_freely(void *context, unsigned number)
@@ -386,7 +391,8 @@ static void operate_freely(void *context, unsigned number)
          part->operations++) {
         unsigned key = random_below(&part->random, FREE_KEYS);
         if (random_one_in(&part->random, test->expires ? 8 : 1 << 20))
-            atomic_add_relaxed(&test->now, 1); /* nothing else is published with it */
+            atomic_add_relaxed(&test->now,
+                               1); /* pairs with itself: nothing else is published with it */
         uint64_t now = atomic_load_relaxed(&test->now);
         part->is_leaving = key && random_one_in(&part->random, 3);
         if (part->is_leaving) {
@@ -398,7 +404,7 @@ static void operate_freely(void *context, unsigned number)
         part->hints[key] = locate(&test->table, key_of(key));
         part->inserted += (int64_t)outcome.inserted - outcome.duplicates;
         if (number == 0 && test->expires)
-            table_sweep(&test->table, 0, PAIRS, now);
+            table_sweep(&test->table, 0, PAIRS, now, &(struct table_swept){0});
     }
 }
 
@@ -439,8 +445,12 @@ static void run_freely(unsigned threads, bool expires, bool lone_writer)
     uint64_t operations = 0;
 
     memset(&free_test, 0, sizeof(free_test));
-    free_test.table =
-        (struct table){free_test.words, PAIRS, expires ? FREE_EXPIRY : TICKS_KEPT, lone_writer};
+    free_test.table = (struct table){.words = free_test.words,
+                                     .pairs = PAIRS,
+                                     .expiry = expires ? FREE_EXPIRY : TICKS_KEPT,
+                                     .longest = expires ? FREE_EXPIRY : TICKS_KEPT,
+                                     .enter_age = TABLE_ENTER_AGE,
+                                     .lone_writer = lone_writer};
     free_test.threads = threads;
     free_test.expires = expires;
     free_test.now = TICK;

@@ -1,4 +1,4 @@
-/* asleep.h - wait until a thread of this process waits. */
+/* asleep.h - wait until a thread of this process sleeps. */
 #ifndef PRESENCE_TESTS_ASLEEP_H
 #define PRESENCE_TESTS_ASLEEP_H
 
@@ -10,7 +10,7 @@
 
 #define ASLEEP_DEADLINE_S 60
 
-/* proc(5): the state is behind the name, which may hold anything but is in brackets. */
+/* The state follows the name, which may contain anything but is in parentheses: proc(5). */
 static inline char thread_state(pid_t thread)
 {
     char path[64], text[512];
@@ -28,10 +28,10 @@ static inline char thread_state(pid_t thread)
 
 static inline void wait_until_asleep(pid_t thread)
 {
-    time_t begun = time(NULL);
+    time_t start = time(NULL);
 
     while (thread_state(thread) != 'S') {
-        if (time(NULL) - begun > ASLEEP_DEADLINE_S)
+        if (time(NULL) - start > ASLEEP_DEADLINE_S)
             fail_msg("a thread does not begin to wait");
         sched_yield();
     }

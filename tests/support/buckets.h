@@ -4,7 +4,7 @@
 
 #include <core/ring.h>
 
-/* Move `delta` visitors into the buckets of a tick, out of them when negative. */
+/* Add `delta`, which may be negative, to the buckets of a tick. */
 static inline void ring_add(struct ring *ring, uint64_t tick, int32_t delta)
 {
     ring_add_second(ring, tick, delta, false);

@@ -1,7 +1,8 @@
-/* line.h - sockets with a sender each, a receiver at them, and datagrams that can be recognized. */
+/* line.h - sockets with a sender each, a receiver of all, and datagrams that can be recognized. */
 #ifndef PRESENCE_TESTS_LINE_H
 #define PRESENCE_TESTS_LINE_H
 
+#include "ipv6.h"
 #include "unit.h"
 
 #include <errno.h>
@@ -28,15 +29,15 @@ struct line_options {
     const char *address; /* NULL: IPv4 loopback, any port */
     unsigned sockets;    /* 0: one */
     bool no_offload;
-    bool want_source;
+    bool want_sender;
 };
 
-/* What a datagram was found to be. */
+/* A datagram that has arrived. */
 struct arrival {
     uint32_t length;
-    uint32_t number;      /* what its sender called it; 0 if it is shorter than that */
-    uint32_t train_bytes; /* of the buffer it came in */
-    in_port_t port;       /* it came from, host byte order; 0 if unknown */
+    uint32_t number;      /* the number that its sender gave it; 0 if it is too short for one */
+    uint32_t train_bytes; /* size of the buffer in which it came */
+    in_port_t port;       /* of the sender, host byte order; 0 if unknown */
 };
 
 static enum receive_engine line_engines[] = {RECEIVE_IO_URING, RECEIVE_RECVMMSG};
@@ -68,7 +69,7 @@ static inline void line_out_of_time(int signal)
 
 static inline in_port_t line_port(int socket)
 {
-    struct sockaddr_in6 address; /* the port of an IPv4 address is at the same place */
+    struct sockaddr_in6 address; /* the port of an IPv4 address is at the same offset */
     socklen_t length = sizeof(address);
 
     assert_return_code(getsockname(socket, (struct sockaddr *)&address, &length), errno);
@@ -87,25 +88,26 @@ static inline int line_sender(int to)
     return sender;
 }
 
-/* Skips the test if this machine has no such address, e.g. no IPv6, or does not permit io_uring. */
+/* Open the sockets. Skips the test if this machine has no such address, e.g. no IPv6, or does not
+ * permit io_uring. */
 static inline void line_open(struct line *line, const struct line_options *options)
 {
     const struct receive_options receive = {.engine = options->engine,
-                                            .want_source = options->want_source};
+                                            .want_sender = options->want_sender};
     const struct listener_options listen = {.generic_receive_offload = !options->no_offload};
     struct sockaddr_storage address;
     socklen_t length;
 
-    setvbuf(stdout, NULL, _IOLBF, 0); /* so that the name of a test that hangs is seen */
+    setvbuf(stdout, NULL, _IOLBF, 0); /* so that the name of a test that hangs is printed */
     signal(SIGALRM, line_out_of_time);
     alarm(LINE_DEADLINE);
     line->count = options->sockets ? options->sockets : 1;
     assert_int_equal(
         listener_parse(options->address ? options->address : "127.0.0.1:0", &address, &length), 0);
+    if (address.ss_family == AF_INET6 && !has_ipv6())
+        skip();
     for (unsigned i = 0; i < line->count; i++) {
         int r = listener_open((struct sockaddr *)&address, length, &listen, 1, &line->sockets[i]);
-        if (r == -EADDRNOTAVAIL || r == -EAFNOSUPPORT)
-            skip();
         assert_int_equal(r, 0);
         line->senders[i] = line_sender(line->sockets[i]);
     }
@@ -125,7 +127,7 @@ static inline void line_close(struct line *line)
     alarm(0);
 }
 
-/* A datagram begins with its number, as far as it reaches, and goes on with a pattern of it. */
+/* Fill a datagram with its number, as far as it fits, and a pattern made of it. */
 static inline void line_fill(uint8_t *bytes, uint32_t length, uint32_t number)
 {
     for (uint32_t i = 0; i < length; i++)
@@ -133,7 +135,7 @@ static inline void line_fill(uint8_t *bytes, uint32_t length, uint32_t number)
     memcpy(bytes, &number, length < sizeof(number) ? length : sizeof(number));
 }
 
-/* The number of a datagram that is as line_fill left it, otherwise the test fails. */
+/* Return the number of a datagram that line_fill has filled; fail the test if it has changed. */
 static inline uint32_t line_number(const uint8_t *bytes, uint32_t length)
 {
     static uint8_t expected[65536];
@@ -158,7 +160,8 @@ static inline void line_send(const struct line *line, unsigned index, uint32_t l
         fail_msg("cannot send %u bytes: %s", length, strerror(errno));
 }
 
-/* Datagrams of `segment` bytes and the last of `last`, in one call and one train on loopback. */
+/* Send datagrams of `segment` bytes and the last of `last` in one call, which loopback delivers as
+ * a train. */
 static inline void line_send_train(const struct line *line, uint32_t segment, uint32_t count,
                                    uint32_t last, uint32_t first_number)
 {
@@ -176,17 +179,17 @@ static inline void line_send_train(const struct line *line, uint32_t segment, ui
                        errno);
 }
 
-static inline in_port_t line_source_port(const struct sockaddr *source)
+static inline in_port_t line_sender_port(const struct sockaddr *sender)
 {
     in_port_t port = 0;
 
-    if (source) /* at the same place for both families */
-        memcpy(&port, (const uint8_t *)source + offsetof(struct sockaddr_in, sin_port),
+    if (sender) /* at the same offset for both families */
+        memcpy(&port, (const uint8_t *)sender + offsetof(struct sockaddr_in, sin_port),
                sizeof(port));
     return ntohs(port);
 }
 
-/* Take one wait's buffers apart into datagrams. Returns how many, at most `capacity`. */
+/* Wait once, and split the buffers into datagrams. Returns how many, at most `capacity`. */
 static inline unsigned line_wait(struct receiver *receiver, struct arrival *arrivals,
                                  unsigned capacity)
 {
@@ -208,7 +211,7 @@ static inline unsigned line_wait(struct receiver *receiver, struct arrival *arri
                 .length = length,
                 .number = line_number(buffer->data + offset, length),
                 .train_bytes = buffer->length,
-                .port = line_source_port(buffer->source),
+                .port = line_sender_port(buffer->sender),
             };
             offset += buffer->segment_bytes;
         } while (offset < buffer->length);

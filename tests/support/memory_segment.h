@@ -8,9 +8,9 @@
 
 #include "unit.h"
 
-/* All zero but for the header, and shared with children; to be given back with
+/* Map a segment, all zero but for the header, and shared with children; to be released with
  * memory_segment_close. */
-static inline struct segment memory_segment_open(uint64_t max_visitors, uint32_t max_scopes,
+static inline struct segment memory_segment_open(uint64_t max_entries, uint32_t max_scopes,
                                                  uint32_t max_window)
 {
     struct segment_header header = {
@@ -21,8 +21,8 @@ static inline struct segment memory_segment_open(uint64_t max_visitors, uint32_t
         .secret = {11, 22, 33, 44, 55, 66},
     };
 
-    const struct segment_limits limits = {
-        .max_visitors = max_visitors, .max_scopes = max_scopes, .max_window = max_window};
+    const struct segment_settings limits = {
+        .max_entries = max_entries, .max_scopes = max_scopes, .max_window = max_window};
     header.file_size = segment_layout(&limits, &header.geometry);
     void *base = mmap(NULL, header.file_size, PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

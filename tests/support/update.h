@@ -1,11 +1,10 @@
-/* update.h - a heartbeat as the daemon applies it: where the key seems to stand, or by searching.
- */
+/* update.h - apply a heartbeat as the daemon does: where the key is expected, or by searching. */
 #ifndef PRESENCE_TESTS_UPDATE_H
 #define PRESENCE_TESTS_UPDATE_H
 
 #include <core/table.h>
 
-/* Where the daemon expects the key, at home in one of its pairs: a hint; or NULL. */
+/* Return where the daemon expects the key, at home in one of its pairs; NULL: nowhere. */
 static inline uint64_t *locate(const struct table *table, struct table_key key)
 {
     uint64_t *hint;
@@ -15,7 +14,7 @@ static inline uint64_t *locate(const struct table *table, struct table_key key)
                : NULL;
 }
 
-/* GCC 12.2 ends with an internal error where it may specialise this for interrupted operations. */
+/* GCC 12.2 ends with an internal error if it may specialize this for interrupted operations. */
 static __attribute__((noipa, unused)) struct table_outcome
 update_at(const struct table *table, uint64_t *hint, struct table_key key, uint64_t now,
           table_move move, void *context)

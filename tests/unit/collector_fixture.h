@@ -1,4 +1,4 @@
-/* collector_fixture.h - a collector on a segment of its own, by a clock that the test moves. */
+/* collector_fixture.h - a collector on its own segment, with a clock that the test moves. */
 #ifndef PRESENCE_TESTS_COLLECTOR_FIXTURE_H
 #define PRESENCE_TESTS_COLLECTOR_FIXTURE_H
 
@@ -15,7 +15,7 @@ struct fixture {
     unsigned workers;
     uint64_t clock;
     struct collector collector;
-    struct ingest *ingests[4]; /* one a worker, in tests of ingest.h */
+    struct ingest *ingests[4]; /* one per worker, in tests of ingest.h */
 };
 
 static inline uint64_t read_clock(void *context)
@@ -31,11 +31,11 @@ static inline int open_fixture(void **state)
     memset(fixture, 0, sizeof(*fixture));
     scratch_open(&fixture->scratch);
     fixture->settings = (struct segment_settings){
-        .max_visitors = 1000, .max_scopes = 16, .max_window = 3600, .warm_up = 90};
+        .max_entries = 1000, .max_scopes = 16, .max_window = 3600, .warm_up = 90};
     fixture->workers = 1;
     fixture->clock = START;
     *state = fixture;
-    alarm(120); /* a deadlock */
+    alarm(120); /* in case of a deadlock */
     return 0;
 }
 
@@ -65,14 +65,14 @@ static inline void open_collector(struct fixture *fixture)
         fail_msg("cannot open the collector: %s", strerror(-r));
 }
 
-/* Open it and listen; gives what collector_listen returns. */
+/* Open it and listen. Returns the result of collector_listen. */
 static inline uint64_t start_collector(struct fixture *fixture)
 {
     open_collector(fixture);
     return collector_listen(&fixture->collector, "test", "");
 }
 
-/* End it as SIGKILL would: nothing more is written to the segment. */
+/* End it as SIGKILL would: without another write to the segment. */
 static inline void kill_collector(struct fixture *fixture)
 {
     free(fixture->collector.traffics);

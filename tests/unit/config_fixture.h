@@ -4,13 +4,14 @@
 
 #include "../support/scratch.h"
 
+#include <errno.h>
 #include <sys/mman.h>
 
 #include "config.h"
 
 /* What came of one reading, and what was printed. */
 struct answer {
-    enum config_verdict verdict;
+    enum option_verdict verdict;
     struct config config;
     char out[8192], err[8192];
 };
@@ -49,9 +50,11 @@ static inline struct answer *read_words(const char *const *words)
         assert_in_range(argc, 1, 40);
         argv[argc] = strdup(words[argc - 1]);
     }
+    config_free(&answer.config);
     memset(&answer, 0, sizeof(answer));
+    program_invocation_short_name = argv[0]; /* messages begin with it */
     int captured_out = divert(stdout, &out), captured_err = divert(stderr, &err);
-    answer.verdict = config_read(argc, argv, &answer.config);
+    answer.verdict = config_parse(argc, argv, &answer.config);
     restore(stderr, err, captured_err, answer.err, sizeof(answer.err));
     restore(stdout, out, captured_out, answer.out, sizeof(answer.out));
     for (int i = 1; i < argc; i++)
@@ -63,7 +66,7 @@ static inline struct answer *read_words(const char *const *words)
 
 static inline struct config *expect_run(struct answer *answer, const char *what)
 {
-    if (answer->verdict != CONFIG_RUN)
+    if (answer->verdict != OPTION_RUN)
         fail_msg("%s: verdict %d: %s", what, (int)answer->verdict, answer->err);
     assert_string_equal(answer->out, "");
     assert_string_equal(answer->err, "");
@@ -75,7 +78,7 @@ static inline void expect_wrong(const struct answer *answer, const char *what, c
 {
     const char *end = strchr(answer->err, '\n');
 
-    if (answer->verdict != CONFIG_WRONG)
+    if (answer->verdict != OPTION_WRONG)
         fail_msg("%s: verdict %d", what, (int)answer->verdict);
     assert_string_equal(answer->out, "");
     if (!end || end[1] != '\0')

@@ -1,4 +1,4 @@
-/* directory_fixture.h - a directory in memory with its writer, which tests may kill and reopen. */
+/* directory_fixture.h - a directory in memory and its writer, which tests can kill and reopen. */
 #ifndef PRESENCE_TESTS_DIRECTORY_FIXTURE_H
 #define PRESENCE_TESTS_DIRECTORY_FIXTURE_H
 
@@ -12,8 +12,8 @@
 struct fixture {
     struct segment segment;
     struct directory_writer writer;
-    unsigned graces;                            /* how often a retirement waited for the workers */
-    void (*meanwhile)(struct fixture *fixture); /* what a worker does then */
+    unsigned graces;                            /* grace periods so far */
+    void (*meanwhile)(struct fixture *fixture); /* called in each, as a worker */
 };
 
 static inline void open_directory(struct fixture *fixture, uint32_t capacity, uint32_t max_window)
@@ -21,7 +21,7 @@ static inline void open_directory(struct fixture *fixture, uint32_t capacity, ui
     memset(fixture, 0, sizeof(*fixture));
     fixture->segment = memory_segment_open(1000, capacity, max_window);
     assert_int_equal(directory_open(&fixture->segment, &fixture->writer), 0);
-    alarm(120); /* a chain that does not end */
+    alarm(120); /* in case of an endless chain */
 }
 
 static inline void close_directory(struct fixture *fixture)
@@ -31,7 +31,7 @@ static inline void close_directory(struct fixture *fixture)
     memory_segment_close(&fixture->segment);
 }
 
-/* What the next daemon does with what this one has left. */
+/* Reopen it, as the next daemon does. */
 static inline void reopen_directory(struct fixture *fixture)
 {
     directory_close(&fixture->writer);
@@ -64,7 +64,7 @@ static inline struct scope_name name_label(struct fixture *fixture, const char *
                             (uint32_t)strlen(label));
 }
 
-/* Create what is not there; at tick 0 only look for it. */
+/* Find or create a scope; at tick 0 only find it. */
 static inline uint32_t hold_site(struct fixture *fixture, const char *site, uint64_t now)
 {
     struct scope_name name = name_site(fixture, site);
@@ -100,7 +100,7 @@ static inline enum scope_state state_of(struct fixture *fixture, uint32_t index)
     return scope_state_of(entry_of(fixture, index)->state);
 }
 
-/* Chains hold each LIVE entry once and nothing else, and the free entries are all the others. */
+/* Check that chains hold exactly the LIVE entries, once each, and that all others are free. */
 static inline void expect_sound(struct fixture *fixture)
 {
     const struct directory *directory = &fixture->segment.directory;

@@ -1,4 +1,4 @@
-/* event_fixture.h - what the events of a collector's segment say. */
+/* event_fixture.h - the events of a collector's segment. */
 #ifndef PRESENCE_TESTS_EVENT_FIXTURE_H
 #define PRESENCE_TESTS_EVENT_FIXTURE_H
 
@@ -9,13 +9,13 @@ static inline uint64_t next_event(struct fixture *fixture)
     return segment_of(fixture)->events.head->next;
 }
 
-/* The event of a number, which must be there; what a reader does not copy is 0xaa. */
-static inline struct event_record read_event(struct fixture *fixture, uint64_t number)
+/* Load the event of a number, which must exist; bytes that a reader does not copy are 0xaa. */
+static inline struct event_record load_event(struct fixture *fixture, uint64_t number)
 {
     struct event_record record;
 
     memset(&record, 0xaa, sizeof(record));
-    assert_int_equal(events_read(&segment_of(fixture)->events, number, &record), EVENT_READ);
+    assert_int_equal(events_load(&segment_of(fixture)->events, number, &record), EVENT_LOADED);
     return record;
 }
 

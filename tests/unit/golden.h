@@ -1,4 +1,4 @@
-/* golden.h - the golden datagrams of README, "The heartbeat", and bytes for tests. */
+/* golden.h - the golden datagrams of docs/protocol.md, and bytes for tests. */
 #ifndef PRESENCE_TESTS_GOLDEN_H
 #define PRESENCE_TESTS_GOLDEN_H
 

@@ -1,4 +1,4 @@
-/* ingest_fixture.h - a listening collector with workers that tests hand datagrams to. */
+/* ingest_fixture.h - a listening collector with workers that count the tests' datagrams. */
 #ifndef PRESENCE_TESTS_INGEST_FIXTURE_H
 #define PRESENCE_TESTS_INGEST_FIXTURE_H
 
@@ -23,10 +23,10 @@ static inline void stop_ingest(struct fixture *fixture)
     collector_close(&fixture->collector);
 }
 
-/* What a native datagram says; NULL and 0 are absent. Visitors are `count` in a row. */
+/* A native datagram; NULL and 0 are absent. Its visitors are `count` consecutive numbers. */
 struct beat {
     const char *site, *room, *country, *source, *event;
-    enum wire_kind kind; /* 0: heartbeat, or event when it is named */
+    enum wire_kind kind; /* 0: heartbeat, or event if it has a name */
     uint32_t visitor;
     uint32_t count; /* 0: one */
 };
@@ -42,7 +42,7 @@ static inline void make_visitor(uint32_t number, uint8_t *id)
     memcpy(id + 12, &number, sizeof(number));
 }
 
-/* Writes at most WIRE_DATAGRAM_MAX bytes; returns how many. */
+/* Encode it in at most WIRE_DATAGRAM_MAX bytes. Returns how many. */
 static inline uint32_t write_beat(const struct beat *beat, uint8_t *datagram)
 {
     static uint8_t ids[WIRE_DATAGRAM_MAX];
@@ -68,7 +68,7 @@ static inline uint32_t write_beat(const struct beat *beat, uint8_t *datagram)
     return length;
 }
 
-/* One datagram in a batch of its own or of others: the bytes are gone as soon as it is taken. */
+/* Ingest one datagram inside a batch; its bytes are freed at once. */
 static inline void take_beat(struct ingest *ingest, struct beat beat)
 {
     static uint8_t datagram[WIRE_DATAGRAM_MAX];
@@ -83,7 +83,7 @@ static inline void take_text(struct ingest *ingest, const char *text)
     ingest_datagram(ingest, (const uint8_t *)text, (uint32_t)strlen(text));
 }
 
-/* A whole batch of the first worker. */
+/* Ingest a whole batch with the first worker. */
 #define batch(fixture, ...)                                 \
     take_batch(fixture, (const struct beat[]){__VA_ARGS__}, \
                sizeof((const struct beat[]){__VA_ARGS__}) / sizeof(struct beat))
@@ -123,12 +123,12 @@ static inline void check_counter(struct fixture *fixture, enum counter which, co
                  (unsigned long long)expected);
 }
 
-/* Every counter of datagrams and of visitors is where it must be. */
+/* Check that the counters account for every datagram and visitor. */
 static inline void expect_accounted(struct fixture *fixture, uint64_t visitors)
 {
     uint64_t rejected = 0;
 
-    for (int i = COUNTER_datagrams_rejected_source; i <= COUNTER_datagrams_rejected_site; i++)
+    for (int i = COUNTER_datagrams_rejected_sender; i <= COUNTER_datagrams_rejected_site; i++)
         rejected += counter(fixture, (enum counter)i);
     expect_counter(fixture, datagrams_received,
                    counter(fixture, COUNTER_datagrams_accepted) + rejected);
@@ -151,7 +151,7 @@ static inline uint32_t find_scope(struct fixture *fixture, const char *site, enu
     return hold_label(fixture, site, index, kind, label, 0);
 }
 
-/* How many are there now, in the longest window; -1 when there is no such scope. */
+/* Count a place in the longest window; -1 if there is no such scope. */
 static inline int64_t count_of(struct fixture *fixture, const char *site, enum scope_kind kind,
                                const char *label)
 {

@@ -1,4 +1,5 @@
-/* reader_fixture.h - a collector without sockets, fed by hand, and a reader of its segment. */
+/* reader_fixture.h - a collector without sockets, to which tests give datagrams, and a reader of
+ * its segment. */
 #ifndef PRESENCE_TESTS_READER_FIXTURE_H
 #define PRESENCE_TESTS_READER_FIXTURE_H
 
@@ -8,29 +9,47 @@
 #include "../support/scratch.h"
 #include "../support/unit.h"
 
-#include <presence/presence.h>
+#include <common/time_namespace.h>
 #include <core/wire.h>
+#include <presence/presence.h>
 
 #include "collector.h"
 #include "ingest.h"
 
-/* Far enough ahead of the real clock that no test is so slow as to find the tick stale. */
+/* The collector's clock is ahead of the real one, as in a time namespace. */
 #define AHEAD 100000
+
+/* Ticks are that far ahead of what readers take for the collector's clock, so that even a slow test
+ * finds none stale. Not 3: the readers' clock may be a few milliseconds, and so a tick, behind. */
+#define LEAD 2
 
 struct fixture {
     struct scratch scratch;
     uint64_t now; /* the collector's clock */
+    bool is_open; /* the collector is */
     struct collector *collector;
     struct ingest *ingest;
     struct presence *presence;
 };
 
-static inline uint64_t fixture_clock(void *context)
+/* Make readers see the collector's clock as the test has set it. */
+static inline void fixture_show_clock(struct fixture *fixture)
 {
-    return *(const uint64_t *)context;
+    int64_t ahead = (int64_t)(fixture->now - clock_boottime(NULL)) + time_namespace_offset_s();
+
+    atomic_store_relaxed(&fixture->collector->file.segment.header->clock_offset, ahead - LEAD);
 }
 
-/* A tick that is well inside its minute. */
+static inline uint64_t fixture_clock(void *context)
+{
+    struct fixture *fixture = context;
+
+    if (fixture->is_open)
+        fixture_show_clock(fixture);
+    return fixture->now;
+}
+
+/* Return a tick that is well inside its minute. */
 static inline uint64_t fixture_start(void)
 {
     return (clock_boottime(NULL) + AHEAD) / 60 * 60 + 30;
@@ -44,14 +63,17 @@ static inline void fixture_start_collector(struct fixture *fixture, struct segme
         .segment = segment,
         .workers = 1,
         .clock = fixture_clock,
-        .clock_context = &fixture->now,
+        .clock_context = fixture,
     };
 
     fixture->collector = aligned_alloc(128, (sizeof(struct collector) + 127) / 128 * 128);
     assert_non_null(fixture->collector);
     assert_int_equal(collector_open(&settings, fixture->collector, &holder), 0);
+    fixture->is_open = true;
     assert_int_equal(ingest_open(fixture->collector, 0, &fixture->ingest), 0);
-    collector_tell_filter(fixture->collector, "none", "eth0", "another test");
+    collector_publish_filter(fixture->collector, "none", "eth0", "another test");
+    collector_publish_spread(fixture->collector, "hash", "a third test");
+    collector_publish_missing(fixture->collector, "192.0.2.1:9514, [2001:db8::1]:9514");
     collector_listen(fixture->collector, "recvmmsg", "a test");
 }
 
@@ -59,6 +81,7 @@ static inline void fixture_stop_collector(struct fixture *fixture)
 {
     ingest_close(fixture->ingest);
     collector_close(fixture->collector);
+    fixture->is_open = false;
     free(fixture->collector);
     fixture->collector = NULL;
 }
@@ -122,7 +145,7 @@ static inline void fixture_deliver(struct fixture *fixture, uint8_t kind, const 
     ingest_end(fixture->ingest);
 }
 
-/* A heartbeat on a site, perhaps in a room. */
+/* Send a heartbeat on a site, or in a room unless NULL. */
 static inline void fixture_beat(struct fixture *fixture, const char *visitor, const char *site,
                                 const char *room)
 {

@@ -5,8 +5,8 @@
 #include "../support/unit.h"
 
 #include <arpa/inet.h>
-#include <presence/presence.h>
 #include <core/text.h>
+#include <presence/presence.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -79,7 +79,8 @@ static inline void receiver_next(struct receiver *receiver)
                  (unsigned long long)receiver->datagrams);
 }
 
-/* Nothing waits: on loopback, what was sent has arrived when the call that sent it returns. */
+/* Check that nothing is queued: on loopback, what was sent has arrived when the call that sent it
+ * returns. */
 static inline void receiver_expect_nothing(struct receiver *receiver)
 {
     if (receiver_take(receiver, MSG_DONTWAIT))
@@ -97,7 +98,7 @@ static inline struct presence_sender *receiver_sender(const struct receiver *rec
     return sender;
 }
 
-/* The id of visitor `number`. */
+/* Write the id of visitor `number`. */
 static inline void visitor_id(uint64_t number, uint8_t ret_id[16])
 {
     memset(ret_id, 0, 16);
@@ -120,7 +121,7 @@ static inline void send_number(struct presence_sender *sender, const struct pres
     assert_int_equal(presence_send_id(sender, place, id), 0);
 }
 
-/* The next datagram has the visitors `first` to `first + count - 1`, in this order. */
+/* Check that the next datagram has the visitors `first` to `first + count - 1`, in this order. */
 static inline void expect_numbers(struct receiver *receiver, uint64_t first, uint32_t count)
 {
     receiver_next(receiver);

@@ -1,4 +1,4 @@
-/* table_fixture.h - a small table whose moves are recorded, and a racing writer to order. */
+/* table_fixture.h - a small table whose moves are recorded, and a racing writer on demand. */
 #ifndef PRESENCE_TESTS_TABLE_FIXTURE_H
 #define PRESENCE_TESTS_TABLE_FIXTURE_H
 
@@ -7,7 +7,8 @@
 
 #include <core/table.h>
 
-#define EXPIRY    3692 /* seconds: the longest window, 3600, and the slack */
+#define LONGEST   3600 /* seconds: the longest window */
+#define EXPIRY    (LONGEST + TABLE_EXPIRY_SLACK)
 #define WORDS_MAX (8 * TABLE_PAIR_WORDS)
 
 struct move {
@@ -16,15 +17,16 @@ struct move {
 };
 
 /* A small table, the moves that it reported, and what another writer stores just after one of them:
- * after the first, that is between the insert's swap and its scan. */
+ * after the first, which is between the insert's swap and its scan. */
 struct fixture {
     struct table table;
     struct move moves[16];
     unsigned move_count;
+    uint32_t cleared; /* slots, by the last leave */
     struct store {
         unsigned slot;
         uint64_t word;
-        unsigned moves; /* after so many, where it is not the first */
+        unsigned moves; /* after that many, if not the first */
     } race[4];
     unsigned race_count;
 };
@@ -41,6 +43,8 @@ static inline int open_fixture(void **state)
         .words = aligned_alloc(128, WORDS_MAX * sizeof(uint64_t)),
         .pairs = WORDS_MAX / TABLE_PAIR_WORDS,
         .expiry = EXPIRY,
+        .longest = LONGEST,
+        .enter_age = TABLE_ENTER_AGE,
     };
     assert_non_null(fixture->table.words);
     memset(fixture->table.words, 0, WORDS_MAX * sizeof(uint64_t));
@@ -81,14 +85,15 @@ static inline struct table_outcome upsert(struct fixture *fixture, struct table_
                                           uint64_t now)
 {
     fixture->move_count = 0;
-    return update_at(&fixture->table, locate(&fixture->table, key), key, now, record,
-                     fixture);
+    return update_at(&fixture->table, locate(&fixture->table, key), key, now, record, fixture);
 }
 
+/* Leave. True if the visitor still counted. */
 static inline bool leave(struct fixture *fixture, struct table_key key, uint64_t now)
 {
     fixture->move_count = 0;
-    return table_leave(&fixture->table, key, now, record, fixture);
+    fixture->cleared = table_leave(&fixture->table, key, now, record, fixture);
+    return fixture->move_count != 0;
 }
 
 #define expect_moves(fixture, ...)                                     \
@@ -116,6 +121,8 @@ static inline void check_moves(const struct fixture *fixture, int line, const st
 
 static inline void check_outcome(struct table_outcome got, struct table_outcome expected, int line)
 {
+    if (got.taken > got.inserted)
+        fail_msg("line %d: %u slots taken for %u words", line, got.taken, got.inserted);
     if (got.inserted != expected.inserted || got.duplicates != expected.duplicates ||
         got.entered != expected.entered || got.full != expected.full)
         fail_msg("line %d: inserted %u, duplicates %u, entered %d, full %d", line, got.inserted,
@@ -131,7 +138,7 @@ static inline unsigned used_words(const struct fixture *fixture)
     return used;
 }
 
-/* How many slots hold the key; its word must be the same in all of them. */
+/* Count the slots that hold the key; its word must be the same in all of them. */
 static inline unsigned copies_of(const struct fixture *fixture, struct table_key key,
                                  uint64_t *ret_word)
 {
@@ -158,7 +165,7 @@ static inline void expect_word(const struct fixture *fixture, struct table_key k
                  (unsigned long long)(tick & TABLE_TICK_MASK));
 }
 
-/* Others that live in the same lines. */
+/* Return others that live in the same lines. */
 static inline struct table_key key_number(uint64_t number)
 {
     return (struct table_key){.fingerprint = (number + 1) << 20, .pair = {0, 1}};

@@ -1,6 +1,11 @@
 /* test_address.c - address.h: HOST:PORT in parts, and the address of a socket. */
 #include "../support/unit.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/address.h"

@@ -1,4 +1,4 @@
-/* test_admission.c - admission.h: every reason, in its order, and limits by source. */
+/* test_admission.c - admission.h: every reason, in its order, and limits by sender. */
 #include "../support/unit.h"
 
 #include <arpa/inet.h>
@@ -43,12 +43,12 @@ static void from(struct admission_view *view, const char *address)
     admission_from(view, (struct sockaddr *)&v4);
 }
 
-/* A view at the time when the golden datagram was sent. */
+/* Begin a view at the time when the golden datagram was sent. */
 static struct admission_view begin(struct admission *admission)
 {
     struct admission_view view;
 
-    admission_look(admission, &view);
+    admission_view_init(admission, &view);
     admission_begin(&view, START);
     view.wall_now = GOLDEN_SENT_AT;
     return view;
@@ -89,7 +89,7 @@ static void nothing_is_configured(void **state)
     struct admission *const cases[] = {NULL, &nothing};
 
     (void)state;
-    assert_false(admission_wants_source(&nothing));
+    assert_false(admission_wants_sender(&nothing));
     for (size_t i = 0; i < LENGTH(cases); i++) {
         struct admission_view view = begin(cases[i]);
         assert_int_equal(decode_hex(&view, GOLDEN_LABELS_HEX), WIRE_ACCEPTED);
@@ -97,8 +97,8 @@ static void nothing_is_configured(void **state)
         assert_int_equal(decode_text(&view, "PH1 site=a visitor=b"), WIRE_ACCEPTED);
         assert_int_equal(decode_text(&view, "PH2"), WIRE_VERSION);
         assert_int_equal(decode_text(&view, "PH1 site=a"), WIRE_VISITOR);
-        assert_true(admission_take_datagram(&view));
-        assert_true(admission_take_visitor(&view, view.source, SCOPE_SITE));
+        assert_true(admission_spend_datagram(&view));
+        assert_true(admission_spend_visitor(&view, view.sender, SCOPE_SITE));
     }
 }
 
@@ -108,22 +108,22 @@ static void networks(void **state)
 
     (void)state;
     allow(&admission, "192.0.2.0/24");
-    assert_true(admission_wants_source(&admission));
+    assert_true(admission_wants_sender(&admission));
     struct admission_view view = begin(&admission);
-    assert_int_equal(decode_hex(&view, GOLDEN_LABELS_HEX), WIRE_SOURCE); /* from nowhere */
+    assert_int_equal(decode_hex(&view, GOLDEN_LABELS_HEX), WIRE_SENDER); /* unknown sender */
     from(&view, "192.0.2.9");
     assert_int_equal(decode_hex(&view, GOLDEN_LABELS_HEX), WIRE_ACCEPTED);
     assert_int_equal(decode_text(&view, "PH1 site=a visitor=b"), WIRE_ACCEPTED);
     assert_int_equal(decode_text(&view, "PH2"), WIRE_VERSION);
     from(&view, "192.0.3.9");
-    assert_int_equal(decode_hex(&view, GOLDEN_LABELS_HEX), WIRE_SOURCE);
-    assert_int_equal(decode_text(&view, "PH2"), WIRE_SOURCE); /* before version and malformed */
-    assert_int_equal(decode_text(&view, ""), WIRE_SOURCE);
+    assert_int_equal(decode_hex(&view, GOLDEN_LABELS_HEX), WIRE_SENDER);
+    assert_int_equal(decode_text(&view, "PH2"), WIRE_SENDER); /* before version and malformed */
+    assert_int_equal(decode_text(&view, ""), WIRE_SENDER);
     from(&view, "192.0.2.9");
-    admission_begin(&view, START + 1); /* a batch may go on with the same source */
+    admission_begin(&view, START + 1); /* the sender may stay the same over batches */
     assert_int_equal(decode_hex(&view, GOLDEN_LABELS_HEX), WIRE_ACCEPTED);
     admission_from(&view, NULL);
-    assert_int_equal(decode_hex(&view, GOLDEN_LABELS_HEX), WIRE_SOURCE);
+    assert_int_equal(decode_hex(&view, GOLDEN_LABELS_HEX), WIRE_SENDER);
     admission_close(&admission);
 }
 
@@ -133,7 +133,7 @@ static void keys(void **state)
     struct admission_view view = begin(&admission);
 
     (void)state;
-    assert_false(admission_wants_source(&admission));
+    assert_false(admission_wants_sender(&admission));
     assert_int_equal(decode_hex(&view, GOLDEN_SIGNED_HEX), WIRE_ACCEPTED);
     assert_int_equal(decode_hex(&view, GOLDEN_LABELS_HEX), WIRE_UNAUTHENTICATED);
     assert_int_equal(decode_text(&view, "PH1 site=a visitor=b"), WIRE_UNAUTHENTICATED);
@@ -143,7 +143,7 @@ static void keys(void **state)
     view.wall_now += KEYS_CLOCK_SKEW + 1;
     assert_int_equal(decode_hex(&view, GOLDEN_SIGNED_HEX), WIRE_STALE);
 
-    /* A batch goes on with the keys that it began with. */
+    /* A batch keeps the keys that it began with. */
     view.wall_now = GOLDEN_SENT_AT;
     struct keys *old = admission_replace_keys(&admission, golden_keys(8));
     assert_int_equal(decode_hex(&view, GOLDEN_SIGNED_HEX), WIRE_ACCEPTED);
@@ -163,7 +163,7 @@ static void now_is_now(void **state)
     static const int differences[] = {0, -25, 25, -35, 35};
 
     (void)state;
-    admission_look(&admission, &view);
+    admission_view_init(&admission, &view);
     admission_begin(&view, START);
     for (size_t i = 0; i < LENGTH(differences); i++) {
         wire_store32(datagram.bytes + 8, (uint32_t)(time(NULL) + differences[i]));
@@ -189,8 +189,8 @@ static void text_with_keys_needs_a_network(void **state)
     assert_int_equal(decode_hex(&view, GOLDEN_SIGNED_HEX), WIRE_ACCEPTED);
     assert_int_equal(decode_hex(&view, GOLDEN_LABELS_HEX), WIRE_UNAUTHENTICATED);
     from(&view, "192.0.3.9");
-    assert_int_equal(decode_text(&view, "PH1 site=a visitor=b"), WIRE_SOURCE);
-    assert_int_equal(decode_hex(&view, GOLDEN_SIGNED_HEX), WIRE_SOURCE);
+    assert_int_equal(decode_text(&view, "PH1 site=a visitor=b"), WIRE_SENDER);
+    assert_int_equal(decode_hex(&view, GOLDEN_SIGNED_HEX), WIRE_SENDER);
     admission_close(&admission);
 }
 
@@ -202,7 +202,7 @@ static void sites(void **state)
     assert_int_equal(sites_add(&admission.sites, "example.com"), 0);
     assert_int_equal(sites_add(&admission.sites, "Shop.example"), 0);
     struct admission_view view = begin(&admission);
-    assert_false(admission_wants_source(&admission));
+    assert_false(admission_wants_sender(&admission));
     assert_int_equal(decode_hex(&view, GOLDEN_LABELS_HEX), WIRE_ACCEPTED);
     assert_int_equal(decode_text(&view, "PH1 site=SHOP.Example visitor=b"), WIRE_ACCEPTED);
     assert_int_equal(decode_text(&view, "PH1 site=other.example visitor=b"), WIRE_SITE);
@@ -226,23 +226,23 @@ static void budgets_by_source(void **state)
 
     (void)state;
     assert_int_equal(budget_open(3, &admission.datagrams), 0);
-    assert_true(admission_wants_source(&admission));
+    assert_true(admission_wants_sender(&admission));
     assert_int_equal(budget_open(5, &admission.visitors), 0);
     struct admission_view view = begin(&admission);
-    static const char *const sources[] = {"192.0.2.1", "192.0.2.2"};
-    for (size_t i = 0; i < LENGTH(sources); i++) {
-        from(&view, sources[i]);
+    static const char *const senders[] = {"192.0.2.1", "192.0.2.2"};
+    for (size_t i = 0; i < LENGTH(senders); i++) {
+        from(&view, senders[i]);
         for (unsigned n = 0; n < 5; n++)
-            assert_int_equal(admission_take_datagram(&view), n < 3);
+            assert_int_equal(admission_spend_datagram(&view), n < 3);
         for (unsigned n = 0; n < 8; n++)
             for (int kind = SCOPE_SITE; kind < SCOPE_KINDS; kind++)
-                assert_int_equal(admission_take_visitor(&view, view.source, (enum scope_kind)kind),
+                assert_int_equal(admission_spend_visitor(&view, view.sender, (enum scope_kind)kind),
                                  n < 5);
     }
     admission_begin(&view, START + 1);
-    from(&view, sources[0]);
-    assert_true(admission_take_datagram(&view));
-    assert_true(admission_take_visitor(&view, view.source, SCOPE_ROOM));
+    from(&view, senders[0]);
+    assert_true(admission_spend_datagram(&view));
+    assert_true(admission_spend_visitor(&view, view.sender, SCOPE_ROOM));
     admission_close(&admission);
 }
 

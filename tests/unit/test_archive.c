@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <sqlite3.h>
 
-#include "archive.h"
+#include "archive/archive.h"
 
 #define BEGAN INT64_C(1769860800)
 #define DAY   86400
@@ -78,7 +78,7 @@ struct visited {
     size_t length;
 };
 
-static int note_minute(void *context, const struct archive_minute *minute)
+static int record_minute(void *context, const struct archive_minute *minute)
 {
     struct visited *visited = context;
 
@@ -94,7 +94,7 @@ static struct visited read_all(struct archive *archive, const struct presence_sc
     struct visited visited = {.length = 0};
 
     assert_int_equal(archive_history(archive, scope->kind, scope->site, scope->name, since,
-                                     note_minute, &visited),
+                                     record_minute, &visited),
                      0);
     return visited;
 }
@@ -166,7 +166,7 @@ static int end_early(void *context, const struct archive_minute *minute)
 {
     struct visited *visited = context;
 
-    note_minute(context, minute);
+    record_minute(context, minute);
     return visited->length == 2 ? -ENOMEM : 0;
 }
 
@@ -244,7 +244,7 @@ static void test_old_minutes_are_forgotten(void **state)
     put(fixture->archive, &site, BEGAN, minutes, 2);
     put(fixture->archive, &room, BEGAN, minutes, 1);
     assert_int_equal(archive_begin(fixture->archive), 0);
-    assert_int_equal(archive_forget(fixture->archive, BEGAN + 480), 0);
+    assert_int_equal(archive_delete_before(fixture->archive, BEGAN + 480), 0);
     assert_int_equal(archive_commit(fixture->archive), 0);
     struct visited history = read_all(fixture->archive, &site, 0);
     assert_int_equal(history.length, 1);

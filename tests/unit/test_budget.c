@@ -1,4 +1,4 @@
-/* test_budget.c - budget.h: shares of a second, by source, and threads that take at once. */
+/* test_budget.c - budget.h: what senders may spend in a second, and threads that spend at once. */
 #include "../support/unit.h"
 
 #include <arpa/inet.h>
@@ -19,12 +19,12 @@ static struct budget *open_budget(uint32_t limit)
     return budget;
 }
 
-static unsigned take(struct budget *budget, uint64_t source, uint64_t now, unsigned tries)
+static unsigned take(struct budget *budget, uint64_t sender, uint64_t now, unsigned tries)
 {
     unsigned taken = 0;
 
     while (tries--)
-        taken += budget_take(budget, source, now);
+        taken += budget_spend(budget, sender, now);
     return taken;
 }
 
@@ -34,26 +34,26 @@ static uint64_t source_of(const char *text)
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
 
     if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
-        return budget_source(SECRET, (struct sockaddr *)&v4);
+        return budget_sender(SECRET, (struct sockaddr *)&v4);
     assert_int_equal(inet_pton(AF_INET6, text, &v6.sin6_addr), 1);
-    return budget_source(SECRET, (struct sockaddr *)&v6);
+    return budget_sender(SECRET, (struct sockaddr *)&v6);
 }
 
 static void a_limit_each_second(void **state)
 {
     struct budget *budget = open_budget(100);
-    uint64_t source = source_of("192.0.2.1"), other = source_of("192.0.2.2");
+    uint64_t sender = source_of("192.0.2.1"), other = source_of("192.0.2.2");
 
     (void)state;
-    assert_int_equal(take(budget, source, START, 99), 99);
-    assert_int_equal(take(budget, source, START, 5), 1);
+    assert_int_equal(take(budget, sender, START, 99), 99);
+    assert_int_equal(take(budget, sender, START, 5), 1);
     assert_int_equal(take(budget, other, START, 500), 100);
-    assert_int_equal(take(budget, source, START, 5), 0);
-    assert_int_equal(take(budget, source, START + 1, 500), 100);
-    /* A worker whose tick is a little behind takes from the same share. */
-    assert_int_equal(take(budget, source, START, 5), 0);
-    assert_int_equal(take(budget, source, START + 3, 500), 100);
-    assert_int_equal(take(budget, source, START + 4, 1), 1);
+    assert_int_equal(take(budget, sender, START, 5), 0);
+    assert_int_equal(take(budget, sender, START + 1, 500), 100);
+    /* A worker whose tick is a little behind spends the same budget. */
+    assert_int_equal(take(budget, sender, START, 5), 0);
+    assert_int_equal(take(budget, sender, START + 3, 500), 100);
+    assert_int_equal(take(budget, sender, START + 4, 1), 1);
     budget_close(budget);
 }
 
@@ -72,20 +72,20 @@ static void the_smallest_and_the_largest(void **state)
     budget_close(budget);
 }
 
-/* Strangers who make up addresses: memory stays, what they get is bounded, and a source that was
- * there first keeps its own. */
+/* Made-up addresses: the memory and what they can spend stay bounded, and an earlier sender keeps
+ * its word. */
 static void more_sources_than_words(void **state)
 {
     uint64_t random = random_seed("more_sources_than_words");
     struct budget *budget = open_budget(10);
-    uint64_t source = source_of("192.0.2.1"), taken = 0;
+    uint64_t sender = source_of("192.0.2.1"), taken = 0;
 
     (void)state;
-    assert_int_equal(take(budget, source, START, 3), 3);
+    assert_int_equal(take(budget, sender, START, 3), 3);
     for (unsigned i = 0; i < 1000000; i++)
-        taken += budget_take(budget, random_next(&random), START);
+        taken += budget_spend(budget, random_next(&random), START);
     assert_true(taken <= 10 * 8 * 1024);
-    assert_true(taken > 10 * 8 * 1024 * 3 / 4); /* and they were not locked out for nothing */
+    assert_true(taken > 10 * 8 * 1024 * 3 / 4); /* and they were not refused needlessly */
     assert_int_equal(take(budget, source_of("192.0.2.77"), START + 1, 100), 10);
     budget_close(budget);
 }
@@ -105,22 +105,22 @@ static void few_sources_do_not_meet(void **state)
     budget_close(budget);
 }
 
-static void who_is_a_source(void **state)
+static void senders_of_addresses(void **state)
 {
     (void)state;
     assert_true(source_of("192.0.2.1") != source_of("192.0.2.2"));
     assert_true(source_of("192.0.2.1") == source_of("::ffff:192.0.2.1"));
     assert_true(source_of("2001:db8::1") == source_of("2001:db8::ffff:1"));
     assert_true(source_of("2001:db8::1") != source_of("2001:db8:0:1::1"));
-    assert_true(source_of("0.0.0.0") != budget_source(SECRET, NULL));
-    assert_true(budget_source(SECRET, &(struct sockaddr){.sa_family = AF_UNIX}) ==
-                budget_source(SECRET, NULL));
+    assert_true(source_of("0.0.0.0") != budget_sender(SECRET, NULL));
+    assert_true(budget_sender(SECRET, &(struct sockaddr){.sa_family = AF_UNIX}) ==
+                budget_sender(SECRET, NULL));
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = 1}, port = v4;
     port.sin_port = 2;
-    assert_true(budget_source(SECRET, (struct sockaddr *)&v4) ==
-                budget_source(SECRET, (struct sockaddr *)&port));
-    assert_true(budget_source(SECRET, (struct sockaddr *)&v4) !=
-                budget_source(SECRET + 1, (struct sockaddr *)&v4));
+    assert_true(budget_sender(SECRET, (struct sockaddr *)&v4) ==
+                budget_sender(SECRET, (struct sockaddr *)&port));
+    assert_true(budget_sender(SECRET, (struct sockaddr *)&v4) !=
+                budget_sender(SECRET + 1, (struct sockaddr *)&v4));
 }
 
 #define THREADS 4
@@ -145,7 +145,8 @@ static void *race_for_shares(void *context)
     return NULL;
 }
 
-/* Of one source: all that there is, and at most one more for each that began with it at once. */
+/* Threads spend one sender's budget: all of it, and at most one more per thread that starts at
+ * once. */
 static void threads_share(void **state)
 {
     struct race race = {.budget = open_budget(LIMIT)};
@@ -169,7 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_limit_each_second),     cmocka_unit_test(the_smallest_and_the_largest),
         cmocka_unit_test(more_sources_than_words), cmocka_unit_test(few_sources_do_not_meet),
-        cmocka_unit_test(who_is_a_source),         cmocka_unit_test(threads_share),
+        cmocka_unit_test(senders_of_addresses),    cmocka_unit_test(threads_share),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* What is drawn stays in its cells, whatever it is. */
+/* Whatever is drawn stays in its cells. */
 #include "../support/unit.h"
 
 #include <locale.h>
@@ -7,7 +7,7 @@
 
 static void open_canvas(struct canvas *canvas, unsigned columns)
 {
-    assert_int_equal(canvas_open(columns, 2, true, false, canvas), 0);
+    assert_int_equal(canvas_init(columns, 2, true, false, canvas), 0);
 }
 
 static void assert_row(const struct canvas *canvas, unsigned row, const char *expected)
@@ -19,7 +19,7 @@ static void assert_row(const struct canvas *canvas, unsigned row, const char *ex
     free(text);
 }
 
-/* Text drawn in `width` columns of ten, with a bar behind them. */
+/* Draw text in the first `width` of ten columns, with a bar after them, and compare the row. */
 static void assert_drawn(const char *text, unsigned width, const char *expected)
 {
     struct canvas canvas;
@@ -32,7 +32,7 @@ static void assert_drawn(const char *text, unsigned width, const char *expected)
         canvas_text(&canvas, 0, width, 1, INK_PLAIN, "|");
     assert_row(&canvas, 0, expected);
     assert_row(&canvas, 1, "");
-    canvas_close(&canvas);
+    canvas_free(&canvas);
 }
 
 static void test_text_is_cut(void **state)
@@ -72,7 +72,7 @@ static void test_what_is_not_printable_is_shown_as_such(void **state)
     assert_drawn("a\nb\r\tc", 10, "a?b??c");
     assert_drawn("a\xff\xc3", 10, "a??");
     assert_drawn("\x9b\x31m", 10, "?1m");
-    assert_drawn("\xc2\x9bm", 10, "??m"); /* no character of ours: byte by byte */
+    assert_drawn("\xc2\x9bm", 10, "??m"); /* invalid UTF-8: byte by byte */
 }
 
 static void test_right_to_left_is_fenced(void **state)
@@ -94,7 +94,7 @@ static void test_half_a_wide_character_is_none(void **state)
     assert_row(&canvas, 0, " x本語");
     canvas_text(&canvas, 0, 2, 1, INK_PLAIN, "y");
     assert_row(&canvas, 0, " xy 語");
-    canvas_close(&canvas);
+    canvas_free(&canvas);
 }
 
 static void test_ascii(void **state)
@@ -102,10 +102,10 @@ static void test_ascii(void **state)
     struct canvas canvas;
 
     (void)state;
-    assert_int_equal(canvas_open(6, 1, false, false, &canvas), 0);
+    assert_int_equal(canvas_init(6, 1, false, false, &canvas), 0);
     canvas_text(&canvas, 0, 0, 6, INK_PLAIN, "café 日本");
     assert_row(&canvas, 0, "caf? ~");
-    canvas_close(&canvas);
+    canvas_free(&canvas);
 }
 
 static void test_colours(void **state)
@@ -113,11 +113,11 @@ static void test_colours(void **state)
     struct canvas canvas;
 
     (void)state;
-    assert_int_equal(canvas_open(6, 1, true, true, &canvas), 0);
+    assert_int_equal(canvas_init(6, 1, true, true, &canvas), 0);
     canvas_text(&canvas, 0, 1, 6, INK_BAD, "no");
     canvas_put(&canvas, 0, 3, INK_GRAPH, INK_BAND, "▁");
     assert_row(&canvas, 0, " \033[0;31mno\033[0;36;44m▁\033[0m");
-    canvas_close(&canvas);
+    canvas_free(&canvas);
 }
 
 static void test_alignment(void **state)
@@ -130,10 +130,10 @@ static void test_alignment(void **state)
     canvas_right(&canvas, 1, 2, 3, INK_PLAIN, "123456");
     assert_row(&canvas, 0, "     42");
     assert_row(&canvas, 1, "  12…");
-    canvas_close(&canvas);
+    canvas_free(&canvas);
 }
 
-/* Random bytes, at random places: as many columns as there are, whatever they hold. */
+/* Draw random bytes at random places: a row never has more columns than the canvas. */
 static void test_random_text(void **state)
 {
     static const char *const pieces[] = {"a",      "日",   "\u0301", "ש",  "😀",
@@ -158,7 +158,7 @@ static void test_random_text(void **state)
         if (canvas_width(&canvas, row) > 12)
             fail_msg("'%s' takes %u columns", row, canvas_width(&canvas, row));
         free(row);
-        canvas_close(&canvas);
+        canvas_free(&canvas);
     }
 }
 

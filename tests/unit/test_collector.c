@@ -1,4 +1,4 @@
-/* test_collector.c - collector.h: the tick and its gaps, states, and what the keeper does. */
+/* test_collector.c - collector.h: the tick and its gaps, states, and maintenance. */
 #include "collector_fixture.h"
 
 #include <errno.h>
@@ -34,8 +34,10 @@ static void states_follow_each_other(void **state)
     assert_int_equal(header->state, SEGMENT_STARTING);
     assert_int_equal(header->workers, 3);
     assert_int_equal(header->tick, START);
-    collector_tell_filter(&fixture->collector, "native", "eth0", "");
-    /* The sockets take their time: the tick stands still. */
+    collector_publish_filter(&fixture->collector, "native", "eth0", "");
+    collector_publish_spread(&fixture->collector, "hash", "no privilege");
+    collector_publish_missing(&fixture->collector, "192.0.2.1:9514");
+    /* Until the sockets are open the tick does not move. */
     fixture->clock += 4;
     assert_int_equal(collector_tick(&fixture->collector), START);
     assert_int_equal(collector_listen(&fixture->collector, "io_uring", ""), 0);
@@ -58,10 +60,19 @@ static void states_follow_each_other(void **state)
     open_collector(fixture);
     assert_int_equal(header_of(fixture)->state, SEGMENT_STARTING);
     assert_int_equal(header_of(fixture)->tick, START + 6);
-    collector_tell_filter(&fixture->collector, "none", "", "not asked for");
+    collector_publish_filter(&fixture->collector, "none", "", "not asked for");
     assert_string_equal(header_of(fixture)->filter, "none");
-    assert_string_equal(header_of(fixture)->filter_interface, ""); /* nothing is left of before */
+    assert_string_equal(header_of(fixture)->filter_interface,
+                        ""); /* the earlier text is overwritten */
     assert_string_equal(header_of(fixture)->filter_reason, "not asked for");
+    assert_string_equal(header_of(fixture)->spread, "hash");
+    assert_string_equal(header_of(fixture)->spread_reason, "no privilege");
+    assert_string_equal(header_of(fixture)->listen_missing, "192.0.2.1:9514");
+    collector_publish_spread(&fixture->collector, "turn", "");
+    collector_publish_missing(&fixture->collector, "");
+    assert_string_equal(header_of(fixture)->spread, "turn");
+    assert_string_equal(header_of(fixture)->spread_reason, "");
+    assert_string_equal(header_of(fixture)->listen_missing, "");
     collector_listen(&fixture->collector, "recvmmsg", "io_uring is not permitted");
     assert_int_equal(header_of(fixture)->state, SEGMENT_LISTENING);
     assert_string_equal(header_of(fixture)->receive, "recvmmsg");
@@ -76,12 +87,17 @@ static void long_texts_are_cut(void **state)
 
     memset(text, 'x', sizeof(text) - 1);
     open_collector(fixture);
-    collector_tell_filter(&fixture->collector, text, text, text);
+    collector_publish_filter(&fixture->collector, text, text, text);
+    collector_publish_spread(&fixture->collector, text, text);
+    collector_publish_missing(&fixture->collector, text);
     collector_listen(&fixture->collector, text, text);
     const struct segment_header *header = header_of(fixture);
     assert_int_equal(strnlen(header->filter, sizeof(header->filter)), 15);
     assert_int_equal(strnlen(header->filter_interface, sizeof(header->filter_interface)), 15);
     assert_int_equal(strnlen(header->filter_reason, sizeof(header->filter_reason)), 95);
+    assert_int_equal(strnlen(header->spread, sizeof(header->spread)), 15);
+    assert_int_equal(strnlen(header->spread_reason, sizeof(header->spread_reason)), 95);
+    assert_int_equal(strnlen(header->listen_missing, sizeof(header->listen_missing)), 95);
     assert_int_equal(strnlen(header->receive, sizeof(header->receive)), 15);
     assert_int_equal(strnlen(header->receive_reason, sizeof(header->receive_reason)), 63);
     collector_close(&fixture->collector);
@@ -126,7 +142,7 @@ static void the_tick_only_moves_forward(void **state)
     collector_close(&fixture->collector);
 }
 
-/* How a collector comes over a gap: it runs on, is started again after a stop, or after a kill. */
+/* How a collector meets a gap: it runs on, or restarts after a stop or a kill. */
 enum way { RUNS_ON, STOPPED, KILLED, WAYS };
 
 static uint64_t pass_gap(struct fixture *fixture, enum way way, uint64_t gap)
@@ -170,7 +186,7 @@ static void gaps_restart_the_warm_up(void **state)
     }
 }
 
-/* A gap in which every word expired empties the table. */
+/* A gap in which every word expired clears the table. */
 static void long_gaps_empty_the_table(void **state)
 {
     struct fixture *fixture = *state;
@@ -208,12 +224,12 @@ static void *advance(void *context)
     struct advance *advance = context;
 
     collector_advance(&advance->fixture->collector);
-    atomic_store_release(&advance->done, 1); /* pairs with the test's loop */
+    atomic_store_release(&advance->done, 1); /* pairs with the_table_is_cleared_between_batches */
     return NULL;
 }
 
-/* The table is emptied, and the tick moved with it, only between batches: of all workers. */
-static void the_table_is_not_emptied_under_a_batch(void **state)
+/* The table is cleared, and the tick moved with it, only between batches of all workers. */
+static void the_table_is_cleared_between_batches(void **state)
 {
     struct fixture *fixture = *state;
     pthread_t thread;
@@ -228,11 +244,11 @@ static void the_table_is_not_emptied_under_a_batch(void **state)
         fixture->clock += EXPIRY;
         struct advance other = {.fixture = fixture};
         assert_int_equal(pthread_create(&thread, NULL, advance, &other), 0);
-        /* Until it is at work, and then for a while. */
+        /* Until the thread is at work, and then for a while. */
         while (pthread_mutex_trylock(&collector->advancing) == 0) {
             pthread_mutex_unlock(&collector->advancing);
             if (atomic_load_acquire(&other.done))
-                fail_msg("the table was emptied while worker %u was inside a batch", worker);
+                fail_msg("the table was cleared while worker %u was inside a batch", worker);
         }
         for (unsigned i = 0; i < 1000; i++) {
             assert_int_equal(used_words(fixture), 1);
@@ -246,7 +262,7 @@ static void the_table_is_not_emptied_under_a_batch(void **state)
     collector_close(&fixture->collector);
 }
 
-/* A daemon that starts again and again but never gets its sockets has not listened. */
+/* A daemon that restarts again and again without getting its sockets has not listened. */
 static void failed_starts_are_part_of_the_gap(void **state)
 {
     struct fixture *fixture = *state;
@@ -267,7 +283,7 @@ static void failed_starts_are_part_of_the_gap(void **state)
                  (long long)(fixture->clock - since), (unsigned long long)told);
 }
 
-static void the_keeper_moves_the_tick_and_sweeps(void **state)
+static void maintenance_moves_the_tick_and_sweeps(void **state)
 {
     struct fixture *fixture = *state;
     start_collector(fixture);
@@ -277,10 +293,10 @@ static void the_keeper_moves_the_tick_and_sweeps(void **state)
         put_word(fixture, pair, pair & 1 ? EXPIRY : 1000);
     for (uint64_t i = 0; i < pairs; i++) {
         uint64_t before = used_words(fixture);
-        collector_keep(&fixture->collector); /* at the same tick: nothing is due */
+        collector_maintain(&fixture->collector); /* at the same tick: nothing is due */
         assert_int_equal(used_words(fixture), before);
         fixture->clock++;
-        collector_keep(&fixture->collector);
+        collector_maintain(&fixture->collector);
         assert_int_equal(collector_tick(&fixture->collector), fixture->clock);
         assert_true(used_words(fixture) + 1 >= before); /* a little at a time */
     }
@@ -289,8 +305,8 @@ static void the_keeper_moves_the_tick_and_sweeps(void **state)
     collector_close(&fixture->collector);
 }
 
-/* However a collector's time is cut up, each word is freed before its age reaches 2^19 s: beyond
- * that it would seem to be from the future, and its visitor would not be counted. */
+/* Each word is freed before its age reaches 2^19 s, however a collector's time is cut up. An older
+ * word would seem to be from the future, and its visitor would not be counted. */
 static void expect_swept(const char *what, struct fixture *fixture, uint64_t step,
                          unsigned keeps_a_run, uint64_t pause)
 {
@@ -301,7 +317,7 @@ static void expect_swept(const char *what, struct fixture *fixture, uint64_t ste
         put_word(fixture, pair, 0);
     for (unsigned keeps = 1; fixture->clock < end; keeps++) {
         fixture->clock += step;
-        collector_keep(&fixture->collector);
+        collector_maintain(&fixture->collector);
         if (keeps % keeps_a_run != 0)
             continue;
         collector_close(&fixture->collector);
@@ -323,12 +339,12 @@ static void pauses_do_not_keep_words_alive(void **state)
 {
     struct fixture *fixture = *state;
 
-    fixture->settings.max_visitors = 20000;
+    fixture->settings.max_entries = 20000;
     expect_swept("a machine that sleeps most of the time", fixture, 3600, UINT32_MAX, 0);
 }
 
-/* Every idle scope is given up within a minute, a site a minute after its last label. */
-static void the_keeper_gives_up_idle_scopes(void **state)
+/* Every idle scope is retired within a minute, a site a minute after its last label. */
+static void maintenance_retires_idle_scopes(void **state)
 {
     struct fixture *fixture = *state;
     static const uint32_t capacities[] = {1, 16, 60, 61, 300};
@@ -347,18 +363,18 @@ static void the_keeper_gives_up_idle_scopes(void **state)
         }
         for (unsigned second = 0; second < 300; second++) {
             fixture->clock++;
-            collector_keep(&fixture->collector);
+            collector_maintain(&fixture->collector);
         }
         assert_int_equal(fixture->collector.directory.free_count, 0);
         for (unsigned second = 0; second < 60; second++) {
             fixture->clock++;
-            collector_keep(&fixture->collector);
+            collector_maintain(&fixture->collector);
         }
         free = fixture->collector.directory.free_count;
         assert_true(free == capacities[i] || free == capacities[i] - 1);
         for (unsigned second = 0; second < 60; second++) {
             fixture->clock++;
-            collector_keep(&fixture->collector);
+            collector_maintain(&fixture->collector);
         }
         assert_int_equal(fixture->collector.directory.free_count, capacities[i]);
         collector_close(&fixture->collector);
@@ -385,7 +401,7 @@ static void room_is_made_once_a_tick(void **state)
     fixture->clock++;
     collector_advance(collector);
     assert_true(collector_may_make_room(collector, START + 3601));
-    collector_make_room(collector); /* the label, and then its site */
+    collector_make_room(collector); /* the label, then its site */
     assert_int_equal(collector->directory.free_count, capacity - 1);
     assert_int_equal(hold_site(fixture, "site", 0), SCOPE_NONE);
     assert_int_not_equal(hold_site(fixture, "other", 0), SCOPE_NONE);
@@ -393,7 +409,7 @@ static void room_is_made_once_a_tick(void **state)
     collector_close(collector);
 }
 
-/* The directory goes on after a restart, with what it knows of labels. */
+/* After a restart the directory still knows the labels of sites. */
 static void scopes_outlive_a_restart(void **state)
 {
     struct fixture *fixture = *state;
@@ -414,7 +430,7 @@ static void scopes_outlive_a_restart(void **state)
     collector_close(&fixture->collector);
 }
 
-/* The table's words are stored, not swapped, if and only if nobody else can change them. */
+/* The table's words are stored, not swapped, only with a single worker. */
 static void only_one_worker_writes_alone(void **state)
 {
     struct fixture *fixture = *state;
@@ -437,12 +453,12 @@ int main(void)
         TEST(the_tick_only_moves_forward),
         TEST(gaps_restart_the_warm_up),
         TEST(long_gaps_empty_the_table),
-        TEST(the_table_is_not_emptied_under_a_batch),
+        TEST(the_table_is_cleared_between_batches),
         TEST(failed_starts_are_part_of_the_gap),
-        TEST(the_keeper_moves_the_tick_and_sweeps),
+        TEST(maintenance_moves_the_tick_and_sweeps),
         TEST(restarts_do_not_keep_words_alive),
         TEST(pauses_do_not_keep_words_alive),
-        TEST(the_keeper_gives_up_idle_scopes),
+        TEST(maintenance_retires_idle_scopes),
         TEST(room_is_made_once_a_tick),
         TEST(scopes_outlive_a_restart),
         TEST(only_one_worker_writes_alone),

@@ -1,4 +1,4 @@
-/* test_config.c - config.h: options, right and wrong, from the command line. */
+/* test_config.c - config.h: valid and wrong options on the command line. */
 #include "config_fixture.h"
 
 #include <arpa/inet.h>
@@ -6,7 +6,7 @@
 
 #include <presence/presence.h>
 
-static void defaults_are_those_of_the_design(void **state)
+static void defaults(void **state)
 {
     (void)state;
     const struct config *config = expect_run(read_words((const char *const[]){NULL}), "nothing");
@@ -19,8 +19,8 @@ static void defaults_are_those_of_the_design(void **state)
     assert_int_equal(address->sin_family, AF_INET);
     assert_int_equal(ntohs(address->sin_port), 9514);
     assert_int_equal(ntohl(address->sin_addr.s_addr), INADDR_LOOPBACK);
-    assert_string_equal(config->segment, "/dev/shm/presence");
-    assert_int_equal(config->settings.max_visitors, 1000000);
+    assert_string_equal(config->segment, "/dev/shm/presence/segment");
+    assert_int_equal(config->settings.max_entries, 1000000);
     assert_int_equal(config->settings.max_scopes, 16384);
     assert_int_equal(config->settings.max_window, 3600);
     assert_int_equal(config->settings.warm_up, 90);
@@ -30,11 +30,11 @@ static void defaults_are_those_of_the_design(void **state)
     assert_int_equal(config->engine, RECEIVE_AUTO);
 }
 
-/* Numbers, by option: what is the least and the most, and how it is read. */
+/* Numbers by option: minimum, maximum, and where they are stored. */
 
-static uint64_t max_visitors_of(const struct config *config)
+static uint64_t max_entries_of(const struct config *config)
 {
-    return config->settings.max_visitors;
+    return config->settings.max_entries;
 }
 
 static uint64_t max_scopes_of(const struct config *config)
@@ -67,7 +67,7 @@ static const struct number_option {
     uint64_t least, most;
     uint64_t (*value)(const struct config *config);
 } numbers[] = {
-    {"max-visitors", 1, SEGMENT_VISITORS_MAX, max_visitors_of},
+    {"max-entries", 1, SEGMENT_ENTRIES_MAX, max_entries_of},
     {"max-scopes", 1, SEGMENT_SCOPES_MAX, max_scopes_of},
     {"max-window", 1, 3600, max_window_of},
     {"warm-up", 0, 3600, warm_up_of},
@@ -159,7 +159,7 @@ static void addresses_are_numeric_and_add_up(void **state)
 
     for (size_t i = 0; i < LENGTH(right); i++) {
         const struct config *config = expect_run(read_line("--listen", right[i]), right[i]);
-        assert_int_equal(config->listen_count, 1); /* the default is gone */
+        assert_int_equal(config->listen_count, 1); /* it replaces the default */
         assert_string_equal(config->listen[0].text, right[i]);
         assert_int_equal(config->listen[0].address.ss_family,
                          right[i][0] == '[' ? AF_INET6 : AF_INET);
@@ -167,7 +167,7 @@ static void addresses_are_numeric_and_add_up(void **state)
     for (size_t i = 0; i < LENGTH(wrong); i++)
         expect_wrong(read_line("--listen", wrong[i]), wrong[i], "--listen");
 
-    /* Those of the file come first. */
+    /* The file's come first. */
     write_file(scratch, "listen = 127.0.0.1:1\nlisten = 127.0.0.1:2\n");
     const struct config *config = expect_run(
         read_line("--listen=127.0.0.1:3", "--config", scratch->path, "--listen", "[::1]:4"),
@@ -178,7 +178,7 @@ static void addresses_are_numeric_and_add_up(void **state)
     assert_string_equal(config->listen[2].text, "127.0.0.1:3");
     assert_string_equal(config->listen[3].text, "[::1]:4");
 
-    /* Sixteen at most. */
+    /* At most sixteen. */
     for (unsigned i = 0; i < 16; i++)
         words[i] = "--listen=127.0.0.1:9514";
     assert_int_equal(expect_run(read_words(words), "16 addresses")->listen_count, 16);
@@ -203,7 +203,7 @@ static void the_segment_has_a_path(void **state)
         "/dev/shm/x");
     setenv("PRESENCE_SEGMENT", "", 1);
     assert_string_equal(expect_run(read_words((const char *const[]){NULL}), "empty")->segment,
-                        "/dev/shm/presence");
+                        "/dev/shm/presence/segment");
     unsetenv("PRESENCE_SEGMENT");
     expect_wrong(read_line("--segment", ""), "an empty path", "--segment");
     memset(longest, 'x', 4095);
@@ -227,11 +227,11 @@ static void engines_have_names(void **state)
     expect_wrong(read_line("--receive=AUTO"), "AUTO", "'AUTO'");
 }
 
-static void wrong_command_lines_are_told(void **state)
+static void wrong_command_lines_are_refused(void **state)
 {
     (void)state;
     expect_wrong(read_line("--frobnicate"), "an unknown option", "--frobnicate");
-    expect_wrong(read_line("-x"), "a short option", "'x'");
+    expect_wrong(read_line("-x"), "a short option", "'-x'");
     expect_wrong(read_line("--workers"), "a missing value", "--workers");
     expect_wrong(read_line("--help=yes"), "a value too much", "--help");
     expect_wrong(read_line("127.0.0.1:9514"), "an argument", "127.0.0.1:9514");
@@ -239,11 +239,11 @@ static void wrong_command_lines_are_told(void **state)
     expect_wrong(read_line("--", "--help"), "an argument after --", "--help");
 }
 
-/* The beginning of a name will do when it is the beginning of one only. */
-static void ambiguous_names_are_told(void **state)
+/* A name may be abbreviated if that is unambiguous. */
+static void ambiguous_names_are_refused(void **state)
 {
     (void)state;
-    expect_run(read_line("--max-v", "5"), "--max-v");
+    expect_run(read_line("--max-e", "5"), "--max-e");
     expect_wrong(read_line("--max", "5"), "--max", "--max");
     expect_wrong(read_line("--w", "5"), "--w", "--w");
 }
@@ -252,11 +252,11 @@ static void help_and_version_answer(void **state)
 {
     struct scratch *scratch = *state;
     static const char *const options[] = {
-        "--listen",  "--segment", "--max-visitors", "--max-scopes", "--max-window", "--warm-up",
-        "--workers", "--receive", "--config",       "--help",       "--version"};
+        "--listen",  "--segment", "--max-entries", "--max-scopes", "--max-window", "--warm-up",
+        "--workers", "--receive", "--config",      "--help",       "--version"};
     struct answer *answer = read_line("--help");
 
-    assert_int_equal(answer->verdict, CONFIG_DONE);
+    assert_int_equal(answer->verdict, OPTION_DONE);
     assert_string_equal(answer->err, "");
     assert_memory_equal(answer->out, "Usage: presenced", 16);
     for (size_t i = 0; i < LENGTH(options); i++)
@@ -268,26 +268,26 @@ static void help_and_version_answer(void **state)
             fail_msg("a line of %zu characters: %.60s...", strcspn(line, "\n"), line);
 
     answer = read_line("--version");
-    assert_int_equal(answer->verdict, CONFIG_DONE);
+    assert_int_equal(answer->verdict, OPTION_DONE);
     assert_string_equal(answer->err, "");
     assert_string_equal(answer->out, "presenced " PRESENCE_VERSION "\n");
 
-    /* Whatever else is wrong. */
+    /* --help answers even if another option is wrong. */
     answer = read_line("--workers=x", "--config", scratch->path, "--help");
-    assert_int_equal(answer->verdict, CONFIG_DONE);
+    assert_int_equal(answer->verdict, OPTION_DONE);
     assert_string_equal(answer->err, "");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(defaults_are_those_of_the_design),
+        TEST(defaults),
         TEST(numbers_are_whole_and_within_bounds),
         TEST(addresses_are_numeric_and_add_up),
         TEST(the_segment_has_a_path),
         TEST(engines_have_names),
-        TEST(wrong_command_lines_are_told),
-        TEST(ambiguous_names_are_told),
+        TEST(wrong_command_lines_are_refused),
+        TEST(ambiguous_names_are_refused),
         TEST(help_and_version_answer),
     };
     return cmocka_run_group_tests_name("config", tests, NULL, NULL);

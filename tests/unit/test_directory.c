@@ -1,4 +1,4 @@
-/* test_directory.c - directory.h: scopes come into being, are held, and are given up. */
+/* test_directory.c - directory.h: scopes are created, held and retired. */
 #include "directory_fixture.h"
 
 static const uint64_t start = 1000000;
@@ -32,7 +32,7 @@ static void scopes_are_created_once(void **state)
     close_directory(&fixture);
 }
 
-static void entries_say_what_they_are(void **state)
+static void entries_have_their_names_and_states(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -97,7 +97,7 @@ static void a_full_directory_refuses_and_keeps(void **state)
     assert_int_equal(hold_label(&fixture, "site0", 0, SCOPE_ROOM, "/", start), SCOPE_NONE);
     assert_int_equal(counted(&fixture, COUNTER_scopes_created), 8);
     expect_sound(&fixture);
-    /* One is given up: its entry serves again. */
+    /* One is retired: its entry is reused. */
     for (uint32_t i = 0; i < 8; i++)
         entry_of(&fixture, i)->last_heartbeat = start + (i != 3 ? 1 : 0);
     assert_int_equal(retire_all(&fixture, start + 3601), 1);
@@ -106,8 +106,8 @@ static void a_full_directory_refuses_and_keeps(void **state)
     close_directory(&fixture);
 }
 
-/* A scope is given up once its last heartbeat is older than the longest window as it is shown. */
-static void idle_scopes_are_given_up(void **state)
+/* A scope is retired once its last heartbeat is older than the longest window, rounded. */
+static void idle_scopes_are_retired(void **state)
 {
     (void)state;
     static const struct {
@@ -122,13 +122,13 @@ static void idle_scopes_are_given_up(void **state)
         uint64_t before = entry_of(&fixture, index)->state;
         assert_int_equal(retire_all(&fixture, start), 0);
         assert_int_equal(retire_all(&fixture, start + cases[i].longest), 0);
-        assert_int_equal(fixture.graces, 0); /* nobody waits when nothing is idle */
+        assert_int_equal(fixture.graces, 0); /* no grace period when nothing is idle */
         assert_int_equal(hold_site(&fixture, "a", 0), index);
         assert_int_equal(retire_all(&fixture, start + cases[i].longest + 1), 1);
         assert_int_equal(fixture.graces, 2);
         assert_int_equal(hold_site(&fixture, "a", 0), SCOPE_NONE);
         assert_int_equal(counted(&fixture, COUNTER_scopes_retired), 1);
-        /* Readers see another generation, and that something was unlinked. */
+        /* Readers see the next generation, and a change of the directory. */
         assert_int_equal(entry_of(&fixture, index)->state,
                          (before & ~SCOPE_STATE_MASK) + SCOPE_GENERATION + SCOPE_FREE);
         assert_int_equal(fixture.segment.header->directory_changes, 1);
@@ -162,7 +162,7 @@ static void sites_outlive_their_labels(void **state)
     close_directory(&fixture);
 }
 
-/* What workers do between the mark and the end of the grace period. */
+/* Workers between the mark and the end of the grace period. */
 
 static void hold_a(struct fixture *fixture)
 {
@@ -178,7 +178,7 @@ static void create_a(struct fixture *fixture)
     assert_int_equal(state_of(fixture, 0), SCOPE_LIVE);
 }
 
-/* Found it before the mark, in a batch that still ran. */
+/* Use a scope that was found before the mark, in a batch that still runs. */
 static void touch_a(struct fixture *fixture)
 {
     assert_int_equal(state_of(fixture, 0), SCOPE_RETIRING);
@@ -188,13 +188,13 @@ static void touch_a(struct fixture *fixture)
 static void look_at_b(struct fixture *fixture)
 {
     assert_int_equal(hold_site(fixture, "b", 0), 1);
-    if (fixture->graces > 1) { /* unlinked by now, but not to be named anew yet */
+    if (fixture->graces > 1) { /* unlinked by now, but not reusable yet */
         assert_int_equal(state_of(fixture, 0), SCOPE_FREE);
         assert_int_equal(hold_site(fixture, "c", start + 301), SCOPE_NONE);
         return;
     }
     assert_int_equal(state_of(fixture, 0), SCOPE_RETIRING);
-    /* Readers go on finding it. */
+    /* Readers still find it. */
     struct scope_name name = name_site(fixture, "a");
     uint64_t found;
     assert_int_equal(scope_find(&fixture->segment.directory, &name, &found), 0);
@@ -223,7 +223,7 @@ static void scopes_used_in_the_meantime_stay(void **state)
         if (cases[i].stays)
             assert_int_equal(entry_of(&fixture, 0)->state, before);
         expect_sound(&fixture);
-        /* The next attempt gets it if it stays idle. */
+        /* The next attempt retires it if it stays idle. */
         fixture.meanwhile = NULL;
         assert_int_equal(retire_all(&fixture, start + 302), cases[i].stays ? 1 : 0);
         close_directory(&fixture);
@@ -277,15 +277,15 @@ static void reused_entries_start_from_nothing(void **state)
     assert_memory_not_equal(&entry_of(&fixture, 0)->key, &key, sizeof(key));
     assert_false(scope_is_same(entry_of(&fixture, 0), live));
     assert_int_equal(hold_site(&fixture, "a", 0), SCOPE_NONE);
-    /* The same name is the same scope again: its visitors' words are still in the table. */
+    /* The same name has the same key again: its visitors' words are still in the table. */
     assert_int_equal(retire_all(&fixture, start + 602), 1);
     assert_int_equal(hold_site(&fixture, "a", start + 602), 0);
     assert_memory_equal(&entry_of(&fixture, 0)->key, &key, sizeof(key));
     close_directory(&fixture);
 }
 
-/* 24 names come and go in 12 entries whose chains are long: after each step the directory knows
- * just those that the model knows. */
+/* 24 names come and go in 12 entries with long chains: after each step the directory holds exactly
+ * the scopes of the model. */
 static void random_scopes_follow_the_model(void **state)
 {
     (void)state;
@@ -331,10 +331,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scopes_are_created_once),
-        cmocka_unit_test(entries_say_what_they_are),
+        cmocka_unit_test(entries_have_their_names_and_states),
         cmocka_unit_test(the_longest_names_fit),
         cmocka_unit_test(a_full_directory_refuses_and_keeps),
-        cmocka_unit_test(idle_scopes_are_given_up),
+        cmocka_unit_test(idle_scopes_are_retired),
         cmocka_unit_test(sites_outlive_their_labels),
         cmocka_unit_test(scopes_used_in_the_meantime_stay),
         cmocka_unit_test(parts_of_the_directory_are_retired),

@@ -1,5 +1,5 @@
-/* test_directory_adopt.c - directory.h after a kill: what the next daemon makes of each state that
- * one may have died in, and of a damaged directory. */
+/* test_directory_adopt.c - directory.h after a kill: how the next daemon adopts each state that a
+ * kill may leave, and a damaged directory. */
 #include "directory_fixture.h"
 
 #define CAPACITY 8
@@ -34,8 +34,8 @@ static void open_scopes(struct scopes *scopes)
     scopes->indexes[4] = hold_label(fixture, scopes->sites[0], site, SCOPE_COUNTRY, "DE", start);
 }
 
-/* After a restart: a scope is where it was, unless it is `gone`, and all other entries can be
- * used. */
+/* Check after a restart that each scope is in place, unless it is `gone`, and that all other
+ * entries can be used. */
 static void expect_adopted(struct scopes *scopes, unsigned gone)
 {
     struct fixture *fixture = &scopes->fixture;
@@ -59,7 +59,7 @@ static void expect_adopted(struct scopes *scopes, unsigned gone)
             assert_true(j == gone || index != scopes->indexes[j]);
     }
     expect_sound(fixture);
-    /* The labels of a site are known again: they go first, then it. */
+    /* The labels of the site are known again: they are retired first. */
     assert_int_equal(retire_all(fixture, start + 301), CAPACITY - 1);
     assert_int_equal(state_of(fixture, site), gone == 0 ? SCOPE_FREE : SCOPE_LIVE);
     assert_int_equal(fixture->writer.labels[site], 0);
@@ -91,7 +91,7 @@ static void nothing_was_going_on(void **state)
     expect_adopted(&scopes, 5);
 }
 
-/* Each part of the name may be there or not: the entry is free as long as it says so. */
+/* Any part of a name may have been written: the entry is free while its state says so. */
 static void killed_while_naming(void **state)
 {
     (void)state;
@@ -114,7 +114,7 @@ static void killed_while_naming(void **state)
     }
 }
 
-/* LIVE, but its link or the chain's head were not stored yet. */
+/* LIVE, but its link or the head of its chain was not stored yet. */
 static void killed_before_the_link(void **state)
 {
     (void)state;
@@ -144,8 +144,8 @@ static void killed_in_the_grace_period(void **state)
     }
 }
 
-/* FREE, but still in its chain: first, in the middle or last there; or out of it already. The
- * scope is a site without labels, or a label. */
+/* FREE, but still in its chain, as first, middle or last; or unlinked already. The scope is a site
+ * without labels, or a label. */
 static void killed_while_freeing(void **state)
 {
     (void)state;
@@ -162,7 +162,7 @@ static void killed_while_freeing(void **state)
     }
 }
 
-/* The first of the chain was created last. Let the oldest site, at the end of it, be freed. */
+/* The last created is first in the chain. Let the oldest site, at its end, be freed. */
 static void killed_while_freeing_the_last_of_a_chain(void **state)
 {
     (void)state;
@@ -183,8 +183,8 @@ static void killed_while_freeing_the_last_of_a_chain(void **state)
     close_directory(&scopes.fixture);
 }
 
-/* A reader that stands on an entry when the daemon is killed in freeing it may be led into another
- * chain by the entry's next use: the number of changes has to tell it. */
+/* The next use of an entry may lead a reader that stands on it into another chain, also if the
+ * daemon was killed while freeing it: the count of changes has to show that. */
 static void frees_cut_short_are_counted_as_changes(void **state)
 {
     (void)state;
@@ -207,14 +207,15 @@ static void frees_cut_short_are_counted_as_changes(void **state)
         fail_msg("an entry was freed and used again, and directory_changes is the same");
 }
 
-/* An entry that names nothing is freed, whatever it was. */
+/* An entry that names nothing is freed. */
 static void unsound_entries_are_freed(void **state)
 {
     (void)state;
-    for (unsigned which = 0; which < 5; which++) {
+    for (unsigned which = 0; which < 6; which++) {
         struct scopes scopes;
         open_scopes(&scopes);
-        uint32_t index = scopes.indexes[which == 0 ? 1 : 3];
+        bool is_site = which == 0 || which == 5;
+        uint32_t index = scopes.indexes[is_site ? 1 : 3];
         struct scope_entry *entry = entry_of(&scopes.fixture, index);
         switch (which) {
         case 0:
@@ -229,14 +230,17 @@ static void unsound_entries_are_freed(void **state)
         case 3:
             entry->site = scopes.indexes[4]; /* a country */
             break;
-        default:
+        case 4:
             entry->site = scopes.fixture.writer.free[0];
+            break;
+        default:
+            entry->site = UINT32_MAX; /* its own */
         }
-        expect_adopted(&scopes, which == 0 ? 1 : 3);
+        expect_adopted(&scopes, is_site ? 1 : 3);
     }
 }
 
-/* Links that lead nowhere or around: the daemon starts, and finds what it creates. */
+/* With broken or circular chains the daemon starts, and finds the scopes it creates. */
 static void damaged_links_end(void **state)
 {
     (void)state;

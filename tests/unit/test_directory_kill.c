@@ -6,6 +6,8 @@
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
+#include "segment_judge.h"
+
 #define CAPACITY 6
 #define SKIPPED  77
 
@@ -13,11 +15,13 @@ static const uint64_t start = 1000000;
 
 static const char *const sites[] = {"a.example", "b.example", "c.example"};
 
-/* `a` with a room, `b`, and a free entry whose ring was used. */
+/* Set up `a` with a room, `b`, and a free entry with a used ring. */
 static void open_scopes(struct fixture *fixture)
 {
     open_directory(fixture, CAPACITY, 300);
     fixture->segment.directory.head_mask = 0; /* all in one chain */
+    fixture->segment.header->state = SEGMENT_LISTENING;
+    fixture->segment.header->tick = start + RING_SECONDS;
     hold_site(fixture, sites[0], start);
     hold_label(fixture, sites[0], 0, SCOPE_ROOM, "/", start);
     hold_site(fixture, sites[1], start + 400);
@@ -42,7 +46,7 @@ static void retire_a(struct fixture *fixture)
     retire_all(fixture, start + 400);
 }
 
-/* A scope that came into being is complete: its key is the name's, its ring is empty. */
+/* Check that a created scope is complete: its key matches its name, its ring is empty. */
 static void expect_complete(struct fixture *fixture, const struct scope_name *name)
 {
     static const struct ring empty;
@@ -59,7 +63,7 @@ static void expect_complete(struct fixture *fixture, const struct scope_name *na
     assert_memory_equal(&directory->rings[index], &empty, sizeof(empty));
 }
 
-/* As a reader finds it, who changes nothing. */
+/* Find a scope as a reader does. */
 static uint32_t find(const struct fixture *fixture, struct scope_name name)
 {
     uint64_t state;
@@ -67,7 +71,7 @@ static uint32_t find(const struct fixture *fixture, struct scope_name name)
     return scope_find(&fixture->segment.directory, &name, &state);
 }
 
-/* A reader at this moment, then the next daemon. */
+/* Check the state for a reader, then for the next daemon. */
 static void check_creation(struct fixture *copy)
 {
     struct scope_name created = name_site(copy, sites[2]);
@@ -111,6 +115,15 @@ static void check_capacity(struct fixture *copy)
     expect_sound(copy);
 }
 
+/* The copy is attached, not replaced. */
+static void expect_judged_sound(const struct fixture *copy)
+{
+    struct segment_fault fault;
+
+    if (!segment_is_sound(&copy->segment, start + RING_SECONDS, &fault))
+        fail_msg("%s %llu: %s", fault.part, (unsigned long long)fault.index, fault.what);
+}
+
 static pid_t start_child(struct fixture *fixture, void (*operation)(struct fixture *))
 {
     pid_t child = fork();
@@ -135,7 +148,7 @@ static void kill_everywhere(void (*operation)(struct fixture *), void (*check)(s
     open_scopes(&fixture);
     open_directory(&copy, CAPACITY, 300);
     copy.segment.directory.head_mask = 0;
-    /* All but the table, of which the directory knows nothing. */
+    /* All but the table, which the directory does not use. */
     size_t size = (size_t)((char *)fixture.segment.table.words - (char *)fixture.segment.header);
     char *before = malloc(size);
     assert_non_null(before);
@@ -150,6 +163,7 @@ static void kill_everywhere(void (*operation)(struct fixture *), void (*check)(s
         if (memcmp(before, fixture.segment.header, size) != 0) {
             memcpy(before, fixture.segment.header, size);
             memcpy(copy.segment.header, before, size);
+            expect_judged_sound(&copy);
             check(&copy);
             check_capacity(&copy);
             states++;

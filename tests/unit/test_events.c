@@ -1,4 +1,4 @@
-/* test_events.c - events.h: the ring of events, by one writer and by writers that are held up. */
+/* test_events.c - events.h: the ring of events, by one writer and by delayed writers. */
 #include "../support/unit.h"
 
 #include <core/events.h>
@@ -15,11 +15,11 @@ static int open_ring(void **state)
     (void)state;
     memset(&head, 0, sizeof(head));
     memset(slots, 0, sizeof(slots));
-    events_begin(&ring, FIRST);
+    events_init(&ring, FIRST);
     return 0;
 }
 
-/* Names that tell their event by their length and bytes. */
+/* Make names that identify their event by length and bytes. */
 static struct event_record record_of(uint64_t number)
 {
     struct event_record record = {
@@ -55,28 +55,28 @@ static void write_one(uint64_t now_us)
 static void expect(uint64_t number, enum event_verdict verdict)
 {
     struct event_record record;
-    enum event_verdict got = events_read(&ring, number, &record);
+    enum event_verdict got = events_load(&ring, number, &record);
 
     if (got != verdict)
         fail_msg("event %llu of %llu: %d, not %d", (unsigned long long)(number - FIRST),
                  (unsigned long long)(head.next - FIRST), (int)got, (int)verdict);
-    if (got == EVENT_READ && !is_record_of(&record, number))
+    if (got == EVENT_LOADED && !is_record_of(&record, number))
         fail_msg("event %llu is another's", (unsigned long long)(number - FIRST));
 }
 
-/* As many as there are slots are held, whatever the number of laps. */
+/* As many as there are slots are held, however many laps were written. */
 static void the_newest_are_held(void **state)
 {
     (void)state;
     for (uint64_t written = 0; written < SLOTS * 5; written++) {
         assert_int_equal(head.next, FIRST + written);
         for (uint64_t i = 0; i < written; i++)
-            expect(FIRST + i, i + SLOTS < written ? EVENT_LOST : EVENT_READ);
+            expect(FIRST + i, i + SLOTS < written ? EVENT_LOST : EVENT_LOADED);
         write_one(1000 + written);
     }
 }
 
-/* The longest names of all fit, and so do none but a site's. */
+/* The longest of all names fit, and so does a site alone. */
 static void names_of_all_lengths_fit(void **state)
 {
     struct event_record longest = record_of(1), shortest = record_of(2), record;
@@ -88,12 +88,12 @@ static void names_of_all_lengths_fit(void **state)
     longest.name_length = EVENT_NAME_MAX;
     assert_int_equal(event_words(&longest) * 8, sizeof(longest));
     assert_true(events_write(&ring, 1, &longest));
-    assert_int_equal(events_read(&ring, FIRST, &record), EVENT_READ);
+    assert_int_equal(events_load(&ring, FIRST, &record), EVENT_LOADED);
     assert_memory_equal(&record, &longest, sizeof(record));
     shortest.site_length = 1;
     shortest.room_length = shortest.source_length = shortest.name_length = 0;
     assert_true(events_write(&ring, 2, &shortest));
-    assert_int_equal(events_read(&ring, FIRST + 1, &record), EVENT_READ);
+    assert_int_equal(events_load(&ring, FIRST + 1, &record), EVENT_LOADED);
     assert_memory_equal(&record, &shortest, 17);
 }
 
@@ -108,7 +108,7 @@ static void times_rise_strictly(void **state)
         uint64_t draw = random_next(&random);
         now_us += draw % 4 == 0 ? draw % 1000 : draw % 4 == 1 ? -(draw % 1000000) : 0;
         write_one(now_us);
-        assert_int_equal(events_read(&ring, head.next - 1, &record), EVENT_READ);
+        assert_int_equal(events_load(&ring, head.next - 1, &record), EVENT_LOADED);
         assert_true(record.time_us > last);
         assert_true(record.time_us >= now_us);
         assert_int_equal(record.time_us, now_us > last ? now_us : last + 1);
@@ -116,22 +116,22 @@ static void times_rise_strictly(void **state)
     }
 }
 
-/* A writer is held up after its claim: `next` may not have moved on yet. */
+/* A writer is delayed after its claim: `next` may not have advanced yet. */
 static void claims_need_no_next(void **state)
 {
     uint64_t first_us, second_us;
 
     (void)state;
     assert_int_equal(events_claim(&ring, 500, &first_us), FIRST);
-    head.next = FIRST; /* as if it had been killed before it could move it */
+    head.next = FIRST; /* as if it had been killed before it could advance it */
     assert_int_equal(events_claim(&ring, 500, &second_us), FIRST + 1);
     assert_true(second_us > first_us);
     assert_int_equal(head.next, FIRST + 2);
-    expect(FIRST, EVENT_FLYING);
-    expect(FIRST + 1, EVENT_FLYING);
+    expect(FIRST, EVENT_IN_FLIGHT);
+    expect(FIRST + 1, EVENT_IN_FLIGHT);
 }
 
-/* Held up inside the slot for a whole lap: the lapping writer leaves a hole and goes on. */
+/* Delayed inside the slot for a whole lap: the lapping writer leaves a hole and continues. */
 static void a_writer_inside_is_not_disturbed(void **state)
 {
     uint64_t time_us;
@@ -140,28 +140,28 @@ static void a_writer_inside_is_not_disturbed(void **state)
 
     (void)state;
     assert_true(events_enter(event_slot_at(&ring, slow), slow));
-    expect(slow, EVENT_FLYING);
+    expect(slow, EVENT_IN_FLIGHT);
     for (unsigned i = 1; i < SLOTS; i++)
         write_one(1);
     assert_false(events_write(&ring, 1, &record)); /* it would be the slow one's slot */
     expect(slow, EVENT_LOST);
     expect(slow + SLOTS, EVENT_LOST);
     write_one(1);
-    expect(slow + SLOTS + 1, EVENT_READ);
+    expect(slow + SLOTS + 1, EVENT_LOADED);
     record = record_of(slow);
     memcpy(&event_slot_at(&ring, slow)->record, &record, sizeof(record));
-    /* The slow one ends; a lap on, the slot serves again. */
+    /* The slow one ends; a lap later the slot is used again. */
     atomic_store_release(&event_slot_at(&ring, slow)->state, slow * 2);
-    expect(slow, EVENT_READ);
+    expect(slow, EVENT_LOADED);
     expect(slow + SLOTS, EVENT_LOST);
     for (unsigned i = 2; i < SLOTS; i++)
         write_one(1);
     write_one(1);
     assert_int_equal(head.next, slow + 2 * SLOTS + 1);
-    expect(slow + 2 * SLOTS, EVENT_READ);
+    expect(slow + 2 * SLOTS, EVENT_LOADED);
 }
 
-/* Held up between claim and entry for a whole lap: it must not enter any more. */
+/* Delayed between claim and entry for a whole lap: it must not enter any more. */
 static void a_late_writer_stays_outside(void **state)
 {
     uint64_t time_us;
@@ -171,12 +171,12 @@ static void a_late_writer_stays_outside(void **state)
     for (unsigned i = 0; i < SLOTS; i++)
         write_one(1);
     expect(slow, EVENT_LOST);
-    expect(slow + SLOTS, EVENT_READ);
+    expect(slow + SLOTS, EVENT_LOADED);
     assert_false(events_enter(event_slot_at(&ring, slow), slow));
-    expect(slow + SLOTS, EVENT_READ);
+    expect(slow + SLOTS, EVENT_LOADED);
 }
 
-/* Daemons killed at every point of a write; the next one goes on where they were. */
+/* Daemons killed at every point of a write; the next one continues where they were. */
 static void killed_writers_leave_holes(void **state)
 {
     uint64_t time_us;
@@ -197,13 +197,13 @@ static void killed_writers_leave_holes(void **state)
             expect(killed, EVENT_LOST);
             for (uint64_t number = killed > FIRST + SLOTS - 1 ? killed - SLOTS + 1 : FIRST;
                  number < killed; number++)
-                expect(number, EVENT_READ);
+                expect(number, EVENT_LOADED);
             write_one(1);
-            expect(killed + 1, EVENT_READ);
+            expect(killed + 1, EVENT_LOADED);
             expect(killed, EVENT_LOST);
             for (unsigned i = 0; i < SLOTS; i++)
                 write_one(1);
-            expect(killed + SLOTS, EVENT_READ);
+            expect(killed + SLOTS, EVENT_LOADED);
         }
     }
 }
@@ -217,10 +217,10 @@ static void an_empty_ring_is_adopted(void **state)
     write_one(1);
     events_adopt(&ring);
     assert_int_equal(head.next, FIRST + 1);
-    expect(FIRST, EVENT_READ);
+    expect(FIRST, EVENT_LOADED);
 }
 
-/* Lengths that lie are copied within the record. */
+/* Wrong lengths are copied within the record. */
 static void lying_lengths_stay_inside(void **state)
 {
     struct event_record *record = malloc(sizeof(*record)); /* watched by the sanitizer */
@@ -230,7 +230,7 @@ static void lying_lengths_stay_inside(void **state)
     for (unsigned i = 0; i < SLOTS; i++)
         write_one(1);
     memset(&slots[FIRST % SLOTS].record, 0xff, sizeof(slots[0].record));
-    assert_int_equal(events_read(&ring, FIRST, record), EVENT_READ);
+    assert_int_equal(events_load(&ring, FIRST, record), EVENT_LOADED);
     free(record);
 }
 

@@ -69,7 +69,7 @@ static void test_many_steps_are_gathered(void **state)
     assert_false(graph_column(&graph, 3, 2).known);
 }
 
-/* Whatever the numbers are, each step is in exactly one of fewer columns, and none is skipped. */
+/* With more steps than columns, each step is in exactly one column. */
 static void test_every_step_counts_once(void **state)
 {
     struct graph_point points[200];
@@ -147,7 +147,7 @@ static void test_blocks(void **state)
         points[i] = known(i, i);
     points[4] = (struct graph_point){0};
     points[0] = known(0, 0);
-    assert_int_equal(canvas_open(24, 7, true, false, &canvas), 0);
+    assert_int_equal(canvas_init(24, 7, true, false, &canvas), 0);
     graph_draw(&canvas, 0, 0, 7, 24, &graph);
     assert_rows(&canvas,
                 (const char *const[]){
@@ -160,7 +160,7 @@ static void test_blocks(void **state)
                     "UTC  12:00  12:10",
                 },
                 7);
-    canvas_close(&canvas);
+    canvas_free(&canvas);
 }
 
 static void test_ascii_and_bands(void **state)
@@ -172,7 +172,7 @@ static void test_ascii_and_bands(void **state)
     (void)state;
     for (unsigned i = 0; i < 28; i++)
         points[i] = known(20, i == 5 ? 100 : 45);
-    assert_int_equal(canvas_open(34, 8, false, false, &canvas), 0);
+    assert_int_equal(canvas_init(34, 8, false, false, &canvas), 0);
     graph_draw(&canvas, 0, 2, 8, 32, &graph);
     assert_rows(&canvas,
                 (const char *const[]){
@@ -184,10 +184,10 @@ static void test_ascii_and_bands(void **state)
                     "      |###########################",
                 },
                 6);
-    canvas_close(&canvas);
+    canvas_free(&canvas);
 }
 
-/* Every size, with a wide range of values: nothing outside of the canvas, nothing undefined. */
+/* Draw graphs of every size with a wide range of values: nothing is written outside the canvas. */
 static void test_every_size(void **state)
 {
     struct graph_point points[100];
@@ -205,10 +205,10 @@ static void test_every_size(void **state)
                 points[i].known = random_next(&random) % 4;
             }
             graph.count = (unsigned)(random_next(&random) % 101);
-            assert_int_equal(canvas_open(columns, rows, true, true, &canvas), 0);
+            assert_int_equal(canvas_init(columns, rows, true, true, &canvas), 0);
             graph_draw(&canvas, 0, 0, rows, columns, &graph);
             graph_sparkline(&canvas, 0, 0, columns, &graph);
-            canvas_close(&canvas);
+            canvas_free(&canvas);
         }
     }
 }
@@ -222,11 +222,36 @@ static void test_nobody(void **state)
     (void)state;
     for (unsigned i = 0; i < 20; i++)
         points[i] = known(0, 0);
-    assert_int_equal(canvas_open(23, 4, true, false, &canvas), 0);
+    assert_int_equal(canvas_init(23, 4, true, false, &canvas), 0);
     graph_draw(&canvas, 0, 0, 4, 23, &graph);
     assert_rows(&canvas,
                 (const char *const[]){"", "1 ┤", "0 └┴─────────┴─────────", "UTC 12:00  12:10"}, 4);
-    canvas_close(&canvas);
+    canvas_free(&canvas);
+}
+
+/* A graph begins with the first known minute, but at least the minimum span ago and not before
+ * `since`, aligned to the last minute. */
+static void test_minutes_become_points(void **state)
+{
+    const struct presence_minute minutes[] = {
+        {.start = BEGIN, .seconds = 60, .mean = 1, .maximum = 2},
+        {.start = BEGIN + 60, .seconds = 0},
+        {.start = BEGIN + 180, .seconds = 10, .mean = 3, .maximum = 4},
+    };
+    struct graph graph;
+
+    (void)state;
+    assert_int_equal(graph_init(minutes, 3, 60, 60, BEGIN - 3600, BEGIN + 190, &graph), 0);
+    assert_int_equal(graph.begin, BEGIN);
+    assert_int_equal(graph.count, 4);
+    assert_true(graph.points[0].known && graph.points[3].known);
+    assert_false(graph.points[1].known || graph.points[2].known);
+    assert_float_equal(graph.points[3].maximum, 4, 0);
+    graph_free(&graph);
+    assert_int_equal(graph_init(minutes, 3, 60, 600, BEGIN - 90, BEGIN + 190, &graph), 0);
+    assert_int_equal(graph.begin, BEGIN - 60); /* aligned, and not before since */
+    assert_true(graph.points[1].known);
+    graph_free(&graph);
 }
 
 int main(void)
@@ -243,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_ascii_and_bands),
         cmocka_unit_test(test_nobody),
         cmocka_unit_test(test_every_size),
+        cmocka_unit_test(test_minutes_become_points),
     };
 
     setlocale(LC_CTYPE, "C.UTF-8");

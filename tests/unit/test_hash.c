@@ -1,7 +1,7 @@
 /* test_hash.c - hash.h: the product, and how evenly visitors spread over the table. */
 #include "../support/unit.h"
 
-/* The header once more, under other names and without 128-bit integers. */
+/* Include the header again, under other names and without 128-bit integers. */
 #define __bpf__
 #define scope_key     portable_scope_key
 #define hash_product  portable_product
@@ -24,9 +24,9 @@
 #include <core/table.h>
 
 #define IDS   (1u << 16)
-#define PAIRS 61 /* no power of two: nothing may depend on one */
+#define PAIRS 61 /* not a power of two, since nothing may depend on one */
 
-/* The product by hand, in digits of 16 bits. */
+/* Multiply by hand, in digits of 16 bits. */
 static struct hash_product schoolbook(uint64_t a, uint64_t b)
 {
     uint32_t digits[8] = {0};
@@ -104,7 +104,7 @@ static void visitors_hash_the_same_both_ways(void **state)
     }
 }
 
-/* Ids as they are met in the field: two numbers that go up in steps. A big-endian counter is the
+/* Ids as they occur in practice: two numbers that increase in steps. A big-endian counter is the
  * second of them reversed. */
 static const struct family {
     const char *name;
@@ -137,7 +137,7 @@ static struct scope_key random_key(uint64_t *random)
     return key;
 }
 
-/* Counts must be as even as those of thrown dice: Pearson's statistic has the mean cells - 1 and
+/* Check that counts are as even as those of dice: Pearson's statistic has the mean cells - 1 and
  * the variance 2 * (cells - 1); seven standard deviations are allowed. */
 static void expect_even(const char *what, const struct family *family, const uint32_t *counts,
                         uint32_t cells)
@@ -191,7 +191,7 @@ static void spread_evenly(void **state)
             expect_even("pair", family, spread->pairs[j], PAIRS);
             expect_even("pair and fingerprint", family, spread->together[j], 8 * PAIRS);
         }
-        /* The diagonal is empty: the pairs are different. Drop it. */
+        /* Drop the diagonal: the pairs are different. */
         uint32_t cells = 0;
         for (uint32_t i = 0; i < PAIRS * PAIRS; i++) {
             if (i / PAIRS == i % PAIRS)
@@ -236,8 +236,8 @@ static void fingerprints_rarely_collide(void **state)
     free(fingerprints);
 }
 
-/* Hashes that have nothing to do with each other differ in about half of their 128 bits, and each
- * bit in about half of the cases. */
+/* Unrelated hashes differ in about half of their 128 bits, and each bit in about half of the
+ * cases. */
 static void expect_unrelated(const char *what, struct hash128 (*left)(void *, uint64_t),
                              struct hash128 (*right)(void *, uint64_t), void *context)
 {

@@ -1,5 +1,5 @@
-/* test_history_pool.c - history_pool.h: who gets a history, who has to give it up, and what is
- * adopted from a daemon before. */
+/* test_history_pool.c - history_pool.h: assigning histories, evicting, and adopting an earlier
+ * daemon's. */
 #include "collector_fixture.h"
 
 #include <errno.h>
@@ -26,12 +26,12 @@ static void open_pool(struct fixture *fixture, uint32_t max_histories)
     fixture->settings.max_scopes = 256;
     fixture->settings.max_histories = max_histories;
     open_collector(fixture);
-    if (pool_of(fixture)->begun == 0)
+    if (pool_of(fixture)->high_water == 0)
         pool_of(fixture)->chain_mask = 0; /* all in one chain */
     history_pool_begin(pool_of(fixture));
 }
 
-/* What the next daemon does with what this one has left. */
+/* Reopen the pool, as the next daemon does. */
 static void reopen_pool(struct fixture *fixture)
 {
     kill_collector(fixture);
@@ -57,7 +57,7 @@ static uint32_t new_room(struct fixture *fixture, const char *site, uint32_t ind
     return scope;
 }
 
-/* As the keeper samples it. */
+/* As the maintenance thread samples it. */
 static void set_count(struct fixture *fixture, uint32_t scope, uint32_t count, uint64_t heartbeat)
 {
     uint32_t index = history_pool_find(pool_of(fixture), scope);
@@ -72,7 +72,7 @@ static bool has_history(struct fixture *fixture, uint32_t scope)
     return history_pool_find(pool_of(fixture), scope) != SCOPE_NONE;
 }
 
-/* Give up an entry, as after an hour without a heartbeat. Sites go after their rooms. */
+/* Retire an entry, as after an hour without a heartbeat. Sites go after their rooms. */
 static void retire_all(struct fixture *fixture)
 {
     fixture->clock += 4000;
@@ -80,7 +80,7 @@ static void retire_all(struct fixture *fixture)
     collector_make_room(&fixture->collector);
 }
 
-/* Each history is free, or linked once and found by its scope. */
+/* Check that each history is free, or linked once and found by its scope. */
 static void expect_sound(struct fixture *fixture)
 {
     const struct history_pool *pool = pool_of(fixture);
@@ -88,22 +88,22 @@ static void expect_sound(struct fixture *fixture)
 
     for (uint32_t chain = 0; chain <= pool->chain_mask; chain++) {
         for (uint32_t link = pool->chains[chain]; link; link = pool->holders[link - 1].next) {
-            assert_in_range(link, 1, pool->begun);
+            assert_in_range(link, 1, pool->high_water);
             assert_int_equal((uint32_t)head_of(fixture, link - 1)->hash & pool->chain_mask, chain);
             assert_int_not_equal(head_of(fixture, link - 1)->site_length, 0);
-            assert_int_not_equal(++linked, pool->begun + 1); /* a chain that does not end */
+            assert_int_not_equal(++linked, pool->high_water + 1); /* an endless chain */
         }
     }
-    assert_int_equal(linked + pool->free_count, pool->begun);
+    assert_int_equal(linked + pool->free_count, pool->high_water);
     for (uint32_t i = 0; i < pool->free_count; i++)
         assert_int_equal(head_of(fixture, pool->free[i])->site_length, 0);
-    for (uint32_t i = 0; i < pool->begun; i++)
+    for (uint32_t i = 0; i < pool->high_water; i++)
         assert_int_equal(head_of(fixture, i)->version & 1, 0);
-    for (uint32_t i = pool->begun; i < segment_of(fixture)->histories.capacity; i++)
+    for (uint32_t i = pool->high_water; i < segment_of(fixture)->histories.capacity; i++)
         assert_int_equal(head_of(fixture, i)->version, 0);
 }
 
-static void whoever_comes_gets_one(void **state)
+static void any_scope_gets_a_free_history(void **state)
 {
     struct fixture *fixture = *state;
 
@@ -117,7 +117,7 @@ static void whoever_comes_gets_one(void **state)
     assert_int_equal(head->name_length, 2);
     assert_memory_equal(head->name, "/r", 2);
     assert_int_equal(head->sampled, HISTORY_NEVER);
-    assert_int_equal(head->count, 0); /* all that it has seen entered since it began */
+    assert_int_equal(head->count, 0); /* all its visitors entered since it began */
     head = head_of(fixture, history_pool_find(pool_of(fixture), site));
     assert_int_equal(head->kind, SCOPE_SITE);
     assert_int_equal(head->name_length, 0);
@@ -126,8 +126,8 @@ static void whoever_comes_gets_one(void **state)
     kill_collector(fixture);
 }
 
-/* One that was there before has been counted elsewhere until now. */
-static void what_was_before_is_not_its_own(void **state)
+/* A scope that is not new has totals from before. */
+static void earlier_totals_are_not_counted(void **state)
 {
     struct fixture *fixture = *state;
 
@@ -154,7 +154,7 @@ static void what_was_before_is_not_its_own(void **state)
     kill_collector(fixture);
 }
 
-/* A new site takes the history of the least busy label, a busier label does not yet. */
+/* A new site gets the history of the least busy label; a busier label does not yet. */
 static void sites_take_those_of_labels(void **state)
 {
     struct fixture *fixture = *state;
@@ -167,7 +167,7 @@ static void sites_take_those_of_labels(void **state)
     rooms[2] = new_room(fixture, "a.example", site, "/2", 0);
     set_count(fixture, rooms[0], 5, START + 2);
     set_count(fixture, rooms[1], 4, START + 2);
-    set_count(fixture, rooms[2], 4, START + 1); /* was quiet for longer */
+    set_count(fixture, rooms[2], 4, START + 1); /* an older heartbeat */
     uint32_t index = history_pool_find(pool_of(fixture), rooms[2]);
     head_of(fixture, index)->peak_ever = peak_word(9, START);
     head_of(fixture, index)->peak_today = peak_word(8, START);
@@ -177,7 +177,7 @@ static void sites_take_those_of_labels(void **state)
     assert_false(has_history(fixture, busy));
     assert_true(has_history(fixture, new_site(fixture, "b.example", 0)));
     assert_false(has_history(fixture, rooms[2]));
-    /* Its peaks are the scope's own again. */
+    /* Its peaks are back in the directory. */
     const struct activity *activity = &segment_of(fixture)->directory.activities[rooms[2]];
     assert_int_equal(activity->peak_ever, peak_word(9, START));
     assert_int_equal(activity->peak_today, peak_word(8, START));
@@ -186,7 +186,7 @@ static void sites_take_those_of_labels(void **state)
     assert_true(has_history(fixture, new_site(fixture, "d.example", 0)));
     assert_false(has_history(fixture, rooms[0]));
 
-    /* Sites have them all: a site that gets none is counted once. */
+    /* Sites have all: a site that gets none is counted once. */
     assert_int_equal(counted(fixture, COUNTER_histories_full), 0);
     uint32_t late = new_site(fixture, "e.example", 1000);
     assert_false(has_history(fixture, late));
@@ -198,7 +198,7 @@ static void sites_take_those_of_labels(void **state)
     kill_collector(fixture);
 }
 
-/* Rooms that came in the same second, before the sites, are no obstacle. */
+/* Rooms that came in the same second before the sites give way. */
 static void sites_come_first_in_one_round(void **state)
 {
     struct fixture *fixture = *state;
@@ -223,7 +223,7 @@ static void much_busier_labels_take_over(void **state)
 {
     struct fixture *fixture = *state;
     struct history_pool *pool;
-    uint32_t rooms[3], rivals[3];
+    uint32_t rooms[3], candidates[3];
 
     open_pool(fixture, HISTORIES);
     pool = pool_of(fixture);
@@ -235,29 +235,29 @@ static void much_busier_labels_take_over(void **state)
     set_count(fixture, rooms[1], 10, START);
     set_count(fixture, rooms[2], 20, START);
 
-    /* Twice as many and the margin are not yet enough. */
+    /* Exactly twice as many plus the margin is not enough. */
     history_pool_begin(pool);
-    rivals[0] = new_room(fixture, "a.example", site, "/r0", 2 * 10 + HISTORY_RIVAL_MARGIN);
-    history_pool_settle(pool);
-    assert_false(has_history(fixture, rivals[0]));
+    candidates[0] = new_room(fixture, "a.example", site, "/r0", 2 * 10 + HISTORY_CANDIDATE_MARGIN);
+    history_pool_promote(pool);
+    assert_false(has_history(fixture, candidates[0]));
     assert_true(has_history(fixture, rooms[1]));
 
-    /* What was considered in a round before counts no more. */
+    /* Candidates of an earlier round are dropped. */
     history_pool_begin(pool);
-    history_pool_consider(pool, rivals[0], 1000, false);
+    history_pool_consider(pool, candidates[0], 1000, false);
     history_pool_begin(pool);
-    history_pool_settle(pool);
-    assert_false(has_history(fixture, rivals[0]));
+    history_pool_promote(pool);
+    assert_false(has_history(fixture, candidates[0]));
 
-    /* The busiest first; the last one is not much busier than what is left. */
+    /* The busiest first; the last candidate is not busy enough for the history left. */
     history_pool_begin(pool);
-    history_pool_consider(pool, rivals[0], 29, false);
-    rivals[1] = new_room(fixture, "a.example", site, "/r1", 208);
-    rivals[2] = new_room(fixture, "a.example", site, "/r2", 500);
-    history_pool_settle(pool);
-    assert_true(has_history(fixture, rivals[2]));
-    assert_true(has_history(fixture, rivals[1]));
-    assert_false(has_history(fixture, rivals[0]));
+    history_pool_consider(pool, candidates[0], 29, false);
+    candidates[1] = new_room(fixture, "a.example", site, "/r1", 208);
+    candidates[2] = new_room(fixture, "a.example", site, "/r2", 500);
+    history_pool_promote(pool);
+    assert_true(has_history(fixture, candidates[2]));
+    assert_true(has_history(fixture, candidates[1]));
+    assert_false(has_history(fixture, candidates[0]));
     assert_true(has_history(fixture, rooms[0]));
     assert_false(has_history(fixture, rooms[1]) || has_history(fixture, rooms[2]));
     assert_true(has_history(fixture, site));
@@ -265,34 +265,35 @@ static void much_busier_labels_take_over(void **state)
     kill_collector(fixture);
 }
 
-/* Of more rivals than can take over in a minute, the busiest do. */
+/* Of more candidates than fit in a minute, the busiest get a history. */
 static void the_busiest_rivals_are_heard(void **state)
 {
     struct fixture *fixture = *state;
-    uint32_t rivals[3 * POOL_RIVALS], site;
+    uint32_t candidates[3 * POOL_CANDIDATES], site;
     char name[16];
 
-    open_pool(fixture, 2 * POOL_RIVALS + 1);
+    open_pool(fixture, 2 * POOL_CANDIDATES + 1);
     site = new_site(fixture, "a.example", 0);
-    for (unsigned i = 0; i < 2 * POOL_RIVALS; i++) {
+    for (unsigned i = 0; i < 2 * POOL_CANDIDATES; i++) {
         snprintf(name, sizeof(name), "/%u", i);
         new_room(fixture, "a.example", site, name, 0);
     }
     history_pool_begin(pool_of(fixture));
-    for (unsigned i = 0; i < LENGTH(rivals); i++) {
+    for (unsigned i = 0; i < LENGTH(candidates); i++) {
         snprintf(name, sizeof(name), "/r%u", i);
-        /* 7 and the number of rivals have no common divisor: each count once, in no order. */
-        rivals[i] = new_room(fixture, "a.example", site, name, 100 + i * 7 % LENGTH(rivals));
+        /* 7 and the number of candidates are coprime: each count once, unordered. */
+        candidates[i] =
+            new_room(fixture, "a.example", site, name, 100 + i * 7 % LENGTH(candidates));
     }
-    history_pool_settle(pool_of(fixture));
-    for (unsigned i = 0; i < LENGTH(rivals); i++)
-        assert_int_equal(has_history(fixture, rivals[i]),
-                         i * 7 % LENGTH(rivals) >= LENGTH(rivals) - POOL_RIVALS);
+    history_pool_promote(pool_of(fixture));
+    for (unsigned i = 0; i < LENGTH(candidates); i++)
+        assert_int_equal(has_history(fixture, candidates[i]),
+                         i * 7 % LENGTH(candidates) >= LENGTH(candidates) - POOL_CANDIDATES);
     expect_sound(fixture);
     kill_collector(fixture);
 }
 
-/* What was given up is given again before another one is begun; nothing of it is left. */
+/* A freed history is reused before a new one, and is cleared. */
 static void free_ones_are_given_again(void **state)
 {
     struct fixture *fixture = *state;
@@ -311,7 +312,7 @@ static void free_ones_are_given_again(void **state)
     expect_sound(fixture);
     uint32_t third = new_site(fixture, "c.example", 0);
     assert_int_equal(history_pool_find(pool_of(fixture), third), index);
-    assert_int_equal(pool_of(fixture)->begun, 2);
+    assert_int_equal(pool_of(fixture)->high_water, 2);
     assert_true(head_of(fixture, index)->version >= version + 4);
     assert_int_equal(history_minute_at(histories, index, 77)->mark, 0);
     assert_int_equal(head_of(fixture, index)->seconds[5].mark, 0);
@@ -319,7 +320,7 @@ static void free_ones_are_given_again(void **state)
     kill_collector(fixture);
 }
 
-/* A site that sleeps: its entry is given up, its history waits for it. */
+/* A site sleeps: its entry is retired, its history is kept. */
 static void histories_outlive_their_scopes(void **state)
 {
     struct fixture *fixture = *state;
@@ -333,7 +334,7 @@ static void histories_outlive_their_scopes(void **state)
     head_of(fixture, of_room)->heartbeats = 123; /* as sampled */
     head_of(fixture, of_room)->peak_ever = peak_word(9, START);
     retire_all(fixture);
-    /* Others have their entries now. */
+    /* Others use their entries now. */
     uint32_t other = new_site(fixture, "b.example", 0);
     uint32_t another = new_site(fixture, "c.example", 0);
     expect_sound(fixture);
@@ -341,10 +342,10 @@ static void histories_outlive_their_scopes(void **state)
     room = new_room(fixture, "a.example", site, "/r", 0);
     assert_int_equal(history_pool_find(pool_of(fixture), site), of_site);
     assert_int_equal(history_pool_find(pool_of(fixture), room), of_room);
-    assert_int_equal(head_of(fixture, of_room)->heartbeats, 0); /* a new life begins at 0 */
+    assert_int_equal(head_of(fixture, of_room)->heartbeats, 0); /* a new generation begins at 0 */
     assert_int_equal(head_of(fixture, of_room)->peak_ever, peak_word(9, START));
     assert_true(has_history(fixture, other) && has_history(fixture, another));
-    assert_int_equal(pool_of(fixture)->begun, 4);
+    assert_int_equal(pool_of(fixture)->high_water, 4);
     expect_sound(fixture);
     kill_collector(fixture);
 }
@@ -364,19 +365,20 @@ static void the_next_daemon_goes_on(void **state)
         indexes[i] = history_pool_find(pool_of(fixture), sites[i]);
         head_of(fixture, indexes[i])->heartbeats = 10 + i;
     }
-    /* The daemon is killed while it names one. */
+    /* The daemon is killed while it names a history. */
     head_of(fixture, history_pool_find(pool_of(fixture), half))->version++;
     history_pool_free(pool_of(fixture), history_pool_find(pool_of(fixture), freed));
     reopen_pool(fixture);
     expect_sound(fixture);
-    assert_int_equal(pool_of(fixture)->begun, 5);
+    assert_int_equal(pool_of(fixture)->high_water, 5);
     assert_int_equal(pool_of(fixture)->free_count, 2);
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(history_pool_find(pool_of(fixture), sites[i]), indexes[i]);
-        assert_int_equal(head_of(fixture, indexes[i])->heartbeats, 10 + i); /* the same life */
+        assert_int_equal(head_of(fixture, indexes[i])->heartbeats,
+                         10 + i); /* the same generation */
     }
     assert_false(has_history(fixture, half) || has_history(fixture, freed));
-    /* None has leaked: three are left to give, for sites that take the room's as well four. */
+    /* None has leaked: three are free, and sites also get the room's. */
     for (unsigned i = 0; i < 4; i++) {
         char name[16];
         snprintf(name, sizeof(name), "%u.example", i);
@@ -394,7 +396,7 @@ static void without_histories_nothing_is_given(void **state)
 
     open_pool(fixture, 0);
     uint32_t site = new_site(fixture, "a.example", 5);
-    history_pool_settle(pool_of(fixture));
+    history_pool_promote(pool_of(fixture));
     assert_false(has_history(fixture, site));
     assert_int_equal(counted(fixture, COUNTER_histories_full), 0);
     kill_collector(fixture);
@@ -403,11 +405,11 @@ static void without_histories_nothing_is_given(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(whoever_comes_gets_one),       TEST(what_was_before_is_not_its_own),
-        TEST(sites_take_those_of_labels),   TEST(sites_come_first_in_one_round),
-        TEST(much_busier_labels_take_over), TEST(the_busiest_rivals_are_heard),
-        TEST(free_ones_are_given_again),    TEST(histories_outlive_their_scopes),
-        TEST(the_next_daemon_goes_on),      TEST(without_histories_nothing_is_given),
+        TEST(any_scope_gets_a_free_history), TEST(earlier_totals_are_not_counted),
+        TEST(sites_take_those_of_labels),    TEST(sites_come_first_in_one_round),
+        TEST(much_busier_labels_take_over),  TEST(the_busiest_rivals_are_heard),
+        TEST(free_ones_are_given_again),     TEST(histories_outlive_their_scopes),
+        TEST(the_next_daemon_goes_on),       TEST(without_histories_nothing_is_given),
     };
     return cmocka_run_group_tests_name("history_pool", tests, NULL, NULL);
 }

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "http_connections.h"
+#include "http/http_connections.h"
 
 #define LIMIT       6
 #define PER_ADDRESS 3

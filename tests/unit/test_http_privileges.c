@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "privileges.h"
+#include "http/privileges.h"
 
 /* Run it in a process of its own, which privileges do not come back to. */
 static int in_child(int (*run)(const char *path), const char *path)

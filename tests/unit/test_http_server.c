@@ -10,10 +10,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "http_connections.h"
-#include "http_listen.h"
-#include "http_reply.h"
-#include "http_server.h"
+#include "http/http_connections.h"
+#include "http/http_listen.h"
+#include "http/http_reply.h"
+#include "http/http_server.h"
 
 #define DEADLINE_MS 20000
 #define CONNECTIONS 8
@@ -266,8 +266,8 @@ static void test_answers(void **state)
     expect_answer(&fixture, GET("/hello"), "HTTP/1.1 200 OK\r\n", "default-src 'none'");
     expect_answer(&fixture, GET("/hello"), "HTTP/1.1 200 OK\r\n", "nosniff");
     expect_answer(&fixture, GET("/sites/a/b"), "HTTP/1.1 200 OK\r\n", "hello");
-    expect_answer(&fixture, GET("/sites"), "HTTP/1.1 404 ", "no such page");
-    expect_answer(&fixture, GET("/hello/"), "HTTP/1.1 404 ", "no such page");
+    expect_answer(&fixture, GET("/sites"), "HTTP/1.1 404 ", "no such resource");
+    expect_answer(&fixture, GET("/hello/"), "HTTP/1.1 404 ", "no such resource");
     expect_answer(&fixture, GET("/echo"), "HTTP/1.1 405 ", "Allow: POST, OPTIONS\r\n");
     expect_answer(&fixture, "DELETE /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
                   "HTTP/1.1 405 ", "Allow: GET, HEAD\r\n");

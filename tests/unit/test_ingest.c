@@ -1,4 +1,4 @@
-/* test_ingest.c - ingest.h: what datagrams change in scopes and counters. */
+/* test_ingest.c - ingest.h: effects of datagrams on scopes and counters. */
 #include "golden.h"
 #include "ingest_fixture.h"
 
@@ -16,10 +16,10 @@ static void golden_datagrams_are_counted(void **state)
     expect_room(fixture, "example.com", "/pricing", 2);
     expect_country(fixture, "example.com", "DE", 2);
     expect_source(fixture, "example.com", "news.example", 2);
-    expect_counter(fixture, heartbeats_new, 2); /* at the site only */
+    expect_counter(fixture, heartbeats_new, 2); /* counted at the site only */
     expect_counter(fixture, scopes_created, 4);
 
-    /* The first visitor again: in the site alone. Without keys, tag and time are not looked at. */
+    /* The first visitor again, in the site only. Without keys, tag and time are not checked. */
     fixture->clock += 10;
     ingest_begin(fixture->ingests[0]);
     ingest_datagram(fixture->ingests[0], authenticated.bytes, authenticated.length);
@@ -28,7 +28,7 @@ static void golden_datagrams_are_counted(void **state)
     expect_counter(fixture, heartbeats_refreshed, 1);
     expect_counter(fixture, datagrams_accepted, 2);
 
-    /* And as text: the same person, whichever way the id comes. */
+    /* The same visitor as text. */
     text_batch(fixture, "PH1 site=EXAMPLE.com visitor=" GOLDEN_VISITOR_TEXT " room=/pricing");
     expect_site(fixture, "example.com", 2);
     expect_room(fixture, "example.com", "/pricing", 2);
@@ -110,7 +110,7 @@ static void visitors_count_once_a_scope(void **state)
     expect_counter(fixture, scopes_created, 7);
     expect_accounted(fixture, 7);
 
-    /* Twice in one datagram is once, too. */
+    /* Twice in one datagram counts once. */
     batch(fixture, {"c", .visitor = 9, .count = 5}, {"c", .visitor = 11, .count = 5});
     expect_site(fixture, "c", 7);
     stop_ingest(fixture);
@@ -150,13 +150,13 @@ static void visitors_enter_age_and_return(void **state)
     stop_ingest(fixture);
 }
 
-/* Rule 4. Everybody is in the site, two rooms, a country and a source; then visitor 1 leaves. */
-static void leaves_end_what_they_name(void **state)
+/* R4. Two visitors are in the site, two rooms, a country and a source; then visitor 1 leaves. */
+static void leaves_end_the_scopes_they_name(void **state)
 {
     struct fixture *fixture = *state;
     static const struct {
         struct beat leave;
-        int site, first, second, country, source; /* who stay, of two */
+        int site, first, second, country, source; /* visitors who stay, of two */
     } cases[] = {
         {{"a", .room = "/1"}, 2, 1, 2, 2, 2},
         {{"a", .room = "/1", .country = "DE", .source = "s"}, 2, 1, 2, 2, 2},
@@ -217,7 +217,7 @@ static void leaves_and_heartbeats_keep_their_order(void **state)
     stop_ingest(fixture);
 }
 
-/* A room that can't be counted is skipped: such a leave is one of the site. */
+/* An invalid room is skipped, so the leave is one of the site. */
 static void leaves_of_a_bad_room_are_of_the_site(void **state)
 {
     struct fixture *fixture = *state;
@@ -257,6 +257,34 @@ static void labels_of_text_are_counted_when_skipped(void **state)
     stop_ingest(fixture);
 }
 
+/* R2, natively and as text, whatever came before in the batch. */
+static void a_place_has_one_name(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const rooms[] = {"/t", "/t/", "//t", "/t"}, *const sources[] = {"n.example",
+                                                                                       "N.Example",
+                                                                                       "n.EXAMPLE"};
+
+    start_ingest(fixture);
+    ingest_begin(fixture->ingests[0]);
+    for (uint32_t i = 0; i < 48; i++) {
+        struct beat beat = {"a.example", .room = rooms[i % 4], .source = sources[i / 4 % 3],
+                            .visitor = i};
+        take_beat(fixture->ingests[0], beat);
+    }
+    ingest_end(fixture->ingests[0]);
+    text_batch(fixture,
+               "PH1 site=A.example visitor=text room=\"/\\/t\\x2f\" source=N.example country=t1");
+    expect_room(fixture, "a.example", "/t", 49);
+    expect_source(fixture, "a.example", "n.example", 49);
+    expect_site(fixture, "a.example", 49);
+    expect_counter(fixture, scopes_created, 3);
+    text_batch(fixture, "PH1 site=A.example visitor=text room=//t kind=leave");
+    expect_room(fixture, "a.example", "/t", 48);
+    expect_counter(fixture, label_invalid, 0);
+    stop_ingest(fixture);
+}
+
 static void pageviews_and_events_are_heartbeats_too(void **state)
 {
     struct fixture *fixture = *state;
@@ -266,14 +294,14 @@ static void pageviews_and_events_are_heartbeats_too(void **state)
           {"a", .event = "click", .visitor = 3, .count = 2},
           {"a", .event = "click", .room = "/", .visitor = 3});
     expect_counter(fixture, pageviews, 3);
-    expect_counter(fixture, events, 3);
+    expect_counter(fixture, custom_events, 3);
     expect_site(fixture, "a", 4);
     expect_room(fixture, "a", "/", 1);
     expect_accounted(fixture, 6);
     stop_ingest(fixture);
 }
 
-/* The age of a scope's last heartbeat is shown: leaves are none, and it never goes back. */
+/* Leaves don't move a scope's last heartbeat, and it never moves backward. */
 static void scopes_know_their_last_heartbeat(void **state)
 {
     struct fixture *fixture = *state;
@@ -294,7 +322,7 @@ static void scopes_know_their_last_heartbeat(void **state)
     batch(fixture, {"a", .kind = WIRE_LEAVE, .visitor = 2});
     assert_int_equal(site->last_heartbeat, START + 10);
 
-    /* The second worker is late. */
+    /* The second worker's tick is behind. */
     ingest_begin(fixture->ingests[1]);
     fixture->clock += 10;
     batch(fixture, {"a", .visitor = 3});
@@ -311,10 +339,11 @@ int main(void)
         TEST(rejections_are_counted_by_reason),
         TEST(visitors_count_once_a_scope),
         TEST(visitors_enter_age_and_return),
-        TEST(leaves_end_what_they_name),
+        TEST(leaves_end_the_scopes_they_name),
         TEST(leaves_and_heartbeats_keep_their_order),
         TEST(leaves_of_a_bad_room_are_of_the_site),
         TEST(labels_of_text_are_counted_when_skipped),
+        TEST(a_place_has_one_name),
         TEST(pageviews_and_events_are_heartbeats_too),
         TEST(scopes_know_their_last_heartbeat),
     };

@@ -1,4 +1,4 @@
-/* test_ingest_batch.c - ingest.h: batches, their queue, and workers side by side. */
+/* test_ingest_batch.c - ingest.h: batches, their queue, and concurrent workers. */
 #include "event_fixture.h"
 #include "ingest_fixture.h"
 
@@ -10,7 +10,7 @@ static void batches_are_seen_when_they_end(void **state)
     struct fixture *fixture = *state;
     static const uint32_t sizes[] = {1, PENDING_MAX - 1, PENDING_MAX, 3 * PENDING_MAX, 1000};
 
-    fixture->settings.max_visitors = 10000;
+    fixture->settings.max_entries = 10000;
     start_ingest(fixture);
     batch(fixture, {"a", .room = "/", .visitor = 1});
     for (size_t i = 0; i < LENGTH(sizes); i++) {
@@ -32,18 +32,18 @@ static void batches_are_seen_when_they_end(void **state)
         expect_counter(fixture, datagrams_received, received + 2);
         expect_counter(fixture, heartbeats_new, entered + sizes[i]);
     }
-    ingest_begin(fixture->ingests[0]); /* an empty one */
+    ingest_begin(fixture->ingests[0]); /* an empty batch */
     ingest_end(fixture->ingests[0]);
     stop_ingest(fixture);
 }
 
-/* A batch works at the tick at which it began. */
+/* A batch works at the tick of its begin. */
 static void batches_have_one_tick(void **state)
 {
     struct fixture *fixture = *state;
 
     start_ingest(fixture);
-    fixture->clock += 3; /* nobody has moved the tick yet */
+    fixture->clock += 3; /* the tick has not moved yet */
     ingest_begin(fixture->ingests[0]);
     assert_int_equal(collector_tick(&fixture->collector), START + 3);
     take_beat(fixture->ingests[0], (struct beat){"a", .visitor = 1});
@@ -56,7 +56,7 @@ static void batches_have_one_tick(void **state)
     assert_int_equal(ring_count(ring, START + 3, 1), 2);
     assert_int_equal(ring_count(ring, START + 8, 5), 0);
     assert_int_equal(segment_of(fixture)->directory.entries[index].last_heartbeat, START + 3);
-    /* The clock stepped back: the tick has not. */
+    /* The clock steps back; the tick does not. */
     fixture->clock = START;
     batch(fixture, {"a", .visitor = 1});
     assert_int_equal(ring_count(ring, START + 8, 1), 1);
@@ -64,7 +64,7 @@ static void batches_have_one_tick(void **state)
     stop_ingest(fixture);
 }
 
-/* Groups follow each other, and the last one may not be full: nobody is lost or taken twice. */
+/* With any number of full groups and a partial one, no visitor is lost or counted twice. */
 static void queues_of_any_length_are_applied(void **state)
 {
     struct fixture *fixture = *state;
@@ -79,7 +79,7 @@ static void queues_of_any_length_are_applied(void **state)
                                 2 * PENDING_MAX + 1,
                                 4000};
 
-    fixture->settings.max_visitors = 50000;
+    fixture->settings.max_entries = 50000;
     fixture->settings.max_scopes = 100;
     start_ingest(fixture);
     for (size_t i = 0; i < LENGTH(sizes) * 2; i++) {
@@ -104,8 +104,8 @@ static void queues_of_any_length_are_applied(void **state)
     stop_ingest(fixture);
 }
 
-/* As UDP_GRO hands them over: datagrams of one size back to back, the last one shorter, each ending
- * where its bytes end. The buffer is filled anew before the batch is over. */
+/* As UDP_GRO delivers them: datagrams of one size back to back, the last one shorter. The buffer is
+ * overwritten before the batch ends. */
 static void trains_of_datagrams_are_taken_apart(void **state)
 {
     struct fixture *fixture = *state;
@@ -136,7 +136,7 @@ static void trains_of_datagrams_are_taken_apart(void **state)
         memset(exact, 0xff, total);
         free(exact);
     }
-    /* One that is cut off is malformed and no other's fault. */
+    /* A truncated datagram is malformed and does not affect the others. */
     write_beat(&beats[0], datagram);
     ingest_datagram(fixture->ingests[0], datagram, size - 1);
     ingest_end(fixture->ingests[0]);
@@ -152,17 +152,17 @@ static void trains_of_datagrams_are_taken_apart(void **state)
     stop_ingest(fixture);
 }
 
-/* A batch that moves more buckets than the tally holds is published in parts: in none of them has
- * anybody left a bucket who has not come into another. */
+/* A batch that moves more buckets than the tally holds is published in parts. In each, additions
+ * come before subtractions. */
 static void parts_of_a_batch_miss_nobody(void **state)
 {
     struct fixture *fixture = *state;
     const uint32_t at_once = 50, visitors = (TALLY_LIMIT / at_once + 5) * at_once;
     unsigned parts = 0;
 
-    fixture->settings.max_visitors = 10000;
+    fixture->settings.max_entries = 10000;
     start_ingest(fixture);
-    for (uint32_t i = 0; i < visitors; i++) { /* each in a second of their own */
+    for (uint32_t i = 0; i < visitors; i++) { /* each in a different second */
         fixture->clock++;
         batch(fixture, {"a", .visitor = i});
     }
@@ -185,8 +185,9 @@ static void parts_of_a_batch_miss_nobody(void **state)
     stop_ingest(fixture);
 }
 
-/* However many datagrams wait with their updates, and whatever comes in between that has none. */
-static void events_tell_of_their_own_datagram(void **state)
+/* Events are of their own datagram, however many wait, and with datagrams without updates between.
+ */
+static void events_are_of_their_own_datagram(void **state)
 {
     struct fixture *fixture = *state;
     const uint32_t beats = 100;
@@ -208,7 +209,7 @@ static void events_tell_of_their_own_datagram(void **state)
     ingest_end(fixture->ingests[0]);
     for (uint32_t i = 0; i < beats; i++)
         for (uint32_t j = 0; j < 2 * (1 + i % 3); j++) {
-            struct event_record record = read_event(fixture, number++);
+            struct event_record record = load_event(fixture, number++);
             snprintf(room, sizeof(room), "/r%u", i);
             snprintf(event, sizeof(event), "e%u", i);
             assert_int_equal(record.kind, j % 2 ? EVENT_CUSTOM : EVENT_ENTERED);
@@ -218,8 +219,8 @@ static void events_tell_of_their_own_datagram(void **state)
     stop_ingest(fixture);
 }
 
-/* A batch of another worker runs on while the tick moves. */
-static void late_workers_move_nobody_back(void **state)
+/* The tick moves during another worker's batch. */
+static void late_workers_move_nobody_backward(void **state)
 {
     struct fixture *fixture = *state;
 
@@ -239,13 +240,13 @@ static void late_workers_move_nobody_back(void **state)
     expect_counter(fixture, heartbeats_new, 3);
     expect_counter(fixture, heartbeats_refreshed, 1);
     expect_counter(fixture, heartbeats_left, 1);
-    /* Each counts in its own block. */
+    /* Each worker counts in its own block. */
     assert_int_equal(segment_of(fixture)->counters[0].values[COUNTER_datagrams_received], 1);
     assert_int_equal(segment_of(fixture)->counters[1].values[COUNTER_datagrams_received], 3);
     stop_ingest(fixture);
 }
 
-/* After a gap that expired everything the first batch begins with an empty table. */
+/* After a gap in which all words expired, the first batch finds an empty table. */
 static void gaps_are_passed_before_the_batch(void **state)
 {
     struct fixture *fixture = *state;
@@ -274,7 +275,7 @@ struct thread {
 #define THREAD_VISITORS 2000
 #define THREAD_BATCHES  400
 
-/* Both threads take heartbeats of the same visitors, and the clock goes on. */
+/* Both threads count heartbeats of the same visitors while the clock moves. */
 static void *take_traffic(void *context)
 {
     struct thread *thread = context;
@@ -312,7 +313,7 @@ static void two_threads_count_everybody_once(void **state)
     static struct beat everybody = {"a", .room = "/1", .visitor = 0, .count = THREAD_VISITORS};
 
     fixture->workers = 2;
-    fixture->settings.max_visitors = 10 * THREAD_VISITORS;
+    fixture->settings.max_entries = 10 * THREAD_VISITORS;
     start_ingest(fixture);
     for (unsigned i = 0; i < 2; i++) {
         threads[i] = (struct thread){.fixture = fixture, .worker = i, .random = seed + i};
@@ -322,7 +323,7 @@ static void two_threads_count_everybody_once(void **state)
         assert_int_equal(pthread_join(threads[i].id, NULL), 0);
         visitors += threads[i].visitors;
     }
-    /* Nearly everybody is there; now all are. */
+    /* Count everyone once more, so that all are there. */
     batch(fixture, everybody);
     expect_site(fixture, "a", THREAD_VISITORS);
     expect_room(fixture, "a", "/1", THREAD_VISITORS);
@@ -336,10 +337,10 @@ static void two_threads_count_everybody_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(batches_are_seen_when_they_end),   TEST(batches_have_one_tick),
-        TEST(queues_of_any_length_are_applied), TEST(trains_of_datagrams_are_taken_apart),
-        TEST(parts_of_a_batch_miss_nobody),     TEST(events_tell_of_their_own_datagram),
-        TEST(late_workers_move_nobody_back),    TEST(gaps_are_passed_before_the_batch),
+        TEST(batches_are_seen_when_they_end),    TEST(batches_have_one_tick),
+        TEST(queues_of_any_length_are_applied),  TEST(trains_of_datagrams_are_taken_apart),
+        TEST(parts_of_a_batch_miss_nobody),      TEST(events_are_of_their_own_datagram),
+        TEST(late_workers_move_nobody_backward), TEST(gaps_are_passed_before_the_batch),
         TEST(two_threads_count_everybody_once),
     };
     return cmocka_run_group_tests_name("ingest_batch", tests, NULL, NULL);

@@ -8,7 +8,7 @@ static void full_directories_refuse_new_scopes(void **state)
     fixture->settings.max_scopes = 4;
     start_ingest(fixture);
     batch(fixture, {"a", .room = "/1", .country = "DE", .visitor = 1});
-    /* Room for one more: the first that is named, in the order room, country, source. */
+    /* There is room for one scope: the first in the order room, country, source. */
     batch(fixture, {"a", .room = "/2", .country = "FR", .source = "s", .visitor = 2, .count = 10});
     expect_site(fixture, "a", 11);
     expect_room(fixture, "a", "/2", 10);
@@ -18,14 +18,14 @@ static void full_directories_refuse_new_scopes(void **state)
     expect_counter(fixture, scopes_full, 0);
     expect_counter(fixture, heartbeats_new, 11);
 
-    /* Another site: none of its visitors is counted, anywhere. */
+    /* Another site: its visitors are counted nowhere. */
     batch(fixture, {"b", .room = "/1", .country = "DE", .visitor = 1, .count = 7},
           {"b", .kind = WIRE_PAGEVIEW, .visitor = 1, .count = 2});
     expect_site(fixture, "b", -1);
     expect_counter(fixture, scopes_full, 9);
     expect_counter(fixture, label_scopes_full, 20);
 
-    /* Known scopes go on, and leaves of unknown ones are no refusal. */
+    /* Existing scopes still count, and leaves of unknown ones are not refusals. */
     batch(fixture, {"a", .room = "/1", .visitor = 5, .count = 2},
           {"b", .kind = WIRE_LEAVE, .visitor = 1}, {"a", .room = "/3", .kind = WIRE_LEAVE});
     expect_room(fixture, "a", "/1", 3);
@@ -36,8 +36,7 @@ static void full_directories_refuse_new_scopes(void **state)
     stop_ingest(fixture);
 }
 
-/* A full directory gives up what is idle, at once, in the midst of a batch; but tries it only once
- * a tick. */
+/* A full directory retires idle scopes at once, within a batch, but tries only once per tick. */
 static void full_directories_make_room(void **state)
 {
     struct fixture *fixture = *state;
@@ -57,7 +56,7 @@ static void full_directories_make_room(void **state)
     expect_counter(fixture, scopes_retired, 4);
     expect_accounted(fixture, 78);
 
-    /* Filled up again, and nothing is idle. What becomes idle waits for the next tick. */
+    /* Full again, and none is idle. Scopes that become idle wait for the next tick. */
     batch(fixture, {"c", .visitor = 1}, {"d", .visitor = 1}, {"e", .visitor = 1});
     expect_counter(fixture, scopes_full, 1);
     uint32_t idle = find_scope(fixture, "c", SCOPE_SITE, NULL);
@@ -78,7 +77,7 @@ static void full_tables_refuse_new_visitors(void **state)
 {
     struct fixture *fixture = *state;
 
-    fixture->settings.max_visitors = 1; /* 32 slots */
+    fixture->settings.max_entries = 1; /* 32 slots */
     start_ingest(fixture);
     batch(fixture, {"a", .visitor = 1, .count = 100});
     expect_counter(fixture, heartbeats_new, 32);
@@ -86,7 +85,7 @@ static void full_tables_refuse_new_visitors(void **state)
     expect_counter(fixture, heartbeats_refreshed, 0);
     expect_site(fixture, "a", 32);
 
-    /* Labels are counted apart; a site's visitor may be refused in a room. */
+    /* Labels are counted separately; a room may refuse a visitor of the site. */
     batch(fixture, {"a", .room = "/", .visitor = 1, .count = 100});
     expect_counter(fixture, label_table_full, 100);
     expect_counter(fixture, heartbeats_refreshed, 32);
@@ -95,16 +94,16 @@ static void full_tables_refuse_new_visitors(void **state)
     expect_site(fixture, "a", 32);
     expect_accounted(fixture, 200);
 
-    /* Whoever leaves makes room for one, in the same batch. */
+    /* A leave frees a slot, in the same batch. */
     batch(fixture, {"a", .kind = WIRE_LEAVE, .visitor = 1, .count = 100},
           {"a", .room = "/", .visitor = 200});
     expect_site(fixture, "a", 1);
     expect_room(fixture, "a", "/", 1);
     expect_accounted(fixture, 301);
 
-    /* As does whoever has expired. */
+    /* So does a visitor that no window counts any more. */
     batch(fixture, {"a", .visitor = 300, .count = 30});
-    fixture->clock += 3691;
+    fixture->clock += 3599;
     batch(fixture, {"b", .visitor = 300, .count = 5});
     expect_counter(fixture, table_full, 136 + 5);
     fixture->clock += 1;
@@ -114,7 +113,7 @@ static void full_tables_refuse_new_visitors(void **state)
     stop_ingest(fixture);
 }
 
-/* Any mixture, far beyond both limits: datagrams and visitors are accounted for after each batch.
+/* A random mixture, far beyond both limits: all datagrams and visitors are accounted for.
  */
 static void everything_is_accounted_for(void **state)
 {
@@ -126,7 +125,7 @@ static void everything_is_accounted_for(void **state)
     uint64_t random = random_seed("accounts"), visitors = 0;
 
     fixture->settings = (struct segment_settings){
-        .max_visitors = 300, .max_scopes = 12, .max_window = 300, .warm_up = 1};
+        .max_entries = 300, .max_scopes = 12, .max_window = 300, .warm_up = 1};
     start_ingest(fixture);
     for (unsigned run = 0; run < 3000; run++) {
         fixture->clock += random_next(&random) % 64 ? random_next(&random) % 8 : 250;

@@ -1,4 +1,4 @@
-/* test_ingest_limits.c - ingest.h: who is let in, and how much each source and site may bring. */
+/* test_ingest_limits.c - ingest.h: admission, and limits of senders and sites. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -33,10 +33,10 @@ static void allow(struct admission *admission, const char *text)
     assert_int_equal(networks_build(&network, 1, &admission->networks), 0);
 }
 
-/* Every visitor of an accepted datagram, also those that were over a budget. */
+/* Check that every visitor of an accepted datagram is accounted for, even over a budget. */
 static void expect_all(struct fixture *fixture, uint64_t visitors)
 {
-    expect_accounted(fixture, visitors - counter(fixture, COUNTER_source_new_exceeded));
+    expect_accounted(fixture, visitors - counter(fixture, COUNTER_sender_new_exceeded));
 }
 
 static void reasons_are_counted(void **state)
@@ -64,7 +64,7 @@ static void reasons_are_counted(void **state)
     ingest_datagram(fixture->ingests[0], golden.bytes, golden.length);
     ingest_end(fixture->ingests[0]);
     expect_counter(fixture, datagrams_received, 5);
-    expect_counter(fixture, datagrams_rejected_source, 1);
+    expect_counter(fixture, datagrams_rejected_sender, 1);
     expect_counter(fixture, datagrams_accepted, 1);
     expect_counter(fixture, datagrams_rejected_site, 1);
     expect_counter(fixture, datagrams_rejected_unauthenticated, 1);
@@ -76,8 +76,8 @@ static void reasons_are_counted(void **state)
     bytes_free(&golden);
 }
 
-/* Rule 2: whoever is in a room is on its site. */
-static void rooms_hold_nobody_whom_their_site_refused(void **state)
+/* R2: a visitor in a room is in its site. */
+static void rooms_refuse_visitors_whom_their_site_refused(void **state)
 {
     struct fixture *fixture = *state;
     struct admission admission = {0};
@@ -96,8 +96,8 @@ static void rooms_hold_nobody_whom_their_site_refused(void **state)
     expect_room(fixture, "a", "/", 1);
     expect_site(fixture, "b", 0);
     expect_room(fixture, "b", "/", 0);
-    expect_counter(fixture, source_new_exceeded, 3);
-    expect_counter(fixture, label_source_new_exceeded, 3);
+    expect_counter(fixture, sender_new_exceeded, 3);
+    expect_counter(fixture, label_sender_new_exceeded, 3);
     expect_all(fixture, 8);
     stop_ingest(fixture);
     admission_close(&admission);
@@ -127,7 +127,7 @@ static void rooms_and_sources_of_a_site_are_limited(void **state)
     expect_counter(fixture, label_scopes_full, 0);
     expect_counter(fixture, scopes_created, 1 + 3 + 3 + 1);
 
-    /* Another site has its own; countries are not limited. */
+    /* Another site has its own limit; countries have none. */
     batch(fixture, {.site = "b", .room = "/3", .country = "AA"}, {.site = "b", .country = "AB"},
           {.site = "b", .country = "AC"}, {.site = "b", .country = "AD"},
           {.site = "b", .country = "AE"});
@@ -142,7 +142,7 @@ static void rooms_and_sources_of_a_site_are_limited(void **state)
     stop_ingest(fixture);
 }
 
-/* Rooms that nobody is in any more make room, also after a restart. */
+/* Idle rooms make room for others, also after a restart. */
 static void idle_rooms_make_room(void **state)
 {
     struct fixture *fixture = *state;
@@ -158,7 +158,7 @@ static void idle_rooms_make_room(void **state)
     batch(fixture, {.site = "a", .room = "/0"});
     fixture->clock += 1700; /* "/1" is idle now */
     for (unsigned i = 0; i < 60; i++, fixture->clock++)
-        collector_keep(&fixture->collector);
+        collector_maintain(&fixture->collector);
     batch(fixture, {.site = "a", .room = "/2"}, {.site = "a", .room = "/3"});
     expect_room(fixture, "a", "/1", -1);
     expect_room(fixture, "a", "/2", 1);
@@ -167,7 +167,7 @@ static void idle_rooms_make_room(void **state)
     stop_ingest(fixture);
 }
 
-static void new_visitors_of_a_source_are_limited(void **state)
+static void new_visitors_of_a_sender_are_limited(void **state)
 {
     struct fixture *fixture = *state;
     struct admission admission = {.secret = 42};
@@ -179,7 +179,7 @@ static void new_visitors_of_a_source_are_limited(void **state)
     take_beat(fixture->ingests[0], (struct beat){.site = "a", .count = 60, .room = "/"});
     take_beat(fixture->ingests[0],
               (struct beat){.site = "a", .visitor = 60, .count = 300, .room = "/"});
-    come_from(fixture, "192.0.2.2"); /* while those of the other are still queued */
+    come_from(fixture, "192.0.2.2"); /* while the other's are still queued */
     take_beat(fixture->ingests[0],
               (struct beat){.site = "b", .visitor = 0, .count = 90, .country = "DE"});
     ingest_end(fixture->ingests[0]);
@@ -187,19 +187,19 @@ static void new_visitors_of_a_source_are_limited(void **state)
     expect_room(fixture, "a", "/", 100);
     expect_site(fixture, "b", 90);
     expect_country(fixture, "b", "DE", 90);
-    expect_counter(fixture, source_new_exceeded, 260);
-    expect_counter(fixture, label_source_new_exceeded, 260);
+    expect_counter(fixture, sender_new_exceeded, 260);
+    expect_counter(fixture, label_sender_new_exceeded, 260);
     expect_counter(fixture, heartbeats_new, 190);
     expect_all(fixture, 60 + 300 + 90);
 
-    /* Refreshes are free, and so is coming back while the word is still there. */
+    /* Refreshes are free, and so is a return while the word is still there. */
     ingest_begin(fixture->ingests[0]);
     come_from(fixture, "192.0.2.1");
     for (unsigned i = 0; i < 5; i++)
         take_beat(fixture->ingests[0], (struct beat){.site = "a", .count = 100});
     ingest_end(fixture->ingests[0]);
     expect_counter(fixture, heartbeats_refreshed, 500);
-    expect_counter(fixture, source_new_exceeded, 260);
+    expect_counter(fixture, sender_new_exceeded, 260);
     fixture->clock += 400;
     ingest_begin(fixture->ingests[0]);
     take_beat(fixture->ingests[0], (struct beat){.site = "a", .count = 100});
@@ -207,13 +207,13 @@ static void new_visitors_of_a_source_are_limited(void **state)
     ingest_end(fixture->ingests[0]);
     expect_site(fixture, "a", 200);
     expect_counter(fixture, heartbeats_new, 190 + 200);
-    expect_counter(fixture, source_new_exceeded, 260);
+    expect_counter(fixture, sender_new_exceeded, 260);
     expect_all(fixture, 450 + 500 + 200);
     stop_ingest(fixture);
     admission_close(&admission);
 }
 
-static void datagrams_of_a_source_are_limited(void **state)
+static void datagrams_of_a_sender_are_limited(void **state)
 {
     struct fixture *fixture = *state;
     struct admission admission = {.secret = 42};
@@ -223,7 +223,7 @@ static void datagrams_of_a_source_are_limited(void **state)
     ingest_begin(fixture->ingests[0]);
     come_from(fixture, "192.0.2.1");
     for (unsigned i = 0; i < 8; i++)
-        take_text(fixture->ingests[0], "garbage"); /* counts as well */
+        take_text(fixture->ingests[0], "garbage"); /* spends, too */
     for (unsigned i = 0; i < 8; i++)
         take_beat(fixture->ingests[0], (struct beat){.site = "a", .visitor = i});
     come_from(fixture, "192.0.2.2");
@@ -231,8 +231,8 @@ static void datagrams_of_a_source_are_limited(void **state)
     ingest_end(fixture->ingests[0]);
     expect_counter(fixture, datagrams_accepted, 3);
     expect_counter(fixture, datagrams_rejected_malformed, 8);
-    expect_counter(fixture, datagrams_rejected_source, 6);
-    expect_counter(fixture, source_rate_exceeded, 6);
+    expect_counter(fixture, datagrams_rejected_sender, 6);
+    expect_counter(fixture, sender_rate_exceeded, 6);
     fixture->clock++;
     batch(fixture, {.site = "a", .visitor = 200});
     expect_site(fixture, "a", 4);
@@ -241,8 +241,8 @@ static void datagrams_of_a_source_are_limited(void **state)
     admission_close(&admission);
 }
 
-/* The batch is left and begun anew to give up scopes; the source stays. */
-static void making_room_keeps_the_source(void **state)
+/* The batch ends and begins again to retire scopes; the sender stays. */
+static void making_room_keeps_the_sender(void **state)
 {
     struct fixture *fixture = *state;
     struct admission admission = {0};
@@ -252,7 +252,7 @@ static void making_room_keeps_the_source(void **state)
     start_limited(fixture, &admission, 0);
     ingest_begin(fixture->ingests[0]);
     come_from(fixture, "192.0.2.1");
-    for (unsigned i = 0; i < 20; i++) { /* more than there are scopes */
+    for (unsigned i = 0; i < 20; i++) { /* more rooms than scopes */
         snprintf(site, sizeof(site), "%u.example", i);
         take_beat(fixture->ingests[0], (struct beat){.site = site});
     }
@@ -275,7 +275,7 @@ static struct keys *make_keys(uint8_t id)
 
 #define BATCHES 100000
 
-static unsigned finished; /* threads; only how many matters */
+static unsigned finished; /* number of threads */
 
 static void *send_signed(void *context)
 {
@@ -295,7 +295,7 @@ static void *send_signed(void *context)
     return NULL;
 }
 
-/* A batch goes on with the keys that it began with: they are freed, and overwritten, after it. */
+/* A batch keeps the keys that it began with: they are wiped and freed after it. */
 static void keys_are_replaced_under_load(void **state)
 {
     struct fixture *fixture = *state;
@@ -322,12 +322,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(reasons_are_counted),
-        TEST(rooms_hold_nobody_whom_their_site_refused),
+        TEST(rooms_refuse_visitors_whom_their_site_refused),
         TEST(rooms_and_sources_of_a_site_are_limited),
         TEST(idle_rooms_make_room),
-        TEST(new_visitors_of_a_source_are_limited),
-        TEST(datagrams_of_a_source_are_limited),
-        TEST(making_room_keeps_the_source),
+        TEST(new_visitors_of_a_sender_are_limited),
+        TEST(datagrams_of_a_sender_are_limited),
+        TEST(making_room_keeps_the_sender),
         TEST(keys_are_replaced_under_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* test_keys.c - keys.h: key files, good and bad ones, and the judgement of tags. */
+/* test_keys.c - keys.h: valid and wrong key files, and checks of tags. */
 #include "../support/scratch.h"
 
 #include <errno.h>
@@ -40,22 +40,22 @@ static struct keys *read_good(const struct scratch *scratch, const char *text)
     struct keys *keys = NULL;
 
     write_bytes(scratch, text, strlen(text));
-    int r = keys_read(scratch->path, &keys, problem);
+    int r = keys_load(scratch->path, &keys, problem);
     if (r < 0)
         fail_msg("'%s' is refused: %s", text, problem);
     assert_string_equal(problem, "untouched");
     return keys;
 }
 
-/* `where` follows the path in the one line that says what is wrong. */
+/* Expect an error line in which `where` follows the path. */
 static void refuse(const struct scratch *scratch, int error, const char *where)
 {
     char problem[KEYS_PROBLEM_SIZE] = "", start[256];
     struct keys *keys = (struct keys *)(uintptr_t)1;
-    int r = keys_read(scratch->path, &keys, problem);
+    int r = keys_load(scratch->path, &keys, problem);
 
     if (r != error)
-        fail_msg("keys_read returns %d, not %d: %s", r, error, problem);
+        fail_msg("keys_load returns %d, not %d: %s", r, error, problem);
     assert_ptr_equal(keys, (struct keys *)(uintptr_t)1);
     snprintf(start, sizeof(start), "%s%s", scratch->path, where);
     if (strncmp(problem, start, strlen(start)) != 0)
@@ -155,7 +155,7 @@ static void long_files(void **state)
     free(text);
 }
 
-static void nobody_else_may_have_rights(void **state)
+static void other_users_must_not_have_rights(void **state)
 {
     const struct scratch *scratch = *state;
     static const mode_t fine[] = {0600, 0400},
@@ -166,7 +166,7 @@ static void nobody_else_may_have_rights(void **state)
         char problem[KEYS_PROBLEM_SIZE];
         write_bytes(scratch, GOLDEN_KEY_LINE, strlen(GOLDEN_KEY_LINE));
         assert_int_equal(chmod(scratch->path, fine[i]), 0);
-        assert_int_equal(keys_read(scratch->path, &keys, problem), 0);
+        assert_int_equal(keys_load(scratch->path, &keys, problem), 0);
         keys_free(keys);
     }
     for (size_t i = 0; i < LENGTH(wrong); i++) {
@@ -174,7 +174,7 @@ static void nobody_else_may_have_rights(void **state)
         refuse(scratch, -EPERM, ": its mode gives more");
     }
     if (geteuid() != 0)
-        return; /* only root can give a file away */
+        return; /* only root can change the owner */
     assert_int_equal(chmod(scratch->path, 0600), 0);
     assert_int_equal(chown(scratch->path, 65534, 65534), 0);
     refuse(scratch, -EPERM, ": belongs to another user");
@@ -216,7 +216,7 @@ static void tags(void **state)
     assert_int_equal(verify(right, &unsigned_one, 0), WIRE_UNAUTHENTICATED);
     assert_int_equal(verify(missing, &datagram, 0), WIRE_UNAUTHENTICATED); /* before stale */
 
-    /* Whatever is changed without changing the shape: the tag no longer fits. Byte 7 is the key's
+    /* Any change that keeps the shape breaks the tag. Byte 7 is the key's
      * id, 8 to 11 the time, 31 on the visitor, and the last eight the tag. */
     static const uint32_t offsets[] = {7, 8, 11, 20, 30, 31, 46, 47, 54};
     for (size_t i = 0; i < LENGTH(offsets); i++) {
@@ -225,7 +225,7 @@ static void tags(void **state)
             fail_msg("byte %u can be changed", offsets[i]);
         datagram.bytes[offsets[i]] ^= 1;
     }
-    /* Nor does a key of zeros stand for those that are not there. */
+    /* A missing key is not a key of zeros. */
     memset(datagram.bytes + 8, 0, 4);
     siphash_tag((struct siphash_key){0}, datagram.bytes, datagram.length - WIRE_TAG_SIZE,
                 datagram.bytes + datagram.length - WIRE_TAG_SIZE);
@@ -262,7 +262,7 @@ int main(void)
         KEYS_TEST(all_ids_at_once),
         KEYS_TEST(bad_lines),
         KEYS_TEST(long_files),
-        KEYS_TEST(nobody_else_may_have_rights),
+        KEYS_TEST(other_users_must_not_have_rights),
         KEYS_TEST(no_files),
         KEYS_TEST(tags),
         KEYS_TEST(stale_after_30_s_either_way),

@@ -1,5 +1,6 @@
-/* test_listener.c - listener.h: addresses, binding, sharing a port, counting drops. */
+/* test_listener.c - listener.h: addresses, binding, sharing ports, spreading by hash, drops. */
 #include "../support/asleep.h"
+#include "../support/ipv6.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -9,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "listener.h"
 #include "common/address.h"
+#include "listener.h"
 
 static const struct listener_options no_options = {0};
 
@@ -219,7 +220,7 @@ static void receive_buffer_is_as_large_as_allowed(void **state)
     close(plain);
 }
 
-/* ---- a port that is in use --------------------------------------------------------------- */
+/* ---- a port in use ----------------------------------------------------------------------- */
 
 static double seconds_now(void)
 {
@@ -241,17 +242,17 @@ static void port_of_somebody_else_is_refused_even_if_they_share_it(void **state)
     close(free_descriptor);
     double start = seconds_now();
     assert_int_equal(open_at(bound_text(other), 2, sockets), -EADDRINUSE);
-    assert_true(seconds_now() - start >= 4.9); /* it may be a port that is freed late */
+    assert_true(seconds_now() - start >= 4.9); /* the kernel may free a port late */
     assert_int_equal(sockets[0], 77);
     assert_int_equal(sockets[1], 77);
-    assert_int_equal(dup(other), free_descriptor); /* nothing was left open */
+    assert_int_equal(dup(other), free_descriptor); /* no descriptor was left open */
     close(free_descriptor);
     close(other);
 }
 
 struct opener {
     char text[ADDRESS_SIZE];
-    _Atomic pid_t thread; /* 0: it has not begun */
+    _Atomic pid_t thread; /* 0: not running yet */
 };
 
 static void *open_where_told(void *argument)
@@ -279,21 +280,67 @@ static void port_that_is_freed_late_is_waited_for(void **state)
     assert_int_equal(pthread_create(&thread, NULL, open_where_told, &opener), 0);
     while (!opener.thread)
         sched_yield();
-    wait_until_asleep(opener.thread); /* between one attempt and the next */
+    wait_until_asleep(opener.thread); /* between two attempts */
     close(other);
     assert_int_equal(pthread_join(thread, &result), 0);
     assert_int_equal((intptr_t)result, 0);
 }
 
-/* ---- what arrives ------------------------------------------------------------------------ */
+/* A wait that ends in the third round. */
+static bool wait_twice(void *context, unsigned ms)
+{
+    unsigned *rounds = context;
+
+    assert_true(ms > 0 && ms < LISTENER_PATIENCE_MS);
+    return ++*rounds < 3;
+}
+
+static void the_wait_can_be_ended(void **state)
+{
+    unsigned rounds = 0;
+    const struct listener_options options = {.wait = wait_twice, .context = &rounds};
+    struct sockaddr_storage address;
+    socklen_t length;
+    int other, socket = 77;
+
+    (void)state;
+    assert_int_equal(open_at("127.0.0.1:0", 1, &other), 0);
+    assert_int_equal(listener_parse(bound_text(other), &address, &length), 0);
+    assert_int_equal(listener_open((struct sockaddr *)&address, length, &options, 1, &socket),
+                     -EINTR);
+    assert_int_equal(rounds, 3);
+    assert_int_equal(socket, 77);
+    close(other);
+    assert_int_equal(listener_open((struct sockaddr *)&address, length, &options, 1, &socket), 0);
+    assert_int_equal(rounds, 3); /* no wait for a free port */
+    close(socket);
+}
+
+static void an_address_need_not_be_there(void **state)
+{
+    static const char *const wanted[] = {"203.0.113.7:0", "[2001:db8:7::7]:0"};
+    int sockets[2];
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(wanted); i++) {
+        int r = open_at(wanted[i], LENGTH(sockets), sockets);
+        if (r == -EAFNOSUPPORT)
+            continue; /* a machine without IPv6 */
+        assert_int_equal(r, 0);
+        assert_memory_equal(bound_text(sockets[1]), wanted[i], strlen(wanted[i]) - 1);
+        close_all(sockets, LENGTH(sockets));
+    }
+}
+
+/* ---- arrivals ---------------------------------------------------------------------------- */
 
 static int connected_sender(int to)
 {
-    struct sockaddr_in address;
+    struct sockaddr_storage address;
     socklen_t length = sizeof(address);
-    int sender = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
     assert_return_code(getsockname(to, (struct sockaddr *)&address, &length), errno);
+    int sender = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     assert_return_code(connect(sender, (struct sockaddr *)&address, length), errno);
     return sender;
 }
@@ -308,31 +355,103 @@ static unsigned drain(int socket)
     return count;
 }
 
-/* Half of an even share is at least 18 standard deviations below it. */
-static void one_flow_loads_all_workers(void **state)
+/* Drain the only socket with datagrams and return its index, or -1 if several have some. */
+static int drain_one(const int *sockets, unsigned count, unsigned expected)
 {
-    enum { SENT = 4000 };
+    int found = -1;
+
+    for (unsigned i = 0; i < count; i++) {
+        unsigned drained = drain(sockets[i]);
+        if (drained && (found >= 0 || drained != expected))
+            return -1;
+        if (drained)
+            found = (int)i;
+    }
+    return found;
+}
+
+/* With random senders, a socket with half of an even share is 12 standard deviations below it. */
+static void a_hash_gives_each_sender_one_socket(void **state)
+{
+    enum { SENDERS = 1000, EACH = 3 };
+    static const char *const addresses[] = {"127.0.0.1:0", "[::1]:0"};
 
     (void)state;
-    for (unsigned workers = 1; workers <= 4; workers++) {
+    for (size_t i = 0; i < LENGTH(addresses); i++) {
+        for (unsigned workers = 2; workers <= 4; workers++) {
+            int sockets[4];
+            unsigned counts[4] = {0};
+            if (addresses[i][0] == '[' && !has_ipv6())
+                continue;
+            assert_int_equal(open_at(addresses[i], workers, sockets), 0);
+            for (unsigned j = 0; j < SENDERS; j++) {
+                int sender = connected_sender(sockets[0]);
+                for (unsigned k = 0; k < EACH; k++)
+                    assert_int_equal(send(sender, "x", k % 2, 0), k % 2);
+                int found = drain_one(sockets, workers, EACH);
+                assert_true(found >= 0);
+                counts[found]++;
+                close(sender);
+            }
+            for (unsigned j = 0; j < workers; j++)
+                if (counts[j] < SENDERS / workers / 2)
+                    fail_msg("%s: socket %u of %u got %u of %u senders", addresses[i], j, workers,
+                             counts[j], SENDERS);
+            close_all(sockets, workers);
+        }
+    }
+}
+
+/* Send with IP options, or an IPv6 extension header. Returns false without the privilege. */
+static bool add_options(int sender, int family, unsigned length)
+{
+    static const int kinds[] = {IPV6_DSTOPTS, IPV6_HOPOPTS};
+    uint8_t v4_options[40], v6_options[64] = {0};
+    int r;
+
+    memset(v4_options, 1, sizeof(v4_options)); /* IPOPT_NOOP */
+    v6_options[1] = (uint8_t)(length / 8 - 1);
+    v6_options[2] = 0x1e; /* experimental (RFC 4727), skipped if unknown */
+    v6_options[3] = (uint8_t)(length - 4);
+    if (family == AF_INET)
+        r = setsockopt(sender, IPPROTO_IP, IP_OPTIONS, v4_options, length);
+    else
+        r = setsockopt(sender, IPPROTO_IPV6, kinds[length % 16 == 0], v6_options, length);
+    assert_true(r == 0 || errno == EPERM);
+    return r == 0;
+}
+
+/* A sender has the same socket wherever the UDP header begins. */
+static void a_hash_finds_the_port_behind_options(void **state)
+{
+    static const struct {
+        const char *address;
+        int family;
+        unsigned lengths[3];
+    } cases[] = {
+        {"127.0.0.1:0", AF_INET, {4, 16, 40}},
+        {"[::1]:0", AF_INET6, {8, 16, 24}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
         int sockets[4];
-        unsigned received = 0;
-        assert_int_equal(open_at("127.0.0.1:0", workers, sockets), 0);
-        int sender = connected_sender(sockets[0]);
-        unsigned counts[4] = {0};
-        for (unsigned i = 0; i < SENT; i++) {
+        if (cases[i].family == AF_INET6 && !has_ipv6())
+            continue;
+        assert_int_equal(open_at(cases[i].address, LENGTH(sockets), sockets), 0);
+        for (unsigned j = 0; j < 200; j++) {
+            int sender = connected_sender(sockets[0]);
+            unsigned sent = 1;
             assert_int_equal(send(sender, "x", 1, 0), 1);
-            for (unsigned j = 0; i % 100 == 99 && j < workers; j++)
-                counts[j] += drain(sockets[j]);
+            for (size_t k = 0; k < LENGTH(cases[i].lengths); k++, sent++) {
+                if (!add_options(sender, cases[i].family, cases[i].lengths[k]))
+                    break;
+                assert_int_equal(send(sender, "x", 1, 0), 1);
+            }
+            assert_true(drain_one(sockets, LENGTH(sockets), sent) >= 0);
+            close(sender);
         }
-        for (unsigned j = 0; j < workers; j++) {
-            if (counts[j] < SENT / workers / 2)
-                fail_msg("worker %u of %u got %u of %u", j, workers, counts[j], SENT);
-            received += counts[j];
-        }
-        assert_int_equal(received, SENT);
-        close(sender);
-        close_all(sockets, workers);
+        close_all(sockets, LENGTH(sockets));
     }
 }
 
@@ -370,7 +489,10 @@ int main(void)
         cmocka_unit_test(receive_buffer_is_as_large_as_allowed),
         cmocka_unit_test(port_of_somebody_else_is_refused_even_if_they_share_it),
         cmocka_unit_test(port_that_is_freed_late_is_waited_for),
-        cmocka_unit_test(one_flow_loads_all_workers),
+        cmocka_unit_test(the_wait_can_be_ended),
+        cmocka_unit_test(an_address_need_not_be_there),
+        cmocka_unit_test(a_hash_gives_each_sender_one_socket),
+        cmocka_unit_test(a_hash_finds_the_port_behind_options),
         cmocka_unit_test(drops_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

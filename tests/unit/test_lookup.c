@@ -1,4 +1,4 @@
-/* test_lookup.c - lookup.h: what is remembered of the heartbeat before must make no difference. */
+/* test_lookup.c - lookup.h: comparing with the previous heartbeat makes no difference. */
 #include "directory_fixture.h"
 
 #include "lookup.h"
@@ -38,7 +38,7 @@ static void expect_scopes(struct lookup *lookup, struct wire_heartbeat heartbeat
     assert_int_equal(refusals.site_full, 0);
 }
 
-/* Every order of all pairs of places: what they have in common, and what only looks alike. */
+/* All ordered pairs of places, with scopes in common or just similar names. */
 static void each_heartbeat_finds_its_own(void **state)
 {
     static const char *const texts[][SCOPE_KINDS] = {
@@ -80,7 +80,7 @@ static void each_heartbeat_finds_its_own(void **state)
     close_directory(&fixture);
 }
 
-/* What a batch held may be given up, and its place be another's, when the next one begins. */
+/* Scopes that a batch held may be retired, and their entries reused, before the next one. */
 static void batches_remember_nothing_of_each_other(void **state)
 {
     struct wire_heartbeat first = heartbeat_at("first", "/", "DE", "s"),
@@ -95,7 +95,7 @@ static void batches_remember_nothing_of_each_other(void **state)
     lookup_begin(&lookup);
     lookup_scopes(&lookup, &first, &now, scopes);
     now += WINDOW + 2;
-    while (retire_all(&fixture, now)) /* labels before their site */
+    while (retire_all(&fixture, now)) /* labels, then their site */
         ;
     assert_int_equal(fixture.writer.free_count, 4);
     lookup_begin(&lookup);
@@ -108,7 +108,7 @@ static void batches_remember_nothing_of_each_other(void **state)
     close_directory(&fixture);
 }
 
-static void what_has_no_room_is_said(void **state)
+static void refusals_are_counted(void **state)
 {
     struct wire_heartbeat crowded = heartbeat_at("site", "/", "DE", "s"),
                           other = heartbeat_at("other", "/", "", ""),
@@ -123,9 +123,9 @@ static void what_has_no_room_is_said(void **state)
     struct lookup lookup = {.directory = &fixture.writer};
     lookup_begin(&lookup);
     lookup_scopes(&lookup, &crowded, &now, scopes);
-    for (unsigned twice = 0; twice < 2; twice++) { /* a refusal is not remembered as a scope */
+    for (unsigned twice = 0; twice < 2; twice++) { /* a refusal is not cached */
         struct lookup_refusals refusals = lookup_scopes(&lookup, &other, &now, scopes);
-        assert_int_equal(refusals.directory_full, 1);
+        assert_int_equal(refusals.directory_full, 1u << SCOPE_SITE);
         assert_int_equal(refusals.site_full, 0);
         assert_int_equal(scopes[SCOPE_SITE], SCOPE_NONE);
         assert_int_equal(scopes[SCOPE_ROOM], SCOPE_NONE);
@@ -144,7 +144,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_heartbeat_finds_its_own),
         cmocka_unit_test(batches_remember_nothing_of_each_other),
-        cmocka_unit_test(what_has_no_room_is_said),
+        cmocka_unit_test(refusals_are_counted),
     };
     return cmocka_run_group_tests_name("lookup", tests, NULL, NULL);
 }

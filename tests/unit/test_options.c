@@ -413,7 +413,7 @@ static void help_and_version_answer(void **state)
     expect_done(parse("--help", "--workers=x", "--config=/nowhere/x"),
                 "Usage: presence-test [OPTION]...\n\nTest options.\n\n"
                 "  --segment PATH   the collector's segment ($PRESENCE_SEGMENT, or\n"
-                "                   /dev/shm/presence)\n");
+                "                   /dev/shm/presence/segment)\n");
     assert_non_null(strstr(answer.out, "  --site NAME      only this site; repeatable\n"));
     assert_non_null(strstr(answer.out, "  --workers N      receiving threads (4)\n"));
     assert_non_null(strstr(answer.out, "\n\nA load:\n  --rate R "));

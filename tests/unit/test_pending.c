@@ -1,4 +1,4 @@
-/* test_pending.c - pending.h: each group takes one step after the other, and is then known. */
+/* test_pending.c - pending.h: groups advance step by step and are found. */
 #include "../support/unit.h"
 
 #include "pending.h"
@@ -16,7 +16,8 @@ static int set_up(void **state)
     struct fixture *fixture = calloc(1, sizeof(*fixture));
 
     assert_non_null(fixture);
-    fixture->table = (struct table){.pairs = PAIRS, .expiry = 4000, .lone_writer = true};
+    fixture->table = (struct table){
+        .pairs = PAIRS, .expiry = 4000, .lone_writer = true, .longest = 3600, .enter_age = 300};
     fixture->table.words = aligned_alloc(128, sizeof(uint64_t) * PAIRS * TABLE_PAIR_WORDS);
     assert_non_null(fixture->table.words);
     table_clear(&fixture->table);
@@ -36,8 +37,8 @@ static int tear_down(void **state)
 
 #define PENDING_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-/* Queue a new key, and put its word into a free slot, 0 to 31 in search order; 32: nowhere.
- * Returns where the queue has to say that it stands. */
+/* Queue a new key and store its word in a free slot, 0 to 31 in search order; 32: nowhere. Returns
+ * the slot that the queue has to find. */
 static uint64_t *queue_key(struct fixture *fixture, unsigned place)
 {
     struct pending *pending = &fixture->pending;
@@ -64,7 +65,7 @@ static void expect_group(const struct fixture *fixture, unsigned group, uint64_t
                      (void *)fixture->pending.slots[pending_first(group) + i], (void *)expected[i]);
 }
 
-/* Whatever stands where: home in either pair is found, the rest is left to table_upsert. */
+/* Words at home in either pair are found; the rest is left to table_upsert. */
 static void homes_are_found(void **state)
 {
     struct fixture *fixture = *state;
@@ -85,8 +86,8 @@ static void homes_are_found(void **state)
     }
 }
 
-/* A group is ready when it is full and three more are; what was queued meanwhile is not in its way,
- * although the places are used over and over. */
+/* A group is ready when it and three more are full. Updates queued meanwhile don't disturb it,
+ * although places are reused. */
 static void groups_follow_each_other(void **state)
 {
     struct fixture *fixture = *state;
@@ -102,14 +103,14 @@ static void groups_follow_each_other(void **state)
         for (; pending->applied < ready; pending->applied++)
             expect_group(fixture, pending->applied, &expected[pending_first(pending->applied)]);
     }
-    /* The rest at once, with a group that is not full. */
+    /* The rest at once, with a partial group. */
     queue_key(fixture, 32);
     assert_int_equal(pending_size(pending, 50), 1);
     assert_int_equal(pending_advance(pending, &fixture->table, true), 51);
     assert_null(pending->slots[pending_first(50)]);
 }
 
-/* What a step has found is a hint: whoever comes between is no harm to the next step. */
+/* A found slot is a hint: changes between two steps do no harm. */
 static void words_may_move_between_steps(void **state)
 {
     struct fixture *fixture = *state;

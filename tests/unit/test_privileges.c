@@ -1,21 +1,27 @@
-/* test_privileges.c - privileges.h: what a process, and its threads, can no longer do. */
+/* test_privileges.c - privileges.h: what a confined process and its threads can't do. */
 #include "../support/unit.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "common/capabilities.h"
 #include "privileges.h"
 
-/* Run in a child; what it returns is the exit status. Gives that, or the signal's negative. */
+/* Run a function in a child, and return its result, or the negative number of the signal that
+ * killed it. */
 static int run_child(int (*function)(void))
 {
     pid_t child = fork();
@@ -30,7 +36,7 @@ static int run_child(int (*function)(void))
     return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* A field of /proc/self/status that is a number of base 16; ~0 if there is none. */
+/* Read a hexadecimal field of /proc/self/status; ~0 if there is none. */
 static uint64_t status_field(const char *name)
 {
     FILE *file = fopen("/proc/self/status", "r");
@@ -45,32 +51,30 @@ static uint64_t status_field(const char *name)
     return value;
 }
 
-static int drop_and_look(void)
+static int drop_and_check(void)
 {
-    if (privileges_drop() != 0)
+    if (capabilities_drop() != 0)
         return 1;
     if (status_field("CapEff:") || status_field("CapPrm:") || status_field("CapInh:") ||
         status_field("CapAmb:"))
         return 2;
     if (status_field("NoNewPrivs:") != 1)
         return 3;
-    return privileges_drop() == 0 ? 0 : 4; /* once more does no harm */
+    return capabilities_drop() == 0 ? 0 : 4; /* a second time does no harm */
 }
 
 static void capabilities_are_dropped(void **state)
 {
     (void)state;
-    assert_int_equal(run_child(drop_and_look), 0);
+    assert_int_equal(run_child(drop_and_check), 0);
 }
-
-#ifndef PRIVILEGES_UNCONFINED
 
 static int confined(void)
 {
-    return privileges_drop() == 0 && privileges_confine() == 0 ? 0 : 1;
+    return capabilities_drop() == 0 && privileges_confine() == 0 ? 0 : 1;
 }
 
-/* A thread that runs already when all are confined, and says so. */
+/* A thread that runs already when the process is confined. */
 struct early {
     pthread_t thread;
     sem_t running;
@@ -86,7 +90,7 @@ static void *wait_for_byte(void *context)
     return read(early->pipes[0], &byte, 1) == 1 ? context : NULL;
 }
 
-/* False when anything fails. */
+/* Returns false if any call fails. */
 static bool start_early(struct early *early, void *(*function)(void *))
 {
     if (pipe(early->pipes) < 0 || sem_init(&early->running, 0, 0) < 0 ||
@@ -103,7 +107,7 @@ static bool end_early(struct early *early)
            result == early;
 }
 
-/* All that a collector does. */
+/* Make all calls of a running collector. */
 static int go_on(void)
 {
     struct early early;
@@ -190,6 +194,37 @@ static int start_thread(void)
     return confined() || pthread_create(&thread, NULL, wait_for_byte, NULL);
 }
 
+static int clone_raw(void)
+{
+    return confined() || syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0L) < 0;
+}
+
+#ifndef PRIVILEGES_SANITIZED /* the sanitizer traces its own threads */
+static int trace_parent(void)
+{
+    pid_t parent = getppid();
+
+    return confined() || syscall(SYS_ptrace, PTRACE_ATTACH, parent, NULL, NULL) < 0;
+}
+#endif
+
+static int read_memory(void)
+{
+    pid_t parent = getppid();
+
+    return confined() || syscall(SYS_process_vm_readv, parent, NULL, 0L, NULL, 0L, 0L) < 0;
+}
+
+static int become_user(void)
+{
+    return confined() || syscall(SYS_setuid, 1) < 0;
+}
+
+static int make_ring(void)
+{
+    return confined() || syscall(SYS_io_uring_setup, 1, NULL) < 0;
+}
+
 static void *make_socket_late(void *context)
 {
     wait_for_byte(context);
@@ -204,13 +239,40 @@ static int other_thread_makes_socket(void)
     return !start_early(&early, make_socket_late) || confined() || !end_early(&early);
 }
 
+/* Any other call, from two threads, fails as unknown, and the process goes on. */
+static void *ask_for_usage_late(void *context)
+{
+    struct rusage usage;
+
+    wait_for_byte(context);
+    return getrusage(RUSAGE_SELF, &usage) == -1 && errno == ENOSYS ? context : NULL;
+}
+
+static int make_other_calls(void)
+{
+    struct early early;
+    struct rusage usage;
+    struct utsname name;
+
+    if (!start_early(&early, ask_for_usage_late) || confined())
+        return 1;
+    for (int i = 0; i < 3; i++) {
+        errno = 0;
+        if (getrusage(RUSAGE_SELF, &usage) != -1 || errno != ENOSYS)
+            return 2;
+    }
+    if (!end_early(&early))
+        return 3;
+    return uname(&name) == -1 && errno == ENOSYS ? 0 : 4;
+}
+
 static void collectors_calls_are_allowed(void **state)
 {
     (void)state;
     assert_int_equal(run_child(go_on), 0);
 }
 
-static void other_calls_kill(void **state)
+static void attackers_calls_kill(void **state)
 {
     static const struct {
         const char *what;
@@ -226,6 +288,13 @@ static void other_calls_kill(void **state)
         {"another process", make_process},
         {"signalling another process", signal_another},
         {"another thread", start_thread},
+        {"a raw clone", clone_raw},
+#ifndef PRIVILEGES_SANITIZED
+        {"tracing", trace_parent},
+#endif
+        {"reading another's memory", read_memory},
+        {"another user", become_user},
+        {"a ring", make_ring},
         {"a socket in another thread", other_thread_makes_socket},
     };
 
@@ -237,24 +306,43 @@ static void other_calls_kill(void **state)
     }
 }
 
-/* A crash still says what it is. */
-static void crashes_are_told(void **state)
+/* Each refused call is logged once, by its name. */
+static void unknown_calls_fail(void **state)
+{
+    char text[1024] = "";
+    int ends[2], saved = dup(STDERR_FILENO);
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+    int r = run_child(make_other_calls);
+    assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+    close(saved);
+    close(ends[1]);
+    assert_true(read(ends[0], text, sizeof(text) - 1) > 0);
+    close(ends[0]);
+    assert_int_equal(r, 0);
+    const char *first = strstr(text, "getrusage");
+    assert_non_null(first);
+    assert_null(strstr(first + 1, "getrusage"));
+    assert_non_null(strstr(text, "system call uname "));
+}
+
+/* A crash still ends by its own signal. */
+static void crashes_end_by_their_own_signal(void **state)
 {
     (void)state;
     assert_int_equal(run_child(crash), -SIGABRT);
 }
 
-#endif
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(capabilities_are_dropped),
-#ifndef PRIVILEGES_UNCONFINED
         cmocka_unit_test(collectors_calls_are_allowed),
-        cmocka_unit_test(other_calls_kill),
-        cmocka_unit_test(crashes_are_told),
-#endif
+        cmocka_unit_test(attackers_calls_kill),
+        cmocka_unit_test(unknown_calls_fail),
+        cmocka_unit_test(crashes_end_by_their_own_signal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

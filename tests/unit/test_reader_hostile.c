@@ -1,19 +1,19 @@
-/* test_reader_hostile.c - a mapping that lies: no call crashes, hangs or hands out what it should
- * not. TEST_SEED repeats a run, TEST_LONG makes it ten times as long. */
+/* test_reader_hostile.c - a hostile mapping: no call crashes, hangs or returns invalid values.
+ * TEST_SEED repeats a run, TEST_LONG makes it ten times as long. */
 #include "reader_fixture.h"
 
 #include <core/utf8.h>
 
 #define ROUNDS 3000
 
-static const struct segment_settings settings = {.max_visitors = 100,
+static const struct segment_settings settings = {.max_entries = 100,
                                                  .max_scopes = 16,
                                                  .max_window = 3600,
                                                  .warm_up = 90,
                                                  .max_histories = 4,
                                                  .max_events = 64};
 
-/* A number that may hurt: near an edge, or any. */
+/* Choose a number that may do harm: near an edge, or any. */
 static uint64_t awkward(uint64_t *random)
 {
     static const uint64_t edges[] = {0,
@@ -38,7 +38,7 @@ static uint64_t awkward(uint64_t *random)
 
 static void spoil_header(uint64_t *random, struct segment_header *header)
 {
-    /* Everything below the geometry, and now and then everything. */
+    /* Everything below the geometry, and sometimes everything. */
     size_t first = random_next(random) % 8 ? offsetof(struct segment_header, state) : 0;
 
     for (size_t i = first; i + 8 <= sizeof(*header); i += 8) {
@@ -121,7 +121,7 @@ static void spoil(uint64_t *random, struct segment *segment)
 static void expect_result(int r, bool may_be_missing)
 {
     if (r == -ERANGE || r == -EAGAIN || r == -EBADMSG)
-        return; /* ERANGE: a shorter longest window makes a sound header, too */
+        return; /* ERANGE: a shorter longest window makes a valid header, too */
     if (r != 0 && !(may_be_missing && r == -ENOENT))
         fail_msg("result %d", r);
 }
@@ -156,14 +156,13 @@ static void expect_text(const char *text, size_t size)
         assert_in_range(text[i], ' ', '~');
 }
 
-/* Ask for everything there is. */
+/* Read everything there is. */
 static void read_all(struct presence *presence)
 {
     struct presence_reading reading;
     struct presence_listing listing;
     struct presence_status status;
-    struct presence_counter counters[COUNTERS];
-    uint32_t age;
+    struct presence_counter counters[COUNTERS_SHOWN];
 
     for (uint32_t window_s = 1; window_s <= 3600; window_s += 1199) {
         expect_result(presence_count(presence, "example.com", NULL, window_s, &reading), true);
@@ -173,7 +172,10 @@ static void read_all(struct presence *presence)
             expect_listing(presence_top(presence, "example.com", kind, window_s, 5, &listing), true,
                            &listing);
     }
-    expect_result(presence_seen(presence, "example.com", "a", &age), true);
+    expect_result(presence_seen(presence, "example.com", "a", &reading), true);
+    expect_result(presence_seen_scope(presence, PRESENCE_ROOM, "example.com", "/a", "a", &reading),
+                  true);
+    presence_refused(presence, PRESENCE_ROOM, "example.com", "/a");
     int r = presence_status(presence, &status);
     expect_result(r, false);
     if (r == 0) {
@@ -182,9 +184,12 @@ static void read_all(struct presence *presence)
         expect_text(status.filter, sizeof(status.filter));
         expect_text(status.filter_interface, sizeof(status.filter_interface));
         expect_text(status.filter_reason, sizeof(status.filter_reason));
+        expect_text(status.spread, sizeof(status.spread));
+        expect_text(status.spread_reason, sizeof(status.spread_reason));
+        expect_text(status.listen_missing, sizeof(status.listen_missing));
         assert_in_range(status.scopes_live, 0, settings.max_scopes);
     }
-    assert_int_equal(presence_counters(presence, counters, COUNTERS), COUNTERS);
+    assert_int_equal(presence_counters(presence, counters, COUNTERS_SHOWN), COUNTERS_SHOWN);
 }
 
 static void expect_name_or_none(const char *name, size_t size)
@@ -233,7 +238,7 @@ static void read_events(struct presence *presence, uint64_t from)
     presence_events_free(&events);
 }
 
-/* The same for what is beside the counts. */
+/* The same for everything but counts. */
 static void read_trends(struct presence *presence)
 {
     struct presence_peaks peaks;
@@ -264,7 +269,7 @@ static void fill(struct fixture *fixture)
         fixture_deliver(fixture, WIRE_HEARTBEAT, visitor, i % 4 ? "example.com" : "other.example",
                         room, i % 2 ? "DE" : "FR", i % 5 ? NULL : "news.example");
         fixture_advance(fixture, 20);
-        collector_keep(fixture->collector);
+        collector_maintain(fixture->collector);
     }
 }
 
@@ -317,8 +322,8 @@ static void verification_of_nonsense_ends(void **state)
     fixture_close(&fixture);
 }
 
-/* Each link to itself, each head to each entry: no walk goes on for ever. */
-static void chains_that_bite_their_tails_end(void **state)
+/* Each link to itself, each head to each entry: every walk ends. */
+static void circular_chains_end(void **state)
 {
     struct presence_reading reading;
     struct fixture fixture;
@@ -333,7 +338,8 @@ static void chains_that_bite_their_tails_end(void **state)
     }
     for (uint32_t i = 0; i <= directory->head_mask; i++)
         directory->heads[i] = 1 + i % directory->capacity;
-    assert_int_equal(presence_count(fixture.presence, "example.com", NULL, 0, &reading), -ENOENT);
+    assert_int_equal(presence_count(fixture.presence, "example.com", NULL, 0, &reading), 0);
+    assert_false(reading.exists);
     fixture_close(&fixture);
 }
 
@@ -342,7 +348,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lying_mapping_does_no_harm),
         cmocka_unit_test(verification_of_nonsense_ends),
-        cmocka_unit_test(chains_that_bite_their_tails_end),
+        cmocka_unit_test(circular_chains_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,10 +15,11 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *ret);
 /* All in ns. */
 static struct {
     bool is_set;
-    int64_t boot, wall_ahead, asleep; /* the wall clock's and what CLOCK_MONOTONIC slept */
-    int64_t lag;                      /* of the coarse clocks: the time since the timer tick */
-    int64_t tick_in;  /* after so many reads of a coarse clock there is a timer tick, if positive */
-    int64_t sleep_in; /* after so many reads of any clock the machine sleeps, if positive */
+    int64_t boot, wall_ahead,
+        asleep;       /* what the wall clock is ahead, and what CLOCK_MONOTONIC slept */
+    int64_t lag;      /* of the coarse clocks: the time since the timer tick */
+    int64_t tick_in;  /* a timer tick after that many reads of a coarse clock, if positive */
+    int64_t sleep_in; /* the machine sleeps after that many reads of any clock, if positive */
     unsigned precise_reads;
 } machine;
 
@@ -77,11 +78,11 @@ static int close_fixture(void **state)
     return 0;
 }
 
-/* What a reader says is of the published tick, by the wall clock of now. */
+/* Check that a reading is of the published tick, by the wall clock of now. */
 static void expect_as_of(struct fixture *fixture, uint64_t tick, uint64_t age)
 {
     fixture->header.tick = tick;
-    struct reader_moment moment = reader_glance(&fixture->presence);
+    struct reader_moment moment = reader_load_moment(&fixture->presence);
     int64_t began = (int64_t)tick + machine.wall_ahead / NS_PER_S;
     if (reader_as_of(&moment) != began)
         fail_msg("as of %lld, not %lld", (long long)reader_as_of(&moment), (long long)began);
@@ -115,9 +116,9 @@ static void seconds_begin_before_the_timer_tick(void **state)
     expect_as_of(fixture, 1001, 0);
     machine.boot += 5 * NS_PER_MS;
     expect_as_of(fixture, 1001, 0);
-    /* A tick further ahead is none of a collector's. */
+    /* No collector publishes a tick further ahead. */
     fixture->header.tick = 1003;
-    struct reader_moment moment = reader_glance(&fixture->presence);
+    struct reader_moment moment = reader_load_moment(&fixture->presence);
     assert_int_equal(reader_as_of(&moment), 1001 + machine.wall_ahead / NS_PER_S);
 }
 
@@ -147,7 +148,7 @@ static void sleep_makes_a_tick_old(void **state)
     expect_as_of(fixture, 1050, 0);
 }
 
-/* Whichever reads it comes between: what is known of the clocks then is found out anew. */
+/* Whichever reads it comes between, the clocks are compared again. */
 static void sleep_comes_while_clocks_are_compared(void **state)
 {
     struct fixture *fixture = *state;
@@ -157,7 +158,7 @@ static void sleep_comes_while_clocks_are_compared(void **state)
         fixture->presence.clocks = READER_CLOCKS_UNKNOWN;
         machine.sleep_in = reads;
         while (machine.sleep_in > 0)
-            reader_glance(&fixture->presence);
+            reader_load_moment(&fixture->presence);
         expect_as_of(fixture, 1000, slept);
         expect_as_of(fixture, 1000 + slept, 0);
     }
@@ -168,7 +169,7 @@ static void timer_ticks_come_in_between(void **state)
 {
     struct fixture *fixture = *state;
 
-    /* Of two instants the clocks' seconds would be in another order. */
+    /* At two instants the clocks' seconds would be in another order. */
     machine.wall_ahead = 500000 * HOUR + NS_PER_S - 2 * NS_PER_MS;
     for (int64_t reads = 0; reads < 8 * 8; reads++) {
         fixture->presence.clocks = READER_CLOCKS_UNKNOWN;
@@ -177,6 +178,51 @@ static void timer_ticks_come_in_between(void **state)
             machine.tick_in = i % 2 ? reads % 8 : reads / 8;
             expect_as_of(fixture, 1000, 0);
         }
+    }
+}
+
+/* Reader and collector are in time namespaces, whose clocks are ahead of the machine's or behind.
+ */
+static void offsets_of_time_namespaces_are_taken_out(void **state)
+{
+    struct fixture *fixture = *state;
+    static const int64_t offsets[] = {0, 1, -1, 70, -900, 90000, 400 * INT64_C(86400)};
+    static const long parts[] = {0, 1, 250000000, 999999999}; /* of a second, ns */
+
+    for (size_t i = 0; i < LENGTH(offsets) * LENGTH(offsets) * LENGTH(parts); i++) {
+        int64_t collector = offsets[i % LENGTH(offsets)];
+        struct timespec own = {offsets[i / LENGTH(offsets) % LENGTH(offsets)],
+                               parts[i / LENGTH(offsets) / LENGTH(offsets)]};
+        machine.boot = (1000 + own.tv_sec) * NS_PER_S + 300 * NS_PER_MS + own.tv_nsec;
+        machine.wall_ahead = -own.tv_sec * NS_PER_S - own.tv_nsec + 500000 * HOUR;
+        fixture->presence.clocks = READER_CLOCKS_UNKNOWN;
+        fixture->presence.offset = own;
+        fixture->header.clock_offset = collector;
+        fixture->header.tick = (uint64_t)(998 + collector);
+        struct reader_moment moment = reader_load_moment(&fixture->presence);
+        assert_int_equal(reader_tick_age(&moment), 2);
+        assert_false(reader_is_stale(&moment));
+        assert_int_equal(reader_as_of(&moment), 998 + 500000 * 3600);
+        fixture->header.tick -= 2;
+        moment = reader_load_moment(&fixture->presence);
+        assert_true(reader_is_stale(&moment));
+        fixture->header.tick += 8;
+        moment = reader_load_moment(&fixture->presence);
+        assert_true(reader_is_stale(&moment)); /* from the future */
+        assert_int_equal(reader_tick_age(&moment), 0);
+    }
+}
+
+/* Offsets that no kernel allows are ignored, and nothing overflows. */
+static void impossible_offsets_are_ignored(void **state)
+{
+    struct fixture *fixture = *state;
+    static const int64_t offsets[] = {INT64_MAX, INT64_MIN, INT64_C(1) << 34, -(INT64_C(1) << 34)};
+
+    for (size_t i = 0; i < LENGTH(offsets); i++) {
+        fixture->header.clock_offset = offsets[i];
+        expect_as_of(fixture, 1000, 0);
+        expect_as_of(fixture, 990, 10);
     }
 }
 
@@ -192,6 +238,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(sleep_comes_while_clocks_are_compared, open_fixture,
                                         close_fixture),
         cmocka_unit_test_setup_teardown(timer_ticks_come_in_between, open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(offsets_of_time_namespaces_are_taken_out, open_fixture,
+                                        close_fixture),
+        cmocka_unit_test_setup_teardown(impossible_offsets_are_ignored, open_fixture,
+                                        close_fixture),
     };
     return cmocka_run_group_tests_name("reader_moment", tests, NULL, NULL);
 }

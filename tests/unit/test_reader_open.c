@@ -1,4 +1,4 @@
-/* test_reader_open.c - which files are opened, and which are left for another. */
+/* test_reader_open.c - which files are opened, and which are replaced by another. */
 #include "reader_fixture.h"
 
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 
 static const struct segment_settings settings = {
-    .max_visitors = 100, .max_scopes = 8, .max_window = 600, .warm_up = 90};
+    .max_entries = 100, .max_scopes = 8, .max_window = 600, .warm_up = 90};
 
 static int open_fixture(void **state)
 {
@@ -33,7 +33,7 @@ static int try_open(const char *path)
     return r;
 }
 
-/* What opening says of the segment's file with a field overwritten; then it is restored. */
+/* Open the segment's file with a field overwritten, and return the result; then restore it. */
 static int try_with(struct fixture *fixture, size_t offset, const void *value, size_t size)
 {
     uint8_t before[64];
@@ -66,8 +66,8 @@ static void headers_are_judged(void **state)
     assert_int_equal(TRY_WITH(fixture, struct boot_id, boot_id, {1, 2, 3}), -ESTALE);
     assert_int_equal(TRY_WITH(fixture, uint64_t, file_size, header->file_size + 1), -EBADMSG);
     assert_int_equal(TRY_WITH(fixture, uint32_t, header_size, header->header_size + 8), -EBADMSG);
-    assert_int_equal(TRY_WITH(fixture, uint64_t, geometry.max_visitors, 0), -EBADMSG);
-    assert_int_equal(TRY_WITH(fixture, uint64_t, geometry.max_visitors, UINT64_MAX), -EBADMSG);
+    assert_int_equal(TRY_WITH(fixture, uint64_t, geometry.max_entries, 0), -EBADMSG);
+    assert_int_equal(TRY_WITH(fixture, uint64_t, geometry.max_entries, UINT64_MAX), -EBADMSG);
     assert_int_equal(TRY_WITH(fixture, uint64_t, geometry.table_pairs, UINT64_C(1) << 40),
                      -EBADMSG);
     assert_int_equal(TRY_WITH(fixture, uint32_t, geometry.max_scopes, UINT32_MAX), -EBADMSG);
@@ -97,7 +97,7 @@ static void truncated_files_are_damaged(void **state)
                            size + 1,
                            size * 2};
 
-    /* Nothing is mapped any more when the file shrinks. */
+    /* The mapping does not grow into a file that shrinks. */
     presence_close(fixture->presence);
     fixture_stop_collector(fixture);
     assert_int_equal(try_open(fixture->scratch.path), 0);
@@ -158,7 +158,7 @@ static void the_environment_names_the_segment(void **state)
     assert_int_equal(presence_open(NULL, &presence), 0);
     assert_string_equal(presence_path(presence), fixture->scratch.path);
     presence_close(presence);
-    assert_int_equal(try_open("/dev/null"), -EBADMSG); /* an argument goes first */
+    assert_int_equal(try_open("/dev/null"), -EBADMSG); /* an argument takes precedence */
     unsetenv("PRESENCE_SEGMENT");
     presence_close(NULL);
 }
@@ -178,7 +178,7 @@ static void a_replaced_segment_is_left_for_the_new_one(void **state)
     struct segment_settings larger = settings;
     bool stale;
 
-    larger.max_visitors *= 2;
+    larger.max_entries *= 2;
     fixture_beat(fixture, "a", "example.com", NULL);
     assert_int_equal(count(fixture, &stale), 1);
     fixture_stop_collector(fixture);
@@ -192,7 +192,7 @@ static void a_replaced_segment_is_left_for_the_new_one(void **state)
     assert_false(stale);
 }
 
-static void a_segment_made_anew_is_found(void **state)
+static void a_replaced_segment_is_found(void **state)
 {
     struct fixture *fixture = *state;
     struct presence_status status;
@@ -201,7 +201,8 @@ static void a_segment_made_anew_is_found(void **state)
     fixture_beat(fixture, "a", "example.com", NULL);
     fixture_stop_collector(fixture);
     unlink(fixture->scratch.path);
-    assert_int_equal(count(fixture, &stale), 1); /* still mapped; looks at the path once a second */
+    assert_int_equal(count(fixture, &stale),
+                     1); /* still mapped; the path is checked once a second */
     assert_true(stale);
 
     fixture_start_collector(fixture, settings);
@@ -242,7 +243,7 @@ int main(void)
         TEST(what_may_not_be_read_is_not),
         TEST(the_environment_names_the_segment),
         TEST(a_replaced_segment_is_left_for_the_new_one),
-        TEST(a_segment_made_anew_is_found),
+        TEST(a_replaced_segment_is_found),
         TEST(what_cannot_be_read_does_not_replace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,9 @@
-/* test_reader_trends.c - peaks, minutes, activity and events, as presence.h tells them. */
+/* test_reader_trends.c - peaks, minutes, activity and events, as presence.h returns them. */
 #include "reader_fixture.h"
 
 #include <time.h>
 
-static const struct segment_settings settings = {.max_visitors = 1000,
+static const struct segment_settings settings = {.max_entries = 1000,
                                                  .max_scopes = 32,
                                                  .max_window = 3600,
                                                  .warm_up = 0,
@@ -26,12 +26,12 @@ static int close_all(void **state)
     return 0;
 }
 
-/* A second passes, and the keeper does its round. */
-static void keep(unsigned seconds)
+/* Let seconds pass, with maintenance in each. */
+static void maintain(unsigned seconds)
 {
     for (; seconds; seconds--) {
         fixture.now++;
-        collector_keep(fixture.collector);
+        collector_maintain(fixture.collector);
     }
 }
 
@@ -45,13 +45,12 @@ static void beats(const char *prefix, unsigned count, const char *site, const ch
     }
 }
 
-/* The wall clock's second in which a tick began; it may tick on while the test runs. */
+/* Check the wall clock's second in which a tick of the collector's clock began; it may tick on
+ * while the test runs. */
 static void expect_time(int64_t at, uint64_t tick)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    int64_t expected = time(NULL) + (int64_t)(tick - (uint64_t)now.tv_sec);
+    int64_t ahead = fixture_segment(&fixture)->header->clock_offset - time_namespace_offset_s();
+    int64_t expected = time(NULL) + (int64_t)(tick - clock_boottime(NULL)) - ahead;
     if (at < expected - 2 || at > expected + 1)
         fail_msg("at %lld, not %lld", (long long)at, (long long)expected);
 }
@@ -78,13 +77,13 @@ static void peaks_are_known_until_forgotten(void **state)
     assert_int_equal(presence_peaks(fixture.presence, PRESENCE_SITE, "a", NULL, &peaks), -ENOENT);
     uint64_t began = fixture.now;
     beats("x", 3, "A", "/r");
-    keep(1);
+    maintain(1);
     beats("y", 4, "a", NULL);
-    keep(1);
+    maintain(1);
     uint64_t highest = fixture.now;
-    keep(310);
+    maintain(310);
     beats("z", 2, "a", NULL);
-    keep(1);
+    maintain(1);
     assert_int_equal(presence_peaks(fixture.presence, PRESENCE_SITE, "a", NULL, &peaks), 0);
     assert_int_equal(peaks.window_s, 300);
     assert_int_equal(peaks.ever.count, 7);
@@ -94,32 +93,33 @@ static void peaks_are_known_until_forgotten(void **state)
     assert_true(peaks.today.count == 7 || time(NULL) / 86400 != peaks.day / 86400);
     assert_int_equal(presence_peaks(fixture.presence, PRESENCE_ROOM, "a", "/r", &peaks), 0);
     assert_int_equal(peaks.ever.count, 3);
-    /* The scope is given up after an hour, its history after a day. */
-    keep(3700);
+    /* The scope is freed after an hour, its history after a day. */
+    maintain(3700);
     struct presence_reading reading;
-    assert_int_equal(presence_count(fixture.presence, "a", NULL, 0, &reading), -ENOENT);
+    assert_int_equal(presence_count(fixture.presence, "a", NULL, 0, &reading), 0);
+    assert_false(reading.exists);
     assert_int_equal(presence_peaks(fixture.presence, PRESENCE_SITE, "a", NULL, &peaks), 0);
     assert_int_equal(peaks.ever.count, 7);
     fixture.now += 86400;
-    keep(1);
+    maintain(1);
     assert_int_equal(presence_peaks(fixture.presence, PRESENCE_SITE, "a", NULL, &peaks), -ENOENT);
 }
 
-static void minutes_tell_what_came_and_went(void **state)
+static void minutes_have_all_changes(void **state)
 {
     uint64_t minute = fixture.now / 60;
 
     (void)state;
     beats("x", 5, "a", "/r"); /* within second 30 */
     fixture_deliver(&fixture, WIRE_PAGEVIEW, "x0", "a", NULL, NULL, NULL);
-    keep(1);
+    maintain(1);
     fixture_deliver(&fixture, WIRE_LEAVE, "x1", "a", NULL, NULL, NULL);
     fixture_deliver(&fixture, WIRE_LEAVE, "nobody", "a", NULL, NULL, NULL);
-    keep(1);
+    maintain(1);
     struct presence_minute running = minute_of("a", minute);
     assert_true(running.running);
     assert_int_equal(running.seconds, 2);
-    keep(58);
+    maintain(58);
     struct presence_minute complete = minute_of("a", minute);
     assert_false(complete.running || complete.warming);
     assert_int_equal(complete.seconds, 29); /* 31 to 59 */
@@ -133,14 +133,14 @@ static void minutes_tell_what_came_and_went(void **state)
     assert_int_equal(complete.leaves, 1);
     assert_int_equal(complete.departures, 0);
     expect_time(complete.start, minute * 60);
-    keep(300);
+    maintain(300);
     uint64_t departures = 0;
     for (uint64_t later = minute + 1; later <= fixture.now / 60; later++)
         departures += minute_of("a", later).departures;
     assert_int_equal(departures, 4);
 }
 
-/* Nobody looks for a while: those minutes are absent, and nobody is counted twice. */
+/* A reader is away for a while: those minutes are absent, and no visitor is counted twice. */
 static void gaps_are_absent(void **state)
 {
     struct presence_history history;
@@ -148,11 +148,11 @@ static void gaps_are_absent(void **state)
 
     (void)state;
     beats("x", 5, "a", NULL);
-    keep(100);
+    maintain(100);
     fixture_stop_collector(&fixture);
     fixture.now += 7 * 60;
     fixture_start_collector(&fixture, settings);
-    keep(100);
+    maintain(100);
     assert_int_equal(presence_history(fixture.presence, PRESENCE_SITE, "a", NULL, 0, 0, &history),
                      0);
     for (size_t i = 0; i < history.length; i++) {
@@ -172,7 +172,7 @@ static void ranges_are_cut(void **state)
 
     (void)state;
     beats("x", 1, "a", NULL);
-    keep(600);
+    maintain(600);
     assert_int_equal(presence_history(fixture.presence, PRESENCE_SITE, "a", NULL, 0, 0, &all), 0);
     assert_in_range(all.length, 10, 11);
     int64_t since = all.minutes[3].start - 5, until = all.minutes[6].start - 5;
@@ -188,7 +188,7 @@ static void ranges_are_cut(void **state)
                      -EINVAL);
 }
 
-/* The ring of a day rolls over. */
+/* The ring of a day wraps. */
 static void a_day_is_kept(void **state)
 {
     struct presence_history history;
@@ -197,7 +197,7 @@ static void a_day_is_kept(void **state)
     for (unsigned minute = 0; minute < 1500; minute++) {
         beats("x", 1 + minute % 3, "a", NULL);
         fixture.now += 59;
-        keep(1);
+        maintain(1);
     }
     assert_int_equal(presence_history(fixture.presence, PRESENCE_SITE, "a", NULL, 0, 0, &history),
                      0);
@@ -215,11 +215,11 @@ static void histories_go_to_sites_and_the_busiest(void **state)
 
     (void)state;
     beats("x", 3, "a", "/idle");
-    keep(1);
+    maintain(1);
     beats("y", 4, "a", "/busy");
-    keep(1);
+    maintain(1);
     beats("z", 1, "b", NULL);
-    keep(1);
+    maintain(1);
     assert_int_equal(presence_history_scopes(fixture.presence, &scopes), 0);
     assert_int_equal(scopes.length, 4);
     assert_string_equal(scopes.scopes[0].site, "a");
@@ -229,9 +229,9 @@ static void histories_go_to_sites_and_the_busiest(void **state)
     presence_scopes_free(&scopes);
     beats("q", 1, "c", NULL);
     beats("p", 30, "a", "/busier");
-    keep(60);
+    maintain(60);
     beats("p", 30, "a", "/busier");
-    keep(60);
+    maintain(60);
     assert_int_equal(presence_history_scopes(fixture.presence, &scopes), 0);
     assert_int_equal(scopes.length, 4);
     assert_string_equal(scopes.scopes[2].site, "c");
@@ -239,10 +239,10 @@ static void histories_go_to_sites_and_the_busiest(void **state)
     presence_scopes_free(&scopes);
     beats("q", 1, "d", NULL);
     beats("q", 1, "e", NULL);
-    keep(1);
+    maintain(1);
     assert_int_equal(
         fixture_segment(&fixture)->counters[SEGMENT_WORKERS_MAX].values[COUNTER_histories_full], 1);
-    struct presence_peaks peaks; /* of one whose history was taken away */
+    struct presence_peaks peaks; /* of one that lost its history */
     assert_int_equal(presence_peaks(fixture.presence, PRESENCE_ROOM, "a", "/busier", &peaks), 0);
     assert_int_equal(peaks.ever.count, 30);
 }
@@ -256,17 +256,17 @@ static void peaks_survive_their_history(void **state)
 
     (void)state;
     beats("x", 3, "a", "/r");
-    keep(1);
+    maintain(1);
     for (unsigned passed = 0; passed < 3700; passed += 100) {
         beats("x", 1, "a", NULL);
-        keep(100);
+        maintain(100);
     }
-    beats("x", 1, "a", "/r"); /* its entry was given up, its history was not */
+    beats("x", 1, "a", "/r"); /* its entry was freed, its history was not */
     beats("x", 2, "b", "/s");
-    keep(1);
+    maintain(1);
     beats("y", 5, "a", "/r");
     beats("z", 1, "c", NULL);
-    keep(1);
+    maintain(1);
     assert_int_equal(presence_peaks(fixture.presence, PRESENCE_ROOM, "a", "/r", &peaks), 0);
     assert_int_equal(peaks.ever.count, 6);
     expect_time(peaks.since, began);
@@ -274,7 +274,7 @@ static void peaks_survive_their_history(void **state)
         snprintf(visitor, sizeof(visitor), "y%u", i);
         fixture_deliver(&fixture, WIRE_LEAVE, visitor, "a", "/r", NULL, NULL);
     }
-    keep(1);
+    maintain(1);
     assert_int_equal(presence_peaks(fixture.presence, PRESENCE_ROOM, "a", "/r", &peaks), 0);
     assert_int_equal(peaks.ever.count, 6);
     expect_time(peaks.ever.at, fixture.now - 1);
@@ -287,10 +287,10 @@ static void activity_adds_up(void **state)
 
     (void)state;
     beats("old", 3, "a", NULL);
-    keep(100);
+    maintain(100);
     beats("new", 4, "a", NULL);
     fixture_deliver(&fixture, WIRE_LEAVE, "old1", "a", NULL, NULL, NULL);
-    keep(5);
+    maintain(5);
     assert_int_equal(presence_activity(fixture.presence, PRESENCE_SITE, "a", NULL, &activity), 0);
     assert_int_equal(activity.reading.count, 6);
     for (size_t i = 0; i < activity.bands_length; i++) {
@@ -306,11 +306,12 @@ static void activity_adds_up(void **state)
     assert_int_equal(activity.entries, 4);
     assert_int_equal(activity.leaves, 1);
     assert_int_equal(activity.departures, 0);
-    keep(56);
+    maintain(56);
     assert_int_equal(presence_activity(fixture.presence, PRESENCE_SITE, "a", NULL, &activity), 0);
     assert_int_equal(activity.entries + activity.leaves, 0);
-    assert_int_equal(presence_activity(fixture.presence, PRESENCE_SITE, "b", NULL, &activity),
-                     -ENOENT);
+    assert_int_equal(presence_activity(fixture.presence, PRESENCE_SITE, "b", NULL, &activity), 0);
+    assert_false(activity.reading.exists || activity.has_history);
+    assert_int_equal(activity.bands_length, 0);
 }
 
 static void expect_events(const char *site, uint64_t from, size_t limit, const char *expected,
@@ -338,7 +339,7 @@ static void expect_events(const char *site, uint64_t from, size_t limit, const c
     presence_events_free(&events);
 }
 
-static void events_tell_what_happened(void **state)
+static void events_are_read(void **state)
 {
     uint64_t next, future;
 
@@ -361,7 +362,7 @@ static void events_tell_what_happened(void **state)
     assert_int_equal(fixture_segment(&fixture)->counters[0].values[COUNTER_events_thinned], 0);
 }
 
-/* Four a second are a site's share of 256; what is more is counted, and has no number. */
+/* Four a second are a site's share of 256; more are counted as thinned, and have no number. */
 static void busy_sites_are_thinned_out(void **state)
 {
     (void)state;
@@ -405,7 +406,7 @@ static void lapped_readers_know_how_much_they_missed(void **state)
     assert_int_equal(since, start + 44);
     assert_int_equal(presence_events_since(fixture.presence, INT64_MAX, &since), 0);
     assert_int_equal(since, start + 300);
-    /* What another segment said before. */
+    /* A number of a former segment. */
     assert_int_equal(presence_events(fixture.presence, NULL, start - 1000, 0, &events), 0);
     assert_true(events.renewed);
     assert_int_equal(events.missed, 44);
@@ -416,7 +417,7 @@ static void lapped_readers_know_how_much_they_missed(void **state)
     presence_events_free(&events);
 }
 
-/* A daemon that died while it wrote: nobody waits for it, whether another one runs or not. */
+/* A daemon that died while it wrote: readers don't wait for it, whether another one runs or not. */
 static void unfinished_events_are_missed(void **state)
 {
     struct presence_events events;
@@ -427,7 +428,7 @@ static void unfinished_events_are_missed(void **state)
     expect_events(NULL, PRESENCE_EVENTS_NEW, 0, "", 0, &start);
     events_claim(&fixture_segment(&fixture)->events, 1, &time_us);
     fixture_beat(&fixture, "v", "b", NULL);
-    expect_events(NULL, start, 0, "", 0, NULL); /* it may come yet */
+    expect_events(NULL, start, 0, "", 0, NULL); /* it may be published yet */
     fixture_segment(&fixture)->header->state = SEGMENT_STOPPED;
     expect_events(NULL, start, 0, "e:b ", 1, NULL);
     fixture_segment(&fixture)->header->state = SEGMENT_LISTENING;
@@ -442,7 +443,7 @@ static void unfinished_events_are_missed(void **state)
 static void what_is_turned_off_says_so(void **state)
 {
     static const struct segment_settings off = {
-        .max_visitors = 1000, .max_scopes = 32, .max_window = 3600};
+        .max_entries = 1000, .max_scopes = 32, .max_window = 3600};
     struct presence_history history;
     struct presence_scopes scopes;
     struct presence_events events;
@@ -453,7 +454,7 @@ static void what_is_turned_off_says_so(void **state)
     fixture_open(&fixture, off);
     beats("x", 3, "a", "/r");
     fixture_deliver(&fixture, WIRE_PAGEVIEW, "v", "a", "/q", NULL, NULL);
-    keep(2);
+    maintain(2);
     assert_int_equal(presence_history(fixture.presence, PRESENCE_SITE, "a", NULL, 0, 0, &history),
                      -EOPNOTSUPP);
     assert_int_equal(presence_history_scopes(fixture.presence, &scopes), -EOPNOTSUPP);
@@ -469,14 +470,14 @@ int main(void)
 #define WITH_COLLECTOR(test) cmocka_unit_test_setup_teardown(test, open_all, close_all)
     const struct CMUnitTest tests[] = {
         WITH_COLLECTOR(peaks_are_known_until_forgotten),
-        WITH_COLLECTOR(minutes_tell_what_came_and_went),
+        WITH_COLLECTOR(minutes_have_all_changes),
         WITH_COLLECTOR(gaps_are_absent),
         WITH_COLLECTOR(ranges_are_cut),
         WITH_COLLECTOR(a_day_is_kept),
         WITH_COLLECTOR(histories_go_to_sites_and_the_busiest),
         WITH_COLLECTOR(peaks_survive_their_history),
         WITH_COLLECTOR(activity_adds_up),
-        WITH_COLLECTOR(events_tell_what_happened),
+        WITH_COLLECTOR(events_are_read),
         WITH_COLLECTOR(busy_sites_are_thinned_out),
         WITH_COLLECTOR(lapped_readers_know_how_much_they_missed),
         WITH_COLLECTOR(unfinished_events_are_missed),

@@ -1,4 +1,4 @@
-/* test_reader_verify.c - presence_verify finds every disagreement, and invents none. */
+/* test_reader_verify.c - presence_verify finds every disagreement, and reports no other. */
 #include "reader_fixture.h"
 
 #include <pthread.h>
@@ -6,10 +6,10 @@
 static struct segment_settings settings_for(uint32_t max_window)
 {
     return (struct segment_settings){
-        .max_visitors = 50000, .max_scopes = 64, .max_window = max_window, .warm_up = 0};
+        .max_entries = 50000, .max_scopes = 64, .max_window = max_window, .warm_up = 0};
 }
 
-/* Visitors who come, move about and leave for three hours. */
+/* Let visitors come, move about and leave for three hours. */
 static void live_through(struct fixture *fixture, uint64_t *random)
 {
     char visitor[16], room[16];
@@ -49,14 +49,14 @@ static void sound_segments_have_no_difference(void **state)
         assert_int_equal(result.in_flight, 0);
         assert_int_equal(presence_status(fixture.presence, &status), 0);
         if (windows[i] <= WINDOW_FINE_MAX)
-            assert_int_equal(result.words, status.visitors_live);
+            assert_int_equal(result.words, status.entries_live);
         else /* its oldest minute has begun for some of them only */
-            assert_in_range(result.words, status.visitors_live, 50000);
+            assert_in_range(result.words, status.entries_live, 50000);
         fixture_close(&fixture);
     }
 }
 
-/* Nobody is waited for: the collector has stopped. */
+/* Verify without waiting: the collector has stopped. */
 static struct presence_verification verify_stopped(struct fixture *fixture)
 {
     struct segment_header *header = fixture_segment(fixture)->header;
@@ -124,7 +124,7 @@ static void every_word_is_compared(void **state)
         assert_int_equal(result.difference, 1);
         if (age < 480)
             assert_int_equal(result.worst_tick_age_s, age);
-        /* Long gone, says the table. */
+        /* Make the table say that they are long gone. */
         table->words[i] = table_word(word & ~TABLE_TICK_MASK, fixture.now - age - 4000);
         assert_int_equal(verify_stopped(&fixture).difference, 1);
         table->words[i] = word;
@@ -150,7 +150,7 @@ static void ticks_that_no_window_counts_are_left_out(void **state)
     fixture_close(&fixture);
 }
 
-/* A longest window of 481 s is shown as nine minutes. */
+/* A longest window of 481 s is rounded to nine minutes. */
 static void rounded_windows_are_compared_in_full(void **state)
 {
     struct fixture fixture;

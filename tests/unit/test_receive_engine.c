@@ -1,5 +1,5 @@
-/* test_receive_engine.c - receive_engine.h: what comes from the kernel is checked; and the choice
- * of an engine where io_uring is not permitted. */
+/* test_receive_engine.c - receive_engine.h: checks of the kernel's data; and the choice of an
+ * engine where io_uring is not permitted. */
 #include "../support/unit.h"
 
 #include <errno.h>
@@ -60,14 +60,14 @@ static void sources_are_believed_only_if_they_are_whole(void **state)
     const struct sockaddr local = {.sa_family = AF_UNIX};
 
     (void)state;
-    assert_ptr_equal(receive_source(&v4, sizeof(v4)), &v4);
-    assert_null(receive_source(&v4, sizeof(v4) - 1));
-    assert_ptr_equal(receive_source(&v6, sizeof(v6)), &v6);
-    assert_null(receive_source(&v6, sizeof(v6) - 1));
-    assert_null(receive_source(&v6, sizeof(v4)));
-    assert_null(receive_source(&local, sizeof(local)));
-    assert_null(receive_source(&v4, 1));
-    assert_null(receive_source(NULL, 0));
+    assert_ptr_equal(receive_sender(&v4, sizeof(v4)), &v4);
+    assert_null(receive_sender(&v4, sizeof(v4) - 1));
+    assert_ptr_equal(receive_sender(&v6, sizeof(v6)), &v6);
+    assert_null(receive_sender(&v6, sizeof(v6) - 1));
+    assert_null(receive_sender(&v6, sizeof(v4)));
+    assert_null(receive_sender(&local, sizeof(local)));
+    assert_null(receive_sender(&v4, 1));
+    assert_null(receive_sender(NULL, 0));
 }
 
 static void buffers_do_not_overlap(void **state)
@@ -89,7 +89,7 @@ static void buffers_do_not_overlap(void **state)
 
 /* ---- without io_uring -------------------------------------------------------------------- */
 
-/* From here on io_uring_setup fails with EPERM, as under a container's seccomp profile. */
+/* Make io_uring_setup fail with EPERM, as a container's seccomp profile does. */
 static int forbid_io_uring(void)
 {
     struct sock_filter code[] = {
@@ -117,7 +117,7 @@ static int open_with(enum receive_engine engine, struct receiver **ret)
     return r < 0 ? r : receiver_open(&options, &socket, 1, ret);
 }
 
-/* Runs in a child; returns its exit status, which says what is wrong. */
+/* Check in a child. Returns its exit status: which check failed. */
 static int choose_without_io_uring(void)
 {
     struct receiver *receiver = NULL;

@@ -1,5 +1,4 @@
-/* test_receive_restricted.c - receive.h: the ring, whose system calls no seccomp filter sees, does
- * nothing but receive. */
+/* test_receive_restricted.c - receive.h: the ring, which seccomp does not see, can only receive. */
 #include "../support/line.h"
 
 #include <dirent.h>
@@ -27,7 +26,7 @@ static int find_ring(void)
     return ring;
 }
 
-/* The layout of a ring as large as the receiver's, of one socket. */
+/* The layout of a ring as large as a receiver's with one socket. */
 static struct io_uring_params layout_of_ring(void)
 {
     struct io_uring_params parameters = {
@@ -41,7 +40,7 @@ static struct io_uring_params layout_of_ring(void)
     return parameters;
 }
 
-/* Put a request into the ring behind the receiver's back. Returns what it completes with. */
+/* Submit a request to the ring without the receiver. Returns its result. */
 static int submit(struct io_uring *ring, uint8_t operation)
 {
     struct io_uring_sqe *request = io_uring_get_sqe(ring);

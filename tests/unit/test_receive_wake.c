@@ -1,4 +1,4 @@
-/* test_receive_wake.c - receive.h: ending a wait from elsewhere, with both engines. */
+/* test_receive_wake.c - receive.h: waking a wait, with both engines. */
 #include "../support/asleep.h"
 #include "../support/line.h"
 
@@ -16,7 +16,7 @@ static void wakes_are_not_lost_and_lose_nothing(void **state)
         receiver_wake(line.receiver); /* before the wait */
         receiver_wake(line.receiver);
         assert_int_equal(line_wait(line.receiver, arrivals, 0), 0);
-        for (uint32_t i = 0; i < LENGTH(arrivals); i++) { /* moderated from here on */
+        for (uint32_t i = 0; i < LENGTH(arrivals); i++) { /* moderated from now on */
             line_send(&line, 0, 57, i);
             if (i == 20)
                 receiver_wake(line.receiver);
@@ -68,7 +68,7 @@ static void *wake_in_thread(void *argument)
     return NULL;
 }
 
-/* Each wait ends by a wake alone: nothing is sent. */
+/* Each wait ends by a wake only: nothing is sent. */
 static void another_thread_wakes(void **state)
 {
     struct waker waker;
@@ -98,7 +98,7 @@ static void wake_in_handler(int signal)
     receiver_wake(woken_by_signal);
 }
 
-/* The timer may fire at any place: before the wait, in it, or after. */
+/* The timer may fire before the wait, in it, or after it. */
 static void signal_handler_wakes(void **state)
 {
     struct line line;
@@ -114,7 +114,7 @@ static void signal_handler_wakes(void **state)
     for (int i = 1; i <= 100; i++) {
         struct itimerspec fires = {.it_value.tv_nsec = 10000 * i};
 #ifdef __SANITIZE_THREAD__
-        /* It keeps a signal back until a call that it knows of, which a wait is not: the next one
+        /* It delays a signal until a call that it intercepts, which a wait is not: the next one
          * that fires ends a wait that began in between. */
         fires.it_interval.tv_nsec = 10000000;
 #endif

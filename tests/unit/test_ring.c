@@ -1,4 +1,4 @@
-/* The rings against a model that knows every visitor's last tick. */
+/* test_ring.c - the rings against a model that knows every visitor's last tick. */
 #include "../support/buckets.h"
 #include "../support/unit.h"
 
@@ -17,7 +17,8 @@ static int64_t naive_sum(const uint64_t *buckets, uint32_t size, uint64_t last, 
     return sum;
 }
 
-/* Buckets around `last`: most carry their tag, some an older or newer one, counts of any size. */
+/* Fill the buckets around `last`: most carry their tag, some an older or newer one, counts of any
+ * size. */
 static void fill(uint64_t *random, uint64_t *buckets, uint32_t size, uint64_t last)
 {
     for (uint64_t age = 0; age < size; age++) {
@@ -52,7 +53,8 @@ static void sum_is_the_naive_one(void **state)
     for (int round = 0; round < 300; round++) {
         uint32_t size = round % 2 ? RING_SECONDS : RING_MINUTES;
         uint32_t longest = round % 2 ? WINDOW_FINE_MAX : WINDOW_MAX / 60;
-        uint64_t *buckets = storage + (random_next(&random) % 2); /* aligned to 8 bytes is enough */
+        uint64_t *buckets =
+            storage + (random_next(&random) % 2); /* an alignment of 8 bytes is enough */
         uint64_t last = random_last(&random);
         fill(&random, buckets, size, last);
         for (uint32_t length = 1; length <= longest; length++)
@@ -62,7 +64,7 @@ static void sum_is_the_naive_one(void **state)
 }
 
 #if RING_VECTOR_SUM
-/* Both ways, whichever of them the processor makes ring_sum take. */
+/* Test both ways, whichever the processor makes ring_sum choose. */
 static void vector_sums_agree(void **state)
 {
     uint64_t random = random_seed("vectors");
@@ -109,7 +111,7 @@ static void a_tick_from_the_end_of_time_ends(void **state)
 
 #define VISITORS 200
 
-/* Rule 3: active while now - last < W, or in whole minutes above 480 s. */
+/* Count by R3: active while now - last < W, or in whole minutes above 480 s. */
 static int64_t active(const uint64_t *last, uint64_t now, uint32_t window_s)
 {
     int64_t count = 0;
@@ -140,7 +142,7 @@ static void counts_follow_the_rule(void **state)
             uint64_t *visitor = &last[(random_next(&random) % VISITORS)];
             ring_add(&ring, now, 1);
             if (*visitor)
-                ring_add(&ring, *visitor, -1); /* dropped where the bucket has moved on */
+                ring_add(&ring, *visitor, -1); /* dropped if the bucket has moved on */
             *visitor = now;
         }
         uint32_t window_s = 1 + (uint32_t)(random_next(&random) % WINDOW_MAX);
@@ -168,7 +170,7 @@ static void older_tags_are_dropped_and_newer_ones_reset(void **state)
     assert_int_equal(ring_bucket_count(&bucket, 16), 1);
 }
 
-static void who_is_alone_adds_the_same(void **state)
+static void a_lone_writer_adds_the_same(void **state)
 {
     uint64_t random = random_seed("alone"), shared = 0, own = 0;
     uint32_t tag = 0;
@@ -205,7 +207,7 @@ int main(void)
         cmocka_unit_test(a_tick_from_the_end_of_time_ends),
         cmocka_unit_test(counts_follow_the_rule),
         cmocka_unit_test(older_tags_are_dropped_and_newer_ones_reset),
-        cmocka_unit_test(who_is_alone_adds_the_same),
+        cmocka_unit_test(a_lone_writer_adds_the_same),
         cmocka_unit_test(windows_are_rounded_above_480),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

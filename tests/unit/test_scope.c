@@ -16,7 +16,7 @@ static int open_directory(void **state)
     assert_non_null(segment);
     *segment = memory_segment_open(1000, CAPACITY, 3600);
     *state = segment;
-    alarm(120); /* a walk that does not end */
+    alarm(120); /* ends a walk that does not end */
     return 0;
 }
 
@@ -38,7 +38,7 @@ static struct scope_name site_name(const char *text)
     return scope_name_site(secret, (const uint8_t *)text, (uint32_t)strlen(text));
 }
 
-/* Make an entry what it is named, in a state, without linking it. */
+/* Give an entry a name and a state, without linking it. */
 static void put(struct directory *directory, uint32_t index, const struct scope_name *name,
                 uint64_t state)
 {
@@ -103,7 +103,7 @@ static void scopes_are_found_by_all_of_their_name(void **state)
     expect_found(directory, &absent, SCOPE_NONE);
 }
 
-/* Should all hashes be equal, the rest of the name still decides. */
+/* If all hashes are equal, the rest of the name still decides. */
 static void equal_hashes_are_told_apart(void **state)
 {
     struct directory *directory = directory_of(state);
@@ -140,7 +140,7 @@ static void free_entries_are_passed_over(void **state)
     struct directory *directory = directory_of(state);
     const struct scope_name name = site_name("example.com");
 
-    /* The first in the chain is freed but not unlinked yet, the second is about to be given up. */
+    /* The first in the chain is freed but not unlinked yet, the second is retiring. */
     put(directory, 5, &name, 2 * SCOPE_GENERATION | SCOPE_RETIRING);
     link_first(directory, 5);
     put(directory, 9, &name, 7 * SCOPE_GENERATION | SCOPE_FREE);
@@ -169,7 +169,7 @@ static void walks_are_bounded(void **state)
         *head = 1;
         expect_found(directory, &name, SCOPE_NONE);
     }
-    /* One beyond the last is none of them, the last one is. */
+    /* One beyond the last is not found, the last one is. */
     put(directory, CAPACITY - 1, &name, SCOPE_LIVE);
     *head = CAPACITY;
     directory->capacity = CAPACITY - 1;
@@ -239,7 +239,7 @@ static void generations_tell_that_an_entry_has_changed(void **state)
     }
 }
 
-/* A label's hash and key come from its site's name and the secret, not from where the site is. */
+/* A label's hash and key come from its site's name and the secret, not from the site's index. */
 static void names_hash_by_secret_site_and_kind(void **state)
 {
     (void)state;

@@ -1,9 +1,9 @@
-/* test_segment.c - segment.h: the layout, and the judgement of headers. */
+/* test_segment.c - segment.h: the layout, and judging headers. */
 #include "../support/unit.h"
 
 #include <core/segment.h>
 
-static struct segment_header good_header(struct segment_limits limits)
+static struct segment_header good_header(struct segment_settings limits)
 {
     struct segment_header header = {
         .magic = SEGMENT_MAGIC,
@@ -17,17 +17,17 @@ static struct segment_header good_header(struct segment_limits limits)
     return header;
 }
 
-static const struct segment_limits small = {1000, 16, 300, 3, 128};
+static const struct segment_settings small = {1000, 16, 300, 3, 128};
 
-static const struct segment_limits layouts[] = {
+static const struct segment_settings layouts[] = {
     {1, 1, 1, 0, 0},
     {1, SEGMENT_SCOPES_MAX, WINDOW_MAX, 1, EVENTS_MIN},
     {23, 7, 10, 0, 256},
     {1000, 16, 300, 3, 128},
     {1000000, 16384, 3600, 256, 16384},
     {65000000, 100000, 3600, 5000, 1024},
-    {SEGMENT_VISITORS_MAX, 1, 480, SEGMENT_HISTORIES_MAX, 0},
-    {SEGMENT_VISITORS_MAX, SEGMENT_SCOPES_MAX, WINDOW_MAX, SEGMENT_HISTORIES_MAX, EVENTS_MAX},
+    {SEGMENT_ENTRIES_MAX, 1, 480, SEGMENT_HISTORIES_MAX, 0},
+    {SEGMENT_ENTRIES_MAX, SEGMENT_SCOPES_MAX, WINDOW_MAX, SEGMENT_HISTORIES_MAX, EVENTS_MAX},
     {999999, 16383, 481, 17, 64},
     {1000001, 16385, 3599, 255, 32768},
 };
@@ -49,7 +49,7 @@ static void sections_follow_each_other(void **state)
         struct segment_geometry geometry;
         uint64_t size = segment_layout(&layouts[i], &geometry);
         uint64_t end = sizeof(struct segment_header);
-        assert_int_equal(geometry.max_visitors, layouts[i].max_visitors);
+        assert_int_equal(geometry.max_entries, layouts[i].max_entries);
         assert_int_equal(geometry.max_scopes, layouts[i].max_scopes);
         assert_int_equal(geometry.max_window, layouts[i].max_window);
         assert_int_equal(geometry.max_histories, layouts[i].max_histories);
@@ -87,7 +87,7 @@ static void sections_hold_what_they_must(void **state)
         assert_true(heads == 16 || heads < 4 * scopes);
         assert_true(geometry.table_pairs >= 2 && geometry.table_pairs < UINT64_C(1) << 32);
         /* A quarter of the slots stays free: nothing may be refused below that. */
-        assert_true(geometry.table_pairs * TABLE_PAIR_WORDS * 3 >= layouts[i].max_visitors * 4);
+        assert_true(geometry.table_pairs * TABLE_PAIR_WORDS * 3 >= layouts[i].max_entries * 4);
         const uint64_t sizes[SECTIONS] = {
             [SECTION_COUNTERS] = (SEGMENT_WORKERS_MAX + 1) * 64 * 8,
             [SECTION_ENTRIES] = scopes * 384,
@@ -105,15 +105,16 @@ static void sections_hold_what_they_must(void **state)
     }
 }
 
-/* The budgets: 11 bytes a word, 5 KB a scope. Beginning at a huge page costs a section 2 MB. */
+/* The budgets: 11 bytes a word, 5 KB a scope. A section that begins at a huge page costs 2 MB
+ * more. */
 static void memory_is_within_budget(void **state)
 {
     (void)state;
-    static const uint64_t words[] = {1000, 1000000, 10000000, 65000000, SEGMENT_VISITORS_MAX};
+    static const uint64_t words[] = {1000, 1000000, 10000000, 65000000, SEGMENT_ENTRIES_MAX};
     struct segment_geometry geometry;
 
     for (size_t i = 0; i < LENGTH(words); i++) {
-        const struct segment_limits limits = {words[i], 1, 3600, 0, 0};
+        const struct segment_settings limits = {words[i], 1, 3600, 0, 0};
         uint64_t file = segment_layout(&limits, &geometry);
         uint64_t table = geometry.sections[SECTION_TABLE].size;
         if (table > words[i] * 11 || file > 100000 + SEGMENT_HUGE_PAGE + table)
@@ -123,7 +124,7 @@ static void memory_is_within_budget(void **state)
             assert_true(file <= words[i] * 11);
     }
     for (uint32_t scopes = 4; scopes <= SEGMENT_SCOPES_MAX; scopes += scopes / 7 + 1) {
-        const struct segment_limits limits = {1, scopes, 3600, 0, 0};
+        const struct segment_settings limits = {1, scopes, 3600, 0, 0};
         segment_layout(&limits, &geometry);
         uint64_t size =
             geometry.sections[SECTION_ENTRIES].size + geometry.sections[SECTION_HEADS].size +
@@ -164,7 +165,7 @@ static void views_point_into_the_sections(void **state)
     free(base);
 }
 
-/* A word lives until no bucket counts it and no rule asks for it. */
+/* A word lives until no bucket counts it and no rule needs it. */
 static void words_expire_after_the_longest_window(void **state)
 {
     (void)state;
@@ -181,7 +182,7 @@ static void good_headers_are_good(void **state)
     for (size_t i = 0; i < LENGTH(layouts); i++) {
         struct segment_header header = good_header(layouts[i]);
         assert_int_equal(segment_judge(&header, header.file_size), SEGMENT_GOOD);
-        /* Any other size of the file: cut short, or something appended. */
+        /* Any other size of the file: truncated, or with something appended. */
         const uint64_t sizes[] = {header.file_size - 1,
                                   header.file_size + 1,
                                   header.file_size - SEGMENT_ALIGNMENT,
@@ -198,8 +199,8 @@ static void good_headers_are_good(void **state)
 #define FIELD(name) \
     offsetof(struct segment_header, name), sizeof(((struct segment_header *)0)->name)
 
-/* What follows when a field of the header is overwritten. Those that are GOOD say nothing about
- * where things are. */
+/* The verdict when a field of the header is overwritten. Those that are GOOD have no effect on the
+ * layout. */
 static const struct field {
     const char *name;
     size_t offset, size;
@@ -212,7 +213,7 @@ static const struct field {
     {"file_size", FIELD(file_size), SEGMENT_DAMAGED},
     {"boot_id", FIELD(boot_id), SEGMENT_GOOD},
     {"secret", FIELD(secret), SEGMENT_GOOD},
-    {"max_visitors", FIELD(geometry.max_visitors), SEGMENT_DAMAGED},
+    {"max_entries", FIELD(geometry.max_entries), SEGMENT_DAMAGED},
     {"table_pairs", FIELD(geometry.table_pairs), SEGMENT_DAMAGED},
     {"max_scopes", FIELD(geometry.max_scopes), SEGMENT_DAMAGED},
     {"head_count", FIELD(geometry.head_count), SEGMENT_DAMAGED},
@@ -236,6 +237,12 @@ static const struct field {
     {"filter_reason", FIELD(filter_reason), SEGMENT_GOOD},
     {"sampled", FIELD(sampled), SEGMENT_GOOD},
     {"day", FIELD(day), SEGMENT_GOOD},
+    {"clock_offset", FIELD(clock_offset), SEGMENT_GOOD},
+    {"site_refused", FIELD(site_refused), SEGMENT_GOOD},
+    {"site_entry_refused", FIELD(site_entry_refused), SEGMENT_GOOD},
+    {"spread", FIELD(spread), SEGMENT_GOOD},
+    {"spread_reason", FIELD(spread_reason), SEGMENT_GOOD},
+    {"listen_missing", FIELD(listen_missing), SEGMENT_GOOD},
 };
 
 static bool field_has(const struct field *field, size_t byte)
@@ -243,15 +250,15 @@ static bool field_has(const struct field *field, size_t byte)
     return byte - field->offset < field->size;
 }
 
-/* Other settings may make the very same layout: then nothing is wrong with them. */
+/* True if other settings make the same layout: then nothing is wrong with them. */
 static bool is_same_layout(const struct segment_geometry *geometry)
 {
     struct segment_geometry layout;
-    const struct segment_limits limits = {geometry->max_visitors, geometry->max_scopes,
+    const struct segment_settings limits = {geometry->max_entries, geometry->max_scopes,
                                           geometry->max_window, geometry->max_histories,
                                           geometry->max_events};
 
-    if (!segment_limits_are_sound(&limits))
+    if (!segment_settings_are_sound(&limits))
         return false;
     segment_layout(&limits, &layout);
     return memcmp(&layout, geometry, sizeof(layout)) == 0;
@@ -284,9 +291,9 @@ static void every_bit_of_the_header_is_judged(void **state)
 static void settings_out_of_bounds_are_damage(void **state)
 {
     (void)state;
-    static const struct segment_limits wrong[] = {
+    static const struct segment_settings wrong[] = {
         {0, 16, 300, 3, 128},
-        {SEGMENT_VISITORS_MAX + 1, 16, 300, 3, 128},
+        {SEGMENT_ENTRIES_MAX + 1, 16, 300, 3, 128},
         {UINT64_MAX, 16, 300, 3, 128},
         {1000, 0, 300, 3, 128},
         {1000, SEGMENT_SCOPES_MAX + 1, 300, 3, 128},
@@ -304,8 +311,8 @@ static void settings_out_of_bounds_are_damage(void **state)
 
     for (size_t i = 0; i < LENGTH(wrong); i++) {
         struct segment_header header = good_header(small);
-        assert_false(segment_limits_are_sound(&wrong[i]));
-        header.geometry.max_visitors = wrong[i].max_visitors;
+        assert_false(segment_settings_are_sound(&wrong[i]));
+        header.geometry.max_entries = wrong[i].max_entries;
         header.geometry.max_scopes = wrong[i].max_scopes;
         header.geometry.max_window = wrong[i].max_window;
         header.geometry.max_histories = wrong[i].max_histories;
@@ -313,7 +320,7 @@ static void settings_out_of_bounds_are_damage(void **state)
         assert_int_equal(segment_judge(&header, header.file_size), SEGMENT_DAMAGED);
         if (wrong[i].max_scopes == UINT32_MAX) /* such heads can't be laid out */
             continue;
-        /* Even when the whole layout has been made to fit. */
+        /* Even if the whole layout was made to fit. */
         header = good_header(wrong[i]);
         assert_int_equal(segment_judge(&header, header.file_size), SEGMENT_DAMAGED);
     }
@@ -327,7 +334,7 @@ static uint64_t draw_size(uint64_t *random)
     return draw & 1 ? sizes[(draw >> 8) % LENGTH(sizes)] : draw >> (draw >> 1 & 63);
 }
 
-/* Whatever a header says: if it is called good, nothing in it leads out of the file. */
+/* Whatever a header says: if it is judged good, nothing in it points out of the file. */
 static void good_headers_lead_nowhere_else(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* test_segment_file.c - segment_file.h: what becomes of each kind of file at the path. */
+/* test_segment_file.c - segment_file.h: opening each kind of file at the path. */
 #include "../support/buckets.h"
 #include "../support/scratch.h"
 
@@ -8,11 +8,11 @@
 
 #include "segment_file.h"
 
-static const struct segment_limits limits = {
-    .max_visitors = 1000, .max_scopes = 16, .max_window = 3600};
+static const struct segment_settings limits = {
+    .max_entries = 1000, .max_scopes = 16, .max_window = 3600};
 
 static const struct segment_settings settings = {
-    .max_visitors = 1000, .max_scopes = 16, .max_window = 3600, .warm_up = 90};
+    .max_entries = 1000, .max_scopes = 16, .max_window = 3600, .warm_up = 90};
 static const uint64_t now = 100000;
 
 static int open_scratch(void **state)
@@ -58,7 +58,7 @@ static void expect_refused(const char *what, const struct scratch *scratch, int 
     assert_memory_equal(&file, &before, sizeof(file)); /* untouched on failure */
 }
 
-/* A segment as an earlier daemon left it: a word in the table, a bucket, counters. */
+/* Leave a segment as an earlier daemon did: a word in the table, a bucket, counters. */
 static void make_segment(const struct scratch *scratch)
 {
     struct segment_file file;
@@ -196,7 +196,7 @@ static void good_segments_are_attached(void **state)
         assert_int_equal(file.segment.table.words[77], 12345);
         assert_int_equal(ring_count(&file.segment.directory.rings[3], now, 1), 9);
         assert_int_equal(file.segment.counters[0].values[COUNTER_datagrams_received], 5);
-        assert_int_equal(header->tick, now); /* the collector's to move */
+        assert_int_equal(header->tick, now); /* only the collector moves it */
         assert_int_equal(header->listening_since, now - 50);
         assert_int_equal(header->state, SEGMENT_STARTING);
         assert_int_equal(header->pid, getpid());
@@ -206,7 +206,7 @@ static void good_segments_are_attached(void **state)
         header->pid_start_time = 1;
         segment_file_close(&file);
     }
-    /* The warm-up is no part of the geometry. */
+    /* The warm-up is not part of the geometry. */
     struct segment_settings other = settings;
     pid_t holder;
     other.warm_up = 7;
@@ -216,9 +216,9 @@ static void good_segments_are_attached(void **state)
     segment_file_close(&file);
 }
 
-/* Open, expect a new file in the place of the old one, of which `old` is a descriptor. */
-static void expect_renewed(const char *what, const struct scratch *scratch,
-                           const struct segment_settings *wanted, bool marked)
+/* Open, and expect a new file instead of the old one, with its entries or without. */
+static void expect_moved(const char *what, const struct scratch *scratch,
+                         const struct segment_settings *wanted, bool marked, bool moved)
 {
     struct segment_file file;
     struct segment_header old_header = {0};
@@ -233,9 +233,9 @@ static void expect_renewed(const char *what, const struct scratch *scratch,
     if (file.origin != SEGMENT_RENEWED || status_of(scratch).st_ino == before.st_ino)
         fail_msg("%s: origin %d", what, (int)file.origin);
     assert_int_equal(segment_judge(file.segment.header, file.segment.size), SEGMENT_GOOD);
-    assert_int_equal(file.segment.header->geometry.max_visitors, wanted->max_visitors);
+    assert_int_equal(file.segment.header->geometry.max_entries, wanted->max_entries);
     assert_int_equal(file.segment.header->tick, now);
-    assert_int_equal(file.segment.table.words[77], 0);
+    assert_int_equal(file.segment.table.words[77], moved ? 12345 : 0);
     assert_int_equal(status_of(scratch).st_mode, S_IFREG | 0640);
     if (scratch_count(scratch) != 1)
         fail_msg("%s: %u files left", what, scratch_count(scratch));
@@ -247,24 +247,31 @@ static void expect_renewed(const char *what, const struct scratch *scratch,
     assert_int_equal(unlink(scratch->path), 0);
 }
 
+static void expect_renewed(const char *what, const struct scratch *scratch,
+                           const struct segment_settings *wanted, bool marked)
+{
+    expect_moved(what, scratch, wanted, marked, false);
+}
+
 static void other_settings_renew(void **state)
 {
     struct scratch *scratch = *state;
     struct segment_settings wanted[] = {settings, settings, settings, settings};
 
-    wanted[0].max_visitors = 1001;
+    wanted[0].max_entries = 1001;
     wanted[1].max_scopes = 15;
     wanted[2].max_window = 3599;
-    wanted[3].max_visitors = 5000;
+    wanted[3].max_entries = 5000;
     for (size_t i = 0; i < LENGTH(wanted); i++) {
         make_segment(scratch);
-        expect_renewed("other settings", scratch, &wanted[i], true);
+        /* With the same size of the table, its words are kept. */
+        expect_moved("other settings", scratch, &wanted[i], true, i != 3);
     }
 }
 
 #define HEADER(field) offsetof(struct segment_header, field)
 
-/* What an earlier boot, another version or an accident leaves. */
+/* Files of an earlier boot, another version or an accident. */
 static void unusable_segments_are_renewed(void **state)
 {
     struct scratch *scratch = *state;
@@ -273,7 +280,7 @@ static void unusable_segments_are_renewed(void **state)
         size_t offset;
         uint64_t value;
         size_t size;
-        bool marked; /* only where the layout says where the state is */
+        bool marked; /* only if the layout is known */
     } cases[] = {
         {"an older version", HEADER(abi_major), 0, 2, false},
         {"a newer version", HEADER(abi_major), SEGMENT_ABI_MAJOR + 1, 2, false},
@@ -299,7 +306,7 @@ static void unusable_segments_are_renewed(void **state)
     }
 }
 
-/* One of another version is replaced; this daemon would not keep what a newer one added. */
+/* One of a newer version is replaced: this daemon would not maintain its additions. */
 static void another_minor_version_is_renewed(void **state)
 {
     struct scratch *scratch = *state;
@@ -368,7 +375,7 @@ static void other_kinds_of_files_are_left_alone(void **state)
     struct scratch *scratch = *state;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-    alarm(120); /* a FIFO that is waited for */
+    alarm(120); /* in case it waits for the FIFO */
     assert_int_equal(mkdir(scratch->path, 0700), 0);
     expect_refused("a directory", scratch, -EBADMSG);
     assert_true(S_ISDIR(status_of(scratch).st_mode));

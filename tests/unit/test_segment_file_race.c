@@ -1,4 +1,4 @@
-/* test_segment_file_race.c - segment_file.h with other daemons at work, and on a full tmpfs. */
+/* test_segment_file_race.c - segment_file.h with concurrent daemons, and on a full tmpfs. */
 #include "../support/scratch.h"
 
 #include <errno.h>
@@ -12,9 +12,9 @@
 #define DAEMONS 6
 
 static const struct segment_settings settings = {
-    .max_visitors = 1000, .max_scopes = 16, .max_window = 3600, .warm_up = 90};
+    .max_entries = 1000, .max_scopes = 16, .max_window = 3600, .warm_up = 90};
 static const struct segment_settings other_settings = {
-    .max_visitors = 2000, .max_scopes = 16, .max_window = 3600, .warm_up = 90};
+    .max_entries = 2000, .max_scopes = 16, .max_window = 3600, .warm_up = 90};
 static const uint64_t now = 100000;
 
 static int open_scratch(void **state)
@@ -24,7 +24,7 @@ static int open_scratch(void **state)
     assert_non_null(scratch);
     scratch_open(scratch);
     *state = scratch;
-    alarm(120); /* a daemon that never answers */
+    alarm(120); /* in case a daemon never answers */
     return 0;
 }
 
@@ -42,8 +42,8 @@ static int open_segment(const struct scratch *scratch, const struct segment_sett
     return segment_file_open(scratch->path, wanted, now, ret, ret_holder);
 }
 
-/* Several daemons that start when `start` is closed, say what came of it, and hold what they have
- * until `stop` is closed. */
+/* Daemons that start when `start` is closed, report the outcome, and hold what they have until
+ * `stop` is closed. */
 struct daemons {
     int start[2], results[2], stop[2];
     pid_t pids[DAEMONS];
@@ -111,7 +111,7 @@ static void stop_daemons(struct daemons *daemons)
     }
 }
 
-/* One of those who start at once gets the segment, all others are told that it is taken. */
+/* Of daemons that start at once, one gets the segment, all others get -EBUSY. */
 static void expect_one_winner(const struct scratch *scratch, const struct segment_settings *wanted,
                               enum segment_origin origin)
 {
@@ -189,7 +189,7 @@ static void a_running_daemon_is_named(void **state)
     int stop, status;
     pid_t holder = -1, child = start_holder(scratch, &stop);
 
-    /* With the same settings or others, once and again. */
+    /* With the same settings and others, repeatedly. */
     for (unsigned i = 0; i < 4; i++) {
         holder = -1;
         assert_int_equal(open_segment(scratch, i & 1 ? &settings : &other_settings, &file, &holder),
@@ -197,14 +197,14 @@ static void a_running_daemon_is_named(void **state)
         assert_int_equal(holder, child);
         assert_int_equal(scratch_count(scratch), 1);
     }
-    /* Killed: the kernel frees the lock, and counting goes on at once. */
+    /* After a kill the kernel frees the lock, and counting goes on at once. */
     assert_int_equal(kill(child, SIGKILL), 0);
     assert_int_equal(waitpid(child, &status, 0), child);
     close(stop);
     assert_int_equal(open_segment(scratch, &settings, &file, &holder), 0);
     assert_int_equal(file.origin, SEGMENT_ATTACHED);
 
-    /* A second one in this process is no exception. */
+    /* Nor can this process open it twice. */
     struct segment_file second;
     assert_int_equal(open_segment(scratch, &settings, &second, &holder), -EBUSY);
     assert_int_equal(holder, getpid());
@@ -213,7 +213,7 @@ static void a_running_daemon_is_named(void **state)
     segment_file_close(&second);
 }
 
-/* A foreign file that somebody has locked is no daemon's. */
+/* A locked foreign file is not a daemon's segment. */
 static void locked_files_without_a_pid_name_nobody(void **state)
 {
     struct scratch *scratch = *state;
@@ -229,11 +229,11 @@ static void locked_files_without_a_pid_name_nobody(void **state)
     close(fd);
 }
 
-/* In a child, whose file system this is: 0, or a line that says what is wrong. */
+/* In a child with its own mounts. Returns 0, or the line that failed. */
 static int check_full(const struct scratch *scratch)
 {
     static const struct segment_settings large = {
-        .max_visitors = 1000000, .max_scopes = 16, .max_window = 3600};
+        .max_entries = 1000000, .max_scopes = 16, .max_window = 3600};
     struct segment_file file;
     struct segment_header header;
     struct stat before, after;
@@ -250,7 +250,7 @@ static int check_full(const struct scratch *scratch)
     file.segment.header->state = SEGMENT_STOPPED;
     segment_file_close(&file);
 
-    /* A larger one would take its place: it stays as it was. */
+    /* A larger one has no room: the segment stays as it was. */
     stat(scratch->path, &before);
     r = open_segment(scratch, &large, &file, &holder);
     stat(scratch->path, &after);
@@ -268,7 +268,7 @@ static int check_full(const struct scratch *scratch)
 
 static void run_full(const struct scratch *scratch)
 {
-    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/dev/shm", NULL, MS_PRIVATE, NULL) < 0 ||
         mount("tmpfs", scratch->directory, "tmpfs", 0, "size=2m") < 0)
         _exit(77);
     int failed = check_full(scratch);

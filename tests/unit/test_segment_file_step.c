@@ -1,5 +1,5 @@
-/* test_segment_file_step.c - segment_file.h, stopped at each of its system calls: there another
- * daemon opens the segment, or this one is killed. */
+/* test_segment_file_step.c - segment_file.h, stopped at each of its system calls: another daemon
+ * opens the segment there, or this one is killed. */
 #include "../support/scratch.h"
 
 #include <errno.h>
@@ -10,13 +10,15 @@
 
 #include "segment_file.h"
 
+#define HELD 77 /* a counter of the existing segment */
+
 static const struct segment_settings settings = {
-    .max_visitors = 1000, .max_scopes = 16, .max_window = 3600, .warm_up = 90};
+    .max_entries = 1000, .max_scopes = 16, .max_window = 3600, .warm_up = 90};
 static const struct segment_settings other_settings = {
-    .max_visitors = 2000, .max_scopes = 16, .max_window = 3600, .warm_up = 90};
+    .max_entries = 2000, .max_scopes = 16, .max_window = 3600, .warm_up = 90};
 static const uint64_t now = 100000;
 
-/* What both daemons find. */
+/* The file that both daemons find. */
 enum scene { NO_FILE, GOOD_SEGMENT, OTHER_SETTINGS, EMPTY_FILE, SCENES };
 
 static const char *const scene_names[SCENES] = {"no file", "a good segment", "other settings",
@@ -29,7 +31,7 @@ static int open_scratch(void **state)
     assert_non_null(scratch);
     scratch_open(scratch);
     *state = scratch;
-    alarm(120); /* a daemon that never answers */
+    alarm(120); /* in case a daemon never answers */
     return 0;
 }
 
@@ -50,13 +52,14 @@ static void set_scene(const struct scratch *scratch, enum scene scene)
     if (scene == GOOD_SEGMENT || scene == OTHER_SETTINGS) {
         const struct segment_settings *wanted = scene == GOOD_SEGMENT ? &settings : &other_settings;
         assert_int_equal(segment_file_open(scratch->path, wanted, now, &file, &holder), 0);
+        file.segment.counters[0].values[COUNTER_pageviews] = HELD;
         segment_file_close(&file);
     }
     if (scene == EMPTY_FILE)
         close(open(scratch->path, O_CREAT | O_WRONLY, 0600));
 }
 
-/* A daemon that opens the segment, says what it has got, and holds it until it is told to end. */
+/* A daemon that opens the segment, reports the outcome, and holds it until its pipe is closed. */
 struct child {
     pid_t pid;
     int result, stop;
@@ -116,8 +119,8 @@ static struct child start_child(const struct scratch *scratch)
     return (struct child){pid, results[0], stops[1]};
 }
 
-/* Let it run to its entry into, or its return from, the `stops`-th system call. False when it has
- * finished before. */
+/* Let it run to its entry into, or its return from, the `stops`-th system call. Returns false if it
+ * ended before. */
 static bool run_to_stop(const struct child *child, unsigned stops)
 {
     struct pollfd finished = {.fd = child->result, .events = POLLIN};
@@ -158,8 +161,8 @@ static ino_t inode_at(const struct scratch *scratch)
     return stat(scratch->path, &status) == 0 ? status.st_ino : 0;
 }
 
-/* Another daemon comes in between and stays: one of the two has the file at the path, the other is
- * told so. */
+/* Another daemon opens meanwhile and stays: one of the two has the file at the path, the other gets
+ * -EBUSY. */
 static bool meet_one_that_stays(const struct scratch *scratch, enum scene scene, unsigned stop)
 {
     struct segment_file file;
@@ -183,7 +186,7 @@ static bool meet_one_that_stays(const struct scratch *scratch, enum scene scene,
     return met;
 }
 
-/* Another comes in between and goes: the first goes on with what is at the path then. */
+/* Another opens meanwhile and ends: the first uses the file that is at the path then. */
 static bool meet_one_that_goes(const struct scratch *scratch, enum scene scene, unsigned stop)
 {
     struct segment_file file;
@@ -205,7 +208,7 @@ static bool meet_one_that_goes(const struct scratch *scratch, enum scene scene, 
     return met;
 }
 
-/* Killed: the next daemon has a segment at once, from whatever is there. */
+/* After a kill the next daemon gets a segment at once, with all contents. */
 static bool be_killed(const struct scratch *scratch, enum scene scene, unsigned stop)
 {
     struct segment_file file;
@@ -222,13 +225,17 @@ static bool be_killed(const struct scratch *scratch, enum scene scene, unsigned 
     int r = segment_file_open(scratch->path, &settings, now, &file, &holder);
     if (r != 0 || segment_judge(file.segment.header, file.segment.size) != SEGMENT_GOOD)
         fail_msg("%s, stop %u: %s after a kill", scene_names[scene], stop, strerror(-r));
+    uint64_t held = file.segment.counters[0].values[COUNTER_pageviews];
+    if (held != (scene == GOOD_SEGMENT || scene == OTHER_SETTINGS ? HELD : 0))
+        fail_msg("%s, stop %u: %llu after a kill", scene_names[scene], stop,
+                 (unsigned long long)held);
     if (inode_at(scratch) != inode_of(file.descriptor))
         fail_msg("%s, stop %u: its file is not the one at the path", scene_names[scene], stop);
     segment_file_close(&file);
     return met;
 }
 
-/* What a killed daemon may leave beside the segment. */
+/* Files that a killed daemon may leave beside the segment. */
 static void remove_others(const struct scratch *scratch)
 {
     DIR *directory = opendir(scratch->directory);

@@ -1,5 +1,5 @@
-/* test_sender.c - the sending half of presence.h: what is batched, when it is sent, in which order.
- */
+/* test_sender.c - the sending half of presence.h: batches, when they are sent, and in which
+ * order. */
 #include "golden.h"
 #include "sender_fixture.h"
 
@@ -123,6 +123,11 @@ static void one_place_however_spelled(void **state)
         {PRESENCE_HEARTBEAT, "Example.Com", "", "de", "", ""},
         {0, "example.com", "", "dE", NULL, ""},
     };
+    static const struct presence_place rooms[] = {
+        {0, "example.com", "/t", NULL, "news.example", NULL},
+        {0, "Example.com", "//t", "XX", "News.Example", NULL},
+        {0, "example.com", "/t//", "o1", "NEWS.example", NULL},
+    };
     struct presence_sender *sender =
         receiver_sender(&receiver, (struct presence_sender_options){0});
 
@@ -131,11 +136,16 @@ static void one_place_however_spelled(void **state)
         send_number(sender, &spellings[i], i);
     presence_sender_flush(sender);
     expect_numbers(&receiver, 0, LENGTH(spellings));
+    for (size_t i = 0; i < LENGTH(rooms); i++)
+        send_number(sender, &rooms[i], i);
+    presence_sender_flush(sender);
+    expect_numbers(&receiver, 0, LENGTH(rooms));
+    assert_int_equal(receiver.heartbeat.country[0], 0);
     receiver_expect_nothing(&receiver);
     presence_sender_close(sender);
 }
 
-/* The caller's strings are its own again after the call. */
+/* The caller may change its strings after the call. */
 static void strings_are_copied(void **state)
 {
     char site[] = "a.example";
@@ -226,7 +236,7 @@ static void sent_when_old(void **state)
     presence_sender_close(sender);
 }
 
-/* Without a call of presence_sender_flush_aged, while the visitors there become no more. */
+/* Without a call of presence_sender_flush_aged, while no more visitors come there. */
 static void sent_when_old_by_later_sends(void **state)
 {
     const struct presence_place elsewhere = {.site = "elsewhere.example"};
@@ -253,7 +263,7 @@ static const struct presence_place *numbered_room(size_t number)
     return &place;
 }
 
-/* The place that was not used for longest makes room for a new one. */
+/* The least recently used place is replaced by a new one. */
 static void open_places_are_limited(void **state)
 {
     struct presence_sender *sender =
@@ -326,7 +336,7 @@ static void leaves_keep_their_order(void **state)
     presence_sender_close(sender);
 }
 
-/* A leave makes batches of its own site only be closed. */
+/* A leave closes the batches of its own site only. */
 static void leaves_leave_other_sites_alone(void **state)
 {
     const struct presence_place other = {.site = "other.example"};

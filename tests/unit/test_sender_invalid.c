@@ -1,5 +1,4 @@
-/* test_sender_invalid.c - places, ids, addresses and options that cannot be, each with its errno.
- */
+/* test_sender_invalid.c - invalid places, ids, addresses and options, each with its errno. */
 #include "sender_fixture.h"
 
 #include <errno.h>
@@ -10,7 +9,9 @@
 
 static const char site_253[] = A_252 "1", site_254[] = A_252 "12";
 static const char room_255[] = A_252 "123", room_256[] = A_252 "1234";
-static const char id_128[] = A_126 "12", id_129[] = A_126 "123";
+static const char long_room[] = "/" A_252 "12//////";
+static const char id_512[] = A_252 A_252 "12345678", id_513[] = A_252 A_252 "123456789";
+#define ZEROS "00000000-0000-0000-0000-000000000000"
 
 static const struct {
     int error; /* in both modes */
@@ -19,7 +20,9 @@ static const struct {
 } sends[] = {
     {0, {.site = "a"}, "x"},
     {0, {.site = site_253, .room = room_255, .source = site_253, .country = "zz"}, "x"},
-    {0, {.site = "a", .kind = PRESENCE_EVENT, .event = A_63}, id_128},
+    {0, {.site = "a", .country = "T1"}, "x"},
+    {0, {.site = "a", .room = long_room}, "undefined1"},
+    {0, {.site = "a", .kind = PRESENCE_EVENT, .event = A_63}, id_512},
     {0,
      {.site = "b\xc3\xbc"
               "cher.example",
@@ -52,7 +55,11 @@ static const struct {
     {-EINVAL, {.site = "a"}, ""},
     {-EINVAL, {.site = "a"}, "   "},
     {-EINVAL, {.site = "a"}, " - "},
-    {-ENAMETOOLONG, {.site = "a"}, id_129},
+    {-EINVAL, {.site = "a"}, "undefined"},
+    {-EINVAL, {.site = "a"}, " NULL "},
+    {-EINVAL, {.site = "a"}, "NaN"},
+    {-EINVAL, {.site = "a"}, ZEROS},
+    {-ENAMETOOLONG, {.site = "a"}, id_513},
 };
 
 static void check_sends(bool text)
@@ -64,7 +71,7 @@ static void check_sends(bool text)
     struct presence_sender *sender =
         receiver_sender(&receiver, (struct presence_sender_options){.text = text});
     for (size_t i = 0; i < LENGTH(sends); i++) {
-        /* Once as the first at its place, and once after a good one. */
+        /* Once as the first at its place, and once after a valid one. */
         for (int round = 0; round < 2; round++) {
             int error = presence_send(sender, &sends[i].place, sends[i].visitor);
             if (error != sends[i].error)
@@ -77,6 +84,10 @@ static void check_sends(bool text)
     assert_int_equal(presence_send(sender, NULL, "x"), -EINVAL);
     assert_int_equal(presence_send_id(sender, NULL, (const uint8_t *)site_253), -EINVAL);
     assert_int_equal(presence_send_id(sender, &sends[0].place, NULL), -EINVAL);
+    static const uint8_t zeros[16];
+    int zero = presence_send_id(sender, &sends[0].place, zeros); /* natively, any bytes are valid */
+    assert_int_equal(zero, text ? -EINVAL : 0);
+    good += zero == 0;
     presence_sender_close(sender);
     while (receiver_take(&receiver, MSG_DONTWAIT))
         continue;
@@ -96,7 +107,7 @@ static void text_sends(void **state)
     check_sends(true);
 }
 
-/* Names that one of the two forms, or a datagram's size, cannot carry. */
+/* Names that one of the two formats, or a datagram's size, cannot carry. */
 static void limits_of_a_form(void **state)
 {
     const struct presence_place dash = {.site = "a", .room = "-"};
@@ -207,7 +218,7 @@ static void ipv6(void **state)
     assert_int_equal(recv(listener, datagram, sizeof(datagram), 0), 37);
     close(listener);
 
-    /* Nobody listens any more: ICMPv6 tells. */
+    /* Nobody listens any more, as ICMPv6 reports. */
     assert_int_equal(presence_send(sender, &sends[0].place, "x"), 0);
     for (int i = 0; i < 1000 * RECEIVE_DEADLINE_S && totals_of(sender).refused == 0; i++) {
         usleep(1000);

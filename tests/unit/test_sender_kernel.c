@@ -1,7 +1,7 @@
-/* test_sender_kernel.c - how a sender hands datagrams to the kernel, and what it makes of refusals.
+/* test_sender_kernel.c - how a sender hands datagrams to the kernel, and handles refusals.
  *
- * Linked with --wrap=sendmmsg and --wrap=clock_gettime: a fault can be put before the real call,
- * and the clock that the sender waits by can be stopped.
+ * Linked with --wrap=sendmmsg and --wrap=clock_gettime: a fault can be injected before the real
+ * call, and the sender's clock can be stopped.
  */
 #include "sender_fixture.h"
 
@@ -13,15 +13,15 @@
 
 static const struct presence_place here = {.site = "example.com"};
 
-/* What the next calls of sendmmsg do. */
+/* Faults of the next calls of sendmmsg. */
 static struct {
     int error;           /* with which messages are refused */
     unsigned refusals;   /* how many calls are refused from now on */
-    bool only_segmented; /* and only for a first message that is to be cut up */
+    bool only_segmented; /* and only for a first message that is to be segmented */
     bool every_other;    /* refuse every other call, for ever */
-    unsigned most;       /* messages a call takes; 0: all */
+    unsigned most;       /* messages that a call accepts; 0: all */
     unsigned calls;      /* counted */
-    unsigned segmented;  /* messages to be cut up that were offered */
+    unsigned segmented;  /* messages to be segmented that were offered */
 } fault;
 
 static bool is_segmented(const struct msghdr *message)
@@ -264,7 +264,7 @@ static void full_socket_is_waited_for(void **state)
     static const int errors[] = {EAGAIN, ENOBUFS, ENOMEM, EINTR};
 
     (void)state;
-    /* Or a machine that stalls for longer than senders wait would have them give up. */
+    /* Otherwise a machine that stalls for longer than senders wait would make them give up. */
     time_stands_still = true;
     for (size_t i = 0; i < LENGTH(errors); i++) {
         struct presence_sender *sender = single_sender(true);
@@ -302,7 +302,7 @@ static void full_socket_is_not_waited_for_long(void **state)
     }
 }
 
-/* What is refused for good costs itself alone. */
+/* A datagram that is refused for good is lost alone. */
 static void refused_datagram_is_counted(void **state)
 {
     struct presence_sender *sender = single_sender(true);
@@ -337,7 +337,7 @@ static void report_does_not_lose_the_next(void **state)
     presence_sender_close(sender);
 }
 
-/* The real thing: the collector goes, and comes back on the same port. */
+/* Without a fault: the collector stops, and comes back on the same port. */
 static void nobody_listens_for_a_while(void **state)
 {
     (void)state;

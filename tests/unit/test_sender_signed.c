@@ -2,8 +2,8 @@
 #include "golden.h"
 #include "sender_fixture.h"
 
-#include <errno.h>
 #include <core/siphash.h>
+#include <errno.h>
 #include <time.h>
 
 #define GOLDEN_KEY                                            \
@@ -48,8 +48,8 @@ static void expect_signed(uint32_t sent_at)
     assert_true(receiver.heartbeat.authenticated);
     assert_int_equal(receiver.heartbeat.key_id, 7);
     assert_int_equal(receiver.heartbeat.sent_at, sent_at);
-    assert_true(siphash_tag_is(siphash_key(golden_key), receiver.datagram,
-                               receiver.length - WIRE_TAG_SIZE, receiver.heartbeat.tag));
+    assert_true(siphash_tag_matches(siphash_key(golden_key), receiver.datagram,
+                                    receiver.length - WIRE_TAG_SIZE, receiver.heartbeat.tag));
 }
 
 static void golden_datagram(void **state)
@@ -68,7 +68,7 @@ static void golden_datagram(void **state)
     bytes_free(&golden);
 }
 
-/* Whatever it is, and as of when it is closed. */
+/* Whatever it contains, and with the time at which it is closed. */
 static void every_datagram(void **state)
 {
     static const struct presence_place places[] = {
@@ -92,7 +92,7 @@ static void every_datagram(void **state)
     presence_sender_close(sender);
 }
 
-/* The tag takes eight bytes of the room for visitors, and of what a datagram may be at most. */
+/* The tag needs eight bytes of the room for visitors, and of the longest datagram. */
 static void sizes(void **state)
 {
     const struct presence_place place = {.site = "12345678901"};

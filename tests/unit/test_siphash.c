@@ -1,4 +1,5 @@
-/* test_siphash.c - siphash.h: the reference's vectors, the golden tag, and what changes a tag. */
+/* test_siphash.c - siphash.h: the reference's vectors, the golden tag, and tags of changed
+ * input. */
 #include "../support/unit.h"
 
 #include <core/siphash.h>
@@ -6,7 +7,7 @@
 
 #include "golden.h"
 
-/* Of the bytes 0, 1, 2... under the key 0, 1, ... 15, by how many they are: the reference
+/* Tags of the bytes 0, 1, 2... under the key 0, 1, ... 15, by their number: the reference
  * implementation's vectors.h, 64-bit output (github.com/veorq/SipHash). */
 static const char *const vectors[] = {
     "310e0edd47db6f72", "fd67dc93c539f874", "5a4fa9d909806c0d", "2d7efbd796666785",
@@ -49,7 +50,7 @@ static void reference_vectors(void **state)
         siphash_tag(counting_key(), message.bytes, length, tag);
         if (memcmp(tag, expected.bytes, sizeof(tag)) != 0)
             fail_msg("the tag of %u bytes is wrong", length);
-        assert_true(siphash_tag_is(counting_key(), message.bytes, length, tag));
+        assert_true(siphash_tag_matches(counting_key(), message.bytes, length, tag));
         bytes_free(&message);
         bytes_free(&expected);
     }
@@ -70,8 +71,8 @@ static void golden_datagram(void **state)
 
 static bool is_golden(const struct bytes *datagram, struct siphash_key key)
 {
-    return siphash_tag_is(key, datagram->bytes, datagram->length - WIRE_TAG_SIZE,
-                          datagram->bytes + datagram->length - WIRE_TAG_SIZE);
+    return siphash_tag_matches(key, datagram->bytes, datagram->length - WIRE_TAG_SIZE,
+                               datagram->bytes + datagram->length - WIRE_TAG_SIZE);
 }
 
 static void every_bit_counts(void **state)
@@ -96,8 +97,8 @@ static void every_bit_counts(void **state)
     bytes_free(&datagram);
 }
 
-/* Longer than the last word can say: only the length's lowest byte is in it. The tags are from an
- * implementation of its own, in another language. */
+/* Longer than the last word can encode: it has only the length's lowest byte. The tags are from an
+ * independent implementation, in another language. */
 static void long_messages(void **state)
 {
     static const struct {
@@ -109,7 +110,7 @@ static void long_messages(void **state)
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
         struct bytes tag = bytes_from_hex(cases[i].tag);
-        if (!siphash_tag_is(counting_key(), message.bytes, cases[i].length, tag.bytes))
+        if (!siphash_tag_matches(counting_key(), message.bytes, cases[i].length, tag.bytes))
             fail_msg("the tag of %u zero bytes is wrong", cases[i].length);
         bytes_free(&tag);
     }

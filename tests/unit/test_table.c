@@ -27,7 +27,7 @@ static void first_heartbeat_inserts(void **state)
         expect_outcome(upsert(fixture, key_b, now), .inserted = 1);
         expect_moves(fixture, {now, 1});
         assert_int_equal(used_words(fixture), 2);
-        /* Once more in the same tick: nothing. */
+        /* Again in the same tick: nothing. */
         expect_outcome(upsert(fixture, key_a, now), 0);
         expect_no_moves(fixture);
     }
@@ -77,7 +77,10 @@ static void ticks_never_go_backward(void **state)
             expect_no_moves(fixture);
             expect_word(fixture, key_a, ahead);
             /* They are not free, not swept, and count until a leave. */
-            assert_int_equal(table_sweep(&fixture->table, 0, 8, now), 0);
+            struct table_swept swept = {0};
+            assert_int_equal(table_sweep(&fixture->table, 0, 8, now, &swept), 0);
+            assert_int_equal(swept.freed, 0);
+            assert_int_equal(swept.kept, 1);
             expect_word(fixture, key_a, ahead);
             assert_true(leave(fixture, key_a, now));
             expect_moves(fixture, {ahead, -1});
@@ -128,12 +131,13 @@ static void leaves_clear_every_copy(void **state)
     for (size_t i = 0; i < LENGTH(slots); i++)
         fixture->table.words[slots[i]] = table_word(key_a.fingerprint, now - i);
     fixture->table.words[5] = table_word(key_b.fingerprint, now);
-    fixture->table.words[32] = table_word(key_a.fingerprint, now); /* another key's: other pair */
+    fixture->table.words[32] =
+        table_word(key_a.fingerprint, now); /* another key's, in its other pair */
     assert_true(leave(fixture, key_a, now));
     expect_moves(fixture, {now, -1}, {now - 1, -1}, {now - 2, -1}, {now - 3, -1}, {now - 4, -1});
     assert_int_equal(used_words(fixture), 2);
 
-    /* A copy that does not count hides none that does. */
+    /* A copy that no window counts hides none that counts. */
     fixture->table.words[3] = table_word(key_a.fingerprint, now - 100);
     fixture->table.words[9] = table_word(key_a.fingerprint, now - EXPIRY);
     assert_true(leave(fixture, key_a, now));
@@ -141,13 +145,14 @@ static void leaves_clear_every_copy(void **state)
     assert_int_equal(used_words(fixture), 2);
 }
 
-static void full_lines_take_a_visitor_when_one_expires(void **state)
+/* From the first second on in which no window counts them any more. */
+static void full_lines_take_a_visitor_when_one_is_gone(void **state)
 {
     struct fixture *fixture = *state;
     const unsigned slots = 2 * TABLE_PAIR_WORDS;
 
     for (size_t i = 0; i < LENGTH(starts); i++) {
-        uint64_t before = starts[i], now = before + EXPIRY;
+        uint64_t before = starts[i], now = before + LONGEST;
         empty(fixture);
         for (unsigned j = 0; j < slots; j++)
             expect_outcome(upsert(fixture, key_number(j), before + (j != 20)), .inserted = 1);
@@ -156,19 +161,62 @@ static void full_lines_take_a_visitor_when_one_expires(void **state)
         expect_outcome(upsert(fixture, key_number(slots), now - 1), .full = true);
         expect_no_moves(fixture);
         assert_memory_equal(words, fixture->table.words, sizeof(words));
-        /* Those who are there go on being counted. */
+        /* Those who are there still count. */
         expect_outcome(upsert(fixture, key_number(3), before + 1), 0);
-        /* One has expired: no bucket counts it, so none moves. */
-        expect_outcome(upsert(fixture, key_number(slots), now), .inserted = 1);
+        /* One has gone: no window counts it, so no bucket moves. */
+        struct table_outcome outcome = upsert(fixture, key_number(slots), now);
+        expect_outcome(outcome, .inserted = 1);
+        assert_int_equal(outcome.taken, 0);
         expect_moves(fixture, {now, 1});
         uint64_t word;
         assert_int_equal(copies_of(fixture, key_number(20), &word), 0);
         expect_word(fixture, key_number(slots), now);
         assert_int_equal(used_words(fixture), slots);
         expect_outcome(upsert(fixture, key_number(20), now), .full = true);
-        /* A leave makes room at once. */
+        /* A leave frees a slot at once. */
         assert_true(leave(fixture, key_number(7), now));
-        expect_outcome(upsert(fixture, key_number(20), now), .inserted = 1);
+        assert_int_equal(fixture->cleared, 1);
+        outcome = upsert(fixture, key_number(20), now);
+        expect_outcome(outcome, .inserted = 1);
+        assert_int_equal(outcome.taken, 1);
+        /* The same where words are old enough for their slots to be free anyway, ... */
+        outcome = upsert(fixture, key_number(slots + 1), before + 1 + EXPIRY);
+        expect_outcome(outcome, .inserted = 1);
+        assert_int_equal(outcome.taken, 0);
+        /* ... and one from the future counts as age 0. */
+        empty(fixture);
+        for (unsigned j = 0; j < slots; j++)
+            upsert(fixture, key_number(j), now + 5);
+        expect_outcome(upsert(fixture, key_number(slots), now), .full = true);
+    }
+}
+
+/* If the longest window is shorter than 300 s, a slot may be reused before these are over: whoever
+ * comes back then has entered, as has a visitor whose slot was kept. */
+static void short_windows_make_early_enters(void **state)
+{
+    struct fixture *fixture = *state;
+
+    assert_int_equal(table_enter_age(1), 1);
+    assert_int_equal(table_enter_age(299), 299);
+    assert_int_equal(table_enter_age(300), 300);
+    assert_int_equal(table_enter_age(3600), 300);
+    fixture->table.longest = 60;
+    fixture->table.enter_age = table_enter_age(60);
+    fixture->table.expiry = 300 + TABLE_EXPIRY_SLACK;
+    for (size_t i = 0; i < LENGTH(starts); i++) {
+        uint64_t now = starts[i];
+        empty(fixture);
+        upsert(fixture, key_a, now);
+        expect_outcome(upsert(fixture, key_a, now + 59), 0);
+        expect_outcome(upsert(fixture, key_a, now + 59 + 60), .entered = true);
+        /* All others come at once; a minute later as many new ones do. */
+        for (unsigned j = 0; j < 2 * TABLE_PAIR_WORDS - 1; j++)
+            expect_outcome(upsert(fixture, key_number(j), now + 119), .inserted = 1);
+        expect_outcome(upsert(fixture, key_number(99), now + 119 + 59), .full = true);
+        for (unsigned j = 0; j < 2 * TABLE_PAIR_WORDS; j++)
+            expect_outcome(upsert(fixture, key_number(100 + j), now + 119 + 60), .inserted = 1);
+        assert_int_equal(used_words(fixture), 2 * TABLE_PAIR_WORDS);
     }
 }
 
@@ -181,7 +229,7 @@ static unsigned words_in_pair(const struct fixture *fixture, unsigned pair)
     return used;
 }
 
-/* The first pair until 12 of its 16 words are taken, then the emptier one, the first of equals. */
+/* The first pair until 12 of its 16 words are in use, then the emptier one, the first of equals. */
 static void words_go_where_there_is_room(void **state)
 {
     struct fixture *fixture = *state;
@@ -218,7 +266,7 @@ static void words_go_where_there_is_room(void **state)
     assert_int_equal(used_words(fixture), 32);
 }
 
-/* The home line of the pair first, whichever slots of both lines are taken. */
+/* The home line of the pair first, whichever slots of both lines are in use. */
 static void words_go_home_while_there_is_room(void **state)
 {
     struct fixture *fixture = *state;
@@ -239,7 +287,7 @@ static void words_go_home_while_there_is_room(void **state)
             while (!table_matches(fixture->table.words[slot], keys[i].fingerprint))
                 slot++;
             if (slot / 16 != pair)
-                continue; /* more than 12 were taken */
+                continue; /* more than 12 were in use */
             while (taken >> expected & 1)
                 expected = (expected + 1) % 16;
             if (slot % 16 != expected)
@@ -275,14 +323,15 @@ static void hints_say_where_a_key_stands(void **state)
     }
 }
 
-/* Whatever has become of the slot since it was looked at. */
+/* Whatever has happened to the slot since the hint was made. */
 static void hints_may_be_wrong(void **state)
 {
     struct fixture *fixture = *state;
     const uint64_t now = UINT64_C(9) << 20;
     const uint64_t others[] = {
         0, table_word(key_b.fingerprint, now - 400),
-        table_word(key_a.fingerprint ^ 1 << TABLE_TICK_BITS, now - 400), /* a candidate, no more */
+        table_word(key_a.fingerprint ^ 1 << TABLE_TICK_BITS,
+                   now - 400), /* a candidate, but another key */
     };
 
     for (unsigned i = 0; i < 32 * 32 * LENGTH(others); i++) {
@@ -347,7 +396,8 @@ static void no_fingerprint_is_zero(void **state)
     assert_int_equal(used_words(fixture), 0);
 }
 
-/* What the vector search must find: every slot whose upper 32 bits are the fingerprint's. */
+/* Find in the simplest way what the vector search must find: every slot whose upper 32 bits are the
+ * fingerprint's. */
 static uint32_t scalar_candidates(const uint64_t *pair, uint64_t fingerprint)
 {
     uint32_t mask = 0;
@@ -368,7 +418,7 @@ static void searches_agree(void **state)
         uint64_t fingerprint = random_next(&random) & ~TABLE_TICK_MASK;
         for (unsigned i = 0; i < TABLE_PAIR_WORDS; i++) {
             uint64_t noise = random_next(&random);
-            if (mask >> i & 1) /* the lower half is not looked at */
+            if (mask >> i & 1) /* the lower half is ignored */
                 pair[i] = (fingerprint & ~UINT64_C(0xffffffff)) | (uint32_t)noise;
             else if (noise & 1) /* one bit off */
                 pair[i] = fingerprint ^ UINT64_C(1) << (32 + (noise >> 1 & 31));
@@ -405,16 +455,23 @@ static void sweeps_free_expired_words_only(void **state)
         for (unsigned j = 0; j < WORDS_MAX; j++)
             before[j] = j % 10 == 9 ? 0 : table_word(key_number(j).fingerprint, now - ages[j % 9]);
         memcpy(fixture->table.words, before, sizeof(before));
-        assert_int_equal(table_sweep(&fixture->table, cases[which].first, cases[which].count, now),
-                         cases[which].next);
+        struct table_swept swept = {0};
+        assert_int_equal(
+            table_sweep(&fixture->table, cases[which].first, cases[which].count, now, &swept),
+            cases[which].next);
         for (unsigned j = 0; j < WORDS_MAX; j++) {
             unsigned from_first = (j / TABLE_PAIR_WORDS + pairs - cases[which].first) % pairs;
             bool expired = ages[j % 9] >= EXPIRY && ages[j % 9] < TABLE_AGE_FUTURE;
-            uint64_t expected = from_first < cases[which].count && expired ? 0 : before[j];
+            bool looked_at = from_first < cases[which].count;
+            uint64_t expected = looked_at && expired ? 0 : before[j];
+            swept.kept -= looked_at && expected;
+            swept.freed -= looked_at && expired && before[j];
             if (fixture->table.words[j] != expected)
                 fail_msg("case %zu, word %u, age %llu: %s", which, j,
                          (unsigned long long)ages[j % 9], expected ? "gone" : "still there");
         }
+        assert_int_equal(swept.kept, 0);
+        assert_int_equal(swept.freed, 0);
     }
     table_clear(&fixture->table);
     assert_int_equal(used_words(fixture), 0);
@@ -428,7 +485,8 @@ int main(void)
         TABLE_TEST(ticks_never_go_backward),
         TABLE_TEST(leaves_clear_and_create_nothing),
         TABLE_TEST(leaves_clear_every_copy),
-        TABLE_TEST(full_lines_take_a_visitor_when_one_expires),
+        TABLE_TEST(full_lines_take_a_visitor_when_one_is_gone),
+        TABLE_TEST(short_windows_make_early_enters),
         TABLE_TEST(words_go_where_there_is_room),
         TABLE_TEST(words_go_home_while_there_is_room),
         TABLE_TEST(hints_say_where_a_key_stands),

@@ -1,5 +1,5 @@
-/* test_table_load.c - table.h filled to its limit: nobody is refused below it, nobody lost above.
- */
+/* test_table_load.c - table.h filled to its limit: no visitor is refused below it, none is lost
+ * above. */
 #include "../support/unit.h"
 
 #include <sys/mman.h>
@@ -23,7 +23,10 @@ static void add_up(void *context, uint64_t tick, int delta)
 static struct loaded open_table(uint64_t words, uint64_t seed)
 {
     struct loaded loaded = {
-        .table = {.pairs = table_pairs_for(words), .expiry = EXPIRY},
+        .table = {.pairs = table_pairs_for(words),
+                  .expiry = EXPIRY,
+                  .longest = EXPIRY - TABLE_EXPIRY_SLACK,
+                  .enter_age = TABLE_ENTER_AGE},
     };
     size_t size = loaded.table.pairs * TABLE_PAIR_WORDS * sizeof(uint64_t);
 
@@ -91,7 +94,36 @@ static void nobody_is_refused_within_the_size(void **state)
     }
 }
 
-/* Of these visitors, who are all there, so many stand at home in their first pair. */
+/* The same when all have gone and as many others come, repeatedly, long before the former slots
+ * expire. */
+static void nobody_is_refused_for_those_who_went(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t words;
+        unsigned seeds;
+    } cases[] = {{1000, 20}, {10000, 4}, {100000, 1}};
+    const uint64_t begin = UINT64_C(1) << 20;
+    uint64_t seed = random_seed("generations");
+
+    for (size_t i = 0; i < LENGTH(cases) * 20; i++) {
+        const uint64_t words = cases[i / 20].words;
+        if (i % 20 >= cases[i / 20].seeds)
+            continue;
+        struct loaded loaded = open_table(words, random_next(&seed));
+        loaded.table.longest = 60;
+        loaded.table.expiry = 300 + TABLE_EXPIRY_SLACK;
+        uint64_t refused = 0;
+        for (uint64_t visitor = 0; visitor < 12 * words; visitor++)
+            refused += upsert(&loaded, visitor, begin + visitor / words * 60).full;
+        if (refused)
+            fail_msg("%llu of %llu visitors were refused", (unsigned long long)refused,
+                     (unsigned long long)words * 12);
+        close_table(&loaded);
+    }
+}
+
+/* Check how many of these visitors, who are all there, are at home in their first pair. */
 static void expect_at_home(const struct loaded *loaded, uint64_t first, uint64_t end,
                            unsigned percent)
 {
@@ -128,8 +160,8 @@ static void most_stand_at_home(void **state)
     }
 }
 
-/* Nobody is refused while visitors come and go either: each stays for the same time, 90 % of the
- * words are in use at any time, and expired ones are only reused, never swept. */
+/* No visitor is refused while visitors come and go either: each stays for the same time, 90 % of
+ * the words are in use at any time, and expired ones are only reused, never swept. */
 static void nobody_is_refused_as_visitors_change(void **state)
 {
     (void)state;
@@ -149,7 +181,8 @@ static void nobody_is_refused_as_visitors_change(void **state)
     }
 }
 
-/* Four times as many as there are slots: each is in the table or was refused, none is lost. */
+/* Four times as many visitors as there are slots: each is in the table or was refused, none is
+ * lost. */
 static void overflow_is_counted_and_loses_nobody(void **state)
 {
     (void)state;
@@ -174,7 +207,7 @@ static void overflow_is_counted_and_loses_nobody(void **state)
             if (refused[visitor] != !table_find(&loaded.table, key_of(&loaded, visitor), &word))
                 fail_msg("visitor %llu was %s", (unsigned long long)visitor,
                          refused[visitor] ? "refused, but is there" : "taken, but is lost");
-        /* A second heartbeat of each changes nothing but for those who still find no slot. */
+        /* A second heartbeat of each changes nothing except for those who still find no slot. */
         for (uint64_t visitor = 0; visitor < visitors; visitor++)
             assert_true(upsert(&loaded, visitor, now + 1).full == refused[visitor]);
         assert_int_equal(loaded.moved, visitors - full);
@@ -188,6 +221,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tables_are_sized_for_their_words),
         cmocka_unit_test(nobody_is_refused_within_the_size),
+        cmocka_unit_test(nobody_is_refused_for_those_who_went),
         cmocka_unit_test(most_stand_at_home),
         cmocka_unit_test(nobody_is_refused_as_visitors_change),
         cmocka_unit_test(overflow_is_counted_and_loses_nobody),

@@ -1,4 +1,4 @@
-/* test_tally.c - tally.h: what is added up locally arrives in the rings, additions first. */
+/* test_tally.c - tally.h: local sums reach the rings, additions first. */
 #include "../support/unit.h"
 
 #include <signal.h>
@@ -11,7 +11,7 @@
 
 static const uint64_t now = 86400 * 50;
 
-/* A tally over `scopes` empty rings; only those that are touched take memory. */
+/* Set up a tally over `scopes` empty rings; only touched ones take memory. */
 struct fixture {
     struct directory directory;
     struct tally tally;
@@ -65,7 +65,7 @@ static void changes_wait_for_the_publication(void **state)
     (void)state;
     struct fixture *fixture = open_tally(8);
 
-    tally_publish(&fixture->tally); /* of nothing */
+    tally_publish(&fixture->tally); /* nothing */
     for (unsigned i = 0; i < 1000; i++) {
         tally_add(&fixture->tally, 2, now, 1);
         tally_add(&fixture->tally, 2, now - 60, -1);
@@ -80,7 +80,7 @@ static void changes_wait_for_the_publication(void **state)
     for (uint32_t scope = 0; scope < 8; scope++)
         assert_true(is_untouched(fixture, scope) == (scope != 2 && scope != 5));
 
-    /* Only once, and then anew. */
+    /* Published once, then cleared. */
     tally_publish(&fixture->tally);
     expect_buckets(fixture, 2, now, 1000, 1000);
     tally_add(&fixture->tally, 2, now + 1, 1);
@@ -91,7 +91,7 @@ static void changes_wait_for_the_publication(void **state)
     close_tally(fixture);
 }
 
-/* What cancels within a batch does not touch the rings: it could push a newer tag into a bucket. */
+/* Changes that cancel within a batch don't touch the rings, where they could push a newer tag. */
 static void changes_that_cancel_change_nothing(void **state)
 {
     (void)state;
@@ -108,7 +108,7 @@ static void changes_that_cancel_change_nothing(void **state)
     close_tally(fixture);
 }
 
-/* Room for so many sums: none is published before the others are added. */
+/* With room made for so many sums, none is published before all are added. */
 static void room_is_made_in_advance(void **state)
 {
     (void)state;
@@ -124,14 +124,14 @@ static void room_is_made_in_advance(void **state)
             assert_int_equal(fixture->tally.seconds.used_count, used + sums);
             used += sums;
         }
-        assert_in_range(publications, 3, 4); /* only when there is no room */
+        assert_in_range(publications, 3, 4); /* only without room */
         close_tally(fixture);
     }
 }
 
-/* Far more scopes and ticks than there are slots: the tally publishes by itself, and what it had
- * published stays. The highest scope of the largest directory and late ticks are among them. */
-/* A heartbeat within the minute of the one before it leaves the minute's bucket alone. */
+/* With far more scopes and ticks than slots the tally publishes by itself, and nothing is lost. The
+ * highest scope of the largest directory and late ticks are among them. */
+/* A heartbeat in the same minute as the one before does not change the minute's bucket. */
 static void moves_within_a_minute_change_no_minute(void **state)
 {
     (void)state;
@@ -189,8 +189,8 @@ static void a_full_tally_loses_nothing(void **state)
     close_tally(fixture);
 }
 
-/* Keys that share a slot stand side by side: 40 in a row would, were it not for the search. */
-static void shared_slots_are_told_apart(void **state)
+/* Keys with the same first slot use the next ones. */
+static void keys_of_one_slot_are_distinguished(void **state)
 {
     (void)state;
     struct fixture *fixture = open_tally(3);
@@ -203,7 +203,7 @@ static void shared_slots_are_told_apart(void **state)
     for (uint64_t i = 0; i < 8; i++)
         tally_add(&fixture->tally, 1, now + i * TALLY_SLOTS, 1);
     assert_int_equal(fixture->tally.seconds.used_count, 16);
-    for (uint64_t i = 0; i < 7; i++) { /* take all but the last back */
+    for (uint64_t i = 0; i < 7; i++) { /* subtract all but the last */
         tally_add(&fixture->tally, 1, now + i * TALLY_SLOTS, -2);
         tally_add(&fixture->tally, 1, now + 1 + i * TALLY_SLOTS, -2);
     }
@@ -213,8 +213,8 @@ static void shared_slots_are_told_apart(void **state)
     close_tally(fixture);
 }
 
-/* The page with the bucket that is subtracted from can't be written at first: when the attempt is
- * made, what was added must be there already. */
+/* The page with the bucket to subtract from is read-only at first: at the first attempt to write
+ * it, all additions must be published. */
 static struct {
     uint8_t *page;
     const uint64_t *added;
@@ -268,7 +268,7 @@ int main(void)
         cmocka_unit_test(room_is_made_in_advance),
         cmocka_unit_test(moves_within_a_minute_change_no_minute),
         cmocka_unit_test(a_full_tally_loses_nothing),
-        cmocka_unit_test(shared_slots_are_told_apart),
+        cmocka_unit_test(keys_of_one_slot_are_distinguished),
         cmocka_unit_test(additions_are_published_first),
     };
     return cmocka_run_group_tests_name("tally", tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* test_text_encode.c - the writing half of text.h: what it writes, and that it reads the same. */
+/* test_text_encode.c - the encoding half of text.h, and that its result is decoded as the same. */
 #include "golden.h"
 
 #include <setjmp.h>
@@ -19,7 +19,7 @@
 static const struct {
     struct wire_heartbeat heartbeat;
     struct wire_name visitor;
-    const char *text; /* NULL: can't be carried */
+    const char *text; /* NULL: text can't carry it */
 } cases[] = {
     {{.site = NAME("example.com"), .kind = 1}, NAME("v"), "PH1 site=example.com visitor=v"},
     {{.site = NAME("a"), .kind = 2}, NAME(" v  "), "PH1 site=a visitor=v kind=leave"},
@@ -63,6 +63,10 @@ static const struct {
     {{.site = NAME("a"), .kind = 1}, NAME("   "), NULL},
     {{.site = NAME("a"), .kind = 1}, NAME("-"), NULL},
     {{.site = NAME("a"), .kind = 1}, NAME(" - "), NULL},
+    {{.site = NAME("a"), .kind = 1}, NAME("undefined"), NULL},
+    {{.site = NAME("a"), .kind = 1}, NAME(" NULL"), NULL},
+    {{.site = NAME("a"), .kind = 1}, NAME("00000000-0000-0000-0000-000000000000"), NULL},
+    {{.site = NAME("a"), .kind = 1, .country = {'X', 'X'}}, NAME("v"), NULL},
 };
 
 static bool same(struct wire_name one, struct wire_name other)
@@ -112,7 +116,7 @@ static void every_case(void **state)
 static void longest_names(void **state)
 {
     (void)state;
-    static uint8_t quotes[256], datagram[4096];
+    static uint8_t quotes[WIRE_ID_MAX + 1], datagram[4096];
     memset(quotes, '"', sizeof(quotes));
     for (uint32_t more = 0; more < 5; more++) {
         struct wire_heartbeat heartbeat = {

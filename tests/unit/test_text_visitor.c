@@ -1,5 +1,5 @@
-/* test_text_visitor.c - the id of a visitor: UUID or XXH3-128, trimmed, the same however it came.
- */
+/* test_text_visitor.c - the id of a visitor: UUID or XXH3-128, trimmed, the same however it was
+ * sent. */
 #include "golden.h"
 
 #include <setjmp.h>
@@ -13,7 +13,7 @@
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
-/* The XXH3-128 of bytes, seed 0, high half first, written out. */
+/* Write the XXH3-128 of bytes, seed 0, high half first. */
 static void hash(const char *bytes, size_t length, uint8_t ret_id[16])
 {
     XXH128_hash_t value = XXH3_128bits(bytes, length);
@@ -26,7 +26,7 @@ static void hash(const char *bytes, size_t length, uint8_t ret_id[16])
 static const struct {
     const char *text;
     const char *hex;    /* its id, if it is known */
-    const char *hashed; /* or what it is the hash of; neither: it is none */
+    const char *hashed; /* or the text that is hashed; neither: it is no visitor */
 } ids[] = {
     {GOLDEN_ID_TEXT, GOLDEN_ID_HEX, NULL},
     {GOLDEN_ID_TEXT, NULL, GOLDEN_ID_TEXT},
@@ -47,6 +47,30 @@ static const struct {
     {"------------------------------------", NULL, "------------------------------------"},
     {"a b", NULL, "a b"},
     {"\ta", NULL, "\ta"},
+    {"undefined1", NULL, "undefined1"},
+    {"nul", NULL, "nul"},
+    {"nulls", NULL, "nulls"},
+    {"\"null\"", NULL, "\"null\""},
+    {"nan ab", NULL, "nan ab"},
+    {"NaN\tx", NULL, "NaN\tx"},
+    {".an", NULL, ".an"},
+    {"None", NULL, "None"},
+    {"0", NULL, "0"},
+    {"00000000000000000000000000000000", NULL, "00000000000000000000000000000000"},
+    {"00000000-0000-0000-0000-00000000000", NULL, "00000000-0000-0000-0000-00000000000"},
+    {"00000000-0000-0000-0000-000000000001", "00000000000000000000000000000001", NULL},
+    {"10000000-0000-0000-0000-000000000000", "10000000000000000000000000000000", NULL},
+    {"ffffffff-FFFF-ffff-ffff-ffffffffffff", "ffffffffffffffffffffffffffffffff", NULL},
+    {"undefined", NULL, NULL},
+    {"Undefined", NULL, NULL},
+    {" UNDEFINED ", NULL, NULL},
+    {"null", NULL, NULL},
+    {"nUlL", NULL, NULL},
+    {"NaN", NULL, NULL},
+    {"nan  ", NULL, NULL},
+    {"NAN", NULL, NULL},
+    {"00000000-0000-0000-0000-000000000000", NULL, NULL},
+    {"  00000000-0000-0000-0000-000000000000", NULL, NULL},
     {"Visitor-42", NULL, "Visitor-42"},
     {"\xff\xfe\x01", NULL, "\xff\xfe\x01"},
     {"x", NULL, "x"},
@@ -77,7 +101,7 @@ static void every_id(void **state)
     }
 }
 
-/* A UUID with any one byte changed: its value if that is a hex digit, hashed if not. */
+/* Change any one byte of a UUID: its value if that is a hex digit, otherwise hashed. */
 static void every_byte_of_a_uuid(void **state)
 {
     (void)state;
@@ -114,7 +138,7 @@ static void every_byte_of_a_uuid(void **state)
 static void lengths_of_ids(void **state)
 {
     (void)state;
-    for (uint32_t length = 0; length <= 200; length++) {
+    for (uint32_t length = 0; length <= 700; length++) {
         struct bytes text = {malloc(length), length};
         memset(text.bytes, 'v', length);
         uint8_t id[16], expected[16];
@@ -129,7 +153,8 @@ static void lengths_of_ids(void **state)
 
 /* ---- in a datagram ----------------------------------------------------------------------- */
 
-/* `shown` is the visitor as written after `visitor=`, `id` what it must be the id of, or NULL. */
+/* Check that the visitor `shown`, as written after `visitor=`, has the id of `id`, or is none if
+ * that is NULL. */
 static void expect_visitor(const char *shown, const char *id, size_t length)
 {
     static char line[8192];
@@ -160,10 +185,19 @@ static const struct {
     {"\"\\t\"", "\t"},
     {"\xff\x01", "\xff\x01"},
     {"--", "--"},
-    {"\" -\"", "-"}, /* the value is not `-`, and the visitor is what is left when trimmed */
+    {"\" -\"", "-"}, /* the value is not `-`, and the visitor is the trimmed rest */
     {"\"- \"", "-"},
     {"\" \\u002d\"", "-"},
     {"\"\\u002d  \"", "-"},
+    {"\"caf\\xc3\\xa9\"", "caf\xc3\xa9"},
+    {"\"caf\\u00e9\"", "caf\xc3\xa9"},
+    {"\"\\x9b2d\"", "\x9b"
+                    "2d"},
+    {"caf\\xc3\\xa9", "caf\\xc3\\xa9"},
+    {"undefined", NULL},
+    {"\"nu\\u006cl\"", NULL},
+    {"\"\\x4eaN \"", NULL},
+    {"\"00000000-0000-0000-0000-00000000000\\u0030\"", NULL},
     {"", NULL},
     {"-", NULL},
     {"\"\"", NULL},
@@ -186,7 +220,7 @@ static void every_visitor(void **state)
 static void runs_of_spaces(void **state)
 {
     (void)state;
-    static const int runs[] = {0, 1, 2, 126, 127, 128, 129, 130, 255, 300, 1000};
+    static const int runs[] = {0, 1, 2, 130, 509, 510, 511, 512, 513, 600, 1000};
     static const char *const escaped[] = {"v", "\\u0076"};
     for (size_t before = 0; before < LENGTH(runs); before++) {
         for (size_t within = 0; within < LENGTH(runs); within++) {

@@ -1,4 +1,4 @@
-/* The segment's minutes and the database's as one: each once, in order, without a seam. */
+/* Merging the minutes of the segment and of the database: each is used once, in order. */
 #include "../support/unit.h"
 
 #include "timeline.h"
@@ -43,7 +43,7 @@ static struct timeline merge_steps(const struct archive_minute *kept, size_t kep
     if (held_length)
         memcpy(segment.minutes, held, held_length * sizeof(*held));
     timeline_begin(&segment, since, step_s, &timeline);
-    assert_null(segment.minutes); /* given away */
+    assert_null(segment.minutes); /* the timeline owns them now */
     for (size_t i = 0; i < kept_length; i++)
         assert_int_equal(timeline_add(&timeline, &kept[i]), 0);
     assert_int_equal(timeline_end(&timeline), 0);
@@ -72,7 +72,7 @@ static void test_a_minute_in_both_counts_once(void **state)
     timeline_free(&timeline);
 }
 
-/* A new segment began in the middle of a minute that was recorded from the old one. */
+/* A new segment began within a minute that was recorded from the old one. */
 static void test_the_longer_half_of_a_minute_stays(void **state)
 {
     struct archive_minute kept[] = {kept_of(1, 5, 50, 40)};
@@ -160,7 +160,7 @@ static void test_steps_are_gathered(void **state)
     timeline_free(&timeline);
 }
 
-/* Both halves, and two boots by a clock that was wrong, have a share of the same step. */
+/* The segment, the database and two boots with a wrong clock contribute to the same step. */
 static void test_steps_are_joined(void **state)
 {
     struct archive_minute kept[] = {kept_of(0, 3, 10, 60), kept_of(0, 13, 70, 60),
@@ -180,7 +180,7 @@ static void test_steps_are_joined(void **state)
     timeline_free(&timeline);
 }
 
-/* A minute of a year takes no memory of its own. */
+/* Memory grows with the steps, not with the minutes of a year. */
 static void test_years_take_memory_for_steps_only(void **state)
 {
     const uint32_t minutes = 400 * 1440;
@@ -204,7 +204,7 @@ static void test_years_take_memory_for_steps_only(void **state)
     timeline_free(&timeline);
 }
 
-/* Any division of a random history between the two halves makes the same of it. */
+/* However a random history is divided between segment and database, the result is the same. */
 static void test_any_division(void **state)
 {
     uint64_t random = random_seed("test_any_division");

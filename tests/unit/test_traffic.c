@@ -1,4 +1,4 @@
-/* test_traffic.c - traffic.h: totals reach the scopes once, whole, and when they are asked for. */
+/* test_traffic.c - traffic.h: totals reach the scopes once, whole, and on demand. */
 #include "../support/memory_segment.h"
 
 #include <pthread.h>
@@ -55,7 +55,7 @@ static void totals_are_published_once(void **state)
     add(5, 1, 2, 3, 4);
     add(0, 10, 0, 0, 0);
     add(5, 100, 0, 0, 7);
-    expect(5, 0, 0, 0, 0); /* the worker's own until then */
+    expect(5, 0, 0, 0, 0); /* not published until then */
     traffic_publish(&traffic);
     expect(5, 101, 2, 3, 11);
     expect(0, 10, 0, 0, 0);
@@ -67,13 +67,13 @@ static void totals_are_published_once(void **state)
     assert_int_equal(segment.directory.activities[1].heartbeats, 0);
 }
 
-/* A slot begins empty whoever had it before. */
+/* A slot starts empty after another scope. */
 static void scopes_that_meet_take_turns(void **state)
 {
     (void)state;
     add(3, 1, 2, 3, 4);
     add(3 + TRAFFIC_SLOTS, 10, 20, 30, 40);
-    expect(3, 1, 2, 3, 4); /* had to go at once */
+    expect(3, 1, 2, 3, 4); /* published at once */
     expect(3 + TRAFFIC_SLOTS, 0, 0, 0, 0);
     add(3, 100, 200, 300, 400);
     expect(3 + TRAFFIC_SLOTS, 10, 20, 30, 40);
@@ -82,7 +82,7 @@ static void scopes_that_meet_take_turns(void **state)
     expect(3 + TRAFFIC_SLOTS, 10, 20, 30, 40);
 }
 
-/* What a racing insert took back may come before what it takes back. */
+/* A subtraction may be published before its addition. */
 static void entries_may_be_negative_for_a_while(void **state)
 {
     (void)state;
@@ -117,10 +117,10 @@ static void nothing_is_lost(void **state)
     }
 }
 
-static void whoever_asks_sees_what_was_before(void **state)
+static void published_totals_include_all_before(void **state)
 {
     (void)state;
-    assert_true(traffic_is_published(&traffic)); /* nobody has asked yet */
+    assert_true(traffic_is_published(&traffic)); /* nothing was asked for yet */
     add(9, 1, 0, 0, 0);
     traffic.wanted++;
     assert_false(traffic_is_published(&traffic));
@@ -128,7 +128,7 @@ static void whoever_asks_sees_what_was_before(void **state)
     assert_true(traffic_is_published(&traffic));
     expect(9, 1, 0, 0, 0);
     add(9, 1, 0, 0, 0);
-    assert_true(traffic_is_published(&traffic)); /* of what came later nothing is said */
+    assert_true(traffic_is_published(&traffic)); /* whatever was counted later */
     traffic.wanted++;
     assert_false(traffic_is_published(&traffic));
 }
@@ -138,7 +138,7 @@ struct worker {
     uint64_t batches;
 };
 
-/* A worker's batches: it counts one, and publishes at the end when it is asked to. */
+/* A worker's batches: count one, and publish at the end if asked to. */
 static void *work(void *context)
 {
     struct worker *worker = context;
@@ -153,8 +153,8 @@ static void *work(void *context)
     return NULL;
 }
 
-/* As the keeper asks: what was counted before it did is there when it is told so. */
-static void a_keeper_need_not_wait_for_the_gate(void **state)
+/* As the maintenance thread asks: totals counted before it asked are there once published. */
+static void maintenance_need_not_wait_for_the_gate(void **state)
 {
     struct worker worker = {0};
     pthread_t thread;
@@ -184,7 +184,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(totals_are_published_once),           TEST(scopes_that_meet_take_turns),
         TEST(entries_may_be_negative_for_a_while), TEST(nothing_is_lost),
-        TEST(whoever_asks_sees_what_was_before),   TEST(a_keeper_need_not_wait_for_the_gate),
+        TEST(published_totals_include_all_before), TEST(maintenance_need_not_wait_for_the_gate),
     };
     return cmocka_run_group_tests_name("traffic", tests, NULL, NULL);
 }

@@ -75,7 +75,7 @@ static void every_short_sequence(void **state)
         sequence[i] = bytes_copy("    ", i + 1);
     for (uint32_t value = 0; value < 1u << 24; value++) {
         uint8_t bytes[3] = {(uint8_t)(value >> 16), (uint8_t)(value >> 8), (uint8_t)value};
-        /* three bytes of which the first is plain say no more than the other two alone */
+        /* three bytes of which the first is plain add nothing to the other two alone */
         if (bytes[0] >= 0x20 && bytes[0] < 0x7f && bytes[0] != 'A')
             continue;
         for (uint32_t length = 1; length <= 3; length++) {
@@ -125,7 +125,8 @@ static void every_code_point(void **state)
     }
 }
 
-/* Every byte value at every place of names of every length that a fast path may treat apart. */
+/* Every byte value at every offset of names of every length that a fast path may treat
+ * separately. */
 static void every_byte_at_every_place(void **state)
 {
     (void)state;
@@ -144,7 +145,7 @@ static void every_byte_at_every_place(void **state)
     }
 }
 
-/* Whole characters of each size anywhere in a name, whole and cut off by its end. */
+/* Whole characters of each size anywhere in a name, complete and cut off by its end. */
 static void characters_anywhere(void **state)
 {
     (void)state;

@@ -1,5 +1,4 @@
-/* The live view at every size: nothing beyond the canvas, and the count as long as there is room.
- */
+/* The live view at every size: it stays on the canvas, and the count is always shown. */
 #include "../support/unit.h"
 
 #include <locale.h>
@@ -44,8 +43,11 @@ static void fill(struct fixture *fixture)
     }
     *model = (struct watch_model){
         .site = "example.com",
-        .known = true,
-        .activity = {.reading = {.count = 1342, .window_s = 300, .as_of = NOW},
+        .activity = {.reading = {.exists = true,
+                                 .known = true,
+                                 .count = 1342,
+                                 .window_s = 300,
+                                 .as_of = NOW},
                      .has_history = true,
                      .entries = 31,
                      .leaves = 4,
@@ -55,7 +57,7 @@ static void fill(struct fixture *fixture)
                    .as_of = NOW,
                    .listening_for_s = 7200,
                    .max_window_s = 3600,
-                   .visitors_capacity = 100},
+                   .entries_capacity = 100},
         .graph = {fixture->points, POINTS, NOW - 3600, 60},
         .by = PRESENCE_ROOM,
         .listing = {.entries = fixture->entries, .length = LENGTH(fixture->entries)},
@@ -65,7 +67,7 @@ static void fill(struct fixture *fixture)
     };
 }
 
-/* All rows, each ended by a newline. To be freed. */
+/* Return all rows, each ended by a newline, in a string to be freed. */
 static char *draw(const struct watch_model *model, unsigned columns, unsigned rows, bool unicode)
 {
     struct canvas canvas;
@@ -74,7 +76,7 @@ static char *draw(const struct watch_model *model, unsigned columns, unsigned ro
     FILE *stream = open_memstream(&all, &length);
 
     assert_non_null(stream);
-    assert_int_equal(canvas_open(columns, rows, unicode, false, &canvas), 0);
+    assert_int_equal(canvas_init(columns, rows, unicode, false, &canvas), 0);
     watch_draw(&canvas, model);
     for (unsigned row = 0; row < rows; row++) {
         char *text = canvas_row(&canvas, row);
@@ -84,7 +86,7 @@ static char *draw(const struct watch_model *model, unsigned columns, unsigned ro
         fprintf(stream, "%s\n", text);
         free(text);
     }
-    canvas_close(&canvas);
+    canvas_free(&canvas);
     assert_int_equal(fclose(stream), 0);
     return all;
 }
@@ -168,12 +170,12 @@ static void test_states(void **state)
     fixture.model.status.stale = true;
     fixture.model.status.as_of_age_s = 5;
     assert_shows(&fixture.model, 80, 24,
-                 (const char *const[]){"stale: the collector was last heard of 5 s ago", "silent"},
+                 (const char *const[]){"stale: the collector was last active 5 s ago", "silent"},
                  2);
     fill(&fixture);
     fixture.model.activity.reading.last_heartbeat_s = 300;
     assert_shows(&fixture.model, 80, 24, (const char *const[]){"quiet: ", "5 min ago"}, 2);
-    fixture.model.known = false;
+    fixture.model.activity.reading.exists = false;
     assert_shows(&fixture.model, 80, 24, (const char *const[]){"nobody within", "1 h"}, 2);
 }
 

@@ -9,7 +9,7 @@ static struct host host(const char *text)
 {
     struct host host;
 
-    assert_true(host_read(text, &host));
+    assert_int_equal(host_parse(text, &host), 0);
     return host;
 }
 
@@ -18,7 +18,7 @@ static bool take(struct limiter *limiter, const char *client, int64_t now_ns)
     struct host host_of_client = host(client);
     unsigned wait_s;
 
-    return limiter_take(limiter, &host_of_client, now_ns, &wait_s);
+    return limiter_charge(limiter, &host_of_client, now_ns, &wait_s);
 }
 
 /* How many of `tries` at one moment are let through. */
@@ -40,7 +40,7 @@ static void test_budget(void **state)
 
     assert_non_null(limiter);
     assert_int_equal(taken(limiter, "192.0.2.1", 100 * S, 1000), 5 * LIMITER_BURST_S);
-    assert_false(limiter_take(limiter, &client, 100 * S, &wait_s));
+    assert_false(limiter_charge(limiter, &client, 100 * S, &wait_s));
     assert_int_equal(wait_s, 1);
     assert_int_equal(taken(limiter, "192.0.2.1", 101 * S, 1000), 5);
     assert_int_equal(taken(limiter, "192.0.2.1", 103 * S, 1000), 10);
@@ -78,7 +78,7 @@ static void test_many_clients(void **state)
         unsigned wait_s;
         uint64_t number = random_next(&random);
         memcpy(other.bytes, &number, sizeof(number));
-        limiter_take(limiter, &other, S, &wait_s);
+        limiter_charge(limiter, &other, S, &wait_s);
         if (i % 100 == 0)
             busy += take(limiter, "192.0.2.1", S);
     }

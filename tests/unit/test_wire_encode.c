@@ -1,5 +1,5 @@
-/* test_wire_encode.c - the writing half of wire.h. That what is read is written the same, whatever
- * its lengths, is tested with the reading. */
+/* test_wire_encode.c - the encoding half of wire.h. That what is decoded is encoded as the same,
+ * whatever its lengths, is tested with the decoding. */
 #include "golden.h"
 
 #include <setjmp.h>
@@ -18,7 +18,7 @@ static struct wire_name name(const char *text)
     return (struct wire_name){(const uint8_t *)text, (uint32_t)strlen(text)};
 }
 
-/* Writes a heartbeat into a block of exactly its size, and into all smaller ones in vain. */
+/* Encode a heartbeat into a block of exactly its size, and fail with all smaller ones. */
 static void expect_encoded(const struct wire_heartbeat *heartbeat, const char *hex)
 {
     struct bytes expected = bytes_from_hex(hex);

@@ -23,7 +23,7 @@ static const char *suffix(enum family_type type)
     return type == FAMILY_COUNTER ? "_total" : type == FAMILY_INFO ? "_info" : "";
 }
 
-/* Line feeds, backslashes and double quotes would end what they stand in. */
+/* Write a label's value; line feeds, backslashes and double quotes need an escape. */
 static void write_escaped(FILE *out, const char *text)
 {
     for (;;) {
@@ -38,7 +38,7 @@ static void write_escaped(FILE *out, const char *text)
     }
 }
 
-/* The unit that a name ends with, which OpenMetrics wants to be told. */
+/* Find the unit that a name ends with, which OpenMetrics names in a line of its own; or NULL. */
 static const char *unit_of(const char *name)
 {
     static const char *const units[] = {"seconds", "bytes"};
@@ -58,7 +58,7 @@ void exposition_family(struct exposition *exposition, const char *name, enum fam
 
     exposition->name = name;
     exposition->type = type;
-    /* OpenMetrics names the family, the older format its samples. */
+    /* OpenMetrics names the family here, the older format its samples. */
     const char *end = exposition->format == FORMAT_OPENMETRICS ? "" : suffix(type);
     const char *unit = exposition->format == FORMAT_OPENMETRICS ? unit_of(name) : NULL;
     fprintf(out, "# HELP " PREFIX "%s%s %s\n", name, end, help);

@@ -10,8 +10,8 @@
 
 enum family_type {
     FAMILY_GAUGE,
-    FAMILY_COUNTER, /* samples get _total at their name's end */
-    FAMILY_INFO,    /* samples get _info, and are 1 */
+    FAMILY_COUNTER, /* its samples' names end with _total */
+    FAMILY_INFO,    /* its samples' names end with _info, and their value is 1 */
 };
 
 struct exposition {
@@ -23,7 +23,7 @@ struct exposition {
 
 struct label {
     const char *name;
-    const char *value; /* any bytes: is escaped */
+    const char *value; /* any bytes, which are escaped */
 };
 
 /* Begin a family; `name` is without _total or _info, and outlives the family. */
@@ -34,11 +34,11 @@ void exposition_family(struct exposition *exposition, const char *name, enum fam
 void exposition_sample(struct exposition *exposition, const struct label *labels, size_t count,
                        uint64_t value);
 
-/* A family of one sample without labels. */
+/* Write a family of one sample without labels. */
 void exposition_gauge(struct exposition *exposition, const char *name, const char *help,
                       uint64_t value);
 
-/* End the exposition. */
+/* Write the end of the exposition. */
 void exposition_end(struct exposition *exposition);
 
 #endif

@@ -5,21 +5,21 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "http_listen.h"
-#include "http_log.h"
-#include "http_reply.h"
-#include "http_server.h"
+#include "common/address.h"
+#include "common/log.h"
+#include "http/http_listen.h"
+#include "http/http_reply.h"
+#include "http/http_server.h"
+#include "http/privileges.h"
 #include "metrics.h"
 #include "options.h"
-#include "common/address.h"
-#include "privileges.h"
 #include "snapshot.h"
 
 #define CONNECTIONS             64
 #define CONNECTIONS_PER_ADDRESS 32
 #define PATIENCE_S              20
 
-/* Used by the server's one thread alone. */
+/* The exporter. Only the server's one thread uses it. */
 struct exporter {
     struct options options;
     struct segment_source source;
@@ -28,7 +28,7 @@ struct exporter {
 
 /* ---- pages ------------------------------------------------------------------------------- */
 
-static char *write_text(const struct snapshot *snapshot, enum format format, size_t *ret_length)
+static char *format_metrics(const struct snapshot *snapshot, enum format format, size_t *ret_length)
 {
     char *text = NULL;
     FILE *out = open_memstream(&text, ret_length);
@@ -45,30 +45,30 @@ static char *write_text(const struct snapshot *snapshot, enum format format, siz
     return text;
 }
 
-static enum MHD_Result show_metrics(void *context, struct http_request *request)
+static enum MHD_Result handle_metrics(void *context, struct http_request *request)
 {
     struct exporter *exporter = context;
     enum format format = negotiate(http_request_header(request, "Accept"));
     struct snapshot snapshot;
     size_t length = 0;
-    int r = snapshot_take(&exporter->source, &exporter->options, &snapshot);
+    int r = snapshot_load(&exporter->source, &exporter->options, &snapshot);
 
     if (r < 0) {
-        http_log("a scrape failed: %s", strerror(-r));
+        log_line("cannot load the metrics: %s", strerror(-r));
         return http_reply_line(request, MHD_HTTP_INTERNAL_SERVER_ERROR, strerror(-r));
     }
-    char *text = write_text(&snapshot, format, &length);
+    char *text = format_metrics(&snapshot, format, &length);
     snapshot_free(&snapshot);
     return http_reply_owned(request, MHD_HTTP_OK, format_type(format), text, length);
 }
 
-static enum MHD_Result show_health(void *context, struct http_request *request)
+static enum MHD_Result handle_health(void *context, struct http_request *request)
 {
     (void)context;
     return http_reply_line(request, MHD_HTTP_OK, "presence-exporter is healthy");
 }
 
-static enum MHD_Result show_landing(void *context, struct http_request *request)
+static enum MHD_Result handle_landing(void *context, struct http_request *request)
 {
     const struct exporter *exporter = context;
 
@@ -76,8 +76,9 @@ static enum MHD_Result show_landing(void *context, struct http_request *request)
                              strlen(exporter->landing));
 }
 
-/* Nothing that a stranger has sent is on it; the path needs no escape. */
-static void write_landing(struct exporter *exporter)
+/* Format the landing page. It contains nothing that a stranger has sent, and the path needs no
+ * escaping. */
+static void format_landing(struct exporter *exporter)
 {
     snprintf(exporter->landing, sizeof(exporter->landing),
              "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
@@ -92,35 +93,20 @@ static void write_landing(struct exporter *exporter)
 
 /* ---- the program ------------------------------------------------------------------------- */
 
-static int listen_or_complain(const struct options *options)
-{
-    int fd = http_listen_open(options->listen_address);
-
-    if (fd == -ENOENT)
-        http_log("cannot listen on %s: there is no such host", options->listen_address);
-    else if (fd == -EADDRINUSE)
-        http_log("cannot listen on %s: the port is in use; choose another with "
-                 "--web.listen-address",
-                 options->listen_address);
-    else if (fd < 0)
-        http_log("cannot listen on %s: %s", options->listen_address, strerror(-fd));
-    return fd;
-}
-
 static void log_listening(const struct options *options, int socket)
 {
     char address[ADDRESS_SIZE];
 
     if (address_bound(socket, address) == 0)
-        http_log("listening on http://%s%s", address, options->telemetry_path);
+        log_line("listening on http://%s%s", address, options->telemetry_path);
 }
 
 static int start(struct exporter *exporter, int socket, struct http_server **ret)
 {
     static struct http_route routes[] = {
-        {"GET", NULL, show_metrics},
-        {"GET", "/-/healthy", show_health},
-        {"GET", "/", show_landing},
+        {"GET", NULL, handle_metrics},
+        {"GET", "/-/healthy", handle_health},
+        {"GET", "/", handle_landing},
     };
     const struct http_options options = {
         .socket = socket,
@@ -133,7 +119,7 @@ static int start(struct exporter *exporter, int socket, struct http_server **ret
     };
 
     routes[0].path = exporter->options.telemetry_path;
-    write_landing(exporter);
+    format_landing(exporter);
     return http_server_start(&options, ret);
 }
 
@@ -141,20 +127,20 @@ static int run(struct exporter *exporter)
 {
     struct http_server *server;
     struct presence *presence;
-    int socket = listen_or_complain(&exporter->options);
+    int socket = http_listen_open(exporter->options.listen_address);
 
     if (socket < 0)
         return 1;
     int r = privileges_drop((const char *const[]){exporter->options.segment, NULL});
     if (r < 0) {
-        http_log("cannot give up privileges: %s", strerror(-r));
+        log_line("cannot drop privileges: %s", strerror(-r));
         return 1;
     }
     segment_source_init(&exporter->source, exporter->options.segment);
-    segment_source_get(&exporter->source, &presence); /* says so at once where it can't */
+    segment_source_get(&exporter->source, &presence); /* logs at once if it can't */
     r = start(exporter, socket, &server);
     if (r < 0) {
-        http_log("cannot serve: %s", strerror(-r));
+        log_line("cannot serve: %s", strerror(-r));
         return 1;
     }
     log_listening(&exporter->options, socket);
@@ -169,12 +155,14 @@ int main(int argc, char **argv)
     static struct exporter exporter;
 
     switch (options_read(argc, argv, &exporter.options)) {
-    case OPTIONS_RUN:
+    case OPTION_RUN:
         break;
-    case OPTIONS_DONE:
+    case OPTION_DONE:
         return 0;
-    case OPTIONS_WRONG:
+    case OPTION_WRONG:
         return 2;
     }
-    return run(&exporter);
+    int status = run(&exporter);
+    options_free(&options_table, &exporter.options);
+    return status;
 }

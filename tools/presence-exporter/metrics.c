@@ -28,9 +28,9 @@ static void write_collector(struct exposition *exposition, const struct presence
     exposition_gauge(exposition, "workers", "Receiving threads of the collector.", status->workers);
     exposition_gauge(exposition, "segment_size_bytes", "Size of the shared segment.",
                      status->segment_bytes);
-    exposition_gauge(exposition, "table_capacity_words",
-                     "Words that fit the visitor table: one a visitor and scope.",
-                     status->visitors_capacity);
+    exposition_gauge(exposition, "table_capacity_entries",
+                     "Entries that the visitor table is for: one a visitor and scope.",
+                     status->entries_capacity);
     exposition_gauge(exposition, "directory_capacity_scopes",
                      "Sites, rooms, countries and sources that fit the directory.",
                      status->scopes_capacity);
@@ -38,7 +38,7 @@ static void write_collector(struct exposition *exposition, const struct presence
                      "Scopes whose minutes can be kept; 0: none are.", status->histories_capacity);
 }
 
-/* What is known only while the collector runs. */
+/* Write what is known only while the collector runs. */
 static void write_live(struct exposition *exposition, const struct presence_status *status)
 {
     exposition_gauge(exposition, "warming",
@@ -47,9 +47,8 @@ static void write_live(struct exposition *exposition, const struct presence_stat
     exposition_gauge(exposition, "listening_seconds",
                      "Since the collector began to listen, or its last gap of over 10 s.",
                      status->listening_for_s);
-    exposition_gauge(exposition, "table_words",
-                     "Words of the visitor table that the longest window counts.",
-                     status->visitors_live);
+    exposition_gauge(exposition, "table_entries", "Slots of the visitor table that are in use.",
+                     status->entries_taken);
     exposition_gauge(exposition, "directory_scopes",
                      "Sites, rooms, countries and sources in the directory.", status->scopes_live);
     exposition_gauge(exposition, "history_scopes", "Scopes that have a history.",
@@ -69,8 +68,8 @@ static const struct {
                          "Visitors on a site who came from a source."},
 };
 
-/* 300 seconds as 5m. */
-static void write_window(uint32_t window_s, char ret[WINDOW_TEXT_SIZE])
+/* Format 300 seconds as 5m. */
+static void format_window(uint32_t window_s, char ret[WINDOW_TEXT_SIZE])
 {
     uint32_t unit = window_s % 3600 == 0 ? 3600 : window_s % 60 == 0 ? 60 : 1;
 
@@ -86,7 +85,7 @@ static void write_scopes(struct exposition *exposition, enum presence_kind kind,
     const struct presence_busiest *busiest = &window->busiest[kind];
     char text[WINDOW_TEXT_SIZE];
 
-    write_window(window->window_s, text);
+    format_window(window->window_s, text);
     for (size_t i = 0; i < busiest->length; i++) {
         const struct presence_busy_scope *scope = &busiest->scopes[i];
         struct label labels[3] = {{"site", scope->site}};
@@ -107,7 +106,7 @@ static void write_visitors(struct exposition *exposition, const struct snapshot 
     }
 }
 
-/* Of the sites that are shown for the first window. */
+/* Write the ages for the sites of the first window. */
 static void write_heartbeat_ages(struct exposition *exposition,
                                  const struct snapshot_window *window)
 {
@@ -121,7 +120,28 @@ static void write_heartbeat_ages(struct exposition *exposition,
     }
 }
 
-/* Today's and ever, of each site whose peaks are known and where anybody was. */
+/* Write for each kind of scope, and for each site, whether its numbers are lower bounds. */
+static void write_partial(struct exposition *exposition, const struct snapshot_window *window)
+{
+    const struct presence_busiest *sites = &window->busiest[PRESENCE_SITE];
+
+    exposition_family(exposition, "partial", FAMILY_GAUGE,
+                      "1 while scopes of this kind, or visitors of them, were refused for want of "
+                      "room within the window: some are missing, or have more visitors.");
+    for (int kind = 0; kind < SNAPSHOT_KINDS; kind++) {
+        const struct label label = {"kind", kinds[kind].label};
+        exposition_sample(exposition, &label, 1, window->busiest[kind].moment.partial);
+    }
+    exposition_family(exposition, "site_partial", FAMILY_GAUGE,
+                      "1 while a site's visitors are a lower bound: some were refused within the "
+                      "window.");
+    for (size_t i = 0; i < sites->length; i++) {
+        const struct label label = {"site", sites->scopes[i].site};
+        exposition_sample(exposition, &label, 1, sites->scopes[i].partial);
+    }
+}
+
+/* Write the peaks of today and ever of each site whose peaks are known and not 0. */
 static void write_peak_family(struct exposition *exposition, const struct snapshot *snapshot,
                               uint64_t (*value_of)(const struct presence_peak *peak))
 {
@@ -132,7 +152,7 @@ static void write_peak_family(struct exposition *exposition, const struct snapsh
         const struct presence_peaks *peaks = &snapshot->peaks[i];
         if (!peaks->window_s)
             continue;
-        write_window(peaks->window_s, window);
+        format_window(peaks->window_s, window);
         struct label labels[] = {
             {"site", sites->scopes[i].site}, {"period", "today"}, {"window", window}};
         if (peaks->today.count)
@@ -163,7 +183,7 @@ static void write_peaks(struct exposition *exposition, const struct snapshot *sn
     write_peak_family(exposition, snapshot, peak_time);
 }
 
-/* How many there are, shown or not, so that a limit that is too low is found. */
+/* Write how many scopes there are, shown or not, so that a limit that is too low is noticed. */
 static void write_totals(struct exposition *exposition, const struct snapshot_window *window)
 {
     exposition_family(exposition, "active_scopes", FAMILY_GAUGE,
@@ -177,7 +197,8 @@ static void write_totals(struct exposition *exposition, const struct snapshot_wi
 
 /* ---- counters ---------------------------------------------------------------------------- */
 
-/* Counters that are one family, told apart by a label: those with the prefix, and the other two. */
+/* Families whose counters a label distinguishes: those whose names have the prefix, and up to two
+ * others. */
 static const struct group {
     const char *prefix, *others[2];
     const char *family, *label, *help;
@@ -240,7 +261,7 @@ static void write_group(struct exposition *exposition, const struct snapshot *sn
     }
 }
 
-/* Those of a group come as its family, in its first member's place. */
+/* Write all counters; a group is written as one family in the place of its first member. */
 static void write_counters(struct exposition *exposition, const struct snapshot *snapshot)
 {
     bool written[GROUPS] = {false};
@@ -272,6 +293,7 @@ void metrics_write(struct exposition *exposition, const struct snapshot *snapsho
     if (snapshot->up && snapshot->window_count) {
         write_visitors(exposition, snapshot);
         write_heartbeat_ages(exposition, &snapshot->windows[0]);
+        write_partial(exposition, &snapshot->windows[0]);
         write_peaks(exposition, snapshot);
         write_totals(exposition, &snapshot->windows[0]);
     }

@@ -5,7 +5,7 @@
 #include "exposition.h"
 #include "snapshot.h"
 
-/* Write all of it, to its end. Errors of writing are left in exposition->out. */
+/* Write the whole exposition. Errors of writing are left in exposition->out. */
 void metrics_write(struct exposition *exposition, const struct snapshot *snapshot);
 
 #endif

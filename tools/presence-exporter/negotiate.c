@@ -28,7 +28,7 @@ static bool equals(struct piece piece, const char *text)
     return piece.length == strlen(text) && strncasecmp(piece.bytes, text, piece.length) == 0;
 }
 
-/* Cut off what is before the next separator. False: there is nothing left. */
+/* Get the piece before the next separator and move the cursor behind it. False: none is left. */
 static bool next_piece(const char **cursor, const char *end, char separator, struct piece *ret)
 {
     if (*cursor >= end)
@@ -40,7 +40,7 @@ static bool next_piece(const char **cursor, const char *end, char separator, str
     return true;
 }
 
-/* "name=value"; the value may be quoted. */
+/* True if a piece is NAME=VALUE; the value may be quoted. */
 static bool is_parameter(struct piece piece, const char *name, struct piece *ret_value)
 {
     const char *equal = memchr(piece.bytes, '=', piece.length);
@@ -56,8 +56,8 @@ static bool is_parameter(struct piece piece, const char *name, struct piece *ret
     return true;
 }
 
-/* 0, 0.5, 1.000 in thousandths; anything else is no wish. */
-static unsigned read_quality(struct piece value)
+/* Parse 0, 0.5 or 1.000 into thousandths; anything else is 0. */
+static unsigned parse_quality(struct piece value)
 {
     unsigned quality = 0, unit = 1000;
 
@@ -80,8 +80,8 @@ static void raise(unsigned *quality, unsigned other)
         *quality = other;
 }
 
-/* How much one media range of the header wants either format, in thousandths. */
-static void read_range(struct piece range, unsigned *text, unsigned *openmetrics)
+/* Raise the quality of either format, in thousandths, by one media range of the header. */
+static void parse_range(struct piece range, unsigned *text, unsigned *openmetrics)
 {
     const char *cursor = range.bytes, *end = range.bytes + range.length;
     struct piece type, parameter, value, version = {"", 0};
@@ -91,7 +91,7 @@ static void read_range(struct piece range, unsigned *text, unsigned *openmetrics
         return;
     while (next_piece(&cursor, end, ';', &parameter)) {
         if (is_parameter(parameter, "q", &value))
-            quality = read_quality(value);
+            quality = parse_quality(value);
         else if (is_parameter(parameter, "version", &value))
             version = value;
     }
@@ -112,7 +112,7 @@ enum format negotiate(const char *accept)
         return FORMAT_TEXT;
     const char *end = accept + strlen(accept);
     while (next_piece(&accept, end, ',', &range))
-        read_range(range, &text, &openmetrics);
+        parse_range(range, &text, &openmetrics);
     return openmetrics && openmetrics >= text ? FORMAT_OPENMETRICS : FORMAT_TEXT;
 }
 

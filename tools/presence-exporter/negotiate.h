@@ -1,4 +1,4 @@
-/* negotiate.h - which of the two formats a client wants. */
+/* negotiate.h - choose between the two formats by what a client accepts. */
 #ifndef PRESENCE_EXPORTER_NEGOTIATE_H
 #define PRESENCE_EXPORTER_NEGOTIATE_H
 
@@ -7,12 +7,11 @@ enum format {
     FORMAT_OPENMETRICS, /* OpenMetrics 1.0.0 */
 };
 
-/* By the value of an Accept header (RFC 9110, 12.5.1); NULL: there is none. OpenMetrics where it is
- * named and liked at least as well as plain text; text for everybody else, even those who accept
- * neither. */
+/* Choose the format by the value of an Accept header (RFC 9110, 12.5.1), or NULL: OpenMetrics if it
+ * is named with at least the quality of plain text; otherwise text, even if neither is accepted. */
 enum format negotiate(const char *accept);
 
-/* The Content-Type of a format. */
+/* Return the Content-Type of a format. */
 const char *format_type(enum format format);
 
 #endif

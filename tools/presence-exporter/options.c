@@ -1,196 +1,97 @@
 #include "options.h"
 
 #include <errno.h>
-#include <getopt.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "http_listen.h"
-#include "http_log.h"
-#include "presence/presence.h"
-#include "core/ring.h"
-#include "common/segment_source.h"
+#include "common/place.h"
+#include "common/time_text.h"
+#include "http/http_listen.h"
 
-#define DEFAULT_ADDRESS "127.0.0.1:9474"
-#define DEFAULT_PATH    "/metrics"
-#define DEFAULT_LIMIT   100
+#define LIMIT_MAX  100000 /* series of a kind and window */
+#define PATH_BYTES 255
+#define LIMIT(kind)                                                                   \
+    OPTION_UINT32(struct options, limits[kind]), .max = LIMIT_MAX, .fallback = "100", \
+                                                 .argument = "N"
+#define LIMIT_DETAILS                                                                     \
+    "Names come from strangers, and every name is a series in Prometheus. 0 shows none. " \
+    "presence_active_scopes says how many there are."
 
-enum option_value {
-    OPTION_ADDRESS = 256,
-    OPTION_PATH,
-    OPTION_SEGMENT,
-    OPTION_WINDOW,
-    OPTION_HELP,
-    OPTION_VERSION,
-    OPTION_LIMIT, /* and the kind */
-};
-
-static const struct option long_options[] = {
-    {"web.listen-address", required_argument, NULL, OPTION_ADDRESS},
-    {"web.telemetry-path", required_argument, NULL, OPTION_PATH},
-    {"segment", required_argument, NULL, OPTION_SEGMENT},
-    {"window", required_argument, NULL, OPTION_WINDOW},
-    {"sites", required_argument, NULL, OPTION_LIMIT + PRESENCE_SITE},
-    {"rooms", required_argument, NULL, OPTION_LIMIT + PRESENCE_ROOM},
-    {"countries", required_argument, NULL, OPTION_LIMIT + PRESENCE_COUNTRY},
-    {"sources", required_argument, NULL, OPTION_LIMIT + PRESENCE_SOURCE},
-    {"help", no_argument, NULL, OPTION_HELP},
-    {"version", no_argument, NULL, OPTION_VERSION},
-    {0},
-};
-
-static const char help[] =
-    "Usage: presence-exporter [OPTION]...\n"
-    "Show live presence counts to Prometheus, from the collector's shared memory.\n\n"
-    "  --web.listen-address HOST:PORT  answer here; :PORT for all addresses (" DEFAULT_ADDRESS ")\n"
-    "  --web.telemetry-path PATH       where the metrics are (" DEFAULT_PATH ")\n"
-    "  --segment PATH                  the collector's segment (" PRESENCE_DEFAULT_SEGMENT ")\n"
-    "  --window 5m                     count the last so many seconds (s), minutes (m) or\n"
-    "                                  hours (h); repeatable (the collector's default: 5m)\n"
-    "  --sites N, --rooms N, --countries N, --sources N\n"
-    "                                  at most so many of each, over all sites together, in\n"
-    "                                  each window: the busiest; 0 for none (100)\n"
-    "  --help                          show this\n"
-    "  --version                       show the version\n\n"
-    "PRESENCE_SEGMENT sets the segment's path where --segment does not.\n"
-    "Exit status: 0 stopped by a signal, 1 failure, 2 wrong usage.\n";
-
-/* Digits that `text` begins with, up to `most`. False: none, or more than that. */
-static bool take_digits(const char *text, uint32_t most, uint32_t *ret, const char **ret_end)
+static int check_path(char *path)
 {
-    char *end;
-
-    if (*text < '0' || *text > '9')
-        return false;
-    errno = 0;
-    unsigned long long number = strtoull(text, &end, 10);
-    if (errno || number > most)
-        return false;
-    *ret = (uint32_t)number;
-    *ret_end = end;
-    return true;
-}
-
-static bool take_limit(const char *name, const char *text, uint32_t *ret)
-{
-    const char *end;
-    uint32_t number;
-
-    if (take_digits(text, OPTIONS_LIMIT_MAX, &number, &end) && !*end) {
-        *ret = number;
-        return true;
-    }
-    http_log("--%s takes a whole number from 0 to %d, not '%.100s'", name, OPTIONS_LIMIT_MAX, text);
-    return false;
-}
-
-static bool read_window(const char *text, uint32_t *ret)
-{
-    const char *end;
-    uint32_t number, unit;
-
-    if (!take_digits(text, WINDOW_MAX, &number, &end) || (*end && end[1]))
-        return false;
-    unit = *end == '\0' || *end == 's' ? 1 : *end == 'm' ? 60 : *end == 'h' ? 3600 : 0;
-    if (number * unit < 1 || number * unit > WINDOW_MAX)
-        return false;
-    *ret = number * unit;
-    return true;
-}
-
-static bool take_window(struct options *options, const char *text)
-{
-    if (options->window_count == OPTIONS_WINDOWS_MAX) {
-        http_log("--window can be given at most %d times", OPTIONS_WINDOWS_MAX);
-        return false;
-    }
-    if (read_window(text, &options->windows[options->window_count])) {
-        options->window_count++;
-        return true;
-    }
-    http_log("--window takes 1 s to 1 h, such as 90, 90s, 5m or 1h, not '%.100s'", text);
-    return false;
-}
-
-static bool take_address(struct options *options, const char *text)
-{
-    options->listen_address = text;
-    if (http_listen_check(text) == 0)
-        return true;
-    http_log("--web.listen-address takes HOST:PORT, such as " DEFAULT_ADDRESS
-             ", [::1]:9474 or :9474, not '%.100s'",
-             text);
-    return false;
-}
-
-/* What can stand in a request line and needs no escape anywhere. */
-static bool take_path(struct options *options, const char *text)
-{
+    /* Characters that may stand in a request line and need no escaping anywhere. */
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                                   "/-._~";
 
-    options->telemetry_path = text;
-    if (text[0] == '/' && strlen(text) <= OPTIONS_PATH_MAX && !text[strspn(text, allowed)] &&
-        strcmp(text, "/-/healthy") != 0)
-        return true;
-    http_log("--web.telemetry-path takes a path such as " DEFAULT_PATH
-             " of letters, digits and /-._~, not '%.100s'",
-             text);
-    return false;
+    return *path == '/' && !path[strspn(path, allowed)] && strcmp(path, "/-/healthy") != 0
+               ? 0
+               : -EINVAL;
 }
 
-static bool take(struct options *options, int option, const char *name, const char *value)
+static int check_address(char *address)
 {
-    switch (option) {
-    case OPTION_ADDRESS:
-        return take_address(options, value);
-    case OPTION_PATH:
-        return take_path(options, value);
-    case OPTION_SEGMENT:
-        options->segment = value;
-        if (*value)
-            return true;
-        http_log("--segment takes the path of the collector's segment");
-        return false;
-    case OPTION_WINDOW:
-        return take_window(options, value);
-    default:
-        return take_limit(name, value, &options->limits[option - OPTION_LIMIT]);
-    }
+    return http_listen_check(address);
 }
 
-enum options_verdict options_read(int argc, char **argv, struct options *ret)
+static int add_window(void *target, const char *text)
 {
-    struct options options = {
-        .listen_address = DEFAULT_ADDRESS,
-        .telemetry_path = DEFAULT_PATH,
-        .limits = {DEFAULT_LIMIT, DEFAULT_LIMIT, DEFAULT_LIMIT, DEFAULT_LIMIT},
-    };
-    int option, index;
+    struct options *options = target;
+    uint64_t seconds;
+    int r = duration_parse(text, &seconds);
 
-    while ((option = getopt_long(argc, argv, "", long_options, &index)) != -1) {
-        switch (option) {
-        case '?':
-            return OPTIONS_WRONG; /* getopt_long has said why */
-        case OPTION_HELP:
-            fputs(help, stdout);
-            return OPTIONS_DONE;
-        case OPTION_VERSION:
-            puts("presence-exporter " PRESENCE_VERSION);
-            return OPTIONS_DONE;
-        }
-        if (!take(&options, option, long_options[index].name, optarg))
-            return OPTIONS_WRONG;
-    }
-    if (optind < argc) {
-        http_log("unexpected argument '%.100s'; see presence-exporter --help", argv[optind]);
-        return OPTIONS_WRONG;
-    }
+    if (r == 0 && (seconds < 1 || seconds > PLACE_WINDOW_MAX))
+        r = -EINVAL;
+    if (r == 0 && options->window_count == OPTIONS_WINDOWS_MAX)
+        r = -ENOSPC;
+    if (r == 0)
+        options->windows[options->window_count++] = (uint32_t)seconds;
+    return r;
+}
+
+static const struct option_entry entries[] = {
+    {"web.listen-address", OPTION_TEXT(struct options, listen_address), .check = check_address,
+     .argument = "HOST:PORT", .expected = "HOST:PORT, such as 127.0.0.1:9474, [::1]:9474 or :9474",
+     .help = "answer here; :PORT for all addresses", .fallback = "127.0.0.1:9474",
+     .details = "IPv6 addresses are in brackets. Port 0 lets the kernel choose; the port is "
+                "logged."},
+    {"web.telemetry-path", OPTION_TEXT(struct options, telemetry_path), .check = check_path,
+     .max = PATH_BYTES, .argument = "/PATH",
+     .expected = "a path such as /metrics of letters, digits and /-._~",
+     .help = "where the metrics are", .fallback = "/metrics"},
+    OPTION_SEGMENT(struct options, segment),
+    {"window", OPTION_PARSED_INTO(add_window), .max = OPTIONS_WINDOWS_MAX, .repeatable = true,
+     .argument = "5m", .expected = "1 s to 1 h, such as 90, 90s, 5m or 1h",
+     .help =
+         "count the last so many seconds (90 or 90s), minutes (5m) or hours (1h), up to an hour",
+     .suggestions = "1m 5m 10m 30m 1h",
+     .details = "Every window has series of its own, with the label window. Above 480 seconds it "
+                "is rounded up to whole minutes. One that is longer than the collector counts is "
+                "left out. Default: the collector's default window, 5m."},
+    {"sites", LIMIT(PRESENCE_SITE),
+     .help = "show at most so many sites, the busiest, in each window", .details = LIMIT_DETAILS},
+    {"rooms", LIMIT(PRESENCE_ROOM),
+     .help = "show at most so many rooms, the busiest of all sites together, in each window"},
+    {"countries", LIMIT(PRESENCE_COUNTRY),
+     .help = "show at most so many countries, the busiest of all sites together, in each window"},
+    {"sources", LIMIT(PRESENCE_SOURCE),
+     .help = "show at most so many sources, the busiest of all sites together, in each window"},
+};
+
+const struct option_table options_table = {
+    .program = "presence-exporter",
+    .purpose = "Show live presence counts to Prometheus, from the collector's shared memory.",
+    OPTION_ENTRIES(entries),
+};
+
+enum option_verdict options_read(int argc, char **argv, struct options *ret)
+{
+    struct options options = {0};
+    struct option_use use;
+    enum option_verdict verdict = options_parse(&options_table, argc, argv, &options, &use);
+
+    if (verdict != OPTION_RUN)
+        return verdict;
     if (options.window_count == 0)
         options.window_count = 1;
-    options.segment = segment_source_path(options.segment);
     *ret = options;
-    return OPTIONS_RUN;
+    return OPTION_RUN;
 }

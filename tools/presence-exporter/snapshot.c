@@ -18,7 +18,7 @@ static void free_window(struct snapshot_window *window)
         presence_busiest_free(&window->busiest[kind]);
 }
 
-static int take_kinds(struct presence *presence, const struct options *options, uint32_t window_s,
+static int load_kinds(struct presence *presence, const struct options *options, uint32_t window_s,
                       struct snapshot_window *window)
 {
     for (int kind = 0; kind < SNAPSHOT_KINDS; kind++) {
@@ -29,7 +29,7 @@ static int take_kinds(struct presence *presence, const struct options *options, 
         if (r < 0)
             return r;
         if (limit == 0)
-            busiest->length = 0; /* only how many there are */
+            busiest->length = 0; /* only the number of scopes is shown */
         if (busiest->moment.stale)
             return -ESTALE;
         window->window_s = busiest->moment.window_s;
@@ -37,13 +37,13 @@ static int take_kinds(struct presence *presence, const struct options *options, 
     return 0;
 }
 
-/* Take one window; one that is longer than the collector counts, or that is the same as another one
- * when it is rounded, is left out. */
-static int take_window(struct presence *presence, const struct options *options, uint32_t window_s,
+/* Load one window, unless it is longer than the collector counts or equals another one once it is
+ * rounded. */
+static int load_window(struct presence *presence, const struct options *options, uint32_t window_s,
                        struct snapshot *snapshot)
 {
     struct snapshot_window window = {0};
-    int r = take_kinds(presence, options, window_s, &window);
+    int r = load_kinds(presence, options, window_s, &window);
 
     if (r == 0 && !has_window(snapshot, window.window_s)) {
         snapshot->windows[snapshot->window_count++] = window;
@@ -53,18 +53,18 @@ static int take_window(struct presence *presence, const struct options *options,
     return r == -ERANGE ? 0 : r;
 }
 
-static int take_windows(struct presence *presence, const struct options *options,
+static int load_windows(struct presence *presence, const struct options *options,
                         struct snapshot *snapshot)
 {
     int r = 0;
 
     for (unsigned i = 0; r == 0 && i < options->window_count; i++)
-        r = take_window(presence, options, options->windows[i], snapshot);
+        r = load_window(presence, options, options->windows[i], snapshot);
     return r;
 }
 
-/* A site that went since it was listed has none. */
-static int take_peaks(struct presence *presence, struct snapshot *snapshot)
+/* Load the peaks of the sites. One that has expired since it was listed has none. */
+static int load_peaks(struct presence *presence, struct snapshot *snapshot)
 {
     const struct presence_busiest *sites = &snapshot->windows[0].busiest[PRESENCE_SITE];
 
@@ -82,7 +82,7 @@ static int take_peaks(struct presence *presence, struct snapshot *snapshot)
     return 0;
 }
 
-static int take_status(struct presence *presence, struct snapshot *snapshot)
+static int load_status(struct presence *presence, struct snapshot *snapshot)
 {
     int r = presence_status(presence, &snapshot->status);
 
@@ -97,7 +97,7 @@ static int take_status(struct presence *presence, struct snapshot *snapshot)
     return 0;
 }
 
-int snapshot_take(struct segment_source *source, const struct options *options,
+int snapshot_load(struct segment_source *source, const struct options *options,
                   struct snapshot *ret)
 {
     struct snapshot snapshot = {0};
@@ -107,12 +107,13 @@ int snapshot_take(struct segment_source *source, const struct options *options,
         *ret = snapshot;
         return 0;
     }
-    int r = take_status(presence, &snapshot);
+    int r = load_status(presence, &snapshot);
     if (r == 0 && snapshot.up)
-        r = take_windows(presence, options, &snapshot);
+        r = load_windows(presence, options, &snapshot);
     if (r == 0 && snapshot.up)
-        r = take_peaks(presence, &snapshot);
-    if (r == -ESTALE || r == -EBADMSG) { /* it has stopped since, or is damaged */
+        r = load_peaks(presence, &snapshot);
+    if (r == -ESTALE ||
+        r == -EBADMSG) { /* the collector has stopped meanwhile, or the segment is damaged */
         segment_source_failed(source, r);
         snapshot_free(&snapshot);
         snapshot.up = false;

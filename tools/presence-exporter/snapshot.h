@@ -1,12 +1,12 @@
-/* snapshot.h - everything that a scrape shows, read from the segment at once. */
+/* snapshot.h - everything that a scrape shows, loaded from the segment at once. */
 #ifndef PRESENCE_EXPORTER_SNAPSHOT_H
 #define PRESENCE_EXPORTER_SNAPSHOT_H
 
 #include <stdbool.h>
 
+#include "common/segment_source.h"
 #include "options.h"
 #include "presence/presence.h"
-#include "common/segment_source.h"
 
 #define SNAPSHOT_COUNTERS_MAX 128
 #define SNAPSHOT_KINDS        4 /* enum presence_kind */
@@ -18,20 +18,20 @@ struct snapshot_window {
 };
 
 struct snapshot {
-    bool readable; /* there is a segment: status and counters are of it */
-    bool up;       /* and its collector runs: so are the windows */
+    bool readable; /* there is a segment: status and counters are set */
+    bool up;       /* its collector runs, too: the windows are set */
     struct presence_status status;
     struct presence_counter counters[SNAPSHOT_COUNTERS_MAX];
     size_t counter_count;
     struct snapshot_window windows[OPTIONS_WINDOWS_MAX];
     unsigned window_count;
     struct presence_peaks *peaks; /* of the sites of the first window, in their order; window_s 0:
-                                     nothing is known of that one */
+                                     unknown */
 };
 
-/* Take one. To be released with snapshot_free. A segment that is missing or stale is no error.
- * Errors: -ENOMEM; -EAGAIN the collector began anew in the middle of it. */
-int snapshot_take(struct segment_source *source, const struct options *options,
+/* Load a snapshot; release it with snapshot_free. A segment that is missing or stale is no error.
+ * Errors: -ENOMEM; -EAGAIN the collector was restarted meanwhile. */
+int snapshot_load(struct segment_source *source, const struct options *options,
                   struct snapshot *ret);
 
 void snapshot_free(struct snapshot *snapshot);

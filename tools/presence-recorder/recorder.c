@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <time.h>
 
-#define FORGET_EVERY 3600 /* seconds */
+#define DELETE_EVERY 3600 /* seconds */
 
 /* The clocks at one instant, whole seconds. */
 struct moment {
@@ -11,13 +11,13 @@ struct moment {
     uint64_t boottime;
 };
 
-/* What one recording is about. */
+/* One recording. */
 struct recording {
     struct recorder *recorder;
     bool all;
-    int64_t since; /* Unix seconds; minutes before that are there */
+    int64_t since; /* Unix seconds; minutes before that have been stored already */
     struct recorder_result result;
-    bool of_archive; /* the error is */
+    bool of_archive; /* the error comes from the archive */
 };
 
 static struct moment moment_now(void)
@@ -35,7 +35,7 @@ static int of_archive(struct recording *recording, int r)
     return r;
 }
 
-/* Put the minutes there, from the last that is there on: it may have been running then. */
+/* Store the minutes from the last stored one on: that one may have been incomplete. */
 static int put_minutes(struct recording *recording, archive_id scope,
                        const struct presence_history *history)
 {
@@ -73,7 +73,7 @@ static int put_peaks(struct recording *recording, archive_id scope,
     return of_archive(recording, r);
 }
 
-/* Record one scope. One that has gone meanwhile is no failure. */
+/* Record one scope. If it has expired or been reused since it was listed, record nothing. */
 static int record_scope(struct recording *recording, const struct presence_scope *scope)
 {
     struct presence *presence = recording->recorder->presence;
@@ -102,16 +102,16 @@ free:
     return r;
 }
 
-static int forget(struct recording *recording, const struct moment *now)
+static int delete_old(struct recording *recording, const struct moment *now)
 {
     struct recorder *recorder = recording->recorder;
 
     if (recorder->retention_s == 0 ||
-        (recorder->forgotten_at && now->boottime < recorder->forgotten_at + FORGET_EVERY))
+        (recorder->deleted_at && now->boottime < recorder->deleted_at + DELETE_EVERY))
         return 0;
-    int r = archive_forget(recorder->archive, now->wall - (int64_t)recorder->retention_s);
+    int r = archive_delete_before(recorder->archive, now->wall - (int64_t)recorder->retention_s);
     if (r == 0)
-        recorder->forgotten_at = now->boottime;
+        recorder->deleted_at = now->boottime;
     return of_archive(recording, r);
 }
 
@@ -125,7 +125,7 @@ static int record(struct recording *recording, const struct moment *now)
     for (size_t i = 0; r == 0 && i < scopes.length; i++)
         r = record_scope(recording, &scopes.scopes[i]);
     presence_scopes_free(&scopes);
-    return r < 0 ? r : forget(recording, now);
+    return r < 0 ? r : delete_old(recording, now);
 }
 
 int recorder_record(struct recorder *recorder, bool all, struct recorder_result *ret,
@@ -134,7 +134,8 @@ int recorder_record(struct recorder *recorder, bool all, struct recorder_result 
     struct recording recording = {.recorder = recorder, .all = all};
     struct moment now = moment_now();
 
-    /* By minutes of the boot, and a few to spare: the wall clock may have been stepped. */
+    /* Begin three minutes before the last recording. The difference is taken from CLOCK_BOOTTIME,
+     * since the wall clock may have been stepped. */
     if (recorder->recorded > 3)
         recording.since = now.wall - (int64_t)(now.boottime - 60 * (recorder->recorded - 3));
     int r = of_archive(&recording, archive_begin(recorder->archive));

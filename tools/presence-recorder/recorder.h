@@ -1,25 +1,25 @@
-/* recorder.h - bring what the segment holds into the database. */
+/* recorder.h - copy minutes and peaks from the segment to the database. */
 #ifndef PRESENCE_RECORDER_H
 #define PRESENCE_RECORDER_H
 
-#include "archive.h"
+#include "archive/archive.h"
 #include "presence/presence.h"
 
 struct recorder {
     struct presence *presence;
     struct archive *archive;
-    uint64_t retention_s;  /* 0: for good */
-    uint64_t recorded;     /* number of the minute in which it was recorded last; 0: not yet */
-    uint64_t forgotten_at; /* CLOCK_BOOTTIME seconds of the last clearing; 0: none yet */
+    uint64_t retention_s; /* 0: forever */
+    uint64_t recorded;    /* number of the minute of the last recording; 0: none yet */
+    uint64_t deleted_at;  /* CLOCK_BOOTTIME seconds of the last deletion; 0: none yet */
 };
 
 struct recorder_result {
-    size_t scopes, minutes; /* that were put there */
+    size_t scopes, minutes; /* recorded */
 };
 
-/* Record, in one transaction, the minutes that are over and not there yet, with `all` the running
- * one, too; and the peaks. After a failure nothing of it is there, and the next call makes up for
- * it. Errors: as presence_history_scopes and as of archive.h; `ret_of_archive` says whose it is. */
+/* Record in one transaction the minutes that are over and not stored yet, with `all` also the
+ * running one, and the peaks. A failure rolls all of it back, and the next call catches up. Errors:
+ * those of presence_history_scopes, and those of archive.h, for which `*ret_of_archive` is true. */
 int recorder_record(struct recorder *recorder, bool all, struct recorder_result *ret,
                     bool *ret_of_archive);
 

@@ -1,43 +1,79 @@
 /* presence-send - send heartbeats to a presence collector. */
-#include "interrupt.h"
-#include "load.h"
-#include "options.h"
-#include "stream.h"
-#include "target.h"
-
-#include <stdio.h>
+#include <signal.h>
 #include <string.h>
+#include <time.h>
+
+#include "common/log.h"
+#include "presence-send.h"
+
+static volatile sig_atomic_t last_signal;
+
+static void on_signal(int number)
+{
+    last_signal = number;
+}
+
+int interrupted(void)
+{
+    return last_signal;
+}
+
+int interruptible_poll(struct pollfd *descriptor, int timeout_ms)
+{
+    const struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+    sigset_t both, before;
+    int result = 0;
+
+    sigemptyset(&both);
+    sigaddset(&both, SIGINT);
+    sigaddset(&both, SIGTERM);
+    sigprocmask(SIG_BLOCK, &both, &before);
+    if (!last_signal)
+        result = ppoll(descriptor, 1, timeout_ms < 0 ? NULL : &timeout, &before);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return result;
+}
 
 static int send_one(const struct options *options, struct presence_sender *sender)
 {
-    int error = presence_send(sender, &options->place, options->visitor);
+    int r = presence_send(sender, &options->place, options->visitor);
 
-    if (error < 0) {
-        fprintf(stderr, "presence-send: cannot send the heartbeat: %s; shorten its names\n",
-                strerror(-error));
+    if (r < 0) {
+        log_error("cannot send the heartbeat: %s; shorten its names", strerror(-r));
         return 1;
     }
-    target_finish(sender);
-    return target_takes(options, sender) ? 0 : 1;
+    target_flush(sender);
+    return target_check(options, sender) ? 0 : 1;
+}
+
+static int run(const struct options *options)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    struct presence_sender *sender;
+    int status;
+
+    if (!target_open(options, &sender))
+        return 1;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    if (options->mode == MODE_ONE)
+        status = send_one(options, sender);
+    else if (options->mode == MODE_STREAM)
+        status = stream_run(options, sender);
+    else
+        status = load_run(options, sender);
+    presence_sender_close(sender);
+    return status;
 }
 
 int main(int argc, char **argv)
 {
-    struct presence_sender *sender;
     struct options options;
-    int status = options_read(argc, argv, &options);
+    enum option_verdict verdict = send_options_parse(argc, argv, &options);
 
-    if (status != OPTIONS_GO_ON)
-        return status;
-    if (!target_open(&options, &sender))
-        return 1;
-    interrupt_take();
-    if (options.mode == MODE_ONE)
-        status = send_one(&options, sender);
-    else if (options.mode == MODE_STREAM)
-        status = stream_run(&options, sender);
-    else
-        status = load_run(&options, sender);
-    presence_sender_close(sender);
+    if (verdict != OPTION_RUN)
+        return verdict == OPTION_DONE ? 0 : 2;
+    int status = run(&options);
+    options_free(&options_table, &options);
     return status;
 }

@@ -1,26 +1,29 @@
-#include "stream.h"
-
-#include "interrupt.h"
-#include "core/text.h"
-#include "target.h"
-
+/* stream.c - send the heartbeats that stdin names, one per line. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "common/log.h"
+#include "common/monotonic.h"
+#include "common/place.h"
+#include "presence-send.h"
 
 #define LINE_MAX_BYTES  65507 /* no datagram is longer */
 #define BUFFER_BYTES    (2 * 65536)
 #define BAD_LINES_SHOWN 10
-#define PAUSE_MS        100 /* what is queued is not kept waiting for the next line */
+#define PAUSE_MS        100  /* queued heartbeats are sent if no line comes for so long */
+#define REST_MS         1000 /* a pipe is read for so long after SIGTERM */
 
 struct stream {
     const struct options *options;
     struct presence_sender *sender;
-    uint64_t line; /* number of the line that is read */
+    uint64_t line; /* number of the current line */
     uint64_t bad_lines;
     bool too_long; /* the rest of this line is skipped */
-    bool warned;   /* that nobody listens */
+    bool warned;   /* it was reported that nobody listens */
     bool unreadable;
     size_t length;
     char buffer[BUFFER_BYTES + 1];
@@ -29,7 +32,7 @@ struct stream {
 static void stream_bad(struct stream *stream, const char *reason)
 {
     if (stream->bad_lines++ < BAD_LINES_SHOWN)
-        fprintf(stderr, "presence-send: line %" PRIu64 " skipped: %s\n", stream->line, reason);
+        log_error("line %" PRIu64 " skipped: %s", stream->line, reason);
 }
 
 static const char *error_reason(int error)
@@ -44,54 +47,23 @@ static const char *error_reason(int error)
     }
 }
 
-/* A zero-terminated copy of a name; NULL when it is absent. */
-static const char *name_copy(struct wire_name name, char *copy)
-{
-    if (name.length == 0)
-        return NULL;
-    memcpy(copy, name.bytes, name.length);
-    copy[name.length] = '\0';
-    return copy;
-}
-
-static int stream_send_decoded(struct stream *stream, const struct wire_heartbeat *heartbeat)
-{
-    char site[WIRE_SITE_MAX + 1], room[WIRE_ROOM_MAX + 1], source[WIRE_SOURCE_MAX + 1],
-        event[WIRE_EVENT_MAX + 1];
-    const char country[3] = {(char)heartbeat->country[0], (char)heartbeat->country[1], '\0'};
-    const struct presence_place place = {
-        .kind = (enum presence_heartbeat_kind)heartbeat->kind,
-        .site = name_copy(heartbeat->site, site),
-        .room = name_copy(heartbeat->room, room),
-        .country = country,
-        .source = name_copy(heartbeat->source, source),
-        .event = name_copy(heartbeat->event, event),
-    };
-
-    return presence_send_id(stream->sender, &place, heartbeat->visitor_ids);
-}
-
 static void stream_heartbeat(struct stream *stream, const char *line, size_t length)
 {
-    struct wire_scratch scratch;
-    struct wire_heartbeat heartbeat;
-    enum wire_reason reason =
-        text_decode((const uint8_t *)line, (uint32_t)length, &scratch, &heartbeat);
+    struct place_heartbeat heartbeat;
+    int r = place_parse_heartbeat(line, length, &heartbeat);
 
-    if (reason == WIRE_VISITOR) {
-        stream_bad(stream, "a heartbeat without a visitor, or with an id over 128 bytes");
+    if (r < 0) {
+        stream_bad(stream, r == -ENODATA
+                               ? "a heartbeat without a visitor, or with an id over 512 bytes"
+                               : "a malformed heartbeat");
         return;
     }
-    if (reason != WIRE_ACCEPTED) {
-        stream_bad(stream, "a malformed heartbeat");
-        return;
-    }
-    int error = stream_send_decoded(stream, &heartbeat);
-    if (error < 0)
-        stream_bad(stream, error_reason(error));
+    r = presence_send_id(stream->sender, &heartbeat.place, heartbeat.id);
+    if (r < 0)
+        stream_bad(stream, error_reason(r));
 }
 
-/* `line` is zero-terminated. */
+/* Send a heartbeat of the visitor that `line`, zero-terminated, names. */
 static void stream_visitor(struct stream *stream, const char *line, size_t length)
 {
     if (!stream->options->place.site) {
@@ -107,7 +79,7 @@ static void stream_visitor(struct stream *stream, const char *line, size_t lengt
         stream_bad(stream, error_reason(error));
 }
 
-/* The line's end, a LF or the zero after the last line, is overwritten. */
+/* Send the heartbeat of a line. Its end, a LF or the zero after the last line, is overwritten. */
 static void stream_line(struct stream *stream, char *line, size_t length)
 {
     stream->line++;
@@ -125,7 +97,7 @@ static void stream_line(struct stream *stream, char *line, size_t length)
         stream_visitor(stream, line, length);
 }
 
-/* Take all whole lines out of the buffer; of one that fills it, only that it is too long. */
+/* Send the whole lines of the buffer and remove them. A line that fills the buffer is too long. */
 static void stream_lines(struct stream *stream)
 {
     char *line = stream->buffer, *end = stream->buffer + stream->length, *feed;
@@ -142,32 +114,22 @@ static void stream_lines(struct stream *stream)
     memmove(stream->buffer, line, stream->length);
 }
 
-/* Warn once, and as soon as it is known, if the collector is not there; it may come back. */
+/* Report once, and as soon as possible, that the collector is not there; it may come back. */
 static void stream_check(struct stream *stream)
 {
     if (!stream->warned)
-        stream->warned = !target_takes(stream->options, stream->sender);
+        stream->warned = !target_check(stream->options, stream->sender);
 }
 
-/* Read more of stdin; false at its end. Sends what is queued when nothing comes. */
-static bool stream_read(struct stream *stream)
+/* Read from stdin into the buffer. Returns false at its end. */
+static bool stream_fill(struct stream *stream)
 {
-    struct pollfd input = {STDIN_FILENO, POLLIN, 0};
-    int ready = interrupt_poll(&input, PAUSE_MS);
-
-    if (ready == 0) {
-        presence_sender_flush(stream->sender);
-        stream_check(stream);
-        ready = interrupt_poll(&input, -1);
-    }
-    if (ready <= 0)
-        return true;
     ssize_t bytes =
         read(STDIN_FILENO, stream->buffer + stream->length, BUFFER_BYTES - stream->length);
     if (bytes < 0) {
         if (errno == EINTR || errno == EAGAIN)
             return true;
-        fprintf(stderr, "presence-send: cannot read stdin: %s\n", strerror(errno));
+        log_error("cannot read stdin: %s", strerror(errno));
         stream->unreadable = true;
         return false;
     }
@@ -175,22 +137,54 @@ static bool stream_read(struct stream *stream)
     return bytes > 0;
 }
 
+/* Wait for input and read it. Sends what is queued if none comes. Returns false at stdin's end. */
+static bool stream_read(struct stream *stream)
+{
+    struct pollfd input = {STDIN_FILENO, POLLIN, 0};
+    int ready = interruptible_poll(&input, PAUSE_MS);
+
+    if (ready == 0) {
+        presence_sender_flush(stream->sender);
+        stream_check(stream);
+        ready = interruptible_poll(&input, -1);
+    }
+    return ready <= 0 || stream_fill(stream);
+}
+
+/* After SIGTERM, read a pipe until it is closed, or for REST_MS: when Apache restarts, it first
+ * ends the programs that it logs to, while its processes still write what they answer. */
+static void stream_read_rest(struct stream *stream)
+{
+    struct pollfd input = {STDIN_FILENO, POLLIN, 0};
+    int64_t now = monotonic_ns(), end = now + REST_MS * NS_PER_MS;
+    struct stat status;
+
+    if (fstat(STDIN_FILENO, &status) < 0 || !S_ISFIFO(status.st_mode))
+        return;
+    while (now < end && poll(&input, 1, (int)((end - now) / NS_PER_MS) + 1) > 0 &&
+           stream_fill(stream)) {
+        stream_lines(stream);
+        now = monotonic_ns();
+    }
+}
+
 int stream_run(const struct options *options, struct presence_sender *sender)
 {
     static struct stream stream;
 
     stream = (struct stream){.options = options, .sender = sender};
-    while (!interrupt_came() && stream_read(&stream)) {
+    while (!interrupted() && stream_read(&stream)) {
         stream_lines(&stream);
         stream_check(&stream);
     }
-    if (!interrupt_came() && (stream.length > 0 || stream.too_long))
+    if (interrupted() == SIGTERM)
+        stream_read_rest(&stream);
+    if (!interrupted() && (stream.length > 0 || stream.too_long))
         stream_line(&stream, stream.buffer, stream.length);
 
-    target_finish(sender);
+    target_flush(sender);
     stream_check(&stream);
     if (stream.bad_lines > BAD_LINES_SHOWN)
-        fprintf(stderr, "presence-send: %" PRIu64 " more lines skipped\n",
-                stream.bad_lines - BAD_LINES_SHOWN);
+        log_error("%" PRIu64 " more lines skipped", stream.bad_lines - BAD_LINES_SHOWN);
     return stream.warned || stream.unreadable || stream.bad_lines > 0 ? 1 : 0;
 }

@@ -1,7 +1,3 @@
-#include "target.h"
-
-#include "common/address.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <netdb.h>
@@ -10,9 +6,13 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "common/address.h"
+#include "common/log.h"
+#include "presence-send.h"
+
 #define REPORT_WAIT_NS 5000000
 
-/* IPv4 first: of `localhost`, 127.0.0.1 is what presenced listens on. */
+/* Prefer IPv4: presenced listens on 127.0.0.1 by default, and localhost may resolve to ::1 too. */
 static const struct addrinfo *prefer_ipv4(const struct addrinfo *first)
 {
     for (const struct addrinfo *info = first; info; info = info->ai_next) {
@@ -22,8 +22,8 @@ static const struct addrinfo *prefer_ipv4(const struct addrinfo *first)
     return first;
 }
 
-/* Returns 0 or an error of getaddrinfo. */
-static int numeric_address(const char *text, char ret[ADDRESS_SIZE])
+/* Resolve HOST:PORT to a numeric address. Returns 0 or an error of getaddrinfo(3). */
+static int resolve(const char *text, char ret[ADDRESS_SIZE])
 {
     const struct addrinfo hints = {.ai_flags = AI_NUMERICSERV, .ai_socktype = SOCK_DGRAM};
     struct address address;
@@ -47,43 +47,39 @@ static int numeric_address(const char *text, char ret[ADDRESS_SIZE])
 bool target_open(const struct options *options, struct presence_sender **ret)
 {
     char address[ADDRESS_SIZE];
-    int error = numeric_address(options->to, address);
+    int error = resolve(options->to, address);
 
     if (error != 0) {
-        fprintf(stderr, "presence-send: cannot resolve %s: %s; give another --to\n", options->to,
-                error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
+        log_error("cannot resolve %s: %s; give another --to", options->to,
+                  error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
         return false;
     }
     error = presence_sender_open(address, &options->sender, ret);
     if (error < 0) {
-        fprintf(stderr, "presence-send: cannot send to %s: %s; give another --to\n", options->to,
-                strerror(-error));
+        log_error("cannot send to %s: %s; give another --to", options->to, strerror(-error));
         return false;
     }
     return true;
 }
 
-bool target_takes(const struct options *options, const struct presence_sender *sender)
+bool target_check(const struct options *options, const struct presence_sender *sender)
 {
     struct presence_sender_totals totals;
 
     presence_sender_totals(sender, &totals);
     if (totals.refused > 0) {
-        fprintf(stderr, "presence-send: nobody listens on %s; start presenced or give --to\n",
-                options->to);
+        log_error("nobody listens on %s; start presenced or give --to", options->to);
         return false;
     }
     if (totals.failed > 0) {
-        fprintf(stderr,
-                "presence-send: %" PRIu64 " datagrams to %s were lost before they left; "
-                "check the network and --to\n",
-                totals.failed, options->to);
+        log_error("the kernel refused %" PRIu64 " datagrams to %s; check the network and --to",
+                  totals.failed, options->to);
         return false;
     }
     return true;
 }
 
-void target_finish(struct presence_sender *sender)
+void target_flush(struct presence_sender *sender)
 {
     const struct timespec wait = {0, REPORT_WAIT_NS};
     struct presence_sender_totals totals;

@@ -9,7 +9,7 @@ static uint64_t at_least_one(uint64_t number)
     return number > 0 ? number : 1;
 }
 
-void visitors_begin(struct visitors *visitors, const struct options *options, uint32_t group)
+void visitors_init(struct visitors *visitors, const struct options *options, uint32_t group)
 {
     const struct load_options *load = &options->load;
 
@@ -44,7 +44,7 @@ static uint64_t random_below(struct visitors *visitors, uint64_t limit)
     return (bits ^ bits >> 31) % limit;
 }
 
-/* How many visitors a place has. */
+/* Count the visitors of a place. */
 static uint64_t visitors_of(const struct visitors *visitors, uint64_t place)
 {
     if (place >= visitors->count)
@@ -66,7 +66,7 @@ static void visitors_name_place(struct visitors *visitors)
     visitors->country[1] = (char)('A' + country % 26);
 }
 
-/* To the next place with visitors who have not come in this round, or to a new round. */
+/* Go to the next place with visitors who have not come in this round, or to a new round. */
 static void visitors_step(struct visitors *visitors)
 {
     visitors->place++;
@@ -74,8 +74,8 @@ static void visitors_step(struct visitors *visitors)
         visitors->place = 0;
         visitors->row += visitors->group;
     }
-    /* Places differ by one visitor at most, the first ones have more: when one is through, so are
-     * all that follow, and those before it in the row that would come next. */
+    /* The first places may have one visitor more than the others: if this one is exhausted, so are
+     * all that follow, and those before it in the next row. */
     if (visitors->row >= visitors_of(visitors, visitors->place)) {
         visitors->place = 0;
         visitors->row = 0;

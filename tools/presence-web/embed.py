@@ -26,7 +26,7 @@ def array(name, content):
 
 
 def main(output, *paths):
-    parts = ['#include "files.h"\n']
+    parts = ['#include "routes.h"\n']
     entries = []
     for number, path in enumerate(paths):
         name = os.path.basename(path)

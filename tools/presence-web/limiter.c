@@ -9,14 +9,14 @@
 #define LINES 4096
 #define WAYS  4
 
-/* The budget as a point in time: when it would be full again. */
+/* A client. Its budget is kept as the time at which it is full again. */
 struct client {
     uint64_t hash;
     int64_t full_at_ns;
 };
 
 struct limiter {
-    uint64_t seed; /* so that nobody can aim at a line */
+    uint64_t seed; /* so that no client can choose its line */
     int64_t each_ns, burst_ns;
     struct client lines[LINES][WAYS];
 };
@@ -57,8 +57,8 @@ static struct client *find_client(struct limiter *limiter, const struct host *ho
     return fullest;
 }
 
-bool limiter_take(struct limiter *limiter, const struct host *host, int64_t now_ns,
-                  unsigned *ret_wait_s)
+bool limiter_charge(struct limiter *limiter, const struct host *host, int64_t now_ns,
+                    unsigned *ret_wait_s)
 {
     if (!limiter->each_ns)
         return true;

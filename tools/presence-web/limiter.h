@@ -1,8 +1,8 @@
-/* limiter.h - how many heartbeats a client may send.
+/* limiter.h - a budget of heartbeats for each client.
  *
- * A client is an IPv4 address, or the /64 that an IPv6 address is in. Each has a budget of so many
- * a second, of which BURST_S seconds may be saved up. Memory is fixed: of clients that share a line
- * of the table the one whose budget is fullest is forgotten, which costs nothing but a fresh start.
+ * A client is an IPv4 address or an IPv6 /64. It may send `rate` heartbeats a second, and save up
+ * LIMITER_BURST_S seconds' worth. Memory is fixed: of the clients that share a line of the table,
+ * the one with the fullest budget is evicted, which at most gives it a fresh start.
  */
 #ifndef PRESENCE_WEB_LIMITER_H
 #define PRESENCE_WEB_LIMITER_H
@@ -10,18 +10,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "network.h"
+#include "common/networks.h"
 
 #define LIMITER_BURST_S 10
 
 struct limiter;
 
-/* `rate`: heartbeats a second and client, 0: without limit. NULL: no memory, or no randomness. */
+/* Allocate a limiter for `rate` heartbeats a second; 0: no limit. Return NULL if there is no memory
+ * or randomness. */
 struct limiter *limiter_new(uint32_t rate);
 void limiter_free(struct limiter *limiter);
 
-/* May this client send another heartbeat at `now_ns`? If not, `ret_wait_s` is when it may. */
-bool limiter_take(struct limiter *limiter, const struct host *client, int64_t now_ns,
-                  unsigned *ret_wait_s);
+/* Charge a client for a heartbeat at `now_ns`. False if its budget is used up; `ret_wait_s` is when
+ * it may send again. */
+bool limiter_charge(struct limiter *limiter, const struct host *client, int64_t now_ns,
+                    unsigned *ret_wait_s);
 
 #endif

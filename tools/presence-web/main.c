@@ -3,56 +3,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http_listen.h"
-#include "http_log.h"
-#include "leaves.h"
-#include "common/monotonic.h"
 #include "common/address.h"
-#include "privileges.h"
+#include "common/log.h"
+#include "common/monotonic.h"
+#include "http/http_listen.h"
+#include "http/privileges.h"
+#include "limiter.h"
+#include "live.h"
+#include "outbound.h"
+#include "request.h"
 #include "routes.h"
-#include "common/segment_source.h"
-#include "streams.h"
-#include "token.h"
-#include "touches.h"
+#include "stream.h"
+#include "touch.h"
 
 #define EXIT_USAGE       2
 #define API_KEY_MIN      16 /* bytes */
 #define OTHER_REQUESTS   1000
-#define TURN_NS          NS_PER_S /* the longest: signals are looked for after each */
-#define LAST_TURNS       8        /* in which streams and touches are ended */
+#define TURN_NS          NS_PER_S /* of the longest turn: signals are checked after each */
+#define LAST_TURNS       8        /* to end streams and touches */
 #define PATIENCE_S       20
-#define HEADER_BYTES     8192
+#define HEADER_BYTES     10240 /* 64 rooms on one stream, and what browsers and proxies send */
 #define TURN_ROUND_UP_NS (NS_PER_MS - 1)
 
-/* ---- key files --------------------------------------------------------------------------- */
+/* ---- key files ------------------------------------------------------------------------------ */
 
-static const char *explain_secrets(int error)
-{
-    switch (error) {
-    case -EPERM:
-        return "others may read it: chmod o= it";
-    case -ENOKEY:
-        return "there is no key in it";
-    case -EMSGSIZE:
-        return "a key is too short or too long, or there are too many";
-    case -EBADMSG:
-        return "a line is a key's id, 1 to 255, and its 32 hex digits";
-    default:
-        return strerror(-error);
-    }
-}
-
-/* Read a key file, if there is one, in place of what was read before. */
+/* Read a key file, if one is named, and replace the keys. */
 static bool read_secrets(const char *option, const char *path, size_t least, struct secrets *ret)
 {
     struct secrets secrets;
+    const char *problem = NULL;
 
     if (!path)
         return true;
-    int r = secrets_read(path, least, &secrets);
-    if (r < 0) {
-        http_log("--%s %s: %s (keys of %zu to %d bytes, one a line)", option, path,
-                 explain_secrets(r), least, SECRETS_MAX_BYTES);
+    if (secrets_load(path, least, &secrets, &problem) < 0) {
+        log_line("--%s %s: %s (keys of %zu to %d bytes, one a line)", option, path, problem, least,
+                 SECRETS_MAX_BYTES);
         return false;
     }
     secrets_free(ret);
@@ -63,85 +48,87 @@ static bool read_secrets(const char *option, const char *path, size_t least, str
 static bool read_signing_key(struct web *web)
 {
     const char *path = web->options.key_file;
-    int r = path ? signing_read(path, &web->key) : 0;
+    const char *problem = NULL;
 
-    if (r < 0)
-        http_log("--key-file %s: %s", path, explain_secrets(r));
-    return r == 0;
+    if (path && secrets_load_key(path, &web->key, &problem) < 0)
+        log_line("--key-file %s: %s", path, problem);
+    return !problem;
 }
 
 static bool read_all_secrets(struct web *web)
 {
     return read_secrets("api-key-file", web->options.api_key_file, API_KEY_MIN, &web->api_keys) &&
-           read_secrets("jwt-key-file", web->options.jwt_key_file, TOKEN_KEY_MIN, &web->jwt_keys) &&
+           read_secrets("jwt-key-file", web->options.jwt_key_file, REQUEST_TOKEN_KEY_MIN,
+                        &web->jwt_keys) &&
            read_signing_key(web);
 }
 
-static void read_anew(struct web *web)
+static void reload_secrets(struct web *web)
 {
     if (!read_all_secrets(web))
         return;
-    int r = web->options.key_file ? forwarder_sign(web->forwarder, &web->key) : 0;
+    int r = web->options.key_file ? outbound_sign(web->outbound, &web->key) : 0;
     if (r < 0)
-        http_log("cannot sign with the new key: %s", strerror(-r));
+        log_line("cannot sign with the new key: %s", strerror(-r));
     else
-        http_log("the key files were read again");
+        log_line("reloaded the key files");
 }
 
-/* ---- beginning --------------------------------------------------------------------------- */
+/* ---- opening -------------------------------------------------------------------------------- */
 
-static int open_parts(struct web *web)
+static int open_outbound(struct web *web)
 {
     const struct options *options = &web->options;
     const char *failed;
-    int r =
-        forwarder_open(options->to.items, options->to.count, &web->key, &web->forwarder, &failed);
+    int r = outbound_open(options->to.items, options->to.count, &web->key, web->live,
+                          &web->outbound, &failed);
 
-    if (r < 0) {
-        http_log("cannot send to %s: %s (--to takes a numeric address and port)", failed,
+    if (r < 0)
+        log_line("cannot send to %s: %s (--to takes a numeric address and port)", failed,
                  strerror(-r));
-        return r;
-    }
-    r = streams_open(web, &web->streams);
+    return r;
+}
+
+static int open_parts(struct web *web)
+{
+    int r = streams_open(web, &web->streams);
+
     if (r == 0) {
-        web->numbers = numbers_new(segment_source_path(options->segment));
-        web->limiter = limiter_new(options->client_rate);
-        web->leaves = leaves_new(web->forwarder);
+        web->live = live_new(web->options.segment);
+        web->limiter = limiter_new(web->options.client_rate);
         web->touches = touches_new(web);
-        if (!web->numbers || !web->limiter || !web->leaves || !web->touches)
+        if (!web->live || !web->limiter || !web->touches)
             r = -ENOMEM;
     }
-    if (r < 0)
-        http_log("cannot start: %s", strerror(-r));
-    return r;
+    if (r < 0) {
+        log_line("cannot start: %s", strerror(-r));
+        return r;
+    }
+    return open_outbound(web);
 }
 
 static void close_parts(struct web *web)
 {
     touches_free(web->touches);
-    leaves_free(web->leaves);
+    outbound_close(web->outbound);
     streams_close(web->streams);
-    forwarder_close(web->forwarder);
     limiter_free(web->limiter);
-    numbers_free(web->numbers);
+    live_free(web->live);
     secrets_free(&web->api_keys);
     secrets_free(&web->jwt_keys);
     explicit_bzero(&web->key, sizeof(web->key));
 }
 
-/* Bind, and give up all that is not needed from then on. Returns the socket. */
+/* Bind, and drop all privileges that are not needed any more. Return the socket. */
 static int bind_and_drop(const struct web *web)
 {
     const struct options *options = &web->options;
-    const char *paths[5] = {segment_source_path(options->segment)};
+    const char *paths[5] = {options->segment};
     size_t count = 1;
     int socket = http_listen_open(options->listen);
 
-    if (socket < 0) {
-        http_log("cannot listen on %s: %s", options->listen,
-                 socket == -EADDRINUSE ? "somebody else does" : strerror(-socket));
+    if (socket < 0)
         return socket;
-    }
     if (options->api_key_file)
         paths[count++] = options->api_key_file;
     if (options->jwt_key_file)
@@ -150,7 +137,7 @@ static int bind_and_drop(const struct web *web)
         paths[count++] = options->key_file;
     int r = privileges_drop(paths);
     if (r < 0) {
-        http_log("cannot give up privileges: %s", strerror(-r));
+        log_line("cannot drop privileges: %s", strerror(-r));
         return r;
     }
     return socket;
@@ -169,7 +156,7 @@ static int start_server(struct web *web, int socket, const struct http_route *ro
         .connections = web->options.max_streams + OTHER_REQUESTS,
         .patience_s = PATIENCE_S,
         .header_bytes = HEADER_BYTES,
-        .body_bytes = TOUCHES_BODY_BYTES,
+        .body_bytes = TOUCH_BODY_BYTES,
     };
     char bound[ADDRESS_SIZE];
     int r = address_bound(socket, bound);
@@ -177,34 +164,33 @@ static int start_server(struct web *web, int socket, const struct http_route *ro
     if (r == 0)
         r = http_server_start(&options, ret);
     if (r == 0)
-        http_log("listening on %s", bound);
+        log_line("listening on %s", bound);
     else if (r == -EMFILE)
-        http_log("cannot serve %u streams: too few files may be open; raise `ulimit -n` or lower "
+        log_line("cannot serve %u streams: too few files may be open; raise `ulimit -n` or lower "
                  "--max-streams",
                  web->options.max_streams);
     else
-        http_log("cannot serve: %s", strerror(-r));
+        log_line("cannot serve: %s", strerror(-r));
     return r;
 }
 
-/* ---- serving ----------------------------------------------------------------------------- */
+/* ---- serving -------------------------------------------------------------------------------- */
 
-/* Do what is due. Returns when the next is. */
-static int64_t look(struct web *web)
+/* Run the timers that are due. Return when the next one is. */
+static int64_t run_timers(struct web *web)
 {
     int64_t now_ns = monotonic_ns();
-    int64_t streams_ns = streams_look(web->streams, now_ns);
-    int64_t touches_ns = touches_look(web->touches, now_ns);
-    int64_t leaves_ns = leaves_look(web->leaves, now_ns);
+    int64_t streams_ns = streams_run_timers(web->streams, now_ns);
+    int64_t touches_ns = touches_run_timers(web->touches, now_ns);
+    int64_t outbound_ns = outbound_run_timers(web->outbound, now_ns);
     int64_t next_ns = streams_ns < touches_ns ? streams_ns : touches_ns;
 
-    forwarder_flush(web->forwarder);
-    return leaves_ns < next_ns ? leaves_ns : next_ns;
+    return outbound_ns < next_ns ? outbound_ns : next_ns;
 }
 
 static int turn(struct web *web, struct http_server *server)
 {
-    int64_t wait_ns = look(web) - monotonic_ns();
+    int64_t wait_ns = run_timers(web) - monotonic_ns();
 
     if (wait_ns < 0)
         wait_ns = 0;
@@ -219,7 +205,7 @@ static void serve(struct web *web, struct http_server *server)
 
     while ((signal = turn(web, server)) != SIGTERM && signal != SIGINT) {
         if (signal == SIGHUP)
-            read_anew(web);
+            reload_secrets(web);
     }
     web->ending = true;
     streams_end(web->streams);
@@ -237,7 +223,7 @@ static int run(struct web *web)
         return EXIT_FAILURE;
     struct http_route *routes = routes_new(&count);
     if (!routes) {
-        http_log("out of memory");
+        log_line("out of memory");
         return EXIT_FAILURE;
     }
     int socket = bind_and_drop(web);
@@ -253,17 +239,18 @@ static int run(struct web *web)
 int main(int argc, char **argv)
 {
     static struct web web;
+    struct option_use use;
 
-    switch (options_read(argc, argv, &web.options)) {
-    case OPTIONS_DONE:
+    switch (options_parse(&options_table, argc, argv, &web.options, &use)) {
+    case OPTION_DONE:
         return EXIT_SUCCESS;
-    case OPTIONS_WRONG:
+    case OPTION_WRONG:
         return EXIT_USAGE;
-    case OPTIONS_RUN:
+    case OPTION_RUN:
         break;
     }
     int status = run(&web);
     close_parts(&web);
-    options_free(&web.options);
+    options_free(&options_table, &web.options);
     return status;
 }

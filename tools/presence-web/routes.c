@@ -3,13 +3,82 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "beacon.h"
-#include "files.h"
-#include "http_reply.h"
-#include "read.h"
-#include "reply.h"
-#include "streams.h"
-#include "touches.h"
+#include "api.h"
+#include "http/http_reply.h"
+#include "response.h"
+#include "stream.h"
+#include "touch.h"
+
+/* ---- built-in files ------------------------------------------------------------------------- */
+
+#define BADGE "/badge.js" /* pages of other sites load it */
+
+#define POLICY                                                                        \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " \
+    "font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; "     \
+    "form-action 'none'; frame-ancestors 'self'"
+
+static const struct file *find_file(const char *path)
+{
+    for (size_t i = 0; i < files_count; i++) {
+        if (strcmp(files[i].path, path) == 0)
+            return &files[i];
+    }
+    return NULL;
+}
+
+/* True if an Accept-Encoding allows gzip. A weight matters only if it is zero. */
+static bool accepts_gzip(const char *header)
+{
+    const char *coding = header ? strcasestr(header, "gzip") : NULL;
+
+    if (!coding)
+        return false;
+    const char *weight = coding + strlen("gzip") + strspn(coding + strlen("gzip"), " \t");
+    if (*weight != ';')
+        return true;
+    weight += 1 + strspn(weight + 1, " \t");
+    return strncasecmp(weight, "q=", 2) != 0 || strtod(weight + 2, NULL) > 0;
+}
+
+static bool is_fresh(const char *header, const struct file *file)
+{
+    return header && (strstr(header, file->tag) || strstr(header, file->packed_tag) ||
+                      strcmp(header, "*") == 0);
+}
+
+/* Answer GET of a built-in file. */
+static enum MHD_Result handle_file(void *context, struct http_request *request)
+{
+    const struct file *file = find_file(request->path);
+    bool packed = accepts_gzip(http_request_header(request, "Accept-Encoding"));
+    bool fresh = file && is_fresh(http_request_header(request, "If-None-Match"), file);
+
+    (void)context;
+    if (!file)
+        return MHD_NO;
+    const unsigned char *content = packed ? file->packed : file->content;
+    size_t length = packed ? file->packed_length : file->length;
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        fresh ? 0 : length, (void *)(uintptr_t)content, MHD_RESPMEM_PERSISTENT);
+    if (!response)
+        return MHD_NO;
+    bool badge = strcmp(file->path, BADGE) == 0;
+    MHD_add_response_header(response, "Content-Type", file->type);
+    MHD_add_response_header(response, "ETag", packed ? file->packed_tag : file->tag);
+    MHD_add_response_header(response, "Vary", "Accept-Encoding");
+    MHD_add_response_header(response, "Cache-Control", badge ? "public, max-age=300" : "no-cache");
+    if (packed && !fresh)
+        MHD_add_response_header(response, "Content-Encoding", "gzip");
+    MHD_add_response_header(response, "Content-Security-Policy", POLICY);
+    MHD_add_response_header(response, "Cross-Origin-Resource-Policy",
+                            badge ? "cross-origin" : "same-origin");
+    if (badge) /* pages may load it as a module; its requests are checked on their own */
+        MHD_add_response_header(response, "Access-Control-Allow-Origin", "*");
+    return http_reply(request, fresh ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK, response);
+}
+
+/* ---- routes --------------------------------------------------------------------------------- */
 
 #define TOUCH "/touch"
 
@@ -24,20 +93,20 @@ static enum MHD_Result handle_preflight(void *context, struct http_request *requ
     const struct web *web = context;
     bool touch = strcmp(request->path, TOUCH) == 0;
 
-    return reply_preflight(web, request, touch ? "POST, OPTIONS" : "GET, HEAD, OPTIONS");
+    return respond_preflight(web, request, touch ? "POST, OPTIONS" : "GET, HEAD, OPTIONS");
 }
 
-static enum MHD_Result handle_nothing(void *web, struct http_request *request)
+static enum MHD_Result handle_unknown(void *web, struct http_request *request)
 {
     return routes_refuse(web, request, MHD_HTTP_NOT_FOUND, NULL);
 }
 
 static const struct http_route fixed[] = {
-    {"GET", "/api/sites/*", read_site},
-    {"GET", "/api/sites", read_sites},
-    {"GET", "/api/analytics/sites/*", read_realtime},
-    {"GET", "/api/status", read_status},
-    {"GET", "/api/*", handle_nothing},
+    {"GET", "/api/sites/*", api_site},
+    {"GET", "/api/sites", api_sites},
+    {"GET", "/api/analytics/sites/*", api_realtime},
+    {"GET", "/api/status", api_status},
+    {"GET", "/api/*", handle_unknown},
     {"GET", "/stream", streams_handle},
     {"GET", "/beacon.gif", beacon_handle},
     {"GET", "/-/healthy", handle_healthy},
@@ -59,7 +128,7 @@ struct http_route *routes_new(size_t *ret_count)
         return NULL;
     memcpy(routes, fixed, sizeof(fixed));
     for (size_t i = 0; i < files_count; i++)
-        routes[FIXED + i] = (struct http_route){"GET", files[i].path, files_handle};
+        routes[FIXED + i] = (struct http_route){"GET", files[i].path, handle_file};
     *ret_count = FIXED + files_count;
     return routes;
 }
@@ -72,18 +141,18 @@ enum MHD_Result routes_refuse(void *context, struct http_request *request, unsig
 
     switch (status) {
     case MHD_HTTP_NOT_FOUND:
-        problem_set(&problem, status, "not_found", "there is nothing here");
+        problem_set(&problem, status, "not_found", "no such resource");
         break;
     case MHD_HTTP_METHOD_NOT_ALLOWED:
-        problem_set(&problem, status, "method_not_allowed", "ask with %s", allow);
+        problem_set(&problem, status, "method_not_allowed", "use %s", allow);
         break;
     case MHD_HTTP_CONTENT_TOO_LARGE:
-        problem_set(&problem, status, "too_large", "a body has at most %d bytes",
-                    TOUCHES_BODY_BYTES);
+        problem_set(&problem, status, "too_large", "the body has more than %d bytes",
+                    TOUCH_BODY_BYTES);
         break;
     default:
-        problem_set(&problem, status, "bad_request", "this is not HTTP/1.1 as it should be");
+        problem_set(&problem, status, "bad_request", "malformed request");
     }
     problem.allow = allow;
-    return reply_problem(web, request, &problem);
+    return respond_problem(web, request, &problem);
 }

@@ -1,10 +1,8 @@
 #include "secrets.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static void wipe(char *text)
 {
@@ -20,10 +18,11 @@ void secrets_free(struct secrets *secrets)
     *secrets = (struct secrets){0};
 }
 
-static int add(struct secrets *secrets, const char *line, size_t length, size_t least)
+static int add(struct secrets *secrets, const char *line, size_t least)
 {
-    if (secrets->count == SECRETS_MAX || length < least || length > SECRETS_MAX_BYTES ||
-        strlen(line) != length)
+    size_t length = strlen(line);
+
+    if (secrets->count == SECRETS_MAX || length < least || length > SECRETS_MAX_BYTES)
         return -EMSGSIZE;
     char *copy = strdup(line);
     if (!copy)
@@ -32,48 +31,64 @@ static int add(struct secrets *secrets, const char *line, size_t length, size_t 
     return 0;
 }
 
-static int read_lines(FILE *file, size_t least, struct secrets *secrets)
+static int add_lines(struct key_file *file, size_t least, struct secrets *secrets,
+                     const char **ret_problem)
 {
-    char *line = NULL;
-    size_t size = 0;
     int r = 0;
 
-    for (ssize_t length; r == 0 && (length = getline(&line, &size, file)) >= 0;) {
-        while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
-            line[--length] = '\0';
-        if (length > 0 && line[0] != '#')
-            r = add(secrets, line, (size_t)length, least);
+    for (const char *line; r == 0 && (line = key_file_line(file)) != NULL;)
+        r = add(secrets, line, least);
+    if (r == -EMSGSIZE)
+        *ret_problem = "a key is too short or too long, or there are too many";
+    else if (r < 0)
+        *ret_problem = "out of memory";
+    if (r == 0 && secrets->count == 0) {
+        *ret_problem = "there is no key in it";
+        r = -ENOKEY;
     }
-    if (r == 0 && ferror(file))
-        r = -EIO;
-    if (line)
-        explicit_bzero(line, size);
-    free(line);
     return r;
 }
 
-int secrets_read(const char *path, size_t least, struct secrets *ret)
+int secrets_load(const char *path, size_t least, struct secrets *ret, const char **ret_problem)
 {
     struct secrets secrets = {0};
-    struct stat status;
-    FILE *file = fopen(path, "re");
+    struct key_file file;
+    int r = key_file_open(path, &file, ret_problem);
 
-    if (!file)
-        return -errno;
-    int r = fstat(fileno(file), &status) < 0 ? -errno : 0;
-    if (r == 0 && status.st_mode & S_IRWXO)
-        r = -EPERM;
-    if (r == 0)
-        r = read_lines(file, least, &secrets);
-    fclose(file);
-    if (r == 0 && secrets.count == 0)
-        r = -ENOKEY;
-    if (r < 0) {
-        secrets_free(&secrets);
+    if (r < 0)
         return r;
+    r = add_lines(&file, least, &secrets, ret_problem);
+    key_file_close(&file);
+    if (r < 0)
+        secrets_free(&secrets);
+    else
+        *ret = secrets;
+    return r;
+}
+
+int secrets_load_key(const char *path, struct key *ret, const char **ret_problem)
+{
+    struct key_file file;
+    struct key first = {0}, key;
+    int r = key_file_open(path, &file, ret_problem);
+
+    if (r < 0)
+        return r;
+    for (const char *line; r == 0 && (line = key_file_line(&file)) != NULL;) {
+        r = key_parse(line, ' ', &key);
+        if (r == 0 && first.id == 0)
+            first = key;
     }
-    *ret = secrets;
-    return 0;
+    if (r < 0)
+        *ret_problem = "a line is ID HEX32: a number from 1 to 255, and 32 hex digits";
+    else if (first.id == 0)
+        *ret_problem = "there is no key in it";
+    else
+        *ret = first;
+    explicit_bzero(&key, sizeof(key));
+    explicit_bzero(&first, sizeof(first));
+    key_file_close(&file);
+    return *ret_problem ? -EBADMSG : 0;
 }
 
 static bool equals(const char *secret, const char *text, size_t length)

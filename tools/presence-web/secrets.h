@@ -1,9 +1,11 @@
-/* secrets.h - files of secrets, one a line. */
+/* secrets.h - the keys that requests name, and the key that heartbeats are signed with. */
 #ifndef PRESENCE_WEB_SECRETS_H
 #define PRESENCE_WEB_SECRETS_H
 
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "common/key_file.h"
 
 #define SECRETS_MAX       64
 #define SECRETS_MAX_BYTES 1024 /* of one */
@@ -13,14 +15,17 @@ struct secrets {
     char *items[SECRETS_MAX];
 };
 
-/* Read the lines of a file, of at least `least` bytes each; empty ones and those that begin with #
- * are left out. To be freed with secrets_free.
- * Errors: -EPERM others may read the file; -ENOKEY there is none in it; -EMSGSIZE one is too short
- * or too long, or there are too many; those of opening and reading. */
-int secrets_read(const char *path, size_t least, struct secrets *ret);
+/* Load the lines of a key file, of at least `least` bytes each; release them with secrets_free. On
+ * failure `*ret_problem`, which was NULL, says why in words. Errors: -ENOKEY there is none;
+ * -EMSGSIZE one is too short or too long, or there are too many; those of key_file_open. */
+int secrets_load(const char *path, size_t least, struct secrets *ret, const char **ret_problem);
 void secrets_free(struct secrets *secrets);
 
-/* Is `text` one of them? Takes as long whichever byte differs. */
+/* Load a file of the collector's keys, a line `ID HEX32` each, and return the first of them.
+ * Errors, likewise: -EBADMSG a line is wrong, or there is none; those of key_file_open. */
+int secrets_load_key(const char *path, struct key *ret, const char **ret_problem);
+
+/* True if `text` is one of them. Takes as long whichever byte differs. */
 bool secrets_have(const struct secrets *secrets, const char *text);
 
 #endif

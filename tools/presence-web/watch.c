@@ -1,14 +1,15 @@
 #include "watch.h"
 
 #include <inttypes.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "show.h"
+#include "response.h"
 
-/* A collector that stops and comes back, as for an update, is away for less than this, in which it
- * would not be missed if it had died instead (SEGMENT_STALE_AGE). */
+/* A collector that is restarted is back within this time. One that has died is not called stale any
+ * earlier (SEGMENT_STALE_AGE). */
 #define RESTART_S 3
 
 struct text *text_new(const char *bytes)
@@ -35,7 +36,9 @@ void text_release(struct text *text)
         free(text);
 }
 
-struct watch *watch_new(const struct place *place, uint32_t window_s)
+/* ---- one watch ------------------------------------------------------------------------------ */
+
+static struct watch *watch_new(const struct place *place, uint32_t window_s)
 {
     struct watch *watch = calloc(1, sizeof(*watch));
 
@@ -46,34 +49,36 @@ struct watch *watch_new(const struct place *place, uint32_t window_s)
     return watch;
 }
 
-void watch_free(struct watch *watch)
+static void watch_free(struct watch *watch)
 {
-    if (!watch)
-        return;
     text_release(watch->event);
     free(watch);
 }
 
-/* What is pushed when it changes; the rest of a number only ages. */
-static void name_number(const struct number *number, char ret[WATCH_ID_SIZE])
+/* Format the parts of a number whose change is pushed; the others only age. */
+static void format_id(const struct number *number, char ret[WATCH_ID_SIZE])
 {
     char count[12] = "none";
 
-    if (number->known)
-        snprintf(count, sizeof(count), "%" PRIu32, number->count);
-    snprintf(ret, WATCH_ID_SIZE, "%s%s%s", count, number->stale ? "s" : "",
-             number->warming ? "w" : "");
+    const struct presence_reading *reading = &number->reading;
+
+    if (reading->known)
+        snprintf(count, sizeof(count), "%" PRIu32, reading->count);
+    snprintf(ret, WATCH_ID_SIZE, "%s%s%s%s", count, reading->stale ? "s" : "",
+             reading->warming ? "w" : "", reading->partial ? "p" : "");
 }
 
-static struct text *make_event(const struct watch *watch)
+static struct text *build_event(const struct watch *watch)
 {
-    json_t *object = show_place(&watch->place, &watch->number);
+    json_t *object = build_place_count(&watch->place, &watch->number);
     char *data = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII), *all = NULL;
     struct text *event = NULL;
 
     json_decref(object);
     if (data && asprintf(&all, "id: %s\nevent: count\ndata: %s\n\n", watch->id, data) >= 0)
         event = text_new(all);
+    if (event)
+        event->fields = event->length - strlen("\n\n") - strlen(data) + strlen("{");
     free(all);
     free(data);
     return event;
@@ -81,34 +86,77 @@ static struct text *make_event(const struct watch *watch)
 
 static bool is_restarting(const struct number *number)
 {
-    return number->stale && number->has_time && number->as_of_age_s <= RESTART_S;
+    return number->has_time && number->reading.stale && number->reading.as_of_age_s <= RESTART_S;
 }
 
-static void look(struct watch *watch, struct numbers *numbers, bool refresh)
+static void read_number(struct watch *watch, struct live *live, bool refresh)
 {
     struct number number;
     char id[WATCH_ID_SIZE];
 
-    numbers_count(numbers, &watch->place, watch->window_s, &number);
+    live_count(live, &watch->place, watch->window_s, &number);
     if (watch->version && is_restarting(&number))
         return;
-    name_number(&number, id);
+    format_id(&number, id);
     bool new = !watch->event || strcmp(id, watch->id) != 0;
-    if (!new && (!refresh || number.as_of == watch->number.as_of))
+    if (!new && (!refresh || number.reading.as_of == watch->number.reading.as_of))
         return;
     watch->number = number;
     strcpy(watch->id, id);
     text_release(watch->event);
-    watch->event = make_event(watch);
+    watch->event = build_event(watch);
     watch->version += new;
 }
 
-void watch_look(struct watch *watch, struct numbers *numbers)
+void watch_refresh(struct watch *watch, struct live *live)
 {
-    look(watch, numbers, false);
+    read_number(watch, live, true);
 }
 
-void watch_refresh(struct watch *watch, struct numbers *numbers)
+/* ---- all of them ---------------------------------------------------------------------------- */
+
+static int compare_watches(const void *left, const void *right)
 {
-    look(watch, numbers, true);
+    const struct watch *a = left, *b = right;
+    int order = strcmp(a->place.site, b->place.site);
+
+    if (order == 0)
+        order = strcmp(a->place.room, b->place.room);
+    if (order == 0)
+        order = (a->window_s > b->window_s) - (a->window_s < b->window_s);
+    return order;
+}
+
+struct watch *watches_get(struct watches *watches, const struct place *place, uint32_t window_s)
+{
+    struct watch *watch = watch_new(place, window_s);
+
+    if (!watch)
+        return NULL;
+    struct watch **found = tsearch(watch, &watches->places, compare_watches);
+    if (!found || *found != watch)
+        watch_free(watch);
+    if (!found)
+        return NULL;
+    if (*found == watch)
+        LIST_INSERT_HEAD(&watches->all, watch, all);
+    (*found)->users++;
+    return *found;
+}
+
+void watches_put(struct watches *watches, struct watch *watch)
+{
+    if (--watch->users)
+        return;
+    tdelete(watch, &watches->places, compare_watches);
+    LIST_REMOVE(watch, all);
+    watch_free(watch);
+}
+
+void watches_poll(struct watches *watches, struct live *live)
+{
+    struct watch *watch;
+
+    LIST_FOREACH(watch, &watches->all, all)
+    read_number(watch, live, false);
 }

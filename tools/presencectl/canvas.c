@@ -7,7 +7,7 @@
 #include <string.h>
 #include <wchar.h>
 
-#include "core/utf8.h"
+#include "common/place.h"
 
 #define TEXT_MAX 4096 /* bytes of one canvas_print */
 
@@ -21,7 +21,7 @@ static unsigned clamp(unsigned value, unsigned most)
     return value < 1 ? 1 : value > most ? most : value;
 }
 
-int canvas_open(unsigned columns, unsigned rows, bool unicode, bool in_colour, struct canvas *ret)
+int canvas_init(unsigned columns, unsigned rows, bool unicode, bool in_colour, struct canvas *ret)
 {
     struct canvas canvas = {
         .columns = clamp(columns, CANVAS_COLUMNS_MAX),
@@ -37,7 +37,7 @@ int canvas_open(unsigned columns, unsigned rows, bool unicode, bool in_colour, s
     return 0;
 }
 
-void canvas_close(struct canvas *canvas)
+void canvas_free(struct canvas *canvas)
 {
     free(canvas->cells);
     canvas->cells = NULL;
@@ -52,17 +52,17 @@ static struct canvas_cell *cell_at(const struct canvas *canvas, unsigned row, un
 
 /* ---- characters -------------------------------------------------------------------------- */
 
-/* A character as it is drawn. */
+/* A character to draw. */
 struct glyph {
     char text[5];
     unsigned width; /* 0: a combining mark */
 };
 
-/* Take the next character. Returns the text behind it. */
-static const char *take_glyph(const struct canvas *canvas, const char *text, struct glyph *ret)
+/* Parse the next character. Returns the text after it. */
+static const char *next_glyph(const struct canvas *canvas, const char *text, struct glyph *ret)
 {
-    uint32_t size = utf8_character_size((const uint8_t *)text, (uint32_t)strnlen(text, 4));
-    uint32_t value = size ? utf8_character_value((const uint8_t *)text, size) : 0;
+    uint32_t value = 0;
+    size_t size = place_character(text, &value);
     int width = size ? wcwidth((wchar_t)value) : -1;
 
     if (width < 0 || width > 2 || (size > 1 && !canvas->unicode)) {
@@ -80,14 +80,14 @@ unsigned canvas_width(const struct canvas *canvas, const char *text)
     struct glyph glyph;
 
     while (*text) {
-        text = take_glyph(canvas, text, &glyph);
+        text = next_glyph(canvas, text, &glyph);
         width += glyph.width;
     }
     return width;
 }
 
-/* A wide character that loses one of its columns loses the other. */
-static void make_way(struct canvas *canvas, unsigned row, unsigned column)
+/* Blank a cell, and both columns of a wide character that it is part of. */
+static void clear_cell(struct canvas *canvas, unsigned row, unsigned column)
 {
     struct canvas_cell *cell = cell_at(canvas, row, column);
     struct canvas_cell *next = cell_at(canvas, row, column + 1);
@@ -103,7 +103,7 @@ static void put_glyph(struct canvas *canvas, unsigned row, unsigned column, enum
                       const struct glyph *glyph)
 {
     for (unsigned i = 0; i < glyph->width; i++) {
-        make_way(canvas, row, column + i);
+        clear_cell(canvas, row, column + i);
         cell_at(canvas, row, column + i)->ink = (uint8_t)ink;
         cell_at(canvas, row, column + i)->is_rest = i > 0;
     }
@@ -117,7 +117,7 @@ void canvas_put(struct canvas *canvas, unsigned row, unsigned column, enum ink i
 
     if (!cell_at(canvas, row, column))
         return;
-    take_glyph(canvas, character, &glyph);
+    next_glyph(canvas, character, &glyph);
     if (glyph.width != 1)
         return;
     put_glyph(canvas, row, column, ink, &glyph);
@@ -126,16 +126,17 @@ void canvas_put(struct canvas *canvas, unsigned row, unsigned column, enum ink i
 
 /* ---- text -------------------------------------------------------------------------------- */
 
-/* Draw characters up to a column, with their marks; more than a few of these would grow into the
- * rows beside. Returns the column after the last and, unless none was drawn, its cell. */
+/* Draw characters up to column `end`, each with at most SHOW_MARKS_MAX combining marks: more would
+ * grow into the rows above and below. Returns the column after the last and, unless none was drawn,
+ * its cell. */
 static unsigned draw_glyphs(struct canvas *canvas, unsigned row, unsigned column, unsigned end,
                             enum ink ink, const char *text, struct canvas_cell **ret_last)
 {
-    unsigned marks = SHOW_MARKS_MAX; /* none can belong to what was there before */
+    unsigned marks = SHOW_MARKS_MAX; /* a leading mark has no base character */
     struct glyph glyph;
 
     while (*text) {
-        text = take_glyph(canvas, text, &glyph);
+        text = next_glyph(canvas, text, &glyph);
         if (glyph.width == 0) {
             if (marks++ < SHOW_MARKS_MAX)
                 strcat((*ret_last)->text, glyph.text);
@@ -167,7 +168,7 @@ unsigned canvas_text(struct canvas *canvas, unsigned row, unsigned column, unsig
         canvas_put(canvas, row, column, ink, INK_PLAIN, canvas->unicode ? "…" : "~");
         last = cell_at(canvas, row, column++);
     }
-    if (canvas->unicode && name_turns(text)) {
+    if (canvas->unicode && has_right_to_left(text)) {
         first->opens = true;
         last->closes = true;
     }
@@ -206,7 +207,7 @@ void canvas_ink(struct canvas *canvas, unsigned row, enum ink ink)
 
 /* ---- rows -------------------------------------------------------------------------------- */
 
-/* Columns up to the last that shows. */
+/* Count a row's columns up to the last that is visible. */
 static unsigned columns_used(const struct canvas *canvas, unsigned row)
 {
     unsigned used = canvas->columns;
@@ -227,7 +228,7 @@ static void change_ink(FILE *out, const struct canvas_cell *cell)
     if (*ink_codes[cell->ink])
         fprintf(out, ";%s", ink_codes[cell->ink]);
     if (cell->behind)
-        fputs(";44", out); /* INK_BAND's, as a background */
+        fputs(";44", out); /* INK_BAND as a background */
     fputc('m', out);
 }
 

@@ -1,67 +1,91 @@
-#include <errno.h>
+/* count.c - print one number: a place's count, or how long ago a visitor was seen. */
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "place.h"
+#include "scope.h"
 #include "show.h"
 
-static json_t *integer_or_null(bool known, uint32_t value)
-{
-    return known ? json_integer(value) : json_null();
-}
+/* ---- count ------------------------------------------------------------------------------- */
 
-static void print_json(const struct place *place, bool known,
-                       const struct presence_reading *reading)
+static void print_count(const struct scope *scope, const struct presence_reading *reading)
 {
     json_t *object = json_object();
 
-    json_set_place(object, place);
+    json_set_scope(object, scope);
     json_object_set_new(object, "window_s", json_integer(reading->window_s));
-    json_object_set_new(object, "count", integer_or_null(known, reading->count));
+    json_object_set_new(object, "count", json_of_count(reading));
     json_object_set_new(object, "stale", json_boolean(reading->stale));
     json_object_set_new(object, "warming", json_boolean(reading->warming));
-    json_object_set_new(object, "last_heartbeat_s",
-                        integer_or_null(known, reading->last_heartbeat_s));
+    json_object_set_new(object, "partial", json_boolean(reading->partial));
+    json_object_set_new(object, "last_heartbeat_s", json_of_last_heartbeat(reading));
     json_object_set_new(object, "as_of", json_string(show_time(reading->as_of).text));
     json_print(object);
-}
-
-static int count_unknown(struct presence *presence, const struct options *options,
-                         const struct place *place)
-{
-    struct presence_status status;
-    int r = presence_status(presence, &status);
-
-    if (r < 0)
-        return complain_of(r, presence, options);
-    if (options->json) {
-        struct presence_reading reading = {
-            .window_s = window_or_default(options, &status),
-            .stale = status.stale,
-            .warming = status.warming,
-            .as_of = status.as_of,
-        };
-        print_json(place, false, &reading);
-    }
-    return complain_unknown(presence, &status, place_describe(place).text);
 }
 
 int command_count(struct presence *presence, const struct options *options, char **arguments)
 {
     struct presence_reading reading;
-    struct place place;
+    struct scope scope;
 
-    if (!place_read(options, arguments, &place))
+    if (!scope_parse(options, arguments, &scope))
         return EXIT_USAGE;
-    int r = presence_count_scope(presence, place.kind, place.site, place.name, options->window_s,
-                                 &reading);
-    if (r == -ENOENT)
-        return count_unknown(presence, options, &place);
+    int r = scope_load(presence, &scope, options->window_s, &reading);
     if (r < 0)
-        return complain_of(r, presence, options);
+        return report_error(r, presence, options);
     if (options->json)
-        print_json(&place, true, &reading);
-    else
+        print_count(&scope, &reading);
+    else if (reading.exists)
         printf("%" PRIu32 "\n", reading.count);
-    return note_reading(presence, &reading, "this is the count", place_describe(&place).text);
+    return report_answer(presence, &reading, "this is the count", scope_describe(&scope).text);
+}
+
+/* ---- seen -------------------------------------------------------------------------------- */
+
+/* Print when a visitor was seen. The visitor's id is never shown (R8). */
+static void print_seen(const char *site, const struct presence_reading *reading)
+{
+    json_t *object = json_object();
+
+    json_object_set_new(object, "site", json_string(site));
+    json_object_set_new(object, "seen", json_boolean(reading->exists));
+    json_object_set_new(object, "last_heartbeat_s", json_of_last_heartbeat(reading));
+    json_set_marks(object, reading);
+    json_print(object);
+}
+
+/* Report that the visitor was not seen, or that this is unknown. Returns the exit status. */
+static int report_unseen(struct presence *presence, const struct presence_reading *reading,
+                         const char *site)
+{
+    if (reading->stale)
+        return report_answer(presence, reading, NULL, "this visitor");
+    report("%snot seen on %s within the longest window, %s, or gone by a leave%s",
+           reading->known ? "" : "unknown: ", show_name(site).text,
+           show_window(reading->window_s).text,
+           reading->partial   ? "; but not everybody could be counted: see 'presencectl stats'"
+           : reading->warming ? "; but the collector started too recently to know everybody"
+                              : "");
+    return EXIT_ABSENT;
+}
+
+int command_seen(struct presence *presence, const struct options *options, char **arguments)
+{
+    struct presence_reading reading;
+
+    if (!argument_site(arguments[0]))
+        return EXIT_USAGE;
+    int r = presence_seen(presence, arguments[0], arguments[1], &reading);
+
+    if (r < 0)
+        return report_error(r, presence, options);
+    if (options->json)
+        print_seen(arguments[0], &reading);
+    else if (reading.exists)
+        printf("%" PRIu32 "\n", reading.last_heartbeat_s);
+    if (!reading.exists)
+        return report_unseen(presence, &reading, arguments[0]);
+    /* The age is exact even if the count is a lower bound. */
+    reading.warming = false;
+    reading.partial = false;
+    return report_reading(presence, &reading, "this is the age", NULL);
 }

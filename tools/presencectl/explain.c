@@ -1,36 +1,38 @@
-/* explain.c - the number with the rules that made it, in words. */
-#include <errno.h>
+/* explain.c - explain a count in words: the rules that made it, and how far to trust it. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "place.h"
+#include "scope.h"
 #include "show.h"
 
 #define COUNTERS_MAX 256
 #define BAR_COLUMNS  24
 
 struct view {
-    struct place place;
+    struct scope scope;
     struct presence_activity activity;
     struct presence_status status;
     struct presence_counter counters[COUNTERS_MAX];
     size_t counters_length;
+    uint64_t received; /* datagrams */
 };
 
-/* Counters that tell of what is not in a number. */
+/* Classes of counters of heartbeats that are missing from a number. */
 enum loss {
     LOSS_NONE,
-    LOSS_REJECTED,  /* by its content or source */
-    LOSS_DROPPED,   /* before it was looked at */
-    LOSS_UNCOUNTED, /* for want of room, or in part */
+    LOSS_REJECTED,  /* because of its content or sender */
+    LOSS_DROPPED,   /* before it was parsed */
+    LOSS_UNCOUNTED, /* accepted, but a limit was reached or a name was not valid */
 };
 
 static enum loss loss_of(const char *name)
 {
-    static const char *const uncounted[] = {"table_full",       "scopes_full",
-                                            "label_table_full", "label_scopes_full",
-                                            "label_invalid",    "room_too_long"};
+    static const char *const uncounted[] = {"table_full",          "scopes_full",
+                                            "sender_new_exceeded", "label_table_full",
+                                            "label_scopes_full",   "label_sender_new_exceeded",
+                                            "site_rooms_full",     "site_sources_full",
+                                            "label_invalid",       "room_too_long"};
 
     if (strncmp(name, "datagrams_rejected_", 19) == 0)
         return LOSS_REJECTED;
@@ -41,15 +43,6 @@ static enum loss loss_of(const char *name)
             return LOSS_UNCOUNTED;
     }
     return LOSS_NONE;
-}
-
-static uint64_t counter_of(const struct view *view, const char *name)
-{
-    for (size_t i = 0; i < view->counters_length; i++) {
-        if (strcmp(view->counters[i].name, name) == 0)
-            return view->counters[i].value;
-    }
-    return 0;
 }
 
 static uint64_t sum_of(const struct view *view, enum loss loss)
@@ -83,54 +76,42 @@ static json_t *json_of_ages(const struct presence_activity *activity)
     json_t *array = json_array();
 
     for (size_t i = 0; i < activity->bands_length; i++) {
-        json_t *band = json_object();
-        json_object_set_new(band, "from_s", json_integer(activity->bands[i].from_s));
-        json_object_set_new(band, "to_s", json_integer(activity->bands[i].to_s));
-        json_object_set_new(band, "visitors", json_integer(activity->bands[i].visitors));
-        json_array_append_new(array, band);
+        const struct presence_age_band *band = &activity->bands[i];
+        json_array_append_new(
+            array, json_pack("{s:I, s:I, s:I}", "from_s", (json_int_t)band->from_s, "to_s",
+                             (json_int_t)band->to_s, "visitors", (json_int_t)band->visitors));
     }
     return array;
 }
 
 static json_t *json_of_minute(const struct presence_activity *activity)
 {
-    const struct {
-        const char *name;
-        uint64_t value;
-    } integers[] = {
-        {"seconds", activity->seconds},       {"heartbeats", activity->heartbeats},
-        {"entries", activity->entries},       {"leaves", activity->leaves},
-        {"departures", activity->departures},
-    };
-    json_t *object = json_object();
-
-    for (size_t i = 0; i < sizeof(integers) / sizeof(integers[0]); i++)
-        json_object_set_new(object, integers[i].name, json_integer((json_int_t)integers[i].value));
-    return object;
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "seconds", (json_int_t)activity->seconds,
+                     "heartbeats", (json_int_t)activity->heartbeats, "entries",
+                     (json_int_t)activity->entries, "leaves", (json_int_t)activity->leaves,
+                     "departures", (json_int_t)activity->departures);
 }
 
-static void print_json(const struct view *view, bool known)
+static void print_json(const struct view *view)
 {
     const struct presence_activity *activity = &view->activity;
     const struct presence_reading *reading = &activity->reading;
     json_t *object = json_object();
 
-    json_set_place(object, &view->place);
+    json_set_scope(object, &view->scope);
     json_object_set_new(object, "window_s", json_integer(reading->window_s));
-    json_object_set_new(object, "count", known ? json_integer(reading->count) : json_null());
-    json_object_set_new(object, "last_heartbeat_s",
-                        known ? json_integer(reading->last_heartbeat_s) : json_null());
+    json_object_set_new(object, "count", json_of_count(reading));
+    json_object_set_new(object, "last_heartbeat_s", json_of_last_heartbeat(reading));
     json_object_set_new(object, "ages", json_of_ages(activity));
     json_object_set_new(object, "last_minute",
                         activity->has_history ? json_of_minute(activity) : json_null());
     json_object_set_new(object, "listening_for_s",
                         json_integer((json_int_t)view->status.listening_for_s));
-    json_object_set_new(object, "datagrams_received",
-                        json_integer((json_int_t)counter_of(view, "datagrams_received")));
+    json_object_set_new(object, "datagrams_received", json_integer((json_int_t)view->received));
     json_object_set_new(object, "rejected", json_of_losses(view, LOSS_REJECTED, 19));
     json_object_set_new(object, "dropped", json_of_losses(view, LOSS_DROPPED, 0));
     json_object_set_new(object, "uncounted", json_of_losses(view, LOSS_UNCOUNTED, 0));
-    json_set_moment(object, reading->stale, reading->warming, reading->as_of);
+    json_set_marks(object, reading);
     json_print(object);
 }
 
@@ -153,7 +134,7 @@ static void print_answer(const struct view *view)
            reading->stale        ? "were last known to be on"
            : reading->count == 1 ? "is now on"
                                  : "are now on",
-           place_describe(&view->place).text, reading->stale ? " [stale]" : "", plain);
+           scope_describe(&view->scope).text, reading->stale ? " [stale]" : "", plain);
 }
 
 static void print_rules(const struct view *view)
@@ -168,12 +149,12 @@ static void print_rules(const struct view *view)
 
     print_heading("What the number is");
     printf(
-        "  Everybody from whom a heartbeat %s came in the last %s, the window: pages\n"
-        "  send one when they are opened, and go on while they are open. A visitor counts once,\n"
-        "  however many tabs or heartbeats. They stop counting when the window has passed\n"
-        "  without one, or at once when their page says that it is left. It is a count, not an\n"
-        "  estimate.\n",
-        places[view->place.kind], show_window(reading->window_s).text);
+        "  All visitors with a heartbeat %s in the last %s, the window. Pages send one\n"
+        "  when they are opened, and more while they are open. A visitor counts once, however\n"
+        "  many tabs or heartbeats. They stop counting when the window has passed without a\n"
+        "  heartbeat, or at once when their page reports that it was left. The number is exact,\n"
+        "  not an estimate.\n",
+        places[view->scope.kind], show_window(reading->window_s).text);
 }
 
 static void print_trust(const struct view *view)
@@ -183,22 +164,24 @@ static void print_trust(const struct view *view)
 
     print_heading("How far to trust it");
     if (reading->stale)
-        printf(
-            "  Not now: it is stale. The collector was last heard of %s ago; this is the number\n"
-            "  as of %s.\n",
-            show_duration(reading->as_of_age_s).text, show_time(reading->as_of).text);
+        printf("  It is stale: the collector was last active %s ago. This is the number as of\n"
+               "  %s.\n",
+               show_duration(reading->as_of_age_s).text, show_time(reading->as_of).text);
     else
         printf("  It is fresh: as of %s, %" PRIu64 " s ago.\n", show_time(reading->as_of).text,
                reading->as_of_age_s);
     if (reading->warming)
-        printf("  It is too low: the collector has listened for %s only, and takes %s to hear of\n"
-               "  everybody (warming).\n",
+        printf("  It is too low (warming): the collector has listened for only %s, and needs %s\n"
+               "  to hear from everybody.\n",
                show_duration(status->listening_for_s).text, show_window(status->warm_up_s).text);
     else
         printf("  The collector has listened without a gap for %s.\n",
                show_duration(status->listening_for_s).text);
+    if (reading->partial)
+        puts("  It is too low (partial): not everybody could be counted in the window. See the\n"
+             "  last section for the limit to raise.");
     if (reading->last_heartbeat_s > QUIET_AGE)
-        printf("  Nothing has come from here for %s (quiet): is the edge still sending?\n",
+        printf("  No heartbeat has come for %s (quiet): check that the edge still sends.\n",
                show_duration(reading->last_heartbeat_s).text);
     else
         printf("  The last heartbeat came %" PRIu32 " s before that.\n", reading->last_heartbeat_s);
@@ -224,7 +207,7 @@ static void print_ages(const struct presence_activity *activity)
         most = activity->bands[i].visitors > most ? activity->bands[i].visitors : most;
         all += activity->bands[i].visitors;
     }
-    print_heading("When each of them was last heard of");
+    print_heading("When each of them sent the last heartbeat");
     for (size_t i = 0; i < activity->bands_length; i++)
         print_band(&activity->bands[i], most, all);
 }
@@ -235,20 +218,21 @@ static void print_minute(const struct view *view)
 
     print_heading("In the last minute");
     if (!activity->has_history) {
-        puts(
-            view->place.kind == PRESENCE_SITE
-                ? "  Not known: no history was left for this site; raise --max-histories."
-                : "  Not known: only sites and the busiest of the rest are watched by the minute.");
+        puts(view->scope.kind == PRESENCE_SITE
+                 ? "  Unknown: the collector had no history left for this site; raise its "
+                   "--max-histories."
+                 : "  Unknown: the collector keeps minutes of sites and of the busiest rooms,\n"
+                   "  countries and sources only.");
         return;
     }
-    printf("  %10" PRIu64 "  entered: nothing was heard of them in the 5 minutes before\n",
+    printf("  %10" PRIu64 "  entered: they had sent no heartbeat for 5 minutes\n",
            activity->entries);
-    printf("  %10" PRIu64 "  left: their page said so\n", activity->leaves);
-    printf("  %10" PRIu64 "  went silently: nothing was heard of them for the whole window\n",
+    printf("  %10" PRIu64 "  left: their page reported it\n", activity->leaves);
+    printf("  %10" PRIu64 "  departed silently: they sent no heartbeat for the whole window\n",
            activity->departures);
     printf("  %10" PRIu64 "  heartbeats came in\n", activity->heartbeats);
     if (activity->seconds < 60)
-        printf("  The collector was there for %" PRIu32 " of the 60 seconds.\n", activity->seconds);
+        printf("  The collector ran for %" PRIu32 " of the 60 seconds.\n", activity->seconds);
 }
 
 static void print_loss(const struct view *view, enum loss loss)
@@ -262,18 +246,17 @@ static void print_loss(const struct view *view, enum loss loss)
 
 static void print_losses(const struct view *view)
 {
-    uint64_t received = counter_of(view, "datagrams_received");
+    uint64_t received = view->received;
     uint64_t rejected = sum_of(view, LOSS_REJECTED), dropped = sum_of(view, LOSS_DROPPED);
 
-    print_heading("What is not in it, of all sites, since counting began");
+    print_heading("What is missing from it, for all sites, since the counters started");
     printf("  %" PRIu64 " of %" PRIu64 " datagrams (%.2f %%) were rejected%s\n", rejected, received,
            received ? 100.0 * (double)rejected / (double)received : 0.0, rejected ? ":" : ".");
     print_loss(view, LOSS_REJECTED);
-    printf("  %" PRIu64 " were dropped before they were looked at%s\n", dropped,
-           dropped ? ":" : ".");
+    printf("  %" PRIu64 " were dropped before they were parsed%s\n", dropped, dropped ? ":" : ".");
     print_loss(view, LOSS_DROPPED);
     if (sum_of(view, LOSS_UNCOUNTED)) {
-        puts("  Of those that were taken in, not everything could be counted:");
+        puts("  Of the accepted ones, not everything could be counted:");
         print_loss(view, LOSS_UNCOUNTED);
     }
 }
@@ -294,26 +277,22 @@ int command_explain(struct presence *presence, const struct options *options, ch
 {
     struct view view = {0};
 
-    if (!place_read(options, arguments, &view.place))
+    if (!scope_parse(options, arguments, &view.scope))
         return EXIT_USAGE;
-    struct place_name place = place_describe(&view.place);
-    int known = presence_activity(presence, view.place.kind, view.place.site, view.place.name,
-                                  &view.activity);
-    if (known < 0 && known != -ENOENT)
-        return complain_of(known, presence, options);
-    int r = presence_status(presence, &view.status);
-    if (r == 0 && known < 0)
-        r = read_moment(presence, options, &view.activity.reading);
+    struct scope_text place = scope_describe(&view.scope);
+    int r = presence_activity(presence, view.scope.kind, view.scope.site, view.scope.name,
+                              &view.activity);
+    if (r == 0)
+        r = presence_status(presence, &view.status);
     if (r < 0)
-        return complain_of(r, presence, options);
+        return report_error(r, presence, options);
     view.counters_length = presence_counters(presence, view.counters, COUNTERS_MAX);
     if (view.counters_length > COUNTERS_MAX)
         view.counters_length = COUNTERS_MAX;
+    view.received = presence_counter(presence, "datagrams_received");
     if (options->json)
-        print_json(&view, known == 0);
-    else if (known == 0)
+        print_json(&view);
+    else if (view.activity.reading.exists)
         print_text(&view);
-    if (known < 0)
-        return complain_unknown(presence, &view.status, place.text);
-    return note_reading(presence, &view.activity.reading, "this is the number", place.text);
+    return report_answer(presence, &view.activity.reading, "this is the number", place.text);
 }

@@ -1,21 +1,55 @@
 #include "graph.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#define DAY             86400
 #define EIGHTHS         8
 #define ROWS_PER_LABEL  3
-#define COLUMNS_BETWEEN 10 /* at least, from one time to the next */
+#define COLUMNS_BETWEEN 10 /* at least, from one time label to the next */
 
 static const char *const blocks[EIGHTHS + 1] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
 
-/* Where the bars are, and how high. */
+/* The area of the bars, and its scale. */
 struct plot {
     unsigned row, column, rows, columns;
-    unsigned labels; /* where those of the scale begin */
-    double top;      /* what the upper edge stands for */
+    unsigned labels; /* column of the scale's labels */
+    double top;      /* value at the upper edge */
 };
+
+int graph_init(const struct presence_minute *steps, size_t length, uint32_t step_s,
+               uint32_t span_min_s, int64_t since, int64_t until, struct graph *ret)
+{
+    int64_t first = steps[0].start, last = steps[length - 1].start;
+    int64_t begin = until - span_min_s < first ? until - span_min_s : first;
+
+    if (begin < since)
+        begin = since;
+    begin = last - (last - begin) / step_s * step_s;
+    struct graph graph = {
+        .count = (unsigned)((until - begin) / step_s + 1), .begin = begin, .step_s = step_s};
+    graph.points = calloc(graph.count, sizeof(*graph.points));
+    if (!graph.points)
+        return -ENOMEM;
+    for (size_t i = 0; i < length; i++) {
+        int64_t index = (steps[i].start - begin) / step_s;
+        if (steps[i].start >= begin && index < graph.count && steps[i].seconds)
+            graph.points[index] = (struct graph_point){
+                .mean = steps[i].mean, .maximum = steps[i].maximum, .known = true};
+    }
+    *ret = graph;
+    return 0;
+}
+
+void graph_free(struct graph *graph)
+{
+    free(graph->points);
+    *graph = (struct graph){0};
+}
 
 struct graph_point graph_column(const struct graph *graph, unsigned columns, unsigned index)
 {
@@ -37,20 +71,24 @@ struct graph_point graph_column(const struct graph *graph, unsigned columns, uns
     return (struct graph_point){.mean = sum.mean / known, .maximum = sum.maximum, .known = true};
 }
 
-static double highest_of(const struct graph *graph)
+/* Find the step with the highest maximum, and that maximum: 0 if no step has visitors. */
+static unsigned find_peak(const struct graph *graph, double *ret_maximum)
 {
-    double highest = 0;
+    unsigned peak = 0;
 
+    *ret_maximum = 0;
     for (unsigned i = 0; i < graph->count; i++) {
-        if (graph->points[i].known)
-            highest = fmax(highest, graph->points[i].maximum);
+        if (graph->points[i].known && graph->points[i].maximum > *ret_maximum) {
+            *ret_maximum = graph->points[i].maximum;
+            peak = i;
+        }
     }
-    return highest;
+    return peak;
 }
 
 /* ---- bars -------------------------------------------------------------------------------- */
 
-/* The height of a bar in eighths of a row; what is not 0 can be seen. */
+/* Compute a bar's height in eighths of a row; a value above 0 gets at least one. */
 static unsigned height_of(double value, double top, unsigned rows)
 {
     double height = top > 0 ? round(value / top * rows * EIGHTHS) : 0;
@@ -60,13 +98,13 @@ static unsigned height_of(double value, double top, unsigned rows)
     return height > rows * EIGHTHS ? rows * EIGHTHS : (unsigned)height;
 }
 
-/* How many eighths of a row that begins `below` eighths above the ground a bar fills. */
+/* Compute how many eighths a bar fills of the row that starts `below` eighths above the axis. */
 static unsigned filled(unsigned height, unsigned below)
 {
     return height <= below ? 0 : height - below < EIGHTHS ? height - below : EIGHTHS;
 }
 
-/* A cell has two colours: the bar's end in it, and what is behind. */
+/* Draw a cell: `bar` eighths of it for the mean, `band` eighths for the maximum behind. */
 static void draw_cell(struct canvas *canvas, unsigned row, unsigned column, unsigned bar,
                       unsigned band)
 {
@@ -96,18 +134,12 @@ static void draw_bar(struct canvas *canvas, const struct plot *plot, unsigned in
                   filled(bar, i * EIGHTHS), filled(band, i * EIGHTHS));
 }
 
-/* Say above the bars which is the highest. */
+/* Label the peak above the bars. */
 static void mark_peak(struct canvas *canvas, const struct plot *plot, const struct graph *graph)
 {
-    unsigned highest = 0;
-    double count = 0;
+    double count;
+    unsigned highest = find_peak(graph, &count);
 
-    for (unsigned i = 0; i < graph->count; i++) {
-        if (graph->points[i].known && graph->points[i].maximum > count) {
-            count = graph->points[i].maximum;
-            highest = i;
-        }
-    }
     if (count == 0)
         return;
     unsigned index =
@@ -124,9 +156,77 @@ static void mark_peak(struct canvas *canvas, const struct plot *plot, const stru
         canvas_text(canvas, row, plot->column + index - 1 - width, width, INK_BOLD, text);
 }
 
+/* ---- labels ------------------------------------------------------------------------------ */
+
+double graph_scale_step(double highest, unsigned most)
+{
+    static const double factors[] = {1, 2, 5};
+
+    for (double power = 1;; power *= 10) {
+        for (unsigned i = 0; i < 3; i++) {
+            double step = factors[i] * power;
+            if (step * (most ? most : 1) >= highest)
+                return step;
+        }
+    }
+}
+
+int64_t graph_time_step(double column_s, unsigned columns)
+{
+    static const int64_t steps[] = {
+        60,       2 * 60,   5 * 60,   10 * 60,   15 * 60, 30 * 60, 3600,
+        2 * 3600, 3 * 3600, 6 * 3600, 12 * 3600, DAY,     2 * DAY, 7 * DAY,
+    };
+    double least = column_s * columns;
+
+    for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        if ((double)steps[i] >= least)
+            return steps[i];
+    }
+    int64_t step = 14 * DAY;
+    while ((double)step < least)
+        step *= 2;
+    return step;
+}
+
+struct graph_label graph_number(double value)
+{
+    static const struct {
+        double size;
+        const char *unit;
+    } units[] = {{1e9, "G"}, {1e6, "M"}, {1e3, "k"}};
+    struct graph_label label;
+
+    for (unsigned i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (value < 10 * units[i].size && (value < units[i].size || units[i].size < 1e6))
+            continue;
+        snprintf(label.text, sizeof(label.text), "%.4g%s", value / units[i].size, units[i].unit);
+        return label;
+    }
+    snprintf(label.text, sizeof(label.text), "%.0f", value);
+    return label;
+}
+
+struct graph_label graph_time(int64_t seconds)
+{
+    time_t time = seconds;
+    struct graph_label label = {"?"};
+    char month[8];
+    struct tm parts;
+
+    if (!gmtime_r(&time, &parts))
+        return label;
+    strftime(month, sizeof(month), "%b", &parts);
+    if (seconds % DAY == 0)
+        snprintf(label.text, sizeof(label.text), "%d %s", parts.tm_mday, month);
+    else
+        strftime(label.text, sizeof(label.text), "%H:%M", &parts);
+    return label;
+}
+
 /* ---- axes -------------------------------------------------------------------------------- */
 
-/* Columns of the widest label of the scale. */
+/* Compute the width of the scale's widest label in columns. */
 static unsigned scale_width(const struct canvas *canvas, double step, double top)
 {
     unsigned widest = 1;
@@ -201,7 +301,8 @@ void graph_draw(struct canvas *canvas, unsigned row, unsigned column, unsigned r
     if (rows < GRAPH_ROWS_MIN || columns < GRAPH_COLUMNS_MIN || graph->count == 0)
         return;
     struct plot plot = {.row = row + 1, .rows = rows - 3, .labels = column};
-    double highest = highest_of(graph);
+    double highest;
+    find_peak(graph, &highest);
     double step = graph_scale_step(highest, (plot.rows + ROWS_PER_LABEL - 1) / ROWS_PER_LABEL);
     plot.top = fmax(step, ceil(highest / step) * step);
     plot.column = column + scale_width(canvas, step, plot.top) + 2;
@@ -221,9 +322,9 @@ void graph_draw(struct canvas *canvas, unsigned row, unsigned column, unsigned r
 void graph_sparkline(struct canvas *canvas, unsigned row, unsigned column, unsigned columns,
                      const struct graph *graph)
 {
-    struct plot plot = {
-        .row = row, .column = column, .rows = 1, .columns = columns, .top = highest_of(graph)};
+    struct plot plot = {.row = row, .column = column, .rows = 1, .columns = columns};
 
+    find_peak(graph, &plot.top);
     for (unsigned i = 0; i < columns && graph->count; i++) {
         struct graph_point point = graph_column(graph, columns, i);
         if (point.known)

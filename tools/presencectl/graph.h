@@ -1,56 +1,63 @@
-/* graph.h - a number over time as bars of blocks, with a scale and a time axis. */
+/* graph.h - draw a count over time as bars with a scale and a time axis. */
 #ifndef PRESENCECTL_GRAPH_H
 #define PRESENCECTL_GRAPH_H
 
 #include "canvas.h"
+#include "presence/presence.h"
 
-#define GRAPH_ROWS_MIN    4 /* one for the peak, one of bars, the axis and its times */
+#define GRAPH_ROWS_MIN    4 /* the peak's label, one row of bars, the axis, its times */
 #define GRAPH_COLUMNS_MIN 16
 
-/* What was measured in one step of time. */
+/* The measurements of one step of time. */
 struct graph_point {
     double mean, maximum; /* at least 0 */
-    bool known;           /* otherwise nobody was there to measure, which is not 0 */
+    bool known;           /* false: no collector ran, which is not 0 visitors */
 };
 
 struct graph {
-    const struct graph_point *points; /* one a step */
+    struct graph_point *points; /* one per step */
     unsigned count;
     int64_t begin;   /* Unix seconds of the first step */
     uint32_t step_s; /* seconds */
 };
 
-/* Points of `count` steps drawn in `columns` columns: what column `index` stands for. The mean is
- * that of the known steps, the maximum their highest. */
+/* Build a graph of `length` steps of `step_s` seconds, oldest first; at least one. It begins with
+ * the first of them, but at least `span_min_s` before `until` and not before `since` (Unix
+ * seconds), and is aligned to the steps, so that the running one is not split. Release it with
+ * graph_free. Returns 0 or -ENOMEM. */
+int graph_init(const struct presence_minute *steps, size_t length, uint32_t step_s,
+               uint32_t span_min_s, int64_t since, int64_t until, struct graph *ret);
+void graph_free(struct graph *graph);
+
+/* Sum up the steps that column `index` of `columns` shows: the mean of the known steps' means, and
+ * the highest of their maxima. */
 struct graph_point graph_column(const struct graph *graph, unsigned columns, unsigned index);
 
-/* Draw from `row` on, `rows` high (GRAPH_ROWS_MIN or more) and `columns` wide (GRAPH_COLUMNS_MIN
- * or more): bars up to the mean, the maximum behind them, where the highest was, a scale that
- * begins at 0, and times in UTC. Unknown steps are blank above a dotted axis. */
+/* Draw a graph of `rows` (at least GRAPH_ROWS_MIN) by `columns` (at least GRAPH_COLUMNS_MIN) cells:
+ * bars up to the mean, the maximum behind them, a label at the peak, a scale that begins at 0, and
+ * times in UTC. Unknown steps are blank above a dotted axis. */
 void graph_draw(struct canvas *canvas, unsigned row, unsigned column, unsigned rows,
                 unsigned columns, const struct graph *graph);
 
-/* One row of bars alone, scaled to the highest of them. */
+/* Draw one row of bars without axes, scaled to the highest. */
 void graph_sparkline(struct canvas *canvas, unsigned row, unsigned column, unsigned columns,
                      const struct graph *graph);
 
-/* ---- graph_axis.c ---- */
-
-/* The step between the labels of a scale that has at most `most` of them above 0 and reaches
- * `highest`: 1, 2 or 5 times a power of ten, at least 1. */
+/* Find the step of a scale that reaches `highest` with at most `most` labels above 0: 1, 2 or 5
+ * times a power of ten, at least 1. */
 double graph_scale_step(double highest, unsigned most);
 
-/* The seconds between the labels of a time axis: a round time, such that each has `columns` columns
- * or more of `column_s` seconds. */
+/* Find the step of a time axis in seconds: a round time that takes at least `columns` columns of
+ * `column_s` seconds each. */
 int64_t graph_time_step(double column_s, unsigned columns);
 
-/* 950, 12k, 1.5M: at most five columns. */
+/* Format a number in at most five columns: 950, 12k, 1.5M. */
 struct graph_label {
     char text[16];
 };
 struct graph_label graph_number(double value);
 
-/* A time of the axis: 14:30, or the date where that is what counts: at midnight. */
+/* Format Unix seconds for the time axis: 14:30, or the date at midnight. */
 struct graph_label graph_time(int64_t seconds);
 
 #endif

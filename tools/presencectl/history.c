@@ -1,16 +1,226 @@
-#include "history.h"
-
+/* history.c - print counts over time, of segment and database: as a graph, table, CSV or JSON. */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
-#include "archive.h"
+#include "archive/archive.h"
+#include "graph.h"
+#include "scope.h"
 #include "show.h"
+#include "terminal.h"
+#include "timeline.h"
 
 #define DEFAULT_SINCE 21600 /* seconds: six hours */
-#define TABLE_LINES   60    /* a table of a long time has longer steps */
-#define GRAPH_STEPS   2880  /* so has a graph, which shows several in a column */
+#define TABLE_LINES   60    /* a table of a longer time gets longer steps */
+#define GRAPH_STEPS   2880  /* likewise a graph, where a column can show several steps */
+#define ROWS_DEFAULT  18
+#define SPAN_MIN      1800 /* seconds: a graph shows at least so much, with blanks before it */
+#define ROWS_BESIDE   6    /* lines above and below the graph, and the prompt */
 
-/* The shortest round step that makes at most so many. */
+struct history_view {
+    struct scope scope;
+    struct presence_reading reading;
+    int64_t since, until; /* Unix seconds */
+    uint32_t step_s;      /* of the timeline */
+    struct timeline timeline;
+};
+
+/* ---- tables, comma-separated values and JSON --------------------------------------------- */
+
+static const char *mark_of(const struct presence_minute *step)
+{
+    return step->warming ? "warming" : step->running ? "running" : "";
+}
+
+static void history_table(const struct history_view *view)
+{
+    static const char *const headings[] = {"FROM", "LOWEST",   "MEAN",      "HIGHEST",   "ENTERED",
+                                           "LEFT", "DEPARTED", "PAGEVIEWS", "HEARTBEATS"};
+    struct libscols_table *table = table_new();
+
+    for (size_t i = 0; i < sizeof(headings) / sizeof(headings[0]); i++)
+        table_column(table, headings[i], i ? COLUMN_RIGHT : COLUMN_LEFT);
+    table_column(table, "", COLUMN_LEFT);
+    for (size_t i = 0; i < view->timeline.length; i++) {
+        const struct presence_minute *step = &view->timeline.steps[i];
+        const uint64_t values[] = {step->entries, step->leaves, step->departures, step->pageviews,
+                                   step->heartbeats};
+        char minimum[16], mean[32], maximum[16], texts[5][24];
+        snprintf(minimum, sizeof(minimum), "%" PRIu32, step->minimum);
+        snprintf(mean, sizeof(mean), "%.1f", step->mean);
+        snprintf(maximum, sizeof(maximum), "%" PRIu32, step->maximum);
+        for (size_t j = 0; j < 5; j++)
+            snprintf(texts[j], sizeof(texts[j]), "%" PRIu64, values[j]);
+        table_line(table, (const char *const[]){show_time(step->start).text, minimum, mean, maximum,
+                                                texts[0], texts[1], texts[2], texts[3], texts[4],
+                                                mark_of(step)});
+    }
+    table_print(table);
+}
+
+static void history_csv(const struct history_view *view)
+{
+    static const char *const headings[] = {
+        "site",    "room",    "country",    "source",  "time",       "step_s",
+        "seconds", "minimum", "mean",       "maximum", "heartbeats", "pageviews",
+        "entries", "leaves",  "departures", "warming", "running"};
+    struct csv csv = {.out = stdout};
+    bool show = isatty(STDOUT_FILENO);
+
+    for (size_t i = 0; i < sizeof(headings) / sizeof(headings[0]); i++)
+        csv_text(&csv, headings[i]);
+    csv_end_line(&csv);
+    for (size_t i = 0; i < view->timeline.length; i++) {
+        const struct presence_minute *step = &view->timeline.steps[i];
+        const uint64_t values[] = {step->maximum, step->heartbeats, step->pageviews, step->entries,
+                                   step->leaves,  step->departures, step->warming,   step->running};
+        csv_name(&csv, view->scope.site, show);
+        for (enum presence_kind kind = PRESENCE_ROOM; kind <= PRESENCE_SOURCE; kind++)
+            csv_name(&csv, scope_label(&view->scope, kind), show);
+        csv_text(&csv, show_time(step->start).text);
+        csv_integer(&csv, view->step_s);
+        csv_integer(&csv, step->seconds);
+        csv_integer(&csv, step->minimum);
+        csv_number(&csv, step->mean);
+        for (size_t j = 0; j < sizeof(values) / sizeof(values[0]); j++)
+            csv_integer(&csv, values[j]);
+        csv_end_line(&csv);
+    }
+}
+
+static json_t *json_of_step(const struct presence_minute *step)
+{
+    json_t *object = json_object();
+    const struct {
+        const char *name;
+        uint64_t value;
+    } integers[] = {
+        {"heartbeats", step->heartbeats}, {"pageviews", step->pageviews},
+        {"entries", step->entries},       {"leaves", step->leaves},
+        {"departures", step->departures},
+    };
+
+    json_object_set_new(object, "time", json_string(show_time(step->start).text));
+    json_object_set_new(object, "seconds", json_integer(step->seconds));
+    json_object_set_new(object, "minimum", json_integer(step->minimum));
+    json_object_set_new(object, "mean", json_real(step->mean));
+    json_object_set_new(object, "maximum", json_integer(step->maximum));
+    for (size_t i = 0; i < sizeof(integers) / sizeof(integers[0]); i++)
+        json_object_set_new(object, integers[i].name, json_integer((json_int_t)integers[i].value));
+    json_object_set_new(object, "warming", json_boolean(step->warming));
+    json_object_set_new(object, "running", json_boolean(step->running));
+    return object;
+}
+
+static void history_json(const struct history_view *view)
+{
+    const struct presence_reading *reading = &view->reading;
+    json_t *object = json_object(), *steps = json_array();
+
+    for (size_t i = 0; i < view->timeline.length; i++)
+        json_array_append_new(steps, json_of_step(&view->timeline.steps[i]));
+    json_set_scope(object, &view->scope);
+    json_object_set_new(object, "window_s", json_integer(reading->window_s));
+    json_object_set_new(object, "count", json_of_count(reading));
+    json_object_set_new(object, "since", json_string(show_time(view->since).text));
+    json_object_set_new(object, "step_s", json_integer(view->step_s));
+    json_object_set_new(object, "history", steps);
+    json_set_marks(object, reading);
+    json_print(object);
+}
+
+/* ---- graphs ------------------------------------------------------------------------------ */
+
+/* Get the terminal's columns and the rows that a graph may have. */
+static void graph_size(unsigned *ret_columns, unsigned *ret_rows)
+{
+    const char *columns = getenv("COLUMNS");
+    unsigned rows = ROWS_DEFAULT + ROWS_BESIDE;
+
+    *ret_columns = columns ? (unsigned)strtoul(columns, NULL, 10) : 80;
+    if (isatty(STDOUT_FILENO))
+        terminal_size(ret_columns, &rows);
+    rows = rows > ROWS_BESIDE ? rows - ROWS_BESIDE : 0;
+    *ret_rows = rows < ROWS_DEFAULT ? rows : ROWS_DEFAULT;
+    if (*ret_columns < GRAPH_COLUMNS_MIN)
+        *ret_columns = GRAPH_COLUMNS_MIN;
+    if (*ret_rows < GRAPH_ROWS_MIN)
+        *ret_rows = GRAPH_ROWS_MIN;
+}
+
+static void print_canvas(const struct canvas *canvas)
+{
+    for (unsigned row = 0; row < canvas->rows; row++) {
+        char *text = canvas_row(canvas, row);
+        puts(text ? text : "");
+        free(text);
+    }
+}
+
+static void print_header(const struct history_view *view)
+{
+    const struct presence_reading *reading = &view->reading;
+    const char *bold = show_in_colour() ? "\033[1m" : "", *plain = *bold ? "\033[0m" : "";
+
+    printf("%s%s", bold, scope_describe(&view->scope).text);
+    if (view->reading.known)
+        printf(": %" PRIu32 " visitor%s in the last %s, as of %s", reading->count,
+               reading->count == 1 ? "" : "s", show_window(reading->window_s).text,
+               show_time(reading->as_of).text);
+    printf("%s%s%s\n", reading->stale ? " [stale]" : "", reading->warming ? " [warming]" : "",
+           plain);
+}
+
+/* Print the maximum and the step that had it. */
+static void print_highest(const struct timeline *timeline, uint32_t maximum, int64_t began)
+{
+    if (timeline->step_s <= 60)
+        printf("highest %" PRIu32 " in the minute of %s", maximum, show_time(began).text);
+    else
+        printf("highest %" PRIu32 " in the %s from %s", maximum, show_window(timeline->step_s).text,
+               show_time(began).text);
+}
+
+static void print_sum(const struct timeline *timeline)
+{
+    int64_t highest;
+    struct presence_minute sum = timeline_sum(timeline, &highest);
+
+    print_highest(timeline, sum.maximum, highest);
+    printf(", lowest %" PRIu32 ", mean %.1f\n", sum.minimum, sum.mean);
+    printf("%" PRIu64 " entered, %" PRIu64 " left and %" PRIu64 " departed silently; %" PRIu64
+           " pageviews, %" PRIu64 " heartbeats\n",
+           sum.entries, sum.leaves, sum.departures, sum.pageviews, sum.heartbeats);
+}
+
+static void history_graph(const struct history_view *view, const struct options *options)
+{
+    const struct timeline *timeline = &view->timeline;
+    unsigned columns, rows;
+    struct canvas canvas;
+    struct graph graph = {0};
+
+    graph_size(&columns, &rows);
+    if (graph_init(timeline->steps, timeline->length, view->step_s, SPAN_MIN, view->since,
+                   view->until, &graph) < 0 ||
+        canvas_init(columns, rows, options->unicode, show_in_colour(), &canvas) < 0) {
+        report("out of memory");
+        exit(EXIT_FAILED);
+    }
+    graph_draw(&canvas, 0, 0, rows, columns, &graph);
+    print_header(view);
+    print_canvas(&canvas);
+    print_sum(timeline);
+    canvas_free(&canvas);
+    graph_free(&graph);
+}
+
+/* ---- loading ----------------------------------------------------------------------------- */
+
+/* Find the shortest round step, in seconds, that divides the span into at most `most` steps. */
 static uint32_t round_step(int64_t span_s, unsigned most)
 {
     static const uint32_t steps[] = {60,   120,   300,   600,   900,   1800,
@@ -31,101 +241,88 @@ static uint32_t choose_step(const struct history_view *view, const struct option
     return round_step(view->until - view->since, options->table ? TABLE_LINES : GRAPH_STEPS);
 }
 
-/* What the segment has. A scope without a history, or no segment, is no failure: 0 minutes. */
-static int read_segment(struct presence *presence, const struct history_view *view,
+/* Load the segment's minutes: none if there is no segment, or the scope has no history in it.
+ * Returns 0 or a negative errno. */
+static int load_segment(struct presence *presence, const struct history_view *view,
                         struct presence_history *ret)
 {
-    const struct place *place = &view->place;
+    const struct scope *scope = &view->scope;
 
     *ret = (struct presence_history){0};
     if (!presence)
         return 0;
-    int r = presence_history(presence, place->kind, place->site, place->name, view->since, 0, ret);
+    int r = presence_history(presence, scope->kind, scope->site, scope->name, view->since, 0, ret);
     return r == -ENOENT || r == -EOPNOTSUPP ? 0 : r;
 }
 
-static int add_kept(void *context, const struct archive_minute *minute)
+static int add_recorded(void *context, const struct archive_minute *minute)
 {
     return timeline_add(context, minute);
 }
 
-/* Add what the database has. Complains. */
+/* Add the database's minutes. Returns an exit status. */
 static int add_database(const struct options *options, struct history_view *view)
 {
-    const struct place *place = &view->place;
+    const struct scope *scope = &view->scope;
     struct archive *archive;
-    int status = open_database(options, &archive);
+    int status = database_open(options, &archive);
 
     if (status != EXIT_FINE || !archive)
         return status;
-    /* A minute earlier: when a minute began depends on the clock by which it is told. */
-    int r = archive_history(archive, place->kind, place->site, place->name, view->since - 60,
-                            add_kept, &view->timeline);
+    /* Load from a minute earlier on, since by the segment's clock a minute may start later. */
+    int r = archive_history(archive, scope->kind, scope->site, scope->name, view->since - 60,
+                            add_recorded, &view->timeline);
     if (r < 0)
-        status = complain_of_database(r, options, archive);
+        status = report_database_error(r, options, archive);
     archive_close(archive);
     return status;
 }
 
-static int read_timeline(struct presence *presence, const struct options *options,
+static int load_timeline(struct presence *presence, const struct options *options,
                          struct history_view *view)
 {
     struct presence_history held;
-    int r = read_segment(presence, view, &held);
+    int r = load_segment(presence, view, &held);
 
     if (r < 0)
-        return complain_of(r, presence, options);
+        return report_error(r, presence, options);
     timeline_begin(&held, view->since, view->step_s, &view->timeline);
     int status = add_database(options, view);
     if (status != EXIT_FINE)
         return status;
     r = timeline_end(&view->timeline);
     if (r < 0) {
-        complain("out of memory; a longer --step takes less");
+        report("out of memory; a longer --step needs less");
         return EXIT_FAILED;
     }
     return EXIT_FINE;
 }
 
-/* The count now, if there is one. */
-static int read_now(struct presence *presence, const struct options *options,
-                    struct history_view *view)
+/* Report why neither the segment nor the database has a minute. Returns an exit status. */
+static int report_no_history(struct presence *presence, const struct options *options,
+                             const struct history_view *view)
 {
-    view->reading = (struct presence_reading){.window_s = PRESENCE_DEFAULT_WINDOW, .stale = true};
-    if (!presence)
-        return 0;
-    int r = presence_count_scope(presence, view->place.kind, view->place.site, view->place.name, 0,
-                                 &view->reading);
-    view->known = r == 0;
-    return r == -ENOENT ? read_moment(presence, options, &view->reading) : r;
-}
-
-/* Neither half has anything. */
-static int history_unknown(struct presence *presence, const struct options *options,
-                           const struct history_view *view)
-{
-    struct place_name place = place_describe(&view->place);
+    struct scope_text place = scope_describe(&view->scope);
     struct presence_status status;
 
     if (!presence) {
-        complain("the database knows nothing of %s since %s", place.text,
-                 show_time(view->since).text);
+        report("the database has nothing of %s since %s", place.text, show_time(view->since).text);
         return EXIT_STALE;
     }
+    if (!view->reading.exists)
+        return report_answer(presence, &view->reading, NULL, place.text);
     int r = presence_status(presence, &status);
     if (r < 0)
-        return complain_of(r, presence, options);
-    if (!view->known)
-        return complain_unknown(presence, &status, place.text);
+        return report_error(r, presence, options);
     if (status.histories_capacity == 0)
-        complain("this collector keeps no histories; start presenced with --max-histories");
-    else if (view->place.kind == PRESENCE_SITE)
-        complain("no history of %s: the collector had none left for it; raise its --max-histories",
-                 place.text);
+        report("this collector keeps no histories; start presenced with --max-histories");
+    else if (view->scope.kind == PRESENCE_SITE)
+        report("no history of %s: the collector had none left; raise its --max-histories",
+               place.text);
     else
-        complain("no history of %s: the collector keeps that of the busiest %s only", place.text,
-                 kind_plural(view->place.kind));
-    return EXIT_UNKNOWN;
+        report("no history of %s: the collector keeps only that of the busiest %s", place.text,
+               kind_plural(view->scope.kind));
+    return EXIT_ABSENT;
 }
 
 static void show(const struct history_view *view, const struct options *options)
@@ -140,37 +337,37 @@ static void show(const struct history_view *view, const struct options *options)
         history_graph(view, options);
 }
 
-static int note(struct presence *presence, const struct history_view *view)
+static int report_rest(struct presence *presence, const struct history_view *view)
 {
-    struct place_name place = place_describe(&view->place);
+    struct scope_text place = scope_describe(&view->scope);
 
-    if (!presence) /* what there is to say about it was said */
+    if (!presence) /* run() has reported why */
         return EXIT_STALE;
-    return note_reading(presence, &view->reading, "this is the history",
-                        view->known ? place.text : NULL);
+    return report_reading(presence, &view->reading, "this is the history",
+                          view->reading.exists ? place.text : NULL);
 }
 
 int command_history(struct presence *presence, const struct options *options, char **arguments)
 {
     struct history_view view = {.until = time(NULL)};
 
-    if (!place_read(options, arguments, &view.place))
+    if (!scope_parse(options, arguments, &view.scope))
         return EXIT_USAGE;
-    view.since = since_or(&options->since, DEFAULT_SINCE, view.until);
+    view.since = since_seconds(&options->since, DEFAULT_SINCE, view.until);
     if (view.since >= view.until) {
-        complain("--since is not in the past");
+        report("--since is not in the past");
         return EXIT_USAGE;
     }
     view.step_s = choose_step(&view, options);
-    int r = read_now(presence, options, &view);
+    int r = scope_load(presence, &view.scope, 0, &view.reading);
     if (r < 0)
-        return complain_of(r, presence, options);
-    int status = read_timeline(presence, options, &view);
+        return report_error(r, presence, options);
+    int status = load_timeline(presence, options, &view);
     if (status == EXIT_FINE) {
         if (view.timeline.length > 0 || options->json)
             show(&view, options);
-        status = view.timeline.length > 0 ? note(presence, &view)
-                                          : history_unknown(presence, options, &view);
+        status = view.timeline.length > 0 ? report_rest(presence, &view)
+                                          : report_no_history(presence, options, &view);
     }
     timeline_free(&view.timeline);
     return status;

@@ -1,5 +1,4 @@
-/* listing.c - top and sites: tables of scopes, the busiest first. */
-#include <errno.h>
+/* listing.c - the commands top and sites: list scopes, the busiest first. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,26 +8,25 @@
 
 #define HOUR 3600
 
-/* How many there were an hour ago. */
+/* The number of visitors an hour ago. */
 struct before {
     bool known;
     double mean; /* of the minute */
 };
 
-/* What either command has to show. */
+/* The list that a command prints. */
 struct view {
     const char *site; /* NULL: a listing of sites */
     enum presence_kind kind;
-    bool known; /* the site is; otherwise there are no entries */
     struct presence_listing listing;
-    size_t shown;          /* how many of the entries */
-    struct before *before; /* of these, one each; NULL: it is not known of any */
+    size_t shown;          /* the number of entries to print */
+    struct before *before; /* one for each of these; NULL: unknown for all */
 };
 
 /* ---- an hour ago ------------------------------------------------------------------------- */
 
-/* The minute in which a scope was an hour before `as_of`, if it was observed. */
-static struct before read_before(struct presence *presence, const struct view *view,
+/* Load the mean of the minute that was an hour before `as_of`. */
+static struct before load_before(struct presence *presence, const struct view *view,
                                  const char *name)
 {
     int64_t then = view->listing.site.as_of - HOUR;
@@ -45,15 +43,15 @@ static struct before read_before(struct presence *presence, const struct view *v
     return before;
 }
 
-/* Only the default window is sampled: with another there is nothing to compare with. */
-static void read_all_before(struct presence *presence, const struct options *options,
+/* Load the numbers of an hour ago; histories have those of the default window only. */
+static void load_all_before(struct presence *presence, const struct options *options,
                             struct view *view)
 {
     if (options->window_s && options->window_s != PRESENCE_DEFAULT_WINDOW)
         return;
     view->before = calloc(view->shown + 1, sizeof(*view->before));
     for (size_t i = 0; view->before && i < view->shown; i++)
-        view->before[i] = read_before(presence, view, view->listing.entries[i].name);
+        view->before[i] = load_before(presence, view, view->listing.entries[i].name);
 }
 
 static struct before before_of(const struct view *view, size_t index)
@@ -70,7 +68,7 @@ static double share_of(const struct view *view, const struct presence_entry *ent
     return all ? (double)entry->count / (double)all : 0;
 }
 
-/* What is said of a label, and not of a site. */
+/* Set the fields that entries of top have and those of sites have not. */
 static void json_set_trend(json_t *line, const struct view *view, size_t index)
 {
     const struct presence_entry *entry = &view->listing.entries[index];
@@ -93,6 +91,8 @@ static void print_json(const struct view *view)
         json_object_set_new(line, kind_name(view->kind), json_string(entry->name));
         json_object_set_new(line, "count", json_integer(entry->count));
         json_object_set_new(line, "last_heartbeat_s", json_integer(entry->last_heartbeat_s));
+        if (entry->partial)
+            json_object_set_new(line, "partial", json_true());
         if (view->site)
             json_set_trend(line, view, i);
         json_array_append_new(entries, line);
@@ -103,18 +103,16 @@ static void print_json(const struct view *view)
     }
     json_object_set_new(object, "window_s", json_integer(reading->window_s));
     if (view->site) {
-        json_object_set_new(object, "count",
-                            view->known ? json_integer(reading->count) : json_null());
-        json_object_set_new(object, "last_heartbeat_s",
-                            view->known ? json_integer(reading->last_heartbeat_s) : json_null());
+        json_object_set_new(object, "count", json_of_count(reading));
+        json_object_set_new(object, "last_heartbeat_s", json_of_last_heartbeat(reading));
     }
     json_object_set_new(object, "total", json_integer((json_int_t)view->listing.length));
     json_object_set_new(object, kind_plural(view->kind), entries);
-    json_set_moment(object, reading->stale, reading->warming, reading->as_of);
+    json_set_marks(object, reading);
     json_print(object);
 }
 
-/* One line above the table: whose, over which window, as of when, and how far to trust it. */
+/* Print the line above the table: site, count, window, time and marks. */
 static void print_header(const struct view *view)
 {
     const struct presence_reading *reading = &view->listing.site;
@@ -131,11 +129,11 @@ static void print_header(const struct view *view)
     if (view->shown < view->listing.length)
         printf("; the busiest %zu of %zu %s", view->shown, view->listing.length,
                kind_plural(view->kind));
-    printf("%s%s%s\n", reading->stale ? " [stale]" : "", reading->warming ? " [warming]" : "",
-           plain);
+    printf("%s%s%s%s\n", reading->stale ? " [stale]" : "", reading->warming ? " [warming]" : "",
+           reading->partial ? " [partial]" : "", plain);
 }
 
-/* "+12 %", "-3 %", "new", or "" where nothing is known. */
+/* A change as text: "+12 %", "-3 %", "new", or "-" if unknown. */
 struct shown_change {
     char text[24];
 };
@@ -182,36 +180,37 @@ static void print_table(const struct view *view)
     table_print(table);
 }
 
-static void choose_shown(const struct options *options, struct view *view)
-{
-    view->shown = view->listing.length;
-    if (options->limit && options->limit < view->shown)
-        view->shown = options->limit;
-}
-
 static void print_view(const struct options *options, const struct view *view)
 {
     if (options->json) {
         print_json(view);
         return;
     }
+    if (view->site && !view->listing.site.exists)
+        return;
     print_header(view);
     if (view->shown)
         print_table(view);
 }
 
-static int top_unknown(struct presence *presence, const struct options *options, struct view *view)
+/* Print the listing, release it and return the exit status. */
+static int answer(struct presence *presence, const struct options *options, struct view *view)
 {
-    struct presence_status status;
-    int r = presence_status(presence, &status);
+    struct presence_reading *reading = &view->listing.site;
+    size_t length = view->listing.length;
 
-    if (r == 0)
-        r = read_moment(presence, options, &view->listing.site);
-    if (r < 0)
-        return complain_of(r, presence, options);
-    if (options->json)
-        print_view(options, view);
-    return complain_unknown(presence, &status, show_name(view->site).text);
+    /* The marks are about the list, which can be partial where the site's number is not. */
+    reading->partial = view->listing.partial;
+    view->shown = options->limit && options->limit < length ? options->limit : length;
+    if (view->site)
+        load_all_before(presence, options, view);
+    print_view(options, view);
+    int status = view->site ? report_answer(presence, reading, "this is the list",
+                                            show_name(view->site).text)
+                            : report_reading(presence, reading, "this is the list", NULL);
+    free(view->before);
+    presence_listing_free(&view->listing);
+    return status;
 }
 
 int command_top(struct presence *presence, const struct options *options, char **arguments)
@@ -220,21 +219,9 @@ int command_top(struct presence *presence, const struct options *options, char *
 
     if (!argument_site(arguments[0]))
         return EXIT_USAGE;
-    /* All of them, to say how many there are. */
+    /* Load all, since the header has their number. */
     int r = presence_top(presence, view.site, view.kind, options->window_s, 0, &view.listing);
-
-    if (r == -ENOENT)
-        return top_unknown(presence, options, &view);
-    if (r < 0)
-        return complain_of(r, presence, options);
-    view.known = true;
-    choose_shown(options, &view);
-    read_all_before(presence, options, &view);
-    print_view(options, &view);
-    free(view.before);
-    r = note_reading(presence, &view.listing.site, "this is the list", show_name(view.site).text);
-    presence_listing_free(&view.listing);
-    return r;
+    return r < 0 ? report_error(r, presence, options) : answer(presence, options, &view);
 }
 
 int command_sites(struct presence *presence, const struct options *options, char **arguments)
@@ -243,11 +230,5 @@ int command_sites(struct presence *presence, const struct options *options, char
     int r = presence_sites(presence, options->window_s, &view.listing);
 
     (void)arguments;
-    if (r < 0)
-        return complain_of(r, presence, options);
-    choose_shown(options, &view);
-    print_view(options, &view);
-    r = note_reading(presence, &view.listing.site, "this is the list", NULL);
-    presence_listing_free(&view.listing);
-    return r;
+    return r < 0 ? report_error(r, presence, options) : answer(presence, options, &view);
 }

@@ -6,7 +6,7 @@
 #include <wchar.h>
 #include <wctype.h>
 
-#include "core/utf8.h"
+#include "common/place.h"
 
 static bool is_in(uint32_t character, const uint32_t (*ranges)[2], size_t count)
 {
@@ -17,7 +17,8 @@ static bool is_in(uint32_t character, const uint32_t (*ranges)[2], size_t count)
     return false;
 }
 
-/* Printable to iswprint, but invisible or able to rearrange what is around it (UAX 9, UTR 36). */
+/* True for characters that iswprint() accepts but that are invisible or reorder the text around
+ * them (UAX 9, UTR 36). */
 static bool is_deceptive(uint32_t character)
 {
     static const uint32_t ranges[][2] = {
@@ -29,7 +30,7 @@ static bool is_deceptive(uint32_t character)
     return is_in(character, ranges, sizeof(ranges) / sizeof(ranges[0]));
 }
 
-bool name_turns_at(uint32_t character)
+bool is_right_to_left(uint32_t character)
 {
     static const uint32_t ranges[][2] = {
         {0x0590, 0x08ff},   {0xfb1d, 0xfdff},   {0xfe70, 0xfefe},
@@ -39,40 +40,34 @@ bool name_turns_at(uint32_t character)
     return is_in(character, ranges, sizeof(ranges) / sizeof(ranges[0]));
 }
 
-bool name_turns(const char *text)
+bool has_right_to_left(const char *text)
 {
-    const uint8_t *bytes = (const uint8_t *)text;
-
-    while (*bytes) {
-        uint32_t size = utf8_character_size(bytes, (uint32_t)strnlen((const char *)bytes, 4));
-        if (size > 1 && name_turns_at(utf8_character_value(bytes, size)))
+    while (*text) {
+        uint32_t character = 0;
+        size_t size = place_character(text, &character);
+        if (is_right_to_left(character))
             return true;
-        bytes += size ? size : 1;
+        text += size ? size : 1;
     }
     return false;
 }
 
 struct shown_name show_name(const char *name)
 {
-    const uint8_t *bytes = (const uint8_t *)name;
-    uint32_t length = (uint32_t)strnlen(name, PRESENCE_NAME_MAX);
     struct shown_name shown;
-    size_t used = 0;
-    unsigned marks = SHOW_MARKS_MAX; /* none can belong to what is before the name */
+    uint32_t character;
+    size_t used = 0, size;
+    unsigned marks = SHOW_MARKS_MAX; /* a leading mark has no base character */
 
-    for (uint32_t i = 0; i < length;) {
-        uint32_t size = utf8_character_size(bytes + i, length - i);
-        if (size == 0)
-            break;
-        uint32_t character = utf8_character_value(bytes + i, size);
+    for (size_t i = 0; i < PRESENCE_NAME_MAX && (size = place_character(name + i, &character)) > 0;
+         i += size) {
         marks = wcwidth((wchar_t)character) == 0 ? marks + 1 : 0;
         if (iswprint((wint_t)character) && !is_deceptive(character) && marks <= SHOW_MARKS_MAX) {
-            memcpy(shown.text + used, bytes + i, size);
+            memcpy(shown.text + used, name + i, size);
             used += size;
         } else {
             used += (size_t)sprintf(shown.text + used, "\\u{%04" PRIX32 "}", character);
         }
-        i += size;
     }
     shown.text[used] = '\0';
     return shown;

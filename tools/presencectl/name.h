@@ -1,4 +1,4 @@
-/* name.h - make names fit to be seen. */
+/* name.h - make names that strangers sent safe to print. */
 #ifndef PRESENCECTL_NAME_H
 #define PRESENCECTL_NAME_H
 
@@ -16,16 +16,16 @@ struct shown_name {
     char text[SHOW_NAME_SIZE];
 };
 
-/* Names are compared as bytes and may look like anything: what is not printable, has no width or
- * turns the direction of writing is shown as \u{XXXX}, and so are combining marks with nothing to
- * belong to, or too many for it. `name` is valid UTF-8. */
+/* Escape, as \u{XXXX}, the characters of a valid UTF-8 name that are not printable, have no width
+ * or change the direction of writing, and combining marks without a base character or beyond
+ * SHOW_MARKS_MAX. */
 struct shown_name show_name(const char *name);
 
-/* A letter that is written from right to left: a terminal that does so moves what is beside it,
- * unless an invisible mark stands between (UAX 9). */
-bool name_turns_at(uint32_t character);
+/* True if the character is written from right to left. A terminal then reorders the text beside it,
+ * unless NAME_LEFT_TO_RIGHT stands between them (UAX 9). */
+bool is_right_to_left(uint32_t character);
 
-/* Is there any in valid UTF-8? */
-bool name_turns(const char *text);
+/* True if valid UTF-8 text has such a character. */
+bool has_right_to_left(const char *text);
 
 #endif

@@ -1,175 +1,221 @@
+/* options.c - the command line of presencectl. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "core/ring.h"
+#include "archive/archive.h"
+#include "common/time_text.h"
 #include "presencectl.h"
 
-static const char *const kinds[][2] = {
-    [PRESENCE_SITE] = {"site", "sites"},
-    [PRESENCE_ROOM] = {"room", "rooms"},
-    [PRESENCE_COUNTRY] = {"country", "countries"},
-    [PRESENCE_SOURCE] = {"source", "sources"},
+#define BIT(command) (UINT32_C(1) << (command))
+
+/* Commands about a place: a site, or a room, a country or a source of it. */
+#define PLACE_COMMANDS \
+    (BIT(COMMAND_COUNT) | BIT(COMMAND_PEAK) | BIT(COMMAND_HISTORY) | BIT(COMMAND_EXPLAIN))
+
+static const char *const kind_names[] = {
+    [PRESENCE_SITE] = "site",     [PRESENCE_ROOM] = "room",     [PRESENCE_COUNTRY] = "country",
+    [PRESENCE_SOURCE] = "source", [PRESENCE_SOURCE + 1] = NULL,
 };
 
 const char *kind_name(enum presence_kind kind)
 {
-    return kinds[kind][0];
+    return kind_names[kind];
 }
 
 const char *kind_plural(enum presence_kind kind)
 {
-    return kinds[kind][1];
+    static const char *const names[] = {
+        [PRESENCE_SITE] = "sites",
+        [PRESENCE_ROOM] = "rooms",
+        [PRESENCE_COUNTRY] = "countries",
+        [PRESENCE_SOURCE] = "sources",
+    };
+
+    return names[kind];
 }
 
-bool option_kind(const char *text, enum presence_kind *ret)
-{
-    for (enum presence_kind kind = PRESENCE_ROOM; kind <= PRESENCE_SOURCE; kind++) {
-        if (strcmp(text, kinds[kind][0]) == 0) {
-            *ret = kind;
-            return true;
-        }
-    }
-    return false;
-}
+/* ---- values ------------------------------------------------------------------------------ */
 
-bool option_country(const char *text, char ret[3])
+/* Check for two letters, and make them capitals. */
+static int check_country(char *value)
 {
-    char country[3] = {0};
-
     for (unsigned i = 0; i < 2; i++) {
-        country[i] = (char)(text[i] & ~0x20);
-        if (country[i] < 'A' || country[i] > 'Z')
-            return false;
+        value[i] = (char)(value[i] & ~0x20);
+        if (value[i] < 'A' || value[i] > 'Z')
+            return -EINVAL;
     }
-    if (text[2])
-        return false;
-    memcpy(ret, country, sizeof(country));
-    return true;
+    return value[2] ? -EINVAL : 0;
 }
 
-/* Digits that `text` begins with; `ret_end` is what follows them. */
-static bool read_digits(const char *text, unsigned long long *ret, const char **ret_end)
+static int parse_since(void *value, const char *text)
 {
-    char *end;
+    struct since *since = value;
+    struct timespec now;
+    size_t digits = strspn(text, "0123456789");
+    int64_t time_us;
+    uint64_t number;
+    bool is_duration = duration_parse(text, &number) == 0;
 
-    if (*text < '0' || *text > '9')
-        return false;
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    if (errno)
-        return false;
-    *ret = value;
-    *ret_end = end;
-    return true;
-}
-
-bool option_number(const char *text, size_t *ret)
-{
-    unsigned long long value;
-    const char *end;
-
-    if (!read_digits(text, &value, &end) || *end || value > SIZE_MAX)
-        return false;
-    *ret = value;
-    return true;
-}
-
-/* A number with one of these units, in seconds, at least 1. */
-static bool read_duration(const char *text, const char *units, uint32_t *ret)
-{
-    static const uint32_t sizes[] = {1, 60, 3600, 86400, 7 * 86400};
-    unsigned long long value;
-    const char *end;
-
-    if (!read_digits(text, &value, &end) || (*end && end[1]) || value > UINT32_MAX)
-        return false;
-    const char *unit = *end ? strchr(units, *end) : units;
-    if (!unit)
-        return false;
-    value *= sizes[unit - units];
-    if (value == 0 || value > UINT32_MAX)
-        return false;
-    *ret = (uint32_t)value;
-    return true;
-}
-
-bool option_window(const char *text, uint32_t *ret)
-{
-    return read_duration(text, "smh", ret);
-}
-
-bool option_duration(const char *text, uint32_t *ret)
-{
-    return read_duration(text, "smhdw", ret);
-}
-
-/* Up to six digits behind a point, as microseconds. */
-static bool read_fraction(const char **text, int64_t *ret)
-{
-    int64_t unit = 100000, value = 0;
-
-    if (**text != '.')
-        return true;
-    for ((*text)++; **text >= '0' && **text <= '9' && unit > 0; (*text)++, unit /= 10)
-        value += (**text - '0') * unit;
-    *ret = value;
-    return unit < 100000;
-}
-
-static bool read_time(const char *text, int64_t *ret_us)
-{
-    static const char *const forms[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"};
-    const char *end = NULL;
-    struct tm parts;
-    int64_t fraction = 0;
-
-    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]) && !end; i++) {
-        parts = (struct tm){0};
-        end = strptime(text, forms[i], &parts);
-        if (end && i == 0 && !read_fraction(&end, &fraction))
-            return false;
-    }
-    if (!end || (*end && strcmp(end, "Z") != 0))
-        return false;
-    *ret_us = timegm(&parts) * INT64_C(1000000) + fraction;
-    return true;
-}
-
-bool option_since(const char *text, int64_t now_us, struct since *ret)
-{
-    unsigned long long number;
-    const char *end;
-    uint32_t ago_s;
-
-    if (read_digits(text, &number, &end) && !*end)
-        *ret = (struct since){.kind = SINCE_NUMBER, .number = number};
-    else if (option_duration(text, &ago_s))
-        *ret = (struct since){.kind = SINCE_TIME, .time_us = now_us - ago_s * INT64_C(1000000)};
-    else if (read_time(text, &now_us))
-        *ret = (struct since){.kind = SINCE_TIME, .time_us = now_us};
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (is_duration && !text[digits])
+        *since = (struct since){.kind = SINCE_NUMBER, .number = number};
+    else if (is_duration && number > 0 && number <= UINT32_MAX)
+        *since = (struct since){.kind = SINCE_TIME,
+                                .time_us = (now.tv_sec - (int64_t)number) * INT64_C(1000000) +
+                                           now.tv_nsec / 1000};
+    else if (time_parse(text, &time_us) == 0)
+        *since = (struct since){.kind = SINCE_TIME, .time_us = time_us};
     else
-        return false;
-    return true;
+        return -EINVAL;
+    return 0;
 }
 
-int64_t since_or(const struct since *since, uint32_t otherwise_s, int64_t now)
+static int parse_step(void *value, const char *text)
+{
+    uint32_t *step_s = value;
+    uint64_t seconds;
+
+    if (duration_parse(text, &seconds) < 0 || seconds == 0 || seconds % 60 || seconds > UINT32_MAX)
+        return -EINVAL;
+    *step_s = (uint32_t)seconds;
+    return 0;
+}
+
+int64_t since_seconds(const struct since *since, uint32_t otherwise_s, int64_t now)
 {
     switch (since->kind) {
     case SINCE_TIME:
         return since->time_us / 1000000;
     case SINCE_NUMBER:
         return since->number < (uint64_t)now ? now - (int64_t)since->number : 0;
-    case SINCE_UNSAID:
+    case SINCE_NONE:
         break;
     }
     return now - otherwise_s;
 }
 
-uint32_t window_or_default(const struct options *options, const struct presence_status *status)
-{
-    uint32_t window_s = options->window_s ? options->window_s : PRESENCE_DEFAULT_WINDOW;
+/* ---- the table --------------------------------------------------------------------------- */
 
-    return window_rounded(window_s < status->max_window_s ? window_s : status->max_window_s);
-}
+static const struct option_command commands[] = {
+    [COMMAND_COUNT] = {"count", "SITE [ROOM]",
+                       "how many visitors are on a site, or in one of its rooms",
+                       "Prints the number alone.", 1, 2},
+    [COMMAND_TOP] = {"top", "SITE", "a site's busiest rooms, countries or sources",
+                     "The busiest come first; those without a heartbeat in the longest\n"
+                     "window are left out.",
+                     1, 1},
+    [COMMAND_SITES] = {"sites", "", "all sites and their visitors", "The busiest come first.", 0,
+                       0},
+    [COMMAND_PEAK] = {"peak", "SITE [ROOM]", "the highest number of visitors, today and ever",
+                      "Today is a day of UTC. The peaks that presence-recorder has stored\n"
+                      "count, too.",
+                      1, 2},
+    [COMMAND_HISTORY] = {"history", "SITE [ROOM]", "the number over the last hours or days",
+                         "Draws a graph. The collector keeps 24 hours, of sites and of the\n"
+                         "busiest rooms, countries and sources; presence-recorder stores them\n"
+                         "for good. Times are UTC.",
+                         1, 2},
+    [COMMAND_EVENTS] = {"events", "[SITE]",
+                        "events: each enter, leave and page view (never by whom)",
+                        "Prints the last events that the collector holds, or the first ones\n"
+                        "from --since on: a time, or the sequence number that the JSON calls\n"
+                        "next. Silent departures are no events.",
+                        0, 1},
+    [COMMAND_WATCH] = {"watch", "SITE", "a site live, on the whole screen",
+                       "Shows the count, the last hour, the busiest rooms and the latest\n"
+                       "events, and updates them each second. r, c and s list rooms,\n"
+                       "countries and sources, q quits. If stdout is no terminal, it prints\n"
+                       "a line a second.",
+                       1, 1},
+    [COMMAND_EXPLAIN] = {"explain", "SITE [ROOM]",
+                         "the number with the rules that made it, in words", "", 1, 2},
+    [COMMAND_SEEN] = {"seen", "SITE ID", "how long ago a visitor was last seen on a site",
+                      "Prints the age of the visitor's last heartbeat in seconds. ID is a\n"
+                      "UUID or any other id, as the edge sends it; only its hash is looked\n"
+                      "up, and it is never printed.",
+                      2, 2},
+    [COMMAND_STATS] = {"stats", "", "what the collector has received, counted and dropped",
+                       "Counters that are 0 are left out of the table, but not of the JSON.", 0, 0},
+    [COMMAND_STATUS] = {"status", "", "the state of the collector, and how full its tables are", "",
+                        0, 0},
+    [COMMAND_VERIFY] = {"verify", "", "whether the visitor table agrees with the counts",
+                        "Compares, tick by tick, the visitors in the table with the buckets\n"
+                        "that all counts are sums of. Heartbeats that arrive meanwhile may\n"
+                        "explain a difference; anything more exits 1.",
+                        0, 0},
+};
+
+static const struct option_entry entries[] = {
+    {"window", OPTION_DURATION(struct options, window_s), .min = 1, .max = UINT32_MAX,
+     .argument = "5m", .expected = "a duration of at least a second, such as 90, 90s, 5m or 1h",
+     .help = "count the visitors of so many seconds (90 or 90s), minutes (5m) or hours (1h)",
+     .details = "From 1 second to the longest window of the collector. Above 480 seconds it is "
+                "rounded up to whole minutes. Default: 300 seconds, or the longest window if that "
+                "is shorter.",
+     .suggestions = "1m 5m 10m 30m 1h",
+     .commands = BIT(COMMAND_COUNT) | BIT(COMMAND_TOP) | BIT(COMMAND_SITES)},
+    {"country", OPTION_TEXT(struct options, country), .check = check_country, .argument = "CC",
+     .expected = "two letters, such as DE",
+     .help = "of a site, count only the visitors from a country, such as DE",
+     .details = "Not together with a room.", .commands = PLACE_COMMANDS},
+    {"source", OPTION_TEXT(struct options, source), .argument = "NAME",
+     .help = "of a site, count only the visitors who came from a source",
+     .details = "Not together with a room.", .commands = PLACE_COMMANDS},
+    {"by", OPTION_WORD(struct options, by, kind_names), .min = PRESENCE_ROOM, .argument = "KIND",
+     .help = "list by room, country or source", .fallback = "room",
+     .commands = BIT(COMMAND_TOP) | BIT(COMMAND_WATCH)},
+    {"limit", OPTION_UINT64(struct options, limit), .max = SIZE_MAX, .argument = "N",
+     .expected = "a whole number, 0 for all",
+     .help = "print at most N lines, 0 for all; default 20 for top, 500 for events",
+     .details = "With --follow and without --since, N past events come first.",
+     .commands = BIT(COMMAND_TOP) | BIT(COMMAND_SITES) | BIT(COMMAND_EVENTS)},
+    {"all", OPTION_FLAG(struct options, all), .help = "print counters that are 0, too",
+     .commands = BIT(COMMAND_STATS)},
+    {"since", OPTION_PARSED(struct options, since, parse_since), .argument = "6h",
+     .expected = "a duration (s, m, h, d or w), a time such as 2026-01-31T12:00, or a number",
+     .help = "start so long ago (s, m, h, d, w), at 2026-01-31T12:00, or for events at a sequence "
+             "number",
+     .details = "Times are UTC: 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00:00.5Z. A number "
+                "alone is seconds for history (default: 6h) and watch (default: 1h, at most 24h), "
+                "and for events a sequence number: from the JSON's next on, nothing is missing or "
+                "printed again. 0 is the oldest event that the collector holds.",
+     .suggestions = "10m 1h 6h 1d 1w",
+     .commands = BIT(COMMAND_HISTORY) | BIT(COMMAND_EVENTS) | BIT(COMMAND_WATCH)},
+    {"step", OPTION_PARSED(struct options, step_s, parse_step), .argument = "10m",
+     .expected = "whole minutes, such as 10m, 1h or 1d",
+     .help = "sum up so much time in a line; default 1m for CSV and JSON",
+     .details = "For --table, the default is the shortest step that makes at most 60 lines, and "
+                "for a graph of more than two days, the shortest that makes at most 2880 steps. "
+                "Long times need memory for their steps only.",
+     .suggestions = "1m 5m 10m 1h 1d", .commands = BIT(COMMAND_HISTORY)},
+    {"table", OPTION_FLAG(struct options, table), .help = "print a table",
+     .commands = BIT(COMMAND_HISTORY)},
+    {"csv", OPTION_FLAG(struct options, csv), .help = "print comma-separated values",
+     .details = "They conform to RFC 4180 and begin with a line of names. A name that a "
+                "spreadsheet would read as a formula gets an apostrophe before it.",
+     .commands = BIT(COMMAND_HISTORY) | BIT(COMMAND_EVENTS)},
+    {"follow", OPTION_FLAG(struct options, follow),
+     .help = "print new events as they come, until it is interrupted",
+     .commands = BIT(COMMAND_EVENTS)},
+    {"database", OPTION_TEXT(struct options, database), .argument = "PATH",
+     .help = "the database of presence-recorder; default " ARCHIVE_DEFAULT_PATH " if it exists",
+     .details = "Where there is no segment, the commands print the database alone, say so, and "
+                "exit 3.",
+     .variable = "PRESENCE_DATABASE", .commands = BIT(COMMAND_HISTORY) | BIT(COMMAND_PEAK)},
+    {"json", OPTION_FLAG(struct options, json), .help = "print one JSON object",
+     .details =
+         "It is one line; events with --follow and watch print a line for each event or second."},
+    OPTION_SEGMENT(struct options, segment),
+};
+
+const struct option_table options_table = {
+    .program = "presencectl",
+    .usage = "presencectl [OPTION...] COMMAND [ARGUMENT...]",
+    .purpose = "Read live presence counts from the collector's shared memory.",
+    .notes = "Exit status: 0 fine, 1 failure, 2 wrong usage, 3 the number is stale, or the\n"
+             "collector is starting, 4 no such site, room or visitor within the longest window.\n",
+    OPTION_ENTRIES(entries),
+    OPTION_COMMANDS(commands),
+};

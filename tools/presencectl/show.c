@@ -1,5 +1,6 @@
 #include "show.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,17 +9,6 @@
 #include "presencectl.h"
 
 #define TABLE_CELL_MAX (SHOW_NAME_SIZE + 8)
-
-/* ---- lines ------------------------------------------------------------------------------- */
-
-struct shown_line_name show_line_name(const char *name)
-{
-    struct shown_line_name shown;
-    const char *mark = isatty(STDOUT_FILENO) && name_turns(name) ? NAME_LEFT_TO_RIGHT : "";
-
-    snprintf(shown.text, sizeof(shown.text), "%s%s%s", mark, show_name(name).text, mark);
-    return shown;
-}
 
 /* ---- tables ------------------------------------------------------------------------------ */
 
@@ -30,11 +20,12 @@ bool show_in_colour(void)
            !(terminal && strcmp(terminal, "dumb") == 0);
 }
 
+/* Exit if an allocation failed. */
 static void must(bool succeeded)
 {
     if (succeeded)
         return;
-    complain("out of memory");
+    report("out of memory");
     exit(EXIT_FAILED);
 }
 
@@ -43,7 +34,7 @@ struct libscols_table *table_new(void)
     struct libscols_table *table = scols_new_table();
 
     must(table && scols_table_set_column_separator(table, "  ") == 0);
-    scols_table_enable_noencoding(table, 1); /* cells are fit to be seen already */
+    scols_table_enable_noencoding(table, 1); /* show_name() has escaped the cells */
     scols_table_enable_colors(table, show_in_colour());
     return table;
 }
@@ -59,9 +50,9 @@ struct libscols_line *table_line(struct libscols_table *table, const char *const
 
     must(line != NULL);
     for (size_t i = 0; i < scols_table_get_ncols(table); i++) {
-        /* A name from right to left must not take what is beside it along; it may be cut, so it is
-         * the next cell that begins with a mark. */
-        bool turned = i > 0 && isatty(STDOUT_FILENO) && name_turns(cells[i - 1]);
+        /* A right-to-left name must not reorder the next cell. The mark goes to that cell's start,
+         * since the name may be truncated. */
+        bool turned = i > 0 && isatty(STDOUT_FILENO) && has_right_to_left(cells[i - 1]);
         char marked[TABLE_CELL_MAX];
         if (turned)
             snprintf(marked, sizeof(marked), NAME_LEFT_TO_RIGHT "%s", cells[i]);
@@ -76,11 +67,64 @@ void table_print(struct libscols_table *table)
     scols_unref_table(table);
 }
 
+/* ---- comma-separated values -------------------------------------------------------------- */
+
+static void separate(struct csv *csv)
+{
+    if (csv->fields++)
+        fputc(',', csv->out);
+}
+
+void csv_text(struct csv *csv, const char *text)
+{
+    separate(csv);
+    if (!strpbrk(text, ",\"\r\n") && *text != ' ') {
+        fputs(text, csv->out);
+        return;
+    }
+    fputc('"', csv->out);
+    for (; *text; text++) {
+        if (*text == '"')
+            fputc('"', csv->out);
+        fputc(*text, csv->out);
+    }
+    fputc('"', csv->out);
+}
+
+void csv_name(struct csv *csv, const char *name, bool show)
+{
+    char text[SHOW_NAME_SIZE + 1];
+
+    if (!name)
+        name = "";
+    bool is_formula = *name && strchr("=+-@", *name);
+    snprintf(text, sizeof(text), "%s%s", is_formula ? "'" : "", show ? show_name(name).text : name);
+    csv_text(csv, text);
+}
+
+void csv_integer(struct csv *csv, uint64_t value)
+{
+    separate(csv);
+    fprintf(csv->out, "%" PRIu64, value);
+}
+
+void csv_number(struct csv *csv, double value)
+{
+    separate(csv);
+    fprintf(csv->out, "%.2f", value);
+}
+
+void csv_end_line(struct csv *csv)
+{
+    fputs("\r\n", csv->out);
+    csv->fields = 0;
+}
+
 /* ---- JSON -------------------------------------------------------------------------------- */
 
 void json_print(json_t *object)
 {
-    /* On a terminal even valid names may do harm. */
+    /* A terminal could interpret characters of names: escape all that is not ASCII. */
     size_t flags =
         JSON_COMPACT | JSON_REAL_PRECISION(12) | (isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0);
     char *text = json_dumps(object, flags);
@@ -89,6 +133,29 @@ void json_print(json_t *object)
     must(text != NULL);
     puts(text);
     free(text);
+}
+
+json_t *json_text(const char *text)
+{
+    return *text ? json_string(text) : json_null();
+}
+
+json_t *json_of_count(const struct presence_reading *reading)
+{
+    return reading->known ? json_integer(reading->count) : json_null();
+}
+
+json_t *json_of_last_heartbeat(const struct presence_reading *reading)
+{
+    return reading->exists ? json_integer(reading->last_heartbeat_s) : json_null();
+}
+
+void json_set_marks(json_t *object, const struct presence_reading *reading)
+{
+    json_object_set_new(object, "stale", json_boolean(reading->stale));
+    json_object_set_new(object, "warming", json_boolean(reading->warming));
+    json_object_set_new(object, "partial", json_boolean(reading->partial));
+    json_object_set_new(object, "as_of", json_string(show_time(reading->as_of).text));
 }
 
 void json_set_moment(json_t *object, bool stale, bool warming, int64_t as_of)

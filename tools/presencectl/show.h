@@ -1,4 +1,4 @@
-/* show.h - tables, lines and JSON on stdout. */
+/* show.h - tables, lines, comma-separated values and JSON on stdout. */
 #ifndef PRESENCECTL_SHOW_H
 #define PRESENCECTL_SHOW_H
 
@@ -6,42 +6,68 @@
 #include <libsmartcols.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
+#include "common/time_text.h"
 #include "name.h"
-#include "times.h"
+#include "presence/presence.h"
 
-/* A name in a line of others on stdout. On a terminal one that is written from right to left is
- * fenced off from them by invisible marks. */
-struct shown_line_name {
-    char text[SHOW_NAME_SIZE + 6];
-};
-struct shown_line_name show_line_name(const char *name);
-
-/* Is stdout a terminal that wants colours? */
+/* True if stdout is a terminal and neither NO_COLOR nor TERM=dumb is set. */
 bool show_in_colour(void);
 
-/* A table for stdout. Exits when there is no memory, as do all of these. */
+/* Allocate a table for stdout. Like all functions of tables, exits if out of memory. */
 struct libscols_table *table_new(void);
 
 enum column_flags {
     COLUMN_LEFT = 0,
     COLUMN_RIGHT = SCOLS_FL_RIGHT,
-    COLUMN_CUT = SCOLS_FL_TRUNC,    /* shortened where a terminal is too narrow */
-    COLUMN_WRAPPED = SCOLS_FL_WRAP, /* continued on the next line there */
+    COLUMN_CUT = SCOLS_FL_TRUNC,    /* truncated if the terminal is too narrow */
+    COLUMN_WRAPPED = SCOLS_FL_WRAP, /* wrapped if the terminal is too narrow */
 };
 
 void table_column(struct libscols_table *table, const char *heading, enum column_flags flags);
 
-/* Append a line of strings, one a column. */
+/* Append a line with a string for each column. */
 struct libscols_line *table_line(struct libscols_table *table, const char *const *cells);
 
-/* Print and free. */
+/* Print the table and free it. */
 void table_print(struct libscols_table *table);
 
-/* Print an object on one line and free it. */
+/* ---- comma-separated values, as of RFC 4180 ---- */
+
+/* A writer; start with {.out = ...}. */
+struct csv {
+    FILE *out;
+    unsigned fields; /* of the current line */
+};
+
+/* Write a field that strangers sent, or an empty one for NULL. If a spreadsheet would read it as a
+ * formula, an apostrophe is put before it. `show` escapes it for a terminal, as show_name does. */
+void csv_name(struct csv *csv, const char *name, bool show);
+
+void csv_text(struct csv *csv, const char *text);
+void csv_integer(struct csv *csv, uint64_t value);
+
+/* Write a number with two decimals. */
+void csv_number(struct csv *csv, double value);
+
+void csv_end_line(struct csv *csv);
+
+/* ---- JSON ---- */
+
+/* Print an object on one line and release it. */
 void json_print(json_t *object);
 
-/* The fields that follow every number. */
+/* Build a string, or null for an empty text. */
+json_t *json_text(const char *text);
+
+/* Build the count of a reading, null if unknown, and the age of its last heartbeat, null if there
+ * is none. */
+json_t *json_of_count(const struct presence_reading *reading);
+json_t *json_of_last_heartbeat(const struct presence_reading *reading);
+
+/* Set "stale", "warming" and "as_of"; json_set_marks sets "partial" too. */
 void json_set_moment(json_t *object, bool stale, bool warming, int64_t as_of);
+void json_set_marks(json_t *object, const struct presence_reading *reading);
 
 #endif

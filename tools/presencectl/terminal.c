@@ -10,19 +10,23 @@
 #include <termios.h>
 #include <unistd.h>
 
-/* The other screen, without a cursor and without a new line behind the last column. */
-#define SCREEN_TAKE "\033[?1049h\033[?25l\033[?7l"
-#define SCREEN_GIVE "\033[0m\033[?7h\033[?25h\033[?1049l"
+/* The alternate screen, without a cursor and without automatic line wrap. */
+#define SCREEN_ENTER "\033[?1049h\033[?25l\033[?7l"
+#define SCREEN_LEAVE "\033[0m\033[?7h\033[?25h\033[?1049l"
 
 static struct {
     struct termios before;
     bool is_open;
-    sigset_t unblocked; /* while waiting */
+    sigset_t unblocked; /* the mask before terminal_open(); in force while terminal_wait() polls */
 } terminal;
 
 static volatile sig_atomic_t ended_by, resized, stopped;
 
-/* ---- taking and giving ------------------------------------------------------------------- */
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP, SIGCONT};
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+/* ---- entering and leaving ------------------------------------------------------------------- */
 
 static bool write_all(const char *text, size_t length)
 {
@@ -38,7 +42,7 @@ static bool write_all(const char *text, size_t length)
     return true;
 }
 
-static void take_screen(void)
+static void enter_screen(void)
 {
     struct termios raw = terminal.before;
 
@@ -46,20 +50,20 @@ static void take_screen(void)
     raw.c_cc[VMIN] = 1;
     raw.c_cc[VTIME] = 0;
     tcsetattr(STDOUT_FILENO, TCSADRAIN, &raw);
-    write_all(SCREEN_TAKE, strlen(SCREEN_TAKE));
+    write_all(SCREEN_ENTER, strlen(SCREEN_ENTER));
 }
 
-/* Safe in a signal handler. */
-static void give_screen(void)
+/* Restore the terminal. Async-signal-safe, for on_crash(). */
+static void leave_screen(void)
 {
-    write_all(SCREEN_GIVE, strlen(SCREEN_GIVE));
+    write_all(SCREEN_LEAVE, strlen(SCREEN_LEAVE));
     tcsetattr(STDOUT_FILENO, TCSADRAIN, &terminal.before);
 }
 
-static void give_screen_at_exit(void)
+static void leave_screen_at_exit(void)
 {
     if (terminal.is_open)
-        give_screen();
+        leave_screen();
     terminal.is_open = false;
 }
 
@@ -80,59 +84,60 @@ static void on_signal(int signal)
     }
 }
 
-/* The program is broken, or the segment under it: the handler is gone by now, the signal ends it.
- */
+/* Restore the terminal, then let the crash end the program: SA_RESETHAND has restored the default
+ * action, and raise() takes it. */
 static void on_crash(int signal)
 {
-    give_screen_at_exit();
+    leave_screen_at_exit();
     raise(signal);
 }
 
-static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP, SIGCONT};
-static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+/* Set the actions of the signals that end, stop, continue or resize the view, and of those of
+ * crashes. */
+static void set_signals(const struct sigaction *action, const struct sigaction *crash)
+{
+    static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
 
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+    for (size_t i = 0; i < LENGTH(signals); i++)
+        sigaction(signals[i], action, NULL);
+    for (size_t i = 0; i < LENGTH(crashes); i++)
+        sigaction(crashes[i], crash, NULL);
+}
 
 static void handle_signals(void)
 {
-    struct sigaction action = {.sa_handler = on_signal};
-    struct sigaction crash = {.sa_handler = on_crash, .sa_flags = SA_RESETHAND | SA_NODEFER};
+    const struct sigaction action = {.sa_handler = on_signal};
+    const struct sigaction crash = {.sa_handler = on_crash, .sa_flags = SA_RESETHAND | SA_NODEFER};
     sigset_t blocked;
 
     sigemptyset(&blocked);
     for (size_t i = 0; i < LENGTH(signals); i++)
         sigaddset(&blocked, signals[i]);
-    sigprocmask(SIG_BLOCK, &blocked, &terminal.unblocked); /* but for terminal_wait */
-    for (size_t i = 0; i < LENGTH(signals); i++)
-        sigaction(signals[i], &action, NULL);
-    for (size_t i = 0; i < LENGTH(crashes); i++)
-        sigaction(crashes[i], &crash, NULL);
+    sigprocmask(SIG_BLOCK, &blocked, &terminal.unblocked); /* except in terminal_wait() */
+    set_signals(&action, &crash);
 }
 
 static void default_signals(void)
 {
-    struct sigaction action = {.sa_handler = SIG_DFL};
+    const struct sigaction action = {.sa_handler = SIG_DFL};
 
-    for (size_t i = 0; i < LENGTH(signals); i++)
-        sigaction(signals[i], &action, NULL);
-    for (size_t i = 0; i < LENGTH(crashes); i++)
-        sigaction(crashes[i], &action, NULL);
+    set_signals(&action, &action);
     sigprocmask(SIG_SETMASK, &terminal.unblocked, NULL);
 }
 
-/* Stop as others do, with the terminal as it was for whoever has it meanwhile. */
+/* Restore the terminal for the shell, stop, and enter the screen again once continued. */
 static void stop(void)
 {
     stopped = 0;
-    give_screen();
+    leave_screen();
     raise(SIGSTOP);
-    take_screen();
+    enter_screen();
     resized = 1;
 }
 
 /* ---- the screen -------------------------------------------------------------------------- */
 
-bool terminal_is_there(void)
+bool terminal_is_usable(void)
 {
     const char *kind = getenv("TERM");
 
@@ -146,17 +151,17 @@ int terminal_open(void)
     if (tcgetattr(STDOUT_FILENO, &terminal.before) < 0)
         return -errno;
     handle_signals();
-    if (!is_registered && atexit(give_screen_at_exit) != 0)
+    if (!is_registered && atexit(leave_screen_at_exit) != 0)
         return -ENOMEM;
     is_registered = true;
     terminal.is_open = true;
-    take_screen();
+    enter_screen();
     return 0;
 }
 
 void terminal_close(void)
 {
-    give_screen_at_exit();
+    leave_screen_at_exit();
     default_signals();
     if (ended_by && ended_by != SIGINT)
         raise(ended_by);
@@ -171,7 +176,7 @@ void terminal_size(unsigned *ret_columns, unsigned *ret_rows)
     *ret_rows = is_known && size.ws_row ? size.ws_row : 24;
 }
 
-int terminal_show(const struct canvas *canvas, bool anew)
+int terminal_show(const struct canvas *canvas, bool clear)
 {
     char *frame = NULL;
     size_t size = 0;
@@ -179,10 +184,10 @@ int terminal_show(const struct canvas *canvas, bool anew)
 
     if (!out)
         return -ENOMEM;
-    fputs(anew ? "\033[H\033[2J" : "\033[H", out);
+    fputs(clear ? "\033[H\033[2J" : "\033[H", out);
     for (unsigned row = 0; row < canvas->rows; row++) {
         char *text = canvas_row(canvas, row);
-        /* Erased first: behind a full row the cursor is still on its last column. */
+        /* Erase first: after a full row the cursor is still on its last column. */
         fprintf(out, "%s\033[2K%s", row ? "\r\n" : "", text ? text : "");
         free(text);
     }
@@ -199,7 +204,9 @@ static enum terminal_event read_key(char *ret_key)
 {
     ssize_t length = read(STDIN_FILENO, ret_key, 1);
 
-    return length == 1 ? TERMINAL_KEY : length < 0 && errno == EINTR ? TERMINAL_TIME : TERMINAL_END;
+    if (length == 1)
+        return TERMINAL_KEY;
+    return length < 0 && errno == EINTR ? TERMINAL_TIMEOUT : TERMINAL_END;
 }
 
 enum terminal_event terminal_wait(int timeout_ms, char *ret_key)
@@ -218,5 +225,5 @@ enum terminal_event terminal_wait(int timeout_ms, char *ret_key)
     }
     if (r > 0)
         return read_key(ret_key);
-    return r < 0 && errno != EINTR ? TERMINAL_END : TERMINAL_TIME;
+    return r < 0 && errno != EINTR ? TERMINAL_END : TERMINAL_TIMEOUT;
 }

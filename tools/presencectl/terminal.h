@@ -1,33 +1,35 @@
-/* terminal.h - a full screen on the terminal of stdout, and the terminal as it was afterwards,
- * whatever ends the program: a key, a signal, a failure. Plain ECMA-48 sequences, which every
- * terminal of today knows. One at a time. */
+/* terminal.h - a full-screen view on the terminal of stdout. The terminal is restored whatever ends
+ * the program: a key, a signal or a crash. Uses ECMA-48 escape sequences only. One at a time. */
 #ifndef PRESENCECTL_TERMINAL_H
 #define PRESENCECTL_TERMINAL_H
 
 #include "canvas.h"
 
 enum terminal_event {
-    TERMINAL_TIME,   /* nothing but time has passed */
-    TERMINAL_KEY,    /* and *ret_key is it */
-    TERMINAL_RESIZE, /* or came back from being stopped: all has to be drawn anew */
-    TERMINAL_END,    /* a signal, or the terminal is gone */
+    TERMINAL_TIMEOUT,
+    TERMINAL_KEY,    /* *ret_key was pressed */
+    TERMINAL_RESIZE, /* or the program was stopped and goes on: redraw everything */
+    TERMINAL_END,    /* a signal came, or the terminal is gone */
 };
 
-/* Can there be a full screen? */
-bool terminal_is_there(void);
+/* True if stdout is a terminal that can show a full screen. */
+bool terminal_is_usable(void);
 
-/* Take the screen. Returns 0 or a negative errno. */
+/* Switch to the alternate screen and catch signals. Returns 0, or a negative errno. */
 int terminal_open(void);
 
-/* Give it back. After a signal that ends programs, that one ends this one, too; SIGINT does not. */
+/* Restore the terminal and the signals' default actions. If a signal other than SIGINT ended the
+ * view, raise it again. */
 void terminal_close(void);
 
+/* Get the terminal's size, 80 by 24 if it is unknown. */
 void terminal_size(unsigned *ret_columns, unsigned *ret_rows);
 
-/* Show a canvas of the terminal's size. */
-int terminal_show(const struct canvas *canvas, bool anew);
+/* Show a canvas of the terminal's size; `clear` erases the screen first. Returns 0, -ENOMEM, or
+ * -EIO when the terminal is gone. */
+int terminal_show(const struct canvas *canvas, bool clear);
 
-/* Wait for something to happen, at most so many milliseconds. */
+/* Wait for an event for at most `timeout_ms` milliseconds. */
 enum terminal_event terminal_wait(int timeout_ms, char *ret_key);
 
 #endif

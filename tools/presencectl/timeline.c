@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Add a minute, or a step, to what was seen of a step. */
+/* Add a minute, or another step, to a step. */
 static void add(struct presence_minute *step, const struct presence_minute *minute)
 {
     uint32_t seconds = step->seconds + minute->seconds;
@@ -46,8 +46,8 @@ static int append(struct timeline *timeline, const struct presence_minute *step)
     return 0;
 }
 
-/* Put a minute where it belongs: into the step of the one before, or into a new one. */
-static int gather(struct timeline *timeline, const struct presence_minute *minute)
+/* Add a minute to the last step if it belongs to it, or else to a new one. */
+static int add_minute(struct timeline *timeline, const struct presence_minute *minute)
 {
     struct presence_minute step = {.start = step_of(minute->start, timeline->step_s)};
 
@@ -77,8 +77,8 @@ static int compare_numbers(const void *left, const void *right)
     return a->minute < b->minute ? -1 : a->minute > b->minute;
 }
 
-/* The one that was observed for longer is taken; of equals the one that saw more, and of these the
- * segment's: only it knows that a minute is running. */
+/* True if the recorded minute is used instead of the segment's: it was observed for longer, or for
+ * as long with more heartbeats. Of equals, the segment's knows whether the minute is running. */
 static bool is_better(const struct presence_minute *kept, const struct presence_minute *held)
 {
     if (kept->seconds != held->seconds)
@@ -99,14 +99,14 @@ int timeline_add(struct timeline *timeline, const struct archive_minute *kept)
     struct presence_minute minute = kept->minute;
 
     if (!is_of_held(timeline, kept))
-        return gather(timeline, &minute);
-    /* Minutes of a boot are 60 s apart: let those that were kept begin where the segment's tell. */
+        return add_minute(timeline, &minute);
+    /* Minutes of a boot are 60 s apart: derive the start from the segment's first one. */
     minute.start =
         held->minutes[0].start + 60 * ((int64_t)minute.minute - (int64_t)held->minutes[0].minute);
     struct presence_minute *same =
         bsearch(&minute, held->minutes, held->length, sizeof(*held->minutes), compare_numbers);
     if (!same)
-        return gather(timeline, &minute);
+        return add_minute(timeline, &minute);
     if (is_better(&minute, same))
         *same = minute;
     return 0;
@@ -121,7 +121,7 @@ static int compare_starts(const void *left, const void *right)
     return compare_numbers(left, right);
 }
 
-/* Boots whose times overlap, and the two halves, may have had a share of one step each. */
+/* Merge steps with the same start: boots can overlap, and both sources can contribute to a step. */
 static void join_steps(struct timeline *timeline)
 {
     struct presence_minute *steps = timeline->steps;
@@ -141,7 +141,7 @@ int timeline_end(struct timeline *timeline)
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < timeline->held.length; i++)
-        r = gather(timeline, &timeline->held.minutes[i]);
+        r = add_minute(timeline, &timeline->held.minutes[i]);
     presence_history_free(&timeline->held);
     if (r < 0 || timeline->length == 0)
         return r;

@@ -1,39 +1,39 @@
-/* timeline.h - a scope's history out of the segment and the database, as one. */
+/* timeline.h - a scope's history: the segment's minutes and the database's, merged. */
 #ifndef PRESENCECTL_TIMELINE_H
 #define PRESENCECTL_TIMELINE_H
 
-#include "archive.h"
+#include "archive/archive.h"
 #include "presence/presence.h"
 
-/* Steps of time, oldest first; those in which nobody observed are absent. */
+/* Steps of time, oldest first. Steps in which no collector ran are absent. */
 struct timeline {
-    struct presence_minute *steps; /* a minute each, or what is made of those of a longer step */
+    struct presence_minute *steps; /* a minute each, or the sum of a longer step's minutes */
     size_t length;
     size_t capacity;
     int64_t since;                /* Unix seconds */
     uint32_t step_s;              /* a multiple of 60 */
-    struct presence_history held; /* the segment's half, until timeline_end */
+    struct presence_history held; /* the segment's minutes, until timeline_end */
 };
 
-/* Put both halves together: each minute once, even if it is in both, as whoever observed it for
- * longer saw it. Minutes of the boot that the segment is of begin when the segment says, whatever
- * the wall clock was when they were kept. Either half may be empty; what began before `since` is
- * left out.
+/* Merging takes three calls: timeline_begin with the segment's minutes, whose ownership it takes,
+ * timeline_add for each minute of the database, timeline_end. Call timeline_free at any time.
  *
- * Begin with the segment's half, which is given away; add what was kept, minute by minute; end.
- * Minutes are gathered into steps of `step_s` seconds, which begin at multiples of it, as they
- * come: it takes memory for the steps, not for the minutes. 60: they stay as they are. Release with
- * timeline_free, at any time. */
+ * A minute that both have is used once, from the one that observed it for longer. Minutes of the
+ * segment's boot start when the segment says, since the wall clock may have been different when
+ * they were recorded. Either source may be empty; minutes that start before `since` (Unix seconds)
+ * are left out. Minutes are summed into steps of `step_s` seconds, aligned to multiples of it, as
+ * they arrive, so memory grows with the steps and not with the minutes; with 60 they stay as they
+ * are. */
 void timeline_begin(struct presence_history *held, int64_t since, uint32_t step_s,
                     struct timeline *ret);
 
-/* Minutes of a boot come one after the other, the oldest first. -ENOMEM. */
+/* Add a recorded minute; those of one boot must come oldest first. Returns 0 or -ENOMEM. */
 int timeline_add(struct timeline *timeline, const struct archive_minute *kept);
 
-/* -ENOMEM. */
+/* Add the segment's minutes and sort the steps. Returns 0 or -ENOMEM. */
 int timeline_end(struct timeline *timeline);
 
-/* All steps as one: what was lowest, highest and so on. `ret_highest` is when the highest began. */
+/* Sum up all steps. `ret_highest` is the start, in Unix seconds, of the step with the maximum. */
 struct presence_minute timeline_sum(const struct timeline *timeline, int64_t *ret_highest);
 
 void timeline_free(struct timeline *timeline);

@@ -1,4 +1,4 @@
-/* watch.c - the live view: what it shows is read once a second. */
+/* watch.c - the live view: loads its model and redraws once a second. */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -26,21 +26,20 @@ struct watch {
     const char *site;
     uint32_t span_s; /* of the graph */
     struct watch_model model;
-    struct graph_point *points;
     struct presence_event events[EVENTS_KEPT];
     uint64_t next_event;
-    uint64_t heartbeats; /* counted so far, at `heartbeats_at` */
+    uint64_t heartbeats; /* the counters' sum at `heartbeats_at_ms` */
     int64_t heartbeats_at_ms;
 };
 
-/* ---- reading ----------------------------------------------------------------------------- */
+/* ---- loading ----------------------------------------------------------------------------- */
 
 static int64_t now_ms(void)
 {
     return monotonic_ns() / NS_PER_MS;
 }
 
-static void read_counters(struct watch *watch)
+static void load_counters(struct watch *watch)
 {
     struct watch_model *model = &watch->model;
     struct presence_counter counters[128];
@@ -65,48 +64,27 @@ static void read_counters(struct watch *watch)
     watch->heartbeats_at_ms = now;
 }
 
-/* Where the graph begins: with what is known, if that is later than what was asked for; and where
- * the minutes do. */
-static int64_t graph_begin(const struct watch *watch, const struct presence_history *history,
-                           int64_t until)
-{
-    int64_t last = history->minutes[history->length - 1].start;
-    int64_t begin = until - SPAN_MIN;
-
-    if (begin > history->minutes[0].start)
-        begin = history->minutes[0].start;
-    if (begin < until - watch->span_s)
-        begin = until - watch->span_s;
-    return last - (last - begin) / 60 * 60;
-}
-
-/* The minutes of the graph; without a history it stays as it is. */
-static void read_graph(struct watch *watch)
+/* Load the minutes of the graph; without a history it stays as it is. Returns 0 or -ENOMEM. */
+static int load_graph(struct watch *watch)
 {
     struct presence_history history;
-    int64_t until = time(NULL);
+    int64_t until = time(NULL), since = until - watch->span_s;
+    struct graph graph;
+    int r = 0;
 
-    if (presence_history(watch->presence, PRESENCE_SITE, watch->site, NULL, until - watch->span_s,
-                         0, &history) < 0)
-        return;
-    if (history.length > 0) {
-        int64_t begin = graph_begin(watch, &history, until);
-        unsigned count = (unsigned)((until - begin) / 60 + 1);
-        memset(watch->points, 0, count * sizeof(*watch->points));
-        for (size_t i = 0; i < history.length; i++) {
-            const struct presence_minute *minute = &history.minutes[i];
-            int64_t index = (minute->start - begin) / 60;
-            if (minute->start >= begin && index < count && minute->seconds)
-                watch->points[index] = (struct graph_point){
-                    .mean = minute->mean, .maximum = minute->maximum, .known = true};
-        }
-        watch->model.graph =
-            (struct graph){.points = watch->points, .count = count, .begin = begin, .step_s = 60};
+    if (presence_history(watch->presence, PRESENCE_SITE, watch->site, NULL, since, 0, &history) < 0)
+        return 0;
+    if (history.length > 0)
+        r = graph_init(history.minutes, history.length, 60, SPAN_MIN, since, until, &graph);
+    if (r == 0 && history.length > 0) {
+        graph_free(&watch->model.graph);
+        watch->model.graph = graph;
     }
     presence_history_free(&history);
+    return r;
 }
 
-/* Let the new events push out the oldest. */
+/* Append new events and drop the oldest beyond EVENTS_KEPT. */
 static void keep_events(struct watch *watch, const struct presence_event *events, size_t length)
 {
     size_t kept = watch->model.events_length;
@@ -125,7 +103,7 @@ static void keep_events(struct watch *watch, const struct presence_event *events
     watch->model.events_length = kept + length;
 }
 
-static void read_events(struct watch *watch)
+static void load_events(struct watch *watch)
 {
     struct presence_events page;
     size_t length;
@@ -142,7 +120,7 @@ static void read_events(struct watch *watch)
     } while (length == EVENTS_KEPT);
 }
 
-static int read_list(struct watch *watch)
+static int load_list(struct watch *watch)
 {
     struct watch_model *model = &watch->model;
     struct presence_listing listing;
@@ -151,11 +129,11 @@ static int read_list(struct watch *watch)
     presence_listing_free(&model->listing);
     if (r == 0)
         model->listing = listing;
-    return r == -ENOENT ? 0 : r;
+    return r;
 }
 
-/* Read all of it. What changes too fast to be read now is there a second later. */
-static int read_model(struct watch *watch)
+/* Load the whole model. What changes too fast to be read (-EAGAIN) is left for the next second. */
+static int load_model(struct watch *watch)
 {
     struct watch_model *model = &watch->model;
     struct presence_peaks peaks;
@@ -164,41 +142,42 @@ static int read_model(struct watch *watch)
     if (r < 0)
         return r;
     r = presence_activity(watch->presence, PRESENCE_SITE, watch->site, NULL, &model->activity);
-    model->known = r == 0;
-    if (r == -ENOENT || r == -EAGAIN)
-        r = read_moment(watch->presence, watch->options, &model->activity.reading);
+    if (r == -EAGAIN) {
+        model->activity =
+            (struct presence_activity){.reading = presence_freshness(watch->presence)};
+        r = 0;
+    }
     if (r == 0)
-        r = read_list(watch);
+        r = load_list(watch);
     if (r < 0 && r != -EAGAIN)
         return r;
     model->peak = (struct presence_peak){0};
     if (presence_peaks(watch->presence, PRESENCE_SITE, watch->site, NULL, &peaks) == 0)
         model->peak = peaks.today;
-    read_counters(watch);
-    read_graph(watch);
-    read_events(watch);
-    return 0;
+    load_counters(watch);
+    load_events(watch);
+    return load_graph(watch);
 }
 
 /* ---- the screen -------------------------------------------------------------------------- */
 
-static int show(const struct watch *watch, bool anew)
+static int draw(const struct watch *watch, bool clear)
 {
     unsigned columns, rows;
     struct canvas canvas;
 
     terminal_size(&columns, &rows);
-    int r = canvas_open(columns, rows, watch->options->unicode, show_in_colour(), &canvas);
+    int r = canvas_init(columns, rows, watch->options->unicode, show_in_colour(), &canvas);
     if (r < 0)
         return r;
     watch_draw(&canvas, &watch->model);
-    r = terminal_show(&canvas, anew);
-    canvas_close(&canvas);
+    r = terminal_show(&canvas, clear);
+    canvas_free(&canvas);
     return r;
 }
 
-/* Act on a key. False: it ends the view. */
-static bool press(struct watch *watch, char key)
+/* Handle a key. Returns false if it ends the view. */
+static bool handle_key(struct watch *watch, char key)
 {
     static const char kinds[] = {
         [PRESENCE_ROOM] = 'r', [PRESENCE_COUNTRY] = 'c', [PRESENCE_SOURCE] = 's'};
@@ -213,30 +192,30 @@ static bool press(struct watch *watch, char key)
 static int run_screen(struct watch *watch)
 {
     int64_t due = now_ms();
-    bool anew = true, goes_on = true;
+    bool clear = true, goes_on = true;
     int r = terminal_open();
 
     while (r == 0 && goes_on) {
         char key = '\0';
         int64_t now = now_ms();
         if (now >= due) {
-            r = read_model(watch);
+            r = load_model(watch);
             due = now + PERIOD_MS;
         }
         if (r == 0)
-            r = show(watch, anew);
-        anew = false;
+            r = draw(watch, clear);
+        clear = false;
         if (r < 0)
             break;
         switch (terminal_wait((int)(due > now ? due - now : 0), &key)) {
-        case TERMINAL_TIME:
+        case TERMINAL_TIMEOUT:
             break;
         case TERMINAL_KEY:
-            goes_on = press(watch, key);
+            goes_on = handle_key(watch, key);
             due = 0;
             break;
         case TERMINAL_RESIZE:
-            anew = true;
+            clear = true;
             break;
         case TERMINAL_END:
             goes_on = false;
@@ -246,7 +225,7 @@ static int run_screen(struct watch *watch)
     return r == -EIO ? 0 : r; /* the terminal is gone */
 }
 
-/* ---- lines, where there is no screen ----------------------------------------------------- */
+/* ---- lines, if stdout is no terminal ----------------------------------------------------- */
 
 static void print_json(const struct watch *watch)
 {
@@ -256,13 +235,12 @@ static void print_json(const struct watch *watch)
 
     json_object_set_new(object, "site", json_string(watch->site));
     json_object_set_new(object, "window_s", json_integer(reading->window_s));
-    json_object_set_new(object, "count",
-                        watch->model.known ? json_integer(reading->count) : json_null());
+    json_object_set_new(object, "count", json_of_count(reading));
     json_object_set_new(object, "entries", json_integer((json_int_t)activity->entries));
     json_object_set_new(object, "leaves", json_integer((json_int_t)activity->leaves));
     json_object_set_new(object, "departures", json_integer((json_int_t)activity->departures));
     json_object_set_new(object, "heartbeats", json_integer((json_int_t)activity->heartbeats));
-    json_set_moment(object, reading->stale, reading->warming, reading->as_of);
+    json_set_marks(object, reading);
     json_print(object);
 }
 
@@ -271,21 +249,25 @@ static void print_line(const struct watch *watch)
     const struct presence_activity *activity = &watch->model.activity;
     const struct presence_reading *reading = &activity->reading;
 
-    printf("%s  %" PRIu32 " visitor%s", show_time(reading->as_of).text, reading->count,
-           reading->count == 1 ? "" : "s");
+    printf("%s  ", show_time(reading->as_of).text);
+    if (reading->known)
+        printf("%" PRIu32 " visitor%s", reading->count, reading->count == 1 ? "" : "s");
+    else
+        fputs("unknown", stdout);
     if (activity->has_history)
         printf("  +%" PRIu64 " -%" PRIu64 " in a minute", activity->entries,
                activity->leaves + activity->departures);
-    printf("%s%s\n", reading->stale ? "  [stale]" : "", reading->warming ? "  [warming]" : "");
+    printf("%s%s%s\n", reading->stale ? "  [stale]" : "", reading->warming ? "  [warming]" : "",
+           reading->partial ? "  [partial]" : "");
 }
 
-/* A line a second, until nobody reads them any more. */
+/* Print a line a second until nobody reads stdout any more. Returns 0 or a negative errno. */
 static int run_lines(struct watch *watch)
 {
     struct pollfd out = {.fd = STDOUT_FILENO};
     int r;
 
-    while ((r = read_model(watch)) == 0) {
+    while ((r = load_model(watch)) == 0) {
         if (watch->options->json)
             print_json(watch);
         else
@@ -300,27 +282,22 @@ static int run_lines(struct watch *watch)
 
 /* ---- the command ------------------------------------------------------------------------- */
 
-/* A site that nobody knows is more likely a wrong name than one to be waited for. */
+/* Report a site that does not exist: its name is probably wrong. Returns an exit status. */
 static int check_site(struct presence *presence, const struct options *options, const char *site)
 {
     struct presence_reading reading;
-    struct presence_status status;
     int r = presence_count(presence, site, NULL, 0, &reading);
 
-    if (r == 0 || r == -EAGAIN)
+    if (r == -EAGAIN || (r == 0 && reading.exists))
         return EXIT_FINE;
-    if (r == -ENOENT) {
-        r = presence_status(presence, &status);
-        if (r == 0)
-            return complain_unknown(presence, &status, show_name(site).text);
-    }
-    return complain_of(r, presence, options);
+    return r < 0 ? report_error(r, presence, options)
+                 : report_answer(presence, &reading, NULL, show_name(site).text);
 }
 
 static uint32_t choose_span(const struct options *options)
 {
     int64_t now = time(NULL);
-    int64_t span = now - since_or(&options->since, DEFAULT_SINCE, now);
+    int64_t span = now - since_seconds(&options->since, DEFAULT_SINCE, now);
 
     return span < SPAN_MIN ? SPAN_MIN : span > 86400 ? 86400 : (uint32_t)span;
 }
@@ -334,28 +311,26 @@ int command_watch(struct presence *presence, const struct options *options, char
         return status;
 
     struct watch *watch = calloc(1, sizeof(*watch));
-    uint32_t span_s = choose_span(options);
-    struct graph_point *points = calloc(span_s / 60 + 2, sizeof(*points));
-    if (!watch || !points) {
-        complain("out of memory");
+    if (!watch) {
+        report("out of memory");
         exit(EXIT_FAILED);
     }
     watch->presence = presence;
     watch->options = options;
     watch->site = arguments[0];
-    watch->span_s = span_s;
-    watch->points = points;
+    watch->span_s = choose_span(options);
     watch->model =
         (struct watch_model){.site = watch->site, .by = options->by, .heartbeats_per_s = -1};
     watch->next_event = PRESENCE_EVENTS_OLDEST;
-    int r = terminal_is_there() && !options->json ? run_screen(watch) : run_lines(watch);
+    int r = terminal_is_usable() && !options->json ? run_screen(watch) : run_lines(watch);
     if (r < 0)
-        status = complain_of(r, presence, options);
+        status = report_error(r, presence, options);
     else
-        status = note_reading(presence, &watch->model.activity.reading, "this was the count",
-                              watch->model.known ? show_name(watch->site).text : NULL);
+        status = report_reading(presence, &watch->model.activity.reading, "this was the count",
+                                watch->model.activity.reading.exists ? show_name(watch->site).text
+                                                                     : NULL);
     presence_listing_free(&watch->model.listing);
-    free(points);
+    graph_free(&watch->model.graph);
     free(watch);
     return status;
 }

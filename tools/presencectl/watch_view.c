@@ -3,15 +3,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "common/time_text.h"
 #include "presencectl.h"
-#include "times.h"
 
-#define COLUMNS_BESIDE 64 /* from which the events are beside the list and not below */
+#define COLUMNS_BESIDE 64 /* from this width on, events are beside the list, not below it */
 #define GAP            2  /* columns between them */
 #define COUNT_COLUMNS  9
 #define SHARE_COLUMNS  8
 
-/* Rows of the screen, from `row` on. */
+/* A rectangle of the canvas. */
 struct area {
     unsigned row, column, rows, columns;
 };
@@ -21,7 +21,7 @@ static const char *separator(const struct canvas *canvas)
     return canvas->unicode ? " · " : " | ";
 }
 
-/* ---- above ------------------------------------------------------------------------------- */
+/* ---- the count ------------------------------------------------------------------------------- */
 
 static void draw_title(struct canvas *canvas, const struct watch_model *model)
 {
@@ -40,9 +40,12 @@ static void draw_count(struct canvas *canvas, unsigned row, const struct watch_m
     const struct presence_reading *reading = &activity->reading;
     unsigned column = 1;
 
-    if (!model->known) {
-        canvas_print(canvas, row, column, INK_DIM, "nobody within the longest window, %s",
-                     show_window(model->status.max_window_s).text);
+    if (!reading->exists) {
+        if (reading->known)
+            canvas_print(canvas, row, column, INK_DIM, "nobody within the longest window, %s",
+                         show_window(model->status.max_window_s).text);
+        else
+            canvas_print(canvas, row, column, INK_DIM, "unknown");
         return;
     }
     column = canvas_print(canvas, row, column, INK_BOLD, "%" PRIu32 " visitor%s", reading->count,
@@ -60,7 +63,7 @@ static void draw_count(struct canvas *canvas, unsigned row, const struct watch_m
                      model->peak.count, show_time(model->peak.at).text + 11);
 }
 
-/* In what way the number is less than it seems; otherwise there is room for the keys. */
+/* Draw a warning if the count is stale, warming, partial or quiet, or else the keys. */
 static void draw_state(struct canvas *canvas, unsigned row, const struct watch_model *model)
 {
     const struct presence_reading *reading = &model->activity.reading;
@@ -68,21 +71,24 @@ static void draw_state(struct canvas *canvas, unsigned row, const struct watch_m
 
     if (status->stale)
         canvas_print(canvas, row, 1, INK_BAD,
-                     "stale: the collector %s %s ago; this is how it was then",
-                     status->state == PRESENCE_STOPPED ? "stopped" : "was last heard of",
+                     "stale: the collector %s %s ago; these are its last numbers",
+                     status->state == PRESENCE_STOPPED ? "stopped" : "was last active",
                      show_duration(status->as_of_age_s).text);
     else if (status->warming)
         canvas_print(canvas, row, 1, INK_WARN,
                      "warming: the collector began to listen %s ago; this is a lower bound",
                      show_duration(status->listening_for_s).text);
-    else if (model->known && reading->last_heartbeat_s > QUIET_AGE)
+    else if (reading->partial)
+        canvas_print(canvas, row, 1, INK_WARN,
+                     "partial: there was no room for everybody; this is a lower bound");
+    else if (reading->exists && reading->last_heartbeat_s > QUIET_AGE)
         canvas_print(canvas, row, 1, INK_WARN, "quiet: the last heartbeat came %s ago",
                      show_duration(reading->last_heartbeat_s).text);
     else
         canvas_print(canvas, row, 1, INK_DIM, "r: rooms, c: countries, s: sources, q: quit");
 }
 
-/* ---- below ------------------------------------------------------------------------------- */
+/* ---- lists ------------------------------------------------------------------------------- */
 
 static void draw_list(struct canvas *canvas, const struct area *area,
                       const struct watch_model *model)
@@ -111,7 +117,7 @@ static void draw_list(struct canvas *canvas, const struct area *area,
     }
 }
 
-/* What an event is shown as. */
+/* Return the sign for a kind of event, and its ink. */
 static const char *event_sign(enum presence_event_kind kind, enum ink *ret_ink)
 {
     switch (kind) {
@@ -131,9 +137,9 @@ static const char *event_sign(enum presence_event_kind kind, enum ink *ret_ink)
     return "*";
 }
 
-/* Draw a text behind the last one of a row. Returns the column after it. */
-static unsigned draw_behind(struct canvas *canvas, unsigned row, unsigned column, unsigned end,
-                            enum ink ink, const char *text)
+/* Draw text after a space, unless it is empty or `end` is reached. Returns the column after it. */
+static unsigned draw_word(struct canvas *canvas, unsigned row, unsigned column, unsigned end,
+                          enum ink ink, const char *text)
 {
     if (!*text || column + 1 >= end)
         return column;
@@ -150,17 +156,17 @@ static void draw_event(struct canvas *canvas, unsigned row, unsigned column, uns
 
     snprintf(time, sizeof(time), "%.8s", show_time(event->time_us / 1000000).text + 11);
     column = canvas_text(canvas, row, column, columns, INK_DIM, time);
-    column = draw_behind(canvas, row, column, end, ink, sign);
-    column = draw_behind(canvas, row, column, end, ink, show_name(event->name).text);
-    column = draw_behind(canvas, row, column, end, INK_DIM, event->country);
-    column = draw_behind(canvas, row, column, end, INK_PLAIN, show_name(event->room).text);
+    column = draw_word(canvas, row, column, end, ink, sign);
+    column = draw_word(canvas, row, column, end, ink, show_name(event->name).text);
+    column = draw_word(canvas, row, column, end, INK_DIM, event->country);
+    column = draw_word(canvas, row, column, end, INK_PLAIN, show_name(event->room).text);
     if (*event->source) {
-        column = draw_behind(canvas, row, column, end, INK_DIM, "from");
-        draw_behind(canvas, row, column, end, INK_DIM, show_name(event->source).text);
+        column = draw_word(canvas, row, column, end, INK_DIM, "from");
+        draw_word(canvas, row, column, end, INK_DIM, show_name(event->source).text);
     }
 }
 
-/* The newest first. */
+/* Draw the events, newest first. */
 static void draw_events(struct canvas *canvas, const struct area *area,
                         const struct watch_model *model)
 {
@@ -191,15 +197,15 @@ static void draw_health(struct canvas *canvas, unsigned row, const struct watch_
                           "%s%" PRIu64 " rejected", between, model->rejected);
     column = canvas_print(canvas, row, column, model->dropped ? INK_BAD : INK_DIM,
                           "%s%" PRIu64 " dropped", between, model->dropped);
-    if (status->visitors_capacity)
+    if (status->entries_capacity)
         column =
             canvas_print(canvas, row, column, INK_DIM, "%s%.0f %% full", between,
-                         100.0 * (double)status->visitors_live / (double)status->visitors_capacity);
+                         100.0 * (double)status->entries_taken / (double)status->entries_capacity);
 }
 
-/* ---- all of it --------------------------------------------------------------------------- */
+/* ---- layout --------------------------------------------------------------------------- */
 
-/* Rows for the graph, of those that are left between the count and the health. */
+/* Compute the graph's rows from those left between the count and the last line. */
 static unsigned graph_rows(unsigned rows)
 {
     if (rows < 2 * GRAPH_ROWS_MIN)

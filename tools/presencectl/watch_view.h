@@ -1,4 +1,4 @@
-/* watch_view.h - what the live view shows, and where: from a model to a canvas of any size. */
+/* watch_view.h - the live view: draws a model on a canvas of any size. */
 #ifndef PRESENCECTL_WATCH_VIEW_H
 #define PRESENCECTL_WATCH_VIEW_H
 
@@ -8,21 +8,20 @@
 
 struct watch_model {
     const char *site;
-    bool known; /* otherwise there is no reading: nobody was there within the longest window */
     struct presence_activity activity;
-    struct presence_peak peak; /* today's; count 0: none */
+    struct presence_peak peak; /* of today; count 0: none */
     struct presence_status status;
-    struct graph graph; /* of the last minutes; may be of 0 points */
+    struct graph graph; /* of the last minutes; may have no points */
     enum presence_kind by;
-    struct presence_listing listing;     /* the busiest of that kind */
+    struct presence_listing listing;     /* the busiest scopes of that kind */
     const struct presence_event *events; /* oldest first */
     size_t events_length;
-    double heartbeats_per_s; /* of all sites; below 0: not known yet */
+    double heartbeats_per_s; /* of all sites; negative: not known yet */
     uint64_t rejected;       /* datagrams, of all sites, since counting began */
     uint64_t dropped;
 };
 
-/* Draw on a blank canvas. What there is no room for is left out, the count last. */
+/* Draw the model on a blank canvas. Parts that don't fit are left out, the count last. */
 void watch_draw(struct canvas *canvas, const struct watch_model *model);
 
 #endif

@@ -3,16 +3,15 @@
  *     cc read.c $(pkg-config --cflags --libs presence) -o read
  *     ./read example.com
  *
- * A server would open the segment once and count as often as it likes: a count takes some 0.15 µs
- * and no system call. The handle survives restarts of the collector.
+ * A server would open the segment once and count as often as it likes: a count takes a
+ * fraction of a microsecond and no system call. The handle survives restarts of the collector.
  */
-#include <errno.h>
 #include <presence/presence.h>
 #include <stdio.h>
 #include <string.h>
 
-/* The five busiest rooms, with their names as they are: a program that shows them on a page or in a
- * terminal must escape them for it. */
+/* Print the five busiest rooms. The names are as they were sent: a program that shows them on a
+ * page or in a terminal must escape them. */
 static void print_rooms(struct presence *presence, const char *site)
 {
     struct presence_listing rooms;
@@ -43,20 +42,22 @@ int main(int argc, char **argv)
 
     /* NULL: the site, not one of its rooms; 0: the default window. */
     error = presence_count(presence, argv[1], NULL, 0, &reading);
-    if (error == -ENOENT) {
-        fprintf(stderr, "read: no heartbeat from %s in the longest window\n", argv[1]);
-    } else if (error < 0) {
+    if (error < 0) {
         fprintf(stderr, "read: cannot count %s: %s\n", argv[1], strerror(-error));
+    } else if (!reading.exists) {
+        /* Three answers: a number, nobody, and unknown, which is never shown as 0. */
+        fprintf(stderr, "read: %s: %s\n", argv[1],
+                reading.known ? "nobody in the longest window" : "unknown");
     } else {
         printf("%8u  in the last %u s\n", reading.count, reading.window_s);
-        /* Zero is a measurement, silence is not: look at both before you believe a number. */
+        /* Zero is a measurement, silence is not: check both marks before you trust a number. */
         if (reading.stale)
             printf("stale: the collector has been silent for %llu s\n",
                    (unsigned long long)reading.as_of_age_s);
-        else if (reading.warming)
-            printf("warming: a lower bound\n");
+        else if (reading.warming || reading.partial)
+            printf("%s: a lower bound\n", reading.warming ? "warming" : "partial");
         print_rooms(presence, argv[1]);
     }
     presence_close(presence);
-    return error == 0 ? 0 : error == -ENOENT ? 4 : 1;
+    return error < 0 ? 1 : reading.exists ? 0 : 4;
 }

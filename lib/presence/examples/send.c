@@ -39,7 +39,7 @@ int main(int argc, char **argv)
         }
     }
 
-    /* Queued visitors travel together: here all of them in one datagram. */
+    /* Queued visitors share datagrams: here all of them go in one. */
     presence_sender_flush(sender);
     presence_sender_totals(sender, &totals);
     if (totals.failed > 0 || totals.refused > 0) {

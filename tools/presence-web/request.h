@@ -1,0 +1,110 @@
+/* request.h - check a request: who sends it, what it asks for, and whether it is allowed. */
+#ifndef PRESENCE_WEB_REQUEST_H
+#define PRESENCE_WEB_REQUEST_H
+
+#include <stdint.h>
+
+#include "response.h"
+#include "web.h"
+
+/* ---- who sends it --------------------------------------------------------------------------- */
+
+struct client {
+    struct host host;
+    bool proxied;        /* came through a trusted proxy, so its headers can be believed */
+    const char *country; /* that a trusted proxy names, two letters; NULL: none */
+};
+
+/* Find the address of the visitor's browser: the last one in X-Forwarded-For that is no trusted
+ * proxy. The header is ignored unless the connection comes from a trusted proxy. */
+struct client request_client(const struct web *web, const struct http_request *request);
+
+/* Find the client likewise, and charge it for a heartbeat. False fills in `problem`: it has sent
+ * too many. To be called before the heartbeat is parsed, so that garbage is charged, too. */
+bool request_charge(const struct web *web, const struct http_request *request, struct client *ret,
+                    struct problem *problem);
+
+/* True if a trusted proxy says that the browser uses HTTPS. */
+bool request_is_secure(const struct http_request *request, const struct client *client);
+
+/* ---- what it asks for ----------------------------------------------------------------------- */
+
+#define REQUEST_MINUTES_DEFAULT 5
+#define REQUEST_MINUTES_MAX     60
+
+/* Each of these returns true, or fills in `problem`, leaves its other outputs alone and returns
+ * false. */
+
+/* Check that the page that asks, if one does, is of an allowed origin. */
+bool request_check_origin(const struct web *web, const struct http_request *request,
+                          struct problem *problem);
+
+/* Check the origin, and charge the client, of a request from a page. */
+bool request_admit(const struct web *web, const struct http_request *request, struct client *ret,
+                   struct problem *problem);
+
+/* Parse the name of a site, which must be one that is served here. */
+bool request_parse_site(const struct web *web, const char *name, struct place *ret,
+                        struct problem *problem);
+
+/* Parse the site that stands in the path between `before` and `after`. */
+bool request_parse_path_site(const struct web *web, const struct http_request *request,
+                             const char *before, const char *after, struct place *ret,
+                             struct problem *problem);
+
+/* Parse the name of a room; NULL and an empty one mean the whole site. */
+bool request_parse_room(const char *name, struct place *ret, struct problem *problem);
+
+/* Parse a parameter that is a whole number, and clamp it to `least` and `most`. */
+bool request_parse_number(const struct http_request *request, const char *name, uint32_t least,
+                          uint32_t most, uint32_t otherwise, uint32_t *ret,
+                          struct problem *problem);
+
+/* Parse `minutes` as a window in seconds. */
+bool request_parse_window(const struct http_request *request, uint32_t *ret_s,
+                          struct problem *problem);
+
+/* ---- whether it may ------------------------------------------------------------------------- */
+
+#define REQUEST_TOKEN_KEY_MIN 32 /* bytes: RFC 7518, 3.2 */
+
+/* The use that a token (JWT, HS256) has to allow. Its claims: `site`, required; `room`: only there,
+ * otherwise the whole site; `exp`, required, and `nbf`, in Unix seconds; `sub`: only this
+ * visitor. */
+struct token_use {
+    const struct place *place;
+    const char *visitor; /* NULL: any */
+    bool leaves_site;    /* a token for one of the site's rooms allows that, too */
+};
+
+/* True if the request may read the API; false fills in `problem`. */
+bool request_may_read(const struct web *web, const struct http_request *request,
+                      struct problem *problem);
+
+/* True if the request may use a place; false fills in `problem`. `token` is one that it carries
+ * elsewhere than in its headers, or NULL. `ret_expires` is the time when the permission ends, in
+ * Unix seconds, or INT64_MAX. */
+bool request_may_use(const struct web *web, const struct http_request *request, const char *token,
+                     const struct token_use *use, int64_t *ret_expires, struct problem *problem);
+
+/* True if the request carries one of the API keys. */
+bool request_has_api_key(const struct web *web, const struct http_request *request);
+
+/* ---- the places of a stream ----------------------------------------------------------------- */
+
+#define REQUEST_PLACES_MAX 64
+
+struct request_places {
+    uint32_t window_s;
+    int64_t expires; /* Unix seconds: when the first of its tokens does */
+    size_t count;
+    struct place places[REQUEST_PLACES_MAX];
+};
+
+/* Parse the parameters `site`, `room` and `token`, which may be repeated: the n-th room and the
+ * n-th token are the n-th place's, and where there are fewer sites or tokens than places the last
+ * one is for the rest. False fills in `problem`. */
+bool request_parse_places(const struct web *web, const struct http_request *request,
+                          struct request_places *ret, struct problem *problem);
+
+#endif

@@ -1,0 +1,60 @@
+/* response.h - answer in JSON, also to pages of other sites (CORS). */
+#ifndef PRESENCE_WEB_RESPONSE_H
+#define PRESENCE_WEB_RESPONSE_H
+
+#include <jansson.h>
+
+#include "live.h"
+#include "web.h"
+
+/* The reason why a request is refused. */
+struct problem {
+    unsigned status;
+    const char *code;
+    char message[160];
+    unsigned retry_s;  /* for Retry-After; 0: none */
+    const char *allow; /* for Allow: methods; NULL: none */
+};
+
+/* Fill in a problem and return false. */
+__attribute__((format(printf, 4, 5))) bool problem_set(struct problem *ret, unsigned status,
+                                                       const char *code, const char *message, ...);
+
+#define problem_bad_request(ret, ...) \
+    problem_set(ret, MHD_HTTP_BAD_REQUEST, "bad_request", __VA_ARGS__)
+
+/* Queue a response that any allowed origin may read, and release it. */
+enum MHD_Result respond(const struct web *web, struct http_request *request, unsigned status,
+                        struct MHD_Response *response);
+
+/* Answer with a JSON object, and release it. */
+enum MHD_Result respond_json(const struct web *web, struct http_request *request, json_t *object);
+
+enum MHD_Result respond_problem(const struct web *web, struct http_request *request,
+                                const struct problem *problem);
+
+/* Answer a CORS preflight. `methods` is as in Allow. */
+enum MHD_Result respond_preflight(const struct web *web, struct http_request *request,
+                                  const char *methods);
+
+/* ---- numbers in JSON ----------------------------------------------------------------------- */
+
+/* Return the count, or null if it is unknown. */
+json_t *build_count(const struct number *number);
+
+/* Add what qualifies a count: the place, the window, and the marks. */
+void add_number(json_t *object, const struct place *place, const struct number *number);
+
+/* Return {"count": ...} with all that add_number() adds. */
+json_t *build_place_count(const struct place *place, const struct number *number);
+
+/* The marks of a number: how far it can be relied on. */
+struct marks {
+    bool stale, warming, partial;
+    bool has_time; /* false: there is no segment */
+    int64_t as_of; /* Unix seconds */
+};
+
+void add_marks(json_t *object, const struct marks *marks);
+
+#endif

@@ -1,0 +1,356 @@
+#include "touch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/random.h>
+
+#include "common/monotonic.h"
+#include "outbound.h"
+
+#define SETTLE_NS   (2 * NS_PER_MS) /* from the table to the rings: the rest of a worker's batch */
+#define SAMPLE_NS   NS_PER_MS       /* touches that begin within it share a sample */
+#define JUST_SEEN_S 1               /* at this age or less, two heartbeats can't be distinguished */
+
+/* Times since a touch began at which to check whether it is counted. Most are counted by the first
+ * one; the others wait for something that takes longer. */
+static const int64_t check_times_ns[] = {1 * NS_PER_MS, 3 * NS_PER_MS, 7 * NS_PER_MS,
+                                         15 * NS_PER_MS, TOUCH_WAIT_NS};
+
+#define CHECKS (sizeof(check_times_ns) / sizeof(check_times_ns[0]))
+
+/* A touch that waits to be answered. */
+struct touch {
+    TAILQ_ENTRY(touch) waiting;
+    struct touches *touches;
+    struct http_request *request;
+    struct heartbeat heartbeat;
+    enum touch_outcome outcome;
+    struct live_visitor before; /* as the visitor was before the heartbeat was sent */
+    struct touch_sample sample;
+    int64_t began_ns;
+    int64_t check_at_ns;
+    int64_t seen_at_ns; /* 0: not yet */
+    bool waits;
+    bool counted;
+};
+
+struct touches {
+    struct web *web;
+    struct touch_sample sample;
+    int64_t sampled_at_ns;
+    TAILQ_HEAD(, touch) waiting;
+};
+
+/* One round of checks, which share a reading of the counter. */
+struct round {
+    int64_t now_ns;
+    bool has_accepted;
+    uint64_t accepted;
+};
+
+struct touches *touches_new(struct web *web)
+{
+    struct touches *touches = calloc(1, sizeof(*touches));
+
+    if (!touches)
+        return NULL;
+    touches->web = web;
+    TAILQ_INIT(&touches->waiting);
+    return touches;
+}
+
+void touches_free(struct touches *touches)
+{
+    free(touches);
+}
+
+static const struct touch_sample *get_sample(struct touches *touches, int64_t now_ns)
+{
+    if (touches->sampled_at_ns != 0 && now_ns - touches->sampled_at_ns < SAMPLE_NS)
+        return &touches->sample;
+    touches->sample.lost = outbound_lost(touches->web->outbound);
+    for (int i = 0; i < TOUCH_COUNTERS; i++)
+        touches->sample.counters[i] = live_counter(touches->web->live, touch_counters[i]);
+    touches->sampled_at_ns = now_ns;
+    return &touches->sample;
+}
+
+/* ---- waiting until it is counted ------------------------------------------------------------ */
+
+static uint64_t get_accepted(struct round *round, struct live *live)
+{
+    if (!round->has_accepted)
+        round->accepted = live_counter(live, "datagrams_accepted");
+    round->has_accepted = true;
+    return round->accepted;
+}
+
+/* True if the collector has seen the visitor since the touch began. If their last heartbeat was
+ * that recent before, the ages don't differ: then any datagram that was accepted since counts as
+ * theirs. */
+static bool is_seen(const struct touch *touch, uint32_t age_s, struct round *round)
+{
+    uint32_t before_s = touch->before.age_s;
+
+    if (age_s == LIVE_NEVER_SEEN)
+        return false;
+    if (before_s == LIVE_NEVER_SEEN || before_s > JUST_SEEN_S)
+        return age_s < before_s;
+    return get_accepted(round, touch->touches->web->live) > touch->sample.counters[TOUCH_ACCEPTED];
+}
+
+/* True if the count includes the visitor. The table knows of them a moment before the count does,
+ * so the count must have risen, or have had the time to. */
+static bool is_counted(struct touch *touch, struct round *round)
+{
+    const struct heartbeat *heartbeat = &touch->heartbeat;
+    const struct presence_reading *before = &touch->before.number.reading;
+    struct live_visitor now;
+
+    live_observe(touch->touches->web->live, &heartbeat->place, heartbeat->visitor, TOUCH_WINDOW_S,
+                 &now);
+    if (!touch->seen_at_ns && is_seen(touch, now.age_s, round))
+        touch->seen_at_ns = round->now_ns;
+    if (!touch->seen_at_ns)
+        return false;
+    return (now.number.reading.known && before->known &&
+            now.number.reading.count > before->count) ||
+           round->now_ns - touch->seen_at_ns >= SETTLE_NS;
+}
+
+/* Return when to check next after `now_ns`: once the visitor is seen, by when the count has
+ * settled. */
+static int64_t next_check(const struct touch *touch, int64_t now_ns)
+{
+    size_t i = 0;
+
+    while (i < CHECKS - 1 && touch->began_ns + check_times_ns[i] <= now_ns)
+        i++;
+    int64_t next_ns = touch->began_ns + check_times_ns[i];
+    int64_t settled_ns = touch->seen_at_ns + SETTLE_NS;
+    return touch->seen_at_ns && settled_ns < next_ns ? settled_ns : next_ns;
+}
+
+static void stop_waiting(struct touch *touch)
+{
+    TAILQ_REMOVE(&touch->touches->waiting, touch, waiting);
+    touch->waits = false;
+    MHD_resume_connection(touch->request->connection);
+}
+
+/* Free a touch. libmicrohttpd calls this when the request is over. */
+static void free_touch(void *data)
+{
+    struct touch *touch = data;
+
+    if (touch->waits)
+        TAILQ_REMOVE(&touch->touches->waiting, touch, waiting);
+    free(touch);
+}
+
+/* Record the state before the heartbeat arrives. Return NULL if there is no memory. */
+static struct touch *new_touch(struct touches *touches, struct http_request *request,
+                               const struct heartbeat *heartbeat)
+{
+    struct touch *touch = calloc(1, sizeof(*touch));
+
+    if (!touch)
+        return NULL;
+    touch->touches = touches;
+    touch->request = request;
+    touch->heartbeat = *heartbeat;
+    touch->began_ns = monotonic_ns();
+    touch->sample = *get_sample(touches, touch->began_ns);
+    live_observe(touches->web->live, &heartbeat->place, heartbeat->visitor, TOUCH_WINDOW_S,
+                 &touch->before);
+    request->data = touch;
+    request->release = free_touch;
+    return touch;
+}
+
+static enum MHD_Result wait(struct touch *touch)
+{
+    touch->check_at_ns = next_check(touch, touch->began_ns);
+    touch->waits = true;
+    TAILQ_INSERT_TAIL(&touch->touches->waiting, touch, waiting);
+    MHD_suspend_connection(touch->request->connection);
+    return MHD_YES;
+}
+
+int64_t touches_run_timers(struct touches *touches, int64_t now_ns)
+{
+    struct round round = {.now_ns = now_ns};
+    int64_t next_ns = INT64_MAX;
+
+    for (struct touch *touch = TAILQ_FIRST(&touches->waiting), *next; touch; touch = next) {
+        next = TAILQ_NEXT(touch, waiting);
+        if (now_ns >= touch->check_at_ns) {
+            touch->counted = is_counted(touch, &round);
+            touch->check_at_ns = next_check(touch, now_ns);
+            if (touch->counted)
+                outbound_record_counted(touches->web->outbound, &touch->heartbeat);
+        }
+        if (touch->counted || now_ns - touch->began_ns >= TOUCH_WAIT_NS)
+            stop_waiting(touch);
+        else if (touch->check_at_ns < next_ns)
+            next_ns = touch->check_at_ns;
+    }
+    return next_ns;
+}
+
+void touches_end(struct touches *touches)
+{
+    while (!TAILQ_EMPTY(&touches->waiting))
+        stop_waiting(TAILQ_FIRST(&touches->waiting));
+}
+
+/* ---- POST /touch ---------------------------------------------------------------------------- */
+
+/* Queue a heartbeat for the collectors, unless nobody looks at the page. */
+static enum touch_outcome send_heartbeat(struct web *web, const struct heartbeat *heartbeat,
+                                         const struct client *client)
+{
+    if (heartbeat->is_from_bot)
+        return TOUCH_BOT;
+    if (heartbeat->is_prefetch)
+        return TOUCH_PREFETCH;
+    return outbound_send(web->outbound, heartbeat, client->country) == 0 ? TOUCH_SENT
+                                                                         : TOUCH_FAILED;
+}
+
+/* Add why the visitor is not counted, or only in the site. A leave needs no such reason. */
+static void add_reason(json_t *object, const struct touch *touch, const struct number *number)
+{
+    const struct web *web = touch->touches->web;
+    struct touch_reason reason;
+
+    if (touch->counted || touch->heartbeat.kind == PRESENCE_LEAVE)
+        return;
+    if (touch->outcome != TOUCH_SENT)
+        reason = touch_reason_unsent(touch->outcome);
+    else if (touch->before.number.reading.stale || number->reading.stale)
+        reason = touch_reason_stale(web, number);
+    else
+        reason = touch_reason_find(web, &touch->heartbeat, &touch->sample,
+                                   get_sample(touch->touches, monotonic_ns()));
+    if (reason.in_site)
+        json_object_set_new(object, "counted", json_true());
+    json_object_set_new(object, "reason", json_string(reason.code));
+    json_object_set_new(object, "message", json_string(reason.message));
+}
+
+static enum MHD_Result answer(const struct touch *touch)
+{
+    const struct web *web = touch->touches->web;
+    struct place site = touch->heartbeat.place;
+    struct number number, site_number;
+    json_t *object = json_object();
+
+    site.room[0] = '\0';
+    live_count(web->live, &touch->heartbeat.place, TOUCH_WINDOW_S, &number);
+    live_count(web->live, &site, TOUCH_WINDOW_S, &site_number);
+    json_object_set_new(object, "count", build_count(&number));
+    json_object_set_new(object, "site_count", build_count(&site_number));
+    json_object_set_new(object, "counted", json_boolean(touch->counted));
+    add_reason(object, touch, &number);
+    add_number(object, &touch->heartbeat.place, &number);
+    return respond_json(web, touch->request, object);
+}
+
+enum MHD_Result touches_handle(void *context, struct http_request *request)
+{
+    struct web *web = context;
+    struct client client;
+    struct problem problem;
+    struct heartbeat heartbeat;
+
+    if (request->data)
+        return answer(request->data);
+    if (!request_admit(web, request, &client, &problem) ||
+        !heartbeat_parse_body(web, request, &heartbeat, &problem))
+        return respond_problem(web, request, &problem);
+    struct touch *touch = new_touch(web->touches, request, &heartbeat);
+    if (!touch)
+        return MHD_NO;
+    touch->outcome = send_heartbeat(web, &heartbeat, &client);
+    if (touch->outcome != TOUCH_SENT || heartbeat.kind == PRESENCE_LEAVE ||
+        touch->before.number.reading.stale || web->ending)
+        return answer(touch);
+    return wait(touch);
+}
+
+/* ---- GET /beacon.gif ------------------------------------------------------------------------ */
+
+#define COOKIE     "presence_visitor"
+#define COOKIE_AGE "31536000" /* a year, in seconds */
+#define UUID_SIZE  37
+
+/* The smallest transparent picture. */
+static const unsigned char picture[] = {
+    0x47, 0x49, 0x46, 0x38, 0x39, 0x61, 0x01, 0x00, 0x01, 0x00, 0x80, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0xff, 0xff, 0xff, 0x21, 0xf9, 0x04, 0x01, 0x00, 0x00, 0x00, 0x00, 0x2c,
+    0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x01, 0x00, 0x00, 0x02, 0x01, 0x44, 0x00, 0x3b,
+};
+
+/* Make a random UUID (RFC 9562, version 4). False if there is no randomness. */
+static bool make_uuid(char ret[UUID_SIZE])
+{
+    uint8_t bytes[16];
+
+    if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+        return false;
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        bool hyphen = i == 4 || i == 6 || i == 8 || i == 10;
+        ret += sprintf(ret, "%s%02x", hyphen ? "-" : "", bytes[i]);
+    }
+    return true;
+}
+
+/* Set a visitor cookie. A browser that keeps it is counted from its next picture on; one that keeps
+ * none is never counted, since each of its requests would be a new visitor. */
+static void set_cookie(const struct http_request *request, const struct client *client,
+                       struct MHD_Response *response)
+{
+    char uuid[UUID_SIZE], cookie[160];
+
+    if (!make_uuid(uuid))
+        return;
+    snprintf(cookie, sizeof(cookie), COOKIE "=%s; Max-Age=" COOKIE_AGE "; HttpOnly; SameSite=%s",
+             uuid, request_is_secure(request, client) ? "None; Secure" : "Lax");
+    MHD_add_response_header(response, "Set-Cookie", cookie);
+}
+
+enum MHD_Result beacon_handle(void *context, struct http_request *request)
+{
+    struct web *web = context;
+    struct client client;
+    struct heartbeat_fields fields = heartbeat_query_fields(request);
+    struct heartbeat heartbeat;
+    struct problem problem;
+    char cookie[PLACE_ID_MAX + 2]; /* a byte more than an id: a longer one is refused, not cut */
+
+    if (!heartbeat_names_visitor(fields.visitor))
+        fields.visitor =
+            http_request_cookie(request, COOKIE, cookie, sizeof(cookie)) ? cookie : NULL;
+    bool known = heartbeat_names_visitor(fields.visitor);
+    if (!known)
+        fields.visitor = "unknown"; /* so that other problems are still reported */
+    if (!request_charge(web, request, &client, &problem) ||
+        !heartbeat_parse(web, request, &fields, &heartbeat, &problem))
+        return respond_problem(web, request, &problem);
+    if (known)
+        send_heartbeat(web, &heartbeat, &client);
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        sizeof(picture), (void *)(uintptr_t)picture, MHD_RESPMEM_PERSISTENT);
+    if (!response)
+        return MHD_NO;
+    MHD_add_response_header(response, "Content-Type", "image/gif");
+    MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "cross-origin");
+    if (!known)
+        set_cookie(request, &client, response);
+    return respond(web, request, MHD_HTTP_OK, response);
+}

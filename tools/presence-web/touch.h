@@ -1,0 +1,85 @@
+/* touch.h - heartbeats from browsers: POST /touch, and GET /beacon.gif for pages without scripts.
+ *
+ * A touch is sent to the collector as a datagram. Its connection is then suspended until the
+ * visitor is in the count, which is checked at growing intervals, or TOUCH_WAIT_NS have passed;
+ * other requests are served meanwhile. The answer says why a visitor is not counted.
+ */
+#ifndef PRESENCE_WEB_TOUCH_H
+#define PRESENCE_WEB_TOUCH_H
+
+#include "heartbeat.h"
+
+#define TOUCH_WAIT_NS    (20 * NS_PER_MS)
+#define TOUCH_WINDOW_S   300
+#define TOUCH_BODY_BYTES 4096
+
+/* Allocate the set of touches, empty. Return NULL if there is no memory. */
+struct touches *touches_new(struct web *web);
+void touches_free(struct touches *touches);
+
+/* Resume all touches that wait; they are answered when their connections are served next. */
+void touches_end(struct touches *touches);
+
+/* Check the touches that are due and resume those that are counted. Return when to check next, or
+ * INT64_MAX if none waits. */
+int64_t touches_run_timers(struct touches *touches, int64_t now_ns);
+
+/* Handle POST /touch. */
+enum MHD_Result touches_handle(void *web, struct http_request *request);
+
+/* Handle GET /beacon.gif: a heartbeat as the address of a picture. */
+enum MHD_Result beacon_handle(void *web, struct http_request *request);
+
+/* ---- touch_reason.c ------------------------------------------------------------------------- */
+
+/* Reasons why a touched visitor is not counted, as far as they are known: codes for programs,
+ * sentences for a browser's console. */
+
+enum touch_outcome {
+    TOUCH_SENT,
+    TOUCH_BOT,      /* known bots are not counted */
+    TOUCH_PREFETCH, /* nobody looks at the page yet */
+    TOUCH_FAILED,   /* there is no memory */
+};
+
+/* Counters that show the cause when they rise. */
+enum touch_counter {
+    TOUCH_ACCEPTED,
+    TOUCH_TABLE_FULL,
+    TOUCH_LABEL_TABLE_FULL,
+    TOUCH_SENDER_NEW,
+    TOUCH_LABEL_SENDER_NEW,
+    TOUCH_ROOMS_FULL,
+    TOUCH_SENDER_RATE,
+    TOUCH_REJECTED_SENDER,
+    TOUCH_REJECTED_UNAUTHENTICATED,
+    TOUCH_REJECTED_STALE,
+    TOUCH_REJECTED_SITE,
+    TOUCH_COUNTERS,
+};
+
+extern const char *const touch_counters[TOUCH_COUNTERS]; /* their names */
+
+struct touch_sample {
+    uint64_t lost; /* heartbeats that reached nobody */
+    uint64_t counters[TOUCH_COUNTERS];
+};
+
+struct touch_reason {
+    const char *code;
+    char message[160];
+    bool in_site; /* counted in the site, only not in the room */
+};
+
+/* Explain a heartbeat that was not sent. */
+struct touch_reason touch_reason_unsent(enum touch_outcome outcome);
+
+/* Explain a stale number: nobody is counted. */
+struct touch_reason touch_reason_stale(const struct web *web, const struct number *number);
+
+/* Explain a heartbeat that was sent after `before` and is not counted by `now`. */
+struct touch_reason touch_reason_find(const struct web *web, const struct heartbeat *heartbeat,
+                                      const struct touch_sample *before,
+                                      const struct touch_sample *now);
+
+#endif
