@@ -1,6 +1,6 @@
-// Reads of presence-web. All addresses are relative: it may be served under a prefix.
+// Requests to presence-web. All addresses are relative: it may be served under a prefix.
 
-/** What this tab or, with localStorage, this browser remembers; storage may be denied. */
+/** Get what this tab or, with localStorage, this browser stores; null if storage is denied. */
 export function remembered(storage, name) {
     try {
         return window[storage].getItem(name);
@@ -13,7 +13,7 @@ export function remember(storage, name, value) {
     try {
         window[storage].setItem(name, value);
     } catch {
-        // It holds for this page.
+        // It lasts as long as this page.
     }
 }
 
@@ -32,7 +32,7 @@ export function useKey(value) {
     remember('sessionStorage', 'presence.key', value);
 }
 
-/** The JSON at `path`; Refused when the server says no, another error when it says nothing. */
+/** Fetch the JSON at `path`. Throw Refused if the server refuses, otherwise another error. */
 export async function read(path, parameters = {}) {
     const query = new URLSearchParams(parameters).toString();
     const answer = await fetch(query ? `${path}?${query}` : path, {
@@ -48,8 +48,8 @@ export const sitePath = (site, what, base = 'api') =>
     `${base}/sites/${encodeURIComponent(site)}/${what}`;
 
 /**
- * Calls `work` now and every wait() milliseconds while the page is visible, never twice at once;
- * `failed` hears of errors. Returns a function that runs it now.
+ * Call `work` now and every wait() milliseconds while the page is visible, never twice at once, and
+ * `failed` with errors. Return a function that calls it at once.
  */
 export function repeat(wait, work, failed) {
     let timer;

@@ -1,5 +1,5 @@
 // The 24-hour trend as SVG: the mean as a line, lowest to highest as a band, the peak named.
-// Time that was not measured is a gap. Pointer and arrow keys read single points.
+// Unmeasured time is a gap. Pointer and arrow keys select a point.
 
 import { compact, date, make, number, time } from './format.js';
 import { bucketLength, buckets, hourMarks, marks, runs, span } from './trend.js';
@@ -28,7 +28,7 @@ export class Chart {
         box.addEventListener('keydown', (event) => this.key(event));
     }
 
-    /** `minutes` as readMinutes gives them; `now` in ms is the right edge. */
+    /** Draw `minutes` of readMinutes(); `now` in ms is the right edge. */
     show(minutes, now) {
         this.minutes = minutes.filter(({ at }) => at > now - span && at <= now);
         this.now = now;
@@ -171,7 +171,7 @@ export class Chart {
         );
     }
 
-    /** Shows a point by its place among the points; null for none. */
+    /** Select a point by its index; null for none. */
     select(index) {
         this.selected = index;
         const point = index === null ? null : this.points[index];

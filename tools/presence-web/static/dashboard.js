@@ -1,4 +1,4 @@
-// The dashboard: what it has been told, and when; who is asked for what; what is shown of it.
+// The dashboard: its state, its requests, and what it shows.
 
 import { read, Refused, remember, remembered, repeat, sitePath, useKey } from './api.js';
 import { Chart } from './chart.js';
@@ -21,27 +21,27 @@ import { buckets, readMinutes } from './trend.js';
 
 const $ = (id) => document.getElementById(id);
 const chart = new Chart($('chart'));
-const patience = 12000; // ms without an answer after which the server is out of reach
+const patience = 12000; // ms without an answer after which the server counts as unreachable
 
 const wanted = new URLSearchParams(location.search);
 const state = {
     site: wanted.get('site'),
     minutes: Number(wanted.get('minutes')) || 5,
     heard: performance.now(), // when the server last answered
-    refusal: '', // why the server answers, but not with numbers
+    refusal: '', // why the server refuses to answer
     collector: true, // false: the server has no segment to read
-    now: null, // the last of: count, stale, warming, as_of, last_heartbeat_s
+    now: null, // the last of: count, stale, warming, partial, as_of, last_heartbeat_s
     status: null,
     history: [],
     peak: null,
 };
 
-// --- what is shown
+// --- showing
 
 function mark() {
     const now = state.now;
     if (performance.now() - state.heard > patience) return ['offline', 'No answer from the server'];
-    if (state.refusal && !now) return ['unknown', 'Refused']; // a stream may need no key
+    if (state.refusal && !now) return ['unknown', 'Refused']; // a stream may not need a key
     if (!state.collector) return ['stale', 'No collector'];
     if (!state.site) return ['unknown', 'No site yet'];
     if (!now) return ['unknown', 'Connecting'];
@@ -50,6 +50,7 @@ function mark() {
         return ['stale', `Stale${since}`];
     }
     if (now.warming) return ['warming', 'Warming up'];
+    if (now.partial) return ['partial', 'No room for everybody'];
     if (isQuiet(now.last_heartbeat_s)) {
         const last = Date.parse(now.as_of) - now.last_heartbeat_s * 1000;
         return ['quiet', `Quiet since ${moment(new Date(last))}`];
@@ -73,10 +74,10 @@ function meaning(kind) {
     if (kind === 'offline' || kind === 'stale') return `Last known, as of ${when}`;
     const people = now.count === 1 ? 'visitor' : 'visitors';
     const window = `${people} in the last ${windowName(now.window_s)}`;
-    return kind === 'warming' ? `At least this many ${window}` : window;
+    return kind === 'warming' || kind === 'partial' ? `At least this many ${window}` : window;
 }
 
-/** How the count compares with an hour ago; '' when that can't be said. */
+/** Compare the count with an hour ago; '' if that is unknown. */
 function change() {
     const then = Date.now() - 3600000;
     const old = state.history.find(({ at }) => Math.abs(at - then) < 90000);
@@ -87,6 +88,7 @@ function change() {
         !isCount(now?.count) ||
         now.stale ||
         now.warming ||
+        now.partial ||
         state.minutes !== 5
     )
         return '';
@@ -159,26 +161,31 @@ function showTrend() {
 }
 
 function showLists(answer) {
+    // Call a list empty only if the site is known and nothing was left out.
+    const unsure = (list) =>
+        answer?.currentVisitors === null || answer?.partialLists?.includes(list);
     const named = (list, name, label) =>
-        list?.map((each) => ({
-            name: each[name],
-            visitors: each.visitors,
-            label: label?.(each[name]),
-        }));
-    showList($('pages'), named(answer?.activePages, 'path'), 'Nobody is on a page now');
-    showList($('sources'), named(answer?.sources, 'source'), 'Nobody came from elsewhere');
-    showList($('countries'), named(answer?.countries, 'country', country), 'No country is known');
+        answer?.[list]?.length === 0 && unsure(list)
+            ? undefined
+            : answer?.[list]?.map((each) => ({
+                  name: each[name],
+                  visitors: each.visitors,
+                  label: label?.(each[name]),
+              }));
+    showList($('pages'), named('activePages', 'path'), 'Nobody is on a page now');
+    showList($('sources'), named('sources', 'source'), 'Nobody came from elsewhere');
+    showList($('countries'), named('countries', 'country', country), 'No country is known');
     const views = isCount(answer?.pageViews) ? answer.pageViews : NaN;
     showFact('pageviews', number(views), `in the last ${windowName(answer?.window_s)}`);
 }
 
-// --- what is asked
+// --- requests
 
 function heard() {
     state.heard = performance.now();
 }
 
-/** An answer that arrives after another site was picked is not for us. */
+/** Read an answer; null if another site or window was picked meanwhile. */
 async function ask(path, parameters) {
     const { site, minutes } = state;
     const answer = await read(path, parameters);
@@ -201,7 +208,7 @@ function failed(error) {
 function refused({ code, message }) {
     state.refusal = message;
     if (!code.startsWith('key_') || $('key').open) return;
-    if (code === 'key_invalid') write($('key-note'), 'That key is not right.');
+    if (code === 'key_invalid') write($('key-note'), 'This key is wrong.');
     $('key').showModal();
 }
 
@@ -230,8 +237,8 @@ async function readSites() {
     if (state.site) select.value = state.site;
 }
 
-let asked = 0; // when the numbers were last asked for, and
-let streamed = 0; // when the stream last said one
+let asked = 0; // when the numbers were last requested
+let streamed = 0; // when the stream last sent one
 async function readNow() {
     if (!state.site) return;
     const answer = await ask(sitePath(state.site, 'realtime', 'api/analytics'), {
@@ -240,14 +247,14 @@ async function readNow() {
     });
     if (!answer) return;
     showLists(answer);
-    const { window_s, last_heartbeat_s, as_of, stale, warming } = answer;
-    // The stream is ahead, and calls a restart of a few seconds by its name: no silence. Something
-    // on the way may hold it up, though: then it has said nothing for a while, and other numbers.
+    const { window_s, last_heartbeat_s, as_of, stale, warming, partial } = answer;
+    // Prefer the stream's number: it is newer, and it does not report a short restart as stale. But
+    // a proxy may delay it: use this answer if it has sent nothing for a while and differs.
     const open = stream?.readyState === 1 && state.now;
     const heldUp = open && streamed < asked && !stale;
     asked = performance.now();
     const news = { window_s, last_heartbeat_s, as_of };
-    if (!open) Object.assign(news, { stale, warming });
+    if (!open) Object.assign(news, { stale, warming, partial });
     if (!open || heldUp) news.count = answer.currentVisitors;
     state.now = { ...state.now, ...news };
     showNow();
@@ -263,7 +270,7 @@ async function readHistory() {
 }
 
 let watermark = null;
-let noEvents = -Infinity; // when the collector last said that it keeps none
+let noEvents = -Infinity; // when the collector last reported that it keeps none
 async function readEvents() {
     if (!state.site || paused() || performance.now() - noEvents < 60000) return;
     const from = watermark;
@@ -319,7 +326,7 @@ function listen() {
 
 const paused = () => $('pause').getAttribute('aria-pressed') === 'true';
 
-// --- what is picked
+// --- choices
 
 function keepAddress() {
     const place = new URL(location);

@@ -29,7 +29,7 @@ function entry(event) {
     return item;
 }
 
-/** Puts events (newest first) on top of what `section` shows. */
+/** Add events (newest first) at the top of `section`. */
 export function addEvents(section, events) {
     const list = section.querySelector('ol');
     const fresh = list.childElementCount > 0;
@@ -40,7 +40,7 @@ export function addEvents(section, events) {
     section.querySelector('.empty').hidden = list.childElementCount > 0;
 }
 
-/** Says in the feed that events went by unseen. */
+/** Note in the feed that events were missed. */
 export function addMissed(section, count) {
     const item = make(
         'li',

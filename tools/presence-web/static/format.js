@@ -1,5 +1,5 @@
-// Numbers, times and names in the reader's language. Names come from strangers: they are only ever
-// put into the page as text.
+// Numbers, times and names in the reader's language. Names come from strangers: insert them only as
+// text.
 
 const numbers = new Intl.NumberFormat();
 const short = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 1 });
@@ -22,7 +22,7 @@ export const unknown = '–';
 
 export const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
 
-/** What is not a number is not known, and no zero. */
+/** Format a number; anything else is unknown, not zero. */
 export const number = (value) => (Number.isFinite(value) ? numbers.format(value) : unknown);
 export const compact = (value) => (Number.isFinite(value) ? short.format(value) : unknown);
 export const percent = (share) => (Number.isFinite(share) ? percents.format(share) : unknown);
@@ -37,7 +37,7 @@ export function moment(when) {
     return today ? time(when) : `${date(when)}, ${time(when)}`;
 }
 
-/** A length of time in its two largest units: "42 s", "3 min 5 s", "2 h 10 min", "4 d 1 h". */
+/** Format a duration in its two largest units: "42 s", "3 min 5 s", "2 h 10 min", "4 d 1 h". */
 export function duration(length) {
     if (!Number.isFinite(length)) return unknown;
     let rest = Math.max(0, Math.round(length));
@@ -57,13 +57,13 @@ export function duration(length) {
     return parts.slice(0, 2).join(' ');
 }
 
-/** The name of a country by its two letters; what is no country stays as it is. */
+/** Return a country's name by its two letters, or the text itself if it is no country. */
 export function country(code) {
     if (!/^[A-Z]{2}$/.test(code)) return code;
     return regions.of(code) ?? code;
 }
 
-/** A new element with a class and text. */
+/** Create an element with a class and text. */
 export function make(tag, name, text) {
     const element = document.createElement(tag);
     if (name) element.className = name;
@@ -71,7 +71,7 @@ export function make(tag, name, text) {
     return element;
 }
 
-/** Sets text only where it has changed, so that a selection or a screen reader is left in peace. */
+/** Set text only if it has changed, so as not to disturb a selection or a screen reader. */
 export function write(element, text) {
     if (element.textContent !== text) element.textContent = text;
 }

@@ -1,17 +1,17 @@
-// Health: what is to be known before a number is believed.
+// Health: how far the numbers can be relied on.
 
 import { compact, duration, make, number, percent, unknown, write } from './format.js';
 
 const quietAfter = 60; // seconds: a visitor sends one heartbeat a minute
 
-let seen; // the counters of the last answer, when it came, and how fast each grew
+let seen; // the last answer's counters, its time, and the growth of each
 
 const total = (counters, prefix) => {
     const values = Object.entries(counters).filter(([name]) => name.startsWith(prefix));
     return values.reduce((sum, [, value]) => sum + value, 0);
 };
 
-/** How fast each counter grew between the last two answers, by second; undefined: not known. */
+/** Return each counter's growth a second between the last two answers; undefined: unknown. */
 function rates(counters) {
     if (seen?.counters === counters) return seen.rate;
     const old = seen;
@@ -26,15 +26,16 @@ function rates(counters) {
 
 function collector({ state, stale, as_of_age_s: age, listening_for_s: listening }) {
     if (state === 'stopped') return ['Stopped', `for ${duration(age)}`, 'bad'];
+    if (state === 'starting') return ['Starting', 'it does not listen yet', 'bad'];
     if (stale) return ['Silent', `for ${duration(age)}`, 'bad'];
-    if (state === 'starting') return ['Starting', '', 'warn'];
     return ['Listening', `for ${duration(listening)}`, 'good'];
 }
 
-function measure({ stale, warming, warm_up_s: needed, listening_for_s: listening }) {
+function measure({ stale, warming, partial, warm_up_s: needed, listening_for_s: listening }) {
     if (stale) return ['Last known', 'nothing new comes in', 'bad'];
     if (warming)
         return ['Lower bound', `for ${duration(Math.max(1, needed - listening))} more`, 'warn'];
+    if (partial) return ['Lower bound', 'a limit was reached', 'warn'];
     return ['Complete', 'nobody is left out', 'good'];
 }
 
@@ -86,7 +87,7 @@ function use(live, capacity) {
     return [percent(share), `${compact(live)} of ${compact(capacity)}`, level, share];
 }
 
-/** The lines of the health section from /api/status and the age of the site's last heartbeat. */
+/** Return the lines of the health section, from /api/status and the last heartbeat's age. */
 function lines(status, last) {
     const counters = status.counters ?? {};
     const rate = rates(counters);
@@ -97,7 +98,7 @@ function lines(status, last) {
         ['Heartbeats', ...heartbeats(rate)],
         ['Rejected', ...rejected(counters)],
         ['Dropped', ...drops(counters)],
-        ['Visitor table', ...use(status.visitors_live, status.visitors_capacity)],
+        ['Visitor table', ...use(status.entries_taken, status.entries_capacity)],
         ['Scopes', ...use(status.scopes_live, status.scopes_capacity)],
     ];
 }
@@ -111,7 +112,7 @@ function cell(list, name) {
 
 export const isQuiet = (last) => last > quietAfter;
 
-/** Shows it; `status` null: there was no answer. */
+/** Show the health section; `status` null: there was no answer. */
 export function showHealth(section, status, last) {
     const list = section.querySelector('dl');
     const all = status ? lines(status, last) : [['Collector', unknown, 'no answer', 'bad']];

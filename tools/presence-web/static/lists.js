@@ -1,4 +1,4 @@
-// Pages, sources, countries: the busiest, each with a bar as long as its share of the busiest.
+// The busiest pages, sources and countries, each with a bar in proportion to the busiest.
 
 import { isCount, make, number, write } from './format.js';
 
@@ -11,8 +11,8 @@ function row() {
 }
 
 /**
- * Shows `entries` ({name, visitors, label}) in `section`. Rows are kept by name, so that bars grow
- * where they are. `entries` undefined: not known; `empty` is what is said when there are none.
+ * Show `entries` ({name, visitors, label}) in `section`. Rows are kept by name, so that bars grow
+ * in place. `entries` undefined: unknown; `empty` is the text if there are none.
  */
 export function showList(section, entries, empty) {
     const list = section.querySelector('ol');

@@ -11,7 +11,7 @@ function column(character) {
     return element;
 }
 
-/** Shows a count in `place`, or that it is unknown (null). */
+/** Show a count in `place`, or that it is unknown (null). */
 export function showNumber(place, count) {
     const value = String(count ?? 'unknown');
     if (place.dataset.value === value) return;
@@ -25,7 +25,7 @@ export function showNumber(place, count) {
     spoken.textContent = text === unknown ? 'not known' : text;
     rolls.style.setProperty('--characters', Math.max(3, text.length));
     while (rolls.childElementCount > text.length) rolls.firstChild.remove();
-    // From the right, so that a number that grows keeps its columns.
+    // Number the columns from the right, so that a growing number keeps them.
     for (let at = 1; at <= text.length; at += 1) {
         const character = text.at(-at);
         let element = rolls.children[rolls.childElementCount - at];

@@ -1,9 +1,9 @@
-// What the last 24 hours mean: minutes put together for the width of a chart, by hour for a table.
+// The last 24 hours: minutes grouped for the width of a chart, and by hour for a table.
 
 const minute = 60000;
 export const span = 24 * 60 * minute;
 
-/** The server's history as numbers; minutes that make no sense are left out. */
+/** Parse the server's history; invalid minutes are left out. */
 export function readMinutes(data) {
     return (data ?? [])
         .map((each) => ({
@@ -35,7 +35,7 @@ function together(at, minutes) {
     };
 }
 
-/** One bucket for each `length` milliseconds that has minutes; the others are not measured. */
+/** Group minutes in buckets of `length` milliseconds; a time without minutes has none. */
 export function buckets(minutes, length) {
     const groups = new Map();
     for (const each of minutes) {
@@ -45,7 +45,7 @@ export function buckets(minutes, length) {
     return [...groups].map(([at, group]) => together(at, group));
 }
 
-/** Runs of buckets without a gap, all of them lower bounds (warming) or none. */
+/** Split buckets into runs without a gap, all of them lower bounds (warming) or none. */
 export function runs(points, length) {
     const all = [];
     for (const point of points) {
@@ -57,13 +57,13 @@ export function runs(points, length) {
     return all;
 }
 
-/** How many minutes a point of a chart of this width stands for. */
+/** Return how much time a point stands for in a chart of this width. */
 export function bucketLength(width) {
     const fits = [1, 2, 3, 4, 5, 6, 10, 15, 20, 30].find((size) => 1440 / size <= width / 2);
     return (fits ?? 60) * minute;
 }
 
-/** Round marks from 0 to at least `most`, about `wanted` of them. */
+/** Return round marks from 0 to at least `most`, about `wanted` of them. */
 export function marks(most, wanted) {
     const rough = Math.max(1, most) / wanted;
     const power = 10 ** Math.floor(Math.log10(rough));
@@ -75,7 +75,7 @@ export function marks(most, wanted) {
     return Array.from({ length: count + 1 }, (_, at) => at * step);
 }
 
-/** Where the local clock shows a whole number of `hours`, between two moments. */
+/** Return the times between two moments at which the local clock shows a multiple of `hours`. */
 export function hourMarks(from, to, hours) {
     const mark = new Date(from);
     mark.setMinutes(0, 0, 0);
