@@ -1,4 +1,4 @@
-"""Datagrams, and what becomes of them: written from README's section 2, not from the code."""
+"""Datagrams and what becomes of them, written from docs/protocol.md and not from the code."""
 
 import struct
 
@@ -117,21 +117,27 @@ TEXT_MALFORMED = [
         "kind=heartbeats", "kind=event", "kind=event event=", "kind=event event=-",
         'kind=event event=""', "kind=heartbeat event=buy", "kind=leave event=buy",
         "event=buy kind=pageview", f"event={'e' * 64}", 'event="a\\tb"', "kind=leave kind=leave",
-        "room=/a room=/a", "country=DE country=DE", "source=a source=b", 'room="/x', 'room="',
-        'room="/x\\"', 'room="/x"y', 'room="/x""y"', 'room="\\x"', 'room="\\u12"', 'room="\\u12g4"',
-        'room="\\', 'room="\\ud800"', 'room="\\udc00"', 'room="\\ud800\\u0041"',
-        'room="\\ud800x"', 'other="\\q"', 'other="')),
-    " " * 256 + TEXT,
-    "<134>1 " + "x" * 300 + " " + TEXT,
+        "room=/a room=/a", "country=DE country=DE", "source=a source=b", 'room="/x"y',
+        'room="/x""y"', 'room="\\q"y', 'kind="leave', 'kind="\\q"', 'event="buy', 'event="\\q"',
+        'event="\\ud800"', 'event="\\x7"')),
+    *(f"PH1 site=a.example visitor={value}" for value in (
+        '"', '"v', '"v\\"', '"v\\', '"\\v"', '"\\x"', '"\\xg0"', '"\\u12"', '"\\u12g4"', '"\\ud800"',
+        '"\\udc00"', '"\\ud800\\u0041"', '"\\ud800x"')),
+    'PH1 visitor=1 site="a', 'PH1 visitor=1 site="\\q"', 'PH1 visitor=1 room="/x site=a',
+    " " * 1024 + TEXT,
+    "<134>1 " + "x" * 1030 + " " + TEXT,
 ]
 TEXT_MALFORMED_BYTES = [b"PH1 visitor=1 site=a" + bad for bad in NOT_UTF8] + [
     TEXT.encode() + b" event=e" + bad for bad in NOT_UTF8]
 TEXT_VISITOR = [
     "PH1 site=a.example", "PH1 site=a.example visitor=", "PH1 site=a.example visitor=-",
     'PH1 site=a.example visitor=""', 'PH1 site=a.example visitor="-"',
-    'PH1 site=a.example visitor="   "', f"PH1 site=a.example visitor={'v' * 129}",
+    'PH1 site=a.example visitor="   "', f"PH1 site=a.example visitor={'v' * 513}",
     f'PH1 site=a.example visitor="{"v" * 4000}"', "PH1 site=a.example Visitor=1",
-    "PH1 site=a.example room=/x country=DE kind=leave",
+    "PH1 site=a.example room=/x country=DE kind=leave", 'PH1 site=a.example room="/x visitor=1',
+    *(f"PH1 site=a.example visitor={value} room=/x" for value in (
+        "undefined", "UNDEFINED", "null", "Null", "NaN", "nan", '" null "', '"\\u006eull"',
+        "00000000-0000-0000-0000-000000000000", '"\\x6eaN"')),
 ]
 TEXT_ACCEPTED = [
     TEXT, TEXT + "\n", TEXT + "\r\n", TEXT + "\0", TEXT + "\n\0\r",
@@ -143,7 +149,12 @@ TEXT_ACCEPTED = [
     f"{TEXT} kind=pageview event=-", f"{TEXT} kind=",
     f"<190>Nov 22 03:56:23 presence: {TEXT}", f"<134>Nov 22 03:55:11 haproxy[8009]: {TEXT}\n",
     f"<134>1 2026-11-22T03:55:11.481146+00:00 - haproxy 8009 - - {TEXT}\n",
-    " " * 255 + TEXT, "x" * 254 + " " + TEXT, "PH1x " + TEXT,
+    " " * 1023 + TEXT, "x" * 1022 + " " + TEXT, "PH1x " + TEXT, "\ufeff" + TEXT,
+    *(f"<13>presence{byte}{TEXT}" for byte in '\t>:]"=_-\0\n'), f"<13>{TEXT}",
+    f"93 <13>1 2026-11-22T03:55:11Z h a 1 - [x@1 y=\"z\"] \ufeff{TEXT}",
+    f'{TEXT} other="\\q"', f'{TEXT} other="', f'{TEXT} other="a"b', f"{TEXT} country=XX",
+    f"{TEXT} country=zz", f"{TEXT} country=T1", f"{TEXT} country=a1", f"{TEXT} country=A2",
+    f"{TEXT} country=o1",
 ]
 # Labels that are not valid are skipped, and the site still counts: (words, label_invalid, too long)
 LABELS = [
@@ -152,6 +163,11 @@ LABELS = [
     (b'room="/\\u0007"', 1, 0), (b'room="/\\u0085" source="\\u007f"', 2, 0), (b"room=/x\ty", 1, 0),
     (f"source={'s' * 254}".encode(), 1, 0), (b"country=D", 1, 0), (b"country=DEU", 1, 0),
     (b"country=1A", 1, 0), (b'country="D\\u0000"', 1, 0), ("country=Ä".encode(), 1, 0),
-    (b"country=D1 room=\xff source=\xfe", 3, 0), (b"country=*- room=" + b"/" * 300, 1, 1),
+    (b"country=D1 room=\xff source=\xfe", 3, 0), (b"country=*- room=" + b"/" * 300, 1, 0),
+    (b"country=*- room=" + b"/r" * 128, 1, 1), (b"room=//" + b"r" * 254 + b"//", 0, 0),
+    (b'room="/x', 1, 0), (b'room="', 1, 0), (b'room="/x\\"', 1, 0), (b'room="\\', 1, 0),
+    (b'room="\\q"', 1, 0), (b'room="\\ud800" source="\\udc00" country="\\ud800\\u0041"', 3, 0),
+    (b'room="\\u12\\" x" source="\\x7"', 2, 0), (b'country="DE', 1, 0), (b'source="news.example', 1, 0),
+    (b'room="/caf\\xc3\\xa9/"', 0, 0), (b'room="/caf\\xc3"', 1, 0), (b"country=T2", 1, 0),
     (b"room=" + b"/" * 255 + b" country=de", 0, 0), (b"source=" + b"s" * 253, 0, 0),
 ]

@@ -1,12 +1,15 @@
-"""What the tests of the badge share: a website with it in a real Chromium, on another origin than
+"""Shared by the tests of the badge: a website with it in a real Chromium, on another origin than
 presence-web and under a strict content policy."""
 
+import contextlib
+import functools
 import html
 import http.server
 import os
 import threading
+import unittest
 
-from browser import Browser
+from browser import Browser, WebDriverError
 from harness import native, visitor, wait_until
 from web import SITE, WebCase
 
@@ -17,6 +20,14 @@ for (const name of ['localStorage', 'sessionStorage']) {
     Object.defineProperty(window, name, { get });
 }
 """
+
+
+@functools.cache
+def shared(kind):
+    """The one browser of this kind that all classes of a test file use."""
+    browser = kind()
+    unittest.addModuleCleanup(browser.close)
+    return browser
 
 
 class Pages:
@@ -62,18 +73,20 @@ class Pages:
 
 
 class BadgeCase(WebCase):
-    """People are origins of their own, so that each has a storage: http://ann.localhost."""
+    """Each person is an origin with a storage of its own: http://ann.localhost."""
+
+    website = Pages
+    kind = Browser
 
     @classmethod
     def setUpClass(cls):
-        cls.browser = Browser()
-        cls.addClassCleanup(cls.browser.close)
+        cls.browser = shared(cls.kind)
         with open(os.path.join(HERE, "badge_page.js")) as script:
             cls.before_page = script.read()
 
     def setUp(self):
         super().setUp()
-        self.pages = Pages()
+        self.pages = self.website()
         self.addCleanup(self.pages.close)
         self.pages.attributes = {"site": SITE}
         self.tolerated = ()
@@ -83,7 +96,8 @@ class BadgeCase(WebCase):
     def tearDown(self):
         for window in self.browser.windows():
             if window != self.first:
-                self.browser.close_window(window)
+                with contextlib.suppress(WebDriverError):  # it may close by itself
+                    self.browser.close_window(window)
         self.browser.switch(self.first)
         complaints = [each for each in self.browser.complaints()
                       if not any(word in each for word in self.tolerated)]
@@ -91,7 +105,7 @@ class BadgeCase(WebCase):
         super().tearDown()
 
     def begin(self, *arguments):
-        """A collector that is not warming, and presence-web before it."""
+        """Start a collector that is not warming, and presence-web."""
         self.collector = self.start(*(arguments or ("--warm-up", "0")))
         self.begin_web()
 
@@ -99,18 +113,17 @@ class BadgeCase(WebCase):
         self.web = self.serve("--count-bots", collector=self.collector, **keywords)
         self.pages.base = f"http://127.0.0.1:{self.web.port}"
 
-    def visit(self, person="ann", path="/page", before="", motion="reduce"):
-        """A person opens a page in a tab of its own; returns the tab."""
-        window = self.browser.new_window(kind="tab")
+    def visit(self, person="ann", path="/page", before="", motion="reduce", kind="tab"):
+        """Open a page for a person in a tab of its own, which hides the other tabs, or in a window
+        beside the others; returns it."""
+        window = self.browser.new_window(kind=kind)
         self.browser.media(prefers_reduced_motion=motion)
-        self.browser.devtools("Page.enable")
-        self.browser.devtools("Page.addScriptToEvaluateOnNewDocument",
-                              source=before + self.before_page)
+        self.browser.before_pages(before + self.before_page)
         self.browser.open(f"http://{person}.localhost:{self.pages.port}{path}")
         return window
 
     def seen(self, window=None):
-        """What the badge shows now, in this window or the current one."""
+        """Return what the badge shows now, in this window or the current one."""
         if window:
             self.browser.switch(window)
         return self.browser.run("return window.shown.at(-1)")
@@ -121,17 +134,30 @@ class BadgeCase(WebCase):
         except AssertionError as late:
             raise AssertionError(f"{late}; it showed {self.browser.run('return shown')}") from late
 
+    def wait_asked(self, number):
+        """Wait until the page has sent that many heartbeats and has their answers."""
+        wait_until(lambda: self.browser.run("return asked.ended") == number,
+                   lambda: f"{number} heartbeats; there were {self.browser.run('return asked')}")
+
+    def streams(self):
+        """Return how many streams presence-web has."""
+        return self.web.get("/api/status").json["streams"]
+
+    def wait_streams(self, number):
+        wait_until(lambda: self.streams() == number,
+                   lambda: f"{number} streams; there are {self.streams()}")
+
     def wait_counted(self, count, room=None):
         place = (SITE, room) if room else (SITE,)
         wait_until(lambda: (self.json("count", *place)["count"] or 0) == count,
                    lambda: f"{count} at {place}: {self.json('count', *place)}")
 
     def crowd(self, people, room="/page"):
-        """Heartbeats of others, by another way."""
+        """Send heartbeats of other people straight to the collector."""
         self.send(self.collector, native(SITE, [visitor(number) for number in people], room=room))
 
     def leaves(self):
-        """The leaves that pages of this origin have sent, without what is the same in all."""
+        """Return the leaves that pages of this origin have sent, without the common fields."""
         sent = self.browser.run("return JSON.parse(localStorage.getItem('test.leaves') ?? '[]')")
         same = ("site", "visitor", "kind")
         return [{key: value for key, value in leave.items() if key not in same} for leave in sent]

@@ -25,6 +25,10 @@
         forget(timers.get(id)?.real);
         timers.delete(id);
     };
+    // As if the machine had slept for that many milliseconds: no timer ran.
+    window.sleep = (length) => {
+        ahead += length;
+    };
     // As if that many milliseconds passed.
     window.advance = (length) => {
         const end = Date.now() + length;
@@ -45,6 +49,7 @@
     window.asked = { now: 0, most: 0, ended: 0, bodies: [] };
     window.fetch = async (where, options) => {
         const { asked } = window;
+        if (!`${where}`.endsWith('/touch')) return ask(where, options);
         asked.now += 1;
         asked.most = Math.max(asked.most, asked.now);
         asked.bodies.push(JSON.parse(options.body));
@@ -56,9 +61,10 @@
         }
     };
 
-    // Leaves, where the next page of the same origin can read them.
+    // Leaves, where the next page of the same origin can read them. Not in Firefox, which ends
+    // scripts of a tab that closes at the next call of a function.
     const send = navigator.sendBeacon.bind(navigator);
-    navigator.sendBeacon = (where, body) => {
+    const keepAndSend = (where, body) => {
         try {
             const sent = JSON.parse(localStorage.getItem('test.leaves') ?? '[]');
             localStorage.setItem('test.leaves', JSON.stringify([...sent, JSON.parse(body)]));
@@ -67,20 +73,36 @@
         }
         return send(where, body);
     };
+    if (!navigator.userAgent.includes('Firefox')) navigator.sendBeacon = keepAndSend;
 
-    // What the badge shows, frame by frame: each text once until it changes, null while hidden.
+    // What the badge shows: each text once until it changes, null while hidden. A look in each frame
+    // would keep the processors busy in all tabs.
     window.shown = [];
     window.spoken = [];
     const note = (list, value) => list.at(-1) === value || list.push(value);
     const look = () => {
-        const badge = document.querySelector('.presence-badge');
-        if (badge) {
-            const text = (part) => badge.shadowRoot.querySelector(`[part=${part}]`).textContent;
-            const hidden = getComputedStyle(badge).display === 'none';
+        const badges = [...document.querySelectorAll('.presence-badge')];
+        const badge = badges.find((each) => each.shadowRoot);
+        if (!badge) return;
+        watch(badge.shadowRoot);
+        const text = (part) => badge.shadowRoot.querySelector(`[part=${part}]`).textContent;
+        const hidden = getComputedStyle(badge).display === 'none';
+        if (!hidden || window.shown.length)
             note(window.shown, hidden ? null : `${text('count')} ${text('label')}`);
-            note(window.spoken, text('spoken'));
-        }
-        requestAnimationFrame(look);
+        if (text('spoken')) note(window.spoken, text('spoken'));
     };
-    requestAnimationFrame(look);
+    const observer = new MutationObserver(look);
+    const watched = new WeakSet();
+    const watch = (root) => {
+        if (watched.has(root)) return;
+        watched.add(root);
+        observer.observe(root, {
+            attributes: true,
+            characterData: true,
+            childList: true,
+            subtree: true,
+        });
+    };
+    watch(document);
+    setInterval(look, 250); // for what no mutation tells, such as a style sheet that has loaded
 })();

@@ -1,4 +1,4 @@
-"""A real headless Chromium, driven over chromedriver's plain HTTP (W3C WebDriver).
+"""Real headless browsers: what they share, and Chromium, driven over chromedriver's plain HTTP.
 
 Every window is judged: what the console reports as an error, a violation of a content policy or an
 exception that nobody caught, is in `complaints()`.
@@ -24,7 +24,87 @@ class WebDriverError(Exception):
     pass
 
 
-class Browser:
+class WebDriver:
+    """The commands that W3C WebDriver has for every browser. A browser knows how to send them
+    (`call`), and says what its console has got since it was last asked (`new_messages`)."""
+
+    messages = ()
+
+    def complaints(self):
+        """Return the errors on the consoles of all windows since the last call."""
+        self.console()
+        errors = [text for is_error, text in self.messages if is_error]
+        self.messages = ()
+        return errors
+
+    def console(self):
+        """Return all messages since the last call of complaints()."""
+        self.messages = [*self.messages, *self.new_messages()]
+        return [text for _, text in self.messages]
+
+    def open(self, url):
+        self.call("POST", "/url", {"url": url})
+
+    def new_window(self, url=None, kind="window"):
+        """Open a window or, faster, a tab: without a screen tabs are all visible."""
+        handle = self.call("POST", "/window/new", {"type": kind})["handle"]
+        self.switch(handle)
+        if url:
+            self.open(url)
+        return handle
+
+    def window(self):
+        return self.call("GET", "/window")
+
+    def windows(self):
+        return self.call("GET", "/window/handles")
+
+    def switch(self, handle):
+        self.call("POST", "/window", {"handle": handle})
+
+    def close_window(self, handle):
+        self.switch(handle)
+        self.call("DELETE", "/window")
+        wait_until(lambda: handle not in self.windows(), "a window to close")
+        rest = self.windows()
+        if rest:
+            self.switch(rest[0])
+
+    def minimize(self):
+        """Hide the current window: its pages see that they are hidden."""
+        self.call("POST", "/window/minimize")
+
+    def restore(self):
+        self.call("POST", "/window/rect", {"width": 1000, "height": 800})
+
+    def run(self, script, *arguments):
+        """Run the body of a function in the page. Return its result."""
+        return self.call("POST", "/execute/sync", {"script": script, "args": list(arguments)})
+
+    def press(self, *keys):
+        """Press keys one after another, where the focus is."""
+        actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+        keyboard = {"type": "key", "id": "keyboard", "actions": actions}
+        self.call("POST", "/actions", {"actions": [keyboard]})
+
+    def settle(self):
+        """Wait until all finite animations have ended."""
+        wait_until(lambda: self.run("""
+            return document.getAnimations().every((each) =>
+                each.playState !== 'running' || each.effect.getTiming().iterations === Infinity)
+        """), "movements to end")
+
+    def back(self):
+        self.call("POST", "/back")
+
+    def screenshot(self, path, whole=False):
+        """Save the visible part of the page as PNG; all of it if `whole`."""
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(base64.b64decode(self.picture(whole)))
+
+
+class Browser(WebDriver):
     """One Chromium with a profile of its own."""
 
     def __init__(self, *arguments):
@@ -70,7 +150,7 @@ class Browser:
         shutil.rmtree(self.profile, ignore_errors=True)
 
     def call(self, method, path, body=None):
-        """A command of the session, or with a leading /session one of the driver."""
+        """Send a command of the session, or with a leading /session one of the driver."""
         if not path.startswith("/session"):
             path = f"/session/{self.session}{path}"
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2 * DEADLINE)
@@ -84,78 +164,27 @@ class Browser:
         return value
 
     def devtools(self, command, **parameters):
-        """A command of Chromium's DevTools protocol, in the current window."""
+        """Send a command of Chromium's DevTools protocol, in the current window."""
         return self.call("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
 
-    def open(self, url):
-        self.call("POST", "/url", {"url": url})
-
-    def new_window(self, url=None, kind="window"):
-        """Opens a window or, faster, a tab: without a screen tabs are all visible."""
-        handle = self.call("POST", "/window/new", {"type": kind})["handle"]
-        self.switch(handle)
-        if url:
-            self.open(url)
-        return handle
-
-    def window(self):
-        return self.call("GET", "/window")
-
-    def windows(self):
-        return self.call("GET", "/window/handles")
-
-    def switch(self, handle):
-        self.call("POST", "/window", {"handle": handle})
-
-    def close_window(self, handle):
-        self.switch(handle)
-        self.call("DELETE", "/window")
-        rest = self.windows()
-        if rest:
-            self.switch(rest[0])
-
-    def minimize(self):
-        """Hides the current window: its pages see that they are hidden."""
-        self.call("POST", "/window/minimize")
-
-    def restore(self):
-        self.call("POST", "/window/rect", {"width": 1000, "height": 800})
+    def before_pages(self, script):
+        """Run a script in every page of the current window, before the page's own."""
+        self.devtools("Page.enable")
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", source=script)
 
     def size(self, width, height, phone=False):
-        """The size of the page itself, whatever the window's borders."""
+        """Set the size of the page itself, without the window's borders."""
         self.devtools("Emulation.setDeviceMetricsOverride", width=width, height=height,
                       deviceScaleFactor=2 if phone else 1, mobile=phone)
 
     def media(self, **features):
-        """Emulates media features: prefers_color_scheme="dark"."""
+        """Emulate media features: prefers_color_scheme="dark"."""
         self.devtools("Emulation.setEmulatedMedia", features=[
             {"name": name.replace("_", "-"), "value": value} for name, value in features.items()])
 
-    def run(self, script, *arguments):
-        """Runs the body of a function in the page; returns what it returns."""
-        return self.call("POST", "/execute/sync", {"script": script, "args": list(arguments)})
+    def picture(self, whole):
+        return self.devtools("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
 
-    def press(self, *keys):
-        """Presses keys one after the other, where the focus is."""
-        actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
-        keyboard = {"type": "key", "id": "keyboard", "actions": actions}
-        self.call("POST", "/actions", {"actions": [keyboard]})
-
-    def settle(self):
-        """Waits until all that moves for a while has ended."""
-        wait_until(lambda: self.run("""
-            return document.getAnimations().every((each) =>
-                each.playState !== 'running' || each.effect.getTiming().iterations === Infinity)
-        """), "movements to end")
-
-    def screenshot(self, path, whole=False):
-        """The visible part of the page as PNG; all of it if `whole`."""
-        picture = self.devtools("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as file:
-            file.write(base64.b64decode(picture))
-
-    def complaints(self):
-        """What the console of all windows has reported as an error since the last call."""
+    def new_messages(self):
         entries = self.call("POST", "/se/log", {"type": "browser"})
-        return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
+        return [(entry["level"] == "SEVERE", entry["message"]) for entry in entries]

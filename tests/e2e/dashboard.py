@@ -1,4 +1,4 @@
-"""What the tests of the dashboard share: it in a real Chromium, before a real presence-web and
+"""Shared by the tests of the dashboard: a real Chromium, in front of a real presence-web and
 collector."""
 
 import os
@@ -44,7 +44,7 @@ class DashboardCase(WebCase):
         self.send(self.collector, native(site, [visitor(number) for number in numbers], **place))
 
     def audience(self):
-        """Fifteen visitors on four pages, some of them from somewhere."""
+        """Send fifteen visitors on four pages, some with a country and a source."""
         self.people(range(0, 7), room="/", country="DE", source="news.example", kind=3)
         self.people(range(7, 11), room="/pricing", country="US", source="search.example", kind=3)
         self.people(range(11, 14), room="/docs", country="FR", kind=3)
@@ -54,11 +54,11 @@ class DashboardCase(WebCase):
         return self.browser.run("return document.querySelector(arguments[0])?.innerText", selector)
 
     def content(self, selector):
-        """The text of what is drawn."""
+        """Return the text of an SVG element."""
         return self.browser.run("return document.querySelector(arguments[0])?.textContent", selector)
 
     def list(self, section):
-        """The rows of a list: [name, visitors]."""
+        """Return the rows of a list: [name, visitors]."""
         return self.browser.run("""
             return [...document.querySelectorAll(`#${arguments[0]} li`)].map((item) =>
                 ['.name', '.visitors'].map((part) => item.querySelector(part).textContent))
@@ -84,7 +84,7 @@ class DashboardCase(WebCase):
             raise AssertionError(f"{late}; there is {self.text(selector)!r}") from late
 
     def watch_number(self):
-        """From now on every text of the number is kept; returned by watched()."""
+        """Record every text of the number from now on, for watched()."""
         self.browser.run("""
             const spoken = document.querySelector('#number .spoken');
             window.watched = [spoken.textContent];

@@ -1,15 +1,19 @@
-"""What any edge proxy with README's configuration must do: tests for test_nginx and test_haproxy.
+"""Tests of an edge proxy with its recipe from docs/deploying.md, for test_nginx and test_haproxy.
 
 A class with these tests has a method start_edge(collector_port, cookie=False) that starts the
 proxy, sets self.port, and has it make the visitor's cookie when asked to.
 """
 
 import http.client
+import os
 import signal
 import socket
+import subprocess
 
+from application import Application
+from documents import fenced
 from harness import DEADLINE, native, wait_until
-from readme import fenced
+from people import HTML
 
 SITE = "example.com"
 UUID = "9b2d6f2e-1c3a-4f5b-8d7e-0a1b2c3d4e5f"
@@ -34,6 +38,7 @@ ROOMS = {
     "/100%25": "/100%",
     "/%2525": "/%25",
     "/Case": "/Case",
+    "/directory/": "/directory",
     "/" + "x" * 254: "/" + "x" * 254,
     "/" + "%C3%A9" * 127: "/" + "é" * 127,
 }
@@ -57,15 +62,16 @@ VISITORS = {
     "visitor=cut;off=1": "cut",
     "first=1; visitor=second; third=3": "second",
     "visitors=no; visitor=exact; xvisitor=no": "exact",
-    "visitor=" + "x" * 128: "x" * 128,
-    "visitor=" + '"' * 128: '"' * 128,
+    "visitor=" + "x" * 512: "x" * 512,
+    "visitor=" + '"' * 512: '"' * 512,
     "visitor=café": "café",
     "visitor=\U0001f600": "\U0001f600",
     "visitor=\udcff": "\udcff",  # the byte FF, which is no UTF-8
 }
 NO_VISITORS = [
     None, "other=1", "visitor", "visitor=", "visitor=-", "visitor=   ", "visitor=;a=1",
-    "visitor=" + "x" * 129, "visitor=" + '"' * 5000,
+    "visitor=" + "x" * 513, "visitor=" + '"' * 5000, "visitor=undefined", "visitor=NULL", "visitor=NaN",
+    "visitor=00000000-0000-0000-0000-000000000000",
 ]
 
 # Referers, and the source that they are.
@@ -82,7 +88,7 @@ SOURCES = {
     "": None,
     "-": None,
     "about:blank": None,
-    "android-app://app.example/": None,
+    "android-app://app.example/": "app.example",
     "//news.example/": None,
     "https://": None,
     "https:///path": None,
@@ -97,15 +103,16 @@ SOURCES = {
 TOO_LONG_SOURCE = "https://" + "long." * 60 + "example/"
 
 
-class EdgeTests:
-    """Goes before harness.Case; `requests` counts what must have become a heartbeat."""
+class Edge:
+    """Goes before harness.Case: asks an edge that listens at self.port."""
 
-    lost_after_restart = 0  # heartbeats that the edge may lose when a collector comes back
+    application_options = {}
 
-    def setUp(self):
-        super().setUp()
-        self.collector = self.start()
-        self.requests = 0
+    def start_application(self):
+        """Start one for the duration of the test."""
+        self.application = Application(**self.application_options)
+        self.addCleanup(self.application.close)
+        return self.application.port
 
     def wait_listening(self, process):
         """Wait until the edge, this process, accepts connections; sends no request."""
@@ -119,21 +126,48 @@ class EdgeTests:
 
         wait_until(listening, "the edge to listen")
 
-    def request(self, path, cookie=None, method="GET", counted=True, **headers):
-        """One request on a connection of its own; returns the response, read to its end."""
-        lines = [f"{method} {path} HTTP/1.1", f"Host: {SITE}:{self.port}", "Connection: close"]
-        if cookie is not None:
-            lines.append(f"Cookie: {cookie}")
-        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    def certificate(self):
+        """Make a file with a certificate of SITE and its key."""
+        path = os.path.join(self.directory, "example.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-keyout", path, "-out", f"{path}.crt",
+                        "-days", "1", "-subj", f"/CN={SITE}"], check=True, capture_output=True)
+        with open(path, "a") as both, open(f"{path}.crt") as certificate:
+            both.write(certificate.read())
+        return path
+
+    def exchange(self, method, path, *lines):
+        """Send one request with these lines on a new connection. Return the response."""
+        lines = [f"{method} {path} HTTP/1.1", *lines]
         if method == "POST":
             lines.append("Content-Length: 0")
-        self.requests += counted
         with socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE) as connection:
             connection.sendall("\r\n".join([*lines, "", ""]).encode(errors="surrogateescape"))
             response = http.client.HTTPResponse(connection, method=method)
             response.begin()
             response.read()
             return response
+
+
+class EdgeTests(Edge):
+    """`requests` counts what must have become a heartbeat."""
+
+    lost_after_restart = 0  # heartbeats that the edge may lose when a collector comes back
+
+    def setUp(self):
+        super().setUp()
+        self.collector = self.start()
+        self.requests = 0
+
+    def request(self, path, cookie=None, method="GET", counted=True, **headers):
+        """Send one request as a browser does for a page, over plain http://."""
+        lines = [f"Host: {SITE}:{self.port}", "Connection: close"]
+        if cookie is not None:
+            lines.append(f"Cookie: {cookie}")
+        headers = {"Accept": HTML, **headers}
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        self.requests += counted
+        return self.exchange(method, path, *lines)
 
     def visit(self, path, visitor, **keywords):
         return self.request(path, f"visitor={visitor}", **keywords)
@@ -150,7 +184,7 @@ class EdgeTests:
         return stats
 
     def count_in(self, *scope):
-        """The count, 0 for a scope that does not exist."""
+        """Return the count, 0 for a scope that does not exist."""
         return self.json("count", SITE, *scope)["count"]
 
     def is_seen(self, visitor):
@@ -159,7 +193,7 @@ class EdgeTests:
         return status == 0
 
     def test_visitors_in_rooms(self):
-        """Everybody counts once in the site and once in each room, however often they come."""
+        """Each visitor counts once in the site and once in each room, however often they come."""
         self.start_edge(self.collector.port)
         for _ in range(3):
             for number in range(12):
@@ -183,7 +217,7 @@ class EdgeTests:
         self.assertEqual(self.count(SITE), 1)
 
     def test_rooms(self):
-        """Every path counts in the site; in its room, too, when that is fit to be a name."""
+        """Every path counts in the site; in its room, too, if that is a valid name."""
         self.start_edge(self.collector.port)
         paths = [*ROOMS, *INVALID_ROOMS, *TOO_LONG_ROOMS]
         for number, path in enumerate(paths):
@@ -197,7 +231,7 @@ class EdgeTests:
         self.assertEqual([site["site"] for site in self.json("sites")["sites"]], [SITE])
 
     def test_cookies(self):
-        """The cookie's exact bytes are the visitor; without one nobody is made up."""
+        """The cookie's exact bytes are the visitor; without a cookie nobody is counted."""
         self.start_edge(self.collector.port)
         for cookie in [*VISITORS, *NO_VISITORS]:
             self.request("/", cookie)
@@ -223,10 +257,14 @@ class EdgeTests:
         self.assertEqual(self.count(SITE), len(SOURCES) + 2)
 
     def test_only_pages_count(self):
-        """What a browser fetches for a page is no room of its own."""
+        """Subresources of a page are no rooms."""
         self.start_edge(self.collector.port)
         for kind in ("style", "script", "image", "font", "video", "iframe", "empty", "documents"):
             self.visit(f"/{kind}", f"for-{kind}", counted=False, Sec_Fetch_Dest=kind)
+        for accept in ("*/*", "text/css,*/*;q=0.1", "image/avif,image/webp,*/*;q=0.8", ""):
+            self.visit("/resource", "for-a-page", counted=False, Accept=accept)
+        for path in ("/presence", "/presence/", "//presence//", "/heartbeat/presence"):
+            self.visit(path, "dashboard", counted=False)
         self.visit("/page", "browser", Sec_Fetch_Dest="document")
         self.visit("/page", "old-browser")
         self.settle()
@@ -234,11 +272,12 @@ class EdgeTests:
         self.assertEqual(self.count_in("/page"), 2)
 
     def test_heartbeat_of_an_open_page(self):
-        """README's script is another heartbeat in the page's room, without a source."""
-        script, = fenced("html")
-        self.assertIn("fetch('/heartbeat' + location.pathname, {method: 'POST'})", script)
+        """The documented script sends another heartbeat in the page's room, without a source."""
+        script = fenced("html heartbeat")
+        self.assertIn("document.hidden || "
+                      "fetch('/heartbeat' + location.pathname, {method: 'POST'})", script)
         self.start_edge(self.collector.port)
-        for path, room in (("/caf%C3%A9", "/café"), ("/", "/"), ("/a/b/", "/a/b/")):
+        for path, room in (("/caf%C3%A9", "/café"), ("/", "/"), ("/a/b/", "/a/b")):
             self.visit(path, "reader", Sec_Fetch_Dest="document")
             response = self.visit("/heartbeat" + path, "reader", method="POST",
                                   Sec_Fetch_Dest="empty", Referer=f"http://{SITE}{path}")
@@ -248,11 +287,32 @@ class EdgeTests:
             self.assertEqual(self.count_in(room), 2)
 
         rooms = self.json("top", SITE, "--by", "room")["rooms"]
-        self.assertEqual({room["room"] for room in rooms}, {"/café", "/", "/a/b/"})
+        self.assertEqual({room["room"] for room in rooms}, {"/café", "/", "/a/b"})
         self.assertEqual(self.json("top", SITE, "--by", "source")["sources"], [])
 
+    def test_http2(self):
+        """Over HTTP/2 cookies come in several headers, and the host in a pseudo-header."""
+        self.start_edge(self.collector.port, tls=self.certificate())
+        for number, referer in enumerate((f"https://{SITE}/", "https://news.example/")):
+            done = subprocess.run(
+                ["curl", "-sS", "--insecure", "--http2", "-o", "/dev/null", "-w", "%{http_version}",
+                 "--resolve", f"{SITE}:{self.port}:127.0.0.1", "-H", f"Accept: {HTML}",
+                 "-H", "Sec-Fetch-Dest: document", "-H", "Cookie: a=1", "-H", "Cookie: Visitor=no",
+                 "-H", f'Cookie: visitor={{"v":1,"id":"{number}"}}', "-H", "Cookie: visitor=no",
+                 "-H", f"Referer: {referer}", f"https://{SITE}:{self.port}/a%20b?c"],
+                capture_output=True, text=True, timeout=DEADLINE)
+            self.assertEqual((done.stdout, done.stderr), ("2", ""))
+            self.requests += 1
+        stats = self.settle()
+        self.assertEqual(stats["pageviews"], 2)
+        self.assertEqual(self.count_in("/a b"), 2)
+        self.assertTrue(self.is_seen('{"v":1,"id":"0"}') and self.is_seen('{"v":1,"id":"1"}'))
+        sources = self.json("top", SITE, "--by", "source")["sources"]
+        self.assertEqual([(line["source"], line["count"]) for line in sources],
+                         [("news.example", 1)])
+
     def test_edge_makes_the_cookie(self):
-        """A browser counts once, from its second request on; what keeps no cookies never does."""
+        """A browser counts once, from its second request on; without cookies it never does."""
         self.start_edge(self.collector.port, cookie=True)
         for _ in range(5):
             self.request("/", None)
@@ -265,13 +325,14 @@ class EdgeTests:
             ids.add(browser)
             for path in ("/", "/other", "/heartbeat/other"):
                 self.assertIsNone(self.request(path, browser).getheader("Set-Cookie"))
-        stats = self.settle(datagrams_rejected_visitor=8)
+        self.assertIsNotNone(self.request("/", "visitor=; a=1").getheader("Set-Cookie"))
+        stats = self.settle(datagrams_rejected_visitor=9)
         self.assertEqual(len(ids), 3)
         self.assertEqual(self.count(SITE), 3)
         self.assertEqual(stats["heartbeats_new"], 3)
 
     def test_collector_restarts(self):
-        """Visitors notice nothing; soon after the collector is back, every request counts."""
+        """Pages are served without a collector; soon after it is back, every request counts."""
         self.start_edge(self.collector.port)
         self.visit("/", "before")
         self.settle()

@@ -5,7 +5,7 @@ import os
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from harness import BUILD, Case
+from harness import BUILD, Case, with_defaults
 from http_program import HttpProgram
 
 PRESENCE_EXPORTER = os.path.join(BUILD, "tools/presence-exporter/presence-exporter")
@@ -17,8 +17,8 @@ VISITORS = ("presence_active_visitors", "presence_room_active_visitors",
 class ExporterCase(Case):
     def export(self, *arguments, program=PRESENCE_EXPORTER, **keywords):
         """Start an exporter of the test's segment."""
-        exporter = HttpProgram([program, "--segment", self.segment, "--web.listen-address",
-                                "127.0.0.1:0", *arguments], **keywords)
+        defaults = "--segment", self.segment, "--web.listen-address", "127.0.0.1:0"
+        exporter = HttpProgram([program, *with_defaults(defaults, arguments)], **keywords)
         self.addCleanup(exporter.ensure_ended)
         return exporter.wait_ready()
 

@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: a collector of their own, and the programs around it.
+"""Shared by the end-to-end tests: a collector for each test, and the programs around it.
 
 Every test starts its programs itself, on free ports of loopback and on a segment in a directory of
 its own, and ends them by pid. PRESENCE_BUILD names the build directory.
@@ -25,9 +25,9 @@ PRESENCED = os.path.join(BUILD, "daemon/presenced")
 PRESENCECTL = os.path.join(BUILD, "tools/presencectl/presencectl")
 PRESENCE_RECORDER = os.path.join(BUILD, "tools/presence-recorder/presence-recorder")
 PRESENCE_SEND = os.path.join(BUILD, "tools/presence-send/presence-send")
-DEADLINE = 60.0  # seconds for anything to become true: sanitizers and busy machines are slow
-SOON = 10.0  # seconds for what must not take as long as somebody's patience
-MINUTE = 60 + DEADLINE  # seconds for the running minute to be over
+DEADLINE = 60.0  # seconds to wait for any condition: sanitizers and busy machines are slow
+SOON = 10.0  # seconds for what has to happen without waiting for a timeout
+MINUTE = 60 + DEADLINE  # seconds to wait for the running minute to end
 
 GOLDEN = bytes.fromhex(
     "50480101005300000000000000020b080c0044456578616d706c652e636f6d2f70726963696e676e6577732e6578"
@@ -35,9 +35,14 @@ GOLDEN = bytes.fromhex(
 )
 
 
+# Each visitor of an accepted datagram is counted under one of these, in their site.
+OUTCOMES = ("heartbeats_new", "heartbeats_refreshed", "heartbeats_left", "table_full",
+            "scopes_full", "sender_new_exceeded", "site_refused")
+
+
 def wait_until(condition, what, deadline=DEADLINE):
-    """The first true value of condition(); fails, saying what was waited for, after the deadline.
-    `what` is a text, or a function that makes one then."""
+    """Return the first true value of condition(); fail with `what`, a text or a function that
+    returns one, after the deadline."""
     end = time.monotonic() + deadline
     while True:
         begun = time.monotonic()
@@ -48,17 +53,17 @@ def wait_until(condition, what, deadline=DEADLINE):
         if asked > end:
             what = what() if callable(what) else what
             raise AssertionError(f"waited {deadline:.0f} s in vain for {what}")
-        # Others need the processors, too: asking takes at most a third of the time.
+        # Others need the processors, too: check for at most a third of the time.
         time.sleep(min(max(0.01, 2 * (asked - begun)), 0.3))
 
 
 def asan_options(options):
-    """An environment with these options for the address sanitizer, if there is one."""
+    """Return an environment with these options for the address sanitizer, if there is one."""
     return {"ASAN_OPTIONS": ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), options)))}
 
 
 def native(site, visitors, room="", source="", country="", kind=1, event=""):
-    """A native datagram, written from the wire format alone. `visitors` are 16 bytes each."""
+    """Build a native datagram, from docs/protocol.md alone. `visitors` are 16 bytes each."""
     names = [name.encode() for name in (site, room, source, event)]
     length = 20 + sum(map(len, names)) + 16 * len(visitors)
     header = b"PH" + bytes([1, kind]) + length.to_bytes(2, "big") + bytes(6)
@@ -82,7 +87,7 @@ def run_daemon(*arguments, prefix=(), environment=None):
 
 
 def freeze(process):
-    """Send SIGSTOP and wait until every thread has stopped: a signal is not at once."""
+    """Send SIGSTOP and wait until every thread has stopped, which is not immediate."""
     def frozen():
         states = []
         for task in os.listdir(f"/proc/{process.pid}/task"):
@@ -100,6 +105,7 @@ class Collector:
     def __init__(self, segment, *arguments, listen="127.0.0.1:0", environment=None, prefix=(),
                  preexec=None):
         self.segment = segment
+        self.ended_with = ""  # its log, once it has ended
         self.log = tempfile.TemporaryFile(mode="w+")
         command = [*prefix, PRESENCED, "--segment", segment, *arguments]
         if listen:
@@ -132,12 +138,36 @@ class Collector:
         self.process.send_signal(signal.SIGCONT)
 
     def stop(self, how=signal.SIGTERM):
-        """End it; returns its exit status."""
+        """Stop it and return its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(how)
         status = self.process.wait(timeout=DEADLINE)
-        self.log.close()
+        self.close_log()
+        self.judge(self)
         return status
+
+    @staticmethod
+    def judge(collector):
+        """Called after it has stopped; a Case replaces it."""
+
+    def close_log(self):
+        if not self.log.closed:
+            self.ended_with = self.output()
+            self.log.close()
+
+
+# Fields of the segment's header (segment.h): offset and format.
+STATE, CLOCK_OFFSET = (320, "=I"), (592, "=q")
+STARTING, LISTENING = 1, 2
+
+
+SMALL = ("--max-entries", "10000", "--max-scopes", "256", "--max-histories", "16", "--events", "256")
+
+
+def with_defaults(defaults, arguments):
+    """The arguments, after those options of the defaults that they do not give."""
+    pairs = zip(defaults[::2], defaults[1::2])
+    return *(word for pair in pairs if pair[0] not in arguments for word in pair), *arguments
 
 
 class Case(unittest.TestCase):
@@ -146,6 +176,7 @@ class Case(unittest.TestCase):
     def setUp(self):
         self.directory = tempfile.mkdtemp(prefix="presence-test-", dir="/dev/shm")
         self.addCleanup(shutil.rmtree, self.directory)
+        self.unaccountable = set()  # segments that were damaged, or whose collector was killed
         self.segment = os.path.join(self.directory, "segment")
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.addCleanup(self.socket.close)
@@ -153,19 +184,44 @@ class Case(unittest.TestCase):
     def start(self, *arguments, small=True, wait=True, **keywords):
         """Start a collector, with a small segment unless said otherwise."""
         if small:
-            arguments = ("--max-visitors", "10000", "--max-scopes", "256", "--max-histories", "16",
-                         "--events", "256", *arguments)
+            arguments = with_defaults(SMALL, arguments)
         collector = Collector(self.segment, *arguments, **keywords)
+        collector.judge = self.assert_account_closes
         self.addCleanup(self.ensure_ended, collector)
         return collector.wait_ready() if wait else collector
 
-    @staticmethod
-    def ensure_ended(collector):
+    def ensure_ended(self, collector):
+        if collector.log.closed:  # it was stopped and checked
+            return
         if collector.process.poll() is None:
+            collector.thaw()
+        try:
+            collector.stop()
+        except subprocess.TimeoutExpired:
             collector.process.kill()
             collector.process.wait()
-        if not collector.log.closed:
-            collector.log.close()
+            raise
+
+    def assert_account_closes(self, collector):
+        """Check every collector that has ended, in any test: its counters add up, and seccomp
+        refused it no system call. If it was killed, a batch may be counted in part."""
+        self.assertNotEqual(collector.process.returncode, -signal.SIGSYS, "killed by seccomp")
+        self.assertNotIn("the system call", collector.ended_with)
+        if collector.process.returncode == -signal.SIGKILL:
+            self.unaccountable.add(collector.segment)
+        if collector.process.returncode != 0 or collector.segment in self.unaccountable:
+            return
+        status, out, _ = self.ctl("stats", "--json", segment=collector.segment)
+        if status in (0, 3):  # otherwise the test has removed or damaged it
+            self.assert_accounted(json.loads(out))
+            status, out, err = self.ctl("verify", segment=collector.segment)
+            self.assertIn(status, (0, 3), out + err)
+
+    def let_anybody_in(self):
+        """Let any user's collector make its segment here, and readers trust the user nobody."""
+        os.chmod(self.directory, 0o1777)
+        os.environ["PRESENCE_SEGMENT_OWNER"] = "nobody"
+        self.addCleanup(os.environ.pop, "PRESENCE_SEGMENT_OWNER", None)
 
     def send(self, collector, *datagrams):
         for datagram in datagrams:
@@ -188,14 +244,24 @@ class Case(unittest.TestCase):
         return done.returncode, done.stdout, done.stderr
 
     def json(self, *arguments):
-        """presencectl's JSON answer, whatever the exit status."""
+        """Return presencectl's JSON, whatever the exit status."""
         return json.loads(self.ctl(*arguments, "--json")[1])
 
     def stats(self):
         return self.json("stats")
 
+    def read_header(self, field):
+        offset, kind = field
+        with open(self.segment, "rb") as segment:
+            return struct.unpack(kind, os.pread(segment.fileno(), struct.calcsize(kind), offset))[0]
+
+    def write_header(self, field, value):
+        offset, kind = field
+        with open(self.segment, "r+b") as segment:
+            os.pwrite(segment.fileno(), struct.pack(kind, value), offset)
+
     def wait_received(self, number):
-        """Wait until that many datagrams were taken in or dropped since the segment began."""
+        """Wait until that many datagrams were received or dropped since the segment was made."""
         def received():
             stats = self.stats()
             return stats if stats["datagrams_received"] + stats["socket_drops"] >= number else None
@@ -203,13 +269,13 @@ class Case(unittest.TestCase):
         return wait_until(received, lambda: f"{number} datagrams to be received: {self.stats()}")
 
     def count(self, *arguments):
-        """The count that presencectl prints, as an integer."""
+        """Return the count that presencectl prints, as an integer."""
         status, out, err = self.ctl("count", *arguments)
         self.assertIn(status, (0, 3), err)
         return int(out)
 
     def assert_refused(self, result, status, *patterns):
-        """It ended with this status, nothing on stdout and one line that says why."""
+        """Check that it ended with this status, nothing on stdout and one line that says why."""
         got, out, err = result
         self.assertEqual((got, out), (status, ""), err)
         self.assertEqual(err.count("\n"), 1, f"not one line: {err!r}")
@@ -218,14 +284,18 @@ class Case(unittest.TestCase):
             self.assertRegex(err, pattern)
 
     def assert_accounted(self, stats):
-        """Rule 7, and every visitor of an accepted datagram under one outcome."""
+        """Check R7, and that every visitor of an accepted datagram has one outcome. A datagram has
+        at least one visitor."""
         rejected = sum(n for name, n in stats.items() if name.startswith("datagrams_rejected_"))
-        self.assertEqual(stats["datagrams_received"], stats["datagrams_accepted"] + rejected)
+        self.assertEqual(stats["datagrams_received"], stats["datagrams_accepted"] + rejected, stats)
+        visitors = sum(stats[name] for name in OUTCOMES if name in stats)
+        self.assertGreaterEqual(visitors, stats["datagrams_accepted"], stats)
+        self.assertLessEqual(stats["pageviews"] + stats["custom_events"], visitors, stats)
 
 
 @contextlib.contextmanager
 def program(command, **keywords):
-    """A program that runs while the context lasts."""
+    """Run a program while the context lasts."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **keywords)
     try:
         yield process
@@ -239,7 +309,7 @@ def program(command, **keywords):
 
 
 def free_port(kind=socket.SOCK_STREAM):
-    """A port of loopback that nobody has now, and that the kernel gives to nobody by itself."""
+    """Find a free port of loopback that the kernel never assigns by itself."""
     with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
         first = int(file.read().split()[0])
     while True:
@@ -253,7 +323,7 @@ NAMESPACES = {"net": 0x40000000, "time": 0x80}  # CLONE_NEW... of linux/sched.h
 
 
 def enter_namespace(kind):
-    """Have this process in a "net" namespace of its own, or what it starts in a "time" one
+    """Move this process to a "net" namespace of its own, or its children to a "time" one
     (namespaces(7)). Needs root, and no other thread."""
     if ctypes.CDLL(None, use_errno=True).unshare(NAMESPACES[kind]) != 0:
         raise OSError(ctypes.get_errno(), f"cannot have a {kind} namespace")
@@ -273,28 +343,28 @@ def new_namespace(kind):
 
 
 @contextlib.contextmanager
-def clock_ahead(seconds):
-    """What is started while this lasts sees a tick that many seconds ahead of the machine's."""
+def clock_ahead(seconds, nanoseconds=0):
+    """Shift the tick of programs that are started while the context lasts, ahead or back."""
     with new_namespace("time"):
         with open("/proc/self/timens_offsets", "w") as offsets:
-            offsets.write(f"boottime {seconds} 0\n")
+            offsets.write(f"boottime {seconds} {nanoseconds}\n")
         yield
 
 
 def ahead_to(second, minutes=0):
-    """The seconds that make now the given second of a minute, and that many minutes later."""
+    """Return the shift that makes now the given second of a minute, that many minutes later."""
     now = int(time.clock_gettime(time.CLOCK_BOOTTIME))
     return 60 * minutes + (second - now) % 60
 
 
 def wait_away_from_midnight():
-    """So that the day (UTC) does not change in the middle of a test."""
+    """Wait if the day (UTC) is about to change, so that it does not in the middle of a test."""
     wait_until(lambda: time.time() % 86400 < 86400 - 60, "the next day", deadline=MINUTE)
 
 
 @contextlib.contextmanager
 def private_loopback():
-    """While the context lasts, all ports of loopback are this process's, well-known ones too."""
+    """Give this process a loopback of its own, with all its ports, while the context lasts."""
     with new_namespace("net"):
         raise_loopback()
         yield
@@ -306,7 +376,15 @@ def raise_loopback():
         fcntl.ioctl(any_socket, 0x8914, up)  # SIOCSIFFLAGS
 
 
-# Suites that run side by side, and whatever else the machine does, share no port with this one.
+def own_mounts(script):
+    """Return the words that start a program with mounts of its own, which `script` makes in or over
+    /dev/shm ("$@" is the program). /dev/shm is made private instead of "/", which is no mount in a
+    chroot."""
+    return ("unshare", "--mount", "--propagation", "unchanged", "sh", "-c",
+            f"mount --make-private /dev/shm && {script}", "sh")
+
+
+# So no port is shared with suites that run at the same time, or with anything else on the machine.
 if os.geteuid() == 0:
     enter_namespace("net")
     raise_loopback()

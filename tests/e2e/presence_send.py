@@ -16,7 +16,7 @@ Datagram = collections.namedtuple("Datagram", "kind site room country source eve
 
 
 def decode(datagram):
-    """A native datagram, read from the wire format alone."""
+    """Parse a native datagram by the wire format."""
     assert datagram[:3] == b"PH\x01", datagram[:20]
     assert int.from_bytes(datagram[4:6], "big") == len(datagram)
     assert datagram[6:12] == bytes(6)
@@ -72,7 +72,7 @@ class PresenceSend(unittest.TestCase):
         return self.socket.recv(65536)
 
     def received(self):
-        """All that waits: on loopback, what was sent has arrived when the sender has ended."""
+        """All datagrams that wait; on loopback they have arrived when the sender has ended."""
         datagrams = []
         self.socket.setblocking(False)
         try:
@@ -83,7 +83,7 @@ class PresenceSend(unittest.TestCase):
             return datagrams
 
     def load(self, *arguments, status=0):
-        """Run a load; its summary, agreeing with what came, and what came."""
+        """Run a load. Returns its summary, checked against the datagrams received, and these."""
         done = self.run_send("--site", "example.com", *arguments, status=status)
         summary = json.loads(done.stdout)
         raw = self.received()

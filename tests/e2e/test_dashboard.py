@@ -1,4 +1,4 @@
-"""What the dashboard says of a busy site: numbers, lists, feed; and of strangers' names."""
+"""The dashboard of a busy site: numbers, lists, feed, and hostile names."""
 
 import unittest
 
@@ -9,7 +9,7 @@ from web import SITE
 
 class Numbers(DashboardCase):
     def test_everything(self):
-        """Number, pages, countries, sources, feed, trend and health of a site that is busy."""
+        """It shows number, pages, countries, sources, feed, trend and health of a busy site."""
         self.begin()
         self.audience()
         self.open()
@@ -46,7 +46,7 @@ class Numbers(DashboardCase):
         self.wait_number("1,234")
 
     def test_stream_held_up(self):
-        """A proxy on the way may keep the stream to itself: then the number is asked for."""
+        """If a proxy holds the stream up, the number is polled."""
         script = self.browser.devtools("Page.addScriptToEvaluateOnNewDocument", source="""
             window.EventSource = class extends EventTarget {
                 readyState = 1;
@@ -63,7 +63,7 @@ class Numbers(DashboardCase):
         self.wait_number("2")
 
     def test_sites_and_windows(self):
-        """Another site, another window: its numbers, in an address that can be kept."""
+        """Picking a site and a window shows its numbers, and an address that can be bookmarked."""
         self.begin()
         self.people(range(3), site="one.example")
         self.people(range(5), site="two.example")
@@ -90,7 +90,7 @@ class Numbers(DashboardCase):
         """, name, value)
 
     def test_a_site_that_is_not_served(self):
-        """The server's own words say why, and no key is asked for."""
+        """A refusal shows the server's message, and asks for no key."""
         self.tolerated = ("403",)
         self.begin("--site", SITE)
         self.people([1])
@@ -101,7 +101,7 @@ class Numbers(DashboardCase):
         self.assertFalse(self.browser.run("return document.getElementById('key').open"))
 
     def test_hostile_names(self):
-        """Names of strangers are text: in lists, in the feed, in the picker, in the title."""
+        """Hostile names are text: in lists, in the feed, in the picker, in the title."""
         names = ['<script>window.hacked = 1</script>', '"><img src=x onerror="window.hacked = 1">',
                  "'; window.hacked = 1; //", "</li><style>*{display:none}</style>", "__proto__",
                  "\u202edlrow\u2066 \u05d0", "&lt;b&gt;", "javascript:alert(1)"]

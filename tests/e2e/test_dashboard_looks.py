@@ -15,7 +15,7 @@ PHONE = (390, 844)
 
 class Looks(DashboardCase):
     def history(self):
-        """A day as the server would tell it: quiet at night, a peak, half an hour unmeasured."""
+        """Make a day of history: quiet at night, a peak, half an hour unmeasured."""
         now = int(time.time() // 60) * 60
         minutes = []
         for ago in range(1439, -1, -1):
@@ -31,7 +31,7 @@ class Looks(DashboardCase):
         return minutes
 
     def draw_day(self):
-        """Puts that day into the page's own chart."""
+        """Draw that day in the page's own chart."""
         self.browser.run("""
             const { Chart } = await import('./chart.js');
             const { readMinutes } = await import('./trend.js');
@@ -57,7 +57,7 @@ class Looks(DashboardCase):
         self.assertGreater(judged, 40)
 
     def test_screens(self):
-        """Light, dark, desktop, phone: nothing sticks out, every text has the contrast of AA."""
+        """Light, dark, desktop, phone: nothing overflows, and every text has the contrast of AA."""
         self.begin()
         self.audience()
         self.open()
@@ -75,7 +75,7 @@ class Looks(DashboardCase):
         self.shoot("wall", (1920, 1080), prefers_color_scheme="dark")
 
     def test_theme(self):
-        """A picked theme wins over the system's, and is remembered."""
+        """A picked theme wins over the system's, and is stored."""
         self.begin()
         self.people([1])
         ground = "return getComputedStyle(document.body).backgroundColor"
@@ -95,7 +95,7 @@ class Looks(DashboardCase):
         self.assertEqual(self.browser.run(ground), light)
 
     def test_keyboard(self):
-        """Everything is reached by Tab, its focus is seen, and the arrows read the chart."""
+        """Everything is reachable by Tab, focus is visible, and arrow keys read the chart."""
         self.begin()
         self.audience()
         self.open()
@@ -131,7 +131,7 @@ class Looks(DashboardCase):
             self.browser.run("return document.querySelector('.tip').checkVisibility()"))
 
     def test_chart(self):
-        """The line breaks where nothing was measured, the peak is named, hours are a table."""
+        """The line breaks where nothing was measured, the peak has a label, hours are a table."""
         self.begin()
         self.audience()
         self.open()
@@ -159,7 +159,7 @@ class Looks(DashboardCase):
         self.wait_text("#hours", r"\d\d:\d\d\s+\d+\s+\d+\s+15\s+14\s+15\s+0")
 
     def test_screen_readers(self):
-        """Landmarks, headings and names of all that can be used."""
+        """The page has landmarks, headings, and names of all controls."""
         self.begin()
         self.audience()
         self.open()

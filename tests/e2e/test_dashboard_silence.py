@@ -1,4 +1,4 @@
-"""What the dashboard says when it is not told all: stale, warming, quiet, refused, out of reach."""
+"""The dashboard without live numbers: stale, warming, quiet, refused, unreachable."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from web import SITE
 
 class Silence(DashboardCase):
     def test_stale(self):
-        """The last number stays, greyed, with its time: never 0."""
+        """A stale number stays, greyed, with its time: never 0."""
         self.begin()
         self.audience()
         self.open()
@@ -29,7 +29,7 @@ class Silence(DashboardCase):
         self.assertEqual(self.browser.run("return watched"), ["15"])
 
     def test_collector_restarts(self):
-        """Not even a blink."""
+        """A restart of the collector is invisible."""
         self.begin()
         self.audience()
         self.open()
@@ -52,12 +52,26 @@ class Silence(DashboardCase):
         self.assertIn("At least this many", self.text("#meaning"))
         self.wait_text("#health", r"The number\s+Lower bound\s+for (\d+ s|1 min.*) more")
 
+    def test_partial(self):
+        """After a limit was reached, the number is a lower bound, and empty lists are unknown."""
+        self.begin(daemon=("--warm-up", "0", "--sender-new", "5"))
+        self.people(range(0, 12), room="/", source="news.example")
+        self.people([20], country="FR")
+        self.open()
+        wait_until(lambda: self.mark() == "partial", "it to say so")
+        self.assertEqual(self.text("#mark"), "No room for everybody")
+        self.wait_text("#meaning", "^At least this many visitors")
+        self.assertLess(int(self.number()), 13)
+        self.wait_text("#health", r"The number\s+Lower bound\s+a limit was reached")
+        self.wait_text("#countries", "Not known|France")
+        wait_until(lambda: self.browser.run(CONTRAST)[1] == [], "its colour to be the last one")
+
     @unittest.skipIf(os.geteuid(), "needs root, for a time namespace")
     def test_quiet(self):
-        """A site whose edge is dead is not one that everybody left."""
+        """A site whose edge is dead is quiet, not empty."""
         self.begin()
         self.audience()
-        wait_until(lambda: self.count(SITE) == 15, "all to be counted")
+        wait_until(lambda: self.json("count", SITE)["count"] == 15, "all to be counted")
         self.collector.stop()
         self.web.stop()
         with clock_ahead(70):
@@ -69,7 +83,7 @@ class Silence(DashboardCase):
         self.wait_text("#heartbeat", r"1 min \d+ s\s+ago")
 
     def test_nothing_known(self):
-        """No collector, then no site: a dash, and what to do."""
+        """Without a collector or a site it shows a dash, and what to do."""
         self.tolerated = ("503",)
         self.web = self.serve("--to", f"127.0.0.1:{free_port()}")
         self.open()
@@ -96,7 +110,7 @@ class Silence(DashboardCase):
             self.assertNotRegex(self.text(place), r"(?<![\d:.])0(?![\d:.])", place)
 
     def test_server_out_of_reach(self):
-        """The number is marked as old, and goes on when the server is back."""
+        """Without a server the number is marked as old; it resumes when the server is back."""
         self.tolerated = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING")
         self.begin()
         self.audience()
@@ -115,7 +129,7 @@ class Silence(DashboardCase):
         self.wait_number("16")
 
     def test_key(self):
-        """Where reads need a key, it is asked for, kept in the tab and not in the address."""
+        """If reads need a key, it asks for it, and keeps it in the tab and not in the address."""
         self.tolerated = ("401",)
         self.begin("--api-key-file", self.secret("keys", "a-key-of-32-letters-for-this-test"))
         self.audience()

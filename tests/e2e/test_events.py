@@ -116,12 +116,12 @@ class Events(EventCase):
 
 class Follow(EventCase):
     def follow(self, *arguments):
-        """Lines of a presencectl that follows; its standard error goes there, too."""
+        """The lines of `presencectl events --follow`, standard error included."""
         return program([PRESENCECTL, "events", "--follow", *arguments, "--segment", self.segment],
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def test_follow(self):
-        """What happens is printed at once, through a restart of the collector, too."""
+        """New events are printed at once, also after a restart of the collector."""
         collector = self.begin()
         self.happen([0])
         first = self.wait_events(1, SITE)[0]["sequence"]
@@ -161,7 +161,7 @@ class Follow(EventCase):
             wait_until(lambda: process.poll() is not None, "it to end without a reader")
 
     def test_a_slow_reader_is_told_what_it_missed(self):
-        """A small ring laps a reader that sleeps: what it got and what it missed are all."""
+        """A small ring laps a reader that sleeps: printed and missed events add up to all."""
         self.collector = self.start("--warm-up", "0", "--events", "64")
         self.happen([0])
         first = wait_until(lambda: self.events(SITE), "an event")[0]["sequence"]

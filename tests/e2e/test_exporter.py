@@ -9,7 +9,7 @@ import time
 import unittest
 
 from exporter import OPENMETRICS, PRESENCE_EXPORTER, VISITORS, ExporterCase
-from harness import DEADLINE, native, visitor, wait_away_from_midnight, wait_until
+from harness import DEADLINE, SOON, clock_ahead, native, visitor, wait_away_from_midnight, wait_until
 
 SITE = "example.com"
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden")
@@ -194,7 +194,7 @@ class Silence(ExporterCase):
         self.assertEqual(samples["presence_up", ()], 0)
         names = {name for name, _ in samples}
         self.assertFalse(names & {*VISITORS, "presence_site_last_heartbeat_age_seconds",
-                                  "presence_table_words", "presence_warming",
+                                  "presence_table_entries", "presence_warming",
                                   "presence_peak_visitors"}, names)
         self.metrics(exporter, openmetrics=True)
         return names
@@ -202,7 +202,7 @@ class Silence(ExporterCase):
     def test_no_segment_then_one(self):
         exporter = self.export()
         self.assertEqual(self.assert_down(exporter), {"presence_up", "presence_build_info"})
-        self.assertRegex(exporter.output(), "cannot read the segment .*: there is none: start presenced")
+        self.assertRegex(exporter.output(), "cannot read the segment .*: no such file: start presenced")
         collector = self.start()
         self.send(collector, native(SITE, [visitor(1)]))
         self.wait_received(1)
@@ -225,9 +225,9 @@ class Silence(ExporterCase):
         names = self.assert_down(exporter)
         self.assertIn("presence_datagrams_received_total", names)  # as of its end
         self.assertIn("presence_tick_age_seconds", names)
-        collector = self.start("--max-visitors", "20000", small=False)
+        collector = self.start("--max-entries", "20000", small=False)
         wait_until(lambda: self.is_up(exporter), "the exporter to find the new segment")
-        self.assertEqual(self.value(exporter, "presence_table_capacity_words"), 20000)
+        self.assertEqual(self.value(exporter, "presence_table_capacity_entries"), 20000)
         collector.stop()
         os.unlink(self.segment)
         self.assert_down(exporter)
@@ -245,12 +245,27 @@ class Silence(ExporterCase):
         collector.thaw()
         wait_until(lambda: self.is_up(exporter), "it to be fresh again")
 
+    @unittest.skipIf(os.geteuid(), "needs root, for a time namespace")
+    def test_in_another_time_namespace(self):
+        """The clocks of exporter and collector differ; no number is said to be of another time."""
+        collector = self.start("--warm-up", "0")
+        with clock_ahead(5000):
+            exporter = self.export()
+        self.assertTrue(self.is_up(exporter))
+        collector.stop()
+        with clock_ahead(100):  # of another size: the segment is opened anew, confined as it is
+            collector = self.start("--warm-up", "0", "--max-entries", "20000", small=False)
+        wait_until(lambda: self.is_up(exporter), "the exporter to find the new segment")
+        self.assertLess(self.value(exporter, "presence_tick_age_seconds"), 4)
+        collector.stop(signal.SIGKILL)
+        wait_until(lambda: not self.is_up(exporter), "the tick to be over 3 s old", deadline=SOON)
+
     def test_damaged(self):
         with open(self.segment, "wb") as file:
             file.write(b"something else" * 1000)
         exporter = self.export()
         self.assert_down(exporter)
-        self.assertIn("no presence segment", exporter.output())
+        self.assertIn("not a presence segment", exporter.output())
         os.unlink(self.segment)
         self.start()
         self.assertTrue(self.is_up(exporter))
@@ -278,7 +293,7 @@ class Program(ExporterCase):
         exporter = self.export()
         status, out, err = run_exporter("--web.listen-address", f"127.0.0.1:{exporter.port}")
         self.assertEqual((status, out), (1, ""))
-        self.assertRegex(err, r"\Apresence-exporter: cannot listen on \S+: the port is in use; .*\n\Z")
+        self.assertRegex(err, r"\Apresence-exporter: cannot listen on \S+: Address already in use\n\Z")
 
     def test_pages(self):
         exporter = self.export("--web.telemetry-path", "/presence/metrics")
@@ -336,7 +351,7 @@ class Program(ExporterCase):
         self.assertTrue(self.is_up(self.export(program=program, preexec=become([group]))))
         stranger = self.export(program=program, preexec=become([]))
         self.assertFalse(self.is_up(stranger))
-        self.assertRegex(stranger.output(), "permission denied: run as .* one of its group")
+        self.assertRegex(stranger.output(), "permission denied: run as .* in its group")
         self.assertIsNone(collector.process.poll())
 
 

@@ -1,50 +1,37 @@
-"""HAProxy with README's configuration, and the collector."""
+"""HAProxy with the recipe of docs/deploying.md, and the collector."""
 
-import http.server
 import os
 import shutil
 import socket
-import threading
 import unittest
 
+from documents import fenced, substitute
 from edge import SITE, UUID, EdgeTests
 from harness import DEADLINE, Case, free_port, program
-from readme import fenced, substitute
 
 HAPROXY = shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin") or "haproxy"
 
 
-class Pages(http.server.BaseHTTPRequestHandler):
-    """The application behind HAProxy: a page at every path, and style sheets."""
+class Haproxy:
+    """Goes before Edge or EdgeTests, and these before harness.Case."""
 
-    def do_GET(self):
-        self.send_response(200)
-        kind = "text/css" if self.path.endswith(".css") else "text/html; charset=utf-8"
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+    name = "haproxy"
 
-    def log_message(self, *_):
-        pass
-
-
-class HaproxyTest(EdgeTests, Case):
-    def start_edge(self, collector_port, cookie=False, log_format="raw"):
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages)
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-
-        main, cookie_rule = fenced("haproxy")
+    def start_edge(self, collector_port, cookie=False, log_format="raw", rules="", site=SITE,
+                   tls=None):
+        """`rules` stand before the recipe's own; `tls` is a file with a certificate and key."""
+        main, cookie_rule = fenced("haproxy"), fenced("haproxy visitor cookie")
         self.port = free_port()
         backend = "default_backend pages"
         configuration = substitute(
             main,
-            port=("bind :8080", f"bind 127.0.0.1:{self.port}"),
+            port=("bind :8080", f"bind 127.0.0.1:{self.port}" +
+                  (f" ssl crt {tls} alpn h2,http/1.1" if tls else "")),
             collector=("log 127.0.0.1:9514 len", f"log 127.0.0.1:{collector_port} len"),
             format=(" format raw ", f" format {log_format} "),
-            application=("server one 127.0.0.1:8081", f"server one 127.0.0.1:{server.server_port}"),
-            rules=(backend, backend + "\n" + (cookie_rule if cookie else "")),
+            application=("one 127.0.0.1:8081", f"one 127.0.0.1:{self.start_application()}"),
+            rules=(backend, "\n".join([backend, cookie_rule if cookie else "", rules])),
+            site=("PH1 site=example.com ", f"PH1 site={site} "),
         )
         path = os.path.join(self.directory, "haproxy.cfg")
         with open(path, "w") as file:
@@ -52,6 +39,10 @@ class HaproxyTest(EdgeTests, Case):
         log = self.enterContext(open(os.path.join(self.directory, "haproxy.log"), "w"))
         self.wait_listening(self.enterContext(
             program([HAPROXY, "-db", "-f", path], stdout=log, stderr=log)))
+
+
+class HaproxyTest(Haproxy, EdgeTests, Case):
+    application_options = {"lenient": True}
 
     def check_format(self, name):
         self.start_edge(self.collector.port, log_format=name)
@@ -92,9 +83,10 @@ class HaproxyTest(EdgeTests, Case):
 
     def test_undecodable_path_counts_in_the_site(self):
         self.start_edge(self.collector.port)
-        self.visit("/%zz", "reader")
+        for path in ("/%zz", "/a%00b", "/%00", "/a/%00/../b"):
+            self.visit(path, f"reader of {path}")
         self.settle()
-        self.assertEqual(self.count(SITE), 1)
+        self.assertEqual(self.count(SITE), 4)
         self.assertEqual(self.json("top", SITE, "--by", "room")["rooms"], [])
 
     def test_only_pages_get_the_cookie(self):

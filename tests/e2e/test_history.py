@@ -1,4 +1,4 @@
-"""History, peaks and trends: what presencectl makes of the minutes in the segment.
+"""History, peaks and trends: what presencectl prints of the minutes in the segment.
 
 Minutes and hours pass in time namespaces, whose CLOCK_BOOTTIME is ahead of the machine's.
 """
@@ -53,7 +53,7 @@ class TrendCase(Case):
                           f"{self.ctl('history', SITE, '--table')}")
 
     def on_terminal(self, *arguments, **environment):
-        """What a terminal is sent."""
+        """The output of a command on a terminal."""
         master, slave = pty.openpty()
         process = subprocess.Popen(
             [PRESENCECTL, *arguments, "--segment", self.segment], stdout=slave,
@@ -91,8 +91,8 @@ class History(TrendCase):
         self.assertEqual(room["count"], 3)
 
     def test_minutes_pass(self):
-        """A minute that is over stays, one in which nobody observed is absent, and the graph tells
-        it from a minute without visitors."""
+        """A minute that is over stays, and one in which no collector ran is absent; the graph
+        shows it differently from a minute without visitors."""
         with clock_ahead(ahead_to(55, 10)):
             self.begin()
             self.visit(range(5))
@@ -229,7 +229,7 @@ class Peaks(TrendCase):
 
 
 class Places(TrendCase):
-    """A country or a source, where a room may stand."""
+    """--country and --source in place of a room."""
 
     def setUp(self):
         super().setUp()
@@ -240,7 +240,8 @@ class Places(TrendCase):
                                [-1]["maximum"] for place in self.places), "samples of each")
 
     places = {("--country", "DE"): 7, ("--country", "fr"): 3, ("--source", "news.example"): 7,
-              ("--source", "שלום"): 3, ("/a",): 7, (): 10}
+              ("--source", "שלום"): 3, ("/a",): 7, ("//a/",): 7, ("--source", "News.EXAMPLE"): 7,
+              (): 10}
 
     def test_all_commands_take_them(self):
         for place, count in self.places.items():
@@ -277,7 +278,7 @@ class Places(TrendCase):
 
     def test_usage(self):
         for arguments, words in (
-            (["/a", "--country", "DE"], "at a time"), (["--country", "DE", "--source", "x"], "at a time"),
+            (["/a", "--country", "DE"], "only one of"), (["--country", "DE", "--source", "x"], "only one of"),
             (["--country", "D"], "two letters"), (["--country", "DEU"], "two letters"),
             (["--country", "D1"], "two letters"), (["--country", ""], "two letters"),
             (["--source", ""], "--source"), (["--source", "x" * 254], "--source"),
@@ -346,7 +347,7 @@ class Explain(TrendCase):
         self.assertTrue(self.ctl("explain", SITE, "/")[1].startswith("6 visitors are now on / on"))
         status, out, err = self.ctl("explain", "nobody.example")
         self.assertEqual((status, out), (4, ""))
-        self.assertIsNone(self.json("explain", "nobody.example")["count"])
+        self.assertEqual(self.json("explain", "nobody.example")["count"], 0)
         self.collector.stop()
         status, out, err = self.ctl("explain", SITE)
         self.assertEqual(status, 3)
@@ -355,7 +356,7 @@ class Explain(TrendCase):
 
 class Names(TrendCase):
     def test_hostile_names(self):
-        """They come back as they are in JSON and CSV, and disturb no terminal."""
+        """Strange names are unchanged in JSON and CSV, and escaped on a terminal."""
         self.begin("--events", "16384")
         for number, room in enumerate(HOSTILE):
             self.visit([number], room=room, source=room)

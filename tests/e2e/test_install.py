@@ -1,4 +1,4 @@
-"""What `meson install` installs works from there: programs, library, header and pkg-config file."""
+"""Installed programs, library, header and pkg-config file work."""
 
 import glob
 import json
@@ -11,6 +11,7 @@ import unittest
 from unittest import mock
 
 import harness
+from documents import fenced
 from harness import BUILD, DEADLINE, Case, native, private_loopback, visitor
 
 EXAMPLES = os.path.join(os.path.dirname(__file__), "../../lib/presence/examples")
@@ -37,7 +38,7 @@ int main(int argc, char **argv)
 
 
 def run(command, **environment):
-    """Run a command that has to succeed; returns what it prints."""
+    """Run a command that has to succeed and return its output."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=4 * DEADLINE,
                           stdin=subprocess.DEVNULL, env={**os.environ, **environment})
     if done.returncode != 0:
@@ -51,7 +52,7 @@ def build_options():
 
 
 def compiler():
-    """The C compiler of the build, as words."""
+    """Return the C compiler of the build, as words."""
     with open(os.path.join(BUILD, "compile_commands.json")) as commands:
         words = shlex.split(json.load(commands)[0]["command"])
     return words[:next(i for i, word in enumerate(words) if word.startswith("-"))]
@@ -80,7 +81,7 @@ class Install(Case):
                    PKG_CONFIG_SYSROOT_DIR=self.top).split()
 
     def compile(self, source, *flags, static=False, language="c"):
-        """Compile and link a file with what pkg-config says; returns the program's path."""
+        """Compile and link a file with pkg-config's flags; return the program's path."""
         program = os.path.join(self.directory, f"program-{len(os.listdir(self.directory))}")
         words = list(self.compiler)
         if language == "c++":
@@ -100,8 +101,8 @@ class Install(Case):
         return path
 
     def test_files(self):
-        for name in ("sbin/presenced", "bin/presencectl", "bin/presencectl-full",
-                     "bin/presence-send", "include/presence/presence.h", "share/man/man8/presenced.8",
+        for name in ("sbin/presenced", "bin/presencectl", "bin/presence-send",
+                     "include/presence/presence.h", "share/man/man8/presenced.8",
                      "share/man/man1/presencectl.1", "share/man/man1/presence-send.1",
                      "bin/presence-exporter", "share/man/man8/presence-exporter.8",
                      "bin/presence-web", "share/man/man8/presence-web.8",
@@ -113,7 +114,7 @@ class Install(Case):
         for name in "libpresence.so", "libpresence.so.0", "libpresence.a", "pkgconfig/presence.pc":
             with self.subTest(name=name):
                 self.assertTrue(os.path.isfile(os.path.join(self.library, name)))
-        # The public interface is one header; the other contracts are the tree's own.
+        # The public API is one header; the contracts in include/core are internal.
         self.assertEqual(os.listdir(self.installed("include/presence")), ["presence.h"])
 
     def test_versions_agree(self):
@@ -131,7 +132,7 @@ class Install(Case):
             self.assertNotIn("@", re.sub(r"[\w.]+@[\w.]+", "", text), page)
 
     def test_exported_symbols(self):
-        """What the header declares, and nothing else."""
+        """The library exports what the header declares, and nothing else."""
         with open(self.installed("include/presence/presence.h")) as header:
             declared = re.findall(r"^PRESENCE_API [^(]*?(\w+)\(", header.read(), re.M)
         lines = run(["nm", "--dynamic", "--defined-only",
@@ -142,7 +143,7 @@ class Install(Case):
         self.assertIn("presence_count", declared)
 
     def test_header_alone(self):
-        """In the oldest C with its types, and in C++."""
+        """The header compiles in the oldest C that has its types, and in C++."""
         include = self.source("#include <presence/presence.h>\n"
                               "int main(void) { return presence_open ? 0 : 1; }\n")
         self.compile(include, "-std=c99", "-Wno-address")
@@ -167,6 +168,14 @@ class Install(Case):
         self.wait_received(2)
         self.assertEqual(self.count("a.example"), 43)
 
+    def test_the_documented_program(self):
+        program = self.compile(self.source(fenced("c count")))
+        collector = self.start()
+        self.send(collector, native("example.com", [visitor(i) for i in range(7)]))
+        self.wait_received(1)
+        self.assertEqual(run([program], LD_LIBRARY_PATH=self.library, PRESENCE_SEGMENT=self.segment),
+                         "7\n")
+
     def test_every_example_compiles(self):
         examples = glob.glob(os.path.join(EXAMPLES, "*.c"))
         self.assertTrue(examples)
@@ -177,7 +186,7 @@ class Install(Case):
 
     @unittest.skipIf(os.geteuid(), "needs root, for a loopback of its own")
     def test_the_example_sends(self):
-        """To the default address."""
+        """The example sends to the default address."""
         with private_loopback():
             collector = self.start(listen=None)
             for number, static in enumerate((False, True)):

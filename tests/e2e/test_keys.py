@@ -128,7 +128,7 @@ class Keys(Case):
         self.assertEqual(stats["datagrams_rejected_stale"], 0)  # a tag that fits is needed first
         self.assertEqual(self.ctl("count", SITE)[0], 4)
 
-    def test_text_from_allowed_sources(self):
+    def test_text_from_allowed_senders(self):
         self.write(7)
         collector = self.start_keyed("--allow", "127.0.0.0/8")
         self.check_reason(collector, b"PH1 site=keys.example visitor=1", None)
@@ -136,8 +136,8 @@ class Keys(Case):
         self.check_reason(collector, signed(native(SITE, [visitor(1)]), 7, KEYS[7]), None)
         collector.stop()
         collector = self.start_keyed("--allow", "192.0.2.0/24")
-        self.check_reason(collector, b"PH1 site=keys.example visitor=1", "source")
-        self.check_reason(collector, signed(native(SITE, [visitor(1)]), 7, KEYS[7]), "source")
+        self.check_reason(collector, b"PH1 site=keys.example visitor=1", "sender")
+        self.check_reason(collector, signed(native(SITE, [visitor(1)]), 7, KEYS[7]), "sender")
 
     def test_a_replay_changes_nothing(self):
         """But what the original could: within 30 s it is one heartbeat more of the same visitor."""
@@ -179,24 +179,24 @@ class Keys(Case):
         self.check_reason(collector, GOLDEN_SIGNED[:-1] + b"\0", None)
 
     def test_a_rate_is_judged_before_signatures(self):
-        """What is forged in a source's name is not counted, but uses up its rate (README.md)."""
+        """A forged sender is not counted but uses up the real one's rate (docs/deploying.md)."""
         self.write(7)
-        collector = self.start_keyed("--source-rate", "20")
+        collector = self.start_keyed("--sender-rate", "20")
         good = [signed(native(SITE, [visitor(i)]), 7, KEYS[7]) for i in range(20)]
         begin = time.clock_gettime(time.CLOCK_BOOTTIME)
         self.send(collector, *[native(SITE, [visitor(99)])] * 300, *good)
         stats = self.wait_received(320)
         seconds = int(time.clock_gettime(time.CLOCK_BOOTTIME)) - int(begin) + 1
         self.assertEqual(stats["datagrams_rejected_unauthenticated"] + stats["datagrams_accepted"] +
-                         stats["source_rate_exceeded"], 320)
+                         stats["sender_rate_exceeded"], 320)
         self.assertGreaterEqual(stats["datagrams_rejected_unauthenticated"], 20)
-        self.assertGreaterEqual(stats["source_rate_exceeded"], 320 - 20 * seconds)
+        self.assertGreaterEqual(stats["sender_rate_exceeded"], 320 - 20 * seconds)
         self.assertLess(stats["datagrams_accepted"], 20)
 
     def test_rotation_loses_nothing(self):
         """Both keys for a while, under load, again and again: every datagram counts."""
         self.write(7)
-        collector = self.start_keyed("--workers", "2", "--max-visitors", "100000", small=False)
+        collector = self.start_keyed("--workers", "2", "--max-entries", "100000", small=False)
         current, done, sent = [7], threading.Event(), [0]
 
         def send():
@@ -211,13 +211,13 @@ class Keys(Case):
         try:
             for old, new in ((7, 8), (8, 200), (200, 7)) * 3:
                 self.write(old, new)
-                self.reload(collector, "keys read anew: 2")
+                self.reload(collector, "reloaded 2 keys")
                 current[0] = new
                 count = sent[0] + 2  # the one that was being signed is out
                 wait_until(lambda: sent[0] > count, "more heartbeats")
                 self.wait_received(count)
                 self.write(new)
-                self.reload(collector, "keys read anew: 1")
+                self.reload(collector, "reloaded 1 key")
         finally:
             done.set()
             sender.join()
@@ -231,7 +231,7 @@ class Keys(Case):
         self.write(7)
         collector = self.start_keyed()
         beat = signed(native(SITE, [visitor(1)]), 7, KEYS[7])
-        for text, mode, words in (("7 short\n", 0o600, ":1: a key is 32 hex digits"),
+        for text, mode, words in (("7 short\n", 0o600, ":1: a line is ID HEX32"),
                                   (f"8 {KEYS[8].hex()}\n", 0o640, ": its mode gives more"),
                                   ("# none\n", 0o600, ": has no key")):
             self.write(text=text, mode=mode)

@@ -1,11 +1,11 @@
-"""Limits against abuse: sites, rooms, networks, and what one source may send."""
+"""Limits against abuse: sites, rooms, networks, and what one sender may send."""
 
 import os
 import socket
 import time
 import unittest
 
-from harness import Case, native, run_daemon, visitor
+from harness import Case, native, run_daemon, visitor, wait_until
 
 SITE = "limits.example"
 
@@ -44,7 +44,7 @@ class Limits(Case):
         after = self.wait_received(before["datagrams_received"] + 3)
         names = (("datagrams_accepted", 1), ("datagrams_rejected_malformed", 1),
                  ("datagrams_rejected_version", 1))
-        for name, number in names if accepted else (("datagrams_rejected_source", 3),):
+        for name, number in names if accepted else (("datagrams_rejected_sender", 3),):
             self.assertEqual(after[name] - before[name], number, name)
         collector.stop()
 
@@ -65,8 +65,8 @@ class Limits(Case):
         self.assertEqual(rooms["total"], 20)
         self.assertEqual(self.json("top", SITE, "--by", "source")["total"], 20)
 
-    def test_new_visitors_of_a_source(self):
-        collector = self.start("--source-new", "500", "--max-visitors", "100000", small=False)
+    def test_new_visitors_of_a_sender(self):
+        collector = self.start("--sender-new", "500", "--max-entries", "100000", small=False)
         begin = time.clock_gettime(time.CLOCK_BOOTTIME)
         for i in range(0, 4000, 40):
             self.send(collector, native(SITE, [visitor(i + j) for j in range(40)]))
@@ -76,17 +76,42 @@ class Limits(Case):
         self.assertGreaterEqual(counted, 500)
         self.assertLessEqual(counted, 500 * seconds)
         self.assertEqual(stats["heartbeats_new"], counted)
-        self.assertEqual(stats["source_new_exceeded"], 4000 - counted)
+        self.assertEqual(stats["sender_new_exceeded"], 4000 - counted)
         # The same visitors again, as often as they like.
         for _ in range(10):
             for i in range(0, 500, 50):
                 self.send(collector, native(SITE, [visitor(i + j) for j in range(50)]))
         stats = self.wait_received(200)
         self.assertEqual(stats["heartbeats_refreshed"], 5000)
-        self.assertEqual(stats["source_new_exceeded"], 4000 - counted)
+        self.assertEqual(stats["sender_new_exceeded"], 4000 - counted)
 
-    def test_datagrams_of_a_source(self):
-        collector = self.start("--source-rate", "50")
+    def test_slots_that_no_window_counts_give_way(self):
+        """However short the window is: visitors who change fill the table only while they count."""
+        collector = self.start("--max-window", "3", "--max-entries", "400", "--warm-up", "0",
+                               small=False)
+        for round_number in range(4):
+            first = 1000 * round_number
+            self.send(collector, native(SITE, [visitor(first + i) for i in range(200)]))
+            stats = self.wait_received(round_number + 1)
+            self.assertEqual(stats["table_full"], 0)
+            self.assertEqual(stats["heartbeats_new"], 200 * (round_number + 1))
+            status = self.json("status")
+            self.assertGreaterEqual(status["entries_taken"], 200)
+            self.assertLess(status["entries_taken"], 600)
+            self.assertEqual(self.ctl("verify")[0], 0)
+            self.wait_until_gone()
+        taken = self.json("status")["entries_taken"]
+        self.send(collector, native(SITE, [visitor(3000 + i) for i in range(200)], kind=2))
+        self.wait_received(5)
+        self.assertLess(self.json("status")["entries_taken"], taken)
+        self.assertEqual(collector.stop(), 0)
+
+    def wait_until_gone(self):
+        wait_until(lambda: not any(site["count"] for site in self.json("sites")["sites"]),
+                   "the window to pass")
+
+    def test_datagrams_of_a_sender(self):
+        collector = self.start("--sender-rate", "50")
         begin = time.clock_gettime(time.CLOCK_BOOTTIME)
         for i in range(500):
             self.send(collector, native(SITE, [visitor(i)]))
@@ -94,8 +119,8 @@ class Limits(Case):
         seconds = int(time.clock_gettime(time.CLOCK_BOOTTIME)) - int(begin) + 1
         self.assertGreaterEqual(stats["datagrams_accepted"], 50)
         self.assertLessEqual(stats["datagrams_accepted"], 50 * seconds)
-        self.assertEqual(stats["datagrams_rejected_source"], stats["source_rate_exceeded"])
-        self.assertEqual(stats["source_rate_exceeded"], 500 - stats["datagrams_accepted"])
+        self.assertEqual(stats["datagrams_rejected_sender"], stats["sender_rate_exceeded"])
+        self.assertEqual(stats["sender_rate_exceeded"], 500 - stats["datagrams_accepted"])
         self.assert_accounted(stats)
 
     def test_file_and_command_line_add_up(self):
@@ -118,8 +143,8 @@ class Limits(Case):
             "site": ["", "a\tb", "a" * 254],
             "allow": ["", "localhost", "10.0.0.0/33", "10.0.0.0/", "::/129", "[::1]"],
             "max-rooms-per-site": ["0", "-1", "many", ""],
-            "source-rate": ["0", "-1", "1e6", "99999999999"],
-            "source-new": ["0", "-1", "x"],
+            "sender-rate": ["0", "-1", "1e6", "99999999999"],
+            "sender-new": ["0", "-1", "x"],
             "keys": [""],
             "xdp": ["", "a-name-that-is-too-long"],
             "xdp-mode": ["", "offload", "Native"],

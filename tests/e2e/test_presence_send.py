@@ -8,7 +8,7 @@ import time
 import unittest
 import uuid
 
-from harness import DEADLINE, GOLDEN, free_port
+from harness import DEADLINE, GOLDEN, SOON, freeze, free_port
 from presence_send import Datagram, PresenceSend, decode, numbered
 from sign import signed
 
@@ -64,7 +64,7 @@ class One(PresenceSend):
 
 class Signed(PresenceSend):
     def check(self, datagram):
-        """Signed now; returns the datagram as it would be without."""
+        """Check the signature and its time; returns the datagram without them."""
         at = int.from_bytes(datagram[8:12], "big")
         self.assertLess(abs(time.time() - at), DEADLINE)
         plain = (datagram[:4] + (len(datagram) - 8).to_bytes(2, "big") + bytes(6) +
@@ -111,7 +111,7 @@ class Stream(PresenceSend):
         self.assertEqual([len(decode(d).visitors) for d in self.received()], [2, 2, 1])
 
     def test_heartbeats(self):
-        """Text becomes native: the golden datagram."""
+        """Text heartbeats are sent as the golden native datagram."""
         labels = b"room=/pricing country=DE source=news.example"
         self.run_send(
             lines=b"PH1 site=Example.com visitor=9b2d6f2e-1c3a-4f5b-8d7e-0a1b2c3d4e5f " + labels + b"\r\n"
@@ -131,9 +131,10 @@ class Stream(PresenceSend):
         self.assertEqual([kind == LEAVE for kind in kinds], [False, True, False, False, True])
 
     def test_bad_lines(self):
-        bad = [b"", b"   ", b"-", b"x" * 129, b"a\0b", b"PH1 ", b"PH1 site=a", b"PH1 site=a visitor=",
+        bad = [b"", b"   ", b"-", b"x" * 513, b"a\0b", b"PH1 ", b"PH1 site=a", b"PH1 site=a visitor=",
                b"PH1 visitor=1", b"PH1 site=a visitor=1 site=a", b"y" * 70000, b"z" * 300000,
-               b"PH1 site=a visitor=1 x=" + b"x" * 70000]
+               b"PH1 site=a visitor=1 x=" + b"x" * 70000, b"null",
+               b"PH1 site=a visitor=NaN"]
         lines = b"".join(b"good-%d\n%s\n" % (i, line) for i, line in enumerate(bad)) + b"good\r\n"
         done = self.run_send("--site", "a", lines=lines, status=1)
         visitors = [v for datagram in self.received() for v in decode(datagram).visitors]
@@ -162,7 +163,7 @@ class Stream(PresenceSend):
         self.assertEqual(len(decode(datagram).visitors), 2)
 
     def test_pauses(self):
-        """What was read is sent while the input pauses, in whatever pieces it comes."""
+        """Lines are sent while the input pauses, however they are split into reads."""
         process = self.start("--site", "a", stdin=subprocess.PIPE, stderr=subprocess.PIPE)
         process.stdin.write(b"vis")
         process.stdin.flush()
@@ -175,6 +176,25 @@ class Stream(PresenceSend):
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(DEADLINE), 0)
         self.assertEqual(process.stderr.read(), b"")
+
+    def test_rest_of_a_pipe(self):
+        """After SIGTERM, lines in the pipe and those written soon after are sent; a pipe that stays
+        open does not keep the program from ending."""
+        process = self.start("--site", "a", stdin=subprocess.PIPE)
+        process.stdin.write(b"1\n")
+        process.stdin.flush()
+        self.assertEqual(len(decode(self.receive()).visitors), 1)
+        freeze(process)
+        process.stdin.write(b"2\n")
+        process.stdin.flush()
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGCONT)
+        process.stdin.write(b"3\n4")
+        process.stdin.flush()
+        begun = time.monotonic()
+        self.assertEqual(process.wait(DEADLINE), 0)
+        self.assertLess(time.monotonic() - begun, SOON)
+        self.assertEqual(sum(len(decode(each).visitors) for each in self.received()), 2)
 
     def test_warns_at_once_and_goes_on(self):
         port = int(self.to.split(":")[1])
@@ -196,12 +216,10 @@ class Stream(PresenceSend):
 
 class Usage(PresenceSend):
     def test_wrong_values(self):
-        """Status 2, and one line that names the option."""
+        """The exit status is 2, and one line names the option."""
         here = ["--site", "a"]
         for option, arguments in (
-            ("to", ["--to", "127.0.0.1", *here]),
-            ("to", ["--to", ":9514", *here]),
-            ("to", ["--to", "127.0.0.1:0", *here]),
+            ("to", ["--to", "127.0.0.1:9514", *here]),  # for the second time
             ("site", ["--site", "", "--visitor", "x"]),
             ("site", ["--site", "x" * 254, "--visitor", "x"]),
             ("site", ["--site", b"\xff", "--visitor", "x"]),
@@ -219,7 +237,9 @@ class Usage(PresenceSend):
             ("visitor", [*here, "--visitor", ""]),
             ("visitor", [*here, "--visitor", " "]),
             ("visitor", [*here, "--visitor", "-"]),
-            ("visitor", [*here, "--visitor", "x" * 129]),
+            ("visitor", [*here, "--visitor", "undefined"]),
+            ("visitor", [*here, "--text", "--visitor", "00000000-0000-0000-0000-000000000000"]),
+            ("visitor", [*here, "--visitor", "x" * 513]),
             ("visitor", [*here, "--visitor", "x", "--visitors", "3"]),
             ("visitor", [*here, "--visitor", "x", "--rate", "3"]),
             ("key", [*here, "--key", ""]),
@@ -258,9 +278,12 @@ class Usage(PresenceSend):
         ):
             with self.subTest(arguments=arguments):
                 done = self.run_send(*arguments, status=2)
-                self.assertRegex(done.stderr.decode(), rf"\Apresence-send: --{option}: [^\n]+\n\Z")
+                self.assertRegex(done.stderr.decode(), rf"\Apresence-send: --{option}:? [^\n]+\n\Z")
                 self.assertEqual(done.stdout, b"")
                 self.assertNotIn(KEY.hex()[1:].encode(), done.stderr)
+        for to in "127.0.0.1", ":9514", "127.0.0.1:0":
+            done = self.run_send(*here, to=to, status=2)
+            self.assertRegex(done.stderr.decode(), r"\Apresence-send: --to takes HOST:PORT, [^\n]+\n\Z")
         self.assertEqual(self.received(), [])
 
     def test_unknown(self):

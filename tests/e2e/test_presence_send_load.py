@@ -76,11 +76,11 @@ class Load(PresenceSend):
             self.assertEqual(process.wait(DEADLINE), 0)
             return sorted(after - before for before, after in zip(at, at[1:]))
 
-        # A busy machine holds up the sender or us, now and then.
+        # A busy machine can delay the sender or this test.
         wait_until(lambda: abs(gaps()[4] - 0.1) < 0.05, "datagrams that are a tenth of a second apart")
 
     def test_defaults(self):
-        """A heartbeat a visitor and minute, for as long as it takes."""
+        """By default, each visitor sends one heartbeat a minute, until all have."""
         process = self.start("--site", "a", "--visitors", "6000", "--duration", "0.5",
                              stdout=subprocess.PIPE)
         self.assertEqual(process.wait(DEADLINE), 0)

@@ -9,9 +9,10 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import DEADLINE, PRESENCECTL, Case, native, visitor
+from harness import BUILD, DEADLINE, PRESENCECTL, Case, native, visitor
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+GENERATED = os.path.join(BUILD, "tools/generated")
 SITE = "example.com"
 COMMANDS = ("count", "top", "sites", "peak", "history", "events", "watch", "explain", "seen", "stats",
             "status", "verify")
@@ -19,8 +20,8 @@ GEOMETRY_SECTIONS = 88 + 40  # offset of geometry.sections in the header; 16 byt
 SECTION_RINGS = 3
 
 
-def read_source(path):
-    with open(os.path.join(SOURCE, path), encoding="utf-8") as file:
+def read(directory, name):
+    with open(os.path.join(directory, name), encoding="utf-8") as file:
         return file.read()
 
 
@@ -34,7 +35,7 @@ class CtlCase(Case):
         return collector
 
     def assert_line(self, result, status, *patterns):
-        """It ended with this status, nothing on stdout and one line on stderr."""
+        """The command ended with this status, nothing on stdout and one line on stderr."""
         got, out, err = result
         self.assertEqual((got, out), (status, ""), err)
         self.assertRegex(err, r"\Apresencectl: [^\n]+\n\Z")
@@ -42,8 +43,8 @@ class CtlCase(Case):
             self.assertIn(pattern, err)
 
 
-class Quick(CtlCase):
-    """A plain count is printed by a program that does no more; presencectl-full does the rest."""
+class Alone(CtlCase):
+    """presencectl is one file: it needs nothing of this tree beside it."""
 
     def run_in(self, directory, *arguments):
         done = subprocess.run([os.path.join(directory, "presencectl"), *arguments],
@@ -51,28 +52,27 @@ class Quick(CtlCase):
                               env={**os.environ, "PRESENCE_SEGMENT": self.segment})
         return done.returncode, done.stdout, done.stderr
 
-    def test_alone(self):
-        """Copied somewhere else without the other, it counts, and says what is missing."""
+    def test_a_copy(self):
         self.populate((1, "/a", ""), (2, "/a", ""), (3, "/b", ""))
         with tempfile.TemporaryDirectory() as alone:
             shutil.copy(PRESENCECTL, alone)
             for arguments, count in (
                     (("count", SITE), 3), (("count", SITE.upper(), "/a"), 2),
                     (("--window", "1m", "count", SITE, "/b"), 1),
-                    (("count", "--window=2h", "--window=60", SITE), 3),
+                    (("count", SITE, "--", "/a"), 2), (("count", SITE, "--wind=1m"), 3),
+                    (("count", "--window=60", SITE), 3),
                     (("count", f"--segment={self.segment}", SITE), 3),
                     (("count", SITE, "--segment", self.segment), 3)):
                 self.assertEqual(self.run_in(alone, *arguments), (0, f"{count}\n", ""), arguments)
-            for arguments in ((), ("status",), ("count", SITE, "--json"), ("count", "other"),
-                              ("count", SITE, "--", "/a"), ("count", SITE, "--wind=1m"),
-                              ("count", SITE, "--window", "2d"), ("count", SITE, "/a", "/b"),
-                              ("count", SITE, "--segment", "/nonexistent"), ("count",),
-                              ("count", SITE, "--window"), ("count", SITE, "--windowed=5m")):
-                self.assert_line(self.run_in(alone, *arguments), 1,
-                                 f"cannot run {alone}/presencectl-full: No such file", "beside")
+            for arguments in (("status",), ("top", SITE), ("count", SITE, "--json")):
+                self.assertEqual(self.run_in(alone, *arguments)[::2], (0, ""), arguments)
+            for status, arguments in (
+                    (2, ()), (4, ("count", "other")), (2, ("count", SITE, "/a", "/b")),
+                    (1, ("count", SITE, "--segment", "/nonexistent")), (2, ("count",)),
+                    (2, ("count", SITE, "--window")), (2, ("count", SITE, "--windowed=5m"))):
+                self.assert_line(self.run_in(alone, *arguments), status)
 
     def test_by_a_link(self):
-        """What is beside it is found where it really is, whatever it was called as."""
         self.populate((1, "/a", ""))
         with tempfile.TemporaryDirectory() as other:
             os.symlink(PRESENCECTL, os.path.join(other, "presencectl"))
@@ -109,13 +109,24 @@ class Usage(CtlCase):
         last = subprocess.run([PRESENCECTL, "sites", "--segment"], capture_output=True, text=True)
         self.assert_line((last.returncode, last.stdout, last.stderr), 2, "--segment")
 
+    def test_a_place_has_one_name(self):
+        self.populate((1, "//t/", ""), (2, "/t", ""), (3, "/t/", ""), (4, "/", ""), (5, "//", ""))
+        for room in "/t", "/t/", "//t", "///t///", "/" * 300 + "t":
+            with self.subTest(room=room):
+                self.assertEqual(self.ctl("count", SITE.upper(), room)[:2], (0, "3\n"))
+                self.assertEqual(self.json("count", SITE, room)["room"], "/t")
+                self.assertEqual(self.json("peak", SITE, room)["room"], "/t")
+        self.assertEqual(self.count(SITE, "/" * 256), 2)
+        self.assertEqual(self.ctl("count", SITE, "t")[0], 4)
+
     def test_names_that_cannot_be(self):
         self.populate((1, "/", ""))
         for arguments, pattern in (
             (("count", ""), "SITE"), (("count", "a" * 254), "SITE"), (("top", "a\nb"), "SITE"),
             (("count", b"\xff"), "SITE"), (("count", SITE, ""), "ROOM"),
-            (("count", SITE, "/" * 256), "ROOM"), (("count", SITE, "\x7f"), "ROOM"),
-            (("seen", SITE, " "), "visitor"), (("seen", SITE, "a" * 129), "visitor"),
+            (("count", SITE, "r" * 256), "ROOM"), (("count", SITE, "\x7f"), "ROOM"),
+            (("seen", SITE, " "), "visitor"), (("seen", SITE, "a" * 513), "visitor"),
+            (("seen", SITE, "undefined"), "visitor"), (("count", SITE, "/" + "r" * 255), "ROOM"),
             (("seen", "", "a"), "SITE"),
         ):
             with self.subTest(arguments=arguments):
@@ -140,8 +151,8 @@ class Usage(CtlCase):
 
     def test_manual_and_completion_are_complete(self):
         out = self.ctl("--help")[1]
-        manual = read_source("tools/presencectl/presencectl.1").replace("\\-", "-")
-        completion = read_source("tools/presencectl/presencectl.bash")
+        manual = read(GENERATED, "presencectl.1").replace("\\-", "-")
+        completion = read(GENERATED, "presencectl")
         options = set(re.findall(r"--[a-z]+", out))
         self.assertGreaterEqual(len(options), 8)
         for word in {*COMMANDS, "help", *options}:
@@ -149,8 +160,8 @@ class Usage(CtlCase):
             self.assertIn(word, completion)
 
     def complete(self, *words):
-        """What bash offers for the last of the words."""
-        script = os.path.join(SOURCE, "tools/presencectl/presencectl.bash")
+        """The completions that bash offers for the last word."""
+        script = os.path.join(GENERATED, "presencectl")
         done = subprocess.run(
             ["bash", "-c", 'source "$0"; COMP_WORDS=(presencectl "$@"); COMP_CWORD=$#; '
              '_presencectl; printf "%s\\n" "${COMPREPLY[@]}"', script, *words],
@@ -198,8 +209,8 @@ class Counts(CtlCase):
             self.assertEqual((status, err), (0, ""))
             self.assertRegex(
                 out, rf'\A\{{"site":"example\.com","room":{room},"window_s":{window},'
-                     rf'"count":{number},"stale":false,"warming":false,"last_heartbeat_s":\d+,'
-                     r'"as_of":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"\}\n\Z')
+                     rf'"count":{number},"stale":false,"warming":false,"partial":false,'
+                     r'"last_heartbeat_s":\d+,"as_of":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"\}\n\Z')
 
     def test_window_beyond_the_longest(self):
         self.start("--max-window", "600")
@@ -216,12 +227,13 @@ class Counts(CtlCase):
         self.assertNotIn("secret", self.ctl("seen", SITE, "a secret id")[2])
         status, out, err = self.ctl("count", "nobody.example", "--json")
         self.assertEqual(status, 4)
-        self.assertIn('"count":null,"stale":false,"warming":false,"last_heartbeat_s":null', out)
+        self.assertIn('"count":0,"stale":false,"warming":false,"partial":false,'
+                      '"last_heartbeat_s":null', out)
         answer = self.json("top", "nobody.example")
-        self.assertEqual((answer["count"], answer["total"], answer["rooms"]), (None, 0, []))
+        self.assertEqual((answer["count"], answer["total"], answer["rooms"]), (0, 0, []))
 
     def test_full_directory(self):
-        """What is not found may have had no room: that is said."""
+        """A scope that is not found may have been refused: the message says which limit to raise."""
         collector = self.start("--max-scopes", "2", "--warm-up", "0")
         self.send(collector, *(native(f"{n}.example", [visitor(1)]) for n in range(4)))
         self.wait_received(4)
@@ -306,7 +318,7 @@ class Listings(CtlCase):
             for room, shown in rooms.items():
                 if shown:
                     self.assertIn(f"\n{shown} ", out)
-            # The wide name takes two columns a character more than it has.
+            # Each character of the wide name takes two columns.
             lines = {line.split()[0]: line for line in out.splitlines()[2:]}
             self.assertEqual(len(lines["/日本"]) + 2, len(lines["/\\u{200B}"]))
         self.assertEqual({line["room"] for line in self.json("top", SITE)["rooms"]}, set(rooms))
@@ -316,7 +328,7 @@ class Collectors(CtlCase):
     def test_stats(self):
         self.populate((1, "/", ""), (1, "/", ""))
         stats = self.json("stats")
-        names = re.findall(r"^X\((\w+),", read_source("include/core/counters.def"), re.M)
+        names = re.findall(r"^X\((\w+),", read(SOURCE, "include/core/counters.def"), re.M)
         self.assertEqual(list(stats), names)
         self.assertTrue(all(isinstance(value, int) for value in stats.values()))
         self.assertEqual((stats["heartbeats_new"], stats["heartbeats_refreshed"]), (1, 1))
@@ -332,9 +344,10 @@ class Collectors(CtlCase):
         answer = self.json("status")
         self.assertEqual(
             (answer["state"], answer["stale"], answer["warming"], answer["pid"],
-             answer["visitors_capacity"], answer["visitors_live"], answer["scopes_capacity"],
+             answer["entries_capacity"], answer["entries_live"],
+             answer["entries_taken"], answer["scopes_capacity"],
              answer["scopes_live"], answer["max_window_s"], answer["segment"]),
-            ("listening", False, False, collector.process.pid, 10000, 3, 256, 3, 3600,
+            ("listening", False, False, collector.process.pid, 10000, 3, 3, 256, 3, 3600,
              self.segment))
         self.assertEqual(answer["segment_bytes"], os.stat(self.segment).st_size)
         status, out, err = self.ctl("status")
@@ -365,7 +378,7 @@ class Collectors(CtlCase):
         collector = self.populate(*((n, "/", "DE") for n in range(50)))
         status, out, err = self.ctl("verify")
         self.assertEqual((status, err), (0, ""))
-        self.assertRegex(out, r"\Aconsistent: 150 words, difference 0, in flight 0\n\Z")
+        self.assertRegex(out, r"\Aconsistent: 150 entries, difference 0, in flight 0\n\Z")
         collector.stop()
         with open(self.segment, "r+b") as file:  # one visitor more in one bucket
             file.seek(GEOMETRY_SECTIONS + SECTION_RINGS * 16)
@@ -377,7 +390,7 @@ class Collectors(CtlCase):
             file.write(struct.pack("=Q", words[index] + 1))
         status, out, err = self.ctl("verify")
         self.assertEqual(status, 1)
-        self.assertRegex(out, r"\Adifferent: 150 words, difference 1 ")
+        self.assertRegex(out, r"\Adifferent: 150 entries, difference 1 ")
         self.assertRegex(err, r"\Apresencectl: table and rings differ by 1 more [^\n]*\n\Z")
         answer = self.json("verify")
         self.assertEqual((answer["consistent"], answer["difference"], answer["in_flight"]),
@@ -400,27 +413,27 @@ class Segments(CtlCase):
     def test_unreadable_segments(self):
         self.assert_all_fail("start presenced")
         os.mkfifo(self.segment)
-        self.assert_all_fail("no presence segment")
+        self.assert_all_fail("not a presence segment")
         os.unlink(self.segment)
         os.mkdir(self.segment)
-        self.assert_all_fail("no presence segment")
+        self.assert_all_fail("not a presence segment")
         os.rmdir(self.segment)
         with open(self.segment, "wb") as file:
             file.write(b"something else" * 1000)
-        self.assert_all_fail("no presence segment")
+        self.assert_all_fail("not a presence segment")
         os.unlink(self.segment)
 
         self.start().stop()
         size = os.stat(self.segment).st_size
         self.overwrite(24, bytes(16))  # boot id
         self.assert_all_fail("before this boot")
-        self.overwrite(8, struct.pack("=H", 3))  # ABI major
+        self.overwrite(8, struct.pack("=H", 60000))  # ABI major
         self.assert_all_fail("newer", "update")
         self.overwrite(8, struct.pack("=H", 2))
         os.truncate(self.segment, size - 4096)
         self.assert_all_fail("damaged")
         os.truncate(self.segment, 0)
-        self.assert_all_fail("no presence segment")
+        self.assert_all_fail("not a presence segment")
 
     def test_environment(self):
         self.populate((1, "/", ""))
@@ -439,7 +452,7 @@ class Segments(CtlCase):
         self.assertIn("No space left", done.stderr)
 
     def on_terminal(self, *arguments, **environment):
-        """What a terminal is sent."""
+        """The output of a command on a terminal."""
         master, slave = pty.openpty()
         process = subprocess.Popen(
             [PRESENCECTL, *arguments, "--segment", self.segment], stdout=slave,

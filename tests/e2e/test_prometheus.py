@@ -1,4 +1,4 @@
-"""A real Prometheus with README's configuration scrapes presence-exporter, and has the right values."""
+"""A real Prometheus with the documented configuration scrapes presence-exporter correctly."""
 
 import json
 import os
@@ -10,9 +10,9 @@ import unittest
 import urllib.parse
 import urllib.request
 
+from documents import fenced, substitute
 from exporter import ExporterCase
 from harness import DEADLINE, free_port, native, program, visitor, wait_until
-from readme import fenced, substitute
 
 SITE = "example.com"
 TOOL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/presence-exporter")
@@ -47,7 +47,7 @@ class Prometheus(ExporterCase):
     def start_prometheus(self):
         directory = tempfile.TemporaryDirectory(prefix="presence-prometheus-")
         self.addCleanup(directory.cleanup)
-        configuration, = fenced("yaml")
+        configuration = fenced("yaml prometheus")
         path = os.path.join(directory.name, "prometheus.yml")
         with open(path, "w") as file:
             file.write(substitute(

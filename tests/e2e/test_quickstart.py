@@ -1,4 +1,4 @@
-"""tools/quickstart: a live count from nothing, and nothing left behind however it ends."""
+"""tools/quickstart shows a live count, and leaves nothing behind however it ends."""
 
 import os
 import re
@@ -6,6 +6,7 @@ import signal
 import subprocess
 import unittest
 
+from documents import fenced
 from harness import BUILD, DEADLINE, program, wait_until
 
 QUICKSTART = os.path.join(os.path.dirname(__file__), "../../tools/quickstart")
@@ -13,7 +14,7 @@ LINE = r"^example\.com: +(\d+) in the last 5 seconds, +(\d+) in the last 5 minut
 
 
 def session_members(session):
-    """The processes of a session (proc(5): field 6 of stat)."""
+    """Return the processes of a session (proc(5): field 6 of stat)."""
     members = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -45,7 +46,7 @@ class Quickstart(unittest.TestCase):
         process.stderr.close()
 
     def read_until(self, process, pattern):
-        """All that it prints up to a line that matches."""
+        """Return its output up to a line that matches."""
         lines = []
         for line in process.stdout:
             lines.append(line)
@@ -61,7 +62,7 @@ class Quickstart(unittest.TestCase):
         self.assertFalse(os.path.exists(directory), directory)
 
     def test_once(self):
-        """Ends by itself, after it has shown somebody."""
+        """It ends by itself after it has counted somebody."""
         process = self.run_it("--once")
         out, err = process.communicate(timeout=3 * DEADLINE)
         self.assertEqual(process.returncode, 0, out + err)
@@ -71,7 +72,8 @@ class Quickstart(unittest.TestCase):
         self.assert_nothing_left(process, out)
 
     def test_its_segment_can_be_read_meanwhile(self):
-        """The commands that it shows work in another terminal. Then Ctrl-C."""
+        """As in README.md. The commands that it prints work in another terminal; Ctrl-C ends it."""
+        self.assertEqual(fenced("sh quickstart"), "tools/quickstart\n")
         process = self.run_it()
         out = self.read_until(process, r"[1-9]\d* in the last 5 seconds")
         segment = re.search(r"export PRESENCE_SEGMENT=(.*)", out)[1]
@@ -84,7 +86,7 @@ class Quickstart(unittest.TestCase):
         self.assert_nothing_left(process, out)
 
     def test_interrupted_early(self):
-        """By the terminal, or by kill: even before it has counted anybody."""
+        """The terminal or kill ends it, even before it has counted anybody."""
         for interrupt in (lambda process: os.killpg(process.pid, signal.SIGINT),
                           lambda process: process.send_signal(signal.SIGTERM)):
             process = self.run_it()

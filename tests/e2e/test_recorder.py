@@ -1,4 +1,4 @@
-"""presence-recorder: history and peaks for good, whatever is killed and in whichever order.
+"""presence-recorder: history and peaks are stored for good, whichever program is killed.
 
 Minutes pass in time namespaces, whose CLOCK_BOOTTIME is ahead of the machine's.
 """
@@ -57,7 +57,7 @@ class RecorderCase(Case):
                    "samples in the running minute")
 
     def two_minutes(self, number):
-        """Be there at the end of a minute and the beginning of the next."""
+        """Be present at the end of a minute and the beginning of the next."""
         self.visit(range(number))
         before = len(self.history())
         wait_until(lambda: len(self.history()) >= max(before, 1) + 1, "the next minute",
@@ -67,7 +67,7 @@ class RecorderCase(Case):
 
 class Recorder(RecorderCase):
     def test_a_reboot(self):
-        """The segment is gone; history and peaks are not."""
+        """History and peaks survive the loss of the segment."""
         with clock_ahead(ahead_to(55, 10)):
             self.begin()
             self.visit(range(7), room="/a")
@@ -79,7 +79,7 @@ class Recorder(RecorderCase):
         os.unlink(self.segment)
         status, out, err = self.ctl("history", SITE, "--json", "--database", self.database)
         self.assertEqual(status, 3)
-        self.assertIn("no segment", err)
+        self.assertIn("cannot read the segment", err)
         after = self.history()
         for one, other in zip(before, after):
             for name in ("seconds", "minimum", "mean", "maximum", "heartbeats", "entries"):
@@ -88,6 +88,8 @@ class Recorder(RecorderCase):
         self.assertEqual(self.json("peak", SITE, "--database", self.database)["ever"],
                          peak["ever"])
         room = self.json("history", SITE, "/a", "--database", self.database)["history"]
+        again = self.json("history", SITE.upper(), "//a/", "--database", self.database)
+        self.assertEqual((again["room"], again["history"]), ("/a", room))
         self.assertEqual(max(minute["maximum"] for minute in room), 7)
         self.begin()
         self.visit(range(3))
@@ -99,7 +101,7 @@ class Recorder(RecorderCase):
         self.assertEqual((status, out), (4, ""))
 
     def test_no_seam(self):
-        """The same, whether it is read from the segment, or from both, however often recorded."""
+        """History is the same from the segment or from both, however often it was recorded."""
         with clock_ahead(ahead_to(55, 10)):
             self.begin()
             self.visit(range(5))
@@ -143,7 +145,7 @@ class Recorder(RecorderCase):
             self.assertEqual(sum(minute["heartbeats"] for minute in again), heartbeats)
 
     def test_the_segment_is_lost_right_after_a_kill(self):
-        """What was over when the recorder last looked is there without any segment."""
+        """Minutes that were over at the last recording can be read without any segment."""
         with clock_ahead(ahead_to(50, 10)):
             self.begin()
             self.visit(range(6))
@@ -161,7 +163,7 @@ class Recorder(RecorderCase):
 
     def test_it_waits_for_a_segment_and_ends_on_a_signal(self):
         with program(self.command(), stderr=subprocess.PIPE, text=True) as recorder:
-            self.assertIn("no segment", recorder.stderr.readline())
+            self.assertIn("cannot read the segment", recorder.stderr.readline())
             self.begin()
             self.visit(range(3))
             self.assertIn("recording", recorder.stderr.readline())
@@ -192,7 +194,7 @@ class Recorder(RecorderCase):
 
 class Years(RecorderCase):
     def test_years_are_gathered_into_steps(self):
-        """What the database has of two years, and the collector of now, day by day."""
+        """Two years of the database and the collector's last day, day by day."""
         self.begin()
         self.visit(range(3), room="/a")
         self.wait_sampled(1)
@@ -253,7 +255,7 @@ class Database(RecorderCase):
         for command in "history", "peak":
             status, out, err = self.ctl(command, SITE, "--database", self.database)
             self.assertEqual((status, out), (1, ""))
-            self.assertIn("no database of presence-recorder", err)
+            self.assertIn("not a database of presence-recorder", err)
         done = subprocess.run(self.command("--once"), capture_output=True, text=True)
         self.assertEqual(done.returncode, 1)
         self.assertIn("no database of presence-recorder", done.stderr)
@@ -281,7 +283,7 @@ class Database(RecorderCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         done = subprocess.run(self.command("--once"), capture_output=True, text=True)
         self.assertEqual(done.returncode, 1)
-        self.assertIn("no segment", done.stderr)
+        self.assertIn("cannot read the segment", done.stderr)
         done = subprocess.run([PRESENCE_RECORDER, "--database", "/nowhere/at/all.db"],
                               capture_output=True, text=True)
         self.assertEqual(done.returncode, 1)

@@ -7,9 +7,9 @@ import stat
 import subprocess
 import unittest
 
-from harness import DEADLINE, PRESENCED, Case, run_daemon, wait_until
+from harness import DEADLINE, PRESENCED, Case, own_mounts, run_daemon, wait_until
 
-SMALL = ("--max-visitors", "1000", "--max-scopes", "16")
+SMALL = ("--max-entries", "1000", "--max-scopes", "16")
 
 
 class Settings(Case):
@@ -17,9 +17,9 @@ class Settings(Case):
         path = os.path.join(self.directory, "presenced.conf")
         with open(path, "w") as file:
             file.write(f"# what presenced is told\n\nlisten = 127.0.0.1:0\nsegment={self.segment}\n"
-                       "max-visitors = 5000\nmax-scopes = 64\nmax-window = 600\nwarm-up = 7\n"
+                       "max-entries = 5000\nmax-scopes = 64\nmax-window = 600\nwarm-up = 7\n"
                        "workers = 2\nreceive = recvmmsg\n")
-        wanted = {"visitors_capacity": 5000, "scopes_capacity": 64, "max_window_s": 600,
+        wanted = {"entries_capacity": 5000, "scopes_capacity": 64, "max_window_s": 600,
                   "warm_up_s": 7, "workers": 2, "receive": "recvmmsg"}
         for arguments, changes in ([], {}), (["--workers", "1", "--warm-up", "0"],
                                              {"workers": 1, "warm_up_s": 0}):
@@ -46,12 +46,25 @@ class Settings(Case):
         self.assertEqual(status.st_size, self.json("status")["segment_bytes"])
         self.assertGreaterEqual(status.st_blocks * 512, status.st_size, "not reserved")
 
+    def test_renamed_options(self):
+        """An old name is wrong usage, and the line says the new one; --help does not show it."""
+        path = os.path.join(self.directory, "old.conf")
+        for old, new in (("max-visitors", "max-entries"), ("source-rate", "sender-rate"),
+                         ("source-new", "sender-new")):
+            with open(path, "w") as file:
+                file.write(f"{old} = 100\n")
+            for arguments in ([f"--{old}", "100"], ["--config", path]):
+                with self.subTest(arguments=arguments):
+                    result = run_daemon("--segment", self.segment, *arguments)
+                    self.assert_refused(result, 2, rf"--{old} .*--{new}$")
+            self.assertNotIn(f"--{old}", run_daemon("--help")[1])
+
     def test_help_and_version(self):
         status, out, err = run_daemon("--help")
         self.assertEqual((status, err), (0, ""))
-        for option in ("listen segment max-visitors max-scopes max-window max-histories events "
-                       "warm-up workers receive site max-rooms-per-site allow source-rate "
-                       "source-new keys xdp xdp-mode "
+        for option in ("listen segment max-entries max-scopes max-window max-histories events "
+                       "warm-up workers receive site max-rooms-per-site allow sender-rate "
+                       "sender-new keys xdp xdp-mode "
                        "config help version").split():
             self.assertIn(f"--{option}", out)
         self.assertIn("PRESENCE_SEGMENT", out)
@@ -66,7 +79,7 @@ class Settings(Case):
                        "127.0.0.1:9514x", " 127.0.0.1:9514", "localhost:9514", "300.0.0.1:1",
                        "::1:9514", "[::1]", "[::1", "[::1]9514", "[127.0.0.1]:1", ":9514",
                        "*:9514"],
-            "max-visitors": ["0", "-1", "", "ten", "1e6", "1 ", "0x10", "9" * 30],
+            "max-entries": ["0", "-1", "", "ten", "1e6", "1 ", "0x10", "9" * 30],
             "max-scopes": ["0", "-5", "many", "9" * 12],
             "max-window": ["0", "3601", "5m", "-300", ""],
             "warm-up": ["-1", "soon", "", "1.5"],
@@ -140,7 +153,9 @@ class BadPlaces(Case):
                 self.assertEqual(file.read(), data)
 
     def test_missing_directory(self):
-        self.assert_refused(self.refused(self.path("missing/segment")), 1, "No such file")
+        """The last one is made (test_segment_trust), but only that."""
+        self.assert_refused(self.refused(self.path("missing/below/segment")), 1, "No such file")
+        self.assertEqual(os.listdir(self.directory), [])
 
     def test_unwritable_directory(self):
         closed = self.path("closed")
@@ -151,50 +166,40 @@ class BadPlaces(Case):
                             "Permission denied", re.escape(closed))
         self.assertEqual(os.listdir(closed), [])
 
-    @unittest.skipIf(os.geteuid(), "needs root, to give a file away")
-    def test_segment_of_another_user(self):
-        collector = self.start(*SMALL, small=False)
-        collector.stop()
-        os.chown(self.segment, 65534, 65534)
-        with open(self.segment, "rb") as file:
-            data = file.read()
-        self.assert_refused(self.refused(self.segment), 1, "another user")
-        with open(self.segment, "rb") as file:
-            self.assertEqual(file.read(), data)
-
     def in_small_tmpfs(self, script):
         """Run a shell script, with presenced as $1, in a tmpfs of 2 MB that only it sees."""
-        mount = 'mount -t tmpfs -o size=2m none "$0" && cd "$0" || exit 99; '
+        place = self.directory
+        mount = f"mount -t tmpfs -o size=2m none {place} && cd {place} || exit 99; "
         done = subprocess.run(
-            ["unshare", "--mount", "sh", "-c", mount + script, self.directory,
-             os.path.abspath(PRESENCED)],
+            [*own_mounts(mount + script), os.path.abspath(PRESENCED)],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE)
         self.assertNotEqual(done.returncode, 99, done.stderr)
         return done
 
     @unittest.skipIf(os.geteuid(), "needs root, to mount")
     def test_full_tmpfs(self):
-        for size in ("--max-visitors 10000000", "--max-visitors 1000 --max-scopes 1000",
-                     "--max-visitors 400000 --max-scopes 1"):
+        for size in ("--max-entries 10000000", "--max-entries 1000 --max-scopes 1000",
+                     "--max-entries 400000 --max-scopes 1"):
             with self.subTest(size=size):
                 done = self.in_small_tmpfs(f'"$1" --segment segment --listen 127.0.0.1:0 {size}; '
                                            "echo $? $(ls -A)")
                 self.assertEqual(done.stdout, "1\n")
                 self.assert_refused((1, "", done.stderr), 1, "No space left", r"\d+ MB",
-                                    "--max-visitors")
+                                    "--max-entries")
 
     @unittest.skipIf(os.geteuid(), "needs root, to mount")
     def test_no_room_to_replace_a_segment(self):
         """The old one stays as it was."""
         done = self.in_small_tmpfs(
-            'small="--max-visitors 1000 --max-scopes 16 --max-histories 4 --events 64"; : >log; '
+            'small="--max-entries 1000 --max-scopes 16 --max-histories 4 --events 64"; : >log; '
             '"$1" --segment segment --listen 127.0.0.1:0 $small 2>log & '
             "while ! grep -q ready log; do :; done; kill $!; wait $!; "
             "before=$(md5sum segment); "
-            '"$1" --segment segment --listen 127.0.0.1:0 --max-visitors 10000000; echo $? >status; '
+            '"$1" --segment segment --listen 127.0.0.1:0 --max-entries 10000000; echo $? >status; '
             '[ "$before" = "$(md5sum segment)" ] && echo same; cat status; ls -A')
         self.assertEqual(done.stdout.split(), ["same", "1", "log", "segment", "status"])
-        self.assert_refused((1, "", done.stderr), 1, "No space left")
+        self.assert_refused((1, "", done.stderr), 1, "No space left", "beside the old one",
+                            "remove the old one")
 
 
 if __name__ == "__main__":

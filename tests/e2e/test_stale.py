@@ -9,10 +9,14 @@ import os
 import random
 import re
 import signal
+import socket
 import time
 import unittest
 
-from harness import DEADLINE, Case, clock_ahead, native, visitor, wait_until
+from harness import (
+    CLOCK_OFFSET, DEADLINE, LISTENING, STARTING, STATE, Case, clock_ahead, free_port, native,
+    visitor, wait_until,
+)
 
 SITE = "a.example"
 SEED = int(os.environ.get("TEST_SEED", random.SystemRandom().randrange(1 << 32)))
@@ -31,25 +35,25 @@ class ClockCase(Case):
         collector.process.wait(timeout=DEADLINE)
 
     def is_stale(self):
-        """The tick is over 3 s old, and no number is stale before."""
+        """Check that the tick is over 3 s old, and no number is stale before."""
         status = self.json("status")
         self.assertEqual(status["stale"], status["as_of_age_s"] > 3, status)
         return status["stale"]
 
     def assert_warming(self, status, since):
-        """It is warming as long as it has not listened for the warm-up, since that time or less."""
+        """Check that it warms until it has listened for the warm-up, since that time or less."""
         self.assertLessEqual(status["listening_for_s"], time.monotonic() - since + 1)
         self.assertEqual(status["warming"], status["listening_for_s"] < status["warm_up_s"])
 
     def assert_stale_everywhere(self, number, silent_since):
-        """Every command shows what was last known, says since when, and exits 3."""
+        """Check that every command shows the last number, says since when, and exits 3."""
         status, out, err = self.ctl("count", SITE)
         answer = self.json("count", SITE)
         self.assertEqual((status, out), (3, f"{number}\n"))
         self.assertEqual((answer["count"], answer["stale"]), (number, True))
         self.assertEqual(err.count("\n"), 1, err)
         self.assertIn("stale", err)
-        # Not the same one: the collector may have gone on between the two.
+        # Not the same tick: the collector may have ticked between the two.
         for said in answer["as_of"], re.search(r" as of (\S+)$", err)[1]:
             as_of = calendar.timegm(time.strptime(said, "%Y-%m-%dT%H:%M:%SZ"))
             self.assertLess(abs(as_of - silent_since), 10, said)
@@ -78,7 +82,7 @@ class Silence(ClockCase):
         self.assertEqual(self.ctl("count", SITE), (0, "3\n", ""))
 
     def test_killed(self):
-        """Readers find out by the age of the tick: over 3 s."""
+        """Readers notice by the age of the tick: over 3 s."""
         collector = self.start("--warm-up", "0")
         self.people(collector, range(3))
         self.end(collector)
@@ -89,7 +93,7 @@ class Silence(ClockCase):
         self.assertEqual(self.ctl("count", SITE), (0, "3\n", ""))
 
     def test_frozen(self):
-        """The same while it hangs. What came meanwhile is counted; over 10 s make it warm anew."""
+        """The same while it hangs. What came meanwhile is counted; after 10 s it warms again."""
         collectors = {}
         for name, warm_up in ("short", "1"), ("long", "4"):
             self.segment = os.path.join(self.directory, name)
@@ -158,14 +162,94 @@ class Silence(ClockCase):
         self.assertEqual(self.json("status")["warm_up_s"], 90)
 
 
+class Starting(ClockCase):
+    def test_starting(self):
+        """Exit 3, with the last number of the collector before."""
+        collector = self.start("--warm-up", "0")
+        self.people(collector, range(3))
+        collector.freeze()
+        self.write_header(STATE, STARTING)
+        self.assert_stale_everywhere(3, time.time())
+        for command in ("status",), ("count", SITE), ("count", "nobody.example"):
+            self.assertIn("starting", self.ctl(*command)[2])
+        self.assertEqual(self.json("status")["state"], "starting")
+        self.write_header(STATE, LISTENING)
+        collector.thaw()
+        wait_until(lambda: self.ctl("status")[0] == 0, "it to be fresh again")
+
+    def test_status_is_0_once_it_listens(self):
+        """Exit 0 not before it listens: what is sent then arrives."""
+        port = free_port(socket.SOCK_DGRAM)
+        for again in range(2):  # a new segment, and one that is continued
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+                other.bind(("127.0.0.1", port))
+                collector = self.start(wait=False, listen=f"127.0.0.1:{port}")
+                end = time.monotonic() + 1
+                while time.monotonic() < end:
+                    for command in ("status",), ("count", SITE):
+                        self.assertIn(self.ctl(*command)[0], (1, 3))
+            wait_until(lambda: self.ctl("status")[0] == 0, "it to listen")
+            self.socket.sendto(native(SITE, [visitor(again)]), ("127.0.0.1", port))
+            self.wait_received(again + 1)
+            collector.stop()
+
+
+@unittest.skipIf(os.geteuid(), "needs root, for time namespaces")
+class Namespaces(ClockCase):
+    """Collector and reader see different clocks. Neither finds the other stale."""
+
+    def readers(self):
+        """Return the namespaces to read from."""
+        yield contextlib.nullcontext()
+        for ahead in 70, -70, 90000:
+            yield clock_ahead(ahead, 999999999)
+
+    def assert_fresh(self, number):
+        answer = self.json("count", SITE)
+        self.assertEqual((answer["count"], answer["stale"]), (number, False), answer)
+        as_of = calendar.timegm(time.strptime(answer["as_of"], "%Y-%m-%dT%H:%M:%SZ"))
+        self.assertLess(abs(as_of - time.time()), 5)
+        status = self.json("status")
+        self.assertLess(status["as_of_age_s"], 4)
+        self.assertLess(status["listening_for_s"], 1000)
+
+    def check(self, ahead, nanoseconds):
+        with clock_ahead(ahead, nanoseconds) if ahead else contextlib.nullcontext():
+            collector = self.start("--warm-up", "0")
+        self.people(collector, range(3))
+        for reader in self.readers():
+            with reader:
+                self.assert_fresh(3)
+        self.end(collector)
+        killed = time.monotonic()
+        ages = []
+        while (age := time.monotonic() - killed) < 4.5:
+            ages.append((age, self.json("count", SITE)["stale"]))
+            time.sleep(0.05)
+        self.assertFalse(ages[0][1])
+        for reader in self.readers():
+            with reader:
+                self.assert_stale_everywhere(3, time.time() - (time.monotonic() - killed))
+        # Read after 4 s, it is stale, and was not before the tick was over 2 s old.
+        self.assertEqual({stale for age, stale in ages if age > 4.1 or age < 2},
+                         {False, True}, ages)
+        self.assertTrue(all(stale for age, stale in ages if age > 4.1), ages)
+        os.unlink(self.segment)
+
+    def test_a_killed_collector_is_stale_in_every_namespace(self):
+        for ahead, nanoseconds in (0, 0), (70, 0), (-70, 500000000), (90000, 1):
+            with self.subTest(ahead=ahead, nanoseconds=nanoseconds):
+                self.check(ahead, nanoseconds)
+
+
 @unittest.skipIf(os.geteuid(), "needs root, for time namespaces")
 class Gaps(ClockCase):
     def counts(self, *windows):
-        """The site's count in each window."""
+        """Return the site's count in each window."""
         return [self.count(SITE, "--window", window) for window in windows]
 
     def assert_gone(self):
-        """Everybody is out of every window: measured, so exit 4 and not 3."""
+        """All visitors are out of every window: measured, so exit 4 and not 3."""
         for place in (SITE,), (SITE, "/x"):
             status, out, err = self.ctl("count", *place)
             self.assertEqual((status, out), (4, ""), err)
@@ -173,51 +257,56 @@ class Gaps(ClockCase):
         self.assertEqual(self.json("sites")["sites"], [])
 
     def test_short_gaps_and_warming(self):
-        """A restart within 10 s goes on; a longer gap makes the number a lower bound again."""
+        """A restart within 10 s continues; a longer gap makes the number a lower bound again."""
         collector = self.start("--warm-up", "0")
         self.people(collector, range(3))
         for how, ahead, longer in (signal.SIGTERM, 4, False), (signal.SIGKILL, 4 + 12, True):
             self.end(collector, how)
             with clock_ahead(ahead):
-                begun = time.monotonic()
+                start = time.monotonic()
                 collector = self.start("--warm-up", "4")
                 status = self.json("status")
                 if longer:
-                    self.assert_warming(status, begun)
+                    self.assert_warming(status, start)
                 else:
                     self.assertGreaterEqual(status["listening_for_s"], ahead)
                     self.assertFalse(status["warming"], status)
-                self.assertEqual("nobody listened" in collector.output(), longer)
+                self.assertEqual("no daemon listened" in collector.output(), longer)
                 answer = self.json("count", SITE)
                 self.assertEqual((answer["count"], answer["stale"]), (3, False))
                 self.assertGreaterEqual(answer["last_heartbeat_s"], ahead)
 
     def test_a_start_that_failed_is_no_listening(self):
-        """Warming is counted from when the collector began to listen, not from when it tried to."""
-        nowhere = "192.0.2.1:9514"  # TEST-NET-1 (RFC 5737): nobody's address
-        failed = self.start(wait=False, listen=nowhere)
+        """Warming begins when the collector listens, not when it tries to."""
+        impossible = ("--xdp", "nowhere", "--xdp-mode", "native")  # there is no such interface
+        failed = self.start(*impossible, wait=False)
         self.assertEqual(failed.process.wait(timeout=DEADLINE), 1)
         with clock_ahead(8):
-            begun = time.monotonic()
+            start = time.monotonic()
             collector = self.start("--warm-up", "5")
-            self.assert_warming(self.json("status"), begun)
+            self.assert_warming(self.json("status"), start)
             self.people(collector, range(3))
             self.end(collector)
         with clock_ahead(5000):
-            failed = self.start(wait=False, listen=nowhere)
+            failed = self.start(*impossible, wait=False)
             self.assertEqual(failed.process.wait(timeout=DEADLINE), 1)
-            begun = time.monotonic()
+            start = time.monotonic()
             collector = self.start("--warm-up", "5")
-            self.assert_warming(self.json("status"), begun)
+            self.assert_warming(self.json("status"), start)
             self.assert_gone()
 
     def test_a_reader_after_a_long_silence(self):
-        """However long ago it was: the last number, and since when."""
+        """Readers show the last number and since when, however long ago."""
         collector = self.start("--warm-up", "0")
         self.people(collector, range(3))
-        with clock_ahead(90000):
-            self.assert_stale_everywhere(3, time.time() - 90000)
-            self.assertEqual(self.ctl("seen", SITE, "00000000-0000-0000-0000-000000000001")[0], 3)
+        offset = self.read_header(CLOCK_OFFSET)
+        self.write_header(CLOCK_OFFSET, offset + 90000)
+        self.assert_stale_everywhere(3, time.time() - 90000)
+        self.assertEqual(self.ctl("seen", SITE, "00000000-0000-0000-0000-000000000001")[0], 3)
+        self.write_header(CLOCK_OFFSET, offset - 90000)  # a future tick is stale
+        status, out, err = self.ctl("count", SITE)
+        self.assertEqual((status, out), (3, "3\n"), err)
+        self.write_header(CLOCK_OFFSET, offset)
         self.assertEqual(self.ctl("count", SITE), (0, "3\n", ""))
 
     def test_gap_within_the_longest_window(self):

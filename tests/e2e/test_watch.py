@@ -19,7 +19,7 @@ ENTER, LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"
 
 
 class Terminal:
-    """The other side of a pty: what a terminal is sent, and what it shows of it."""
+    """The other end of a pty: interprets the output as a terminal does."""
 
     def __init__(self, segment, columns, rows, *arguments, **environment):
         self.master, self.slave = pty.openpty()
@@ -74,7 +74,7 @@ class Terminal:
 
     def wait_end(self):
         def ended():
-            self.read()  # or it may wait for room
+            self.read()  # or its writes would block
             return self.process.poll() is not None
 
         wait_until(ended, "it to end")
@@ -120,7 +120,7 @@ class Screen(WatchCase):
         self.assertIn(b"\x1b[0;", terminal.sent)
 
     def test_any_size(self):
-        """As many rows as there are, none wider than the terminal, from the next frame on."""
+        """From the next frame on, the rows fit the terminal, and all of them are used."""
         self.begin()
         self.visit([99], room="/日本語" * 20, country="JP")
         self.visit([98], room="/שלום" * 20)
@@ -145,7 +145,7 @@ class Screen(WatchCase):
             signal.SIGINT: 0, **{number: -number for number in (
                 signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGBUS, signal.SIGSEGV,
                 signal.SIGABRT)}}
-        # As everywhere, and not as sanitizers would have it.
+        # The default actions, without those of sanitizers.
         plain = "handle_segv=0:handle_sigbus=0:handle_abort=0:allow_user_segv_handler=1"
         terminals = {number: self.open(ASAN_OPTIONS=plain) for number in ends}
         for number, status in ends.items():

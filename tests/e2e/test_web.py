@@ -5,13 +5,16 @@ import http.client
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import time
 import unittest
 import urllib.parse
 
-from harness import DEADLINE, free_port, native, visitor, wait_until
+from harness import (
+    DEADLINE, LISTENING, STARTING, STATE, free_port, native, visitor, wait_until,
+)
 from web import PRESENCE_WEB, SITE, WebCase
 
 API_KEY = "an-api-key-of-the-tests"
@@ -68,7 +71,7 @@ class Read(WebCase):
             self.assertEqual(self.live(web, site, "?minutes=1")["window_s"], 60)
 
     def test_a_full_directory(self):
-        """What may have been refused is not known to be nobody."""
+        """A site that may have been refused is unknown, not 0."""
         collector = self.start("--max-scopes", "1", small=False)
         self.send(collector, native(SITE, [visitor(1)]), native("other.example", [visitor(2)]))
         wait_until(lambda: self.stats()["scopes_full"], "the directory to be full")
@@ -93,8 +96,29 @@ class Read(WebCase):
         self.assertEqual((answer["state"], answer["stale"]), ("stopped", True))
         self.assertEqual(web.get("/-/healthy").status, 200)
 
+    def test_starting(self):
+        """While the collector does not listen yet, the last number is stale."""
+        collector = self.start("--warm-up", "0")
+        web = self.serve(collector=collector)
+        self.counted(web, {"site": SITE, "visitor": "v"})
+        collector.freeze()
+        self.write_header(STATE, STARTING)
+        answer = self.live(web)
+        self.assertEqual((answer["count"], answer["stale"]), (1, True))
+        self.assertEqual(self.live(web, "nobody.example")["count"], None)
+        self.assertTrue(web.get("/api/sites").json["stale"])
+        data = self.open_stream(web).event()["data"]
+        self.assertEqual((data["count"], data["stale"]), (1, True))
+        status = wait_until(lambda: (status := web.get("/api/status").json)["stale"] and status,
+                            "the status to say so")
+        self.assertEqual(status["state"], "starting")
+        self.write_header(STATE, LISTENING)
+        collector.thaw()
+        wait_until(lambda: not self.live(web)["stale"], "it to be fresh again")
+        self.assertEqual(self.live(web, "nobody.example")["count"], 0)
+
     def test_no_segment(self):
-        """It waits for one, says so once, and serves what it can."""
+        """Without a segment it logs that once, serves what it can, and waits for one."""
         web = self.serve("--client-rate", "0")
         for path in ("/api/sites", "/api/status", f"/api/sites/{SITE}/live-user-count",
                      f"/api/analytics/sites/{SITE}/realtime", f"/api/sites/{SITE}/events"):
@@ -136,7 +160,7 @@ class Read(WebCase):
         self.assertEqual(answer["countries"], [{"country": "DE", "visitors": 5}])
         self.assertEqual(answer["sources"], [{"source": "news.example", "visitors": 5}])
         answer = web.get("/api/analytics/sites/nobody.example/realtime").json
-        self.assertEqual((answer["currentVisitors"], answer["activePages"]), (0, []))
+        self.assertEqual((answer["currentVisitors"], answer["activePages"]), (None, []))  # warming
 
     def test_paths(self):
         web = self.serve(collector=self.start())
@@ -227,7 +251,7 @@ class Program(WebCase):
     def test_failures(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             address = f"127.0.0.1:{taken.getsockname()[1]}"
-            self.assert_one_line(self.run_web("--listen", address), 1, "somebody else")
+            self.assert_one_line(self.run_web("--listen", address), 1, "Address already in use")
         for arguments, pattern in (
                 (("--api-key-file", "/nonexistent"), "No such file"),
                 (("--api-key-file", self.secret("open", API_KEY, mode=0o644)), "chmod"),
@@ -245,7 +269,7 @@ class Program(WebCase):
                                      pattern)
 
     def test_configuration_file(self):
-        """The command line wins; what is listed adds up."""
+        """The command line wins; repeatable options add up."""
         path = self.secret("presence-web.conf", "; a comment", "site = a.example",
                            "count-bots = yes", "client-rate = 1", "max-streams = 1")
         web = self.serve("--config", path, "--site", "b.example", "--client-rate", "0",
@@ -260,7 +284,7 @@ class Program(WebCase):
         stream.close()
 
     def test_nobody_listens(self):
-        """Heartbeats that reach no collector are said in the log."""
+        """The log says when heartbeats reach no collector."""
         self.start().stop()
         port = free_port(socket.SOCK_DGRAM)
         web = self.serve("--to", f"127.0.0.1:{port}")
@@ -272,7 +296,7 @@ class Program(WebCase):
         wait_until(complained, "the log to say so")
 
     def test_no_privileges(self):
-        """It needs none, and keeps none when it had some."""
+        """It needs no privileges, and drops those that it has."""
         web = self.serve(collector=self.start())
         with open(f"/proc/{web.process.pid}/status") as file:
             status = dict(line.split(":\t", 1) for line in file.read().splitlines())
@@ -281,15 +305,16 @@ class Program(WebCase):
         self.assertEqual(status["NoNewPrivs"], "1")
 
     def test_as_somebody_else(self):
-        """An account that may do nothing but read the segment will do."""
+        """A user who can only read the segment can run it."""
         collector = self.start("--warm-up", "0")
         group = 54321  # nobody's
         os.chmod(self.directory, 0o755)
+        program = shutil.copy(PRESENCE_WEB, self.directory)  # the build may be where it may not go
         os.chown(self.segment, 0, group)
         log = open(os.path.join(self.directory, "log"), "w+")
         self.addCleanup(log.close)
         process = subprocess.Popen(
-            [PRESENCE_WEB, "--listen", "127.0.0.1:0", "--segment", self.segment, "--to",
+            [program, "--listen", "127.0.0.1:0", "--segment", self.segment, "--to",
              f"127.0.0.1:{collector.port}"],
             stderr=log, stdin=subprocess.DEVNULL, user=65534, group=group, extra_groups=[])
         self.addCleanup(process.wait)

@@ -1,4 +1,4 @@
-"""presence-web: who may ask how often, for which sites, and with which keys."""
+"""presence-web: limits by client, sites, origins, API keys and tokens."""
 
 import signal
 import time
@@ -13,7 +13,7 @@ JWT_KEY = "a key of the tests that is long enough for HS256"
 
 class Limits(WebCase):
     def spend(self, touch):
-        """Call touch(0), touch(1)... until it is refused; the refusal, and how many heartbeats were
+        """Call touch(0), touch(1)... until one is refused. Return the refusal, and how many were
         left to the client. Of one a second ten may be saved up."""
         begun, taken = time.monotonic(), 0
         while (answer := touch(taken)).status != 429:
@@ -22,7 +22,7 @@ class Limits(WebCase):
         return answer, taken - (time.monotonic() - begun)
 
     def test_client_rate(self):
-        """One client's budget is one client's; rubbish is charged too."""
+        """Each client has a budget of its own; garbage is charged too."""
         web = self.serve("--client-rate", "1", "--trusted-proxy", "127.0.0.0/8",
                          collector=self.start())
 
@@ -40,7 +40,7 @@ class Limits(WebCase):
         self.assertEqual(touch("2001:db8:0:1::1").status, 200)
 
     def test_only_trusted_proxies_are_believed(self):
-        """The client is the last in the list that is no proxy of ours."""
+        """The client is the last address in the list that is no trusted proxy."""
         collector = self.start()
         web = self.serve("--client-rate", "1", collector=collector)
 
@@ -59,16 +59,17 @@ class Limits(WebCase):
         self.assertEqual(touch("198.51.100.1, 192.0.2.1").status, 200)
 
     def test_country(self):
-        """It is a trusted proxy's to say."""
+        """Only a trusted proxy can name the country."""
         collector = self.start()
         arguments = ("--country-header", "X-Country")
         untrusting = self.serve(*arguments, collector=collector)
         trusting = self.serve(*arguments, "--trusted-proxy", "127.0.0.1", collector=collector)
         for web, country in ((untrusting, "FR"), (trusting, "de"), (trusting, "XX"),
-                             (trusting, "D1"), (trusting, "DEU"), (trusting, "")):
+                             (trusting, "D1"), (trusting, "DEU"), (trusting, ""),
+                             (trusting, "T1"), (trusting, "zz"), (trusting, "A1")):
             answer = web.touch({"site": SITE, "visitor": new_id()}, {"X-Country": country})
             self.assertEqual(answer.status, 200)
-        self.wait_received(6)
+        self.wait_received(9)
         countries = trusting.get(f"/api/analytics/sites/{SITE}/realtime").json["countries"]
         self.assertEqual(countries, [{"country": "DE", "visitors": 1}])
 
@@ -101,7 +102,7 @@ class Limits(WebCase):
 
 class Access(WebCase):
     def test_api_key(self):
-        """Reading needs one when there are any; being counted and the files never do."""
+        """With API keys, reading needs one; touches and the files never do."""
         collector = self.start()
         web = self.serve("--api-key-file", self.secret("keys", "# ours", "", API_KEY, API_KEY + "2"),
                          collector=collector)
@@ -120,12 +121,12 @@ class Access(WebCase):
             self.assertEqual(web.get(path).status, 200)
 
     def test_new_keys(self):
-        """SIGHUP reads the files again; a bad one changes nothing."""
+        """SIGHUP reloads the key files; a bad one changes nothing."""
         path = self.secret("keys", API_KEY)
         web = self.serve("--api-key-file", path, collector=self.start())
         self.secret("keys", "another-key-of-the-tests")
         web.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "read again" in web.output(), "the keys to be read again")
+        wait_until(lambda: "reloaded the key files" in web.output(), "the keys to be reloaded")
         self.assertEqual(web.get("/api/sites", {"Authorization": f"Bearer {API_KEY}"}).status, 401)
         good = {"Authorization": "Bearer another-key-of-the-tests"}
         self.assertEqual(web.get("/api/sites", good).status, 200)
@@ -135,7 +136,7 @@ class Access(WebCase):
         self.assertEqual(web.get("/api/sites", good).status, 200)
 
     def test_tokens(self):
-        """A token is for a place and a time, and signed by one of the keys."""
+        """A token is valid for a place and a time, and signed by one of the keys."""
         web = self.serve("--client-rate", "0", "--jwt-key-file",
                          self.secret("keys", "x" * 40, JWT_KEY), collector=self.start())
         now = int(time.time())
@@ -149,6 +150,8 @@ class Access(WebCase):
         self.counted(web, {"site": SITE, "visitor": "v", "room": "/a",
                            "token": token(JWT_KEY, **room)})
         self.assertEqual(touch(room, key="x" * 40).status, 200)
+        self.assertEqual(touch({**room, "room": "//a/"}).status, 200)
+        self.assertEqual(touch({**room, "site": SITE.upper()}, room="//a//").status, 200)
         self.assertEqual(touch({"site": SITE, "exp": now + 60}).status, 200)
         self.assertEqual(touch({**room, "sub": "v", "nbf": now - 5}).status, 200)
         self.assertEqual(touch(room, room=None, kind="leave").status, 200)
@@ -180,9 +183,10 @@ class Access(WebCase):
         self.assertEqual(self.live(web)["count"], 1)  # reading takes no token
 
     def test_streams_take_tokens(self):
-        """In the query, or an API key instead; and end with them."""
+        """Streams take tokens in the query, or an API key, and end when a token expires."""
         web = self.serve("--jwt-key-file", self.secret("jwt", JWT_KEY),
-                         "--api-key-file", self.secret("api", API_KEY), collector=self.start())
+                         "--api-key-file", self.secret("api", API_KEY),
+                         collector=self.start("--warm-up", "0"))
         now = int(time.time())
         claims = {"site": SITE, "room": "/a"}
         query = f"site={SITE}&room=/a"
@@ -198,7 +202,7 @@ class Access(WebCase):
         self.assertEqual(keyed.event()["data"]["count"], 0)
 
     def test_origins(self):
-        """Without --origin any page may ask; with it only those."""
+        """Without --origin any page is answered; with it only pages of those."""
         collector = self.start()
         web = self.serve(collector=collector)
         page = {"Origin": "https://a.example"}
@@ -206,20 +210,49 @@ class Access(WebCase):
             self.assertEqual(web.get(path, page).headers["access-control-allow-origin"], "*", path)
         answer = web.touch({"site": SITE, "visitor": "v"}, page)
         self.assertEqual(answer.headers["access-control-allow-origin"], "*")
+        # A leave is sent without CORS: isolated pages (COEP) complain of answers without this.
+        self.assertEqual(answer.headers["cross-origin-resource-policy"], "cross-origin")
         self.assertNotIn("access-control-allow-credentials", answer.headers)
-        web = self.serve("--origin", "https://a.example", "--origin", "http://b.example:8080",
+        web = self.serve("--origin", "https://A.Example", "--origin", "http://b.example:8080",
                          collector=collector)
         answer = web.touch({"site": SITE, "visitor": "v"}, page)
         self.assertEqual((answer.status, answer.headers["access-control-allow-origin"]),
                          (200, "https://a.example"))
+        self.assertEqual(answer.headers["cross-origin-resource-policy"], "cross-origin")
         self.assertIn("Origin", answer.headers["vary"])
         foreign = {"Origin": "https://evil.example"}
         answer = web.touch({"site": SITE, "visitor": "w"}, foreign)
         self.assert_problem(answer, 403, "origin_not_allowed")
         self.assertNotIn("access-control-allow-origin", answer.headers)
+        self.assertNotIn("cross-origin-resource-policy", answer.headers)
         self.assert_problem(web.get(f"/stream?site={SITE}", foreign), 403, "origin_not_allowed")
         answer = web.get("/api/sites", foreign)
         self.assertNotIn("access-control-allow-origin", answer.headers)
+        for anybody in foreign, {"Origin": "null"}, {}:
+            tag = {"If-None-Match": "*"}
+            for headers, status in (anybody, 200), ({**anybody, **tag}, 304):
+                answer = web.get("/badge.js", headers)
+                self.assertEqual((answer.status, answer.headers["access-control-allow-origin"],
+                                  answer.headers["cross-origin-resource-policy"]),
+                                 (status, "*", "cross-origin"))
+
+    def test_sandboxed_frames(self):
+        """Pages of sandboxed frames have the origin null, which can be allowed like any other."""
+        collector = self.start()
+        opaque = {"Origin": "null"}
+        for arguments, status, allowed in (
+                ((), 200, "*"), (("--origin", "https://a.example"), 403, None),
+                (("--origin", "https://a.example", "--origin", "null"), 200, "null")):
+            web = self.serve(*arguments, collector=collector)
+            stream = web.stream(f"site={SITE}", opaque)
+            self.addCleanup(stream.close)
+            for answer in web.touch({"site": SITE, "visitor": "v"}, opaque), stream:
+                self.assertEqual((answer.status, answer.headers.get("access-control-allow-origin")),
+                                 (status, allowed))
+            asked = {**opaque, "Access-Control-Request-Method": "POST",
+                     "Access-Control-Request-Headers": "content-type"}
+            answer = web.ask("OPTIONS", "/touch", headers=asked)
+            self.assertEqual(answer.headers.get("access-control-allow-origin"), allowed)
 
     def test_preflight(self):
         web = self.serve(collector=self.start())

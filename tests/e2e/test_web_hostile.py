@@ -1,4 +1,4 @@
-"""presence-web among strangers: hostile names, and clients who are slow, broken or too many."""
+"""presence-web under attack: hostile names, and clients that are slow, broken or too many."""
 
 import concurrent.futures
 import contextlib
@@ -23,7 +23,7 @@ NAMES = (
 
 class Names(WebCase):
     def test_inert_in_answers(self):
-        """As JSON they are themselves, in nothing but ASCII, and no browser takes it for a page."""
+        """Names survive JSON, escaped to ASCII, and no browser renders the answer as a page."""
         collector = self.start("--warm-up", "0")
         web = self.serve("--client-rate", "0", collector=collector)
         for name in NAMES:
@@ -44,7 +44,7 @@ class Names(WebCase):
             self.assertIn("default-src 'none'", answer.headers["content-security-policy"])
 
     def test_inert_in_streams(self):
-        """A line of data is one line."""
+        """A name with line breaks adds no lines to a stream."""
         web = self.serve("--client-rate", "0", collector=self.start())
         for name in NAMES:
             stream = self.open_stream(web, f"site={quote(name)}&room={quote(name)}")
@@ -54,7 +54,7 @@ class Names(WebCase):
             stream.close()
 
     def test_refused_ones_are_not_repeated(self):
-        """Neither in answers nor in the log does anything stand that was refused."""
+        """Refused input appears neither in answers nor in the log."""
         web = self.serve("--client-rate", "0", collector=self.start())
         mark = "<b>\x1b[31mmark"
         for answer in (web.touch({"site": mark, "visitor": "v"}),
@@ -84,7 +84,7 @@ class Names(WebCase):
 
 class Requests(WebCase):
     def assert_served(self, web):
-        """Others get right answers, and soon."""
+        """Check that a read is answered correctly, and soon."""
         begun = time.monotonic()
         self.assertEqual(self.live(web)["count"], 1)
         self.assertLess(time.monotonic() - begun, SOON)
@@ -95,7 +95,7 @@ class Requests(WebCase):
         return web
 
     def test_malformed(self):
-        """Each is refused or closed, and the next client is served."""
+        """A broken request is refused or closed, and the next client is served."""
         web = self.begin()
         path = f"/api/sites/{SITE}/live-user-count"
         for request in (
@@ -113,7 +113,7 @@ class Requests(WebCase):
                 b"ffffffffffffffff\r\n"):
             with self.subTest(request=request[:60]):
                 connection = web.raw(request, wait=False)
-                with connection, contextlib.suppress(TimeoutError):  # it waits for more, in vain
+                with connection, contextlib.suppress(TimeoutError):  # it waits for more
                     connection.settimeout(1)
                     connection.shutdown(socket.SHUT_WR)
                     answer = b""
@@ -138,7 +138,7 @@ class Requests(WebCase):
                     try:
                         connection.sendall(request)
                         answer = connection.recv(65536)
-                    except OSError:  # it was closed on us
+                    except OSError:  # closed by the server
                         answer = b""
                 self.assertNotIn(b" 200 ", answer.split(b"\r\n")[0])
                 self.assert_served(web)
@@ -154,8 +154,27 @@ class Requests(WebCase):
         self.assert_served(web)
         self.assertLess(web.memory() - before, 8 << 20)
 
+    def test_too_many_parameters(self):
+        """Headers beyond the limit are refused; the library would wait for ever."""
+        web = self.serve(collector=self.start())
+        for number in (160, 1000) + tuple(range(100, 160, 7)):
+            for parameter in "a", "a=1", "room=" + 30 * "x":
+                query = "&".join(number * [parameter])
+                connection = web.raw(f"GET /stream?site=a&{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
+                                     wait=False)
+                with connection, contextlib.suppress(ConnectionResetError):
+                    connection.settimeout(SOON)  # the library's timeout is twice that
+                    answer = connection.recv(1000)
+                    self.assertIn(answer[:12], (b"HTTP/1.1 200", b"HTTP/1.1 400", b"HTTP/1.1 414",
+                                                b"HTTP/1.1 431", b""))
+                    if number >= 160:
+                        self.assertEqual(answer[:12], b"HTTP/1.1 414")
+        self.assertEqual(web.get("/-/healthy").status, 200)
+        wait_until(lambda: web.get("/api/status").json["streams"] == 0, "all to be gone")
+        self.assertEqual(web.output().count("\n"), 1, web.output())  # clients must not fill the log
+
     def test_pipelined(self):
-        """Requests that come together are answered in their order."""
+        """Pipelined requests are answered in order."""
         web = self.begin()
         request = b"GET /api/sites/%d/live-user-count HTTP/1.1\r\nHost: a\r\n%s\r\n"
         body = json.dumps({"site": "t", "visitor": "v"}).encode()
@@ -166,11 +185,11 @@ class Requests(WebCase):
                          [site for i in range(20) for site in (b"%d" % i, b"t")] + [b"20"])
 
     def test_slow_and_half_open(self):
-        """Those who never finish take no place from those who do."""
+        """Clients that never finish a request don't keep others out."""
         web = self.begin("--max-streams", "10")
         held = []
         before = web.memory()
-        for number in range(1500):  # more than there may be connections
+        for number in range(1500):  # more than the limit of connections
             begun = (b"", b"GET / HT", b"POST /touch HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{",
                      b"GET / HTTP/1.1\r\nHost: a\r\nX-", b"\r\n\r\n", b"\0" * 100)[number % 6]
             held.append(web.raw(begun, wait=False))
@@ -205,7 +224,7 @@ class Requests(WebCase):
         self.assertEqual(sum(self.live(web, query=f"?room=/{i}")["count"] for i in range(7)), people)
 
     def test_stopped_in_full_swing(self):
-        """SIGTERM among touches and streams: it ends by itself, and in order."""
+        """SIGTERM during touches and streams: it exits cleanly."""
         web = self.begin("--client-rate", "0", "--client-streams", "0")
         stop = threading.Event()
 
@@ -229,7 +248,7 @@ class Requests(WebCase):
         self.assertEqual(web.last_output.count("\n"), 1, web.last_output)
 
     def test_a_damaged_segment(self):
-        """It is no reason to fall over."""
+        """It goes on serving."""
         web = self.begin()
         with open(self.segment, "r+b") as file:
             file.write(b"\xff" * 4096)

@@ -1,4 +1,4 @@
-"""presence-web behind nginx with README's configuration, over HTTPS."""
+"""presence-web behind nginx with the recipe of docs/web.md, over HTTPS."""
 
 import http.client
 import json
@@ -8,8 +8,8 @@ import ssl
 import subprocess
 import unittest
 
+from documents import fenced, substitute
 from harness import DEADLINE, free_port, program, wait_until
-from readme import fenced, substitute
 from test_nginx import AROUND, NGINX
 from web import SITE, WebCase
 
@@ -27,7 +27,7 @@ class Proxy(WebCase):
         self.web = self.serve("--site", SITE, "--trusted-proxy", "127.0.0.1", "--client-rate", "1",
                               collector=collector)
         self.port = free_port()
-        block, = fenced("nginx presence-web")
+        block = fenced("nginx presence-web")
         pasted = substitute(
             block,
             port=("listen 443 ssl;", f"listen 127.0.0.1:{self.port} ssl;"),
@@ -58,7 +58,7 @@ class Proxy(WebCase):
         return connection.getresponse()
 
     def test_through_nginx(self):
-        """Touches, pushed counts and the files; the prefix is the proxy's own business."""
+        """Touches, streams and the files work under the proxy's prefix."""
         stream = self.ask("GET", f"/presence/stream?site={SITE}")
         self.assertEqual(stream.getheader("Content-Type"), "text/event-stream; charset=utf-8")
         self.assertIn(b"retry", stream.readline())
@@ -74,11 +74,11 @@ class Proxy(WebCase):
             self.assertEqual(self.ask("GET", path).status, 200, path)
         cookie = self.ask("GET", f"/presence/beacon.gif?site={SITE}").getheader("Set-Cookie")
         self.assertIn("SameSite=None; Secure", cookie)
-        self.assertNotIn("not believed", self.web.output())
+        self.assertNotIn("ignoring X-Forwarded-For", self.web.output())
 
     def test_the_badge_is_what_readme_says(self):
-        """Its line is one that badge.js understands."""
-        line, = fenced("html badge")
+        """Its script tag is one that badge.js understands."""
+        line = fenced("html badge")
         self.assertIn('src="/presence/badge.js" data-site="example.com"', line)
         self.assertEqual(self.ask("GET", "/presence/badge.js").status, 200)
 

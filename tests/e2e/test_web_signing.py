@@ -1,4 +1,4 @@
-"""presence-web in front of a collector with keys: what it signs, and which key it signs with."""
+"""presence-web in front of a collector with keys: what it signs, and with which key."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ class Signing(WebCase):
         return self.start("--keys", self.secret("collector", *map(line, numbers)))
 
     def hang_up(self, web, words):
-        """SIGHUP; returns once it has said so."""
+        """Send SIGHUP and wait until the log says that it was handled."""
         before = web.output().count(words)
         web.process.send_signal(signal.SIGHUP)
         wait_until(lambda: web.output().count(words) > before, words)
@@ -29,7 +29,7 @@ class Signing(WebCase):
         return self.stats()["datagrams_rejected_unauthenticated"]
 
     def test_counted(self):
-        """Every heartbeat, page view and leave; a long room and a country, too."""
+        """Every kind of heartbeat is signed, also with a long room and a country."""
         web = self.serve("--key-file", self.secret("web", "# ours", "", " 7\t" + KEYS[7].hex() +
                                                    " # the first", line(9)),
                          collector=self.start_keyed(8, 7))
@@ -43,7 +43,7 @@ class Signing(WebCase):
         self.assertEqual(stats["datagrams_accepted"], stats["datagrams_received"])
 
     def test_other_keys_are_rejected(self):
-        """None, an unknown one, and another one with a known number."""
+        """Without a key, with an unknown id or with another key, heartbeats are rejected."""
         collector = self.start_keyed(7)
         for arguments in ((), ("--key-file", self.secret("unknown", line(8))),
                           ("--key-file", self.secret("wrong", f"7 {KEYS[8].hex()}"))):
@@ -63,12 +63,12 @@ class Signing(WebCase):
         self.counted(web, {"site": SITE, "visitor": "1"})
         self.secret("collector", line(7), line(8))
         collector.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "keys read anew: 2" in collector.output(), "the collector's keys")
+        wait_until(lambda: "reloaded 2 keys" in collector.output(), "the collector's keys")
         self.secret("web", line(8))
-        self.hang_up(web, "read again")
+        self.hang_up(web, "reloaded the key files")
         self.secret("collector", line(8))
         collector.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "keys read anew: 1" in collector.output(), "the collector's key")
+        wait_until(lambda: "reloaded 1 key" in collector.output(), "the collector's key")
         self.counted(web, {"site": SITE, "visitor": "2"})
         for text, words in (("8 short", "32 hex digits"), ("# none", "no key in it")):
             self.secret("web", text)
@@ -82,7 +82,7 @@ class Signing(WebCase):
             self.assertNotIn(key.hex()[:8], web.output())
 
     def test_the_collectors_own_file(self):
-        """It does as well, where one user runs both."""
+        """The collector's key file works for both, where one user runs both."""
         path = self.secret("collector", line(7), line(8))
         collector = self.start("--keys", path)
         web = self.serve("--key-file", path, collector=collector)

@@ -1,18 +1,22 @@
-"""presence-web: heartbeats from browsers, what they are answered, and what they may not be."""
+"""presence-web: heartbeats from browsers, their answers, and what is refused."""
 
+import json
 import os
 import re
+import socket
 import threading
 import time
 import unittest
+import urllib.parse
+import uuid
 
-from harness import wait_until
+from harness import free_port, native, wait_until
 from web import BROWSER, SITE, WebCase, new_id
 
 
 class Touch(WebCase):
     def test_counted_with_them_in_it(self):
-        """The answer has the visitor in it, the first time and every time."""
+        """The count in the answer includes the visitor, the first time and every time."""
         web = self.serve(collector=self.start("--warm-up", "0"))
         people = [new_id() for _ in range(20)]
         for number, person in enumerate(people, 1):
@@ -30,13 +34,13 @@ class Touch(WebCase):
         self.assertEqual(self.live(web, query="?room=/b")["count"], 5)
 
     def test_kinds(self):
-        """A page view, an event and a source arrive as what they are."""
+        """A page view, an event and a source arrive as such."""
         web = self.serve(collector=self.start())
         web.touch({"site": SITE, "visitor": new_id(), "kind": "pageview", "source": "news.example"})
         web.touch({"site": SITE, "visitor": new_id(), "event": "signup"})
         web.touch({"site": SITE, "visitor": new_id(), "kind": "event", "event": "signup"})
         stats = self.wait_received(3)
-        self.assertEqual((stats["pageviews"], stats["events"]), (1, 2))
+        self.assertEqual((stats["pageviews"], stats["custom_events"]), (1, 2))
         self.wait_count(web, 3)
         sources = web.get(f"/api/analytics/sites/{SITE}/realtime").json["sources"]
         self.assertEqual(sources, [{"source": "news.example", "visitors": 1}])
@@ -48,8 +52,29 @@ class Touch(WebCase):
             answer = self.counted(web, {"site": SITE, "visitor": spelling})
             self.assertEqual(answer["count"], 1)
 
+    def test_a_place_has_one_name(self):
+        """All spellings of a place are one, in touches, reads and streams."""
+        web = self.serve(collector=self.start())
+        for number, room in enumerate(("/t", "/t/", "//t", "///t//"), 1):
+            answer = self.counted(web, {"site": SITE.upper(), "visitor": new_id(), "room": room,
+                                        "source": ("news.example", "News.Example")[number % 2]})
+            self.assertEqual((answer["room"], answer["count"]), ("/t", number))
+        self.wait_count(web, 4, query="?room=//t/")
+        longest = "/" + 254 * "r"
+        self.counted(web, {"site": SITE, "visitor": new_id(), "room": f"//{longest}//"})
+        self.wait_count(web, 1, query=f"?room={longest}/")
+        realtime = web.get(f"/api/analytics/sites/{SITE}/realtime").json
+        self.assertEqual(realtime["sources"] if "sources" in realtime else realtime,
+                         [{"source": "news.example", "visitors": 4}])
+
+    def test_long_ids(self):
+        web = self.serve(collector=self.start())
+        for number, visitor in enumerate((512 * "v", 256 * "é"), 1):
+            answer = self.counted(web, {"site": SITE, "visitor": visitor})
+            self.assertEqual(answer["count"], number)
+
     def test_leaving_a_room(self):
-        """It ends at once, and only there."""
+        """A leave of a room takes effect at once, and only there."""
         web = self.serve(collector=self.start())
         person = {"site": SITE, "visitor": new_id(), "room": "/a"}
         self.counted(web, person)
@@ -59,7 +84,7 @@ class Touch(WebCase):
         self.assertEqual(self.live(web)["count"], 1)
 
     def test_leaving_the_site(self):
-        """It is kept back for a moment, in which who comes to the next page was never away."""
+        """A leave of the site is held for a moment: who comes to the next page was never away."""
         web = self.serve(collector=self.start())
         stays, goes = ({"site": SITE, "visitor": new_id()} for _ in range(2))
         for person in stays, goes:
@@ -69,7 +94,7 @@ class Touch(WebCase):
         for person in stays, goes, goes:
             self.assertEqual(web.touch({**person, "kind": "leave"}).status, 200)
         back = self.counted(web, stays)
-        in_time = time.monotonic() - left < 1.5  # or the machine is too busy
+        in_time = time.monotonic() - left < 1.5  # a busy machine may take longer
         self.wait_count(web, 1)
         self.assertGreater(time.monotonic() - left, 1.5)
         self.assertEqual(self.ctl("seen", SITE, stays["visitor"])[0], 0)
@@ -78,6 +103,83 @@ class Touch(WebCase):
         if in_time:
             self.assertEqual(back["count"], 2)
             self.assertEqual((stats["heartbeats_new"], stats["heartbeats_left"]), (2, 1))
+
+    def is_there(self, person):
+        return self.ctl("seen", SITE, person["visitor"])[0] == 0
+
+    def wait_second(self):
+        """Wait for the next second: the segment's times are whole seconds."""
+        second = int(time.clock_gettime(time.CLOCK_BOOTTIME))
+        wait_until(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) > second + 1.05, "a second")
+
+    def test_a_leave_says_how_long_it_is_held(self):
+        """Each leave is sent when it is due, in any order; of two the shorter hold counts."""
+        web = self.serve(collector=self.start())
+        people = {name: {"site": SITE, "visitor": new_id()} for name in ("long", "short", "both", "0")}
+        for person in people.values():
+            self.counted(web, person)
+        begun = time.monotonic()
+        for name, hold in ("long", 5), ("short", 1), ("both", 30), ("both", 0.6), ("0", 0):
+            self.assertEqual(web.touch({**people[name], "kind": "leave", "hold": hold}).status, 200)
+        gone = {}
+        while len(gone) < len(people):
+            for name in people.keys() - gone.keys():
+                if not self.is_there(people[name]):
+                    gone[name] = time.monotonic() - begun
+        self.assertGreater(gone["long"], 4.9)
+        if gone["long"] < 6:  # a busy machine may take longer
+            self.assertLess(gone["0"], 1)
+            for name in "short", "both":
+                self.assertTrue(0.9 < gone[name] < 4, gone)
+        for wrong in "1", -1, [], True:
+            answer = web.touch({**people["0"], "kind": "leave", "hold": wrong})
+            self.assert_problem(answer, 400, "bad_request")
+            self.assertIn("hold", answer.json["message"])
+        for harmless in None, 10 ** 9:
+            answer = web.touch({**people["0"], "kind": "leave", "hold": harmless})
+            self.assertEqual(answer.status, 200)
+
+    def test_who_is_seen_again_has_not_left(self):
+        """Touched here, however they spell their id; or on the next page, as an edge reports it,
+        before the leave of the last one arrives or after."""
+        collector = self.start()
+        web = self.serve(collector=collector)
+        touched, before, after, gone = people = [{"site": SITE, "visitor": new_id()} for _ in range(4)]
+        for person in people:
+            self.counted(web, person)
+        self.wait_second()
+
+        def report(person):
+            self.send(collector, native(SITE, [uuid.UUID(person["visitor"]).bytes]))
+
+        report(before)
+        for person in people:
+            web.touch({**person, "kind": "leave", "hold": 3})
+        web.touch({**touched, "visitor": touched["visitor"].upper()})
+        self.wait_second()
+        report(after)
+        wait_until(lambda: not self.is_there(gone), "who has left to be gone")
+        self.wait_second()
+        self.assertEqual([self.is_there(person) for person in people], [True, True, True, False])
+        stats = self.stats()
+        self.assertEqual((stats["heartbeats_new"], stats["heartbeats_left"]), (4, 1))
+
+    def test_who_is_seen_again_stays_at_the_end(self):
+        """On exit it sends held leaves, but not of visitors who were seen meanwhile."""
+        collector = self.start()
+        web = self.serve(collector=collector)
+        stays, goes = ({"site": SITE, "visitor": new_id()} for _ in range(2))
+        for person in stays, goes:
+            self.counted(web, person)
+        self.wait_second()
+        for person in stays, goes:
+            web.touch({**person, "kind": "leave", "hold": 30})
+        refreshed = self.stats()["heartbeats_refreshed"]
+        self.send(collector, native(SITE, [uuid.UUID(stays["visitor"]).bytes]))
+        wait_until(lambda: self.stats()["heartbeats_refreshed"] > refreshed, "the report")
+        self.assertEqual(web.stop(), 0)
+        wait_until(lambda: not self.is_there(goes), "the leave to arrive")
+        self.assertEqual((self.is_there(stays), self.stats()["heartbeats_left"]), (True, 1))
 
     def test_held_leaves_are_sent_at_the_end(self):
         web = self.serve(collector=self.start())
@@ -88,7 +190,7 @@ class Touch(WebCase):
         wait_until(lambda: self.stats()["heartbeats_left"] == 1, "the leave to arrive")
 
     def test_not_counted_in_time(self):
-        """While the collector hangs a touch waits 20 ms, and nobody else does."""
+        """While the collector hangs, a touch waits 20 ms and delays nobody else."""
         collector = self.start("--warm-up", "0")
         web = self.serve(collector=collector)
         self.counted(web, {"site": SITE, "visitor": new_id()})
@@ -110,8 +212,69 @@ class Touch(WebCase):
         self.assertEqual({(answer["counted"], answer["count"]) for answer in answers}, {(False, 1)})
         self.assertGreater(min(times), 0.019)
 
+    def assert_reason(self, answer, code, *words):
+        """Check that the touch is not counted, or only in the site, for this reason."""
+        answer = answer.json
+        in_site = answer["message"].startswith("counted in the site, but not in the room")
+        in_site |= answer["message"].startswith("counted in the site, but it has no room")
+        self.assertEqual((answer["counted"], answer.get("reason")), (in_site, code), answer)
+        for word in words:
+            self.assertIn(word, answer["message"])
+
+    def wait_reason(self, web, code, *words, **fields):
+        """Touch with a new visitor each time until the reason is this one: a busy collector may not
+        have come to it in time, and then it is another one."""
+        def found():
+            answer = web.touch({"site": SITE, "visitor": new_id(), **fields})
+            return answer if answer.json.get("reason") == code else None
+
+        self.assert_reason(wait_until(found, code), code, *words)
+
+    def test_why_not_without_a_collector(self):
+        web = self.serve()
+        person = {"site": SITE, "visitor": new_id()}
+        self.assert_reason(web.touch(person), "collector_stale", "no collector", "presenced")
+        collector = self.start()
+        web = self.serve(collector=collector)
+        self.counted(web, person)
+        collector.freeze()
+        self.addCleanup(collector.thaw)
+        self.assert_reason(web.touch({**person, "visitor": new_id()}), "not_seen", "20 ms", "busy")
+        self.wait_reason(web, "collector_stale", "silent for ")
+        collector.thaw()
+        collector.stop()
+        wait_until(lambda: web.touch(person).json["message"] == "the collector has stopped", "it")
+        leave = web.touch({**person, "kind": "leave"}).json
+        self.assertNotIn("reason", leave)
+
+    def test_why_not_for_want_of_room(self):
+        """The answer names a full table, a full directory, and limits of a site and a sender."""
+        web = self.serve("--client-rate", "0", collector=self.start(
+            "--max-entries", "64", "--max-scopes", "4", small=False))
+        for room in "/a", "/b", "/c":
+            self.counted(web, {"site": SITE, "visitor": "v", "room": room})
+        self.wait_reason(web, "scopes_full", "another site", "--max-scopes", site="other.example")
+        self.wait_reason(web, "scopes_full", "counted in the site", "--max-scopes", room="/d")
+        self.wait_reason(web, "table_full", "--max-entries")
+        self.counted(web, {"site": SITE, "visitor": "v", "room": "/a"})
+
+    def test_why_not_by_a_limit(self):
+        web = self.serve("--client-rate", "0", collector=self.start(
+            "--max-rooms-per-site", "1", "--sender-new", "8"))
+        self.counted(web, {"site": SITE, "visitor": "v", "room": "/a"})
+        self.wait_reason(web, "scopes_full", "counted in the site", "--max-rooms-per-site",
+                         room="/b")
+        self.wait_reason(web, "sender_limit", "--sender-new")
+
+    def test_why_not_when_rejected(self):
+        """The answer names why the collector rejects heartbeats, as far as that is known."""
+        collector = self.start("--site", "other.example")
+        self.wait_reason(self.serve(collector=collector), "not_seen", "may be", "--site")
+        nowhere = self.serve("--to", f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}")
+        self.wait_reason(nowhere, "not_sent", "--to")
+
     def test_to_several_collectors(self):
-        """Each gets every heartbeat."""
+        """Each collector gets every heartbeat."""
         second_segment = os.path.join(self.directory, "second")
         first = self.start()
         self.segment, segment = second_segment, self.segment
@@ -124,7 +287,7 @@ class Touch(WebCase):
                    "the second collector to have them too")
 
     def test_labels_that_cannot_be(self):
-        """They are left out and the site counts; but a leave does not become one of the site."""
+        """Invalid labels are left out and the site counts; a leave does not become the site's."""
         web = self.serve(collector=self.start())
         person = new_id()
         self.counted(web, {"site": SITE, "visitor": person})
@@ -134,10 +297,62 @@ class Touch(WebCase):
                              (200, None, 1), answer.body)
             answer = web.touch({"site": SITE, "visitor": person, "room": room, "kind": "leave"})
             self.assert_problem(answer, 400, "bad_request")
+        for room in "/a\0b", "/half a \ud83d", "\udca9 and \\\ud83d\ud83d\udca9":
+            answer = web.touch({"site": SITE, "visitor": person, "room": room, "source": "\0"})
+            self.assertEqual((answer.status, answer.json["room"], answer.json["count"]),
+                             (200, None, 1), answer.body)
+            answer = web.touch({"site": SITE, "visitor": person, "room": room, "kind": "leave"})
+            self.assert_problem(answer, 400, "bad_request")
+        for query in "%ff", "%00", "/a%00b", "/%c2%85", "/" + 255 * "x":
+            answer = web.get(f"/beacon.gif?site={SITE}&visitor={person}&room={query}&source=%00")
+            self.assertEqual(answer.status, 200, query)
+            answer = web.get(f"/beacon.gif?site={SITE}&visitor={person}&room={query}&kind=leave")
+            self.assert_problem(answer, 400, "bad_request")
+            answer = web.get(f"/stream?site={SITE}&room={query}")
+            self.assert_problem(answer, 400, "bad_request")
         self.assertEqual(self.live(web)["count"], 1)
+        whole = "/\\ud83d \U0001f4a9"  # sent as a pair of escapes
+        self.assertEqual(self.counted(web, {"site": SITE, "visitor": person, "room": whole})["room"],
+                         whole)
+        rooms = web.get(f"/api/analytics/sites/{SITE}/realtime").json["activePages"]
+        self.assertEqual([room["path"] for room in rooms], [whole])
+
+    def test_the_visitor_is_as_it_stands(self):
+        """Ids are compared byte by byte: a visitor who also comes through an edge is one."""
+        collector = self.start()
+        web = self.serve("--client-rate", "0", collector=collector)
+        ids = ('{"v":1,"id":"a"}', 'a"b\\c', "%7B%22v%22%3A1%7D", "a b, c;d", "\x01\t\x7f", "+",
+               "ä" * 256, '"' * 512, "\\" * 512, 32 * "0123456789abcdef")
+        for number, one in enumerate(ids, 1):
+            escaped = json.dumps(one, ensure_ascii=False)
+            self.send(collector, f"PH1 site={SITE} visitor={escaped}".encode())
+            self.wait_count(web, number)
+            self.assertEqual(self.counted(web, {"site": SITE, "visitor": f" {one} "})["count"], number)
+            query = urllib.parse.quote(one, safe="")
+            self.assertEqual(web.get(f"/beacon.gif?site={SITE}&visitor={query}").status, 200)
+            self.assertEqual(self.ctl("seen", SITE, one)[0], 0)
+        self.wait_received(3 * len(ids))
+        self.assertEqual(self.live(web)["count"], len(ids))
+        for zero in "a\0", "\0", "half \ud83d":
+            self.assert_problem(web.touch({"site": SITE, "visitor": zero}), 400, "bad_request")
+        self.assert_problem(web.get(f"/beacon.gif?site={SITE}&visitor=a%00b"), 400, "bad_request")
+
+    def test_fetched_ahead(self):
+        """Prefetched and prerendered pages are not counted."""
+        web = self.serve(collector=self.start())
+        self.counted(web, {"site": SITE, "visitor": new_id()})
+        for header in ({"Sec-Purpose": "prefetch"}, {"Sec-Purpose": "prefetch;prerender"},
+                       {"Purpose": "prefetch"}, {"X-Moz": "Prefetch"}, {"X-Purpose": "preview"},
+                       {"X-Sec-Purpose": "prefetch"}):
+            answer = web.get(f"/beacon.gif?site={SITE}&visitor={new_id()}", header)
+            self.assertEqual((answer.status, answer.headers["content-type"]), (200, "image/gif"))
+            answer = web.touch({"site": SITE, "visitor": new_id()}, header)
+            self.assert_reason(answer, "not_sent", "prerendered")
+        self.counted(web, {"site": SITE, "visitor": new_id()}, {"Sec-Purpose": "other"})
+        self.assertEqual((self.live(web)["count"], self.stats()["datagrams_received"]), (2, 2))
 
     def test_bad_requests(self):
-        """Each says what is wrong, and nothing is counted."""
+        """Bad requests are refused with a reason, and nothing is counted."""
         web = self.serve("--client-rate", "0", collector=self.start())
         good = {"site": SITE, "visitor": "v"}
         for fields, hint in (
@@ -145,7 +360,10 @@ class Touch(WebCase):
                 ({**good, "site": ""}, "site"), ({**good, "site": 254 * "s"}, "site"),
                 ({**good, "site": "a\tb"}, "site"), ({**good, "site": 5}, "site"),
                 ({**good, "visitor": ""}, "visitor"), ({**good, "visitor": "  "}, "visitor"),
-                ({**good, "visitor": "-"}, "visitor"), ({**good, "visitor": 129 * "v"}, "visitor"),
+                ({**good, "visitor": "-"}, "visitor"), ({**good, "visitor": 513 * "v"}, "visitor"),
+                ({**good, "visitor": "undefined"}, "visitor"), ({**good, "visitor": "NULL"}, "visitor"),
+                ({**good, "visitor": None}, "visitor"),
+                ({**good, "visitor": "00000000-0000-0000-0000-000000000000"}, "visitor"),
                 ({**good, "visitor": ["v"]}, "visitor"), ({**good, "kind": "dance"}, "kind"),
                 ({**good, "kind": "event"}, "event"), ({**good, "event": 64 * "e"}, "event"),
                 ({**good, "event": "e", "kind": "leave"}, "event"), ({**good, "room": {}}, "room"),
@@ -163,7 +381,7 @@ class Touch(WebCase):
         self.assertEqual(self.stats()["datagrams_received"], 0)
 
     def test_bots(self):
-        """Known ones get the number and are not in it."""
+        """Known bots get the number and are not counted."""
         collector = self.start()
         web = self.serve(collector=collector)
         self.counted(web, {"site": SITE, "visitor": new_id()})
@@ -173,6 +391,7 @@ class Touch(WebCase):
         for agent in bots:
             answer = web.touch({"site": SITE, "visitor": new_id()}, {"User-Agent": agent})
             self.assertEqual((answer.json["count"], answer.json["counted"]), (1, False), agent)
+            self.assert_reason(answer, "known_bot", "--count-bots")
         people = (BROWSER, "Mozilla/5.0 (Linux; Android 9; CUBOT P30) Chrome/119 Mobile Safari",
                   "curl/7.88.1", "")
         for number, agent in enumerate(people, 2):
@@ -183,7 +402,7 @@ class Touch(WebCase):
         self.assertEqual(answer["count"], 2 + len(people))
 
     def test_beacon(self):
-        """A picture for the script-less: with an id, or with a cookie from the second on."""
+        """A picture counts pages without scripts: by an id, or by a cookie from the second on."""
         web = self.serve("--trusted-proxy", "127.0.0.1", collector=self.start())
         answer = web.get(f"/beacon.gif?site={SITE}&room=/a&visitor={new_id()}")
         self.assertEqual((answer.status, answer.headers["content-type"]), (200, "image/gif"))
@@ -200,6 +419,19 @@ class Touch(WebCase):
             self.assertNotIn("set-cookie", answer.headers)
         wait_until(lambda: self.stats()["pageviews"] == 2, "the page views")
         self.assertEqual(self.live(web)["count"], 2)
+        for others in ('a="; {}', 'visitor={{"v":1,"id":"a"}}; {}', "a=b=c,d;{}", "é=ü; {}; {}2",
+                       "Presence_Visitor=x; {}", "x; =y; ; {} ;"):
+            answer = web.get(f"/beacon.gif?site={SITE}", {"Cookie": others.format(cookie, cookie)})
+            self.assertNotIn("set-cookie", answer.headers, others)
+        self.wait_received(9)
+        for nobody in "undefined", "null", "NaN", "00000000-0000-0000-0000-000000000000", "%20":
+            answer = web.get(f"/beacon.gif?site={SITE}&visitor={nobody}")
+            self.assertIn("set-cookie", answer.headers, nobody)
+            answer = web.get(f"/beacon.gif?site={SITE}&visitor={nobody}", {"Cookie": cookie})
+            self.assertNotIn("set-cookie", answer.headers, nobody)
+        self.assertEqual(self.live(web)["count"], 2)
+        self.assert_problem(web.get(f"/beacon.gif?site={SITE}&visitor={513 * 'v'}"), 400,
+                            "bad_request")
         self.assert_problem(web.get("/beacon.gif"), 400, "bad_request")
 
 

@@ -1,4 +1,4 @@
-"""presence-web: the live feed, a site at a glance, and its last hours."""
+"""presence-web: the event feed, realtime and history."""
 
 import re
 import unittest
@@ -24,7 +24,7 @@ class Events(WebCase):
                    for event in self.events("page_size=500")["data"])
 
     def happen(self, *names):
-        """Custom events, each after the one before; returns when all are in the feed. What is
+        """Send custom events one after another, and wait until all are in the feed. What is
         thinned out, where there are too many in a second, is sent again."""
         for name in names:
             def arrived():
@@ -37,7 +37,7 @@ class Events(WebCase):
             wait_until(arrived, f"{name} in the feed")
 
     def test_feed(self):
-        """What happened, newest first, with all that is known but who."""
+        """The feed has what happened, newest first, with all labels but no visitor."""
         self.begin()
         person = {"site": SITE, "visitor": new_id(), "room": "/a", "source": "news.example"}
         self.counted(self.web, person)
@@ -59,7 +59,7 @@ class Events(WebCase):
         self.assertEqual(self.events(site="nobody.example")["data"], [])
 
     def test_watermark(self):
-        """Going on from it repeats nothing and skips nothing, however small the pages."""
+        """Reading on from a watermark repeats and skips nothing, however small the pages."""
         self.begin()
         nothing = self.events()
         self.assertEqual((nothing["data"], nothing["has_more"]), ([], False))
@@ -111,7 +111,7 @@ class Events(WebCase):
             self.assertEqual(self.events(f"since_timestamp={good}")["data"], [])
 
     def test_through_a_restart_of_the_daemon(self):
-        """The watermark is good after it, too."""
+        """A watermark stays valid after a restart."""
         self.begin()
         self.happen("before")
         mark = self.events()["next_timestamp"]

@@ -1,4 +1,4 @@
-"""Built without the filter, as where libbpf or clang is missing: it says so, and all else works."""
+"""A build without the filter, as if libbpf or clang were missing, says so; all else works."""
 
 import os
 import subprocess
@@ -35,7 +35,7 @@ class WithoutXdp(Case):
         return done.stdout
 
     def test_meson_says_so(self):
-        self.assertRegex(self.said, r"XDP filter: no \(it takes libbpf, clang and bpftool\)")
+        self.assertRegex(self.said, r"XDP filter: no \(it needs libbpf, clang and bpftool\)")
 
     def test_without_being_asked(self):
         collector = self.start()
@@ -52,6 +52,15 @@ class WithoutXdp(Case):
         status = self.json("status")
         self.assertEqual((status["filter"], status["filter_interface"]), ("none", "lo"))
         self.assertRegex(status["filter_reason"], "built without the filter")
+
+    def test_a_hash_spreads_senders(self):
+        collector = self.start("--workers", "2")
+        self.assertRegex(collector.output(), "over workers by hash, .*built without BPF")
+        status = self.json("status")
+        self.assertEqual(status["spread"], "hash")
+        self.assertRegex(status["spread_reason"], "built without BPF")
+        self.send(collector, GOLDEN)
+        self.wait_received(1)
 
     def test_others_end(self):
         for mode in ("native", "generic"):

@@ -1,4 +1,4 @@
-"""What the tests of presence-web share: a running one, and how browsers ask it."""
+"""Shared by the tests of presence-web: a running server, and requests as browsers send them."""
 
 import base64
 import hashlib
@@ -14,7 +14,7 @@ import tempfile
 import time
 import uuid
 
-from harness import BUILD, DEADLINE, Case, wait_until
+from harness import BUILD, DEADLINE, Case, wait_until, with_defaults
 
 PRESENCE_WEB = os.path.join(BUILD, "tools/presence-web/presence-web")
 SITE = "example.com"
@@ -22,7 +22,7 @@ BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.
 
 
 class Answer:
-    """What came back: status, headers by their lower-case names, and the body."""
+    """A response: status, headers by their lower-case names, and the body."""
 
     def __init__(self, response):
         self.status = response.status
@@ -42,7 +42,7 @@ class Web:
 
     def __init__(self, *arguments, listen="127.0.0.1:0", environment=None):
         self.log = tempfile.TemporaryFile(mode="w+")
-        command = [PRESENCE_WEB, "--listen", listen, *arguments]
+        command = [PRESENCE_WEB, *with_defaults(("--listen", listen), arguments)]
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
             env={**os.environ, **(environment or {})},
@@ -62,7 +62,7 @@ class Web:
             return log.read()
 
     def connect(self):
-        """A connection of one's own, kept alive."""
+        """Open a keep-alive connection."""
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
 
     def ask(self, method, path, body=None, headers=None):
@@ -83,7 +83,7 @@ class Web:
                         {"Content-Type": "text/plain", **(headers or {})})
 
     def raw(self, data, wait=True):
-        """Send bytes; what comes back until the other side closes, or the socket to read from."""
+        """Send bytes. Return what is received until the other side closes, or the socket to read."""
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE)
         connection.sendall(data)
         if not wait:
@@ -98,18 +98,18 @@ class Web:
         return Stream(self, query, headers)
 
     def memory(self):
-        """Resident bytes."""
+        """Return the resident bytes."""
         with open(f"/proc/{self.process.pid}/statm") as statm:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def cpu(self):
-        """Seconds of CPU used so far."""
+        """Return the seconds of CPU used so far."""
         with open(f"/proc/{self.process.pid}/stat") as stat:
             fields = stat.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self, how=signal.SIGTERM):
-        """End it; returns its exit status."""
+        """Stop it and return its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(how)
         try:
@@ -136,7 +136,7 @@ class Stream:
         self.headers = {name.lower(): value for name, value in self.response.getheaders()}
 
     def block(self):
-        """The next block of lines, up to an empty one; None at the end."""
+        """Return the next block of lines, up to an empty one; None at the end."""
         lines = []
         while line := self.response.readline():
             if line == b"\n":
@@ -145,16 +145,17 @@ class Stream:
         return None
 
     def event(self):
-        """The next event, as a dictionary of its fields, data decoded; None at the end."""
+        """Return the next event with data as a dictionary of its fields, data decoded; None at
+        the end."""
         while (lines := self.block()) is not None:
             fields = dict(line.split(": ", 1) for line in lines if not line.startswith(":"))
-            if "data" in fields:
+            if "data" in fields and fields.get("event") != "alive":
                 fields["data"] = json.loads(fields["data"])
                 return fields
         return None
 
     def wait_for(self, what, condition):
-        """Read events until one's data fulfils the condition; returns all that were read."""
+        """Read events until one's data fulfils the condition. Return all that were read."""
         seen = []
         end = time.monotonic() + DEADLINE
         while time.monotonic() < end:
@@ -175,7 +176,7 @@ def new_id():
 
 
 def token(key, **claims):
-    """A JWT, made here from its definition (RFC 7515)."""
+    """Make a JWT from its definition (RFC 7515)."""
     def encode(data):
         return base64.urlsafe_b64encode(data).rstrip(b"=")
 
@@ -207,7 +208,7 @@ class WebCase(Case):
             web.log.close()
 
     def secret(self, name, *lines, mode=0o600):
-        """A file of secrets."""
+        """Write a key file."""
         path = os.path.join(self.directory, name)
         with open(path, "w") as file:
             file.write("".join(f"{line}\n" for line in lines))
@@ -221,12 +222,12 @@ class WebCase(Case):
         return stream
 
     def assert_problem(self, answer, status, code):
-        """It was refused, and says why."""
+        """Check that the request was refused with this code."""
         self.assertEqual((answer.status, answer.json.get("error")), (status, code), answer.body)
         self.assertTrue(answer.json["message"], answer.body)
 
     def counted(self, web, fields, headers=None):
-        """Touch until it is counted in time, which a busy machine may not be; the answer."""
+        """Touch until it is counted in time (a busy machine may be late). Return the answer."""
         def answer():
             answer = web.touch(fields, headers)
             self.assertEqual(answer.status, 200, answer.body)
@@ -240,7 +241,7 @@ class WebCase(Case):
         return answer.json
 
     def wait_count(self, web, count, site=SITE, query=""):
-        """Wait until the site has that many; returns the answer."""
+        """Wait until the site has that many. Return the answer."""
         return wait_until(
             lambda: (answer := self.live(web, site, query))["count"] == count and answer,
             f"{count} on {site}")

@@ -1,5 +1,6 @@
 """The XDP filter for real: on a veth pair, native and generic, with the real daemon."""
 
+import json
 import os
 import signal
 import socket
@@ -149,10 +150,13 @@ class Modes(Veth):
                 self.wait_received(2010 - lost)
                 if not lost:
                     self.assertEqual(self.count(SITE), 6000)
-                self.pair.run(PRESENCE_SEND, "--to", f"{V4}:{collector.port}", "--site", "trains",
-                              "--visitors", "9000", "--rate", "9000", "--batch", "3")
-                stats = self.wait_received(2010 + 3000 - self.pair.lost())
-                self.assertEqual(stats["datagrams_received"], 2010 + 3000 - self.pair.lost())
+                summary = self.pair.run(
+                    PRESENCE_SEND, "--to", f"{V4}:{collector.port}", "--site", "trains",
+                    "--visitors", "9000", "--rate", "9000", "--batch", "3")
+                trains = json.loads(summary)["datagrams"]  # fewer than 3000 on a busy machine
+                self.assertGreater(trains, 1000)
+                stats = self.wait_received(2010 + trains - self.pair.lost())
+                self.assertEqual(stats["datagrams_received"], 2010 + trains - self.pair.lost())
                 self.assertEqual(stats["socket_drops"], 0)
                 self.assertEqual(stats["datagrams_accepted"], stats["datagrams_received"])
                 self.assertEqual(sum(number for name, number in self.stats().items()
@@ -214,17 +218,17 @@ class Modes(Veth):
                     stranger.sendto(data, (V4, collector.port))
                     self.sender.sendto(data, (V4, collector.port))
                 stats = self.wait_filtered(6)
-                self.assertEqual(stats["xdp_dropped_source"], 3)
+                self.assertEqual(stats["xdp_dropped_sender"], 3)
                 self.assertEqual(stats["xdp_dropped_version"], 1)
                 self.assertEqual(stats["xdp_passed"], 2)
                 self.assertEqual(stats["datagrams_accepted"], 2)
                 collector.stop()
                 os.unlink(self.segment)
 
-    def test_source_rate(self):
+    def test_sender_rate(self):
         for mode in MODES:
             with self.subTest(mode=mode):
-                collector = self.collect(mode, "--source-rate", "100")
+                collector = self.collect(mode, "--sender-rate", "100")
                 begin = time.clock_gettime(time.CLOCK_BOOTTIME)
                 for i in range(1000):
                     self.sender.sendto(native(SITE, [visitor(i)]), (V4, collector.port))
@@ -232,7 +236,7 @@ class Modes(Veth):
                 seconds = int(time.clock_gettime(time.CLOCK_BOOTTIME)) - int(begin) + 1
                 self.assertGreaterEqual(stats["xdp_passed"], 100)
                 self.assertLessEqual(stats["xdp_passed"], 100 * seconds)
-                self.assertEqual(stats["xdp_passed"] + stats["xdp_dropped_source_rate"], 1000)
+                self.assertEqual(stats["xdp_passed"] + stats["xdp_dropped_sender_rate"], 1000)
                 collector.stop()
                 os.unlink(self.segment)
 
@@ -254,7 +258,7 @@ class Life(Veth):
     def test_busy_interface(self):
         self.collect("native")
         other = os.path.join(self.directory, "other")
-        arguments = ("--segment", other, "--listen", f"{V4}:0", "--max-visitors", "1000",
+        arguments = ("--segment", other, "--listen", f"{V4}:0", "--max-entries", "1000",
                      "--max-scopes", "16", "--xdp", INSIDE)
         for mode in MODES:
             status, out, err = run_daemon(*arguments, "--xdp-mode", mode)
@@ -289,7 +293,7 @@ class Life(Veth):
     def test_what_can_not_be_filtered(self):
         ip("tuntap", "add", "dev", "presence2", "mode", "tun")
         for name, words in (("nowhere0", "no such interface"), ("presence2", "Ethernet")):
-            arguments = ("--segment", self.segment, "--listen", f"{V4}:0", "--max-visitors", "1000",
+            arguments = ("--segment", self.segment, "--listen", f"{V4}:0", "--max-entries", "1000",
                          "--max-scopes", "16", "--xdp", name, "--xdp-mode")
             for mode in MODES:
                 status, out, err = run_daemon(*arguments, mode)
@@ -317,7 +321,7 @@ class Life(Veth):
             collector.stop()
 
     def start_as_nobody(self, capabilities, *arguments):
-        os.chmod(self.directory, 0o777)
+        self.let_anybody_in()
         return self.start(
             *arguments, listen=f"{V4}:0",
             prefix=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
@@ -386,7 +390,7 @@ class Flood(Veth):
         garbage = bytearray(native(SITE, [visitor(1)]))
         garbage[3] = 77  # a kind that there is not
         self.share_processors()  # the collector may have others than the flood
-        collector = self.collect("native", "--max-visitors", "1000000")
+        collector = self.collect("native", "--max-entries", "1000000")
         lost_before = self.pair.lost()
         rate, sent = self.flood(collector, bytes(garbage))
         total = self.FRAMES + sent + 1
@@ -411,7 +415,7 @@ class Flood(Veth):
 
         self.share_processors()
         lost_before = self.pair.lost()
-        collector = self.start("--max-visitors", "1000000", listen=f"{V4}:0")
+        collector = self.start("--max-entries", "1000000", listen=f"{V4}:0")
         bare, bare_sent = self.flood(collector, bytes(garbage))
 
         def fates():

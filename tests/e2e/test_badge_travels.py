@@ -1,0 +1,201 @@
+"""The badge and navigation: the back/forward cache, prerendered pages, redirects and closing."""
+
+import threading
+import time
+import unittest
+
+from browser import Browser
+from clients import ClientCase, in_both, in_chromium, mostly_in_chromium
+from firefox import Firefox
+from harness import wait_until
+from web import SITE
+
+HEARD = "addEventListener('pageshow', (event) => { window.persisted = event.persisted; });"
+
+
+@in_both
+class History(ClientCase):
+    def assert_kept(self):
+        """Check that the page was cached. Firefox caches none that has a stream (measured with one of
+        its own, however early that is closed)."""
+        if self.kind is Browser:
+            self.assertTrue(self.browser.run("return persisted"), self.browser.run("""
+                const [entry] = performance.getEntriesByType('navigation');
+                return `not kept: ${JSON.stringify(entry.notRestoredReasons)}`"""))
+
+    def test_back_and_forth(self):
+        """A page in the back/forward cache resumes, badge and stream included."""
+        self.begin()
+        self.pages.pages["/one"] = self.pages.page(f'<a href="/two">two</a>{self.pages.script()}')
+        self.visit(path="/one", before=HEARD)
+        self.wait_seen("1 viewing now")
+        self.browser.run("document.querySelector('a').click()")
+        self.wait_rooms(two=1)
+        self.wait_streams(1)
+        self.browser.back()
+        self.wait_rooms(one=1)
+        self.assert_kept()
+        self.wait_seen("1 viewing now")
+        self.crowd([5], "/one")
+        self.wait_seen("2 viewing now")
+        self.wait_streams(1)
+        self.assertEqual({body["kind"] for body in self.touches()}, {"pageview"})
+        # Forward, and back once more.
+        self.browser.call("POST", "/forward")
+        self.wait_rooms(one=1, two=1)
+        self.assert_kept()
+        self.wait_seen("1 viewing now")
+        self.browser.back()
+        self.wait_rooms(one=2)
+        self.assert_kept()
+        self.assertEqual(self.count(SITE), 2)
+
+
+@in_chromium
+class Prerender(ClientCase):
+    RULES = ('<script type="speculationrules">{"prerender": [{"source": "list", "urls": ["/next"], '
+             '"eagerness": "immediate"}]}</script>')
+
+    def ready(self):
+        self.begin()
+        self.pages.pages["/start"] = self.pages.page(f"{self.RULES}{self.pages.script()}")
+        self.visit(path="/start")
+        self.wait_seen("1 viewing now")
+        wait_until(lambda: any("prerender" in headers.get("Sec-Purpose", "")
+                               for headers in self.pages.served("/next")), "the page in advance")
+        # Its scripts have run: a later request of the page has arrived.
+        wait_until(lambda: self.pages.served("/ran"), "scripts of the page in advance")
+
+    def setUp(self):
+        super().setUp()
+        self.pages.other = lambda path: self.pages.page(
+            f"<h1>{path}</h1>{self.pages.script('')}<script>fetch('/ran')</script>")
+        self.pages.pages["/ran"] = ""
+
+    def wait_pageviews(self, number):
+        wait_until(lambda: self.stats()["pageviews"] == number,
+                   lambda: f"{number} pageviews; there were {self.stats()}")
+
+    def test_never_looked_at(self):
+        """A prerendered page that is never shown counts nobody and sends no leave."""
+        self.ready()
+        self.wait_rooms(start=1)
+        self.wait_streams(1)
+        self.browser.run("location.href = '/elsewhere'")
+        self.wait_rooms(elsewhere=1)
+        self.wait_pageviews(2)
+        self.assertEqual(self.leaves()[0], {"room": "/start"})
+        self.assertEqual(self.count(SITE), 1)
+
+    def test_looked_at(self):
+        """When it is shown, the visitor is counted at once, by a page view."""
+        self.ready()
+        self.browser.run("location.href = '/next'")
+        self.wait_rooms(next=1)
+        self.assertGreater(self.browser.run(
+            "return performance.getEntriesByType('navigation')[0].activationStart"), 0)
+        self.wait_badges("1 viewing now")
+        self.wait_streams(1)
+        self.wait_pageviews(2)
+
+
+@mostly_in_chromium
+class Leaving(ClientCase):
+    """Each person acts differently; those who left are gone in the end, the others are not."""
+
+    def setUp(self):
+        super().setUp()
+        # Firefox ends scripts of a site's last page at the next call of a function. So nothing of
+        # the test's own is called while the page goes.
+        self.before_page = ""
+        self.begin()
+        away = f"http://elsewhere.localhost:{self.pages.port}/away"
+        pages = self.pages.pages
+        pages["/away"] = self.pages.page("elsewhere")
+        pages["/out"] = "", {"Location": away}, 302
+        pages["/script-out"] = self.pages.page(f"<script>location.replace('{away}')</script>")
+        pages["/in"] = "", {"Location": "/arrived"}, 302
+        pages["/file"] = "text", {"Content-Disposition": "attachment", "Content-Type": "text/plain"}
+        pages["/nothing"] = "", {}, 204
+        pages["/slow"] = self.slow
+        pages["/asked"] = lambda handler: handler.answer(str(len(self.pages.served("/slow"))))
+        self.answer_slowly = threading.Event()
+        self.addCleanup(self.answer_slowly.set)
+        self.pages.other = lambda path: self.pages.page(f"""
+            <h1>{path}</h1>{self.pages.script('')}
+            <a id=out href="/out?u=x">redirect</a> <a id=away href="{away}">away</a>
+            <a id=download href="/file">file</a> <a id=named download href="/file">file</a>
+            <a id=mail href="mailto:ann@localhost">mail</a> <a id=blank target=_blank rel=opener
+            href="{away}">new</a> <a id=in href="/in">in</a> <a id=hash href="#there">there</a>
+            <a id=nothing href="/nothing">nothing</a> <a id=script href="javascript:void 0">no</a>
+            <a id=scripted href="/script-out">out</a> <a id=slow href="/slow">slow</a>
+            <form method=post action="/posted"><button id=post>post</button></form>
+            <form action="{away}"><button id=search>post</button></form>""")
+
+    def slow(self, handler):
+        self.answer_slowly.wait(60)
+        handler.answer(self.pages.other("/slow"))
+
+    def act(self, person, script):
+        window = self.visit(person, path=f"/of-{person}")
+        self.wait_seen_number()
+        self.browser.run(script)
+        return window
+
+    def wait_seen_number(self):
+        wait_until(lambda: (self.badges() or [None])[0], "a number")
+
+    def click(self, person, name):
+        return self.act(person, f"document.getElementById('{name}').click()")
+
+    def test_who_is_gone(self):
+        gone = {"redirect": "out", "link": "away", "form": "search", "scripted": "scripted"}
+        stay = {"file": "download", "named": "named", "mail": "mail", "blank": "blank",
+                "hash": "hash", "nothing": "nothing", "script": "script"}
+        if self.kind is Firefox:
+            del stay["mail"]  # its dialog keeps the window from closing
+        move = {"inside": "in", "post": "post"}
+        for person, name in {**gone, **stay, **move}.items():
+            self.click(person, name)
+        self.act("reload", "location.reload()")
+        # Drivers block while a page loads, so ask the collector.
+        self.act("cancelled", """setTimeout(async () => {
+            location.href = '/slow';
+            while (await (await fetch('/asked')).text() === '0');
+            stop();
+        }, 200)""")
+        self.act("waiting", "setTimeout(() => { location.href = '/slow'; }, 200)")
+        wait_until(lambda: len(self.pages.served("/slow")) == 2, "the slow page to be asked for")
+        begun = time.monotonic()
+        expected = {f"/of-{person}": 1 for person in (*stay, "reload", "cancelled")}
+        expected.update({"/arrived": 1, "/posted": 1})
+        still = len(expected) + 1  # the person who waits for the slow page
+        wait_until(lambda: self.count(SITE) == still,
+                   lambda: f"{still} on the site; there are {self.count(SITE)}: {self.rooms()}")
+        self.assertLess(time.monotonic() - begun, 25)
+        rooms = self.rooms()
+        self.assertIn(rooms.pop("/of-waiting", 1), (1, None))
+        self.assertEqual(rooms, expected)
+        self.answer_slowly.set()
+        wait_until(lambda: "/slow" in self.rooms(), "the slow page")
+        self.assertEqual(self.count(SITE), still)
+
+
+@in_both
+class Closing(ClientCase):
+    def test_last_tabs(self):
+        """Closing a person's last tab ends their visit at once."""
+        self.before_page = ""  # as above
+        self.begin()
+        people = [self.visit(f"p{number}") for number in range(6)]
+        self.wait_counted(6)
+        for window in people:
+            self.browser.close_window(window)
+        begun = time.monotonic()
+        self.wait_counted(0)
+        self.assertLess(time.monotonic() - begun, 10)
+        self.assertEqual(self.rooms(), {})
+
+
+if __name__ == "__main__":
+    unittest.main()
