@@ -1,4 +1,4 @@
-"""Target 8: the largest live audience on record, each with a heartbeat a minute, 8 a datagram."""
+"""Target 8: the largest live audience on record, each visitor with a heartbeat a minute, 8 a datagram."""
 
 from collector import Collector, measure, presence_send
 from machine import PROCESSORS, report

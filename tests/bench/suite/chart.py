@@ -46,14 +46,14 @@ def style():
 
 
 def power(exponent, unit=""):
-    """10^exponent in words: 100 k, 10 M"""
+    """Format 10^exponent: 100 k, 10 M."""
     letter = ("", " k", " M", " G", " T")[exponent // 3]
     space = "" if letter or not unit else " "
     return f"{10 ** (exponent % 3)}{letter}{space}{unit}"
 
 
 class Panel:
-    """One diagram. `left` is where its axis stands."""
+    """Draw one diagram. `left` is its axis's position."""
 
     def __init__(self, left, heading, points, unit):
         self.left, self.heading, self.unit = left, heading, unit
@@ -96,7 +96,7 @@ class Panel:
                        "</title></circle>")
 
     def labels(self):
-        """At the lines' ends, moved apart where they would touch."""
+        """Put labels at the lines' ends, moved apart where they would touch."""
         ends = [(self.y(series[-1][1]), self.x(series[-1][0]), name)
                 for name, series in self.points.items()]
         last = -math.inf

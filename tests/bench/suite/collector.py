@@ -1,4 +1,4 @@
-"""A presenced to measure, and those who send to it."""
+"""The presenced that is measured, and its senders."""
 
 import json
 import os
@@ -14,7 +14,7 @@ SETTLED_S = 1.0  # without another datagram counted: there is none left
 
 
 class Receiver(Server):
-    """Something that takes datagrams on a port of loopback."""
+    """A receiver of datagrams on a port of loopback."""
 
     port = None
 
@@ -26,12 +26,12 @@ class Receiver(Server):
         return udp_sockets(self.port)[1]
 
     def wait_idle(self):
-        """Until it has taken everything that was sent."""
+        """Wait until it has received everything that was sent."""
         wait_until(lambda: udp_sockets(self.port)[0] == 0, f"{self.name} to keep up")
         time.sleep(0.01)  # a burst is gathered for 1 ms
 
     def received(self):
-        """Datagrams that it has counted so far; None when it does not say."""
+        """Return the datagrams that it has counted so far; None if it doesn't count them."""
         return None
 
 
@@ -46,13 +46,13 @@ class Discarder(Receiver):
 
 
 class Collector(Receiver):
-    """presenced with one worker on a new segment."""
+    """presenced on a new segment, with one worker by default."""
 
-    def __init__(self, visitors, *arguments, processors=RECEIVER):
+    def __init__(self, visitors, *arguments, workers=1, processors=RECEIVER):
         super().__init__()
         self.segment = os.path.join(self.make_directory(), "segment")
         self.start([PRESENCED, "--listen", "127.0.0.1:0", "--segment", self.segment,
-                    "--max-visitors", str(visitors), "--workers", "1", *arguments],
+                    "--max-entries", str(visitors), "--workers", str(workers), *arguments],
                    lambda: "ready:" in self.output(), processors)
         self.port = int(re.search(r"listening on [^\s]*:(\d+)", self.output())[1])
 
@@ -73,13 +73,13 @@ class Collector(Receiver):
         return self.stats()["datagrams_received"]
 
     def memory(self):
-        """Bytes: the segment, all of it reserved, and what the process has of its own."""
+        """Return the bytes of the segment, all of it reserved, and of the process's own memory."""
         own = memory_of(self.pid)
         return os.stat(self.segment).st_blocks * 512 + own["RssAnon"] + own["RssFile"]
 
 
 def presence_send(address, visitors, rate, seconds, *arguments):
-    """Load from presence-send; returns its summary. `seconds` None: each visitor once."""
+    """Send load with presence-send; returns its summary. `seconds` None: each visitor once."""
     return run_json(send_command(address, visitors, rate, seconds, *arguments))[0]
 
 
@@ -89,11 +89,12 @@ def send_command(address, visitors, rate, seconds, *arguments):
             "--rate", str(rate), *duration, *arguments]
 
 
-def paced_sender(address, visitors, rate, seconds, room_bytes=0, text=False):
-    """Single heartbeats, 32 at once; returns a summary like presence-send's."""
+def paced_sender(address, visitors, rate, seconds, room_bytes=0, text=False, senders=1):
+    """Send single heartbeats, 32 at once; returns a summary like presence-send's."""
     sent = run_json([bench("paced_sender"), "--to", address, "--rate", str(rate),
                      "--seconds", str(seconds), "--visitors", str(visitors),
-                     "--bytes", str(47 + room_bytes), *(["--text"] if text else [])])[0]
+                     "--bytes", str(47 + room_bytes), "--senders", str(senders),
+                     *(["--text"] if text else [])])[0]
     if sent["failed"]:
         raise Failure(f"the kernel would not send {sent['failed']} datagrams")
     return {"heartbeats": sent["sent"], "datagrams": sent["sent"], "seconds": sent["seconds"],
@@ -101,8 +102,8 @@ def paced_sender(address, visitors, rate, seconds, room_bytes=0, text=False):
 
 
 def count_dropped(receiver, sent, received_before, drops_before):
-    """Datagrams of `sent` that did not arrive, once all others were counted. The kernel's figure
-    counts a train of GSO as one, so it is taken only where the receiver does not say."""
+    """Return how many datagrams of `sent` did not arrive, once all others were counted. The kernel's
+    figure counts a train of GSO as one, so it is used only if the receiver has none."""
     if received_before is None:
         return receiver.drops() - drops_before
     last = None
@@ -119,7 +120,7 @@ def count_dropped(receiver, sent, received_before, drops_before):
 
 
 def measure(receiver, send):
-    """What `send()` costs the receiver: heartbeats a CPU second, and what went missing."""
+    """Measure what `send()` costs the receiver: heartbeats a CPU second, and losses."""
     used, drops, received = receiver.cpu_seconds(), receiver.drops(), receiver.received()
     sent = send()
     receiver.wait_idle()

@@ -1,8 +1,9 @@
-"""Which moments of a measurement had whole cores? A processor may be one of a core's two hardware
-threads; in a virtual machine the host decides which, and whose the other is, and changes its mind
-many times a second. A worker does a third less beside a stranger, or beside the sender. So what is
-said of a core is measured while the worker had one: some work then takes hardly longer than the
-shortest ever (see core_share.h)."""
+"""Find the moments of a measurement that had whole cores.
+
+A processor may be one of a core's two hardware threads. In a virtual machine the host decides which,
+and what the other one runs, and changes that many times a second. A worker is a third slower beside
+another tenant, or beside the sender. So a figure per core is measured while the worker had a whole
+one: some work then takes hardly longer than the shortest ever (see core_share.h)."""
 
 import contextlib
 import json
@@ -17,7 +18,7 @@ ENOUGH = 10  # moments that have something to say
 
 
 class Moments:
-    """Short parts of a measurement, each with what some work took the core then."""
+    """Short parts of a measurement, each with the time that some work took then."""
 
     def __init__(self):
         self.all = []  # (nanoseconds of that work, units done, seconds)
@@ -26,7 +27,7 @@ class Moments:
         self.all.append((core_ns, done, seconds))
 
     def add_rates(self, moments, parties=1):
-        """Those of a benchmark of ours, equally long in work: units a second of all parties."""
+        """Read those of a benchmark, of equal work each: units a second of all parties."""
         for core_ns, rate in moments:
             self.add(core_ns, 1 / parties, 1 / rate)
 
@@ -34,7 +35,7 @@ class Moments:
         return [moment for moment in self.all if moment[0] <= WHOLE * shortest]
 
     def rate(self, shortest):
-        """Units a second of those on whole cores; None if there were too few."""
+        """Return the units a second of those on whole cores; None if there were too few."""
         whole = self.whole(shortest)
         if len(whole) < ENOUGH:
             return None
@@ -49,7 +50,7 @@ class Moments:
 
 
 def shortest_work(*moments):
-    """The same work, whoever measured it on this machine, in one way."""
+    """The work of all benchmarks on this machine, measured in one way."""
     return min(moment[0] for each in moments for moment in each.all)
 
 
@@ -68,7 +69,7 @@ def watch(collector, moments):
         out, error = watcher.communicate(timeout=DEADLINE)
     if error:
         raise Failure(error.strip())
-    looks = [json.loads(line) for line in out.splitlines()[:-1]]  # the last may be cut off
-    for (_, cpu_before, done_before), (core_ns, cpu, done) in zip(looks, looks[1:]):
+    samples = [json.loads(line) for line in out.splitlines()[:-1]]  # the last may be cut off
+    for (_, cpu_before, done_before), (core_ns, cpu, done) in zip(samples, samples[1:]):
         if done > done_before and cpu > cpu_before:
             moments.add(core_ns, done - done_before, cpu - cpu_before)

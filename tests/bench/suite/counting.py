@@ -1,4 +1,4 @@
-"""Target 6: what a count costs who asks for it."""
+"""Target 6: the cost of a count for its reader."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ def sizes(quick):
 
 
 class Counts:
-    """Counts of so many visitors, and those of them that were made on a whole core."""
+    """Counts of that many visitors, and those of them that were made on a whole core."""
 
     def __init__(self, size):
         self.row = Row(f"presence_count, {size:,} visitors", "300 s window")
@@ -59,7 +59,7 @@ def redis_rows(stack, quick):
 
 
 def time_process(command):
-    """Milliseconds from a program's start until it has ended."""
+    """Return the milliseconds from a program's start to its end."""
     nowhere = [(os.POSIX_SPAWN_OPEN, descriptor, "/dev/null", os.O_WRONLY, 0)
                for descriptor in (1, 2)]
     start = time.perf_counter()
@@ -72,8 +72,8 @@ def time_process(command):
 
 
 def process_rows(stack, quick):
-    """presencectl, and in turn a program that does nothing: what any process takes here. While a
-    collector warms there is more to read, and a warning to be written."""
+    """Measure presencectl, and in turn a program that does nothing: the cost of any process here.
+    While a collector warms there is more to read, and a warning to print."""
     visitors = sizes(quick)[-1]
     report(f"count: presencectl, segment for {visitors:,} visitors")
     nothing = Row("/bin/true, whole process (limit)")
@@ -97,7 +97,7 @@ def process_rows(stack, quick):
 
 
 def judge_counts(results, found):
-    """One count, slowest and fastest size. Notes what they take in their rows."""
+    """Measure one count, of the slowest and the fastest size, and add it to their rows."""
     shortest = shortest_work(*(counts.moments for counts in found.values()))
     for counts in found.values():
         counts.row.note = "; ".join(filter(None, [f"{1e9 / counts.row.median():.0f} ns",

@@ -37,7 +37,7 @@ def measure_presence(collector, visitors, seconds):
 
 
 def compare_at(visitors, plan, curves):
-    """presenced, ZADD and PFADD at one size, in turn. Returns presenced's row."""
+    """Measure presenced, ZADD and PFADD at one size, in turn. Returns presenced's row."""
     rounds, seconds, redis_most = plan
     row = Row(f"presenced, {visitors:,} visitors", f"{BATCH}, GSO, GRO")
     zadd, pfadd = (row.peers.setdefault(name, Row(name)) for name in ("ZADD 40", "PFADD 40"))

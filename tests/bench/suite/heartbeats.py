@@ -1,5 +1,5 @@
-"""Targets 1 to 4: what a heartbeat costs from the socket to the count, beside loops that receive
-and discard, Redis and PostgreSQL. All stay up; each round measures every one of them once."""
+"""Targets 1 to 4: the cost of a heartbeat from the socket to the count, beside loops that receive
+and discard, Redis and PostgreSQL. All keep running; each round measures every one of them once."""
 
 import contextlib
 
@@ -33,7 +33,7 @@ class Plan:
 
 
 class Contest:
-    """Everybody who takes part, and the order they take turns in."""
+    """All participants, in the order of their turns."""
 
     def __init__(self, plan, stack):
         self.plan, self.stack = plan, stack
@@ -94,7 +94,7 @@ def enter_singles(contest):
 
 
 def send_batches(plan, receiver, visitors, rate, *places):
-    """Everybody arrives; returns a turn of full datagrams."""
+    """Let all visitors arrive; returns a turn of full datagrams."""
     def turn(seconds=plan.seconds):
         return measure(receiver, lambda: presence_send(receiver.address, visitors, rate, seconds,
                                                        "--batch", str(BATCH), *places))
@@ -104,7 +104,7 @@ def send_batches(plan, receiver, visitors, rate, *places):
 
 
 class Batched:
-    """A presenced that takes full datagrams: as it is, and watched while it does (see cores.py)."""
+    """A presenced that gets full datagrams: alone, and watched meanwhile (see cores.py)."""
 
     HOW = f"{BATCH}, GSO, GRO"
 
@@ -122,7 +122,7 @@ class Batched:
             return turn()
 
     def whole_row(self, shortest):
-        """What it did when it had a core to itself; without runs if it had hardly ever one."""
+        """Return its runs on a whole core; none if it hardly ever had one."""
         row = Row(self.watched.what, self.HOW)
         rate = self.moments.rate(shortest)
         if rate:
@@ -178,7 +178,7 @@ def enter_postgresql(contest):
 
 
 def judge_batches(results, site, labels, peers):
-    """Targets are of a core; where there was none, of what there was. Returns the rows of cores."""
+    """Compare with targets on whole cores, or on what there was. Returns the rows of cores."""
     shortest = shortest_work(*(batched.moments for batched in (site, *labels)))
     whole = {batched: batched.whole_row(shortest) for batched in (site, *labels)}
     of_core = ", on a whole core" if all(row.runs for row in whole.values()) else ""

@@ -1,4 +1,4 @@
-"""Target 9: from a heartbeat's sending to its being counted, and what an idle daemon costs."""
+"""Target 9: the time from sending a heartbeat until it is counted, and the cost of an idle daemon."""
 
 import contextlib
 import json
@@ -23,8 +23,8 @@ def idle_percent(collector):
 
 
 def accepted_rate(collector, rate, seconds, *load):
-    """Heartbeats a second that get through, and datagrams that don't, of so many a second; 0: as
-    many as can be sent."""
+    """Measure heartbeats a second that get through, and datagrams that don't, at a rate; 0: as many
+    as can be sent."""
     accepted = collector.stats()["datagrams_accepted"]
     sent = presence_send(collector.address, VISITORS, rate, seconds, *load)
     collector.wait_idle()
@@ -33,8 +33,8 @@ def accepted_rate(collector, rate, seconds, *load):
 
 
 def highest_rate(collector, what, seconds, *load):
-    """Heartbeats a second of which none is dropped: what gets through of as many as can be sent, or
-    less of it until that is so."""
+    """Find the heartbeats a second of which none is dropped: what gets through of as many as can be
+    sent, or less until none is."""
     report(f"latency: the highest rate, {what}")
     rate, dropped = accepted_rate(collector, 0, seconds, *load)
     for _ in range(10):
@@ -49,7 +49,7 @@ def highest_rate(collector, what, seconds, *load):
 
 @contextlib.contextmanager
 def background(collector, rate, *load):
-    """Heartbeats at that rate while the context lasts. Yields a dict that has the sender's summary
+    """Send heartbeats at a rate while the context lasts. Yields a dict that has the sender's summary
     afterwards."""
     summary = {}
     sender = subprocess.Popen(send_command(collector.address, VISITORS, rate, 600, *load),
@@ -67,7 +67,7 @@ def background(collector, rate, *load):
 
 
 def probe(collector, what, how, rate, probes, *load):
-    """Latencies beside a load."""
+    """Measure latencies beside a load."""
     report(f"latency: {what}")
     drops = collector.drops()
     with background(collector, rate, *load) as sent:

@@ -1,4 +1,4 @@
-"""Programs and what they cost: start, pin, account and end them."""
+"""Programs and their cost: start, pin, account and end them."""
 
 import json
 import os
@@ -19,7 +19,7 @@ RECEIVER = {PROCESSORS[-1]}
 
 
 class Failure(Exception):
-    """Something that should work here does not; its text is for the user."""
+    """A failure whose text is for the user."""
 
 
 def bench(name):
@@ -34,7 +34,7 @@ PRESENCED = os.path.join(BUILD, "daemon/presenced")
 
 
 def report(what):
-    """Say on stderr what is being done."""
+    """Print on stderr what is being done."""
     if sys.stderr.isatty():
         print(f"\r{what[:78]:78}", end="", file=sys.stderr, flush=True)
     else:
@@ -64,7 +64,7 @@ def wait_until(condition, what, deadline=DEADLINE):
 
 
 def cpu_seconds(pid):
-    """On-CPU time of all threads of a process (sched-stats in the kernel's documentation)."""
+    """Return the CPU time of all threads of a process (sched-stats in the kernel's documentation)."""
     total = 0
     for task in os.listdir(f"/proc/{pid}/task"):
         with open(f"/proc/{pid}/task/{task}/schedstat") as stat:
@@ -73,8 +73,8 @@ def cpu_seconds(pid):
 
 
 def udp_sockets(port):
-    """Of the UDP sockets of that port: (bytes that wait in them, datagrams dropped at them); None
-    when there is none. /proc/net/udp, see proc(5)."""
+    """Return (bytes queued, datagrams dropped) of the UDP sockets of that port; None if there is
+    none. /proc/net/udp, see proc(5)."""
     found = []
     with open("/proc/net/udp") as table:
         for line in list(table)[1:]:
@@ -85,7 +85,7 @@ def udp_sockets(port):
 
 
 def memory_of(pid):
-    """Bytes of memory by kind, as VmRSS, RssAnon, RssFile and RssShmem of proc(5)."""
+    """Return bytes of memory by kind, as VmRSS, RssAnon, RssFile and RssShmem of proc(5)."""
     with open(f"/proc/{pid}/status") as status:
         fields = dict(line.split(":", 1) for line in status)
     return {name: int(fields[name].split()[0]) * 1024
@@ -103,7 +103,7 @@ def run_json(command, processors=SENDER):
 
 
 def become(user):
-    """What makes subprocess run something as that user; None: as who we are."""
+    """Return the arguments with which subprocess runs as that user; None: as the current one."""
     if not user:
         return {}
     account = pwd.getpwnam(user)
@@ -112,7 +112,7 @@ def become(user):
 
 class Server:
     """A program that runs until close(), with its output in a file and perhaps a directory in
-    memory that goes with it."""
+    memory of its own."""
 
     running = []  # all that have not been closed
 
@@ -170,7 +170,7 @@ class Server:
 
 
 def describe():
-    """What the figures were measured on."""
+    """Describe the machine of the figures."""
     with open("/proc/cpuinfo") as info:
         model = next((line.split(":")[1].strip() for line in info if "model name" in line), "?")
     with open("/proc/meminfo") as info:

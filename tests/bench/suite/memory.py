@@ -1,4 +1,4 @@
-"""Target 7: bytes a live word, and how full the table gets before it refuses one."""
+"""Target 7: bytes per live word, and how full the table gets before it refuses one."""
 
 from machine import bench, report, run_json
 from results import Row

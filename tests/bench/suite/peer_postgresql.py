@@ -39,7 +39,7 @@ def newest_programs():
 
 
 def tree_cpu_seconds(pid):
-    """CPU time of a process, its children, and those it has waited for."""
+    """Return the CPU time of a process, its children, and those it has waited for."""
     with open(f"/proc/{pid}/stat") as stat:
         fields = stat.read().rpartition(")")[2].split()
     total = sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
@@ -83,14 +83,14 @@ class PostgreSQL(Server):
                            **keywords)
 
     def fill(self, visitors):
-        """A new table with that many visitors. Returns its bytes, with its index."""
+        """Make a table with that many visitors. Returns its bytes, with its index."""
         self.run("psql", "-q", "-v", "ON_ERROR_STOP=1", "-c",
                  "DROP TABLE IF EXISTS visitor; DROP FUNCTION IF EXISTS touch, heartbeat")
         self.run("psql", "-q", "-v", "ON_ERROR_STOP=1", input=SCHEMA.format(visitors=visitors))
         return int(self.run("psql", "-At", "-c", "SELECT pg_total_relation_size('visitor')"))
 
     def measure(self, function, visitors, seconds):
-        """Calls a CPU second of the server."""
+        """Measure calls a CPU second of the server."""
         script = os.path.join(self.path, "script")
         with open(script, "w") as file:
             file.write(f"\\set visitor random(1, {visitors})\nSELECT {function}(:visitor);\n")

@@ -22,13 +22,13 @@ class Redis(Server):
                          command, *map(str, arguments)])[0]
 
     def fill(self, key, visitors):
-        """All visitors into a sorted set. Returns the bytes it took."""
+        """Add all visitors to a sorted set. Returns its bytes."""
         before = self.memory()
         self.load("zadd", key, "--visitors", visitors, "--fill")
         return self.memory() - before
 
     def measure(self, command, key, visitors, batch, commands, *arguments):
-        """Ids (or, for zcount, counts) a CPU second of the server."""
+        """Measure ids (or, for zcount, counts) a CPU second of the server."""
         used = self.cpu_seconds()
         done = self.load(command, key, "--visitors", visitors, "--batch", batch, "--commands",
                          commands, *arguments)

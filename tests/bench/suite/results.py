@@ -1,4 +1,4 @@
-"""Rows, ratios and targets, and the table that they are printed as."""
+"""Rows, ratios and targets, and their table."""
 
 import statistics
 
@@ -6,7 +6,7 @@ PEERS = ("recvmmsg", "ZADD 1", "ZADD 40", "PFADD 40", "PostgreSQL", "ZCOUNT")
 
 
 class Row:
-    """Runs of one thing: how many of it a CPU second (or what `unit` says) they yielded."""
+    """Runs of one thing: how many a CPU second, or a `unit`."""
 
     def __init__(self, what, how="", unit="/s"):
         self.what, self.how, self.unit = what, how, unit
@@ -29,7 +29,7 @@ class Row:
         return sum(run.get("dropped", 0) for run in self.runs)
 
     def ratio(self, other):
-        """How many times the other: the median of each round's ratio, where they took turns."""
+        """Return how many times the other: the median of each round's ratio, if they took turns."""
         if other is None or not other.runs:
             return None
         if len(self.runs) == len(other.runs) and len(self.runs) > 1:
@@ -46,7 +46,7 @@ class Row:
 
 
 class Target:
-    """One of the nine, or a part of one."""
+    """One of the nine targets, or a part of one."""
 
     def __init__(self, number, wanted, measured, is_met):
         self.number, self.wanted, self.measured, self.is_met = number, wanted, measured, is_met
@@ -57,7 +57,7 @@ class Target:
 
 
 class Results:
-    """What a run of the suite has found out."""
+    """The results of a run of the suite."""
 
     def __init__(self):
         self.sections = []  # (title, rows)
@@ -71,7 +71,7 @@ class Results:
         self.targets.append(Target(number, wanted, measured, bool(is_met)))
 
     def at_least(self, number, wanted, value, bound, unit="×", clean=True, remark=""):
-        """A target that is a lower bound. `clean`: nothing was dropped."""
+        """Add a target that is a lower bound. `clean`: nothing was dropped."""
         measured = f"{value:.3g} {unit}" + (f" ({remark})" if remark else "")
         measured += "" if clean else ", but datagrams were dropped"
         self.target(number, f"{wanted} ≥ {bound:g} {unit}", measured, value >= bound and clean)
@@ -94,7 +94,7 @@ def sorted_targets(targets):
 
 
 def number(value):
-    """1.23 M, 456 k, 7.8"""
+    """Format a number: 1.23 M, 456 k, 7.8."""
     for size, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
         if abs(value) >= size:
             return f"{value / size:.3g}{letter}"
@@ -118,7 +118,7 @@ def row_cells(row, peers):
 
 
 def print_table(results, out):
-    """All sections as one table. Columns of peers that nothing was compared to are left out."""
+    """Print all sections as one table, without columns of peers that nothing was compared with."""
     rows = [row for _, rows in results.sections for row in rows]
     peers = [peer for peer in PEERS if any(peer in row.peers for row in rows)]
     head = ["", "", "per core", "spread", "limit", *peers, ""]
@@ -136,7 +136,7 @@ def print_table(results, out):
 
 
 def print_markdown(results, out):
-    """The same for a document: a table a section, with the columns that say something there."""
+    """The same for a document: one table per section, without its empty columns."""
     def line(cells):
         print("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |", file=out)
 

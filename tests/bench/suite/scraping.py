@@ -1,4 +1,4 @@
-"""What a scrape of presence-exporter costs, in its own process and over HTTP."""
+"""The cost of a scrape of presence-exporter, in its own process and over HTTP."""
 
 import contextlib
 import http.client
@@ -24,7 +24,7 @@ class Exporter(Server):
 
 
 def fill(collector, rooms):
-    """A visitor in each room; a few at a time, so that none is dropped."""
+    """Send a visitor to each room, a few at a time, so that none is dropped."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for number in range(rooms):
             sender.sendto(f"PH1 site={SITE} visitor={number} room=/articles/{number}".encode(),

@@ -1,17 +1,22 @@
-"""Target 5: do two workers on two processors count nearly twice as much? From memory."""
+"""Target 5: two workers on two processors count nearly twice as much. From memory."""
 
 import concurrent.futures
+import contextlib
 import statistics
 
+from collector import Collector, measure, paced_sender
 from cores import Moments, shortest_work
 from machine import PROCESSORS, bench, report, run_json
 from results import Row
 
 VISITORS = 10_000_000
+SOCKET_VISITORS = 1_000_000
+SOCKET_RATE = 500_000  # heartbeats a second
+SENDERS = 8  # a single one would have one worker, whatever there are
 
 
 class Team:
-    """What so many workers do of one kind of heartbeats, who took turns."""
+    """The runs of a number of workers with one kind of heartbeats, in turn."""
 
     def __init__(self, what, batch, visitors, laps, rounds, *arguments):
         report(f"workers: {what}")
@@ -38,14 +43,14 @@ class Team:
         return self.one, self.locked, self.two
 
     def whole(self, row):
-        """What one does with a core to itself, or each of two who both have one; None: unseen."""
+        """Return the rate of each on a whole core; None: there was none."""
         return self.moments[row].rate(self.shortest)
 
     def scaling(self):
         return self.two.ratio(self.one) * 2
 
     def whole_scaling(self):
-        """The same of whole cores; None if they were not seen."""
+        """The same on whole cores; None if there were none."""
         one, two = self.whole(self.one), self.whole(self.two)
         return two / one * 2 if one and two else None
 
@@ -55,10 +60,9 @@ def round_trip():
 
 
 def table_rows(scale, rounds):
-    """The table alone: on one processor, as it is and as large as four words for each visitor make
-    it; a table of its own on each at once, so that nothing is shared but the machine's memory; and
-    one table for both: what two workers can have. And lines of its memory, with no table in them.
-    In turn."""
+    """Measure the table alone: on one processor, with as many words as visitors and with four for
+    each; a table of its own on each processor at once, so that only the machine's memory is shared;
+    one table for both, which is the limit of two workers; and random lines of memory. In turn."""
     def command(visitors, *more):
         return [bench("bench_table"), "--visitors", str(visitors), "--rounds", "1",
                 "--milliseconds", str(100 * scale), *more]
@@ -97,6 +101,32 @@ def rate_of(measured):
     return measured["updates"] / measured["cpu_s"]
 
 
+def socket_rows(rounds):
+    """From the socket on, one datagram each, all processors shared with the senders: the cost of a
+    heartbeat for one worker, and for two that share several senders. In turn."""
+    rows = {workers: Row(f"presenced --workers {workers}, {SENDERS} senders", "1, no GSO, no GRO")
+            for workers in (1, 2)}
+    with contextlib.ExitStack() as stack:
+        collectors = {}
+        for workers in rows:
+            collectors[workers] = Collector(2 * SOCKET_VISITORS, workers=workers,
+                                            processors=set(PROCESSORS))
+            stack.callback(collectors[workers].close)
+
+        def turn(workers):
+            address = collectors[workers].address
+            return measure(collectors[workers], lambda: paced_sender(
+                address, SOCKET_VISITORS, SOCKET_RATE, 2, senders=SENDERS))
+
+        for workers in rows:
+            turn(workers)  # they arrive; later they are refreshed
+        for _ in range(rounds):
+            for workers, row in rows.items():
+                report(f"workers: {row.what}")
+                row.add(**turn(workers))
+    return list(rows.values())
+
+
 def run(results, quick):
     if len(PROCESSORS) < 2:
         results.target(5, "two workers: of one ≥ 1.75 ×", "there is one processor only", False)
@@ -115,6 +145,9 @@ def run(results, quick):
                     f"{VISITORS:,} visitors (one a datagram: 1,000,000); a cache line's round trip "
                     f"between the two takes {before:.0f} ns before, {after:.0f} after",
                     [lines, alone, larger, beside, shared, *rows])
+    results.section("Heartbeats a second and processor from the socket; "
+                    f"{SOCKET_VISITORS:,} visitors, {SENDERS} senders, {SOCKET_RATE:,} a second",
+                    socket_rows(rounds))
     whole = site.whole_scaling()
     results.at_least(5, f"two workers{', on whole cores' if whole else ''}: of one",
                      whole or site.scaling(), 1.75, remark=f"in all turns {site.scaling():.3g}; "
