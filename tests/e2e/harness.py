@@ -308,15 +308,43 @@ def program(command, **keywords):
             process.wait()
 
 
+def bound_sockets(address, kind="udp"):
+    """Return the fields of proc_net(5) for each socket that is bound to just this address, such as
+    "[::1]:9514". Others may have the port at another address or in the other family."""
+    host, _, port = address.rpartition(":")
+    is_v6 = host.startswith("[")
+    packed = socket.inet_pton(socket.AF_INET6 if is_v6 else socket.AF_INET, host.strip("[]"))
+    words = struct.unpack(f"={len(packed) // 4}I", packed)
+    local = f"{''.join(f'{word:08X}' for word in words)}:{int(port):04X}"
+    with open(f"/proc/net/{kind}{'6' if is_v6 else ''}", encoding="ascii") as table:
+        return [fields for fields in map(str.split, list(table)[1:]) if fields[1] == local]
+
+
+def waiting_bytes(address):
+    """Return what waits in each UDP socket that is bound to the address (rx_queue)."""
+    return [int(fields[4].split(":")[1], 16) for fields in bound_sockets(address)]
+
+
+ports_given = set()
+
+
 def free_port(kind=socket.SOCK_STREAM):
-    """Find a free port of loopback that the kernel never assigns by itself."""
+    """Find a port that is free at all addresses, that the kernel never assigns by itself, and that
+    no earlier call has returned: it may not have been bound yet."""
     with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
         first = int(file.read().split()[0])
     while True:
         port = random.randrange(max(first - 20000, 1024), first)
-        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, kind) as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
+        with contextlib.suppress(OSError), contextlib.ExitStack() as probes:
+            probe = probes.enter_context(socket.socket(socket.AF_INET, kind))
+            probe.bind(("0.0.0.0", port))
+            if os.path.exists("/proc/net/if_inet6"):
+                probe = probes.enter_context(socket.socket(socket.AF_INET6, kind))
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(("::", port))
+            if port not in ports_given:
+                ports_given.add(port)
+                return port
 
 
 NAMESPACES = {"net": 0x40000000, "time": 0x80}  # CLONE_NEW... of linux/sched.h

@@ -12,7 +12,7 @@ import socket
 import subprocess
 
 from documents import fenced
-from harness import BUILD, free_port, program, wait_until
+from harness import BUILD, bound_sockets, free_port, program, wait_until
 
 PACKAGES = os.path.join(os.path.abspath(BUILD), "../packages")
 PATH = os.environ["PATH"] + ":/usr/sbin"
@@ -35,14 +35,14 @@ class Relay:
     """Goes before harness.Case. `name` tells apart several of a test."""
 
     def run_relay(self, command, port, kind="udp", **keywords):
-        """Start it, and wait until it has the port, of UDP or TCP."""
+        """Start it, and wait until it receives at the port, of UDP or TCP."""
         process = self.enterContext(program(command, **keywords))
 
         def bound():
             self.assertIsNone(process.poll(), "the relay has ended")
-            with open(f"/proc/net/{kind}", encoding="ascii") as file:
-                return any(line.split()[1].endswith(f":{port:04X}")
-                           for line in file.readlines()[1:])
+            # A connection of a relay before it has the address, too, but another state.
+            return any(fields[3] == ("0A" if kind == "tcp" else "07")
+                       for fields in bound_sockets(f"127.0.0.1:{port}", kind))
 
         wait_until(bound, f"port {port} to be bound")
 

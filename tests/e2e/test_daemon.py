@@ -11,7 +11,7 @@ import unittest
 
 from harness import (
     DEADLINE, GOLDEN, PRESENCE_SEND, Case, Collector, native, private_loopback, run_daemon, visitor,
-    wait_until, with_defaults,
+    wait_until, waiting_bytes, with_defaults,
 )
 
 FIRST = "9b2d6f2e-1c3a-4f5b-8d7e-0a1b2c3d4e5f"
@@ -23,14 +23,6 @@ SIGNED = bytes.fromhex(
 )
 VISITOR_42 = bytes.fromhex("d7e376ba990b40e96a72e153f117cecc")
 SMALL = ("--max-entries", "1000", "--max-scopes", "16", "--max-histories", "4", "--events", "64")
-
-
-def waiting_bytes(port):
-    """What waits in each IPv4 UDP socket that is bound to the port (proc_net(5): rx_queue)."""
-    with open("/proc/net/udp") as table:
-        lines = [line.split() for line in list(table)[1:]]
-    return [int(line[4].split(":")[1], 16) for line in lines
-            if int(line[1].split(":")[1], 16) == port]
 
 
 class DaemonCase(Case):
@@ -134,7 +126,7 @@ class Counting(DaemonCase):
 
                 collector.freeze()
                 self.send(collector, *(native("a.example", [visitor(i)]) for i in range(900, 1200)))
-                waiting = waiting_bytes(collector.port)
+                waiting = waiting_bytes(collector.address)
                 collector.thaw()
                 self.assertEqual(len(waiting), workers)
                 self.assertEqual(waiting.count(0), workers - 1, waiting)

@@ -10,7 +10,7 @@ import subprocess
 import time
 import unittest
 
-from harness import Case, native, visitor
+from harness import Case, native, visitor, waiting_bytes
 
 SITE = "order.example"
 LEAVE = 2
@@ -35,19 +35,9 @@ class Spread(Case):
         self.senders += senders
         return senders
 
-    @staticmethod
-    def waiting(port):
-        """What waits in each UDP socket that is bound to the port (proc_net(5): rx_queue)."""
-        lines = []
-        for table in "udp", "udp6":
-            with open(f"/proc/net/{table}") as file:
-                lines += [line.split() for line in list(file)[1:]]
-        return [int(line[4].split(":")[1], 16) for line in lines
-                if int(line[1].rpartition(":")[2], 16) == port]
-
-    def shares(self, port, datagrams):
+    def shares(self, collector, datagrams):
         """How many of so many datagrams, all alike, wait for each worker."""
-        waiting = self.waiting(port)
+        waiting = waiting_bytes(collector.address)
         self.assertEqual(sum(waiting) % datagrams, 0, waiting)
         each = sum(waiting) // datagrams
         return [share // each for share in waiting]
@@ -63,7 +53,7 @@ class InTurn(Spread):
         for share in 2, 4, 6:  # of datagrams, of senders who are new each time
             for sender in self.open_senders(2 * workers, collector.port, host):
                 sender.send(native(SITE, [visitor(1)]))
-            self.assertEqual(self.shares(collector.port, share * workers), [share] * workers)
+            self.assertEqual(self.shares(collector, share * workers), [share] * workers)
         collector.thaw()
         self.wait_received(6 * workers)
         status = self.json("status")

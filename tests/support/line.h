@@ -3,6 +3,7 @@
 #define PRESENCE_TESTS_LINE_H
 
 #include "ipv6.h"
+#include "own_loopback.h"
 #include "unit.h"
 
 #include <errno.h>

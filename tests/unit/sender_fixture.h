@@ -2,6 +2,7 @@
 #ifndef PRESENCE_TESTS_SENDER_FIXTURE_H
 #define PRESENCE_TESTS_SENDER_FIXTURE_H
 
+#include "../support/own_loopback.h"
 #include "../support/unit.h"
 
 #include <arpa/inet.h>

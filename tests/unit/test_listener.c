@@ -1,6 +1,7 @@
 /* test_listener.c - listener.h: addresses, binding, sharing ports, spreading by hash, drops. */
 #include "../support/asleep.h"
 #include "../support/ipv6.h"
+#include "../support/own_loopback.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
