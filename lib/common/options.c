@@ -51,9 +51,12 @@ static bool refuse_value(const struct option_entry *entry, const char *text, int
     return false;
 }
 
-static bool is_repeatable(const struct option_entry *entry)
+/* True if the entry may be given twice in one source. A flag may be on the command line, where it
+ * says the same again, but not in a file, where it has a value. */
+static bool is_repeatable(const struct option_entry *entry, bool in_file)
 {
-    return entry->repeatable || entry->kind == OPTION_KIND_LIST || entry->kind == OPTION_KIND_FLAG;
+    return entry->repeatable || entry->kind == OPTION_KIND_LIST ||
+           (entry->kind == OPTION_KIND_FLAG && !in_file);
 }
 
 /* Set entry `index`. `given` has the entries that this source, the command line or the file, has
@@ -66,7 +69,7 @@ static bool set_entry(struct parsing *parsing, unsigned index, const char *text,
         log_error("--%s is now called --%s", entry->name, entry->renamed);
         return false;
     }
-    if (*given >> index & 1 && !is_repeatable(entry)) {
+    if (*given >> index & 1 && !is_repeatable(entry, given == &parsing->file)) {
         log_error("--%s is given twice", entry->name);
         return false;
     }
@@ -150,10 +153,11 @@ static bool scan_words(struct parsing *parsing, const struct option *list, int a
 
     opterr = 0;
     optind = 0; /* glibc: start over */
-    while ((answer = getopt_long(argc, argv, ":", list, NULL)) != -1) {
-        if (answer < CODE_FIRST)
+    while ((answer = getopt_long(argc, argv, ":h", list, NULL)) != -1) {
+        if (answer < CODE_FIRST && answer != 'h')
             return refuse_word(parsing, list, answer, argv[optind - 1]);
-        unsigned index = (unsigned)(answer - CODE_FIRST);
+        unsigned index =
+            answer == 'h' ? parsing->table->count + 1 : (unsigned)(answer - CODE_FIRST);
         if (index < parsing->table->count)
             parsing->words[parsing->word_count++] = (struct word){index, optarg};
         else if (index == parsing->table->count && parsing->config) {

@@ -122,7 +122,7 @@ typedef int (*option_file_reader)(const char *path,
                                   void *context);
 
 struct option_table {
-    const char *program;
+    const char *program; /* it has --config, --help or -h, and --version, too */
     const char *usage;   /* lines behind "Usage: "; NULL: "PROGRAM [OPTION]..." */
     const char *purpose; /* what the program does, in lines */
     const char *notes;   /* lines at the end of --help; NULL: the exit statuses of a daemon */
@@ -130,7 +130,7 @@ struct option_table {
     unsigned count;                        /* at most 64 */
     const struct option_command *commands; /* or NULL */
     unsigned command_count;                /* at most 32 */
-    option_file_reader read_file;          /* options_read_file, for --config; or NULL */
+    option_file_reader read_file;          /* options_read_file, for --config */
 };
 
 #define OPTION_ENTRIES(array) .entries = (array), .count = sizeof(array) / sizeof((array)[0])
@@ -151,15 +151,15 @@ struct option_use {
 
 enum option_verdict {
     OPTION_RUN,
-    OPTION_DONE,  /* --help, --version or a command's help was printed to stdout */
+    OPTION_DONE,  /* --help or -h, --version or a command's help was printed to stdout */
     OPTION_WRONG, /* one line was printed to stderr */
 };
 
 /* Parse the command line, and the file that --config names, into `target`, which holds the defaults
  * that no `fallback` states. The command line wins over the file, the file over `variable`, that
  * over `fallback`; repeatable options add up. An option that takes one value and is given twice is
- * wrong. With OPTION_RUN, release the texts and lists with options_free; with the others nothing
- * is left to release but what PARSED values own. */
+ * wrong, also a flag that a file has twice. With OPTION_RUN, release the texts and lists with
+ * options_free; with the others nothing is left to release but what PARSED values own. */
 enum option_verdict options_parse(const struct option_table *table, int argc, char **argv,
                                   void *target, struct option_use *ret);
 

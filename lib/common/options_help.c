@@ -10,7 +10,7 @@ static const struct option_entry config_entry = {
     .name = "config",
     .argument = "FILE",
     .help = "read these options from a file, a NAME = VALUE a line"};
-static const struct option_entry help_entry = {.name = "help", .help = "show this help"};
+static const struct option_entry help_entry = {.name = "help", .help = "show this help; also -h"};
 static const struct option_entry version_entry = {.name = "version", .help = "show the version"};
 
 /* ---- rows -------------------------------------------------------------------------------- */

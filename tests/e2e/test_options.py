@@ -1,8 +1,11 @@
 """Every program's options: --help, the manual and the completion have the same ones."""
 
+import json
 import os
 import re
+import socket
 import subprocess
+import tempfile
 import unittest
 
 from harness import BUILD
@@ -14,11 +17,35 @@ PROGRAMS = {
     "presence-web": "tools/presence-web",
 }
 SECTIONS = {"presenced": 8, "presence-exporter": 8, "presence-web": 8}
+# A value that an option takes, by what --help calls it.
+VALUES = {
+    "5m": "5m", "6h": "6h", "10m": "10m", "400d": "400d", "ADDR:PORT": "127.0.0.1:9", "CC": "DE",
+    "CIDR": "10.0.0.0/8", "ENGINE": "auto", "FILE": "/x", "HOST:PORT": "127.0.0.1:9", "ID": "v",
+    "ID:HEX32": "1:" + "0" * 32, "INTERFACE": "lo", "KIND": "room", "MODE": "auto", "N": "1",
+    "NAME": "a", "ORIGIN": "null", "NETWORK": "::1", "PATH": "/x", "R": "1", "ROOM": "/x",
+    "SECONDS": "1", "SITE": "a", "SOURCE": "a", "/PATH": "/x",
+}
+
+
+def program_path(program, suffix=""):
+    return os.path.join(BUILD, PROGRAMS[program], program + suffix)
 
 
 def run(program, *arguments):
-    return subprocess.run([os.path.join(BUILD, PROGRAMS[program], program), *arguments],
-                          capture_output=True, text=True, timeout=30)
+    return subprocess.run([program_path(program), *arguments], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, timeout=30)
+
+
+def table_of(program):
+    """The program's options, as the manual and the completion are made from them."""
+    done = subprocess.run([program_path(program, "-options")], capture_output=True, check=True)
+    return [entry for entry in json.loads(done.stdout)["entries"] if not entry["heading"]]
+
+
+def value_of(program, entry):
+    if program == "presence-send" and entry["name"] == "kind":
+        return "leave"
+    return VALUES[entry["argument"]]
 
 
 def options_of(program):
@@ -52,7 +79,6 @@ class Options(unittest.TestCase):
                 manual = read(path).replace("\\-", "-")
                 tags = re.findall(r"^\.TP\n\.B\w* (--[a-z.-]+)(?:\", \" (--[a-z]+))?", manual, re.M)
                 named = [option for tag in tags for option in tag if option]
-                named += re.findall(r'^\.BR --help ", " (--version)', manual, re.M)
                 self.assertEqual(named, options_of(program))
                 done = subprocess.run(["groff", "-ww", "-man", "-Tutf8", "-z", path],
                                       capture_output=True, text=True, timeout=30)
@@ -78,16 +104,81 @@ class Options(unittest.TestCase):
         ):
             self.assertEqual(complete(program, *words), values, program)
 
+
+
+class Values(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.config = os.path.join(directory.name, "program.conf")
+
+    def write(self, *lines):
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write("".join(line + "\n" for line in lines))
+        return ["--config", self.config]
+
+    def assert_wrong(self, program, arguments, message):
+        done = run(program, *arguments, *(["sites"] if program == "presencectl" else []))
+        self.assertEqual((done.returncode, done.stdout, done.stderr),
+                         (2, "", f"{program}: {message}\n"), arguments)
+
     def test_one_value_is_given_once(self):
-        for program, option in (("presenced", "--workers=1"), ("presencectl", "--window=5m"),
-                                ("presence-send", "--site=a"), ("presence-web", "--client-rate=1"),
-                                ("presence-exporter", "--sites=1"),
-                                ("presence-recorder", "--retention=1d")):
-            name = option.partition("=")[0]
-            arguments = ("sites",) if program == "presencectl" else ()
-            done = run(program, *arguments, option, option)
-            self.assertEqual((done.returncode, done.stdout, done.stderr),
-                             (2, "", f"{program}: {name} is given twice\n"))
+        """Every option that takes one, in both forms, and in a file."""
+        for program in PROGRAMS:
+            for entry in table_of(program):
+                name = entry["name"]
+                if entry["repeatable"]:
+                    continue
+                value = "yes" if entry["flag"] else value_of(program, entry)
+                twice = f"--{name} is given twice"
+                if not entry["flag"]:
+                    self.assert_wrong(program, [f"--{name}={value}"] * 2, twice)
+                    self.assert_wrong(program, [f"--{name}", value, f"--{name}={value}"], twice)
+                self.assert_wrong(program, self.write(*[f"{name} = {value}"] * 2), twice)
+            self.assert_wrong(program, self.write() + [f"--config={self.config}"],
+                              "--config is given twice")
+
+    def test_files_are_read_alike(self):
+        """Every program has --config, with one grammar and the same errors."""
+        directory = os.path.dirname(self.config)
+        cannot = "cannot read the configuration file"
+        for program in PROGRAMS:
+            see = f"see {program} --help"
+            for lines, message in ((("no-such = 1",), f"{self.config}: no option 'no-such'; {see}"),
+                                   (("# a", "; b", "[c]", "to"),
+                                    f"{self.config}:4: not a NAME = VALUE line"),
+                                   (("help = yes",), f"{self.config}: no option 'help'; {see}"),
+                                   (("config = x",), f"{self.config}: no option 'config'; {see}")):
+                self.assert_wrong(program, self.write(*lines), message)
+            self.assert_wrong(program, ["--config", directory],
+                              f"{cannot} {directory}: Is a directory")
+            self.assert_wrong(program, [f"--config={self.config}x"],
+                              f"{cannot} {self.config}x: No such file or directory")
+
+    def test_command_line_wins_over_the_file(self):
+        """The segment that cannot be read is that of the command line; so are the names sent."""
+        config = self.write("segment = /nowhere/file")
+        for program, arguments in (("presencectl", ["sites"]), ("presence-recorder", [
+                "--once", "--database", self.config + ".db"])):
+            self.assertIn("/nowhere/file", run(program, *config, *arguments).stderr)
+            done = run(program, "--segment=/nowhere/line", *arguments, *config)
+            self.assertRegex(done.stderr, "/nowhere/line: no such file")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+            receiver.bind(("127.0.0.1", 0))
+            receiver.settimeout(20)
+            config = self.write(f"to = 127.0.0.1:{receiver.getsockname()[1]}", "text = yes",
+                                "site = file.example", "room = /file", "visitor = v")
+            done = run("presence-send", "--site", "line.example", *config)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertRegex(receiver.recv(2048), b"site=line.example .*room=/file")
+
+    def test_help_is_short_too(self):
+        for program in PROGRAMS:
+            done = run(program, "-h")
+            self.assertEqual((done.returncode, done.stderr, done.stdout),
+                             (0, "", run(program, "--help").stdout))
+        self.assertEqual(run("presencectl", "top", "-h").stdout,
+                         run("presencectl", "help", "top").stdout)
 
 
 if __name__ == "__main__":

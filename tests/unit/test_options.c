@@ -309,6 +309,8 @@ static void only_repeatable_options_are_given_twice(void **state)
     expect_wrong(parse("--workers=5", "--workers=6"), "--workers is given twice");
     expect_wrong(parse("--even=2", "--ev=2"), "--even is given twice");
     expect_wrong(parse("--config=x", "--config=x"), "--config is given twice");
+    expect_wrong(parse("--path", "a", "--path", "a"), "--path is given twice");
+    expect_wrong(parse("--colour=red", "--even=2", "--colour", "red"), "--colour is given twice");
     expect_run(parse("--json", "--json"));
     expect_wrong(parse("--site=a", "--site=b", "--site=c", "--site=d", "--site=e"),
                  "--site can be given at most 4 times");
@@ -375,6 +377,8 @@ static void wrong_files_are_named(void **state)
         {"workers = 2\nseed\n", "%s:2: not a NAME = VALUE line"},
         {"threads = 2\n", "--threads is now called --workers"},
         {"workers = 2\nworkers = 3\n", "--workers is given twice"},
+        {"workers = 2\n[again]\nworkers = 2\n", "--workers is given twice"},
+        {"json = yes\njson = no\n", "--json is given twice"},
         {"json = 1\n", "--json takes yes or no, not '1'"},
         {"workers = x\nworkers = y\nseed\n",
          "--workers takes a whole number from 1 to 64, not 'x'"},
@@ -420,6 +424,12 @@ static void help_and_version_answer(void **state)
     assert_non_null(strstr(answer.out, "  --config FILE    "));
     assert_null(strstr(answer.out, "threads\n"));
     assert_null(strstr(answer.out, "--threads"));
+    expect_done(parse("-h"), "Usage: presence-test [OPTION]...\n");
+    expect_done(parse("--workers=1", "-h", "--workers=2"), "Usage: presence-test [OPTION]...\n");
+    expect_done(parse("-hh"), "Usage: presence-test [OPTION]...\n");
+    expect_wrong(parse("-hx"), "no option '-x'; see presence-test --help");
+    expect_wrong(parse("--path", "-h", "--", "-h"),
+                 "unexpected argument '-h'; see presence-test --help");
     expect_done(parse("--version"), "presence-test " PRESENCE_VERSION "\n");
 }
 
@@ -464,6 +474,8 @@ static void commands_are_explained(void **state)
                 "Usage: presence-test stats [OPTION]...\n\nShow counters.\nAll of them.\nIn "
                 "lines.\n\nOptions:\n");
     assert_null(strstr(answer.out, "--window"));
+    expect_done(parse_command("stats", "-h"), "Usage: presence-test stats [OPTION]...\n");
+    expect_done(parse_command("-h"), "Usage: presence-test [OPTION]... COMMAND\n");
     expect_done(parse_command("--version", "count"), "presence-test " PRESENCE_VERSION "\n");
 }
 

@@ -15,11 +15,15 @@ import sys
 CONFIG = r""".TP
 .BI \-\-config " FILE"
 Read these options from a file, a NAME = VALUE a line of at most 199 bytes, # and ; for comments.
+An option that stands alone on the command line is yes or no there.
 The command line wins over the file; options that may be given several times add up.
 """
 HELP = r""".TP
-.BR \-\-help ", " \-\-version
-Show the options, or the version.
+.BR \-\-help ", " \-h
+Show the options.
+.TP
+.B \-\-version
+Show the version.
 """
 
 
@@ -160,7 +164,8 @@ def completion(table):
     if commands:
         search = SEARCH.format(
             commands=" ".join(name for name, _ in commands),
-            valued=pattern([entry["name"] for entry in entries if not entry["flag"]]))
+            valued=pattern([entry["name"] for entry in entries if not entry["flag"]] +
+                           ["config"] * table["config"]))
         options_of = command_options(table, entries)
         words = WORDS.format(answer=ANSWER, program=program, of_a_site="|".join(
             name for name, arguments in commands if "SITE" in arguments))

@@ -80,6 +80,7 @@ const struct option_table options_table = {
     .program = "presence-exporter",
     .purpose = "Show live presence counts to Prometheus, from the collector's shared memory.",
     OPTION_ENTRIES(entries),
+    .read_file = options_read_file,
 };
 
 enum option_verdict options_read(int argc, char **argv, struct options *ret)

@@ -25,4 +25,5 @@ const struct option_table options_table = {
                "database, one transaction a minute. presencectl history and peak read it.",
     .notes = "Exit status: 0 fine, 1 failure, 2 wrong usage.\n",
     OPTION_ENTRIES(entries),
+    .read_file = options_read_file,
 };

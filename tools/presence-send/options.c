@@ -160,6 +160,7 @@ const struct option_table options_table = {
     .notes = "A load ends with a summary in JSON on stdout.\n"
              "Exit status: 0 fine, 1 failure, 2 wrong usage.\n",
     OPTION_ENTRIES(entries),
+    .read_file = options_read_file,
 };
 
 /* ---- combinations ------------------------------------------------------------------------ */

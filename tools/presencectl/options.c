@@ -218,4 +218,5 @@ const struct option_table options_table = {
              "collector is starting, 4 no such site, room or visitor within the longest window.\n",
     OPTION_ENTRIES(entries),
     OPTION_COMMANDS(commands),
+    .read_file = options_read_file,
 };
