@@ -63,7 +63,8 @@ static const struct option_entry entries[] = {
      .argument = "ADDR:PORT", .fallback = PRESENCE_DEFAULT_ADDRESS,
      .expected = "a numeric address and port such as 127.0.0.1:9514 or [::1]:9514",
      .help = "receive heartbeats here",
-     .details = "IPv6 addresses stand in brackets. Port 0 lets the kernel choose; the port is "
+     .details = "IPv6 addresses stand in brackets. [::] is for IPv6 only; give 0.0.0.0 with the "
+                "same port as well for IPv4. Port 0 lets the kernel choose; the port is "
                 "logged. The machine may get the address later: heartbeats arrive as soon as it "
                 "has it, and the log and presencectl status name what is missing. If another "
                 "program has the port, the daemon logs that and waits for up to 5 seconds. Never "

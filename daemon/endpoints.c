@@ -150,10 +150,31 @@ static bool is_missing(const struct endpoints *endpoints, unsigned index)
     return r < 0 ? endpoints->missing[index] : !r; /* unknown now: no change */
 }
 
+/* Say that [::] is for IPv6 only, which other programs' is not, unless an address of IPv4 has the
+ * same port. */
+static void log_only_v6(const struct endpoints *endpoints, unsigned index)
+{
+    const struct config *config = endpoints->config;
+    struct sockaddr_in6 v6;
+    struct sockaddr_in v4;
+
+    memcpy(&v6, &config->listen[index].address, sizeof(v6));
+    if (v6.sin6_family != AF_INET6 || !IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr))
+        return;
+    for (unsigned i = 0; i < config->listen_count; i++) {
+        memcpy(&v4, &config->listen[i].address, sizeof(v4));
+        if (v4.sin_family == AF_INET && v4.sin_port == v6.sin6_port)
+            return;
+    }
+    log_line("%s is for IPv6 only: give --listen 0.0.0.0:%s as well for IPv4",
+             endpoints->names[index], strrchr(endpoints->names[index], ':') + 1);
+}
+
 static void log_endpoints(struct endpoints *endpoints)
 {
     for (unsigned i = 0; i < endpoints->count; i++) {
         log_line("listening on %s", endpoints->names[i]);
+        log_only_v6(endpoints, i);
         endpoints->missing[i] = is_missing(endpoints, i);
         if (endpoints->missing[i])
             log_line("%s is missing: this machine does not have the address yet; heartbeats "

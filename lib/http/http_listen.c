@@ -1,5 +1,6 @@
 #include "http_listen.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stdbool.h>
@@ -38,23 +39,55 @@ static int listen_on(const struct addrinfo *info, bool both_families)
     return fd;
 }
 
-/* Listen on all addresses: on both families with one socket, or on IPv4 where there is no IPv6. */
-static int listen_on_all(uint16_t port)
+/* True for [::]. */
+static bool is_any_v6(const struct address *address)
 {
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-    struct sockaddr_in v4 = {.sin_family = AF_INET};
-    struct addrinfo both = {
-        .ai_family = AF_INET6, .ai_addr = (struct sockaddr *)&v6, .ai_addrlen = sizeof(v6)};
-    struct addrinfo one = {
-        .ai_family = AF_INET, .ai_addr = (struct sockaddr *)&v4, .ai_addrlen = sizeof(v4)};
+    struct in6_addr v6;
 
-    v6.sin6_port = v4.sin_port = htons(port);
-    int fd = listen_on(&both, true);
-    return fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL ? listen_on(&one, false) : fd;
+    return address->bracketed && inet_pton(AF_INET6, address->host, &v6) == 1 &&
+           IN6_IS_ADDR_UNSPECIFIED(&v6);
 }
 
-/* Open a listening socket. Returns the descriptor, or a negative errno. */
-static int open_socket(const char *address)
+/* Listen on all addresses, with one socket for both families: on IPv6 alone where `only_v6` says
+ * so, or where it is [::] and another program has the port of IPv4; on IPv4 alone where there is no
+ * IPv6 and it is not [::]. */
+static int listen_on_all(const struct address *address, bool only_v6)
+{
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(address->number)};
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(address->number)};
+    const struct addrinfo both = {
+        .ai_family = AF_INET6, .ai_addr = (struct sockaddr *)&v6, .ai_addrlen = sizeof(v6)};
+    const struct addrinfo one = {
+        .ai_family = AF_INET, .ai_addr = (struct sockaddr *)&v4, .ai_addrlen = sizeof(v4)};
+    int fd = listen_on(&both, !only_v6);
+
+    if (!is_any_v6(address))
+        return fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL ? listen_on(&one, false) : fd;
+    if (fd == -EADDRINUSE && !only_v6) {
+        fd = listen_on(&both, false);
+        if (fd >= 0)
+            log_line("[::]:%s is for IPv6 only: another program has the port of IPv4",
+                     address->port);
+    }
+    return fd;
+}
+
+/* True if one of the addresses is an IPv4 address with this port. */
+static bool has_v4(char *const *addresses, unsigned count, uint16_t port)
+{
+    struct address parts;
+    struct in_addr v4;
+
+    for (unsigned i = 0; port && i < count; i++) {
+        if (address_split(addresses[i], &parts) == 0 && parts.number == port &&
+            inet_pton(AF_INET, parts.host, &v4) == 1)
+            return true;
+    }
+    return false;
+}
+
+/* Open a listening socket for one of the addresses. Returns the descriptor, or a negative errno. */
+static int open_socket(const char *address, char *const *addresses, unsigned count)
 {
     const struct addrinfo hints = {
         .ai_flags = AI_NUMERICSERV,
@@ -66,8 +99,8 @@ static int open_socket(const char *address)
 
     if (r < 0)
         return r;
-    if (!*parts.host)
-        return listen_on_all(parts.number);
+    if (!*parts.host || is_any_v6(&parts))
+        return listen_on_all(&parts, has_v4(addresses, count, parts.number));
     if (getaddrinfo(parts.host, parts.port, &hints, &found) != 0)
         return -ENOENT;
     r = listen_on(found, false);
@@ -75,11 +108,21 @@ static int open_socket(const char *address)
     return r;
 }
 
-int http_listen_open(const char *address)
+int http_listen_open(char *const *addresses, unsigned count, int *ret_sockets)
 {
-    int r = open_socket(address);
+    unsigned opened = 0;
+    int r = 0;
 
-    if (r < 0)
-        log_line("cannot listen on %s: %s", address, r == -ENOENT ? "no such host" : strerror(-r));
+    while (r >= 0 && opened < count) {
+        r = open_socket(addresses[opened], addresses, count);
+        if (r >= 0)
+            ret_sockets[opened++] = r;
+    }
+    if (r >= 0)
+        return 0;
+    log_line("cannot listen on %s: %s", addresses[opened],
+             r == -ENOENT ? "no such host" : strerror(-r));
+    while (opened)
+        close(ret_sockets[--opened]);
     return r;
 }

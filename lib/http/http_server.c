@@ -1,15 +1,19 @@
 #include "http_server.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "http_connections.h"
+#include "http_listen.h"
 #include "http_reply.h"
 
 #define DEFAULT_CONNECTIONS  64
@@ -24,9 +28,10 @@
 struct http_server {
     struct http_options options;
     struct http_connections *connections;
-    struct MHD_Daemon *daemon;
-    sigset_t signals;
-    time_t swept; /* last sweep by http_server_turn: CLOCK_MONOTONIC, seconds */
+    struct MHD_Daemon *daemons[HTTP_LISTEN_MAX]; /* one a socket; all share `connections` */
+    unsigned daemon_count;
+    int signals;  /* descriptor */
+    time_t swept; /* last sweep: CLOCK_MONOTONIC, seconds */
 };
 
 /* A request while it is handled. */
@@ -312,8 +317,6 @@ static void log_library_message(void *context, const char *format, va_list argum
 
 static void set_defaults(struct http_options *options)
 {
-    if (!options->threads)
-        options->threads = 1;
     if (!options->connections)
         options->connections = DEFAULT_CONNECTIONS;
     if (!options->patience_s)
@@ -338,38 +341,46 @@ static int allow_files(rlim_t files)
     return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
 }
 
-/* Start libmicrohttpd. It divides its limit of connections by its threads; ours is for all of them
- * together. */
-static struct MHD_Daemon *start_daemon(struct http_server *server)
+/* Start libmicrohttpd for a socket. Its limit of connections is of one socket; ours is for all of
+ * them together. */
+static struct MHD_Daemon *start_daemon(struct http_server *server, int socket)
 {
     const struct http_options *options = &server->options;
-    unsigned each = options->connections + HTTP_CONNECTIONS_SLACK;
-    struct MHD_OptionItem pool[] = {
-        {options->threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END,
-         (intptr_t)options->threads, NULL},
-        {MHD_OPTION_END, 0, NULL},
-    };
-
-    unsigned polling = options->own_loop ? MHD_USE_EPOLL : MHD_USE_EPOLL_INTERNAL_THREAD;
 
     return MHD_start_daemon(
-        polling | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, on_accept, server, on_request,
-        server, MHD_OPTION_EXTERNAL_LOGGER, log_library_message, NULL, MHD_OPTION_LISTEN_SOCKET,
-        options->socket, MHD_OPTION_CONNECTION_LIMIT, each * options->threads,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, options->header_bytes, MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, server, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
-        MHD_OPTION_URI_LOG_CALLBACK, on_line, server, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
-        MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, on_accept, server,
+        on_request, server, MHD_OPTION_EXTERNAL_LOGGER, log_library_message, NULL,
+        MHD_OPTION_LISTEN_SOCKET, socket, MHD_OPTION_CONNECTION_LIMIT,
+        options->connections + HTTP_CONNECTIONS_SLACK, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        options->header_bytes, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_URI_LOG_CALLBACK, on_line,
+        server, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
 }
 
-static void block_signals(sigset_t *ret)
+static int start_daemons(struct http_server *server)
 {
-    sigemptyset(ret);
-    sigaddset(ret, SIGTERM);
-    sigaddset(ret, SIGINT);
-    sigaddset(ret, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, ret, NULL);
+    for (unsigned i = 0; i < server->options.socket_count; i++) {
+        server->daemons[i] = start_daemon(server, server->options.sockets[i]);
+        if (!server->daemons[i])
+            return -EIO;
+        server->daemon_count++;
+    }
+    return 0;
+}
+
+/* Block the signals that http_server_turn reports. Returns a descriptor that has them. */
+static int block_signals(void)
+{
+    sigset_t signals;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+    int fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    return fd < 0 ? -errno : fd;
 }
 
 int http_server_start(const struct http_options *options, struct http_server **ret)
@@ -379,6 +390,7 @@ int http_server_start(const struct http_options *options, struct http_server **r
     if (!server)
         return -ENOMEM;
     server->options = *options;
+    server->signals = -1;
     set_defaults(&server->options);
     int r = allow_files(server->options.connections + HTTP_CONNECTIONS_SLACK + OTHER_FILES);
     if (r < 0)
@@ -389,53 +401,61 @@ int http_server_start(const struct http_options *options, struct http_server **r
                              server->options.patience_s, server->options.pressure_ms);
     if (!server->connections)
         goto fail;
-    block_signals(&server->signals);
-    r = -EIO;
-    server->daemon = start_daemon(server);
-    if (!server->daemon)
+    server->signals = r = block_signals();
+    if (r >= 0)
+        r = start_daemons(server);
+    if (r < 0)
         goto fail;
     *ret = server;
     return 0;
 
 fail:
-    http_connections_free(server->connections);
-    free(server);
+    http_server_stop(server);
     return r;
 }
 
-int http_server_wait(struct http_server *server, void (*tick)(void *context), void *context)
+/* Wait until a daemon has something to do, or for a signal. Returns the signal, or 0. */
+static int wait_for_work(const struct http_server *server, int wait_ms)
 {
-    const struct timespec second = {.tv_sec = 1};
-    int signal;
+    struct pollfd files[HTTP_LISTEN_MAX + 1] = {{.fd = server->signals, .events = POLLIN}};
+    struct signalfd_siginfo signal;
+    MHD_UNSIGNED_LONG_LONG timeout_ms;
 
-    do {
-        http_connections_sweep(server->connections);
-        if (tick)
-            tick(context);
-        signal = sigtimedwait(&server->signals, NULL, &second);
-    } while (signal != SIGTERM && signal != SIGINT);
-    return signal;
+    for (unsigned i = 0; i < server->daemon_count; i++) {
+        struct MHD_Daemon *daemon = server->daemons[i];
+        files[i + 1].fd = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+        files[i + 1].events = POLLIN;
+        if (MHD_get_timeout(daemon, &timeout_ms) == MHD_YES && timeout_ms < (unsigned)wait_ms)
+            wait_ms = (int)timeout_ms;
+    }
+    if (poll(files, server->daemon_count + 1, wait_ms) <= 0 || !files[0].revents ||
+        read(server->signals, &signal, sizeof(signal)) != sizeof(signal))
+        return 0;
+    return (int)signal.ssi_signo;
 }
 
 int http_server_turn(struct http_server *server, int wait_ms)
 {
-    const struct timespec at_once = {0};
+    int signal = wait_for_work(server, wait_ms);
     struct timespec now;
 
-    MHD_run_wait(server->daemon, wait_ms);
+    for (unsigned i = 0; i < server->daemon_count; i++)
+        MHD_run_wait(server->daemons[i], 0);
     clock_gettime(CLOCK_MONOTONIC, &now);
     if (now.tv_sec != server->swept)
         http_connections_sweep(server->connections);
     server->swept = now.tv_sec;
-    int signal = sigtimedwait(&server->signals, NULL, &at_once);
-    return signal < 0 ? 0 : signal;
+    return signal;
 }
 
 void http_server_stop(struct http_server *server)
 {
     if (!server)
         return;
-    MHD_stop_daemon(server->daemon);
+    for (unsigned i = 0; i < server->daemon_count; i++)
+        MHD_stop_daemon(server->daemons[i]);
+    if (server->signals >= 0)
+        close(server->signals);
     http_connections_free(server->connections);
     free(server);
 }

@@ -1,9 +1,9 @@
 /* http_server.h - an HTTP/1.1 server for untrusted clients: libmicrohttpd with bounds on
  * everything.
  *
- * One thread or a few handle requests and poll with epoll. A handler answers at once, or suspends
- * its connection and is called again when that is resumed. Each of `connections` uses at most
- * header_bytes, body_bytes and the answer's bytes.
+ * The thread that calls http_server_turn handles all requests. A handler answers at once, or
+ * suspends its connection and is called again when that is resumed. Each of `connections` uses at
+ * most header_bytes, body_bytes and the answer's bytes.
  */
 #ifndef PRESENCE_HTTP_SERVER_H
 #define PRESENCE_HTTP_SERVER_H
@@ -26,7 +26,7 @@ struct http_request {
 };
 
 /* Answer a request, with the functions of http_reply.h or with MHD_queue_response. To answer later,
- * call MHD_suspend_connection and return MHD_YES: once another thread has resumed the connection,
+ * call MHD_suspend_connection and return MHD_YES: once any thread has resumed the connection,
  * the handler is called again with the same request. MHD_NO closes the connection. */
 typedef enum MHD_Result http_handler(void *context, struct http_request *request);
 
@@ -38,36 +38,32 @@ struct http_route {
 
 /* Zero in a number means its default. */
 struct http_options {
-    int socket;                      /* from http_listen_open; the server closes it */
+    const int *sockets;              /* from http_listen_open; the server closes them */
+    unsigned socket_count;           /* at least 1, at most HTTP_LISTEN_MAX */
     const struct http_route *routes; /* the first that matches; they outlive the server */
     size_t route_count;
     void *context;                    /* passed to handlers */
-    unsigned threads;                 /* default 1 */
     unsigned connections;             /* at a time; default 64 */
     unsigned connections_per_address; /* default: no limit of its own */
     unsigned patience_s;              /* timeout of a request and of its answer; default 30 */
     unsigned pressure_ms; /* timeout of an answer while others wait to connect; default 1000 */
     size_t header_bytes;  /* of a request and its headers, at least 4096; default 16384 */
     size_t body_bytes;    /* of a request; default 0: none */
-    bool own_loop;        /* start no thread: the caller calls http_server_turn */
     /* Answer a request that no route matches, or that is refused, with this status; `allow` is the
      * value of an Allow header, or NULL. NULL: such requests are answered in plain text. */
     enum MHD_Result (*refuse)(void *context, struct http_request *request, unsigned status,
                               const char *allow);
 };
 
-/* Start serving. Blocks SIGTERM, SIGINT and SIGHUP for http_server_wait, also in threads that are
+/* Start serving. Blocks SIGTERM, SIGINT and SIGHUP for http_server_turn, also in threads that are
  * started later, and ignores SIGPIPE. Release `*ret` with http_server_stop. Errors: -ENOMEM;
  * -EMFILE the process may not open as many files as there may be connections (`ulimit -n`); -EIO
- * libmicrohttpd has logged why. */
+ * libmicrohttpd has logged why; those of signalfd. */
 int http_server_start(const struct http_options *options, struct http_server **ret);
 
-/* Run the server's timeouts, and once a second call `tick` (if not NULL), until SIGTERM or SIGINT.
- * Returns the signal. */
-int http_server_wait(struct http_server *server, void (*tick)(void *context), void *context);
-
-/* With own_loop: wait up to `wait_ms` milliseconds for requests and handle them. Returns a signal
- * that is pending, SIGTERM, SIGINT or SIGHUP, otherwise 0. */
+/* Wait up to `wait_ms` milliseconds for requests or a signal, handle the requests and run the
+ * server's timeouts. Returns the signal, SIGTERM, SIGINT or SIGHUP, otherwise 0. To be called at
+ * least once a second. */
 int http_server_turn(struct http_server *server, int wait_ms);
 
 /* Close all connections. Suspended ones must have been resumed. */

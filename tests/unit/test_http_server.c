@@ -20,9 +20,10 @@
 #define PATIENCE_S  1
 
 struct fixture {
-    int socket;
     struct sockaddr_in address;
     struct http_server *server;
+    pthread_t loop;
+    bool ending; /* atomic */
 };
 
 /* ---- handlers ---------------------------------------------------------------------------- */
@@ -102,38 +103,37 @@ static const struct http_route routes[] = {
 
 /* ---- clients ----------------------------------------------------------------------------- */
 
-static void open_server(struct fixture *fixture, struct http_options options)
+static void *serve(void *context)
 {
-    socklen_t length = sizeof(fixture->address);
+    struct fixture *fixture = context;
 
-    fixture->socket = http_listen_open("127.0.0.1:0");
-    assert_true(fixture->socket >= 0);
-    assert_int_equal(getsockname(fixture->socket, (struct sockaddr *)&fixture->address, &length),
-                     0);
-    options.socket = fixture->socket;
-    options.routes = routes;
-    options.route_count = LENGTH(routes);
-    assert_int_equal(http_server_start(&options, &fixture->server), 0);
-}
-
-static void *sweep(void *server)
-{
-    http_server_wait(server, NULL, NULL);
+    while (!__atomic_load_n(&fixture->ending, __ATOMIC_RELAXED))
+        http_server_turn(fixture->server, 20);
     return NULL;
 }
 
-static pthread_t begin_sweeping(const struct fixture *fixture)
+static void open_server(struct fixture *fixture, struct http_options options)
 {
-    pthread_t sweeper;
+    char address[] = "127.0.0.1:0";
+    socklen_t length = sizeof(fixture->address);
+    int socket;
 
-    assert_int_equal(pthread_create(&sweeper, NULL, sweep, fixture->server), 0);
-    return sweeper;
+    assert_int_equal(http_listen_open((char *[]){address}, 1, &socket), 0);
+    assert_int_equal(getsockname(socket, (struct sockaddr *)&fixture->address, &length), 0);
+    options.sockets = &socket;
+    options.socket_count = 1;
+    options.routes = routes;
+    options.route_count = LENGTH(routes);
+    assert_int_equal(http_server_start(&options, &fixture->server), 0);
+    fixture->ending = false;
+    assert_int_equal(pthread_create(&fixture->loop, NULL, serve, fixture), 0);
 }
 
-static void end_sweeping(pthread_t sweeper)
+static void close_server(struct fixture *fixture)
 {
-    pthread_kill(sweeper, SIGTERM);
-    pthread_join(sweeper, NULL);
+    __atomic_store_n(&fixture->ending, true, __ATOMIC_RELAXED);
+    pthread_join(fixture->loop, NULL);
+    http_server_stop(fixture->server);
 }
 
 static int connect_client(const struct fixture *fixture)
@@ -274,7 +274,7 @@ static void test_answers(void **state)
     expect_answer(&fixture, "HEAD /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
                   "HTTP/1.1 200 OK\r\n", "Content-Length: 6\r\n");
     expect_answer(&fixture, "GET /hello HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\n", "hello");
-    http_server_stop(fixture.server);
+    close_server(&fixture);
 }
 
 static void test_bodies(void **state)
@@ -299,7 +299,7 @@ static void test_bodies(void **state)
     expect_answer(&fixture, POST "Content-Length: 99999999999\r\n\r\n", "HTTP/1.1 413", "");
     expect_answer(&fixture, POST "Content-Length: 99999999999999999999999\r\n\r\n", "HTTP/1.1 413",
                   "");
-    http_server_stop(fixture.server);
+    close_server(&fixture);
 }
 
 static void test_malformed(void **state)
@@ -327,7 +327,7 @@ static void test_malformed(void **state)
     memcpy(huge, begin, strlen(begin));
     expect_answer(&fixture, huge, "HTTP/1.1 431", "");
     expect_answer(&fixture, GET("/hello"), "HTTP/1.1 200", "hello");
-    http_server_stop(fixture.server);
+    close_server(&fixture);
 }
 
 static void test_later(void **state)
@@ -335,10 +335,10 @@ static void test_later(void **state)
     struct fixture fixture;
 
     (void)state;
-    open_server(&fixture, (struct http_options){.threads = 2});
+    open_server(&fixture, (struct http_options){0});
     released = false;
     expect_answer(&fixture, GET("/later"), "HTTP/1.1 200", "later\n");
-    http_server_stop(fixture.server); /* and with it the thread that releases */
+    close_server(&fixture); /* and with it the thread that releases */
     assert_true(released);
 }
 
@@ -349,8 +349,8 @@ static void test_silent_clients_starve_nobody(void **state)
     int clients[5 * CONNECTIONS];
 
     (void)state;
-    open_server(&fixture, (struct http_options){
-                              .connections = CONNECTIONS, .threads = 2, .patience_s = PATIENCE_S});
+    open_server(&fixture,
+                (struct http_options){.connections = CONNECTIONS, .patience_s = PATIENCE_S});
     for (unsigned i = 0; i < LENGTH(clients); i++) {
         clients[i] = connect_client(&fixture);
         if (i % 2)
@@ -364,10 +364,8 @@ static void test_silent_clients_starve_nobody(void **state)
         close(clients[i]);
     /* libmicrohttpd overlooks an end that comes together with a client's last bytes (it takes a
      * short read for an empty socket, and epoll tells of both at once): then the sweep ends it. */
-    pthread_t sweeper = begin_sweeping(&fixture);
     wait_connections(&fixture, 0);
-    end_sweeping(sweeper);
-    http_server_stop(fixture.server);
+    close_server(&fixture);
 }
 
 /* Nor do clients that ask and don't take the answer. */
@@ -395,7 +393,7 @@ static void test_slow_readers_starve_nobody(void **state)
     assert_non_null(strstr(answer, "hello"));
     for (unsigned i = 0; i < LENGTH(clients); i++)
         close(clients[i]);
-    http_server_stop(fixture.server);
+    close_server(&fixture);
 }
 
 /* A client that sends a byte now and then is ended all the same; a stream is not. */
@@ -405,7 +403,6 @@ static void test_patience(void **state)
 
     (void)state;
     open_server(&fixture, (struct http_options){.patience_s = PATIENCE_S});
-    pthread_t sweeper = begin_sweeping(&fixture);
     int slow = connect_client(&fixture), lasting = connect_client(&fixture);
     int reluctant = connect_client(&fixture);
     send_text(lasting, GET("/stream"));
@@ -425,8 +422,7 @@ static void test_patience(void **state)
     close(lasting);
     close(reluctant);
     wait_connections(&fixture, 0);
-    end_sweeping(sweeper);
-    http_server_stop(fixture.server);
+    close_server(&fixture);
 }
 
 static void test_keepalive(void **state)
@@ -442,7 +438,7 @@ static void test_keepalive(void **state)
     }
     close(client);
     wait_connections(&fixture, 0);
-    http_server_stop(fixture.server);
+    close_server(&fixture);
 }
 
 static void test_too_many_files(void **state)

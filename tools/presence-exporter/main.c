@@ -1,5 +1,6 @@
 /* presence-exporter - show live presence counts to Prometheus. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +19,9 @@
 #define CONNECTIONS             64
 #define CONNECTIONS_PER_ADDRESS 32
 #define PATIENCE_S              20
+#define TURN_MS                 1000
 
-/* The exporter. Only the server's one thread uses it. */
+/* The exporter. */
 struct exporter {
     struct options options;
     struct segment_source source;
@@ -93,15 +95,17 @@ static void format_landing(struct exporter *exporter)
 
 /* ---- the program ------------------------------------------------------------------------- */
 
-static void log_listening(const struct options *options, int socket)
+static void log_listening(const struct options *options, const int *sockets)
 {
     char address[ADDRESS_SIZE];
 
-    if (address_bound(socket, address) == 0)
-        log_line("listening on http://%s%s", address, options->telemetry_path);
+    for (unsigned i = 0; i < options->listen_addresses.count; i++) {
+        if (address_bound(sockets[i], address) == 0)
+            log_line("listening on http://%s%s", address, options->telemetry_path);
+    }
 }
 
-static int start(struct exporter *exporter, int socket, struct http_server **ret)
+static int start(struct exporter *exporter, const int *sockets, struct http_server **ret)
 {
     static struct http_route routes[] = {
         {"GET", NULL, handle_metrics},
@@ -109,7 +113,8 @@ static int start(struct exporter *exporter, int socket, struct http_server **ret
         {"GET", "/", handle_landing},
     };
     const struct http_options options = {
-        .socket = socket,
+        .sockets = sockets,
+        .socket_count = exporter->options.listen_addresses.count,
         .routes = routes,
         .route_count = sizeof(routes) / sizeof(routes[0]),
         .context = exporter,
@@ -127,9 +132,10 @@ static int run(struct exporter *exporter)
 {
     struct http_server *server;
     struct presence *presence;
-    int socket = http_listen_open(exporter->options.listen_address);
+    const struct option_list *addresses = &exporter->options.listen_addresses;
+    int sockets[HTTP_LISTEN_MAX], signal;
 
-    if (socket < 0)
+    if (http_listen_open(addresses->items, addresses->count, sockets) < 0)
         return 1;
     int r = privileges_drop((const char *const[]){exporter->options.segment, NULL});
     if (r < 0) {
@@ -138,13 +144,15 @@ static int run(struct exporter *exporter)
     }
     segment_source_init(&exporter->source, exporter->options.segment);
     segment_source_get(&exporter->source, &presence); /* logs at once if it can't */
-    r = start(exporter, socket, &server);
+    r = start(exporter, sockets, &server);
     if (r < 0) {
         log_line("cannot serve: %s", strerror(-r));
         return 1;
     }
-    log_listening(&exporter->options, socket);
-    http_server_wait(server, NULL, NULL);
+    log_listening(&exporter->options, sockets);
+    do
+        signal = http_server_turn(server, TURN_MS);
+    while (signal != SIGTERM && signal != SIGINT);
     http_server_stop(server);
     segment_source_close(&exporter->source);
     return 0;

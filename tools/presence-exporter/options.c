@@ -48,11 +48,11 @@ static int add_window(void *target, const char *text)
 }
 
 static const struct option_entry entries[] = {
-    {"web.listen-address", OPTION_TEXT(struct options, listen_address), .check = check_address,
-     .argument = "HOST:PORT", .expected = "HOST:PORT, such as 127.0.0.1:9474, [::1]:9474 or :9474",
+    {"web.listen-address", OPTION_LIST(struct options, listen_addresses), .check = check_address,
+     .max = HTTP_LISTEN_MAX, .argument = "HOST:PORT",
+     .expected = "HOST:PORT, such as 127.0.0.1:9474, [::1]:9474 or :9474",
      .help = "answer here; :PORT for all addresses", .fallback = "127.0.0.1:9474",
-     .details = "IPv6 addresses are in brackets. Port 0 lets the kernel choose; the port is "
-                "logged."},
+     .details = HTTP_LISTEN_DETAILS},
     {"web.telemetry-path", OPTION_TEXT(struct options, telemetry_path), .check = check_path,
      .max = PATH_BYTES, .argument = "/PATH",
      .expected = "a path such as /metrics of letters, digits and /-._~",

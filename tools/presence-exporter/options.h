@@ -9,7 +9,7 @@
 #define OPTIONS_WINDOWS_MAX 8
 
 struct options {
-    char *listen_address;
+    struct option_list listen_addresses;
     char *telemetry_path;
     char *segment;
     uint32_t windows[OPTIONS_WINDOWS_MAX]; /* seconds; 0: the default window */

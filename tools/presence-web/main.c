@@ -119,57 +119,56 @@ static void close_parts(struct web *web)
     explicit_bzero(&web->key, sizeof(web->key));
 }
 
-/* Bind, and drop all privileges that are not needed any more. Return the socket. */
-static int bind_and_drop(const struct web *web)
+/* Bind, and drop all privileges that are not needed any more. */
+static int bind_and_drop(const struct web *web, int *ret_sockets)
 {
     const struct options *options = &web->options;
     const char *paths[5] = {options->segment};
     size_t count = 1;
-    int socket = http_listen_open(options->listen);
+    int r = http_listen_open(options->listen.items, options->listen.count, ret_sockets);
 
-    if (socket < 0)
-        return socket;
+    if (r < 0)
+        return r;
     if (options->api_key_file)
         paths[count++] = options->api_key_file;
     if (options->jwt_key_file)
         paths[count++] = options->jwt_key_file;
     if (options->key_file)
         paths[count++] = options->key_file;
-    int r = privileges_drop(paths);
-    if (r < 0) {
+    r = privileges_drop(paths);
+    if (r < 0)
         log_line("cannot drop privileges: %s", strerror(-r));
-        return r;
-    }
-    return socket;
+    return r;
 }
 
-static int start_server(struct web *web, int socket, const struct http_route *routes, size_t count,
-                        struct http_server **ret)
+static int start_server(struct web *web, const int *sockets, const struct http_route *routes,
+                        size_t count, struct http_server **ret)
 {
     const struct http_options options = {
-        .socket = socket,
+        .sockets = sockets,
+        .socket_count = web->options.listen.count,
         .routes = routes,
         .route_count = count,
         .context = web,
         .refuse = routes_refuse,
-        .own_loop = true,
         .connections = web->options.max_streams + OTHER_REQUESTS,
         .patience_s = PATIENCE_S,
         .header_bytes = HEADER_BYTES,
         .body_bytes = TOUCH_BODY_BYTES,
     };
-    char bound[ADDRESS_SIZE];
-    int r = address_bound(socket, bound);
+    int r = http_server_start(&options, ret);
 
-    if (r == 0)
-        r = http_server_start(&options, ret);
-    if (r == 0)
-        log_line("listening on %s", bound);
-    else if (r == -EMFILE)
+    for (unsigned i = 0; r == 0 && i < options.socket_count; i++) {
+        char bound[ADDRESS_SIZE];
+        r = address_bound(sockets[i], bound);
+        if (r == 0)
+            log_line("listening on %s", bound);
+    }
+    if (r == -EMFILE)
         log_line("cannot serve %u streams: too few files may be open; raise `ulimit -n` or lower "
                  "--max-streams",
                  web->options.max_streams);
-    else
+    else if (r < 0)
         log_line("cannot serve: %s", strerror(-r));
     return r;
 }
@@ -217,6 +216,7 @@ static void serve(struct web *web, struct http_server *server)
 static int run(struct web *web)
 {
     struct http_server *server;
+    int sockets[HTTP_LISTEN_MAX];
     size_t count;
 
     if (!read_all_secrets(web) || open_parts(web) < 0)
@@ -226,8 +226,9 @@ static int run(struct web *web)
         log_line("out of memory");
         return EXIT_FAILURE;
     }
-    int socket = bind_and_drop(web);
-    int r = socket < 0 ? socket : start_server(web, socket, routes, count, &server);
+    int r = bind_and_drop(web, sockets);
+    if (r == 0)
+        r = start_server(web, sockets, routes, count, &server);
     if (r == 0) {
         serve(web, server);
         http_server_stop(server);

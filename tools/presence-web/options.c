@@ -59,11 +59,10 @@ static int add_proxy(void *target, const char *text)
 }
 
 static const struct option_entry entries[] = {
-    {"listen", OPTION_TEXT(struct options, listen), .check = check_listen, .argument = "ADDR:PORT",
+    {"listen", OPTION_LIST(struct options, listen), .check = check_listen, .max = HTTP_LISTEN_MAX,
+     .argument = "ADDR:PORT",
      .expected = "an address and port such as 127.0.0.1:8474 or [::1]:8474", .help = "serve here",
-     .details = "IPv6 addresses are in brackets. Port 0 lets the kernel choose; the port is "
-                "logged.",
-     .fallback = "127.0.0.1:8474"},
+     .details = HTTP_LISTEN_DETAILS, .fallback = "127.0.0.1:8474"},
     OPTION_SEGMENT(struct options, segment, .details = "It may appear later."),
     {"to", OPTION_LIST(struct options, to), .check = check_to, .max = OPTIONS_LISTED_MAX,
      .argument = "ADDR:PORT", .expected = "a numeric address and port such as 127.0.0.1:9514",

@@ -10,7 +10,7 @@
 #define OPTIONS_LISTED_MAX 256 /* values of each repeatable option */
 
 struct options {
-    char *listen;
+    struct option_list listen;
     char *segment;
     struct option_list to;
     struct option_list sites;   /* in lower case; none: any */
