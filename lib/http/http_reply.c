@@ -14,6 +14,7 @@ enum MHD_Result http_reply(struct http_request *request, unsigned status,
 {
     if (!response)
         return MHD_NO;
+    http_request_add_headers(request, response);
     add_missing(response, "Content-Security-Policy",
                 "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
     add_missing(response, "X-Content-Type-Options", "nosniff");

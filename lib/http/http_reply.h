@@ -5,9 +5,9 @@
 #include "http_server.h"
 
 /* Queue a response and release it (a caller that sends one response to several requests keeps a
- * reference of its own). Adds these headers where they are missing: a Content-Security-Policy that
- * allows nothing; X-Content-Type-Options; Referrer-Policy; Cache-Control: no-store. A `response` of
- * NULL, out of memory, closes the connection. */
+ * reference of its own). Adds the server's headers, and these where they are missing: a
+ * Content-Security-Policy that allows nothing; X-Content-Type-Options; Referrer-Policy;
+ * Cache-Control: no-store. A `response` of NULL, out of memory, closes the connection. */
 enum MHD_Result http_reply(struct http_request *request, unsigned status,
                            struct MHD_Response *response);
 

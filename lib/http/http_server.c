@@ -6,14 +6,15 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "common/log.h"
 #include "http_connections.h"
 #include "http_listen.h"
+#include "http_log.h"
 #include "http_reply.h"
 
 #define DEFAULT_CONNECTIONS  64
@@ -30,8 +31,10 @@ struct http_server {
     struct http_connections *connections;
     struct MHD_Daemon *daemons[HTTP_LISTEN_MAX]; /* one a socket; all share `connections` */
     unsigned daemon_count;
-    int signals;  /* descriptor */
-    time_t swept; /* last sweep: CLOCK_MONOTONIC, seconds */
+    int signals;   /* descriptor */
+    int wake;      /* descriptor, an eventfd: a connection was resumed */
+    bool is_woken; /* atomic: `wake` was written since wait_for_work has read it */
+    time_t swept;  /* last sweep: CLOCK_MONOTONIC, seconds */
 };
 
 /* A request while it is handled. */
@@ -159,12 +162,15 @@ static enum MHD_Result start_exchange(struct http_server *server, struct MHD_Con
         .server = server,
     };
     http_connections_asked(server->connections, exchange->connection);
-    find_route(&server->options, exchange);
     if (!has_valid_host(connection, version))
         exchange->refusal = MHD_HTTP_BAD_REQUEST;
     else if (is_body_too_large(connection, server->options.body_bytes))
         exchange->refusal = MHD_HTTP_CONTENT_TOO_LARGE;
-    return exchange->refusal ? refuse(exchange) : MHD_YES;
+    if (exchange->refusal)
+        return refuse(exchange);
+    find_route(&server->options, exchange);
+    /* A guard comes first: it tells strangers nothing about what there is. */
+    return exchange->refusal && !server->options.guard ? refuse(exchange) : MHD_YES;
 }
 
 /* Append a piece to the body. A body that is too large is received to its end, within the request's
@@ -197,18 +203,22 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
                                   const char *piece, size_t *length, void **data)
 {
     struct http_server *server = context;
+    const struct http_options *options = &server->options;
     struct exchange *exchange = *data;
+    enum MHD_Result result;
 
     if (!exchange)
         return start_exchange(server, connection, path, method, version, data);
     if (*length) {
-        enum MHD_Result result = append_body(server, exchange, piece, *length);
+        result = append_body(server, exchange, piece, *length);
         *length = 0;
         return result;
     }
+    if (options->guard && options->guard(options->context, &exchange->request, &result))
+        return result;
     if (exchange->refusal)
         return refuse(exchange);
-    return exchange->handler(server->options.context, &exchange->request);
+    return exchange->handler(options->context, &exchange->request);
 }
 
 static void on_completed(void *context, struct MHD_Connection *connection, void **data,
@@ -242,8 +252,10 @@ static void *on_line(void *context, const char *line, struct MHD_Connection *con
         bytes += PARAMETER_BYTES;
     if (bytes > server->options.header_bytes)
         http_connections_refuse(server->connections, connection_of(connection),
-                                "HTTP/1.1 414 URI Too Long\r\nContent-Length: 0\r\n"
-                                "Connection: close\r\n\r\n");
+                                server->options.secure
+                                    ? "" /* it would break into TLS's records */
+                                    : "HTTP/1.1 414 URI Too Long\r\nContent-Length: 0\r\n"
+                                      "Connection: close\r\n\r\n");
     return NULL;
 }
 
@@ -271,49 +283,15 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
     const union MHD_ConnectionInfo *address =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     *data = http_connections_begin(server->connections, socket->connect_fd, address->client_addr);
+    const struct http_options *options = &server->options;
+    const union MHD_ConnectionInfo *tls =
+        options->secure ? MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION)
+                        : NULL;
+    if (options->secure && (!tls || !options->secure(options->context, tls->tls_session)))
+        http_connections_refuse(server->connections, *data, "");
 }
 
 /* ---- the server -------------------------------------------------------------------------- */
-
-/* True if the message is about a client's mistake or end: strangers could fill the log with those.
- */
-static bool is_about_client(const char *message)
-{
-    static const char *const beginnings[] = {
-        "Connection ",
-        "Error processing request",
-        "Received ",
-        "Failed to parse ",
-        "Too large value",
-        "Failed to receive",
-        "Failed to send",
-        "Closing connection",
-        "Socket has been disconnected",
-        "Not enough memory in pool",
-        "Too late to send",
-    };
-
-    for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++) {
-        if (strncmp(message, beginnings[i], strlen(beginnings[i])) == 0)
-            return true;
-    }
-    return false;
-}
-
-static void log_library_message(void *context, const char *format, va_list arguments)
-{
-    const char *message = format;
-    va_list copy;
-
-    (void)context;
-    va_copy(copy, arguments);
-    /* The library formats messages about a connection that it closes like this. */
-    if (strncmp(format, "%s", 2) == 0)
-        message = va_arg(copy, const char *);
-    va_end(copy);
-    if (!is_about_client(message))
-        log_arguments(format, arguments);
-}
 
 static void set_defaults(struct http_options *options)
 {
@@ -341,20 +319,32 @@ static int allow_files(rlim_t files)
     return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
 }
 
+/* Stand in for libmicrohttpd's certificate: it wants one, though `secure` replaces it. */
+static int find_no_certificate(void)
+{
+    return -1;
+}
+
 /* Start libmicrohttpd for a socket. Its limit of connections is of one socket; ours is for all of
  * them together. */
 static struct MHD_Daemon *start_daemon(struct http_server *server, int socket)
 {
     const struct http_options *options = &server->options;
+    struct MHD_OptionItem tls[] = {
+        {options->secure ? MHD_OPTION_HTTPS_CERT_CALLBACK : MHD_OPTION_END, 0,
+         (void *)(intptr_t)find_no_certificate},
+        {MHD_OPTION_END, 0, NULL},
+    };
 
     return MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, on_accept, server,
-        on_request, server, MHD_OPTION_EXTERNAL_LOGGER, log_library_message, NULL,
+        (options->secure ? MHD_USE_TLS : 0) | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
+            MHD_USE_ERROR_LOG,
+        0, on_accept, server, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, http_log, NULL,
         MHD_OPTION_LISTEN_SOCKET, socket, MHD_OPTION_CONNECTION_LIMIT,
         options->connections + HTTP_CONNECTIONS_SLACK, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         options->header_bytes, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_URI_LOG_CALLBACK, on_line,
-        server, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        server, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }
 
 static int start_daemons(struct http_server *server)
@@ -390,7 +380,7 @@ int http_server_start(const struct http_options *options, struct http_server **r
     if (!server)
         return -ENOMEM;
     server->options = *options;
-    server->signals = -1;
+    server->signals = server->wake = -1;
     set_defaults(&server->options);
     int r = allow_files(server->options.connections + HTTP_CONNECTIONS_SLACK + OTHER_FILES);
     if (r < 0)
@@ -402,6 +392,9 @@ int http_server_start(const struct http_options *options, struct http_server **r
     if (!server->connections)
         goto fail;
     server->signals = r = block_signals();
+    server->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (r >= 0 && server->wake < 0)
+        r = -errno;
     if (r >= 0)
         r = start_daemons(server);
     if (r < 0)
@@ -415,21 +408,28 @@ fail:
 }
 
 /* Wait until a daemon has something to do, or for a signal. Returns the signal, or 0. */
-static int wait_for_work(const struct http_server *server, int wait_ms)
+static int wait_for_work(struct http_server *server, int wait_ms)
 {
-    struct pollfd files[HTTP_LISTEN_MAX + 1] = {{.fd = server->signals, .events = POLLIN}};
+    struct pollfd files[HTTP_LISTEN_MAX + 2] = {{.fd = server->signals, .events = POLLIN},
+                                                {.fd = server->wake, .events = POLLIN}};
     struct signalfd_siginfo signal;
+    eventfd_t times;
     MHD_UNSIGNED_LONG_LONG timeout_ms;
 
     for (unsigned i = 0; i < server->daemon_count; i++) {
         struct MHD_Daemon *daemon = server->daemons[i];
-        files[i + 1].fd = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-        files[i + 1].events = POLLIN;
+        files[i + 2].fd = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+        files[i + 2].events = POLLIN;
         if (MHD_get_timeout(daemon, &timeout_ms) == MHD_YES && timeout_ms < (unsigned)wait_ms)
             wait_ms = (int)timeout_ms;
     }
-    if (poll(files, server->daemon_count + 1, wait_ms) <= 0 || !files[0].revents ||
-        read(server->signals, &signal, sizeof(signal)) != sizeof(signal))
+    if (poll(files, server->daemon_count + 2, wait_ms) <= 0)
+        return 0;
+    if (files[1].revents) {
+        eventfd_read(server->wake, &times);
+        __atomic_store_n(&server->is_woken, false, __ATOMIC_RELEASE); /* before they are handled */
+    }
+    if (!files[0].revents || read(server->signals, &signal, sizeof(signal)) != sizeof(signal))
         return 0;
     return (int)signal.ssi_signo;
 }
@@ -456,6 +456,8 @@ void http_server_stop(struct http_server *server)
         MHD_stop_daemon(server->daemons[i]);
     if (server->signals >= 0)
         close(server->signals);
+    if (server->wake >= 0)
+        close(server->wake);
     http_connections_free(server->connections);
     free(server);
 }
@@ -463,6 +465,22 @@ void http_server_stop(struct http_server *server)
 unsigned http_server_connections(struct http_server *server)
 {
     return http_connections_count(server->connections);
+}
+
+void http_request_add_headers(struct http_request *request, struct MHD_Response *response)
+{
+    const struct http_options *options = &request->server->options;
+
+    if (options->add_headers)
+        options->add_headers(options->context, response);
+}
+
+void http_server_resume(struct http_server *server, struct MHD_Connection *connection)
+{
+    MHD_resume_connection(connection);
+    /* Pairs with wait_for_work: once for all that are resumed before the loop looks. */
+    if (!__atomic_exchange_n(&server->is_woken, true, __ATOMIC_ACQ_REL))
+        eventfd_write(server->wake, 1);
 }
 
 void http_request_streams(struct http_request *request)

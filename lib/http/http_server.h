@@ -26,8 +26,8 @@ struct http_request {
 };
 
 /* Answer a request, with the functions of http_reply.h or with MHD_queue_response. To answer later,
- * call MHD_suspend_connection and return MHD_YES: once any thread has resumed the connection,
- * the handler is called again with the same request. MHD_NO closes the connection. */
+ * call MHD_suspend_connection and return MHD_YES: after http_server_resume the handler is called
+ * again with the same request. MHD_NO closes the connection. */
 typedef enum MHD_Result http_handler(void *context, struct http_request *request);
 
 struct http_route {
@@ -49,6 +49,14 @@ struct http_options {
     unsigned pressure_ms; /* timeout of an answer while others wait to connect; default 1000 */
     size_t header_bytes;  /* of a request and its headers, at least 4096; default 16384 */
     size_t body_bytes;    /* of a request; default 0: none */
+    /* Speak TLS: called for each new connection, with its gnutls_session_t, before the handshake;
+     * gives it a certificate. False ends the connection. NULL: without TLS. */
+    bool (*secure)(void *context, void *session);
+    /* Called with each request before it is handled, and again when it is resumed. True: it has
+     * answered or suspended the request, and `*ret` is what the handler would return. NULL: none.
+     * What it answers, and all other answers, get the headers that `add_headers` adds. */
+    bool (*guard)(void *context, struct http_request *request, enum MHD_Result *ret);
+    void (*add_headers)(void *context, struct MHD_Response *response); /* or NULL */
     /* Answer a request that no route matches, or that is refused, with this status; `allow` is the
      * value of an Allow header, or NULL. NULL: such requests are answered in plain text. */
     enum MHD_Result (*refuse)(void *context, struct http_request *request, unsigned status,
@@ -69,8 +77,15 @@ int http_server_turn(struct http_server *server, int wait_ms);
 /* Close all connections. Suspended ones must have been resumed. */
 void http_server_stop(struct http_server *server);
 
+/* Add the headers that all answers to this request have. */
+void http_request_add_headers(struct http_request *request, struct MHD_Response *response);
+
 /* Count the open connections. Any thread. */
 unsigned http_server_connections(struct http_server *server);
+
+/* Resume a suspended connection, from any thread: http_server_turn handles it at once.
+ * (MHD_resume_connection alone would not end a wait.) */
+void http_server_resume(struct http_server *server, struct MHD_Connection *connection);
 
 /* Exempt the answer to this request from the timeout: it is a stream. Called by its handler. */
 void http_request_streams(struct http_request *request);

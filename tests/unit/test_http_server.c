@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/monotonic.h"
 #include "http/http_connections.h"
 #include "http/http_listen.h"
 #include "http/http_reply.h"
@@ -18,6 +19,7 @@
 #define DEADLINE_MS 20000
 #define CONNECTIONS 8
 #define PATIENCE_S  1
+#define TURN_MS     1000
 
 struct fixture {
     struct sockaddr_in address;
@@ -45,9 +47,11 @@ static enum MHD_Result echo(void *context, struct http_request *request)
     return http_reply_owned(request, MHD_HTTP_OK, "text/plain", copy, request->body_length);
 }
 
-static void *resume(void *connection)
+static void *resume(void *context)
 {
-    MHD_resume_connection(connection);
+    struct http_request *request = context;
+
+    http_server_resume(request->server, request->connection);
     return NULL;
 }
 
@@ -69,7 +73,7 @@ static enum MHD_Result later(void *context, struct http_request *request)
     request->data = malloc(sizeof(pthread_t));
     request->release = release;
     MHD_suspend_connection(request->connection);
-    return pthread_create(request->data, NULL, resume, request->connection) == 0 ? MHD_YES : MHD_NO;
+    return pthread_create(request->data, NULL, resume, request) == 0 ? MHD_YES : MHD_NO;
 }
 
 static ssize_t endless(void *context, uint64_t position, char *buffer, size_t size)
@@ -108,7 +112,7 @@ static void *serve(void *context)
     struct fixture *fixture = context;
 
     while (!__atomic_load_n(&fixture->ending, __ATOMIC_RELAXED))
-        http_server_turn(fixture->server, 20);
+        http_server_turn(fixture->server, TURN_MS);
     return NULL;
 }
 
@@ -337,7 +341,11 @@ static void test_later(void **state)
     (void)state;
     open_server(&fixture, (struct http_options){0});
     released = false;
-    expect_answer(&fixture, GET("/later"), "HTTP/1.1 200", "later\n");
+    /* At once, though nothing else ends the turn. */
+    int64_t begin_ns = monotonic_ns();
+    for (int i = 0; i < 10; i++)
+        expect_answer(&fixture, GET("/later"), "HTTP/1.1 200", "later\n");
+    assert_true(monotonic_ns() - begin_ns < 9 * TURN_MS * NS_PER_MS);
     close_server(&fixture); /* and with it the thread that releases */
     assert_true(released);
 }

@@ -28,6 +28,7 @@ struct shown {
 struct stream {
     TAILQ_ENTRY(stream) by_age; /* of what was sent last */
     struct streams *streams;
+    struct http_server *server;
     struct MHD_Connection *connection;
     int socket;
     struct host client;
@@ -62,7 +63,7 @@ static void wake_stream(struct stream *stream)
     if (!stream->suspended)
         return;
     stream->suspended = false;
-    MHD_resume_connection(stream->connection);
+    http_server_resume(stream->server, stream->connection);
 }
 
 static void end_stream(struct stream *stream)
@@ -246,6 +247,7 @@ static struct stream *new_stream(struct streams *streams, struct http_request *r
         free(stream);
         return NULL;
     }
+    stream->server = request->server;
     stream->connection = request->connection;
     stream->socket = info->connect_fd;
     stream->client = *client;

@@ -137,7 +137,7 @@ static void stop_waiting(struct touch *touch)
 {
     TAILQ_REMOVE(&touch->touches->waiting, touch, waiting);
     touch->waits = false;
-    MHD_resume_connection(touch->request->connection);
+    http_server_resume(touch->request->server, touch->request->connection);
 }
 
 /* Free a touch. libmicrohttpd calls this when the request is over. */

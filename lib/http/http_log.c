@@ -1,0 +1,47 @@
+#include "http_log.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "common/log.h"
+
+/* True if the message is about a client's mistake or end: strangers could fill the log with those.
+ */
+static bool is_about_client(const char *message)
+{
+    static const char *const beginnings[] = {
+        "Connection ",
+        "Error processing request",
+        "Error: received handshake message out of context",
+        "Received ",
+        "Failed to parse ",
+        "Too large value",
+        "Failed to receive",
+        "Failed to send",
+        "Closing connection",
+        "Socket has been disconnected",
+        "Not enough memory in pool",
+        "Too late to send",
+    };
+
+    for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++) {
+        if (strncmp(message, beginnings[i], strlen(beginnings[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+void http_log(void *context, const char *format, va_list arguments)
+{
+    const char *message = format;
+    va_list copy;
+
+    (void)context;
+    va_copy(copy, arguments);
+    /* The library formats messages about a connection that it closes like this. */
+    if (strncmp(format, "%s", 2) == 0)
+        message = va_arg(copy, const char *);
+    va_end(copy);
+    if (!is_about_client(message))
+        log_arguments(format, arguments);
+}
