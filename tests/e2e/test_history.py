@@ -5,6 +5,7 @@ Minutes and hours pass in time namespaces, whose CLOCK_BOOTTIME is ahead of the 
 
 import csv
 import io
+import json
 import os
 import pty
 import re
@@ -163,6 +164,37 @@ class History(TrendCase):
         self.assertNotIn("\033", out)
         self.assertIn("\033[", self.on_terminal("history", SITE))
         self.assertNotIn("\033", self.on_terminal("history", SITE, NO_COLOR="1"))
+
+    def test_what_is_not_recorded(self):
+        """A history that is shorter than was asked for says so, and ends now, in every form."""
+        self.begin()
+        self.visit(range(4))
+        self.wait_minute(lambda minute: minute["maximum"] == 4)
+        shorter = r"\d+ s of 30 d: nothing is recorded from \S+Z to \S+Z"
+        for form in "--csv", "--table", "--json":
+            status, out, err = self.ctl("history", SITE, "--since", "30d", form)
+            self.assertEqual(status, 0)
+            self.assertRegex(err, rf"^presencectl: this history is {shorter}; the collector keeps")
+            self.assertNotIn("nothing is recorded", out)
+        answer = json.loads(self.ctl("history", SITE, "--since", "30d", "--json")[1])
+        self.assertEqual(answer["recorded_since"], answer["history"][0]["time"])
+        self.assertLess(answer["since"], answer["recorded_since"])
+        self.assertLessEqual(answer["recorded_since"], answer["recorded_until"])
+        self.assertLessEqual(answer["recorded_until"], answer["until"])
+        # The steps suit what there is.
+        self.assertRegex(self.ctl("history", SITE, "--since", "30d", "--table")[1],
+                         rf"\n{answer['recorded_since']} +4 ")
+        for arguments, words in ((["--since", "30d"], shorter), ([], "of 6 h: nothing"),
+                                 (["--since", "3w", "--step", "1d"], "of 21 d: nothing")):
+            status, out, err = self.ctl("history", SITE, *arguments)
+            self.assertEqual((status, err), (0, ""))
+            self.assertRegex(out, rf"\A[^\n]*\n\d.*{words}")
+            labels = re.findall(r"\d\d:\d\d|\d+ [A-Z][a-z]+", re.search("^UTC.*", out, re.M)[0])
+            now = time.time()
+            past = {time.strftime(form, time.gmtime(now - 60 * minute))
+                    for minute in range(33) for form in ("%H:%M", "%-d %b")}
+            self.assertLessEqual(set(labels), past)
+        self.assertEqual(self.ctl("history", SITE, "--since", "1m", "--csv")[2], "")
 
     def test_unknown(self):
         self.begin("--max-histories", "1")

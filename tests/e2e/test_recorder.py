@@ -222,6 +222,40 @@ class Years(RecorderCase):
         self.assertEqual((status, err), (0, ""))
         self.assertIn("highest 51 in the 12 h from", out)
 
+    def test_the_time_that_is_covered(self):
+        """Days are missing in the beginning, and a clock was ahead; with and without a segment."""
+        self.begin()
+        self.visit(range(3), room="/a")
+        self.wait_sampled(1)
+        self.record()
+        now = int(time.time())
+        connection = sqlite3.connect(self.database)
+        scope, = connection.execute("SELECT id FROM scope WHERE kind = 0").fetchone()
+        for boot, began in (1000, now - 3 * 86400), (1001, now + 9000):
+            connection.execute("INSERT INTO boot VALUES (?, ?, ?)", (boot, bytes([boot % 256] * 16),
+                                                                     began))
+            connection.executemany(
+                "INSERT INTO minute VALUES (?, ?, ?, 60, 6, 7, 8, 10, 1, 2, 3, 4, 0)",
+                ((scope, boot, number) for number in range(20)))
+        connection.commit()
+        connection.close()
+        arguments = ("history", SITE, "--since", "30d", "--database", self.database)
+        for alone in False, True:
+            if alone:
+                self.collector.stop()
+                os.unlink(self.segment)
+            for form in "--json", "--csv", "--table", "--step=1d":
+                status, out, err = self.ctl(*arguments, form)
+                self.assertEqual(status, 3 if alone else 0)
+                self.assertRegex(out + err, r"3 d of 30 d: nothing is recorded from \S+Z to \S+Z\n")
+                self.assertIn("left out 20 minutes of the database that are still to come", err)
+                self.assertEqual("of the database alone, which ends at" in err, alone)
+                self.assertNotIn("presence-recorder more", err)
+            answer = self.json(*arguments)
+            self.assertGreaterEqual(len(answer["history"]), 21)
+            self.assertLessEqual(max(step["time"] for step in answer["history"]), answer["until"])
+            self.assertEqual(answer["history"][0]["time"], answer["recorded_since"])
+
     def test_other_places_of_a_site(self):
         self.begin()
         self.send(self.collector, native(SITE, [visitor(1), visitor(2)], country="DE", source="s"))

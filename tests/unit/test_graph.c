@@ -249,8 +249,57 @@ static void test_minutes_become_points(void **state)
     assert_float_equal(graph.points[3].maximum, 4, 0);
     graph_free(&graph);
     assert_int_equal(graph_init(minutes, 3, 60, 600, BEGIN - 90, BEGIN + 190, &graph), 0);
-    assert_int_equal(graph.begin, BEGIN - 60); /* aligned, and not before since */
-    assert_true(graph.points[1].known);
+    assert_int_equal(graph.begin, BEGIN - 120); /* aligned; half of this step is before since */
+    assert_int_equal(graph.before_s, 30);
+    assert_true(graph.points[2].known);
+    graph_free(&graph);
+}
+
+/* The first and the last step are drawn as far as they belong to the time: a day that began at 0:00
+ * ends now, not at 24:00. */
+static void test_part_of_a_step(void **state)
+{
+    const int64_t day = 86400, until = BEGIN;
+    const struct presence_minute days[] = {
+        {.start = BEGIN - 12 * 3600 - day, .seconds = 60, .mean = 5, .maximum = 5},
+        {.start = BEGIN - 12 * 3600, .seconds = 60, .mean = 10, .maximum = 10},
+    };
+    struct canvas canvas;
+    struct graph graph;
+
+    (void)state;
+    assert_int_equal(graph_init(days, 2, 86400, 60, until - day, until, &graph), 0);
+    assert_int_equal(graph.count, 2);
+    assert_int_equal(canvas_init(28, 5, true, false, &canvas), 0);
+    graph_draw(&canvas, 0, 0, 5, 28, &graph);
+    assert_rows(&canvas,
+                (const char *const[]){
+                    "                        10 ▼",
+                    "10 ┤            ████████████",
+                    "   │████████████████████████",
+                    " 0 └┴───────────┴───────────",
+                    "UTC  12:00   31 Jan",
+                },
+                5);
+    canvas_free(&canvas);
+    graph_free(&graph);
+}
+
+/* Two minutes that start within the same one, since the wall clock was set. */
+static void test_minutes_that_share_a_point(void **state)
+{
+    const struct presence_minute minutes[] = {
+        {.start = BEGIN, .seconds = 60, .mean = 1, .maximum = 2},
+        {.start = BEGIN + 20, .seconds = 60, .mean = 3, .maximum = 9},
+        {.start = BEGIN + 60, .seconds = 60, .mean = 4, .maximum = 5},
+    };
+    struct graph graph;
+
+    (void)state;
+    assert_int_equal(graph_init(minutes, 3, 60, 60, BEGIN, BEGIN + 119, &graph), 0);
+    assert_int_equal(graph.count, 2);
+    assert_float_equal(graph.points[0].mean, 2, 0);
+    assert_float_equal(graph.points[0].maximum, 9, 0);
     graph_free(&graph);
 }
 
@@ -269,6 +318,8 @@ int main(void)
         cmocka_unit_test(test_nobody),
         cmocka_unit_test(test_every_size),
         cmocka_unit_test(test_minutes_become_points),
+        cmocka_unit_test(test_part_of_a_step),
+        cmocka_unit_test(test_minutes_that_share_a_point),
     };
 
     setlocale(LC_CTYPE, "C.UTF-8");

@@ -142,6 +142,35 @@ static void test_since(void **state)
     timeline_free(&timeline);
 }
 
+/* The wall clock was ahead when they were recorded; those of this boot start when the segment says,
+ * unless its collector, in a time namespace, has not come so far. */
+static void test_no_minute_is_to_come(void **state)
+{
+    struct archive_minute kept[] = {kept_of(0, 1, 10, 60), kept_of(0, 900, 20, 60),
+                                    kept_of(1, 1, 30, 60), kept_of(1, 950, 40, 60)};
+    struct presence_history segment = {.length = 1, .boot_id = {2}};
+    struct timeline timeline;
+
+    (void)state;
+    kept[2].minute.start += 86400;
+    kept[3].minute.start = WALL + 120;
+    segment.minutes = calloc(1, sizeof(*segment.minutes));
+    assert_non_null(segment.minutes);
+    segment.minutes[0] = minute_of(3, 50, 7);
+    timeline_begin(&segment, 0, 60, &timeline);
+    timeline.until = WALL + 187;
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(timeline_add(&timeline, &kept[i]), 0);
+    assert_int_equal(timeline_end(&timeline), 0);
+    assert_int_equal(timeline.length, 4);
+    assert_int_equal(timeline.future, 1);
+    for (size_t i = 0; i < 4; i++)
+        assert_in_range(timeline.steps[i].start, WALL, WALL + 187);
+    assert_int_equal(timeline.first, WALL + 60);
+    assert_int_equal(timeline.last, WALL + 180);
+    timeline_free(&timeline);
+}
+
 static void test_steps_are_gathered(void **state)
 {
     struct presence_minute held[] = {minute_of(1, 10, 60), minute_of(2, 20, 30),
@@ -243,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_a_stepped_clock_leaves_no_seam),
         cmocka_unit_test(test_either_half_may_be_empty),
         cmocka_unit_test(test_since),
+        cmocka_unit_test(test_no_minute_is_to_come),
         cmocka_unit_test(test_steps_are_gathered),
         cmocka_unit_test(test_steps_are_joined),
         cmocka_unit_test(test_years_take_memory_for_steps_only),

@@ -21,25 +21,34 @@ struct plot {
     double top;      /* value at the upper edge */
 };
 
+/* Add a step to a point. Two minutes share one if the wall clock was set between them. */
+static void add_point(struct graph_point *point, const struct presence_minute *step)
+{
+    point->mean = point->known ? (point->mean + step->mean) / 2 : step->mean;
+    point->maximum = fmax(point->maximum, step->maximum);
+    point->known = true;
+}
+
 int graph_init(const struct presence_minute *steps, size_t length, uint32_t step_s,
                uint32_t span_min_s, int64_t since, int64_t until, struct graph *ret)
 {
     int64_t first = steps[0].start, last = steps[length - 1].start;
-    int64_t begin = until - span_min_s < first ? until - span_min_s : first;
+    int64_t from = until - span_min_s < first ? until - span_min_s : first;
 
-    if (begin < since)
-        begin = since;
-    begin = last - (last - begin) / step_s * step_s;
+    if (from < since)
+        from = since;
+    int64_t begin = last > from ? last - (last - from + step_s - 1) / step_s * step_s : last;
     struct graph graph = {
         .count = (unsigned)((until - begin) / step_s + 1), .begin = begin, .step_s = step_s};
+    graph.before_s = (uint32_t)(from - begin);
+    graph.after_s = (uint32_t)(begin + (int64_t)graph.count * step_s - until);
     graph.points = calloc(graph.count, sizeof(*graph.points));
     if (!graph.points)
         return -ENOMEM;
     for (size_t i = 0; i < length; i++) {
         int64_t index = (steps[i].start - begin) / step_s;
         if (steps[i].start >= begin && index < graph.count && steps[i].seconds)
-            graph.points[index] = (struct graph_point){
-                .mean = steps[i].mean, .maximum = steps[i].maximum, .known = true};
+            add_point(&graph.points[index], &steps[i]);
     }
     *ret = graph;
     return 0;
@@ -51,10 +60,22 @@ void graph_free(struct graph *graph)
     *graph = (struct graph){0};
 }
 
+/* Compute how many seconds the graph shows. */
+static uint64_t span_of(const struct graph *graph)
+{
+    return (uint64_t)graph->count * graph->step_s - graph->before_s - graph->after_s;
+}
+
+/* Find the step at the left edge of a column. */
+static unsigned step_at(const struct graph *graph, unsigned columns, unsigned index)
+{
+    return (unsigned)((graph->before_s + index * span_of(graph) / columns) / graph->step_s);
+}
+
 struct graph_point graph_column(const struct graph *graph, unsigned columns, unsigned index)
 {
-    unsigned first = (unsigned)((uint64_t)index * graph->count / columns);
-    unsigned end = (unsigned)((uint64_t)(index + 1) * graph->count / columns);
+    unsigned first = step_at(graph, columns, index);
+    unsigned end = index + 1 < columns ? step_at(graph, columns, index + 1) : graph->count;
     struct graph_point sum = {0};
     unsigned known = 0;
 
@@ -142,8 +163,8 @@ static void mark_peak(struct canvas *canvas, const struct plot *plot, const stru
 
     if (count == 0)
         return;
-    unsigned index =
-        (unsigned)(((uint64_t)highest * plot->columns + plot->columns - 1) / graph->count);
+    uint64_t end_s = (highest + UINT64_C(1)) * graph->step_s - graph->before_s;
+    unsigned index = (unsigned)((end_s * plot->columns - 1) / span_of(graph));
     if (index >= plot->columns)
         index = plot->columns - 1;
     char text[64];
@@ -268,15 +289,16 @@ static void draw_axis(struct canvas *canvas, const struct plot *plot, const stru
 
 static void draw_times(struct canvas *canvas, const struct plot *plot, const struct graph *graph)
 {
-    double column_s = (double)graph->count * graph->step_s / plot->columns;
+    double column_s = (double)span_of(graph) / plot->columns;
     int64_t step = graph_time_step(column_s, COLUMNS_BETWEEN);
     unsigned row = plot->row + plot->rows, free_from = 1;
-    int64_t time = (graph->begin + step - 1) / step * step;
+    int64_t from = graph->begin + graph->before_s;
+    int64_t time = (from + step - 1) / step * step;
 
     canvas_text(canvas, row + 1, plot->labels, plot->column - plot->labels, INK_DIM, "UTC");
 
     for (;; time += step) {
-        unsigned index = (unsigned)((double)(time - graph->begin) / column_s);
+        unsigned index = (unsigned)((double)(time - from) / column_s);
         if (index >= plot->columns)
             break;
         struct graph_label label = graph_time(time);

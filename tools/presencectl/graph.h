@@ -17,13 +17,15 @@ struct graph_point {
 struct graph {
     struct graph_point *points; /* one per step */
     unsigned count;
-    int64_t begin;   /* Unix seconds of the first step */
-    uint32_t step_s; /* seconds */
+    int64_t begin;     /* Unix seconds of the first step */
+    uint32_t step_s;   /* seconds */
+    uint32_t before_s; /* of the first step, seconds before the graph begins */
+    uint32_t after_s;  /* of the last step, seconds after it ends: the future */
 };
 
 /* Build a graph of `length` steps of `step_s` seconds, oldest first; at least one. It begins with
- * the first of them, but at least `span_min_s` before `until` and not before `since` (Unix
- * seconds), and is aligned to the steps, so that the running one is not split. Release it with
+ * the first of them, but at least `span_min_s` before `until` and not before `since`, and ends at
+ * `until` (Unix seconds): the first and the last step may be shown in part. Release it with
  * graph_free. Returns 0 or -ENOMEM. */
 int graph_init(const struct presence_minute *steps, size_t length, uint32_t step_s,
                uint32_t span_min_s, int64_t since, int64_t until, struct graph *ret);

@@ -26,6 +26,7 @@ struct history_view {
     int64_t since, until; /* Unix seconds */
     uint32_t step_s;      /* of the timeline */
     struct timeline timeline;
+    bool has_database; /* which was read, too */
 };
 
 /* ---- tables, comma-separated values and JSON --------------------------------------------- */
@@ -115,6 +116,19 @@ static json_t *json_of_step(const struct presence_minute *step)
     return object;
 }
 
+/* Return when the last minute ends, or ended; 0: there is none. */
+static int64_t recorded_until(const struct history_view *view)
+{
+    int64_t end = view->timeline.last + 60;
+
+    return view->timeline.last == 0 ? 0 : end < view->until ? end : view->until;
+}
+
+static json_t *json_of_time(int64_t seconds)
+{
+    return seconds ? json_string(show_time(seconds).text) : json_null();
+}
+
 static void history_json(const struct history_view *view)
 {
     const struct presence_reading *reading = &view->reading;
@@ -126,10 +140,57 @@ static void history_json(const struct history_view *view)
     json_object_set_new(object, "window_s", json_integer(reading->window_s));
     json_object_set_new(object, "count", json_of_count(reading));
     json_object_set_new(object, "since", json_string(show_time(view->since).text));
+    json_object_set_new(object, "until", json_string(show_time(view->until).text));
+    json_object_set_new(object, "recorded_since", json_of_time(view->timeline.first));
+    json_object_set_new(object, "recorded_until", json_of_time(recorded_until(view)));
     json_object_set_new(object, "step_s", json_integer(view->step_s));
     json_object_set_new(object, "history", steps);
     json_set_marks(object, reading);
     json_print(object);
+}
+
+/* ---- the time that is covered ------------------------------------------------------------ */
+
+/* True if the first minutes of the time that was asked for are not recorded. */
+static bool is_shortened(const struct history_view *view)
+{
+    return view->timeline.first - view->since >= 60;
+}
+
+/* Format which part of the time is recorded, as a clause. */
+struct range_text {
+    char text[160];
+};
+
+static struct range_text describe_range(const struct history_view *view)
+{
+    int64_t first = view->timeline.first;
+    struct range_text ret;
+
+    snprintf(ret.text, sizeof(ret.text), "%s of %s: nothing is recorded from %s to %s",
+             show_duration((uint64_t)(view->until - first)).text,
+             show_duration((uint64_t)(view->until - view->since)).text, show_time(view->since).text,
+             show_time(first).text);
+    return ret;
+}
+
+/* Report what the history does not cover. The graph says by itself where it begins. */
+static void report_range(struct presence *presence, const struct history_view *view,
+                         const struct options *options)
+{
+    uint64_t future = view->timeline.future;
+    bool is_graph = !options->json && !options->csv && !options->table;
+
+    if (is_shortened(view) && !is_graph && options->since.kind != SINCE_NONE)
+        report("this history is %s%s", describe_range(view).text,
+               view->has_database ? "" : "; the collector keeps 24 h, presence-recorder more");
+    if (!presence)
+        report("this history is of the database alone, which ends at %s",
+               show_time(recorded_until(view)).text);
+    if (future)
+        report("left out %" PRIu64 " minute%s of the database that %s still to come: the clock was "
+               "ahead when they were recorded",
+               future, plural_of(future), future == 1 ? "is" : "are");
 }
 
 /* ---- graphs ------------------------------------------------------------------------------ */
@@ -168,10 +229,12 @@ static void print_header(const struct history_view *view)
     printf("%s%s", bold, scope_describe(&view->scope).text);
     if (view->reading.known)
         printf(": %" PRIu32 " visitor%s in the last %s, as of %s", reading->count,
-               reading->count == 1 ? "" : "s", show_window(reading->window_s).text,
+               plural_of(reading->count), show_window(reading->window_s).text,
                show_time(reading->as_of).text);
     printf("%s%s%s\n", reading->stale ? " [stale]" : "", reading->warming ? " [warming]" : "",
            plain);
+    if (is_shortened(view))
+        printf("%s\n", describe_range(view).text);
 }
 
 /* Print the maximum and the step that had it. */
@@ -192,20 +255,26 @@ static void print_sum(const struct timeline *timeline)
     print_highest(timeline, sum.maximum, highest);
     printf(", lowest %" PRIu32 ", mean %.1f\n", sum.minimum, sum.mean);
     printf("%" PRIu64 " entered, %" PRIu64 " left and %" PRIu64 " departed silently; %" PRIu64
-           " pageviews, %" PRIu64 " heartbeats\n",
-           sum.entries, sum.leaves, sum.departures, sum.pageviews, sum.heartbeats);
+           " pageview%s, %" PRIu64 " heartbeat%s\n",
+           sum.entries, sum.leaves, sum.departures, sum.pageviews, plural_of(sum.pageviews),
+           sum.heartbeats, plural_of(sum.heartbeats));
 }
 
 static void history_graph(const struct history_view *view, const struct options *options)
 {
     const struct timeline *timeline = &view->timeline;
+    int64_t since = view->until - SPAN_MIN;
     unsigned columns, rows;
     struct canvas canvas;
     struct graph graph = {0};
 
     graph_size(&columns, &rows);
-    if (graph_init(timeline->steps, timeline->length, view->step_s, SPAN_MIN, view->since,
-                   view->until, &graph) < 0 ||
+    if (timeline->first < since || view->step_s > 60) /* a long step would fill the blanks */
+        since = timeline->first;
+    if (since < view->since)
+        since = view->since;
+    if (graph_init(timeline->steps, timeline->length, view->step_s, SPAN_MIN, since, view->until,
+                   &graph) < 0 ||
         canvas_init(columns, rows, options->unicode, show_in_colour(), &canvas) < 0) {
         report("out of memory");
         exit(EXIT_FAILED);
@@ -232,13 +301,15 @@ static uint32_t round_step(int64_t span_s, unsigned most)
     return steps[i];
 }
 
-static uint32_t choose_step(const struct history_view *view, const struct options *options)
+/* Choose the step for a history that begins at `since`. */
+static uint32_t choose_step(const struct history_view *view, const struct options *options,
+                            int64_t since)
 {
     if (options->step_s)
         return options->step_s;
     if (options->csv || options->json)
         return 60;
-    return round_step(view->until - view->since, options->table ? TABLE_LINES : GRAPH_STEPS);
+    return round_step(view->until - since, options->table ? TABLE_LINES : GRAPH_STEPS);
 }
 
 /* Load the segment's minutes: none if there is no segment, or the scope has no history in it.
@@ -267,6 +338,7 @@ static int add_database(const struct options *options, struct history_view *view
     struct archive *archive;
     int status = database_open(options, &archive);
 
+    view->has_database = archive != NULL;
     if (status != EXIT_FINE || !archive)
         return status;
     /* Load from a minute earlier on, since by the segment's clock a minute may start later. */
@@ -287,6 +359,7 @@ static int load_timeline(struct presence *presence, const struct options *option
     if (r < 0)
         return report_error(r, presence, options);
     timeline_begin(&held, view->since, view->step_s, &view->timeline);
+    view->timeline.until = view->until;
     int status = add_database(options, view);
     if (status != EXIT_FINE)
         return status;
@@ -296,6 +369,23 @@ static int load_timeline(struct presence *presence, const struct options *option
         return EXIT_FAILED;
     }
     return EXIT_FINE;
+}
+
+/* Load the timeline in steps that suit what is recorded, if that is much less than was asked for.
+ */
+static int load_history(struct presence *presence, const struct options *options,
+                        struct history_view *view)
+{
+    view->step_s = choose_step(view, options, view->since);
+    int status = load_timeline(presence, options, view);
+    if (status != EXIT_FINE || view->timeline.length == 0)
+        return status;
+    uint32_t step_s = choose_step(view, options, view->timeline.first);
+    if (step_s == view->step_s)
+        return EXIT_FINE;
+    view->step_s = step_s;
+    timeline_free(&view->timeline);
+    return load_timeline(presence, options, view);
 }
 
 /* Report why neither the segment nor the database has a minute. Returns an exit status. */
@@ -358,14 +448,15 @@ int command_history(struct presence *presence, const struct options *options, ch
         report("--since is not in the past");
         return EXIT_USAGE;
     }
-    view.step_s = choose_step(&view, options);
     int r = scope_load(presence, &view.scope, 0, &view.reading);
     if (r < 0)
         return report_error(r, presence, options);
-    int status = load_timeline(presence, options, &view);
+    int status = load_history(presence, options, &view);
     if (status == EXIT_FINE) {
         if (view.timeline.length > 0 || options->json)
             show(&view, options);
+        if (view.timeline.length > 0)
+            report_range(presence, &view, options);
         status = view.timeline.length > 0 ? report_rest(presence, &view)
                                           : report_no_history(presence, options, &view);
     }

@@ -57,8 +57,8 @@ struct options {
     struct since since;
     uint32_t step_s; /* 0: the default of the format */
     char *database;  /* NULL: the default one, if it exists */
-    bool json;       /* wins over table and csv */
-    bool table, csv;
+    bool json;       /* wins over the other formats */
+    bool table, csv, names;
     bool all;
     bool follow;
     bool unicode; /* the terminal's locale is UTF-8 */
@@ -79,6 +79,12 @@ int command_events(struct presence *presence, const struct options *options, cha
 int command_watch(struct presence *presence, const struct options *options, char **arguments);
 int command_explain(struct presence *presence, const struct options *options, char **arguments);
 
+/* Return what a number adds to a noun: "" for 1, otherwise "s". */
+static inline const char *plural_of(uint64_t number)
+{
+    return number == 1 ? "" : "s";
+}
+
 /* ---- options.c ---- */
 
 /* Convert --since to Unix seconds: a number counts seconds before `now`, and without --since it is
@@ -94,6 +100,12 @@ const char *kind_plural(enum presence_kind kind);
 /* Check a site's name from the command line and lower-case it in place. Returns false after
  * reporting that no site can have this name. */
 bool argument_site(char *text);
+
+/* ---- listing.c ---- */
+
+/* Drop a site's rooms, countries or sources with nobody in the window. Those whose 0 is a lower
+ * bound stay. Returns how many were dropped. */
+size_t listing_drop_empty(struct presence_listing *listing);
 
 /* ---- database.c ---- */
 

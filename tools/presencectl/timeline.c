@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CLOCK_SLACK 5 /* seconds: a minute may begin while the history is loaded */
+
 /* Add a minute, or another step, to a step. */
 static void add(struct presence_minute *step, const struct presence_minute *minute)
 {
@@ -53,6 +55,10 @@ static int add_minute(struct timeline *timeline, const struct presence_minute *m
 
     if (minute->start < timeline->since)
         return 0;
+    if (!timeline->first || minute->start < timeline->first)
+        timeline->first = minute->start;
+    if (minute->start > timeline->last)
+        timeline->last = minute->start;
     if (timeline->step_s <= 60)
         return append(timeline, minute);
     if (timeline->length && timeline->steps[timeline->length - 1].start == step.start) {
@@ -61,6 +67,20 @@ static int add_minute(struct timeline *timeline, const struct presence_minute *m
     }
     add(&step, minute);
     return append(timeline, &step);
+}
+
+static bool is_to_come(const struct timeline *timeline, int64_t start)
+{
+    return timeline->until && start > timeline->until + CLOCK_SLACK;
+}
+
+/* Add a minute of the database that the segment does not have. */
+static int add_recorded(struct timeline *timeline, const struct presence_minute *minute)
+{
+    if (!is_to_come(timeline, minute->start))
+        return add_minute(timeline, minute);
+    timeline->future++;
+    return 0;
 }
 
 static bool is_of_held(const struct timeline *timeline, const struct archive_minute *kept)
@@ -99,14 +119,17 @@ int timeline_add(struct timeline *timeline, const struct archive_minute *kept)
     struct presence_minute minute = kept->minute;
 
     if (!is_of_held(timeline, kept))
-        return add_minute(timeline, &minute);
-    /* Minutes of a boot are 60 s apart: derive the start from the segment's first one. */
-    minute.start =
+        return add_recorded(timeline, &minute);
+    /* Minutes of a boot are 60 s apart: derive the start from the segment's first one, unless the
+     * boot has not come so far, in the time namespace of its collector. */
+    int64_t start =
         held->minutes[0].start + 60 * ((int64_t)minute.minute - (int64_t)held->minutes[0].minute);
+    if (!is_to_come(timeline, start))
+        minute.start = start;
     struct presence_minute *same =
         bsearch(&minute, held->minutes, held->length, sizeof(*held->minutes), compare_numbers);
     if (!same)
-        return add_minute(timeline, &minute);
+        return add_recorded(timeline, &minute);
     if (is_better(&minute, same))
         *same = minute;
     return 0;

@@ -11,7 +11,10 @@ struct timeline {
     size_t length;
     size_t capacity;
     int64_t since;                /* Unix seconds */
+    int64_t until;                /* Unix seconds; 0: no bound */
     uint32_t step_s;              /* a multiple of 60 */
+    int64_t first, last;          /* when the first and the last minute began; 0: there is none */
+    uint64_t future;              /* recorded minutes that were left out, since they are to come */
     struct presence_history held; /* the segment's minutes, until timeline_end */
 };
 
@@ -20,10 +23,11 @@ struct timeline {
  *
  * A minute that both have is used once, from the one that observed it for longer. Minutes of the
  * segment's boot start when the segment says, since the wall clock may have been different when
- * they were recorded. Either source may be empty; minutes that start before `since` (Unix seconds)
- * are left out. Minutes are summed into steps of `step_s` seconds, aligned to multiples of it, as
- * they arrive, so memory grows with the steps and not with the minutes; with 60 they stay as they
- * are. */
+ * they were recorded. Either source may be empty. Minutes that start before `since` are left out,
+ * and so are recorded ones that start after `until`, which may be set after timeline_begin: the
+ * wall clock was ahead. Minutes are summed into steps of `step_s` seconds, aligned to multiples of
+ * it, as they arrive, so memory grows with the steps and not with the minutes; with 60 they stay as
+ * they are. */
 void timeline_begin(struct presence_history *held, int64_t since, uint32_t step_s,
                     struct timeline *ret);
 
