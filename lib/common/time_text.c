@@ -49,8 +49,8 @@ struct shown_duration show_duration(uint64_t seconds)
 struct shown_duration show_window(uint32_t seconds)
 {
     struct shown_duration shown;
-    const char *unit = seconds % 3600 == 0 ? "h" : seconds % 60 == 0 ? "min" : "s";
-    uint32_t size = seconds % 3600 == 0 ? 3600 : seconds % 60 == 0 ? 60 : 1;
+    uint32_t size = seconds == 0 || seconds % 60 ? 1 : seconds % 3600 ? 60 : 3600;
+    const char *unit = size == 3600 ? "h" : size == 60 ? "min" : "s";
 
     snprintf(shown.text, sizeof(shown.text), "%" PRIu32 " %s", seconds / size, unit);
     return shown;

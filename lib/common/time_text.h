@@ -25,7 +25,7 @@ struct shown_time show_time_us(int64_t microseconds);
  * seconds. */
 struct shown_duration show_duration(uint64_t seconds);
 
-/* Format a window, exactly: 90 s, 5 min or 1 h. */
+/* Format a window, exactly: 0 s, 90 s, 5 min or 1 h. */
 struct shown_duration show_window(uint32_t seconds);
 
 /* Parse a duration: 90, 90s, 5m, 1h, 2d or 1w. Errors: -EINVAL. */

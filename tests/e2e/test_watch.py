@@ -119,6 +119,15 @@ class Screen(WatchCase):
         self.assertTrue(terminal.is_as_before())
         self.assertIn(b"\x1b[0;", terminal.sent)
 
+    def test_rooms_with_nobody(self):
+        self.begin()
+        self.visit([50], room="/left")
+        self.visit([50], room="/left", kind=2)
+        terminals = self.open(), self.open(80, 24, "--all")
+        for terminal, left in zip(terminals, (False, True)):
+            rows = terminal.wait_screen(r"- /left")  # among the events
+            self.assertEqual(bool(re.search(r"/left +0 ", "\n".join(rows))), left)
+
     def test_any_size(self):
         """From the next frame on, the rows fit the terminal, and all of them are used."""
         self.begin()

@@ -45,6 +45,10 @@ static void test_formulas_are_text(void **state)
     assert_field("+1", false, "'+1");
     assert_field("-1", false, "'-1");
     assert_field("@a,b", false, "\"'@a,b\"");
+    assert_field("  =1", false, "'  =1");
+    assert_field("＝1", false, "'＝1");
+    assert_field("－1", true, "'－1");
+    assert_field("a=1", false, "a=1");
 }
 
 static void test_on_a_terminal(void **state)

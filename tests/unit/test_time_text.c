@@ -73,6 +73,7 @@ static void durations_are_rounded_down_windows_are_exact(void **state)
     assert_string_equal(show_duration(7199).text, "119 min");
     assert_string_equal(show_duration(7200).text, "2 h");
     assert_string_equal(show_duration(3 * 86400).text, "3 d");
+    assert_string_equal(show_window(0).text, "0 s");
     assert_string_equal(show_window(90).text, "90 s");
     assert_string_equal(show_window(300).text, "5 min");
     assert_string_equal(show_window(3600).text, "1 h");

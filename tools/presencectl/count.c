@@ -81,7 +81,7 @@ int command_seen(struct presence *presence, const struct options *options, char 
     if (options->json)
         print_seen(arguments[0], &reading);
     else if (reading.exists)
-        printf("%" PRIu32 "\n", reading.last_heartbeat_s);
+        printf("%s ago\n", show_duration(reading.last_heartbeat_s).text);
     if (!reading.exists)
         return report_unseen(presence, &reading, arguments[0]);
     /* The age is exact even if the count is a lower bound. */

@@ -145,7 +145,7 @@ static void print_gaps(struct feed *feed)
         report("the segment was replaced: events from before that were not read are lost");
     if (feed->missed && !feed->options->json)
         report("missed %" PRIu64 " event%s, overwritten before they could be read", feed->missed,
-               feed->missed == 1 ? "" : "s");
+               plural_of(feed->missed));
     feed->missed = 0;
     feed->renewed = false;
 }

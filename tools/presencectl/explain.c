@@ -124,17 +124,23 @@ static void print_heading(const char *text)
     printf("\n%s%s%s\n", bold, text, plain);
 }
 
+static const char *describe_being(const struct presence_reading *reading)
+{
+    bool is_one = reading->count == 1;
+
+    if (reading->stale)
+        return is_one ? "was last known to be on" : "were last known to be on";
+    return is_one ? "is now on" : "are now on";
+}
+
 static void print_answer(const struct view *view)
 {
     const struct presence_reading *reading = &view->activity.reading;
     const char *bold = show_in_colour() ? "\033[1m" : "", *plain = *bold ? "\033[0m" : "";
 
-    printf("%s%" PRIu32 " visitor%s %s %s%s%s\n", bold, reading->count,
-           reading->count == 1 ? "" : "s",
-           reading->stale        ? "were last known to be on"
-           : reading->count == 1 ? "is now on"
-                                 : "are now on",
-           scope_describe(&view->scope).text, reading->stale ? " [stale]" : "", plain);
+    printf("%s%" PRIu32 " visitor%s %s %s%s%s\n", bold, reading->count, plural_of(reading->count),
+           describe_being(reading), scope_describe(&view->scope).text,
+           reading->stale ? " [stale]" : "", plain);
 }
 
 static void print_rules(const struct view *view)
@@ -230,7 +236,8 @@ static void print_minute(const struct view *view)
     printf("  %10" PRIu64 "  left: their page reported it\n", activity->leaves);
     printf("  %10" PRIu64 "  departed silently: they sent no heartbeat for the whole window\n",
            activity->departures);
-    printf("  %10" PRIu64 "  heartbeats came in\n", activity->heartbeats);
+    printf("  %10" PRIu64 "  heartbeat%s came in\n", activity->heartbeats,
+           plural_of(activity->heartbeats));
     if (activity->seconds < 60)
         printf("  The collector ran for %" PRIu32 " of the 60 seconds.\n", activity->seconds);
 }
@@ -250,10 +257,12 @@ static void print_losses(const struct view *view)
     uint64_t rejected = sum_of(view, LOSS_REJECTED), dropped = sum_of(view, LOSS_DROPPED);
 
     print_heading("What is missing from it, for all sites, since the counters started");
-    printf("  %" PRIu64 " of %" PRIu64 " datagrams (%.2f %%) were rejected%s\n", rejected, received,
-           received ? 100.0 * (double)rejected / (double)received : 0.0, rejected ? ":" : ".");
+    printf("  %" PRIu64 " of %" PRIu64 " datagram%s (%.2f %%) %s rejected%s\n", rejected, received,
+           plural_of(received), received ? 100.0 * (double)rejected / (double)received : 0.0,
+           rejected == 1 ? "was" : "were", rejected ? ":" : ".");
     print_loss(view, LOSS_REJECTED);
-    printf("  %" PRIu64 " were dropped before they were parsed%s\n", dropped, dropped ? ":" : ".");
+    printf("  %" PRIu64 " %s dropped before they were parsed%s\n", dropped,
+           dropped == 1 ? "was" : "were", dropped ? ":" : ".");
     print_loss(view, LOSS_DROPPED);
     if (sum_of(view, LOSS_UNCOUNTED)) {
         puts("  Of the accepted ones, not everything could be counted:");

@@ -2,6 +2,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "presencectl.h"
 #include "show.h"
@@ -19,9 +21,23 @@ struct view {
     const char *site; /* NULL: a listing of sites */
     enum presence_kind kind;
     struct presence_listing listing;
+    size_t left_out;       /* entries with nobody, which are not in it */
     size_t shown;          /* the number of entries to print */
     struct before *before; /* one for each of these; NULL: unknown for all */
 };
+
+size_t listing_drop_empty(struct presence_listing *listing)
+{
+    size_t kept = 0, length = listing->length;
+
+    for (size_t i = 0; i < length; i++) {
+        const struct presence_entry *entry = &listing->entries[i];
+        if (entry->count > 0 || entry->partial || listing->site.warming)
+            listing->entries[kept++] = *entry;
+    }
+    listing->length = kept;
+    return length - kept;
+}
 
 /* ---- an hour ago ------------------------------------------------------------------------- */
 
@@ -107,9 +123,85 @@ static void print_json(const struct view *view)
         json_object_set_new(object, "last_heartbeat_s", json_of_last_heartbeat(reading));
     }
     json_object_set_new(object, "total", json_integer((json_int_t)view->listing.length));
+    if (view->site)
+        json_object_set_new(object, "left_out", json_integer((json_int_t)view->left_out));
     json_object_set_new(object, kind_plural(view->kind), entries);
     json_set_marks(object, reading);
     json_print(object);
+}
+
+/* ---- comma-separated values -------------------------------------------------------------- */
+
+static void print_csv_headings(struct csv *csv, const struct view *view)
+{
+    static const char *const trend[] = {"share", "hour_ago", "change"};
+    static const char *const rest[] = {"last_heartbeat_s", "partial", "window_s", "as_of", "stale",
+                                       "warming"};
+
+    if (view->site)
+        csv_text(csv, "site");
+    csv_text(csv, kind_name(view->kind));
+    csv_text(csv, "count");
+    for (size_t i = 0; view->site && i < sizeof(trend) / sizeof(trend[0]); i++)
+        csv_text(csv, trend[i]);
+    for (size_t i = 0; i < sizeof(rest) / sizeof(rest[0]); i++)
+        csv_text(csv, rest[i]);
+    csv_end_line(csv);
+}
+
+/* Write the fields that lines of top have and those of sites have not. */
+static void csv_trend(struct csv *csv, const struct view *view, size_t index)
+{
+    const struct presence_entry *entry = &view->listing.entries[index];
+    struct before before = before_of(view, index);
+    char share[16];
+
+    snprintf(share, sizeof(share), "%.4f", share_of(view, entry));
+    csv_text(csv, share);
+    if (before.known) {
+        csv_number(csv, before.mean);
+        csv_number(csv, entry->count - before.mean);
+    } else {
+        csv_text(csv, "");
+        csv_text(csv, "");
+    }
+}
+
+static void print_csv(const struct view *view)
+{
+    const struct presence_reading *reading = &view->listing.site;
+    struct csv csv = {.out = stdout};
+    bool show = isatty(STDOUT_FILENO);
+
+    print_csv_headings(&csv, view);
+    for (size_t i = 0; i < view->shown; i++) {
+        const struct presence_entry *entry = &view->listing.entries[i];
+        if (view->site)
+            csv_name(&csv, view->site, show);
+        csv_name(&csv, entry->name, show);
+        csv_integer(&csv, entry->count);
+        if (view->site)
+            csv_trend(&csv, view, i);
+        csv_integer(&csv, entry->last_heartbeat_s);
+        csv_integer(&csv, entry->partial);
+        csv_integer(&csv, reading->window_s);
+        csv_text(&csv, show_time(reading->as_of).text);
+        csv_integer(&csv, reading->stale);
+        csv_integer(&csv, reading->warming);
+        csv_end_line(&csv);
+    }
+}
+
+/* ---- text -------------------------------------------------------------------------------- */
+
+/* Print the names that can be typed: those that need not be escaped on a terminal. */
+static void print_names(const struct view *view)
+{
+    for (size_t i = 0; i < view->shown; i++) {
+        const char *name = view->listing.entries[i].name;
+        if (strcmp(show_name(name).text, name) == 0)
+            puts(name);
+    }
 }
 
 /* Print the line above the table: site, count, window, time and marks. */
@@ -121,14 +213,16 @@ static void print_header(const struct view *view)
     fputs(bold, stdout);
     if (view->site)
         printf("%s: %" PRIu32 " visitor%s", show_name(view->site).text, reading->count,
-               reading->count == 1 ? "" : "s");
+               plural_of(reading->count));
     else
-        printf("%zu site%s: visitors", view->listing.length, view->listing.length == 1 ? "" : "s");
+        printf("%zu site%s: visitors", view->listing.length, plural_of(view->listing.length));
     printf(" in the last %s, as of %s", show_window(reading->window_s).text,
            show_time(reading->as_of).text);
     if (view->shown < view->listing.length)
         printf("; the busiest %zu of %zu %s", view->shown, view->listing.length,
                kind_plural(view->kind));
+    if (view->left_out)
+        printf("; --all lists %zu more with nobody", view->left_out);
     printf("%s%s%s%s\n", reading->stale ? " [stale]" : "", reading->warming ? " [warming]" : "",
            reading->partial ? " [partial]" : "", plain);
 }
@@ -188,21 +282,30 @@ static void print_view(const struct options *options, const struct view *view)
     }
     if (view->site && !view->listing.site.exists)
         return;
-    print_header(view);
-    if (view->shown)
-        print_table(view);
+    if (options->names) {
+        print_names(view);
+    } else if (options->csv) {
+        print_csv(view);
+    } else {
+        print_header(view);
+        if (view->shown)
+            print_table(view);
+    }
 }
 
 /* Print the listing, release it and return the exit status. */
 static int answer(struct presence *presence, const struct options *options, struct view *view)
 {
     struct presence_reading *reading = &view->listing.site;
-    size_t length = view->listing.length;
 
+    /* A site stays in the list without visitors: its last heartbeat tells whether its edge does. */
+    if (view->site && !options->all)
+        view->left_out = listing_drop_empty(&view->listing);
+    size_t length = view->listing.length;
     /* The marks are about the list, which can be partial where the site's number is not. */
     reading->partial = view->listing.partial;
     view->shown = options->limit && options->limit < length ? options->limit : length;
-    if (view->site)
+    if (view->site && !options->names)
         load_all_before(presence, options, view);
     print_view(options, view);
     int status = view->site ? report_answer(presence, reading, "this is the list",

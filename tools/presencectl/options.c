@@ -103,19 +103,23 @@ static const struct option_command commands[] = {
                        "how many visitors are on a site, or in one of its rooms",
                        "Prints the number alone.", 1, 2},
     [COMMAND_TOP] = {"top", "SITE", "a site's busiest rooms, countries or sources",
-                     "The busiest come first; those without a heartbeat in the longest\n"
-                     "window are left out.",
+                     "The busiest come first. Those with nobody left in the window are not\n"
+                     "listed, unless --all is given or their 0 is a lower bound.",
                      1, 1},
-    [COMMAND_SITES] = {"sites", "", "all sites and their visitors", "The busiest come first.", 0,
-                       0},
+    [COMMAND_SITES] = {"sites", "", "all sites and their visitors",
+                       "The busiest come first. A site without visitors is listed while it had a\n"
+                       "heartbeat within the longest window.",
+                       0, 0},
     [COMMAND_PEAK] = {"peak", "SITE [ROOM]", "the highest number of visitors, today and ever",
                       "Today is a day of UTC. The peaks that presence-recorder has stored\n"
-                      "count, too.",
+                      "count, too. The collector samples the default window, 5 minutes: there\n"
+                      "is no peak of another, and no --window.",
                       1, 2},
     [COMMAND_HISTORY] = {"history", "SITE [ROOM]", "the number over the last hours or days",
                          "Draws a graph. The collector keeps 24 hours, of sites and of the\n"
                          "busiest rooms, countries and sources; presence-recorder stores them\n"
-                         "for good. Times are UTC.",
+                         "for good. It says what is not recorded of the time. Times are UTC. The\n"
+                         "numbers are of the default window, 5 minutes: there is no --window.",
                          1, 2},
     [COMMAND_EVENTS] = {"events", "[SITE]",
                         "events: each enter, leave and page view (never by whom)",
@@ -127,17 +131,21 @@ static const struct option_command commands[] = {
                        "Shows the count, the last hour, the busiest rooms and the latest\n"
                        "events, and updates them each second. r, c and s list rooms,\n"
                        "countries and sources, q quits. If stdout is no terminal, it prints\n"
-                       "a line a second.",
+                       "a line a second. The numbers are of the default window, 5 minutes:\n"
+                       "there is no --window.",
                        1, 1},
     [COMMAND_EXPLAIN] = {"explain", "SITE [ROOM]",
-                         "the number with the rules that made it, in words", "", 1, 2},
+                         "the number with the rules that made it, in words",
+                         "It explains the number of the default window, 5 minutes: there is no\n"
+                         "--window.",
+                         1, 2},
     [COMMAND_SEEN] = {"seen", "SITE ID", "how long ago a visitor was last seen on a site",
-                      "Prints the age of the visitor's last heartbeat in seconds. ID is a\n"
-                      "UUID or any other id, as the edge sends it; only its hash is looked\n"
-                      "up, and it is never printed.",
+                      "Prints the age of the visitor's last heartbeat; --json has its seconds.\n"
+                      "ID is a UUID or any other id, as the edge sends it; only its hash is\n"
+                      "looked up, and it is never printed.",
                       2, 2},
     [COMMAND_STATS] = {"stats", "", "what the collector has received, counted and dropped",
-                       "Counters that are 0 are left out of the table, but not of the JSON.", 0, 0},
+                       "Prints all counters, also those that are 0.", 0, 0},
     [COMMAND_STATUS] = {"status", "", "the state of the collector, and how full its tables are", "",
                         0, 0},
     [COMMAND_VERIFY] = {"verify", "", "whether the visitor table agrees with the counts",
@@ -171,8 +179,12 @@ static const struct option_entry entries[] = {
      .help = "print at most N lines, 0 for all; default 20 for top, 500 for events",
      .details = "With --follow and without --since, N past events come first.",
      .commands = BIT(COMMAND_TOP) | BIT(COMMAND_SITES) | BIT(COMMAND_EVENTS)},
-    {"all", OPTION_FLAG(struct options, all), .help = "print counters that are 0, too",
-     .commands = BIT(COMMAND_STATS)},
+    {"all", OPTION_FLAG(struct options, all),
+     .help = "list rooms, countries and sources with nobody left in the window, too",
+     .details =
+         "Those without a heartbeat within the longest window are never listed. stats prints "
+         "all counters in any case.",
+     .commands = BIT(COMMAND_TOP) | BIT(COMMAND_WATCH) | BIT(COMMAND_STATS)},
     {"since", OPTION_PARSED(struct options, since, parse_since), .argument = "6h",
      .expected = "a duration (s, m, h, d or w), a time such as 2026-01-31T12:00, or a number",
      .help = "start so long ago (s, m, h, d, w), at 2026-01-31T12:00, or for events at a sequence "
@@ -195,7 +207,12 @@ static const struct option_entry entries[] = {
     {"csv", OPTION_FLAG(struct options, csv), .help = "print comma-separated values",
      .details = "They conform to RFC 4180 and begin with a line of names. A name that a "
                 "spreadsheet would read as a formula gets an apostrophe before it.",
-     .commands = BIT(COMMAND_HISTORY) | BIT(COMMAND_EVENTS)},
+     .commands =
+         BIT(COMMAND_TOP) | BIT(COMMAND_SITES) | BIT(COMMAND_HISTORY) | BIT(COMMAND_EVENTS)},
+    {"names", OPTION_FLAG(struct options, names), .help = "print the names alone, one a line",
+     .details = "For scripts; the completion of bash uses it. Names with characters that a "
+                "terminal does not show as they are are left out.",
+     .commands = BIT(COMMAND_TOP) | BIT(COMMAND_SITES)},
     {"follow", OPTION_FLAG(struct options, follow),
      .help = "print new events as they come, until it is interrupted",
      .commands = BIT(COMMAND_EVENTS)},

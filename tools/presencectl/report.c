@@ -27,7 +27,7 @@ int report_error(int error, struct presence *presence, const struct options *opt
     case -ERANGE:
         if (presence_status(presence, &status) == 0)
             report("--window %" PRIu32
-                   "s is longer than the longest window of this collector, %" PRIu32 "s",
+                   " s is longer than the longest window of this collector, %" PRIu32 " s",
                    options->window_s, status.max_window_s);
         return EXIT_USAGE;
     case -EINVAL:

@@ -91,14 +91,28 @@ void csv_text(struct csv *csv, const char *text)
     fputc('"', csv->out);
 }
 
+/* True if a spreadsheet could read the name as a formula: after spaces, it begins with one of four
+ * characters, in ASCII or as wide as Chinese ones. */
+static bool is_formula(const char *name)
+{
+    static const char *const begins[] = {"=", "+", "-", "@", "＝", "＋", "－", "＠"};
+
+    name += strspn(name, " ");
+    for (size_t i = 0; i < sizeof(begins) / sizeof(begins[0]); i++) {
+        if (strncmp(name, begins[i], strlen(begins[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
 void csv_name(struct csv *csv, const char *name, bool show)
 {
     char text[SHOW_NAME_SIZE + 1];
 
     if (!name)
         name = "";
-    bool is_formula = *name && strchr("=+-@", *name);
-    snprintf(text, sizeof(text), "%s%s", is_formula ? "'" : "", show ? show_name(name).text : name);
+    snprintf(text, sizeof(text), "%s%s", is_formula(name) ? "'" : "",
+             show ? show_name(name).text : name);
     csv_text(csv, text);
 }
 

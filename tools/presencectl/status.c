@@ -103,7 +103,7 @@ static void print_status(struct presence *presence, const struct presence_status
     add(table, "warm-up", "%s", show_window(status->warm_up_s).text);
     add(table, "longest window", "%s", show_window(status->max_window_s).text);
     add(table, "process", "pid %" PRId32 ", %" PRIu32 " worker%s", status->pid, status->workers,
-        status->workers == 1 ? "" : "s");
+        plural_of(status->workers));
     add(table, "receives by", "%s%s%s", *status->receive ? status->receive : "-",
         *status->receive_reason ? ": " : "", status->receive_reason);
     add(table, "spread of senders", "%s%s%s", spread_text(status->spread),
@@ -147,7 +147,7 @@ static void print_counters_json(const struct presence_counter *counters, size_t 
     json_print(object);
 }
 
-static void print_counters(const struct presence_counter *counters, size_t count, bool all)
+static void print_counters(const struct presence_counter *counters, size_t count)
 {
     struct libscols_table *table = table_new();
 
@@ -156,8 +156,6 @@ static void print_counters(const struct presence_counter *counters, size_t count
     table_column(table, "COUNTS", COLUMN_WRAPPED);
     for (size_t i = 0; i < count; i++) {
         char value[24];
-        if (counters[i].value == 0 && !all)
-            continue;
         snprintf(value, sizeof(value), "%" PRIu64, counters[i].value);
         struct libscols_line *line =
             table_line(table, (const char *const[]){counters[i].name, value, counters[i].help});
@@ -182,7 +180,7 @@ int command_stats(struct presence *presence, const struct options *options, char
     if (options->json)
         print_counters_json(counters, count);
     else
-        print_counters(counters, count, options->all);
+        print_counters(counters, count);
     status.warming = false; /* counters are exact while the collector warms, too */
     return report_status(&status, "these are the counters");
 }
@@ -207,8 +205,8 @@ static void print_comparison_json(const struct presence_verification *result, bo
 
 static void print_comparison(const struct presence_verification *result, bool consistent)
 {
-    printf("%s: %" PRIu64 " entries, difference %" PRIu64, consistent ? "consistent" : "different",
-           result->words, result->difference);
+    printf("%s: %" PRIu64 " %s, difference %" PRIu64, consistent ? "consistent" : "different",
+           result->words, result->words == 1 ? "entry" : "entries", result->difference);
     if (result->difference)
         printf(" (most at the tick %s ago)", show_duration(result->worst_tick_age_s).text);
     printf(", in flight %" PRIu64 "\n", result->in_flight);
@@ -232,9 +230,10 @@ int command_verify(struct presence *presence, const struct options *options, cha
     else
         print_comparison(&result, consistent);
     if (!consistent) {
-        report("table and rings differ by %" PRIu64 " more visitors than the %" PRIu64
-               " in flight explain; what a killed collector left expires %s after the kill",
-               result.difference - result.in_flight, result.in_flight,
+        uint64_t more = result.difference - result.in_flight;
+        report("table and rings differ by %" PRIu64 " more visitor%s than the %" PRIu64
+               " in flight explain%s; what a killed collector left expires %s after the kill",
+               more, plural_of(more), result.in_flight, result.in_flight == 1 ? "s" : "",
                show_window(status.max_window_s).text);
         return EXIT_FAILED;
     }

@@ -127,9 +127,12 @@ static int load_list(struct watch *watch)
     int r = presence_top(watch->presence, watch->site, model->by, 0, LIST_LIMIT, &listing);
 
     presence_listing_free(&model->listing);
-    if (r == 0)
-        model->listing = listing;
-    return r;
+    if (r < 0)
+        return r;
+    if (!watch->options->all)
+        listing_drop_empty(&listing);
+    model->listing = listing;
+    return 0;
 }
 
 /* Load the whole model. What changes too fast to be read (-EAGAIN) is left for the next second. */
@@ -251,7 +254,7 @@ static void print_line(const struct watch *watch)
 
     printf("%s  ", show_time(reading->as_of).text);
     if (reading->known)
-        printf("%" PRIu32 " visitor%s", reading->count, reading->count == 1 ? "" : "s");
+        printf("%" PRIu32 " visitor%s", reading->count, plural_of(reading->count));
     else
         fputs("unknown", stdout);
     if (activity->has_history)

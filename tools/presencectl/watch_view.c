@@ -49,7 +49,7 @@ static void draw_count(struct canvas *canvas, unsigned row, const struct watch_m
         return;
     }
     column = canvas_print(canvas, row, column, INK_BOLD, "%" PRIu32 " visitor%s", reading->count,
-                          reading->count == 1 ? "" : "s");
+                          plural_of(reading->count));
     column = canvas_print(canvas, row, column, INK_DIM, " in the last %s",
                           show_window(reading->window_s).text);
     if (activity->has_history) {
