@@ -83,97 +83,202 @@ def manual(table, path):
 
 # ---- the completion ------------------------------------------------------------------------------
 
-ONE = """\
-_{function}()
-{{
-    local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}}
-{search}
-    case $previous in
-{values}
-    esac
-{options}    if [[ $current == -* ]]; then
-        {answer} "{names}" -- "$current")
-{words}    fi
-}}
+COMPLETION = r"""# bash completion for @program@
 
-complete -F _{function} {program}
-"""
-SEARCH = """\
-    local options="" command="" site="" segment="" word i commands="{commands} help"
+# Split the command line up to the cursor. words: those before the last one, without their quotes;
+# word: the last one, likewise; kept: its beginning, which readline leaves as it is; quote: the one
+# that is open.
+_@function@_split()
+{
+    local line=${COMP_LINE-} before="" begun="" next c i
 
-    for ((i = 1; i < COMP_CWORD; i++)); do
-        word=${{COMP_WORDS[i]}}
-        case $word in
-        --segment) segment=${{COMP_WORDS[++i]}} ;;
-        {valued}) ((i++)) ;;
-        -*) ;;
-        *) if [[ -z $command ]]; then command=$word; elif [[ -z $site ]]; then site=$word; fi ;;
-        esac
+    line=${line:0:COMP_POINT}
+    [[ -n ${COMP_LINE-} ]] || line="${COMP_WORDS[*]:0:COMP_CWORD + 1}"
+    words=() word="" kept="" quote=""
+    for ((i = 0; i < ${#line}; i++)); do
+        c=${line:i:1}
+        if [[ -n $quote && $c == "$quote" ]]; then
+            quote="" kept=$before
+        elif [[ $quote == "'" ]]; then
+            word+=$c
+        elif [[ $c == \\ ]]; then
+            ((++i))
+            next=${line:i:1}
+            [[ -z $quote || -z $next || $next == [\"\$\\\`] ]] || word+=\\
+            word+=$next begun=1
+        elif [[ -n $quote ]]; then
+            word+=$c
+        elif [[ $c == [\'\"] ]]; then
+            quote=$c before=$kept kept=$word begun=1
+        elif [[ $c == [$' \t\n'] ]]; then
+            [[ -z $begun ]] || words+=("$word")
+            word="" kept="" begun=""
+        else
+            [[ $c != @ || $COMP_WORDBREAKS != *@* ]] || kept=$word # readline replaces the @, too
+            word+=$c begun=1
+            [[ $c == @ || $COMP_WORDBREAKS != *"$c"* ]] || kept=$word
+        fi
     done
+}
+
+# Quote a name as the shell wants it where the cursor is.
+_@function@_quote()
+{
+    local c
+
+    case $quote in
+    \') name=${name//\'/"'\\''"} ;;
+    \")
+        for c in \\ \" \$ \`; do
+            name=${name//"$c"/"\\$c"}
+        done
+        name=${name//!/'"\!"'}
+        ;;
+    *)
+        [[ $name == *[]\\\ \!\"\#\$\&\'\(\)\*\;\<\>\?\[\^\`\{\|\}~]* ]] || return
+        for c in \\ ' ' ! \" \# \$ \& \' \( \) \* \; \< \> \? [ ] ^ \` { \| } \~; do
+            name=${name//"$c"/"\\$c"}
+        done
+        ;;
+    esac
+}
+
+# Offer those of the names on stdin, one a line, that begin with the last word.
+_@function@_offer()
+{
+    local name
+
+    COMPREPLY=()
+    while IFS= read -r name; do
+        [[ $name != -* || -n $option || -n $only || $word == -* ]] || continue
+        name=$head$name
+        [[ $name == "$word"* ]] || continue
+        name=${name:${#kept}}
+        _@function@_quote
+        [[ -z $quote || $name != *"$quote" ]] || name+=$quote # readline adds no second one
+        COMPREPLY+=("$name")
+    done
+}
+
+_@function@_files()
+{
+    local name
+
+    compopt -o filenames 2>/dev/null
+    COMPREPLY=()
+    while IFS= read -r name; do
+        name=$head$name
+        COMPREPLY+=("${name:${#kept}}")
+    done < <(compgen -f -- "${word#"$head"}")
+}
+
+_@function@()
+{
+    local IFS=$' \t\n' words word kept quote arguments=() given=() option="" only="" head="" options i
+
+    _@function@_split
+    for ((i = 1; i < ${#words[@]}; i++)); do
+        if [[ -n $only || ${words[i]} != -* ]]; then
+            arguments+=("${words[i]}")
+        elif [[ ${words[i]} == -- ]]; then
+            only=1
+        elif [[ ${words[i]} == @(@valued@) ]]; then
+            option=${words[i++]}
+            ((i < ${#words[@]})) || break
+            [[ $option != @(--segment|--config) ]] || given+=("$option" "${words[i]}")
+            option=""
+        elif [[ ${words[i]} == @(--segment|--config)=* ]]; then
+            given+=("${words[i]}")
+        fi
+    done
+    if [[ -z $option$only && $word == --*=* ]]; then
+        option=${word%%=*} head=$option=
+    fi
+
+    case $option in
+@values@
+    --*) return ;;
+    esac
+@options@    if [[ $word == -* && -z $only ]]; then
+        _@function@_offer < <(printf '%s\n' $options)
+@words@    fi
+}
+
+complete -F _@function@ @program@
 """
-WORDS = """\
-    elif [[ -z $command ]]; then
-        {answer} "$commands" -- "$current")
-    elif [[ $command == help ]]; then
-        [[ -n $site ]] || {answer} "${{commands% help}}" -- "$current")
-    elif [[ $command == @({of_a_site}) && -z $site ]]; then
-        # Sites without a character that would need quoting.
-        {answer} "$(
-            {program} ${{segment:+--segment "$segment"}} sites 2>/dev/null |
-                awk 'NR > 2 && $1 ~ /^[A-Za-z0-9._-]+$/ {{ print $1 }}')" -- "$current")
+WORDS = r"""    elif ((${#arguments[@]} == 0)); then
+        _@function@_offer < <(printf '%s\n' @commands@ help)
+    elif [[ ${arguments[0]} == help ]]; then
+        ((${#arguments[@]} > 1)) || _@function@_offer < <(printf '%s\n' @commands@)
+    elif [[ ${arguments[0]} == @(@of_a_site@) ]] && ((${#arguments[@]} == 1)); then
+        _@function@_offer < <(_@function@_names sites)
+    elif [[ ${arguments[0]} == @(@of_a_room@) ]] && ((${#arguments[@]} == 2)); then
+        _@function@_offer < <(_@function@_names top --by room)
 """
-ANSWER = "mapfile -t COMPREPLY < <(compgen -W"
+NAMES = r"""# Print the sites, or what the site on the command line has.
+_@function@_names()
+{
+    [[ $1 == sites ]] || set -- "$@" --all -- "${arguments[1]}"
+    @program@ "${given[@]/#\~\//$HOME/}" --names --limit 0 "$@" 2>/dev/null
+}
+
+"""
 
 
-def pattern(names):
-    return " | ".join(f"--{name}" for name in names)
+def fill(text, **values):
+    """The text with its @names@ replaced."""
+    return re.sub(r"@(\w+)@", lambda name: values.get(name[1], name[0]), text)
+
+
+def pattern(names, separator="|"):
+    return separator.join(f"--{name}" for name in names)
 
 
 def values(table, entries):
-    """The cases of the word before the cursor: an option, whose value is completed."""
+    """The cases of an option whose value is typed."""
     paths = ["config"] if table["config"] else []
     paths += [entry["name"] for entry in entries if entry["argument"] in ("PATH", "FILE")]
-    chosen = {entry["name"]: entry["suggestions"] or " ".join(entry["words"]) for entry in entries}
     if paths:
-        yield f'    {pattern(paths)}) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;'
-    for name, words in chosen.items():
+        yield f"    {pattern(paths, ' | ')}) _@function@_files; return ;;"
+    for entry in entries:
+        words = entry["suggestions"] or " ".join(entry["words"])
         if words:
-            yield f'    --{name}) {ANSWER} "{words}" -- "$current"); return ;;'
-    free = [entry["name"] for entry in entries
-            if not entry["flag"] and entry["name"] not in paths and not chosen[entry["name"]]]
-    if free:
-        yield f"    {pattern(free)}) return ;;"
+            yield (f"    --{entry['name']}) _@function@_offer < <(printf '%s\\n' {words}); "
+                   "return ;;")
+        elif table["commands"] and entry["name"] in ("country", "source"):
+            yield (f"    --{entry['name']}) _@function@_offer < <(_@function@_names top "
+                   f"--by {entry['name']}); return ;;")
 
 
-def names(entries, command=None):
-    return " ".join(f"--{entry['name']}" for entry in entries
+def option_names(entries, command=None):
+    return pattern([entry["name"] for entry in entries
                     if (entry["commands"] >> command & 1 if command is not None
-                        else not entry["commands"]))
+                        else not entry["commands"])], " ")
 
 
 def command_options(table, entries):
-    cases = "".join(f'    {name}) options="{names(entries, number)}" ;;\n'
-                    for number, (name, _) in enumerate(table["commands"]))
-    return f"    case $command in\n{cases}    esac\n"
+    cases = "".join(f'    {name}) options+=" {option_names(entries, number)}" ;;\n'
+                    for number, (name, _) in enumerate(table["commands"])
+                    if option_names(entries, number))
+    return f"    case ${{arguments[0]-}} in\n{cases}    esac\n"
 
 
 def completion(table):
     entries = [entry for entry in table["entries"] if not entry["heading"]]
-    program, commands = table["program"], table["commands"]
-    search = options_of = words = ""
+    commands = table["commands"]
+    config = ["config"] * table["config"]
+    options = f'    options="{option_names(entries)} {pattern(config)} --help --version"\n'
+    text = COMPLETION
     if commands:
-        search = SEARCH.format(
-            commands=" ".join(name for name, _ in commands),
-            valued=pattern([entry["name"] for entry in entries if not entry["flag"]] +
-                           ["config"] * table["config"]))
-        options_of = command_options(table, entries)
-        words = WORDS.format(answer=ANSWER, program=program, of_a_site="|".join(
-            name for name, arguments in commands if "SITE" in arguments))
-    common = names(entries) + (" --config" if table["config"] else "") + " --help --version"
-    return f"# bash completion for {program}\n\n" + ONE.format(
-        function=program.replace("-", "_"), program=program, search=search, options=options_of,
-        values="\n".join(values(table, entries)), answer=ANSWER, words=words,
-        names=("$options " if commands else "") + common)
+        options += command_options(table, entries)
+        text = text.replace("_@function@()\n", NAMES + "_@function@()\n")
+    text = fill(text, values="\n".join(values(table, entries)), options=options,
+                words=WORDS if commands else "",
+                valued=pattern([entry["name"] for entry in entries if not entry["flag"]] + config))
+    return fill(text, function=table["program"].replace("-", "_"), program=table["program"],
+                commands=" ".join(name for name, _ in commands),
+                of_a_site="|".join(name for name, arguments in commands if "SITE" in arguments),
+                of_a_room="|".join(name for name, arguments in commands if "ROOM" in arguments))
 
 
 def main():

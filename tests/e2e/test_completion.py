@@ -1,0 +1,165 @@
+"""The completion of presencectl: sites, rooms and other names, in a real bash on a terminal."""
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import select
+import subprocess
+import termios
+import time
+import unittest
+
+from harness import BUILD, DEADLINE, PRESENCECTL, native, visitor
+from test_presencectl import SITE, CtlCase
+
+SCRIPT = os.path.join(BUILD, "tools/generated/presencectl")
+LOADER = "/usr/share/bash-completion/bash_completion"
+# Each with the beginning that is typed, as the shell wants it: bare, in ' and in ".
+ROOMS = {
+    "/my room": ("/my\\ r", "'/my r", '"/my r'),
+    "/col:on a": ("/col:on", "'/col:", '"/col:'),
+    "/it's": ("/it", "'/it", '"/it\''),
+    '/say "hi"': ("/say", "'/say \"", '"/say \\"'),
+    "/back\\slash": ("/back\\\\", "'/back\\", '"/back\\\\s'),
+    "/$HOME/`id`": ("/\\$", "'/$", '"/\\$'),
+    "/eq=u&al;|<(x)>": ("/eq=", "'/eq=", '"/eq'),
+    "/ünï 日本": ("/ü", "'/ün", '"/ünï '),
+    "/@at": ("/@", "'/@", '"/@'),
+    "/ends with '": ("/ends\\ ", "'/en", '"/en'),
+    "/bang!": ("/ban", "'/bang", '"/bang'),
+    "/glob*[a]?{b,c}~^": ("/glob", "'/glob*", '"/glob*[a]'),
+    "~tilde#": ("\\~", "'~", '"~'),
+    " blank": ("\\ ", "' ", '" '),
+    "/wide\u3000space": ("/wide", "'/wide\u3000", '"/wide'),
+}
+
+
+class Bash:
+    """An interactive bash; its last line can be asked for with Ctrl-G."""
+
+    def __init__(self, segment, *setup, locale="C.UTF-8"):
+        self.master, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            ["bash", "--norc", "--noprofile", "-i"], stdin=slave, stdout=slave, stderr=slave,
+            preexec_fn=lambda: (os.setsid(), fcntl.ioctl(slave, termios.TIOCSCTTY, 0)),
+            env={**os.environ, "TERM": "dumb", "LC_ALL": locale, "PS1": "$ ", "HISTFILE": "",
+                 "INPUTRC": "/dev/null", "PRESENCE_SEGMENT": segment,
+                 "PATH": f"{os.path.dirname(PRESENCECTL)}:{os.environ['PATH']}"})
+        os.close(slave)
+        for line in (*setup, f"source {SCRIPT}", "bind 'set bell-style none'",
+                     r"""bind -x '"\C-g": printf "<<%s>>" "$READLINE_LINE"'"""):
+            self.type(line)
+            self.enter()
+
+    def close(self):
+        os.close(self.master)
+        self.process.kill()
+        self.process.wait()
+
+    def type(self, text):
+        os.write(self.master, text.encode())
+
+    def wait(self, pattern):
+        """The first match in what it writes from now on."""
+        out, end = b"", time.monotonic() + DEADLINE
+        while not (found := re.search(pattern, out.decode(errors="replace"), re.S)):
+            if not select.select([self.master], [], [], max(0, end - time.monotonic()))[0]:
+                raise AssertionError(f"waited in vain for {pattern} in {out!r}")
+            out += os.read(self.master, 65536)
+        return found
+
+    def complete(self, text):
+        """The line after a tab."""
+        self.type(f"{text}\t\a")
+        return self.wait("<<(.*)>>")[1].replace("\r\n", "")
+
+    def enter(self):
+        """Run the line; returns what it prints."""
+        self.type("; echo do''ne\r")
+        return self.wait("\r?\n(.*)done\r?\n")[1]
+
+    def clear(self):
+        self.type("\x15\x0b")
+
+
+class Completion(CtlCase):
+    def bash(self, *setup, **keywords):
+        return contextlib.closing(Bash(self.segment, *setup, **keywords))
+
+    def test_rooms(self):
+        """Whatever a room is called, and however its beginning is quoted, the command that is
+        completed counts it; each has another number of visitors."""
+        collector = self.start("--warm-up", "0")
+        for number, room in enumerate(ROOMS):
+            self.send(collector, native(SITE, [visitor(100 * number + n) for n in range(number + 1)],
+                                        room=room))
+        self.send(collector, native(SITE, [visitor(1)], room="/hidden\u200b"))
+        self.wait_received(len(ROOMS) + 1)
+        loaders = [()] + [(f"source {LOADER}",)] * os.path.exists(LOADER)
+        for loader, locale in ((loaders[0], "C.UTF-8"), (loaders[-1], "C.UTF-8"), (loaders[-1], "C")):
+            with self.bash(*loader, locale=locale) as bash:
+                for number, (room, beginnings) in enumerate(ROOMS.items()):
+                    for beginning in beginnings:
+                        line = bash.complete(f"presencectl count {SITE} {beginning}")
+                        self.assertRegex(bash.enter(), rf"(?m)^{number + 1}\r$", (loader, line))
+                typed = f"presencectl count {SITE} /hid"  # its name does not show what it is
+                self.assertEqual(bash.complete(typed), typed)
+
+    def test_other_names(self):
+        collector = self.start("--warm-up", "0")
+        self.send(collector, native("a site's.example", [visitor(1)], room="/x", country="DE",
+                                    source="the news"),
+                  native(SITE, [visitor(1)], room="-dash", source="a:b"),
+                  native(SITE, [visitor(1)], room="/p:q r"), native(SITE, [visitor(1)], room="/p:q s"))
+        self.wait_received(4)
+        file = os.path.join(self.directory, "my segment")
+        os.symlink(self.segment, file)
+        site = "presencectl count a\\ site\\'s.example "
+        with self.bash() as bash:
+            for typed, wanted in (
+                ("presencectl top a\\ ", "presencectl top a\\ site\\'s.example "),
+                (f"{site}--source ", f"{site}--source the\\ news "),
+                (f"{site}--source=\"the", f"{site}--source=\"the news\" "),
+                (f"{site}--country=", f"{site}--country=DE "),
+                (f"presencectl history {SITE} --source a", f"presencectl history {SITE} --source a:b "),
+                (f"presencectl count {SITE} /p", f"presencectl count {SITE} /p:q\\ "),
+                (f"presencectl count {SITE} -d", f"presencectl count {SITE} -d"),
+                (f"presencectl count {SITE} -- -d", f"presencectl count {SITE} -- -dash "),
+                (f"presencectl --segment {self.directory}/my",
+                 f"presencectl --segment {self.directory}/my\\ segment "),
+                (f"presencectl --segment={self.directory}/my\\ segment sites --na",
+                 f"presencectl --segment={self.directory}/my\\ segment sites --names "),
+                (f"PRESENCE_SEGMENT=/ presencectl --segment '{file}' peak a",
+                 f"PRESENCE_SEGMENT=/ presencectl --segment '{file}' peak a\\ site\\'s.example "),
+                ("presencectl top --by=s", "presencectl top --by=source "),
+                ("presencectl help se", "presencectl help seen "),
+            ):
+                self.assertEqual(bash.complete(typed), wanted)
+                bash.clear()
+
+    def complete(self, *words):
+        """The completions that bash offers for the last word."""
+        done = subprocess.run(
+            ["bash", "-c", 'source "$0"; COMP_WORDS=(presencectl "$@"); COMP_CWORD=$#; '
+             '_presencectl; printf "%s\\n" "${COMPREPLY[@]}"', SCRIPT, *words],
+            capture_output=True, text=True, check=True,
+            env={**os.environ, "PATH": f"{os.path.dirname(PRESENCECTL)}:{os.environ['PATH']}",
+                 "PRESENCE_SEGMENT": self.segment},
+        )
+        return done.stdout.split()
+
+    def test_words(self):
+        self.populate((1, "/", ""))
+        self.assertEqual(self.complete("st"), ["stats", "status"])
+        self.assertEqual(self.complete("--json", "co"), ["count"])
+        self.assertEqual(self.complete("top", SITE, "--by", ""), ["room", "country", "source"])
+        self.assertEqual(self.complete("count", "--w"), ["--window"])
+        self.assertEqual(self.complete("help", "ver"), ["verify"])
+        self.assertEqual(self.complete("count", "ex"), [SITE])
+        self.assertEqual(self.complete("seen", SITE, ""), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
