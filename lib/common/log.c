@@ -61,7 +61,8 @@ static void print_line(const char *format, va_list arguments, unsigned left_out)
     text[strcspn(text, "\r\n")] = '\0';
     escape(text, line);
     if (left_out)
-        snprintf(note, sizeof(note), " (%u lines before this left out)", left_out);
+        snprintf(note, sizeof(note), " (%u line%s before this left out)", left_out,
+                 left_out == 1 ? "" : "s");
     fprintf(stderr, "%s: %s%s\n", program_invocation_short_name, line, note);
 }
 

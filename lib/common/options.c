@@ -304,7 +304,8 @@ static bool check_command(const struct option_table *table, const struct option_
         const struct option_entry *entry = &table->entries[i];
         if (!(given >> i & 1) || !entry->commands || entry->commands >> index & 1)
             continue;
-        log_error("%s has no option --%s; see %s help %s", command->name, entry->name,
+        log_error("%s has no option --%s%s%s; see %s help %s", command->name, entry->name,
+                  entry->elsewhere ? ": " : "", entry->elsewhere ? entry->elsewhere : "",
                   table->program, command->name);
         return false;
     }

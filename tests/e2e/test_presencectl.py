@@ -98,8 +98,10 @@ class Usage(CtlCase):
             (("peak", SITE, "--csv"), "--csv"), (("count", SITE, "--follow"), "--follow"),
             (("explain", SITE, "--since", "1h"), "--since"), (("events", "--table"), "--table"),
             (("count", SITE, "--database", "x"), "--database"),
-            (("explain", SITE, "--window", "1m"), "--window"),
-            (("peak", SITE, "--window", "1m"), "--window"), (("peak", SITE, "--all"), "--all"),
+            (("explain", SITE, "--window", "1m"), "explain has no option --window: its numbers are "
+             "always those of the default window; see presencectl help explain"),
+            (("peak", SITE, "--window", "1m"), "of the default window"),
+            (("peak", SITE, "--all"), "--all"),
             (("count", SITE, "--window", "5 m"), "--window"),
             (("count", SITE, "--window", "-5m"), "--window"),
             (("count", SITE, "--window", "5mm"), "--window"),

@@ -83,8 +83,9 @@ static int record(struct recorder *recorder, const struct options *options, bool
     else if (r < 0)
         log_segment(r, options->segment);
     else if (is_first)
-        log_line("recording %s into %s: %zu minutes of %zu scopes at first", options->segment,
-                 options->database, result.minutes, result.scopes);
+        log_line("recording %s into %s: %zu minute%s of %zu scope%s at first", options->segment,
+                 options->database, result.minutes, result.minutes == 1 ? "" : "s", result.scopes,
+                 result.scopes == 1 ? "" : "s");
     return r;
 }
 

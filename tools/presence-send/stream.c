@@ -185,6 +185,7 @@ int stream_run(const struct options *options, struct presence_sender *sender)
     target_flush(sender);
     stream_check(&stream);
     if (stream.bad_lines > BAD_LINES_SHOWN)
-        log_error("%" PRIu64 " more lines skipped", stream.bad_lines - BAD_LINES_SHOWN);
+        log_error("%" PRIu64 " more line%s skipped", stream.bad_lines - BAD_LINES_SHOWN,
+                  stream.bad_lines - BAD_LINES_SHOWN == 1 ? "" : "s");
     return stream.warned || stream.unreadable || stream.bad_lines > 0 ? 1 : 0;
 }

@@ -72,8 +72,8 @@ bool target_check(const struct options *options, const struct presence_sender *s
         return false;
     }
     if (totals.failed > 0) {
-        log_error("the kernel refused %" PRIu64 " datagrams to %s; check the network and --to",
-                  totals.failed, options->to);
+        log_error("the kernel refused %" PRIu64 " datagram%s to %s; check the network and --to",
+                  totals.failed, totals.failed == 1 ? "" : "s", options->to);
         return false;
     }
     return true;

@@ -178,7 +178,6 @@ static struct range_text describe_range(const struct history_view *view)
 static void report_range(struct presence *presence, const struct history_view *view,
                          const struct options *options)
 {
-    uint64_t future = view->timeline.future;
     bool is_graph = !options->json && !options->csv && !options->table;
 
     if (is_shortened(view) && !is_graph && options->since.kind != SINCE_NONE)
@@ -187,6 +186,12 @@ static void report_range(struct presence *presence, const struct history_view *v
     if (!presence)
         report("this history is of the database alone, which ends at %s",
                show_time(recorded_until(view)).text);
+}
+
+static void report_future(const struct history_view *view)
+{
+    uint64_t future = view->timeline.future;
+
     if (future)
         report("left out %" PRIu64 " minute%s of the database that %s still to come: the clock was "
                "ahead when they were recorded",
@@ -457,6 +462,7 @@ int command_history(struct presence *presence, const struct options *options, ch
             show(&view, options);
         if (view.timeline.length > 0)
             report_range(presence, &view, options);
+        report_future(&view);
         status = view.timeline.length > 0 ? report_rest(presence, &view)
                                           : report_no_history(presence, options, &view);
     }

@@ -32,7 +32,7 @@ size_t listing_drop_empty(struct presence_listing *listing)
 
     for (size_t i = 0; i < length; i++) {
         const struct presence_entry *entry = &listing->entries[i];
-        if (entry->count > 0 || entry->partial || listing->site.warming)
+        if (entry->count > 0 || entry->partial)
             listing->entries[kept++] = *entry;
     }
     listing->length = kept;
@@ -222,7 +222,7 @@ static void print_header(const struct view *view)
         printf("; the busiest %zu of %zu %s", view->shown, view->listing.length,
                kind_plural(view->kind));
     if (view->left_out)
-        printf("; --all lists %zu more with nobody", view->left_out);
+        printf("; --all lists %zu more with 0", view->left_out);
     printf("%s%s%s%s\n", reading->stale ? " [stale]" : "", reading->warming ? " [warming]" : "",
            reading->partial ? " [partial]" : "", plain);
 }

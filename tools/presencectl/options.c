@@ -104,7 +104,7 @@ static const struct option_command commands[] = {
                        "Prints the number alone.", 1, 2},
     [COMMAND_TOP] = {"top", "SITE", "a site's busiest rooms, countries or sources",
                      "The busiest come first. Those with nobody left in the window are not\n"
-                     "listed, unless --all is given or their 0 is a lower bound.",
+                     "listed, unless --all is given or visitors of theirs could not be counted.",
                      1, 1},
     [COMMAND_SITES] = {"sites", "", "all sites and their visitors",
                        "The busiest come first. A site without visitors is listed while it had a\n"
@@ -163,7 +163,8 @@ static const struct option_entry entries[] = {
                 "rounded up to whole minutes. Default: 300 seconds, or the longest window if that "
                 "is shorter.",
      .suggestions = "1m 5m 10m 30m 1h",
-     .commands = BIT(COMMAND_COUNT) | BIT(COMMAND_TOP) | BIT(COMMAND_SITES)},
+     .commands = BIT(COMMAND_COUNT) | BIT(COMMAND_TOP) | BIT(COMMAND_SITES),
+     .elsewhere = "its numbers are always those of the default window"},
     {"country", OPTION_TEXT(struct options, country), .check = check_country, .argument = "CC",
      .expected = "two letters, such as DE",
      .help = "of a site, count only the visitors from a country, such as DE",

@@ -103,8 +103,8 @@ bool argument_site(char *text);
 
 /* ---- listing.c ---- */
 
-/* Drop a site's rooms, countries or sources with nobody in the window. Those whose 0 is a lower
- * bound stay. Returns how many were dropped. */
+/* Drop a site's rooms, countries or sources with nobody in the window. Those whose visitors could
+ * not all be counted stay. Returns how many were dropped. */
 size_t listing_drop_empty(struct presence_listing *listing);
 
 /* ---- database.c ---- */

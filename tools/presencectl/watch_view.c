@@ -190,9 +190,11 @@ static void draw_health(struct canvas *canvas, unsigned row, const struct watch_
     column =
         canvas_print(canvas, row, column, INK_DIM, " for %s",
                      show_duration(is_fine ? status->listening_for_s : status->as_of_age_s).text);
-    if (model->heartbeats_per_s >= 0)
-        column = canvas_print(canvas, row, column, INK_DIM, "%s%.0f heartbeats/s", between,
-                              model->heartbeats_per_s);
+    if (model->heartbeats_per_s >= 0) {
+        uint64_t rate = (uint64_t)(model->heartbeats_per_s + 0.5);
+        column = canvas_print(canvas, row, column, INK_DIM, "%s%" PRIu64 " heartbeat%s/s", between,
+                              rate, plural_of(rate));
+    }
     column = canvas_print(canvas, row, column, model->rejected ? INK_WARN : INK_DIM,
                           "%s%" PRIu64 " rejected", between, model->rejected);
     column = canvas_print(canvas, row, column, model->dropped ? INK_BAD : INK_DIM,
