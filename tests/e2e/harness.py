@@ -227,14 +227,15 @@ class Case(unittest.TestCase):
         for datagram in datagrams:
             self.socket.sendto(datagram, ("127.0.0.1", collector.port))
 
-    searched_for_leaks = set()
+    search_for_leaks, searched_for_leaks = True, set()
 
     def ctl(self, *arguments, segment=None, environment=None):
         """Run presencectl; returns (exit status, stdout, stderr).
 
         The address sanitizer's search for leaks takes longer than all the rest: it is made once in
         a test file for each command line."""
-        leaks = asan_options("detect_leaks=0") if arguments in self.searched_for_leaks else {}
+        search = self.search_for_leaks and arguments not in self.searched_for_leaks
+        leaks = {} if search else asan_options("detect_leaks=0")
         self.searched_for_leaks.add(arguments)
         done = subprocess.run(
             [PRESENCECTL, *arguments, "--segment", segment or self.segment],

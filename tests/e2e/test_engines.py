@@ -259,10 +259,10 @@ class EmptyDatagrams(Case):
             sent = empty.result()
         self.assertGreater(sent, 1000)
         good = json.loads(summary)["datagrams"]  # fewer than were wanted on a busy machine
-        self.assertGreater(good, self.RATE * self.SECONDS // 2)
+        self.assertGreater(good, self.RATE * self.SECONDS // 20)
         stats = self.wait_received(good + sent)
         # A busy machine may lose some at any time; a collector that receives between two empty ones
-        # only loses more than half.
+        # only loses more than half where many come.
         self.assertLess(stats["socket_drops"], good // 4, stats)
         if not stats["socket_drops"]:
             self.assertEqual((stats["datagrams_accepted"], stats["datagrams_rejected_malformed"]),

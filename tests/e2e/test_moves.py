@@ -12,6 +12,7 @@ import unittest
 
 from exporter import ExporterCase
 from harness import DEADLINE, PRESENCECTL, native, program, visitor, wait_until
+from side_by_side import AT_ONCE, SideBySide
 
 SITE = "a.example"
 SETTINGS = {"max-entries": 1000, "max-scopes": 16, "max-histories": 6, "events": 128,
@@ -51,7 +52,7 @@ def section(data, number):
 COUNTERS, ENTRIES, HEADS, RINGS, TABLE, ACTIVITIES, HISTORIES, MINUTES, EVENTS = range(9)
 
 
-class MoveCase(ExporterCase):
+class MoveCase(SideBySide, ExporterCase):
     def begin(self, changes=(), *arguments, **keywords):
         settings = {**SETTINGS, **dict(changes)}
         options = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
@@ -139,12 +140,9 @@ class OtherSettings(MoveCase):
         self.assertEqual(second.stop(), 0)
 
     def test_each_change(self):
-        for number, (changes, moves, line) in enumerate(CHANGES):
-            how = signal.SIGKILL if number % 3 == 0 else signal.SIGTERM
-            with self.subTest(changes=changes, how=how):
-                if os.path.exists(self.segment):
-                    os.unlink(self.segment)
-                self.change(changes, moves, line, how)
+        self.check_side_by_side(OtherSettings.change, [
+            (*change, signal.SIGTERM if number % 3 else signal.SIGKILL)
+            for number, change in enumerate(CHANGES)])
 
     def test_there_and_back(self):
         """Nothing is lost by the way, through several restarts."""
@@ -313,15 +311,10 @@ class Damaged(MoveCase):
             ("a day", 584, struct.pack("=q", -1)),
         )
 
-    def test_damaged_segments(self):
-        self.begin()
-        self.fill()
-        self.collector.stop()
-        with open(self.segment, "rb") as file:
-            good = file.read()
-        for number, (what, offset, damage) in enumerate(self.damages(good)):
+    def check(self, good, damages):
+        for number, (what, offset, damage) in enumerate(damages):
             with self.subTest(what=what):
-                os.unlink(self.segment)
+                os.path.exists(self.segment) and os.unlink(self.segment)
                 with open(self.segment, "wb") as file:
                     file.write(good[:offset] + damage + good[offset + len(damage):])
                 # With the same settings, or others.
@@ -335,6 +328,16 @@ class Damaged(MoveCase):
                 self.assertEqual((self.count(SITE), self.count(SITE, "/r")), (2, 2))
                 self.assert_verified()
                 self.assertEqual(self.collector.stop(), 0)
+
+    def test_damaged_segments(self):
+        self.begin()
+        self.fill()
+        self.collector.stop()
+        with open(self.segment, "rb") as file:
+            good = file.read()
+        damages = self.damages(good)
+        self.check_side_by_side(lambda test, part: test.check(good, damages[part::AT_ONCE]),
+                                [(part,) for part in range(AT_ONCE)])
 
     def test_undamaged(self):
         """The same procedure without damage: it goes on."""

@@ -17,13 +17,14 @@ from harness import (
     CLOCK_OFFSET, DEADLINE, LISTENING, STARTING, STATE, Case, clock_ahead, free_port, native,
     visitor, wait_until,
 )
+from side_by_side import SideBySide
 
 SITE = "a.example"
 SEED = int(os.environ.get("TEST_SEED", random.SystemRandom().randrange(1 << 32)))
 SANITIZED = os.environ.get("PRESENCE_SANITIZED") == "1"
 
 
-class ClockCase(Case):
+class ClockCase(SideBySide, Case):
     def people(self, collector, numbers, room=""):
         """Send one heartbeat each, and wait until they are counted."""
         before = self.stats()["datagrams_received"]
@@ -234,12 +235,10 @@ class Namespaces(ClockCase):
         self.assertEqual({stale for age, stale in ages if age > 4.1 or age < 2},
                          {False, True}, ages)
         self.assertTrue(all(stale for age, stale in ages if age > 4.1), ages)
-        os.unlink(self.segment)
 
     def test_a_killed_collector_is_stale_in_every_namespace(self):
-        for ahead, nanoseconds in (0, 0), (70, 0), (-70, 500000000), (90000, 1):
-            with self.subTest(ahead=ahead, nanoseconds=nanoseconds):
-                self.check(ahead, nanoseconds)
+        self.check_side_by_side(
+            Namespaces.check, ((0, 0), (70, 0), (-70, 500000000), (90000, 1)))
 
 
 @unittest.skipIf(os.geteuid(), "needs root, for time namespaces")
@@ -330,6 +329,27 @@ class Gaps(ClockCase):
             self.assertEqual(self.count(SITE, "/x", "--window", "1h"), 7)
             self.assertEqual(self.ctl("verify")[0], 0)
 
+    def check(self, gap):
+        first = self.start()
+        self.people(first, range(5), "/x")
+        self.end(first)
+        with clock_ahead(gap):
+            collector = self.start()
+            self.assert_gone()
+            self.assertTrue(self.json("status")["warming"])
+            self.assertEqual(self.ctl("verify")[0], 0)
+            before = self.stats()
+            self.people(collector, range(2, 5), "/x")
+            stats = self.stats()
+            self.assertEqual(stats["heartbeats_new"] - before["heartbeats_new"], 3)
+            self.assertEqual(self.counts("5m", "1h"), [3, 3])
+            self.assertEqual(self.count(SITE, "/x"), 3)
+            for number, known in (1, 4), (3, 0):
+                uuid = f"00000000-0000-0000-0000-{number:012x}"
+                self.assertEqual(self.ctl("seen", SITE, uuid)[0], known)
+            self.assertEqual(self.ctl("verify")[0], 0)
+            self.assertEqual(collector.stop(), 0)
+
     def test_gaps_of_any_length(self):
         """Also around 2^20 s, after which a word's tick looks the same as before."""
         week = 7 * 86400
@@ -337,29 +357,8 @@ class Gaps(ClockCase):
                 4 * week, 2**21, 3 * 2**20 + 100, 400 * 86400)
         if SANITIZED:  # then a program takes long to start
             gaps = random.Random(SEED).sample(gaps, 5)
-        for gap in gaps:
-            with self.subTest(gap=gap, TEST_SEED=SEED):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(self.segment)
-                first = self.start()
-                self.people(first, range(5), "/x")
-                self.end(first)
-                with clock_ahead(gap):
-                    collector = self.start()
-                    self.assert_gone()
-                    self.assertTrue(self.json("status")["warming"])
-                    self.assertEqual(self.ctl("verify")[0], 0)
-                    before = self.stats()
-                    self.people(collector, range(2, 5), "/x")
-                    stats = self.stats()
-                    self.assertEqual(stats["heartbeats_new"] - before["heartbeats_new"], 3)
-                    self.assertEqual(self.counts("5m", "1h"), [3, 3])
-                    self.assertEqual(self.count(SITE, "/x"), 3)
-                    for number, known in (1, 4), (3, 0):
-                        uuid = f"00000000-0000-0000-0000-{number:012x}"
-                        self.assertEqual(self.ctl("seen", SITE, uuid)[0], known)
-                    self.assertEqual(self.ctl("verify")[0], 0)
-                    self.assertEqual(collector.stop(), 0)
+        with self.subTest(TEST_SEED=SEED):
+            self.check_side_by_side(Gaps.check, [(gap,) for gap in gaps])
 
     def test_gap_after_gap(self):
         """The same segment, restarted over and over, once a week of its time."""

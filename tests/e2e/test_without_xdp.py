@@ -10,7 +10,7 @@ import harness
 from harness import GOLDEN, Case, run_daemon
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
-BUILD_DEADLINE = 300.0
+BUILD_DEADLINE = 600.0
 
 
 class WithoutXdp(Case):
