@@ -8,6 +8,42 @@ const char *http_request_header(const struct http_request *request, const char *
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
+struct header_list {
+    const char *name;
+    char *text;
+    size_t used, size;
+    bool found;
+};
+
+static enum MHD_Result append_header(void *context, enum MHD_ValueKind kind, const char *name,
+                                     const char *value)
+{
+    struct header_list *list = context;
+    size_t length = value ? strlen(value) : 0;
+
+    (void)kind;
+    if (strcasecmp(name, list->name) != 0)
+        return MHD_YES;
+    list->found = true;
+    if (length && list->used + length + sizeof(",") <= list->size) {
+        if (list->used)
+            list->text[list->used++] = ',';
+        memcpy(list->text + list->used, value, length + 1);
+        list->used += length;
+    }
+    return MHD_YES;
+}
+
+const char *http_request_header_list(const struct http_request *request, const char *name,
+                                     char *ret, size_t size)
+{
+    struct header_list list = {.name = name, .text = ret, .size = size};
+
+    *ret = '\0';
+    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, append_header, &list);
+    return list.found ? ret : NULL;
+}
+
 static const char *text_of(const char *value, size_t length)
 {
     return value && strlen(value) != length ? HTTP_NO_TEXT : value;

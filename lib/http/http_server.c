@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "http_connections.h"
+#include "http_library.h"
 #include "http_listen.h"
-#include "http_log.h"
 #include "http_reply.h"
 
 #define DEFAULT_CONNECTIONS  64
@@ -339,8 +339,8 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, int socket)
     return MHD_start_daemon(
         (options->secure ? MHD_USE_TLS : 0) | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
             MHD_USE_ERROR_LOG,
-        0, on_accept, server, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, http_log, NULL,
-        MHD_OPTION_LISTEN_SOCKET, socket, MHD_OPTION_CONNECTION_LIMIT,
+        0, on_accept, server, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, http_library_log,
+        NULL, MHD_OPTION_LISTEN_SOCKET, socket, MHD_OPTION_CONNECTION_LIMIT,
         options->connections + HTTP_CONNECTIONS_SLACK, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         options->header_bytes, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_URI_LOG_CALLBACK, on_line,

@@ -97,6 +97,11 @@ void http_request_streams(struct http_request *request);
 const char *http_request_header(const struct http_request *request, const char *name);
 const char *http_request_query(const struct http_request *request, const char *name);
 
+/* Join the values of all headers of that name, with commas (RFC 9110, 5.3); those that do not fit
+ * are left out. Returns `ret`, or NULL: there is none. */
+const char *http_request_header_list(const struct http_request *request, const char *name,
+                                     char *ret, size_t size);
+
 /* Write the first `capacity` values of a repeated query parameter to `ret`, in order, and return
  * how many there are. One without a `=` is empty. */
 size_t http_request_query_all(const struct http_request *request, const char *name,

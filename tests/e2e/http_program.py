@@ -27,7 +27,7 @@ class HttpProgram:
         def ready():
             if self.process.poll() is not None:
                 raise AssertionError(f"it ended with {self.process.returncode}: {self.output()}")
-            return re.search(r"listening on http://(.*):(\d+)/", self.output())
+            return re.search(r"listening on https?://(.*):(\d+)/", self.output())
 
         match = wait_until(ready, "the server to listen")
         self.host, self.port = match[1], int(match[2])

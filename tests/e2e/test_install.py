@@ -11,7 +11,7 @@ import unittest
 from unittest import mock
 
 import harness
-from documents import fenced
+from documents import PAGES, fenced, read
 from harness import BUILD, DEADLINE, Case, native, private_loopback, visitor
 
 EXAMPLES = os.path.join(os.path.dirname(__file__), "../../lib/presence/examples")
@@ -116,6 +116,25 @@ class Install(Case):
                 self.assertTrue(os.path.isfile(os.path.join(self.library, name)))
         # The public API is one header; the contracts in include/core are internal.
         self.assertEqual(os.listdir(self.installed("include/presence")), ["presence.h"])
+
+    def test_documented_paths(self):
+        """What manuals and documents say is installed is there; documents are for --prefix=/usr."""
+        named = set()
+        for page in glob.glob(self.installed("share/man/man*/*")):
+            with open(page, encoding="utf-8") as file:
+                files = re.findall(r"^\.I (/\S*(?:share|etc)/presence/\S+)$", file.read(), re.M)
+            named |= {name.replace("\\-", "-") for name in files}
+        names = {os.path.basename(name) for name in named}
+        self.assertLessEqual({"presence.rules.yml", "presence-dashboard.json", "presence-web.conf"},
+                             names)
+        for name in named:
+            self.assertTrue(os.path.isfile(self.top + name), name)
+        self.assertIn("--prefix=/usr ", fenced("sh install"))
+        documented = {name for page in PAGES
+                      for name in re.findall(r"/usr/(share/presence/\S*\w)", read(page))}
+        self.assertIn("share/presence/presence.rules.yml", documented)
+        for name in documented:
+            self.assertTrue(os.path.isfile(self.installed(name)), name)
 
     def test_versions_agree(self):
         version, = self.pkg_config("--modversion")

@@ -10,6 +10,7 @@ import unittest
 import urllib.parse
 import urllib.request
 
+from certificates import Certificates, bcrypt
 from documents import fenced, substitute
 from exporter import ExporterCase
 from harness import DEADLINE, free_port, native, program, visitor, wait_until
@@ -37,23 +38,13 @@ class Rules(unittest.TestCase):
         self.assertEqual(status, 0, output)
 
 
-class Prometheus(ExporterCase):
-    def setUp(self):
-        super().setUp()
-        self.collector = self.start("--warm-up", "0")
-        self.exporter = self.export()
-        self.start_prometheus()
-
-    def start_prometheus(self):
+class PrometheusCase(ExporterCase):
+    def start_prometheus(self, configuration):
         directory = tempfile.TemporaryDirectory(prefix="presence-prometheus-")
         self.addCleanup(directory.cleanup)
-        configuration = fenced("yaml prometheus")
         path = os.path.join(directory.name, "prometheus.yml")
         with open(path, "w") as file:
-            file.write(substitute(
-                configuration, target=("127.0.0.1:9474", f"127.0.0.1:{self.exporter.port}"),
-                interval=("scrape_interval: 15s", "scrape_interval: 1s\n  evaluation_interval: 1s"),
-                rules=("/usr/share/presence/presence.rules.yml", RULES)))
+            file.write(configuration)
         status, output = promtool("check", "config", path)
         self.assertEqual(status, 0, output)
         self.port = free_port()
@@ -99,6 +90,45 @@ class Prometheus(ExporterCase):
 
     def count(self, number, **labels):
         return {tuple(sorted({"site": SITE, "window": "5m", **labels}.items())): number}
+
+
+class Secured(PrometheusCase):
+    def test_scrape_over_tls(self):
+        """As documented: HTTPS and a password; the scrape is compressed, which Prometheus asks for."""
+        certificates = Certificates(self.directory)
+        certificates.sign("exporter")
+        web = os.path.join(self.directory, "exporter-web.yml")
+        text = fenced("yaml exporter web configuration")
+        with open(web, "w") as file:
+            file.write(substitute(text, password=(re.search(r"\$2y\S+", text)[0], bcrypt("right"))))
+        password = os.path.join(self.directory, "password")
+        with open(password, "w") as file:
+            file.write("right\n")
+        collector = self.start("--warm-up", "0")
+        self.send(collector, native(SITE, [visitor(i) for i in range(5)]))
+        self.exporter = self.export("--web.config.file", web)
+        self.start_prometheus("global:\n  scrape_interval: 1s\n" + substitute(
+            fenced("yaml prometheus over TLS"), authority=("/etc/prometheus/presence-ca.pem",
+                                                           certificates.ca),
+            password=("/etc/prometheus/presence-password", password),
+            target=("collector.example:9474", f"localhost:{self.exporter.port}")))
+        self.wait_value("presence_active_visitors", self.count(5))
+        self.assertEqual(self.exporter.output().count("\n"), 1, self.exporter.output())
+        with open(password, "w") as file:
+            file.write("wrong\n")
+        wait_until(lambda: "401" in self.api("targets")["activeTargets"][0]["lastError"],
+                   "Prometheus to be refused")
+
+
+class Prometheus(PrometheusCase):
+    def setUp(self):
+        super().setUp()
+        self.collector = self.start("--warm-up", "0")
+        self.exporter = self.export()
+        self.start_prometheus(substitute(
+            fenced("yaml prometheus"), target=("127.0.0.1:9474", f"127.0.0.1:{self.exporter.port}"),
+            interval=("scrape_interval: 15s", "scrape_interval: 1s\n  evaluation_interval: 1s"),
+            rules=("/usr/share/presence/presence.rules.yml", RULES)))
 
     def test_values(self):
         self.send(self.collector, native(SITE, [visitor(i) for i in range(5)], room=HOSTILE,

@@ -1,7 +1,9 @@
 """Render a program's table of options, from what PROGRAM-options prints.
 
-    render.py man PROGRAM-options TEMPLATE   the manual: the template, with the list of options in
-                                             place of its line @OPTIONS@
+    render.py man PROGRAM-options TEMPLATE DATADIR SYSCONFDIR
+                                             the manual: the template, with the list of options in
+                                             place of its line @OPTIONS@, and the directories where
+                                             files are installed
     render.py bash PROGRAM-options           the completion
 
 In help and details, names of options, of counters and of manuals, such as presenced(8), become bold.
@@ -73,12 +75,15 @@ def options(table):
     return text + (CONFIG if table["config"] else "") + HELP
 
 
-def manual(table, path):
+def manual(table, path, datadir, sysconfdir):
     with open(path, encoding="utf-8") as file:
         before, place, after = file.read().partition("@OPTIONS@\n")
     if not place:
         sys.exit(f"{path}: no line @OPTIONS@")
-    return before + options(table) + after
+    text = before + options(table) + after
+    for name, directory in (("@DATADIR@", datadir), ("@SYSCONFDIR@", sysconfdir)):
+        text = text.replace(name, directory.replace("-", r"\-"))
+    return text
 
 
 # ---- the completion ------------------------------------------------------------------------------

@@ -8,6 +8,7 @@
 
 #include "common/address.h"
 #include "common/log.h"
+#include "gzip.h"
 #include "http/http_listen.h"
 #include "http/http_reply.h"
 #include "http/http_server.h"
@@ -15,16 +16,20 @@
 #include "metrics.h"
 #include "options.h"
 #include "snapshot.h"
+#include "web.h"
 
 #define CONNECTIONS             64
 #define CONNECTIONS_PER_ADDRESS 32
 #define PATIENCE_S              20
 #define TURN_MS                 1000
+#define HEADER_BYTES            4096 /* of those that are negotiated with */
+#define LAST_TURNS              8    /* to answer those whose password was being checked */
 
 /* The exporter. */
 struct exporter {
     struct options options;
     struct segment_source source;
+    struct web *web; /* NULL: no --web.config.file */
     char landing[2048];
 };
 
@@ -47,10 +52,38 @@ static char *format_metrics(const struct snapshot *snapshot, enum format format,
     return text;
 }
 
+/* Answer with a text, which is freed, compressed if the client accepts that. */
+static enum MHD_Result reply_metrics(struct http_request *request, enum format format, char *text,
+                                     size_t length)
+{
+    char codings[HEADER_BYTES];
+    bool compress = text && negotiate_gzip(http_request_header_list(request, "Accept-Encoding",
+                                                                    codings, sizeof(codings)));
+
+    if (compress) {
+        char *plain = text;
+        text = gzip_compress(plain, length, &length);
+        free(plain);
+    }
+    struct MHD_Response *response =
+        text ? MHD_create_response_from_buffer(length, text, MHD_RESPMEM_MUST_FREE) : NULL;
+    if (!response) {
+        free(text);
+        return MHD_NO;
+    }
+    MHD_add_response_header(response, "Content-Type", format_type(format));
+    MHD_add_response_header(response, "Vary", "Accept, Accept-Encoding");
+    if (compress)
+        MHD_add_response_header(response, "Content-Encoding", "gzip");
+    return http_reply(request, MHD_HTTP_OK, response);
+}
+
 static enum MHD_Result handle_metrics(void *context, struct http_request *request)
 {
     struct exporter *exporter = context;
-    enum format format = negotiate(http_request_header(request, "Accept"));
+    char types[HEADER_BYTES];
+    enum format format =
+        negotiate(http_request_header_list(request, "Accept", types, sizeof(types)));
     struct snapshot snapshot;
     size_t length = 0;
     int r = snapshot_load(&exporter->source, &exporter->options, &snapshot);
@@ -61,7 +94,7 @@ static enum MHD_Result handle_metrics(void *context, struct http_request *reques
     }
     char *text = format_metrics(&snapshot, format, &length);
     snapshot_free(&snapshot);
-    return http_reply_owned(request, MHD_HTTP_OK, format_type(format), text, length);
+    return reply_metrics(request, format, text, length);
 }
 
 static enum MHD_Result handle_health(void *context, struct http_request *request)
@@ -95,14 +128,37 @@ static void format_landing(struct exporter *exporter)
 
 /* ---- the program ------------------------------------------------------------------------- */
 
-static void log_listening(const struct options *options, const int *sockets)
+static void log_listening(const struct exporter *exporter, const int *sockets)
 {
+    const struct options *options = &exporter->options;
+    const char *scheme = exporter->web && web_has_tls(exporter->web) ? "https" : "http";
     char address[ADDRESS_SIZE];
 
     for (unsigned i = 0; i < options->listen_addresses.count; i++) {
         if (address_bound(sockets[i], address) == 0)
-            log_line("listening on http://%s%s", address, options->telemetry_path);
+            log_line("listening on %s://%s%s", scheme, address, options->telemetry_path);
     }
+}
+
+static bool secure(void *context, void *session)
+{
+    const struct exporter *exporter = context;
+
+    return web_secure(exporter->web, session);
+}
+
+static bool guard(void *context, struct http_request *request, enum MHD_Result *ret)
+{
+    const struct exporter *exporter = context;
+
+    return web_guard(exporter->web, request, ret);
+}
+
+static void add_headers(void *context, struct MHD_Response *response)
+{
+    const struct exporter *exporter = context;
+
+    web_add_headers(exporter->web, response);
 }
 
 static int start(struct exporter *exporter, const int *sockets, struct http_server **ret)
@@ -121,6 +177,9 @@ static int start(struct exporter *exporter, const int *sockets, struct http_serv
         .connections = CONNECTIONS,
         .connections_per_address = CONNECTIONS_PER_ADDRESS,
         .patience_s = PATIENCE_S,
+        .secure = exporter->web && web_has_tls(exporter->web) ? secure : NULL,
+        .guard = exporter->web ? guard : NULL,
+        .add_headers = exporter->web ? add_headers : NULL,
     };
 
     routes[0].path = exporter->options.telemetry_path;
@@ -128,32 +187,61 @@ static int start(struct exporter *exporter, const int *sockets, struct http_serv
     return http_server_start(&options, ret);
 }
 
+/* Drop all privileges that are not needed any more. */
+static int drop_privileges(const struct exporter *exporter)
+{
+    const char *paths[WEB_FILES_MAX + 2] = {exporter->options.segment};
+
+    if (exporter->web)
+        web_files(exporter->web, paths + 1);
+    int r = privileges_drop(paths);
+    if (r < 0)
+        log_line("cannot drop privileges: %s", strerror(-r));
+    return r;
+}
+
+static void serve(struct exporter *exporter, struct http_server *server)
+{
+    int signal;
+
+    do {
+        signal = http_server_turn(server, TURN_MS);
+        if (exporter->web)
+            web_refresh(exporter->web, signal == SIGHUP);
+    } while (signal != SIGTERM && signal != SIGINT);
+    if (!exporter->web)
+        return;
+    web_end(exporter->web);
+    for (int i = 0; i < LAST_TURNS; i++)
+        http_server_turn(server, 1);
+}
+
 static int run(struct exporter *exporter)
 {
     struct http_server *server;
     struct presence *presence;
     const struct option_list *addresses = &exporter->options.listen_addresses;
-    int sockets[HTTP_LISTEN_MAX], signal;
+    const char *web_config = exporter->options.web_config;
+    int sockets[HTTP_LISTEN_MAX];
 
-    if (http_listen_open(addresses->items, addresses->count, sockets) < 0)
+    if (web_config && !(exporter->web = web_open(web_config)))
         return 1;
-    int r = privileges_drop((const char *const[]){exporter->options.segment, NULL});
-    if (r < 0) {
-        log_line("cannot drop privileges: %s", strerror(-r));
+    if (http_listen_open(addresses->items, addresses->count, sockets) < 0 ||
+        drop_privileges(exporter) < 0)
         return 1;
-    }
     segment_source_init(&exporter->source, exporter->options.segment);
     segment_source_get(&exporter->source, &presence); /* logs at once if it can't */
-    r = start(exporter, sockets, &server);
+    int r = start(exporter, sockets, &server);
+    if (r == 0 && exporter->web)
+        r = web_start(exporter->web);
     if (r < 0) {
         log_line("cannot serve: %s", strerror(-r));
         return 1;
     }
-    log_listening(&exporter->options, sockets);
-    do
-        signal = http_server_turn(server, TURN_MS);
-    while (signal != SIGTERM && signal != SIGINT);
+    log_listening(exporter, sockets);
+    serve(exporter, server);
     http_server_stop(server);
+    web_close(exporter->web);
     segment_source_close(&exporter->source);
     return 0;
 }

@@ -116,6 +116,39 @@ enum format negotiate(const char *accept)
     return openmetrics && openmetrics >= text ? FORMAT_OPENMETRICS : FORMAT_TEXT;
 }
 
+bool negotiate_gzip(const char *accept_encoding)
+{
+    unsigned gzip = 0, identity = 0, any = 0;
+    bool has_gzip = false, has_identity = false;
+    struct piece coding, name, parameter, value;
+
+    if (!accept_encoding)
+        return false;
+    const char *end = accept_encoding + strlen(accept_encoding);
+    while (next_piece(&accept_encoding, end, ',', &coding)) {
+        const char *cursor = coding.bytes, *stop = coding.bytes + coding.length;
+        unsigned quality = 1000;
+        if (!next_piece(&cursor, stop, ';', &name))
+            continue;
+        while (next_piece(&cursor, stop, ';', &parameter)) {
+            if (is_parameter(parameter, "q", &value))
+                quality = parse_quality(value);
+        }
+        if (equals(name, "gzip") || equals(name, "x-gzip")) {
+            raise(&gzip, quality);
+            has_gzip = true;
+        } else if (equals(name, "identity")) {
+            raise(&identity, quality);
+            has_identity = true;
+        } else if (equals(name, "*")) {
+            raise(&any, quality);
+        }
+    }
+    if (!has_gzip)
+        gzip = any;
+    return gzip && (!has_identity || gzip >= identity);
+}
+
 const char *format_type(enum format format)
 {
     return format == FORMAT_OPENMETRICS

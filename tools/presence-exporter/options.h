@@ -11,6 +11,7 @@
 struct options {
     struct option_list listen_addresses;
     char *telemetry_path;
+    char *web_config; /* path, or NULL */
     char *segment;
     uint32_t windows[OPTIONS_WINDOWS_MAX]; /* seconds; 0: the default window */
     unsigned window_count;                 /* at least 1 */

@@ -1,4 +1,4 @@
-#include "http_log.h"
+#include "http_library.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -31,7 +31,7 @@ static bool is_about_client(const char *message)
     return false;
 }
 
-void http_log(void *context, const char *format, va_list arguments)
+void http_library_log(void *context, const char *format, va_list arguments)
 {
     const char *message = format;
     va_list copy;

@@ -1,0 +1,289 @@
+"""presence-exporter with --web.config.file: HTTPS, passwords and headers; and compression."""
+
+import base64
+import concurrent.futures
+import gzip
+import os
+import signal
+import subprocess
+import threading
+import unittest
+
+from certificates import Certificates, bcrypt
+from exporter import PRESENCE_EXPORTER, ExporterCase
+from harness import DEADLINE, native, visitor, wait_until
+
+SITE = "example.com"
+COUNT = f'presence_active_visitors{{site="{SITE}",window="5m"}} 3\n'.encode()
+COST = 10  # of a password's hash: over 50 ms
+TLS = ("tls_server_config:", "  cert_file: server.pem", "  key_file: server.key")
+
+
+class WebCase(ExporterCase):
+    def setUp(self):
+        super().setUp()
+        self.config = os.path.join(self.directory, "web.yml")
+
+    def write(self, *lines):
+        """Replace the file at once, as editors and tools do."""
+        with open(self.config + ".new", "w", encoding="utf-8") as file:
+            file.write("".join(line + "\n" for line in lines))
+        os.rename(self.config + ".new", self.config)
+
+    def serve(self, *lines):
+        self.write(*lines)
+        return self.export("--web.config.file", self.config)
+
+    def curl(self, path, *arguments, scheme="https"):
+        """(status, headers and body) of curl's request; status 0: there is no answer."""
+        done = subprocess.run(
+            ["curl", "-sS", "-i", "--cacert", os.path.join(self.directory, "ca.pem"), "-w",
+             "%{stderr}%{http_code}", "--max-time", str(int(DEADLINE)), *arguments,
+             f"{scheme}://localhost:{self.exporter.port}{path}"],
+            capture_output=True, timeout=2 * DEADLINE)
+        return int(done.stderr[-3:]), done.stdout
+
+    def wait_logged(self, text):
+        wait_until(lambda: text in self.exporter.output(), lambda: f"'{text}' in the log: "
+                   + self.exporter.output())
+
+
+class Tls(WebCase):
+    def setUp(self):
+        super().setUp()
+        self.certificates = Certificates(self.directory)
+        self.certificates.sign("server")
+        collector = self.start("--warm-up", "0")
+        self.send(collector, native(SITE, [visitor(i) for i in range(3)]))
+        self.wait_received(1)
+
+    def test_scrape(self):
+        self.exporter = self.serve(*TLS, "http_server_config:", "  http2: true", "  headers:",
+                                   "    Strict-Transport-Security: max-age=31536000",
+                                   "    x-frame-options: deny", "basic_auth_users:",
+                                   f"  prometheus: {bcrypt('right', prefix='$2y$')}")
+        status, answer = self.curl("/metrics", "-u", "prometheus:right", "--compressed")
+        self.assertEqual(status, 200)
+        self.assertIn(COUNT, answer)
+        self.assertIn(b"\r\nContent-Encoding: gzip\r\n", answer)
+        for path in "/metrics", "/-/healthy", "/", "/no-such":
+            for user in (), ("-u", "prometheus:wrong"), ("-u", "somebody:right"):
+                status, answer = self.curl(path, *user)
+                self.assertEqual(status, 401, (path, user))
+                for header in (b"WWW-Authenticate: Basic realm=",
+                               b"Strict-Transport-Security: max-age=31536000\r\n",
+                               b"X-Frame-Options: deny\r\n"):
+                    self.assertEqual(answer.count(b"\r\n" + header), 1, answer)
+        self.assertEqual(self.curl("/no-such", "-u", "prometheus:right")[0], 404)
+        self.assertEqual(self.curl("/metrics", "-u", "prometheus:right", scheme="http")[0], 0)
+        self.assertEqual(self.curl("/", "-u", "prometheus:right", "--tls-max", "1.1")[0], 0)
+        self.assertEqual(self.curl("/", "-u", "prometheus:right", "--tls-max", "1.2")[0], 200)
+        self.exporter.raw(b"garbage\r\n\r\n")
+        with self.exporter.connect() as unfinished:
+            unfinished.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+        self.assertEqual(self.exporter.output().count("\n"), 1, self.exporter.output())
+        self.assertEqual(self.exporter.stop(), 0)
+
+    def test_versions(self):
+        self.exporter = self.serve(*TLS, "  min_version: TLS13")
+        self.assertEqual(self.curl("/metrics", "--tls-max", "1.2")[0], 0)
+        self.assertEqual(self.curl("/metrics")[0], 200)
+        self.write(*TLS, "  max_version: TLS12")
+        self.assertEqual(self.curl("/metrics", "--tlsv1.3")[0], 0)
+        self.assertEqual(self.curl("/metrics", "--tls-max", "1.2")[0], 200)
+
+    def test_client_certificates(self):
+        def curl(name):
+            return self.curl("/metrics", *(["--cert", self.certificates.path(f"{name}.pem"), "--key",
+                                            self.certificates.path(f"{name}.key")] if name else []))
+
+        self.certificates.sign("client", client=True)
+        Certificates(self.directory, "stranger")
+        for kind, welcome in (("NoClientCert", (None,)),
+                              ("RequestClientCert", (None, "client", "stranger")),
+                              ("RequireAnyClientCert", ("client", "stranger")),
+                              ("VerifyClientCertIfGiven", (None, "client")),
+                              ("RequireAndVerifyClientCert", ("client",))):
+            authority = ["  client_ca_file: ca.pem"] if kind != "NoClientCert" else []
+            lines = *TLS, f"  client_auth_type: {kind}", *authority
+            if kind == "NoClientCert":
+                self.exporter = self.serve(*lines)
+            self.write(*lines)
+            for name in None, "client", "stranger", "server":  # the server's is none of a client
+                if name == "server" and kind in ("NoClientCert", "RequestClientCert",
+                                                 "RequireAnyClientCert"):
+                    continue
+                if kind == "NoClientCert" and name:
+                    continue
+                with self.subTest(kind=kind, certificate=name):
+                    self.assertEqual(curl(name)[0], 200 if name in welcome else 0)
+
+    def test_changes(self):
+        """What is changed holds at once; what is wrong is logged, and nothing changes."""
+        def users(password, **others):
+            return ["basic_auth_users:", *(f"  {name}: {bcrypt(word)}" for name, word
+                                           in {"prometheus": password, **others}.items())]
+
+        def status(password, user="prometheus"):
+            return self.curl("/metrics", "-u", f"{user}:{password}")[0]
+
+        self.exporter = self.serve(*TLS, *users("old"))
+        self.assertEqual((status("old"), status("new")), (200, 401))
+        self.write(*TLS, *users("new", other="x"))
+        self.assertEqual((status("old"), status("new"), status("x", "other")), (401, 200, 200))
+        for lines, problem in ((("basic_auth_users: [",), "not YAML"), (TLS, "basic_auth_users"),
+                               ((), "restart"), (users("new"), "restart"),
+                               ((*TLS, "unknown: 1"), "unknown key 'unknown'")):
+            self.write(*lines)
+            self.wait_logged(problem)
+            self.assertEqual((status("old"), status("new")), (401, 200), lines)
+        self.write(*TLS, *users("newest"))
+        self.assertEqual((status("new"), status("newest")), (401, 200))
+        # Another authority signs another certificate.
+        before = self.exporter.output().count("reloaded")
+        Certificates(self.directory).sign("server")
+        self.assertEqual(status("newest"), 200)
+        self.exporter.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: self.exporter.output().count("reloaded") >= before + 2,
+                   "the files to be read again")
+        os.unlink(self.certificates.path("server.key"))
+        self.wait_logged("server.key: No such file or directory; the former settings stay")
+        self.assertEqual(status("newest"), 200)
+
+
+class Passwords(WebCase):
+    def get(self, user=None, password="", path="/-/healthy"):
+        headers = {}
+        if user is not None:
+            text = base64.b64encode(f"{user}:{password}".encode()).decode()
+            headers["Authorization"] = f"Basic {text}"
+        return self.exporter.get(path, **headers)[0]
+
+    def test_headers(self):
+        self.exporter = self.serve("basic_auth_users:", f"  'us er': {bcrypt('a:b')}",
+                                   f"  '': {bcrypt('')}", f"  ü: {bcrypt('ü')}")
+        right = base64.b64encode(b"us er:a:b").decode()
+        for value, status in ((f"Basic {right}", 200), (f"basic  {right}", 200), (right, 401),
+                              (f"Bearer {right}", 401), ("Basic", 401), ("Basic ", 401),
+                              ("Basic !!!", 401), (f"Basic {right[:-1]}", 401),
+                              ("Basic " + base64.b64encode(b"us er").decode(), 401),
+                              ("Basic " + base64.b64encode(b"us er:a:b\0c").decode(), 401),
+                              ("Basic " + base64.b64encode(b"us er:a:bc").decode(), 401),
+                              ("Basic " + base64.b64encode(b"us er:" + b"x" * 5000).decode(), 401),
+                              ("Basic " + base64.b64encode(b":").decode(), 200),
+                              ("Basic " + base64.b64encode("ü:ü".encode()).decode(), 200)):
+            for _ in range(2):  # the second answer is remembered
+                got = self.exporter.get("/-/healthy", Authorization=value)[0]
+                self.assertEqual(got, status, value)
+
+    def test_flood(self):
+        """Wrong passwords keep nobody waiting who has the right one, nor is any of them let in."""
+        wrong = 40
+        self.exporter = self.serve("basic_auth_users:", f"  prometheus: {bcrypt('right', COST)}")
+        self.assertEqual(self.get("prometheus", "right"), 200)
+        answered, slowest = threading.Semaphore(0), 0
+
+        def guess(number):
+            status = self.get("prometheus" if number % 2 else "nobody", f"wrong {number}")
+            answered.release()
+            return status
+
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            guesses = [pool.submit(guess, number) for number in range(wrong)]
+            answered.acquire()
+            before = sum(future.done() for future in guesses)
+            for _ in range(5):
+                self.assertEqual(self.get("prometheus", "right"), 200)
+            slowest = sum(future.done() for future in guesses) - before
+            self.assertEqual({future.result() for future in guesses}, {401})
+        # Each guess takes the processor for longer than all five scrapes; they did not wait for 16.
+        self.assertLess(slowest, 16)
+        self.assertEqual(self.exporter.stop(), 0)
+
+    def test_end(self):
+        """It ends at once, though guesses wait."""
+        self.exporter = self.serve("basic_auth_users:", f"  prometheus: {bcrypt('right', COST)}")
+        with concurrent.futures.ThreadPoolExecutor(20) as pool:
+            guesses = [pool.submit(self.get, "prometheus", f"wrong {number}") for number in range(20)]
+            wait_until(lambda: any(guess.done() for guess in guesses), "one to be answered")
+            self.assertEqual(self.exporter.stop(), 0)
+
+    def test_wrong_files(self):
+        good = bcrypt("x")
+        for text, problem in (
+                ("tls_server_config:\n  cert_file: a.pem\n", ":2: .*needs cert_file and key_file"),
+                ("tls_server_config:\n  cert_file: a\n  key_file: b\n", "/a: No such file"),
+                ("tls_server_config:\n  cert_fil: a\n", ":2: unknown key 'cert_fil'"),
+                ("tls_server_config:\n  min_version: TLS14\n", ":2: .*TLS13"),
+                ("tls_server_config:\n  client_auth_type: Always\n", ":2: .*NoClientCert"),
+                ("tls_server_config: {cert_file: a, key_file: b, client_ca_file: c}\n",
+                 "client_auth_type"),
+                ("tls_server_config: {cert_file: a, key_file: b, "
+                 "client_auth_type: RequireAndVerifyClientCert}\n", "needs client_ca_file"),
+                ("tls_server_config: {cert_file: web.yml, key_file: web.yml}\n", "web.yml: "),
+                ("tls_config: {}\n", ":1: unknown key 'tls_config'"),
+                ("http_server_config:\n  headers:\n    Set-Cookie: a\n", ":3: .*'Set-Cookie'"),
+                ("http_server_config:\n  headers:\n    X-Frame-Options: maybe\n", ":3: .*value"),
+                ("http_server_config:\n  headers:\n    X-XSS-Protection: \"a\\r\\nb: c\"\n", ":3: "),
+                ("http_server_config:\n  http2: perhaps\n", ":2: .*true or false"),
+                ("basic_auth_users:\n  a: secret\n", ":2: .*'a' is not a bcrypt hash"),
+                (f"basic_auth_users:\n  a: {good}\n  a: {good}\n", ":3: 'a' is there twice"),
+                (f"basic_auth_users:\n  a:b: {good}\n", ":2: .*colon"),
+                (f"basic_auth_users:\n  a: {good.replace('$04$', '$31$')}\n", ":2: .*cost"),
+                (f"basic_auth_users:\n  a: {good.replace('$2b', '$5b')}\n", "bcrypt"),
+                ("basic_auth_users: [a]\n", "not a mapping"), ("- a\n", "not a mapping"),
+                ("a: b\n---\nc: d\n", "unknown key"), ("{}\n---\n{}\n", "second document"),
+                ("\t a", "not YAML"), ("basic_auth_users: &a\n  <<: *a\n", "bcrypt"),
+                ("\0", "not YAML")):
+            with self.subTest(text=text):
+                self.write(text)
+                self.assert_fails(self.config, problem)
+        self.assert_fails(os.path.join(self.directory, "none.yml"), "No such file or directory")
+        self.assert_fails(self.directory, "Is a directory")
+
+    def assert_fails(self, path, problem):
+        done = subprocess.run([PRESENCE_EXPORTER, "--web.listen-address", "127.0.0.1:0",
+                               "--web.config.file", path], capture_output=True, text=True,
+                              timeout=DEADLINE)
+        self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), done)
+        self.assertRegex(done.stderr, f"^presence-exporter: --web.config.file: .*{problem}")
+
+    def test_nothing_configured(self):
+        for text in "", "# nothing\n", "{}\n", "tls_server_config:\nbasic_auth_users: ~\n":
+            self.exporter = self.serve(text)
+            self.assertEqual(self.get(), 200)
+
+
+class Compression(WebCase):
+    def test_encodings(self):
+        self.exporter = self.export()
+        plain = self.exporter.get("/metrics")[2]
+        for value, packed in (
+                (None, False), ("", False), ("gzip", True), ("GZip", True), ("x-gzip", True),
+                ("deflate, gzip;q=1.0, *;q=0.5", True), ("gzip;q=0", False), ("gzip; q=0.000", False),
+                ("gzip;q=0.001", True), ("*", True), ("*;q=0", False), ("gzip;q=0, *", False),
+                ("br, *;q=0.1", True), ("deflate", False), ("identity", False),
+                ("gzip;q=0.5, identity", False), ("identity;q=0.5, gzip", True),
+                ("gzip, identity", True), ("gzip;q=0.5, identity;q=0", True), ("gzipped", False),
+                ("gzip;q=2", False), ("gzip;q=-1", False), (",,gzip,", True), ("*, gzip;q=0", False),
+                ("identity;q=0, *;q=0", False), ("gzip;q=\"0\"", False)):
+            with self.subTest(value=value):
+                for method in "GET", "HEAD":
+                    headers = {} if value is None else {"Accept-Encoding": value}
+                    if value is None:
+                        headers = {"Accept": "text/plain"}
+                    answer = self.exporter.get("/metrics", method=method, **headers)
+                    self.assertEqual(answer[1]["Content-Encoding"], "gzip" if packed else None)
+                    self.assertEqual(answer[1]["Vary"], "Accept, Accept-Encoding")
+                    if method == "GET":
+                        body = gzip.decompress(answer[2]) if packed else answer[2]
+                        self.assertEqual(body, plain)
+        # Several headers are one list.
+        answer = self.exporter.raw(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                                   b"Accept-Encoding: br\r\nAccept-Encoding: gzip\r\n\r\n")
+        self.assertIn(b"\r\nContent-Encoding: gzip\r\n", answer)
+        self.assertEqual(gzip.decompress(answer.partition(b"\r\n\r\n")[2]), plain)
+
+
+if __name__ == "__main__":
+    unittest.main()
