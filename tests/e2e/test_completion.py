@@ -117,7 +117,7 @@ class Completion(CtlCase):
         file = os.path.join(self.directory, "my segment")
         os.symlink(self.segment, file)
         site = "presencectl count a\\ site\\'s.example "
-        with self.bash() as bash:
+        with self.bash("set -u") as bash:
             for typed, wanted in (
                 ("presencectl top a\\ ", "presencectl top a\\ site\\'s.example "),
                 (f"{site}--source ", f"{site}--source the\\ news "),
@@ -133,6 +133,8 @@ class Completion(CtlCase):
                  f"presencectl --segment={self.directory}/my\\ segment sites --names "),
                 (f"PRESENCE_SEGMENT=/ presencectl --segment '{file}' peak a",
                  f"PRESENCE_SEGMENT=/ presencectl --segment '{file}' peak a\\ site\\'s.example "),
+                (f"presencectl sites --csv > {self.directory}/my",
+                 f"presencectl sites --csv > {self.directory}/my\\ segment "),
                 ("presencectl top --by=s", "presencectl top --by=source "),
                 ("presencectl help se", "presencectl help seen "),
             ):

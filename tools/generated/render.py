@@ -183,7 +183,9 @@ _@function@()
 
     _@function@_split
     for ((i = 1; i < ${#words[@]}; i++)); do
-        if [[ -n $only || ${words[i]} != -* ]]; then
+        if [[ ${words[i]} == *[\<\>] ]]; then # a redirection
+            ((++i < ${#words[@]})) || option=">"
+        elif [[ -n $only || ${words[i]} != -* ]]; then
             arguments+=("${words[i]}")
         elif [[ ${words[i]} == -- ]]; then
             only=1
@@ -243,8 +245,8 @@ def values(table, entries):
     """The cases of an option whose value is typed."""
     paths = ["config"] if table["config"] else []
     paths += [entry["name"] for entry in entries if entry["argument"] in ("PATH", "FILE")]
-    if paths:
-        yield f"    {pattern(paths, ' | ')}) _@function@_files; return ;;"
+    yield "    " + " | ".join([f"--{path}" for path in paths] + ["'>'"]) + \
+        ") _@function@_files; return ;;"
     for entry in entries:
         words = entry["suggestions"] or " ".join(entry["words"])
         if words:
