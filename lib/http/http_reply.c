@@ -20,6 +20,8 @@ enum MHD_Result http_reply(struct http_request *request, unsigned status,
     add_missing(response, "X-Content-Type-Options", "nosniff");
     add_missing(response, "Referrer-Policy", "no-referrer");
     add_missing(response, "Cache-Control", "no-store");
+    if (request->closes)
+        MHD_add_response_header(response, "Connection", "close");
     enum MHD_Result result = MHD_queue_response(request->connection, status, response);
     MHD_destroy_response(response);
     return result;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "http_connections.h"
+#include "http_framing.h"
 #include "http_library.h"
 #include "http_listen.h"
 #include "http_reply.h"
@@ -98,24 +99,6 @@ static void find_route(const struct http_options *options, struct exchange *exch
     exchange->refusal = *exchange->allow ? MHD_HTTP_METHOD_NOT_ALLOWED : MHD_HTTP_NOT_FOUND;
 }
 
-static enum MHD_Result count_host(void *context, enum MHD_ValueKind kind, const char *name,
-                                  const char *value)
-{
-    (void)kind;
-    (void)value;
-    *(unsigned *)context += strcasecmp(name, "Host") == 0;
-    return MHD_YES;
-}
-
-/* True if there is exactly one Host, as RFC 9112, 3.2 requires since HTTP/1.1. */
-static bool has_valid_host(struct MHD_Connection *connection, const char *version)
-{
-    unsigned hosts = 0;
-
-    MHD_get_connection_values(connection, MHD_HEADER_KIND, count_host, &hosts);
-    return hosts == 1 || (hosts == 0 && strcmp(version, "HTTP/1.0") == 0);
-}
-
 static bool is_body_too_large(struct MHD_Connection *connection, size_t body_bytes)
 {
     const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
@@ -162,7 +145,7 @@ static enum MHD_Result start_exchange(struct http_server *server, struct MHD_Con
         .server = server,
     };
     http_connections_asked(server->connections, exchange->connection);
-    if (!has_valid_host(connection, version))
+    if (!http_framing_judge(&exchange->request, version))
         exchange->refusal = MHD_HTTP_BAD_REQUEST;
     else if (is_body_too_large(connection, server->options.body_bytes))
         exchange->refusal = MHD_HTTP_CONTENT_TOO_LARGE;

@@ -20,6 +20,7 @@ struct http_request {
     const char *path;                  /* percent-decoded, without the query */
     const char *body;                  /* zero-terminated; may hold zeros */
     size_t body_length;
+    bool closes; /* the connection, once the request is answered */
     struct http_server *server;
     void *data;                  /* the handler's own */
     void (*release)(void *data); /* called with `data` when the request is over, unless NULL */

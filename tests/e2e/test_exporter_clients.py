@@ -90,6 +90,9 @@ class Clients(ExporterCase):
             (b"GET /\x1b]0;x\x07<script> HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"404"),
             (b"POST /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1000000000"
              b"\r\n\r\n", b"413"),
+            (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n", b"400"),
+            (b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\n\r\n", b"400"),
+            (b"GET / HTTP/1.1\r\nHost: x\r\nX: a\r\n b\r\n\r\n", b"400"),
             (b"DELETE /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"405"),
         ):
             with self.subTest(request=request[:60]):

@@ -122,6 +122,51 @@ class Requests(WebCase):
                 self.assertNotIn(b" 200 ", answer.split(b"\r\n")[0])
                 self.assert_served(web)
 
+    def test_where_a_request_ends(self):
+        """What another server might see the end of elsewhere is refused, and nothing behind it is
+        read as a request; nor behind a body in chunks."""
+        web = self.serve("--client-rate", "0", collector=self.start())
+        body = json.dumps({"site": SITE, "visitor": "v"}).encode()
+        length, chunked = b"Content-Length: %d" % len(body), b"Transfer-Encoding: chunked"
+        chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+
+        def ask(headers, body=body, first=b"POST /touch HTTP/1.1"):
+            answer = web.raw(first + b"\r\nHost: a\r\n" + headers + b"\r\n\r\n" + body +
+                             b"GET /-/healthy HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            self.assertNotIn(b"is healthy", answer, headers)
+            return answer
+
+        old = b"POST /touch HTTP/1.0"
+        for headers, *rest in (
+                (length + b"\r\n" + length,), (length + b"\r\ncontent-length: 0",),
+                (b"Content-Length: 0\r\n" + length,), (length + b"\r\n" + chunked, chunks),
+                (chunked + b"\r\n" + length, chunks), (chunked + b", identity", chunks),
+                (b"Transfer-Encoding: identity", chunks), (b"Transfer-Encoding:", chunks),
+                (b"Transfer-Encoding: gzip, chunked", chunks), (b"Transfer-Encoding: xchunked", chunks),
+                (chunked + b" ", chunks), (chunked + b"\x0b", chunks), (chunked + b"\0", chunks),
+                (chunked + b"\r\n" + chunked, chunks), (chunked + b"\r\nConnection: keep-alive", chunks, old),
+                (chunked.replace(b":", b" :"), chunks), (length.replace(b":", b" :"),),
+                (length.replace(b":", b"\t:"),), (length.replace(b": ", b": +"),), (length + b", 9",),
+                (length.replace(b": ", b": 0x"),), (b"Content-Length: -1",), (b"Content-Length:",),
+                (length + b"\0",), (b"Content-Length:\r\n 9",), (b"Content-Leng: 9\r\n\tth",),
+                (b"X: a\r\n b\r\n" + length,), (length + b"\r\nX: a\r\n b",),
+                (b" X: a\r\n" + length,), (b": a\r\n" + length,), (b"X Y: a\r\n" + length,),
+                (b"Transfer-Encoding\x0b: chunked\r\n" + length,), (b"X: a\0b\r\n" + length,),
+                (b"X: a\rContent-Length: 3\r\n" + length,), (b"X: a\n" + length,),
+                (length, body, b"POST  /touch HTTP/1.1")):
+            with self.subTest(headers=headers, first=rest[1:]):
+                answer = ask(headers, *rest)
+                self.assertEqual(answer[:12], b"HTTP/1.1 400")
+                self.assertIn(b"\r\nConnection: close\r\n", answer)
+        self.assertEqual(self.live(web)["count"], None)  # warming, and nobody was there
+        for headers in chunked, b"transfer-encoding:CHUNKED", chunked + b"\r\nX: a\t b ":
+            answer = ask(headers, chunks)
+            self.assertEqual(answer[:12], b"HTTP/1.1 200", headers)
+            self.assertEqual(json.loads(answer.partition(b"\r\n\r\n")[2])["site"], SITE)
+        for pad in range(16):  # however the folded line lies in memory
+            self.assertEqual(web.raw(b"GET /-/healthy HTTP/1.1\r\nHost: a\r\nP: %s\r\nX:    v\r\n c\r\n\r\n"
+                                     % (b"p" * pad))[:12], b"HTTP/1.1 400")
+
     def test_oversized(self):
         """Long lines, many headers and large bodies are refused before they are stored."""
         web = self.begin()
