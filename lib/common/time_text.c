@@ -73,6 +73,47 @@ int duration_parse(const char *text, uint64_t *ret_seconds)
     return 0;
 }
 
+/* ---- parsing a time ------------------------------------------------------------------------- */
+
+/* Skip a character that must be there. */
+static bool skip(const char **text, char wanted)
+{
+    if (**text != wanted)
+        return false;
+    (*text)++;
+    return true;
+}
+
+/* Parse exactly that many digits, as a number within the bounds. */
+static bool parse_digits(const char **text, unsigned digits, int least, int most, int *ret)
+{
+    int number = 0;
+
+    for (; digits; digits--, (*text)++) {
+        if (**text < '0' || **text > '9')
+            return false;
+        number = number * 10 + (**text - '0');
+    }
+    *ret = number;
+    return number >= least && number <= most;
+}
+
+static bool parse_date(const char **text, struct tm *parts)
+{
+    static const int days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    int year, month, day;
+
+    if (!parse_digits(text, 4, 0, 9999, &year) || !skip(text, '-') ||
+        !parse_digits(text, 2, 1, 12, &month) || !skip(text, '-') ||
+        !parse_digits(text, 2, 1, days[month - 1], &day))
+        return false;
+    bool is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    parts->tm_year = year - 1900;
+    parts->tm_mon = month - 1;
+    parts->tm_mday = day;
+    return month != 2 || day < 29 || is_leap;
+}
+
 /* Parse digits behind a point as microseconds, without those behind the sixth. False: there is a
  * point and no digit. */
 static bool parse_fraction(const char **text, int64_t *ret)
@@ -87,21 +128,49 @@ static bool parse_fraction(const char **text, int64_t *ret)
     return digits > 0;
 }
 
+/* Parse hours and minutes, perhaps with seconds (60: a leap second) and a fraction of one. */
+static bool parse_clock(const char **text, struct tm *parts, int64_t *ret_fraction)
+{
+    if (!parse_digits(text, 2, 0, 23, &parts->tm_hour) || !skip(text, ':') ||
+        !parse_digits(text, 2, 0, 59, &parts->tm_min))
+        return false;
+    return !skip(text, ':') ||
+           (parse_digits(text, 2, 0, 60, &parts->tm_sec) && parse_fraction(text, ret_fraction));
+}
+
+/* Parse a zone, if there is one, as seconds ahead of UTC: Z, +05:30, +0530 or +05. A + of a URL
+ * that nobody has encoded arrives as a blank. */
+static bool parse_zone(const char **text, int *ret_seconds)
+{
+    int sign = **text == '-' ? -1 : 1, hours, minutes = 0;
+
+    *ret_seconds = 0;
+    if (!**text || skip(text, 'Z') || skip(text, 'z'))
+        return true;
+    if (!skip(text, '+') && !skip(text, ' ') && !skip(text, '-'))
+        return false;
+    if (!parse_digits(text, 2, 0, 23, &hours))
+        return false;
+    bool has_minutes = skip(text, ':') || **text;
+    if (has_minutes && !parse_digits(text, 2, 0, 59, &minutes))
+        return false;
+    *ret_seconds = sign * (hours * 3600 + minutes * 60);
+    return true;
+}
+
 int time_parse(const char *text, int64_t *ret_microseconds)
 {
-    static const char *const forms[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"};
-    const char *end = NULL;
-    struct tm parts;
+    struct tm parts = {0};
     int64_t fraction = 0;
+    int ahead_s = 0;
 
-    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]) && !end; i++) {
-        parts = (struct tm){0};
-        end = strptime(text, forms[i], &parts);
-        if (end && i == 0 && !parse_fraction(&end, &fraction))
-            return -EINVAL;
-    }
-    if (!end || (*end && strcmp(end, "Z") != 0))
+    if (!parse_date(&text, &parts))
         return -EINVAL;
-    *ret_microseconds = timegm(&parts) * INT64_C(1000000) + fraction;
+    if ((skip(&text, 'T') || skip(&text, 't')) &&
+        (!parse_clock(&text, &parts, &fraction) || !parse_zone(&text, &ahead_s)))
+        return -EINVAL;
+    if (*text)
+        return -EINVAL;
+    *ret_microseconds = (timegm(&parts) - ahead_s) * INT64_C(1000000) + fraction;
     return 0;
 }

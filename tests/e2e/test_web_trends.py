@@ -103,12 +103,57 @@ class Events(WebCase):
 
     def test_bad_watermarks(self):
         self.begin()
-        for bad in ("yesterday", "2026-01-31", "2026-01-31T12:00:00", "2026-01-31T12:00:00.Z",
-                    "2026-13-31T12:00:00Z", "1767225600", "2026-01-31T12:00:00Zx"):
-            self.assert_problem(self.web.get(f"/api/sites/{SITE}/events?since_timestamp={bad}"),
-                                400, "bad_request")
+        for bad in ("yesterday", "2026-01-31", "2026-01-31T12:00:00.Z", "2026-02-30T12:00:00Z",
+                    "2026-13-31T12:00:00Z", "1767225600", "2026-01-31T12:00:00Zx",
+                    "2026-01-31T12:00:00%2B24:00", "2026-01-31T12:00:00%2B5", "2026-01-31T12:00:00%00"):
+            for name in "since_timestamp", "before_timestamp":
+                answer = self.web.get(f"/api/sites/{SITE}/events?{name}={bad}")
+                self.assert_problem(answer, 400, "bad_request")
+                self.assertIn(name, answer.json["message"])
         for good in "1970-01-01T00:00:00Z", "9999-12-31T23:59:59.9Z", "2026-01-31T12:00:00.1234567Z":
-            self.assertEqual(self.events(f"since_timestamp={good}")["data"], [])
+            for name in "since_timestamp", "before_timestamp":
+                self.assertEqual(self.events(f"{name}={good}")["data"], [])
+
+    def test_zones(self):
+        """Times have an offset, whose + may be sent as it is, or are of UTC."""
+        self.begin()
+        for text in ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00", "2026-01-31T12:00",
+                     "2026-01-31T12:00:00%2B00:00", "2026-01-31T12:00:00+00:00",
+                     "2026-01-31T17:30:00.000%2B05:30", "2026-01-31T17:30:00+05:30",
+                     "2026-01-31T17:30:00%2B0530", "2026-01-31T04:00:00-08:00",
+                     "2026-01-31t13:00:00+01", "2026-02-01T00:00:00+12:00"):
+            self.assertEqual(self.events(f"since_timestamp={text}")["next_timestamp"],
+                             "2026-01-31T12:00:00.000000Z", text)
+            self.assertEqual(self.events(f"before_timestamp={text}")["previous_timestamp"],
+                             "2026-01-31T12:00:00.000000Z", text)
+
+    def test_back_in_time(self):
+        """Reading back from a time repeats and skips nothing, and sees no other site's events."""
+        self.begin()
+        names = [f"e{number}" for number in range(12)]
+        for name in names:
+            self.happen(name)
+            self.send(self.collector, native("other.example", [visitor(2)], kind=4, event=name))
+        seen, page = [], self.events("page_size=1")
+        self.assertEqual([event["event_name"] for event in page["data"]], ["e11"])
+        while page["previous_timestamp"]:
+            page = self.events(f"before_timestamp={page['previous_timestamp']}&page_size=3")
+            self.assertLessEqual(len(page["data"]), 3)
+            seen += [event["event_name"] for event in page["data"] if event["type"] == "event"]
+            if page["data"]:
+                self.assertEqual(page["previous_timestamp"], page["data"][-1]["timestamp"])
+                self.assertEqual(page["next_timestamp"], page["data"][0]["timestamp"])
+            if not page["has_more"]:
+                break
+        self.assertEqual(seen, names[-2::-1])
+        self.assertEqual(self.events(f"before_timestamp={page['previous_timestamp']}")["data"], [])
+        held = self.events("page_size=500")["data"]
+        page = self.events(f"since_timestamp={held[5]['timestamp']}&page_size=2&"
+                           f"before_timestamp={held[1]['timestamp']}")
+        self.assertEqual((page["data"], page["has_more"]), (held[3:5], True))
+        page = self.events(f"since_timestamp={page['next_timestamp']}&page_size=2&"
+                           f"before_timestamp={held[1]['timestamp']}")
+        self.assertEqual((page["data"], page["has_more"]), (held[2:3], False))
 
     def test_through_a_restart_of_the_daemon(self):
         """A watermark stays valid after a restart."""

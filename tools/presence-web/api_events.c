@@ -1,6 +1,7 @@
 #include "api.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/time_text.h"
@@ -82,65 +83,143 @@ json_t *api_newest_events(const struct web *web, const struct place *place, size
     return array;
 }
 
-/* ---- a watermark ---------------------------------------------------------------------------- */
+/* ---- between two times ---------------------------------------------------------------------- */
 
-/* Parse a whole time in UTC: 2026-01-31T12:00:00.123456Z, with any fraction or none. */
-static bool parse_time(const char *text, int64_t *ret_us)
-{
-    size_t length = strlen(text);
-
-    return length >= strlen("2026-01-31T12:00:00Z") && text[length - 1] == 'Z' &&
-           time_parse(text, ret_us) == 0;
-}
-
-/* ---- the page ------------------------------------------------------------------------------- */
-
+/* The page that is asked for: the newest events, those after a time, or those before one. */
 struct page {
     uint32_t size;
-    bool resumes;
-    int64_t since_us; /* events after this time */
+    bool has_since, has_before;
+    int64_t since_us, before_us;
 };
 
-static bool parse_page(const struct http_request *request, struct page *ret,
-                       struct problem *problem)
+/* Append events to `all`, which has room for `limit`, and keep the newest ones. */
+static void append(struct presence_events *all, const struct presence_events *more, size_t limit)
 {
-    const char *since = http_request_query(request, "since_timestamp");
-    struct page page = {.resumes = since && *since};
+    size_t room = limit - more->length, kept = all->length < room ? all->length : room;
 
-    if (page.resumes && !parse_time(since, &page.since_us))
-        return problem_bad_request(
-            problem, "since_timestamp must be a time such as 2026-01-31T12:00:00.123456Z");
-    if (!request_parse_number(request, "page_size", 1, PAGE_MAX, PAGE_DEFAULT, &page.size, problem))
-        return false;
-    *ret = page;
-    return true;
+    if (more->length == 0)
+        return;
+    memmove(all->events, all->events + (all->length - kept), kept * sizeof(all->events[0]));
+    memcpy(all->events + kept, more->events, more->length * sizeof(all->events[0]));
+    all->length = kept + more->length;
 }
 
-/* Load what came after the watermark, oldest first, so that nothing is skipped: one event more than
- * the page holds, to know whether there is more. */
+/* Load the newest `limit` events of a site whose numbers are at least `from` and below `end`. */
+static int load_range(struct presence *presence, const char *site, uint64_t from, uint64_t end,
+                      size_t limit, struct presence_events *ret)
+{
+    struct presence_events all = {.events = calloc(limit, sizeof(*all.events))}, part;
+    bool full = all.events != NULL;
+    int r = full ? 0 : -ENOMEM;
+
+    while (full && from < end) {
+        r = presence_events(presence, site, from, limit, &part);
+        if (r < 0)
+            break;
+        full = part.length == limit;
+        from = part.next;
+        while (part.length && part.events[part.length - 1].sequence >= end)
+            part.length--;
+        append(&all, &part, limit);
+        presence_events_free(&part);
+    }
+    if (r < 0)
+        presence_events_free(&all);
+    else
+        *ret = all;
+    return r;
+}
+
+/* Load the newest events before a time, one more than the page holds, to know whether there is
+ * more: search further back until they are found. */
+static int load_before(const struct web *web, const char *site, const struct page *page,
+                       struct presence_events *ret)
+{
+    struct presence_status status;
+    uint64_t end;
+    size_t limit = page->size + 1;
+    int r = live_status(web->live, &status);
+    struct presence *presence = live_presence(web->live);
+
+    if (r == 0)
+        r = presence ? presence_events_since(presence, page->before_us, &end) : -ENODATA;
+    for (uint64_t span = SPAN_FIRST; r == 0; span *= 4) {
+        bool all = span >= status.events_capacity || span >= end;
+        r = load_range(presence, site, all ? PRESENCE_EVENTS_OLDEST : end - span, end, limit, ret);
+        if (r < 0 || all || ret->length == limit)
+            break;
+        presence_events_free(ret);
+    }
+    return r;
+}
+
+/* Load what came after a time, and before the other if there is one, oldest first, so that nothing
+ * is skipped: one event more than the page holds. */
 static int load_after(struct presence *presence, const char *site, const struct page *page,
                       struct presence_events *ret)
 {
     uint64_t from;
     int r = presence_events_since(presence, page->since_us + 1, &from);
 
-    return r < 0 ? r : presence_events(presence, site, from, page->size + 1, ret);
+    if (r == 0)
+        r = presence_events(presence, site, from, page->size + 1, ret);
+    while (r == 0 && page->has_before && ret->length &&
+           ret->events[ret->length - 1].time_us >= page->before_us)
+        ret->length--;
+    return r;
+}
+
+/* ---- the page ------------------------------------------------------------------------------- */
+
+/* Parse a parameter that is a date and a time of day; an empty one is absent. */
+static bool parse_time(const struct http_request *request, const char *name, bool *ret_given,
+                       int64_t *ret_us, struct problem *problem)
+{
+    const char *text = http_request_query(request, name);
+
+    *ret_given = text && *text;
+    if (!*ret_given || (strpbrk(text, "Tt") && time_parse(text, ret_us) == 0))
+        return true;
+    return problem_bad_request(problem,
+                               "%s must be a time such as 2026-01-31T12:00:00.123456Z or "
+                               "2026-01-31T13:00:00+01:00",
+                               name);
+}
+
+static bool parse_page(const struct http_request *request, struct page *ret,
+                       struct problem *problem)
+{
+    return parse_time(request, "since_timestamp", &ret->has_since, &ret->since_us, problem) &&
+           parse_time(request, "before_timestamp", &ret->has_before, &ret->before_us, problem) &&
+           request_parse_number(request, "page_size", 1, PAGE_MAX, PAGE_DEFAULT, &ret->size,
+                                problem);
+}
+
+/* Return the time from which to go back: that of the page's oldest event. */
+static json_t *build_previous(const struct page *page, const struct presence_events *events,
+                              size_t shown)
+{
+    if (shown)
+        return json_string(show_time_us(events->events[events->length - shown].time_us).text);
+    return page->has_before ? json_string(show_time_us(page->before_us).text) : json_null();
 }
 
 static json_t *build_page(const struct page *page, struct presence_events *events)
 {
-    bool more = page->resumes && events->length > page->size;
+    bool more = (page->has_since || page->has_before) && events->length > page->size;
     json_t *object = json_object();
 
-    if (more)
+    if (more && page->has_since)
         events->length = page->size;
+    size_t shown = events->length < page->size ? events->length : page->size;
     int64_t newest_us =
         events->length ? events->events[events->length - 1].time_us : page->since_us;
     json_object_set_new(object, "data", build_newest(events, page->size));
     json_object_set_new(object, "next_timestamp", json_string(show_time_us(newest_us).text));
+    json_object_set_new(object, "previous_timestamp", build_previous(page, events, shown));
     json_object_set_new(object, "has_more", json_boolean(more));
     json_object_set_new(object, "missed",
-                        json_integer(page->resumes ? (json_int_t)events->missed : 0));
+                        json_integer(page->has_since ? (json_int_t)events->missed : 0));
     return object;
 }
 
@@ -153,8 +232,9 @@ enum MHD_Result api_events(const struct web *web, struct http_request *request, 
 
     if (!parse_page(request, &page, &problem))
         return respond_problem(web, request, &problem);
-    int r = page.resumes ? load_after(presence, place->site, &page, &events)
-                         : load_newest(web, place->site, page.size, &events);
+    int r = page.has_since    ? load_after(presence, place->site, &page, &events)
+            : page.has_before ? load_before(web, place->site, &page, &events)
+                              : load_newest(web, place->site, page.size, &events);
     if (r < 0) {
         problem_set(&problem, MHD_HTTP_SERVICE_UNAVAILABLE, "no_events",
                     "the collector keeps no events: see presenced --events");

@@ -190,10 +190,11 @@ static const struct option_entry entries[] = {
      .expected = "a duration (s, m, h, d or w), a time such as 2026-01-31T12:00, or a number",
      .help = "start so long ago (s, m, h, d, w), at 2026-01-31T12:00, or for events at a sequence "
              "number",
-     .details = "Times are UTC: 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00:00.5Z. A number "
-                "alone is seconds for history (default: 6h) and watch (default: 1h, at most 24h), "
-                "and for events a sequence number: from the JSON's next on, nothing is missing or "
-                "printed again. 0 is the oldest event that the collector holds.",
+     .details = "Times are 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00:00.5Z, in UTC, or have "
+                "an offset, as 2026-01-31T17:30+05:30. A number alone is seconds for history "
+                "(default: 6h) and watch (default: 1h, at most 24h), and for events a sequence "
+                "number: from the JSON's next on, nothing is missing or printed again. 0 is the "
+                "oldest event that the collector holds.",
      .suggestions = "10m 1h 6h 1d 1w",
      .commands = BIT(COMMAND_HISTORY) | BIT(COMMAND_EVENTS) | BIT(COMMAND_WATCH)},
     {"step", OPTION_PARSED(struct options, step_s, parse_step), .argument = "10m",
