@@ -25,6 +25,15 @@ bool host_is_v4(const struct host *host)
     return memcmp(host->bytes, mapped_prefix, sizeof(mapped_prefix)) == 0;
 }
 
+struct host host_client(const struct host *host)
+{
+    struct host client = *host;
+
+    if (!host_is_v4(host))
+        memset(client.bytes + 8, 0, 8);
+    return client;
+}
+
 int host_parse(const char *text, struct host *ret)
 {
     struct in_addr v4;

@@ -43,6 +43,10 @@ bool host_of(const struct sockaddr *address, struct host *ret);
 
 bool host_is_v4(const struct host *host);
 
+/* Return the address that stands for a whole client: an IPv4 address itself, of an IPv6 address its
+ * /64, since whoever has one of those has all of it. */
+struct host host_client(const struct host *host);
+
 /* Parse "10.0.0.0/8", "2001:db8::/32", or an address alone, which is a network of one. Host bits
  * are cleared; an IPv4-mapped IPv6 network of 96 bits and more becomes the IPv4 one. Errors:
  * -EINVAL. */

@@ -35,14 +35,12 @@ struct http_connections {
     struct http_connection all[];
 };
 
-/* Get the address that counts as one client: an IPv4 address, or the /64 of an IPv6 one. */
 static struct host client_of(const struct sockaddr *address)
 {
-    struct host client = {0};
+    struct host host = {0};
 
-    if (host_of(address, &client) && !host_is_v4(&client))
-        memset(client.bytes + 8, 0, 8);
-    return client;
+    host_of(address, &host);
+    return host_client(&host);
 }
 
 struct http_connections *http_connections_new(unsigned limit, unsigned limit_per_address,

@@ -4,7 +4,7 @@ import signal
 import time
 import unittest
 
-from harness import native, visitor, wait_until
+from harness import SOON, native, visitor, wait_until
 from web import SITE, WebCase, new_id, token
 
 API_KEY = "an-api-key-of-the-tests"
@@ -57,6 +57,74 @@ class Limits(WebCase):
         _, left = self.spend(lambda i: touch(chains[i % len(chains)].format(i)))
         self.assertAlmostEqual(left, 10, delta=1.5)  # all of them are 198.51.100.1
         self.assertEqual(touch("198.51.100.1, 192.0.2.1").status, 200)
+
+    def begin_counting_clients(self, *others):
+        """Allow each client one stream, which 198.51.100.1, `others` and the proxy have. Return a
+        function that tells whether the client of a request with these headers has one."""
+        web = self.serve("--client-streams", "1", "--trusted-proxy", "127.0.0.1",
+                         "--trusted-proxy", "10.0.0.0/8", collector=self.start())
+        for client in ("198.51.100.1", *others):
+            self.open_stream(web, headers={"X-Forwarded-For": client})
+        self.open_stream(web)
+
+        def has_stream(**headers):
+            stream = web.stream(f"site={SITE}", {name.replace("_", "-"): value
+                                                 for name, value in headers.items()})
+            stream.close()
+            return {200: False, 429: True}[stream.status]
+
+        return web, has_stream
+
+    def test_streams_of_a_network(self):
+        """For streams, too, a client is an IPv4 address, mapped or not, or an IPv6 /64."""
+        _, has_stream = self.begin_counting_clients("2001:db8::1")
+        for client in "198.51.100.1", "::ffff:198.51.100.1", "2001:db8::2", "2001:db8::ffff:1:2:3":
+            self.assertTrue(has_stream(X_Forwarded_For=client), client)
+        for client in "198.51.100.2", "::ffff:198.51.100.3", "2001:db8:0:1::1", "::198.51.100.1":
+            self.assertFalse(has_stream(X_Forwarded_For=client), client)
+
+    def test_what_proxies_send(self):
+        """Forwarded and X-Real-IP are understood like X-Forwarded-For, as far as anybody can."""
+        web, has_stream = self.begin_counting_clients()
+        for client in ("198.51.100.1", "192.0.2.1, ,198.51.100.1", ", 198.51.100.1 ,,", "\t198.51.100.1:4711",
+                       "unknown, 198.51.100.1, ,10.1.2.3,", '"192.0.2.1, 198.51.100.1'):
+            self.assertTrue(has_stream(X_Forwarded_For=client), client)
+        for client in ("for=198.51.100.1", "For = 198.51.100.1", 'FOR="198.51.100.1:4711"',
+                       "proto=https;for=198.51.100.1;by=192.0.2.1;host=a", ",for=198.51.100.1,, ",
+                       'for=192.0.2.1, for="[::ffff:198.51.100.1]:_port";host="a,b;for=192.0.2.2"',
+                       'for="_hid\\"den", for="198.51.100.1";x="\\\\", for=10.1.2.3'):
+            self.assertTrue(has_stream(Forwarded=client), client)
+        self.assertTrue(has_stream(X_Real_IP="198.51.100.1"))
+        self.assertTrue(has_stream(X_Real_IP="10.1.2.3", X_Forwarded_For="198.51.100.1, 10.1.2.3"))
+        for client in "192.0.2.1", "198.51.100.1, 192.0.2.2", "2001:db8::1", "[2001:db8:1::1]:80":
+            self.assertFalse(has_stream(X_Forwarded_For=client), client)
+        for client in 'for="[2001:db8:2::1]"', "for=198.51.100.1, for=192.0.2.3;proto=http":
+            self.assertFalse(has_stream(Forwarded=client), client)
+        self.assertFalse(has_stream(X_Real_IP="192.0.2.4"))
+        self.assertNotIn("different clients", web.output())
+
+    def test_nobody_is_invented(self):
+        """Where the client is hidden, or a stranger may have sent a header, it is the proxy."""
+        web, has_stream = self.begin_counting_clients()
+        for hidden in ("for=unknown", "for=_hidden", "for=192.0.2.1, for=_hidden", "for=192.0.2.1,proto=http",
+                       'for="192.0.2.1', "for=192.0.2.1;for=192.0.2.1", 'for="192.0.2.1"x', "for=",
+                       'for="[192.0.2.1"', "for=" + "1" * 900):
+            self.assertTrue(has_stream(Forwarded=hidden), hidden)
+        self.assertTrue(has_stream(X_Forwarded_For="192.0.2.1, unknown"))
+        self.assertNotIn("different clients", web.output())
+        for other in "Forwarded", "X_Real_IP":
+            forged = {other: ("for=" if other == "Forwarded" else "") + "192.0.2.1"}
+            self.assertTrue(has_stream(X_Forwarded_For="192.0.2.2", **forged), other)
+        self.assertTrue(has_stream(X_Forwarded_For="192.0.2.1", Forwarded="for=_hidden"))
+        self.assertEqual(web.output().count("name different clients"), 1, web.output())
+        self.assertEqual(web.output().count("the trusted proxy 127.0.0.1 sends none of"), 1)
+        untrusting = self.serve("--client-streams", "1")
+        self.open_stream(untrusting)
+        for name, value in ("Forwarded", "for=192.0.2.1"), ("X-Real-IP", "192.0.2.1"):
+            stream = untrusting.stream(f"site={SITE}", {name: value})
+            stream.close()
+            self.assertEqual(stream.status, 429)
+        self.assertEqual(untrusting.output().count("--trusted-proxy"), 1)
 
     def test_country(self):
         """Only a trusted proxy can name the country."""
@@ -155,12 +223,22 @@ class Access(WebCase):
         self.assertEqual(touch({"site": SITE, "exp": now + 60}).status, 200)
         self.assertEqual(touch({**room, "sub": "v", "nbf": now - 5}).status, 200)
         self.assertEqual(touch(room, room=None, kind="leave").status, 200)
+        self.assertEqual(touch({**room, "exp": now - 15, "nbf": now + 15, "iat": now + 15}).status, 200)
+        self.assertEqual(touch({**room, "sub": 42, "iat": now}, visitor="42").status, 200)
+        self.assertEqual(touch({**room, "header": {"kid": "1", "cty": "x"}}).status, 200)
         header = {"Authorization": f"Bearer {token(JWT_KEY, **room)}"}
         self.assertEqual(web.touch({"site": SITE, "visitor": "v", "room": "/a"}, header).status, 200)
         for claims, status, code in (
                 (None, 401, "token_missing"),
-                ({**room, "exp": now - 1}, 401, "token_expired"),
+                ({**room, "exp": now - 31}, 401, "token_expired"),
                 ({**room, "nbf": now + 60}, 401, "token_invalid"),
+                ({**room, "iat": now + 60}, 401, "token_invalid"),
+                ({**room, "iat": "today"}, 401, "token_invalid"),
+                ({**room, "header": {"crit": ["exp"]}}, 401, "token_invalid"),
+                ({**room, "header": {"crit": []}}, 401, "token_invalid"),
+                ({**room, "header": {"b64": False, "crit": ["b64"]}}, 401, "token_invalid"),
+                ({**room, "sub": 43}, 403, "token_other_visitor"),
+                ({**room, "sub": True}, 403, "token_other_visitor"),
                 ({"site": SITE, "room": "/a"}, 401, "token_invalid"),
                 ({**room, "exp": "soon"}, 401, "token_invalid"),
                 ({**room, "algorithm": "none"}, 401, "token_invalid"),
@@ -180,10 +258,11 @@ class Access(WebCase):
         self.assertEqual(web.get(f"/beacon.gif?site={SITE}&visitor=v").status, 401)
         self.assertEqual(
             web.get(f"/beacon.gif?site={SITE}&room=/a&visitor=v&token={good}").status, 200)
-        self.assertEqual(self.live(web)["count"], 1)  # reading takes no token
+        self.assertEqual(self.live(web)["count"], 2)  # reading takes no token
 
     def test_streams_take_tokens(self):
-        """Streams take tokens in the query, or an API key, and end when a token expires."""
+        """Streams take tokens in the query, or an API key, and end when a token expires; what has
+        begun within half a minute after that, with that half a minute."""
         web = self.serve("--jwt-key-file", self.secret("jwt", JWT_KEY),
                          "--api-key-file", self.secret("api", API_KEY),
                          collector=self.start("--warm-up", "0"))
@@ -194,11 +273,15 @@ class Access(WebCase):
         other = token(JWT_KEY, **claims, exp=now + 60)
         self.assert_problem(web.get(f"/stream?site={SITE}&room=/b&token={other}"), 403,
                             "token_other_place")
+        late = self.open_stream(web, f"{query}&token={token(JWT_KEY, **claims, sub=42, exp=now - 26)}")
         stream = self.open_stream(web, f"{query}&token={token(JWT_KEY, **claims, exp=now + 3)}")
         keyed = self.open_stream(web, query, {"Authorization": f"Bearer {API_KEY}"})
         self.assertEqual(stream.event()["data"]["count"], 0)
         self.assertIsNone(stream.event())
         self.assertGreaterEqual(time.time(), now + 3)
+        self.assertEqual(late.event()["data"]["count"], 0)
+        self.assertIsNone(late.event())
+        self.assertTrue(now + 4 <= time.time() < now + 3 + SOON, time.time() - now)
         self.assertEqual(keyed.event()["data"]["count"], 0)
 
     def test_origins(self):

@@ -10,6 +10,7 @@ import unittest
 
 from documents import fenced, substitute
 from harness import DEADLINE, free_port, program, wait_until
+from proxies import ProxyCase
 from test_nginx import AROUND, NGINX
 from web import SITE, WebCase
 
@@ -81,6 +82,77 @@ class Proxy(WebCase):
         line = fenced("html badge")
         self.assertIn('src="/presence/badge.js" data-site="example.com"', line)
         self.assertEqual(self.ask("GET", "/presence/badge.js").status, 200)
+
+
+NGINX_HEADERS = """
+server {
+    listen 127.0.0.1:%(port)d;
+    location /x-forwarded-for/ {
+        proxy_pass http://127.0.0.1:%(web)d/;
+        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    }
+    location /x-real-ip/ {
+        proxy_pass http://127.0.0.1:%(web)d/;
+        proxy_set_header X-Real-IP $remote_addr;
+    }
+    location /forwarded/ {
+        proxy_pass http://127.0.0.1:%(web)d/;
+        proxy_set_header Forwarded "for=$remote_addr;proto=$scheme";
+    }
+    location /none/ {
+        proxy_pass http://127.0.0.1:%(web)d/;
+    }
+}
+"""
+
+HAPROXY_HEADERS = """
+defaults
+    mode http
+    timeout connect 30s
+    timeout client 30s
+    timeout server 30s
+    option http-keep-alive
+frontend all
+    bind 127.0.0.1:%(port)d
+    http-request set-header X-Forwarded-For %%[src] if { path_beg /x-forwarded-for }
+    http-request set-header X-Real-IP %%[src] if { path_beg /x-real-ip }
+    http-request add-header Forwarded 'for="%%[src]:%%[src_port]";by=_it' if { path_beg /forwarded }
+    http-request replace-path ^/[^/]*(/.*) \\1
+    default_backend web
+backend web
+    server web 127.0.0.1:%(web)d
+"""
+
+
+class Headers(ProxyCase, WebCase):
+    def ask(self, port, header, client, forged=""):
+        """Ask for a stream from one of loopback's addresses. Return the status."""
+        with socket.create_connection(("127.0.0.1", port), DEADLINE, (client, 0)) as connection:
+            connection.sendall(f"GET /{header}/stream?site={SITE} HTTP/1.1\r\nHost: x\r\n"
+                               f"{forged}\r\n".encode())
+            return int(connection.recv(65536)[9:12])
+
+    def test_what_nginx_and_haproxy_send(self):
+        """Each way to tell the client is understood; what the client itself sends is not believed."""
+        web = self.serve("--client-streams", "1", "--trusted-proxy", "127.0.0.1",
+                         collector=self.collector)
+        for client in {"X-Forwarded-For": "127.0.0.9"}, {}:
+            self.open_stream(web, headers=client)
+        nginx, haproxy = free_port(), free_port()
+        self.run_nginx(NGINX_HEADERS % {"port": nginx, "web": web.port}, nginx)
+        self.run_haproxy(HAPROXY_HEADERS % {"port": haproxy, "web": web.port}, haproxy)
+        number = 10
+        for port in nginx, haproxy:
+            for header in "x-forwarded-for", "x-real-ip", "forwarded":
+                number += 1
+                asked = [self.ask(port, header, client) for client in (f"127.0.0.{number}", "127.0.0.9")]
+                self.assertEqual(asked, [200, 429], (port, header))
+                for name, value in (("X-Forwarded-For", "192.0.2.1"), ("X-Real-IP", "192.0.2.1"),
+                                    ("Forwarded", "for=192.0.2.1")):
+                    status = self.ask(port, header, "127.0.0.9", f"{name}: {value}\r\n")
+                    self.assertEqual(status, 429, (port, header, name))
+            self.assertEqual(self.ask(port, "none", "127.0.0.7"), 429)
+        self.assertEqual(web.output().count("sends none of"), 1)
 
 
 if __name__ == "__main__":

@@ -182,7 +182,7 @@ def token(key, **claims):
 
     algorithm = claims.pop("algorithm", "HS256")
     digest = {"HS256": hashlib.sha256, "HS512": hashlib.sha512}.get(algorithm)
-    header = json.dumps({"alg": algorithm, "typ": "JWT"}).encode()
+    header = json.dumps({"alg": algorithm, "typ": "JWT", **claims.pop("header", {})}).encode()
     signed = encode(header) + b"." + encode(json.dumps(claims).encode())
     signature = hmac.new(key.encode(), signed, digest).digest() if digest else b""
     return (signed + b"." + encode(signature)).decode()

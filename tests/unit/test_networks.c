@@ -279,10 +279,32 @@ static void hosts_have_a_family(void **state)
     assert_false(host_is_v4(&host));
 }
 
+static void a_client_is_an_address_or_a_network(void **state)
+{
+    static const struct {
+        const char *address, *client;
+    } cases[] = {
+        {"192.0.2.1", "192.0.2.1"},
+        {"::ffff:192.0.2.1", "192.0.2.1"},
+        {"2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"},
+        {"::192.0.2.1", "::"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct host host, expected;
+        assert_int_equal(host_parse(cases[i].address, &host), 0);
+        assert_int_equal(host_parse(cases[i].client, &expected), 0);
+        host = host_client(&host);
+        assert_memory_equal(&host, &expected, sizeof(host));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(networks_are_written),
+        cmocka_unit_test(a_client_is_an_address_or_a_network),
         cmocka_unit_test(other_words_are_refused),
         cmocka_unit_test(addresses_are_found),
         cmocka_unit_test(everything_of_one_family),

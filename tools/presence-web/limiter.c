@@ -43,8 +43,8 @@ void limiter_free(struct limiter *limiter)
 
 static struct client *find_client(struct limiter *limiter, const struct host *host)
 {
-    size_t bytes = host_is_v4(host) ? 16 : 8;
-    uint64_t hash = XXH3_64bits_withSeed(host->bytes, bytes, limiter->seed);
+    const struct host owner = host_client(host);
+    uint64_t hash = XXH3_64bits_withSeed(owner.bytes, sizeof(owner.bytes), limiter->seed);
     struct client *line = limiter->lines[hash % LINES], *fullest = line;
 
     for (unsigned i = 0; i < WAYS; i++) {

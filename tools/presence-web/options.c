@@ -87,9 +87,11 @@ static const struct option_entry entries[] = {
                 "badge.js. Pages in sandboxed frames have the origin null. Default: any page."},
     {"trusted-proxy", OPTION_PARSED_INTO(add_proxy), .max = OPTIONS_LISTED_MAX, .repeatable = true,
      .argument = "NETWORK", .expected = "an address or network such as 127.0.0.1 or 10.0.0.0/8",
-     .help = "believe X-Forwarded-For and X-Forwarded-Proto of a proxy in this network",
-     .details = "The client is then the last address in the list that is no trusted proxy. "
-                "Default: none is believed."},
+     .help = "believe X-Forwarded-For, Forwarded, X-Real-IP and X-Forwarded-Proto of a proxy in "
+             "this network",
+     .details = "The client is then the last address in the list that is no trusted proxy, or the "
+                "proxy itself where it hides the client. The headers have to name the same client: "
+                "let the proxy remove those that it does not set. Default: none is believed."},
     {"country-header", OPTION_TEXT(struct options, country_header), .check = check_header,
      .argument = "NAME", .expected = "the name of a header, such as X-Country",
      .help = "the header in which a trusted proxy says the visitor's country, two letters",

@@ -2,94 +2,16 @@
 
 #include <jansson.h>
 #include <jwt.h>
-#include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "common/log.h"
 #include "common/monotonic.h"
+#include "http/http_client.h"
 #include "limiter.h"
 
 /* ---- who sends it --------------------------------------------------------------------------- */
-
-#define FORWARDED_MAX 16 /* X-Forwarded-For headers of a request; more are cut off */
-
-struct forwarded {
-    size_t count;
-    const char *values[FORWARDED_MAX];
-};
-
-static bool is_trusted(const struct options *options, const struct host *host)
-{
-    for (size_t i = 0; i < options->proxy_count; i++) {
-        if (network_contains(&options->proxies[i], host))
-            return true;
-    }
-    return false;
-}
-
-static enum MHD_Result collect(void *context, enum MHD_ValueKind kind, const char *name,
-                               const char *value)
-{
-    struct forwarded *forwarded = context;
-
-    (void)kind;
-    if (!value || strcasecmp(name, "X-Forwarded-For") != 0)
-        return MHD_YES;
-    if (forwarded->count == FORWARDED_MAX) /* keep the last ones */
-        memmove(forwarded->values, forwarded->values + 1,
-                --forwarded->count * sizeof(forwarded->values[0]));
-    forwarded->values[forwarded->count++] = value;
-    return MHD_YES;
-}
-
-/* Parse an address of a list: bare or [in brackets], perhaps with a port. */
-static bool parse_address(const char *text, size_t length, struct host *ret)
-{
-    char address[INET6_ADDRSTRLEN + 8];
-
-    while (length && (*text == ' ' || *text == '\t' || *text == '[')) {
-        text++;
-        length--;
-    }
-    if (length >= sizeof(address))
-        return false;
-    memcpy(address, text, length);
-    address[length] = '\0';
-    address[strcspn(address, " \t]")] = '\0';
-    char *colon = strchr(address, ':');
-    if (colon && !strchr(colon + 1, ':'))
-        *colon = '\0'; /* the port of an IPv4 address */
-    return host_parse(address, ret) == 0;
-}
-
-/* Walk one header's list from its end. True if the client is found: the first address that is no
- * trusted proxy. The walk also ends at what can't be parsed; the last address before it counts. */
-static bool walk_back(const struct options *options, const char *list, struct host *client)
-{
-    const char *end = list + strlen(list);
-
-    for (;;) {
-        const char *begin = end;
-        while (begin > list && begin[-1] != ',')
-            begin--;
-        if (!parse_address(begin, (size_t)(end - begin), client) || !is_trusted(options, client))
-            return true;
-        if (begin == list)
-            return false;
-        end = begin - 1;
-    }
-}
-
-static void warn_untrusted_once(void)
-{
-    static bool noted;
-
-    if (!noted)
-        log_line("ignoring X-Forwarded-For: name the proxy in front with --trusted-proxy");
-    noted = true;
-}
 
 /* Return the country that the proxy names, two letters, or NULL. */
 static const char *find_country(const struct web *web, const struct http_request *request)
@@ -104,27 +26,111 @@ static const char *find_country(const struct web *web, const struct http_request
 
 struct client request_client(const struct web *web, const struct http_request *request)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    struct client client = {0};
-    struct forwarded forwarded = {0};
+    const struct options *options = &web->options;
+    struct http_client found = http_client_find(request, options->proxies, options->proxy_count);
 
-    host_of(info->client_addr, &client.host);
-    client.proxied = is_trusted(&web->options, &client.host);
-    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, collect, &forwarded);
-    if (!client.proxied && forwarded.count)
-        warn_untrusted_once();
-    if (!client.proxied)
-        return client;
-    client.country = find_country(web, request);
-    while (forwarded.count-- &&
-           !walk_back(&web->options, forwarded.values[forwarded.count], &client.host))
-        ;
-    return client;
+    return (struct client){
+        .host = found.host,
+        .is_secure = found.is_secure,
+        .country = found.is_proxied ? find_country(web, request) : NULL,
+    };
 }
 
-bool request_charge(const struct web *web, const struct http_request *request, struct client *ret,
-                    struct problem *problem)
+/* ---- what it asks for ----------------------------------------------------------------------- */
+
+#define ORIGIN_SIZE 512 /* a longer one is no page's: names in the DNS have at most 253 bytes */
+
+/* The page that asks, as its browser tells. */
+struct page {
+    bool is_named;
+    bool is_named_by_origin;
+    char origin[ORIGIN_SIZE]; /* in lower case, such as https://example.com:8443 */
+    const char *relation;     /* Sec-Fetch-Site: from its site to ours; "": not sent */
+};
+
+/* Find the page: browsers send Origin where answers can be read or something is posted, otherwise,
+ * as with pictures, only Referer; and Sec-Fetch-Site to HTTPS and to this machine. */
+static struct page find_page(const struct http_request *request)
+{
+    const char *origin = http_request_header(request, "Origin");
+    const char *referer = http_request_header(request, "Referer");
+    const char *relation = http_request_header(request, "Sec-Fetch-Site");
+    const char *name = origin && *origin ? origin : referer ? referer : "";
+    const char *host = strstr(name, "://");
+    size_t length = host ? (size_t)(host + 3 - name) + strcspn(host + 3, "/?#") : strlen(name);
+    struct page page = {
+        .is_named = *name != '\0',
+        .is_named_by_origin = origin && *origin,
+        .relation = relation ? relation : "",
+    };
+
+    if (length >= ORIGIN_SIZE)
+        length = 0;
+    for (size_t i = 0; i < length; i++)
+        page.origin[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] | 0x20 : name[i]);
+    return page;
+}
+
+/* Return the host and port of a page, or "". */
+static const char *authority_of(const struct page *page)
+{
+    const char *host = strstr(page->origin, "://");
+
+    return host ? host + 3 : "";
+}
+
+/* True unless a page of another origin asks: no page does, or one that this server has served. */
+static bool is_ours(const struct page *page, const struct http_request *request)
+{
+    const char *host = http_request_header(request, "Host");
+
+    if (strcmp(page->relation, "same-origin") == 0 || strcmp(page->relation, "none") == 0)
+        return true;
+    return page->is_named ? host && *host && strcasecmp(authority_of(page), host) == 0
+                          : !*page->relation;
+}
+
+/* True if the page's host is the site, or belongs to it as www.example.com to example.com. */
+static bool is_on_site(const struct page *page, const char *site)
+{
+    const char *authority = authority_of(page);
+    const char *port = strrchr(authority, ':');
+    size_t length = port && !strchr(port, ']') ? (size_t)(port - authority) : strlen(authority);
+    size_t domain = strlen(site);
+
+    if (strcasecmp(authority, site) == 0)
+        return true;
+    if (!domain || length < domain || strncasecmp(authority + length - domain, site, domain) != 0)
+        return false;
+    return length == domain || (authority[length - domain - 1] == '.' && strchr(site, '.'));
+}
+
+bool request_check_origin(const struct web *web, const struct http_request *request,
+                          struct problem *problem)
+{
+    struct page page = find_page(request);
+
+    if (options_allow(&web->options.origins, page.origin) ||
+        (!page.is_named_by_origin && is_ours(&page, request)))
+        return true;
+    return problem_set(problem, MHD_HTTP_FORBIDDEN, "origin_not_allowed",
+                       "this server does not answer pages of that origin: see --origin");
+}
+
+bool request_is_from_site(const struct web *web, const struct http_request *request,
+                          const char *site)
+{
+    const struct option_list *origins = &web->options.origins;
+    struct page page = find_page(request);
+
+    return is_ours(&page, request) || strcmp(page.relation, "same-site") == 0 ||
+           (origins->count && options_allow(origins, page.origin)) ||
+           (site && is_on_site(&page, site));
+}
+
+/* Find the client and charge it for a heartbeat. */
+static bool charge(const struct web *web, const struct http_request *request, struct client *ret,
+                   struct problem *problem)
 {
     struct client client = request_client(web, request);
     unsigned wait_s;
@@ -139,31 +145,10 @@ bool request_charge(const struct web *web, const struct http_request *request, s
     return true;
 }
 
-bool request_is_secure(const struct http_request *request, const struct client *client)
-{
-    const char *scheme = http_request_header(request, "X-Forwarded-Proto");
-
-    return client->proxied && scheme && strcasecmp(scheme, "https") == 0;
-}
-
-/* ---- what it asks for ----------------------------------------------------------------------- */
-
-bool request_check_origin(const struct web *web, const struct http_request *request,
-                          struct problem *problem)
-{
-    const char *origin = http_request_header(request, "Origin");
-
-    if (!origin || options_allow(&web->options.origins, origin))
-        return true;
-    return problem_set(problem, MHD_HTTP_FORBIDDEN, "origin_not_allowed",
-                       "this server does not answer pages of that origin: see --origin");
-}
-
 bool request_admit(const struct web *web, const struct http_request *request, struct client *ret,
                    struct problem *problem)
 {
-    return request_check_origin(web, request, problem) &&
-           request_charge(web, request, ret, problem);
+    return request_check_origin(web, request, problem) && charge(web, request, ret, problem);
 }
 
 bool request_parse_site(const struct web *web, const char *name, struct place *ret,
@@ -219,16 +204,17 @@ static uint32_t parse_digits(const char *digits)
 bool request_parse_number(const struct http_request *request, const char *name, uint32_t least,
                           uint32_t most, uint32_t otherwise, uint32_t *ret, struct problem *problem)
 {
-    const char *text = http_request_query(request, name);
-    const char *digits = text && *text == '-' ? text + 1 : text;
+    const char *text = NULL;
+    size_t count = http_request_query_all(request, name, &text, 1);
 
-    if (!text) {
+    if (count == 0) {
         *ret = otherwise;
         return true;
     }
-    if (!*digits || digits[strspn(digits, "0123456789")])
-        return problem_bad_request(problem, "%s must be a whole number from %u to %u", name, least,
-                                   most);
+    const char *digits = *text == '-' ? text + 1 : text;
+    if (count > 1 || !*digits || digits[strspn(digits, "0123456789")])
+        return problem_bad_request(problem, "%s must be one whole number from %u to %u", name,
+                                   least, most);
     uint32_t number = digits > text ? 0 : parse_digits(digits);
     *ret = number < least ? least : number > most ? most : number;
     return true;
@@ -247,6 +233,8 @@ bool request_parse_window(const struct http_request *request, uint32_t *ret_s,
 }
 
 /* ---- whether it may ------------------------------------------------------------------------- */
+
+#define TOKEN_LEEWAY_S 30 /* by which the issuer's clock may differ */
 
 /* Return the token if one of the keys has signed it, or NULL. */
 static jwt_t *verify(const struct secrets *keys, const char *token)
@@ -273,12 +261,31 @@ static json_t *claims_of(jwt_t *jwt)
     return claims;
 }
 
-/* True if the claim is this text or absent. A claim of another type allows nothing. */
-static bool is_or_absent(const json_t *claim, const char *wanted)
+/* True if no extension has to be understood in order to accept the token (RFC 7515, 4.1.11): none
+ * is. */
+static bool is_plain(jwt_t *jwt)
 {
-    const char *text = json_string_value(claim);
+    char *text = jwt_get_headers_json(jwt, NULL);
+    json_t *header = text ? json_loads(text, 0, NULL) : NULL;
+    bool plain = header && !json_object_get(header, "crit");
 
-    return !claim || (text && strcmp(text, wanted) == 0);
+    json_decref(header);
+    free(text);
+    return plain;
+}
+
+/* True if the claim `sub` allows the visitor (NULL: any): it is their id, as a text or a whole
+ * number, or absent. A claim of another type allows nothing. */
+static bool allows_visitor(const json_t *subject, const char *visitor)
+{
+    const char *text = json_string_value(subject);
+    char number[32];
+
+    if (json_is_integer(subject)) {
+        snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(subject));
+        text = number;
+    }
+    return !subject || (text && (!visitor || strcmp(text, visitor) == 0));
 }
 
 static bool allows_place(const json_t *claims, const struct token_use *use)
@@ -300,30 +307,44 @@ static bool allows_place(const json_t *claims, const struct token_use *use)
 static bool refuse_token(struct problem *problem)
 {
     return problem_set(problem, MHD_HTTP_UNAUTHORIZED, "token_invalid",
-                       "invalid token: it must be a JWT signed with HS256, with site and exp");
+                       "invalid token: it must be a JWT signed with HS256, with site and exp, and "
+                       "without crit");
+}
+
+static bool is_time_or_absent(const json_t *claim)
+{
+    return !claim || json_is_number(claim);
+}
+
+/* True if a time, if there is one, is still to come. */
+static bool is_ahead(const json_t *claim, double now)
+{
+    return claim && now + TOKEN_LEEWAY_S < json_number_value(claim);
 }
 
 static bool check_claims(const json_t *claims, const struct token_use *use, int64_t *ret_expires,
                          struct problem *problem)
 {
-    const json_t *expires = json_object_get(claims, "exp"),
-                 *begins = json_object_get(claims, "nbf");
-    const json_t *subject = json_object_get(claims, "sub");
-    double now = (double)time(NULL);
+    const json_t *expires = json_object_get(claims, "exp");
+    double now = (double)time(NULL), until = json_number_value(expires) + TOKEN_LEEWAY_S;
 
-    if (!json_is_number(expires) || (begins && !json_is_number(begins)))
+    if (!json_is_number(expires) || !is_time_or_absent(json_object_get(claims, "nbf")) ||
+        !is_time_or_absent(json_object_get(claims, "iat")))
         return refuse_token(problem);
-    if (now >= json_number_value(expires))
+    if (now >= until)
         return problem_set(problem, MHD_HTTP_UNAUTHORIZED, "token_expired", "get a new token");
-    if (begins && now < json_number_value(begins))
-        return refuse_token(problem);
+    if (is_ahead(json_object_get(claims, "nbf"), now) ||
+        is_ahead(json_object_get(claims, "iat"), now))
+        return problem_set(problem, MHD_HTTP_UNAUTHORIZED, "token_invalid",
+                           "this token is not valid yet: compare the clocks");
     if (!allows_place(claims, use))
         return problem_set(problem, MHD_HTTP_FORBIDDEN, "token_other_place",
                            "this token is for another site or room");
-    if (use->visitor ? !is_or_absent(subject, use->visitor) : subject && !json_is_string(subject))
+    if (!allows_visitor(json_object_get(claims, "sub"), use->visitor))
         return problem_set(problem, MHD_HTTP_FORBIDDEN, "token_other_visitor",
                            "this token is for another visitor");
-    double until = json_number_value(expires);
+    if (now < json_number_value(expires)) /* a permission that is lasting ends when it says */
+        until = json_number_value(expires);
     *ret_expires = until < (double)INT64_MAX ? (int64_t)until : INT64_MAX;
     return true;
 }
@@ -335,7 +356,7 @@ static bool check_token(const struct secrets *keys, const char *token, const str
 
     if (!jwt)
         return refuse_token(problem);
-    json_t *claims = claims_of(jwt);
+    json_t *claims = is_plain(jwt) ? claims_of(jwt) : NULL;
     bool good = claims ? check_claims(claims, use, ret_expires, problem) : refuse_token(problem);
     json_decref(claims);
     jwt_free(jwt);

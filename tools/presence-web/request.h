@@ -10,22 +10,13 @@
 /* ---- who sends it --------------------------------------------------------------------------- */
 
 struct client {
-    struct host host;
-    bool proxied;        /* came through a trusted proxy, so its headers can be believed */
+    struct host host;    /* an IPv4 address or an IPv6 /64 */
+    bool is_secure;      /* a trusted proxy says that the browser uses HTTPS */
     const char *country; /* that a trusted proxy names, two letters; NULL: none */
 };
 
-/* Find the address of the visitor's browser: the last one in X-Forwarded-For that is no trusted
- * proxy. The header is ignored unless the connection comes from a trusted proxy. */
+/* Find the client whose browser has sent the request, also behind trusted proxies. */
 struct client request_client(const struct web *web, const struct http_request *request);
-
-/* Find the client likewise, and charge it for a heartbeat. False fills in `problem`: it has sent
- * too many. To be called before the heartbeat is parsed, so that garbage is charged, too. */
-bool request_charge(const struct web *web, const struct http_request *request, struct client *ret,
-                    struct problem *problem);
-
-/* True if a trusted proxy says that the browser uses HTTPS. */
-bool request_is_secure(const struct http_request *request, const struct client *client);
 
 /* ---- what it asks for ----------------------------------------------------------------------- */
 
@@ -39,7 +30,13 @@ bool request_is_secure(const struct http_request *request, const struct client *
 bool request_check_origin(const struct web *web, const struct http_request *request,
                           struct problem *problem);
 
-/* Check the origin, and charge the client, of a request from a page. */
+/* True if the page that asks, if one does, may name visitors of a site (NULL: malformed): it is of
+ * an origin that --origin names, of that site, or of the site that this server belongs to. */
+bool request_is_from_site(const struct web *web, const struct http_request *request,
+                          const char *site);
+
+/* Check the origin of a request from a page, find its client and charge it for a heartbeat. To be
+ * called before the heartbeat is parsed, so that garbage is charged, too. */
 bool request_admit(const struct web *web, const struct http_request *request, struct client *ret,
                    struct problem *problem);
 
@@ -69,8 +66,8 @@ bool request_parse_window(const struct http_request *request, uint32_t *ret_s,
 #define REQUEST_TOKEN_KEY_MIN 32 /* bytes: RFC 7518, 3.2 */
 
 /* The use that a token (JWT, HS256) has to allow. Its claims: `site`, required; `room`: only there,
- * otherwise the whole site; `exp`, required, and `nbf`, in Unix seconds; `sub`: only this
- * visitor. */
+ * otherwise the whole site; `exp`, required, `nbf` and `iat`, in Unix seconds, each with half a
+ * minute of leeway; `sub`: only this visitor. */
 struct token_use {
     const struct place *place;
     const char *visitor; /* NULL: any */

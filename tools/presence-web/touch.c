@@ -312,15 +312,14 @@ static bool make_uuid(char ret[UUID_SIZE])
 
 /* Set a visitor cookie. A browser that keeps it is counted from its next picture on; one that keeps
  * none is never counted, since each of its requests would be a new visitor. */
-static void set_cookie(const struct http_request *request, const struct client *client,
-                       struct MHD_Response *response)
+static void set_cookie(const struct client *client, struct MHD_Response *response)
 {
     char uuid[UUID_SIZE], cookie[160];
 
     if (!make_uuid(uuid))
         return;
     snprintf(cookie, sizeof(cookie), COOKIE "=%s; Max-Age=" COOKIE_AGE "; HttpOnly; SameSite=%s",
-             uuid, request_is_secure(request, client) ? "None; Secure" : "Lax");
+             uuid, client->is_secure ? "None; Secure" : "Lax");
     MHD_add_response_header(response, "Set-Cookie", cookie);
 }
 
@@ -333,13 +332,15 @@ enum MHD_Result beacon_handle(void *context, struct http_request *request)
     struct problem problem;
     char cookie[PLACE_ID_MAX + 2]; /* a byte more than an id: a longer one is refused, not cut */
 
-    if (!heartbeat_names_visitor(fields.visitor))
+    /* Any page can show a picture: one of another site could invent visitors. */
+    if (!heartbeat_names_visitor(fields.visitor) ||
+        !request_is_from_site(web, request, fields.site))
         fields.visitor =
             http_request_cookie(request, COOKIE, cookie, sizeof(cookie)) ? cookie : NULL;
     bool known = heartbeat_names_visitor(fields.visitor);
     if (!known)
         fields.visitor = "unknown"; /* so that other problems are still reported */
-    if (!request_charge(web, request, &client, &problem) ||
+    if (!request_admit(web, request, &client, &problem) ||
         !heartbeat_parse(web, request, &fields, &heartbeat, &problem))
         return respond_problem(web, request, &problem);
     if (known)
@@ -351,6 +352,6 @@ enum MHD_Result beacon_handle(void *context, struct http_request *request)
     MHD_add_response_header(response, "Content-Type", "image/gif");
     MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "cross-origin");
     if (!known)
-        set_cookie(request, &client, response);
+        set_cookie(&client, response);
     return respond(web, request, MHD_HTTP_OK, response);
 }
