@@ -58,10 +58,24 @@ class Read(WebCase):
                 self.assertEqual(answer.json["window_s"], window_s, f"{path}?{query}")
             stream = self.open_stream(web, f"site={SITE}&{query}")
             self.assertEqual(stream.event()["data"]["window_s"], window_s, query)
-        for query in "minutes=", "minutes=five", "minutes=5.5", "minutes=5m", "minutes=0x10":
-            answer = web.get(f"/api/sites/{SITE}/live-user-count?{query}")
-            self.assert_problem(answer, 400, "bad_request")
-            self.assertIn("minutes", answer.json["message"])
+        for query in ("minutes=", "minutes", "minutes=five", "minutes=5.5", "minutes=5m",
+                      "minutes=0x10", "minutes=+5", "minutes=5%00", "minutes=5&minutes=x"):
+            for path in (f"/api/sites/{SITE}/live-user-count?",
+                         f"/api/analytics/sites/{SITE}/realtime?", f"/stream?site={SITE}&"):
+                answer = web.get(path + query)
+                self.assert_problem(answer, 400, "bad_request")
+                self.assertIn("minutes", answer.json["message"])
+
+    def test_other_numbers(self):
+        """Whatever else has bounds is clamped to them, too; garbage is refused."""
+        web = self.serve(collector=self.start())
+        for path, name in (("/api/sites", "limit"), (f"/api/sites/{SITE}/history", "hours"),
+                           (f"/api/analytics/sites/{SITE}/realtime", "limit"),
+                           (f"/api/sites/{SITE}/events", "page_size")):
+            for value in "0", "-1", "1", "100000", "9" * 30:
+                self.assertEqual(web.get(f"{path}?{name}={value}").status, 200, (path, value))
+            for wrong in f"{name}", f"{name}=", f"{name}=x", f"{name}=1.5", f"{name}=1&{name}=1":
+                self.assert_problem(web.get(f"{path}?{wrong}"), 400, "bad_request")
 
     def test_minutes_of_a_collector_that_keeps_fewer(self):
         web = self.serve(collector=self.start("--max-window", "120"))
@@ -95,6 +109,29 @@ class Read(WebCase):
         answer = web.get("/api/status").json
         self.assertEqual((answer["state"], answer["stale"]), ("stopped", True))
         self.assertEqual(web.get("/-/healthy").status, 200)
+
+    def test_ready(self):
+        """Ready is who has a collector; healthy is who runs. Neither needs a key."""
+        web = self.serve("--api-key-file", self.secret("keys", API_KEY))
+
+        def ready():
+            answer = web.get("/-/ready")
+            self.assertEqual(web.get("/-/healthy").status, 200)
+            return answer.status, answer.body.decode()
+
+        self.assertEqual(ready(), (503, "presence-web is not ready: there is no collector: start "
+                                        "presenced, or see --segment\n"))
+        collector = self.start()
+        self.assertEqual(ready(), (200, "presence-web is ready\n"))
+        self.assertEqual(web.ask("HEAD", "/-/ready").status, 200)
+        collector.freeze()
+        self.assertRegex(wait_until(lambda: (now := ready())[0] == 503 and now[1], "it to be stale"),
+                         r"not ready: the collector has been silent for \d+ s")
+        collector.thaw()
+        wait_until(lambda: ready()[0] == 200, "it to be fresh again")
+        collector.stop()
+        self.assertEqual(ready(), (503, "presence-web is not ready: the collector has stopped\n"))
+        self.assert_problem(web.ask("POST", "/-/ready"), 405, "method_not_allowed")
 
     def test_starting(self):
         """While the collector does not listen yet, the last number is stale."""

@@ -45,7 +45,9 @@ int live_status(struct live *live, struct presence_status *ret)
 
     if (!presence)
         return -ENODATA;
-    if (now_ns - live->status_at_ns >= LIVE_STATUS_NS) {
+    struct presence_reading now = presence_freshness(presence);
+    if (now_ns - live->status_at_ns >= LIVE_STATUS_NS || now.as_of != live->status.as_of ||
+        now.stale != live->status.stale) {
         int r = presence_status(presence, &live->status);
         if (r < 0) {
             segment_source_failed(&live->source, r);

@@ -1,10 +1,12 @@
 #include "routes.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api.h"
 #include "http/http_reply.h"
+#include "live.h"
 #include "response.h"
 #include "stream.h"
 #include "touch.h"
@@ -88,6 +90,23 @@ static enum MHD_Result handle_healthy(void *web, struct http_request *request)
     return http_reply_line(request, MHD_HTTP_OK, "presence-web is healthy");
 }
 
+/* Answer whether there is a collector whose numbers are fresh. */
+static enum MHD_Result handle_ready(void *context, struct http_request *request)
+{
+    const struct web *web = context;
+    struct presence *presence = live_presence(web->live);
+    struct number number = {.has_time = presence != NULL};
+    char line[256];
+
+    if (presence)
+        number.reading = presence_freshness(presence);
+    if (presence && !number.reading.stale)
+        return http_reply_line(request, MHD_HTTP_OK, "presence-web is ready");
+    snprintf(line, sizeof(line), "presence-web is not ready: %s",
+             touch_reason_stale(web, &number).message);
+    return http_reply_line(request, MHD_HTTP_SERVICE_UNAVAILABLE, line);
+}
+
 static enum MHD_Result handle_preflight(void *context, struct http_request *request)
 {
     const struct web *web = context;
@@ -110,6 +129,7 @@ static const struct http_route fixed[] = {
     {"GET", "/stream", streams_handle},
     {"GET", "/beacon.gif", beacon_handle},
     {"GET", "/-/healthy", handle_healthy},
+    {"GET", "/-/ready", handle_ready},
     {"POST", TOUCH, touches_handle},
     {"OPTIONS", TOUCH, handle_preflight},
     {"OPTIONS", "/stream", handle_preflight},
