@@ -1,6 +1,8 @@
 """R4: datagrams of one sender are processed in the order in which the kernel received them,
 with any number of workers; and several workers share even few senders."""
 
+import contextlib
+import functools
 import heapq
 import itertools
 import os
@@ -19,6 +21,12 @@ SEED = int(os.environ.get("TEST_SEED", "20261129"), 0)
 SANITIZED = os.environ.get("PRESENCE_SANITIZED") == "1"  # then each run takes longer
 # Root that may do all but load a BPF program.
 WITHOUT_BPF = ("setpriv", "--bounding-set=-bpf,-sys_admin", "--inh-caps=-all")
+
+
+@functools.cache
+def beat(number, kind):
+    """Return the datagram: to make it takes longer than to send it."""
+    return native(SITE, [visitor(number)], kind=kind)
 
 
 class Spread(Case):
@@ -139,15 +147,21 @@ class Order(Spread):
                 collector.freeze()
                 for i in range(self.VISITORS):
                     for kind in 1, LEAVE, 1:
-                        senders[i % 8].send(native(SITE, [visitor(i)], kind=kind))
+                        senders[i % 8].send(beat(i, kind))
                 collector.thaw()
                 self.check_nobody_is_missing(collector, 3 * self.VISITORS)
 
-    def keep_the_processors_busy(self):
-        for _ in range(2 * len(os.sched_getaffinity(0))):
-            hog = subprocess.Popen(["sh", "-c", "while :; do :; done"])
-            self.addCleanup(hog.wait)
-            self.addCleanup(hog.kill)
+    @staticmethod
+    @contextlib.contextmanager
+    def busy_processors():
+        hogs = [subprocess.Popen(["sh", "-c", "while :; do :; done"])
+                for _ in range(2 * len(os.sched_getaffinity(0)))]
+        try:
+            yield
+        finally:
+            for hog in hogs:
+                hog.kill()
+                hog.wait()
 
     def leave_and_come_back(self, senders, generator):
         """Each visitor leaves and is back 1 to 20 ms later. Returns how many datagrams it took."""
@@ -161,7 +175,7 @@ class Order(Spread):
                 time.sleep(due - now)
                 continue
             heapq.heappop(agenda)
-            senders[number % len(senders)].send(native(SITE, [visitor(number)], kind=kind))
+            senders[number % len(senders)].send(beat(number, kind))
             sent += 1
             if kind == LEAVE:
                 heapq.heappush(agenda, (now + generator.uniform(0.001, 0.020), number, 1))
@@ -169,7 +183,6 @@ class Order(Spread):
 
     def test_on_a_busy_machine(self):
         print(f"TEST_SEED={SEED}")
-        self.keep_the_processors_busy()
         for workers, engine, by_hash in itertools.product(
                 (4,) if SANITIZED else (2, 4), ENGINES, (False, True)):
             with self.subTest(workers=workers, engine=engine, by_hash=by_hash, TEST_SEED=SEED):
@@ -180,8 +193,9 @@ class Order(Spread):
                     senders[0].send(native(SITE, [visitor(j) for j in range(i, i + 40)]))
                 sent = self.VISITORS // 40
                 self.wait_received(sent)
-                for _ in range(3):
-                    sent += self.leave_and_come_back(senders, generator)
+                with self.busy_processors():
+                    for _ in range(3):
+                        sent += self.leave_and_come_back(senders, generator)
                 self.check_nobody_is_missing(collector, sent)
 
 
