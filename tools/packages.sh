@@ -11,9 +11,10 @@ packages_test=(libcmocka-dev g++ python3 nginx-light libnginx-mod-http-geoip2 ha
 # Syslog relays for the tests. They are unpacked, not installed: they would become this machine's log
 # daemon, and one would replace the other.
 packages_unpacked=(rsyslog syslog-ng-core)
-# From npm: libraries that web pages use beside presence, as published.
+# From npm, as published: libraries that web pages use beside presence, and what checks the dashboard of Grafana.
 packages_npm=(@hotwired/turbo@8.0.23 react@19.3.1 react-dom@19.3.1
-    @plausible-analytics/tracker@0.4.6 plausible-tracker@0.3.9)
+    @plausible-analytics/tracker@0.4.6 plausible-tracker@0.3.9
+    @grafana/schema@13.2.3 typescript@5.9.3)
 
 # install_missing PACKAGE...: install those that are missing. Needs root only if some are.
 install_missing() {

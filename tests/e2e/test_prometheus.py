@@ -181,7 +181,7 @@ class Prometheus(PrometheusCase):
         self.assertGreater(seen, 10)
         for variable in dashboard["templating"]["list"]:
             if variable["type"] == "query":
-                selector = re.search(r"label_values\((.*), (\w+)\)", variable["definition"])
+                selector = re.search(r"label_values\((.*), (\w+)\)", variable["query"]["query"])
                 expression = re.sub(r"\$\w+", lambda match: values[match[0]], selector[1])
                 self.assertTrue(self.query(expression), variable["name"])
 
