@@ -199,6 +199,30 @@ class Read(WebCase):
         answer = web.get("/api/analytics/sites/nobody.example/realtime").json
         self.assertEqual((answer["currentVisitors"], answer["activePages"]), (None, []))  # warming
 
+    def test_sites(self):
+        """A part of the name finds sites, the whole name puts one first; `total` counts them all."""
+        collector = self.start("--warm-up", "0")
+        for busy, site in enumerate(("a.example", "shop.a.example", "b.example", "100%_\u00e9.example")):
+            self.send(collector, native(site, [visitor(i) for i in range(busy + 1)]))
+        self.wait_received(4)
+
+        def sites(query, *arguments):
+            web = self.serve(*arguments)
+            answer = web.get(f"/api/sites?{query}").json
+            return [each["site"] for each in answer["data"]], answer["total"]
+
+        busiest = ["100%_\u00e9.example", "b.example", "shop.a.example", "a.example"]
+        self.assertEqual(sites(""), (busiest, 4))
+        self.assertEqual(sites("limit=2"), (busiest[:2], 4))
+        self.assertEqual(sites("search="), (busiest, 4))
+        self.assertEqual(sites("search=A.EXAMPLE"), (["a.example", "shop.a.example"], 2))
+        self.assertEqual(sites("search=a.example&limit=1"), (["a.example"], 2))
+        self.assertEqual(sites("search=%25_%C3%A9"), (busiest[:1], 1))
+        self.assertEqual(sites("search=*"), ([], 0))
+        self.assertEqual(sites("search=a", "--site", "b.example"), (["b.example"], 1))
+        for bad in "%01", "%FF", "x" * 254:
+            self.assert_problem(self.serve().get(f"/api/sites?search={bad}"), 400, "bad_request")
+
     def test_paths(self):
         web = self.serve(collector=self.start())
         for path in ("/nothing", "/api", "/api/", "/api/sites/", "/api/sites/x", "/api/sites/x/y",

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/place.h"
 #include "common/time_text.h"
 #include "request.h"
 #include "response.h"
@@ -253,28 +254,61 @@ static json_t *build_site(const struct presence_entry *entry)
     return object;
 }
 
+/* Parse `search`, a part of the names of the wanted sites; "" for all. */
+static bool parse_search(const struct http_request *request, char ret[PLACE_SITE_MAX + 1],
+                         struct problem *problem)
+{
+    const char *text = http_request_query(request, "search");
+
+    ret[0] = '\0';
+    if (!text || !*text || place_parse_site(text, ret))
+        return true;
+    return problem_bad_request(problem, "search must be a part of a site's name");
+}
+
+/* Add the busiest sites whose names contain `search`, at most `limit`, but first the one that is
+ * named so exactly; and how many there are. */
+static void add_sites(json_t *object, const struct web *web, const struct presence_listing *listing,
+                      const char *search, size_t limit)
+{
+    json_t *data = json_array();
+    size_t total = 0;
+
+    for (size_t i = 0; i < listing->length; i++) {
+        const struct presence_entry *entry = &listing->entries[i];
+        if (!strstr(entry->name, search) || !options_allow(&web->options.sites, entry->name))
+            continue;
+        total++;
+        if (strcmp(entry->name, search) == 0)
+            json_array_insert_new(data, 0, build_site(entry));
+        else if (json_array_size(data) < limit)
+            json_array_append_new(data, build_site(entry));
+    }
+    if (json_array_size(data) > limit)
+        json_array_remove(data, limit);
+    json_object_set_new(object, "data", data);
+    json_object_set_new(object, "total", json_integer((json_int_t)total));
+}
+
 enum MHD_Result api_sites(void *context, struct http_request *request)
 {
     const struct web *web = context;
     struct presence *presence;
     struct presence_listing listing;
     struct problem problem;
+    char search[PLACE_SITE_MAX + 1];
     uint32_t limit;
 
     if (!get_presence(web, request, &presence, &problem) ||
-        !request_parse_number(request, "limit", 1, SITES_MAX, SITES_DEFAULT, &limit, &problem))
+        !request_parse_number(request, "limit", 1, SITES_MAX, SITES_DEFAULT, &limit, &problem) ||
+        !parse_search(request, search, &problem))
         return respond_problem(web, request, &problem);
     if (presence_sites(presence, 0, &listing) < 0) {
         no_segment(&problem);
         return respond_problem(web, request, &problem);
     }
-    json_t *object = json_object(), *data = json_array();
-    for (size_t i = 0; i < listing.length && json_array_size(data) < limit; i++) {
-        const struct presence_entry *entry = &listing.entries[i];
-        if (options_allow(&web->options.sites, entry->name))
-            json_array_append_new(data, build_site(entry));
-    }
-    json_object_set_new(object, "data", data);
+    json_t *object = json_object();
+    add_sites(object, web, &listing, search, limit);
     add_marks(object, &(struct marks){.stale = listing.site.stale,
                                       .warming = listing.site.warming,
                                       .partial = listing.partial,
