@@ -1,16 +1,85 @@
 """Shared by the tests of the dashboard: a real Chromium, in front of a real presence-web and
 collector."""
 
+import contextlib
+import http.client
+import http.server
 import os
 import re
+import threading
 
 from browser import Browser
-from harness import native, visitor, wait_until
+from harness import DEADLINE, native, visitor, wait_until
 from web import SITE, WebCase
 
 DESKTOP = (1440, 900)
+TAB, ENTER, ESCAPE, DOWN, RIGHT = "\ue004", "\ue007", "\ue00c", "\ue015", "\ue014"  # WebDriver's keys
 with open(os.path.join(os.path.dirname(__file__), "contrast.js")) as script:
     CONTRAST = script.read()
+
+
+class Proxy(http.server.ThreadingHTTPServer):
+    """A server between the browser and presence-web. It can change answers, and hold streams up."""
+
+    daemon_threads = False
+    request_queue_size = 64
+
+    def __init__(self, web):
+        super().__init__(("127.0.0.1", 0), ProxyHandler)
+        self.web = web
+        self.port = self.server_address[1]
+        self.streams = 0  # so many were opened
+        self.holds = False  # streams send nothing, and stay open
+        self.edit = lambda path, text: text  # None: the server refuses
+        self.thread = threading.Thread(target=self.serve_forever, args=(0.05,))
+        self.thread.start()
+
+    def end(self):
+        """End all its threads; presence-web has ended before."""
+        self.holds = False
+        self.shutdown()
+        self.thread.join()
+        self.server_close()
+
+    def handle_error(self, request, client_address):
+        """The browser may hang up at any time."""
+
+
+class ProxyHandler(http.server.BaseHTTPRequestHandler):
+    timeout = 1  # of connections on which the browser asks nothing
+
+    def do_GET(self):
+        upstream = http.client.HTTPConnection("127.0.0.1", self.server.web.port, timeout=DEADLINE)
+        with contextlib.closing(upstream):
+            upstream.request("GET", self.path)
+            with upstream.getresponse() as answer:
+                self.forward(answer)
+
+    def forward(self, answer):
+        server = self.server
+        if self.path.startswith("/stream"):
+            server.streams += 1
+            self.start(answer)
+            while line := answer.readline():
+                wait_until(lambda: not server.holds, "the streams to go on")
+                self.wfile.write(server.edit(self.path, line.decode()).encode())
+        else:
+            body = answer.read()
+            if self.path.startswith("/api/"):
+                body = server.edit(self.path, body.decode())
+                body = body if body is None else body.encode()
+            self.start(answer, 503 if body is None else answer.status)
+            self.wfile.write(b'{"error":"no","message":"no"}' if body is None else body)
+
+    def start(self, answer, status=200):
+        self.send_response(status)
+        for name in "Content-Type", "Content-Security-Policy":
+            if answer.getheader(name):
+                self.send_header(name, answer.getheader(name))
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
 
 
 class DashboardCase(WebCase):
@@ -21,6 +90,7 @@ class DashboardCase(WebCase):
 
     def setUp(self):
         super().setUp()
+        self.proxy = None
         self.tolerated = ()
         self.browser.size(*DESKTOP)
         self.browser.media(prefers_reduced_motion="reduce")
@@ -37,8 +107,21 @@ class DashboardCase(WebCase):
         self.collector = self.start("--events", "16384", *daemon)
         self.web = self.serve(*arguments, collector=self.collector)
 
+    def put_proxy(self):
+        """From now on, the browser uses a proxy."""
+        self.proxy = Proxy(self.web)
+        self.addCleanup(self.proxy.end)
+        self.addCleanup(self.end_web, self.web)
+        return self.proxy
+
+    def before_page(self, script):
+        """Run a script in every page of this test, before the page's own."""
+        script = self.browser.devtools("Page.addScriptToEvaluateOnNewDocument", source=script)
+        self.addCleanup(self.browser.devtools, "Page.removeScriptToEvaluateOnNewDocument", **script)
+
     def open(self, query=""):
-        self.browser.open(f"http://127.0.0.1:{self.web.port}/{query}")
+        port = (self.proxy or self.web).port
+        self.browser.open(f"http://127.0.0.1:{port}/{query}")
 
     def people(self, numbers, site=SITE, **place):
         self.send(self.collector, native(site, [visitor(number) for number in numbers], **place))
@@ -63,6 +146,22 @@ class DashboardCase(WebCase):
             return [...document.querySelectorAll(`#${arguments[0]} li`)].map((item) =>
                 ['.name', '.visitors'].map((part) => item.querySelector(part).textContent))
         """, section)
+
+    def sites(self):
+        """Return the rows of the list of sites: [name, visitors]."""
+        return self.browser.run("""
+            return [...document.querySelectorAll('#sites li')].map((item) =>
+                [...item.children].map((part) => part.textContent))
+        """)
+
+    def search(self, text):
+        """Type in the field of the site, and wait until all sites in the list have that text."""
+        wait_until(lambda: not self.browser.run("return document.getElementById('site').disabled"),
+                   "a site")
+        self.browser.run("document.getElementById('site').focus()")
+        self.browser.press(*text)
+        wait_until(lambda: (found := self.sites()) and all(text in name for name, _ in found),
+                   f"sites with {text}")
 
     def number(self):
         return self.browser.run("return document.querySelector('#number .spoken')?.textContent")

@@ -2,7 +2,7 @@
 
 import unittest
 
-from dashboard import DashboardCase
+from dashboard import DOWN, ENTER, ESCAPE, DashboardCase
 from harness import wait_until
 from web import SITE
 
@@ -47,14 +47,12 @@ class Numbers(DashboardCase):
 
     def test_stream_held_up(self):
         """If a proxy holds the stream up, the number is polled."""
-        script = self.browser.devtools("Page.addScriptToEvaluateOnNewDocument", source="""
+        self.before_page("""
             window.EventSource = class extends EventTarget {
                 readyState = 1;
                 close() {}
             };
-        """)["identifier"]
-        self.addCleanup(self.browser.devtools, "Page.removeScriptToEvaluateOnNewDocument",
-                        identifier=script)
+        """)
         self.begin()
         self.people([1])
         self.open()
@@ -69,25 +67,20 @@ class Numbers(DashboardCase):
         self.people(range(5), site="two.example")
         self.open()
         self.wait_number("5")
-        self.choose("site", "one.example")
+        self.search("one")
+        self.browser.press(ENTER)
         self.wait_number("3")
-        self.choose("minutes", "60")
+        self.browser.run("""
+            const select = document.getElementById('minutes');
+            select.value = '60';
+            select.dispatchEvent(new Event('change'));
+        """)
         self.wait_text("#meaning", "last hour")
         self.assertEqual(self.browser.run("return location.search"),
                          "?site=one.example&minutes=60")
         self.open("?site=one.example&minutes=60")
         self.wait_number("3")
         self.wait_text("#meaning", "last hour")
-
-    def choose(self, name, value):
-        wait_until(lambda: self.browser.run(
-            "return [...document.getElementById(arguments[0]).options].map(({ value }) => value)",
-            name).count(value), f"{value} to be offered")
-        self.browser.run("""
-            const select = document.getElementById(arguments[0]);
-            select.value = arguments[1];
-            select.dispatchEvent(new Event('change'));
-        """, name, value)
 
     def test_a_site_that_is_not_served(self):
         """A refusal shows the server's message, and asks for no key."""
@@ -122,6 +115,73 @@ class Numbers(DashboardCase):
             const made = document.querySelectorAll('img, script:not([src]), style');
             return [window.hacked ?? null, made.length, ({}).visitors ?? null]
         """), [None, 0, None])
+
+
+class Sites(DashboardCase):
+    def thousand(self):
+        self.begin(daemon=("--warm-up", "0", "--max-scopes", "4096"))
+        self.people(range(3), site="a.example")
+        for first in range(0, 1000, 100):
+            for number in range(first, first + 100):
+                self.people([number], site=f"site-{number}.example")
+            self.wait_received(1 + first + 100)
+        self.open()
+        self.wait_number("3")
+
+    def note(self):
+        return self.text(".popup p")
+
+    def test_search(self):
+        """A thousand sites can be searched; the list says how many it leaves out."""
+        self.thousand()
+        self.browser.run("document.getElementById('site').focus()")
+        self.browser.press(DOWN)
+        wait_until(lambda: len(self.sites()) == 100, "the busiest sites")
+        self.assertEqual(self.sites()[0], ["a.example", "3"])
+        self.assertEqual(self.note(), "The busiest 100 of 1,001 sites: type to find others")
+        self.search("e-9")
+        self.assertEqual(self.note(), "The busiest 100 of 111 sites: type more to find others")
+        self.browser.press(*"99")
+        wait_until(lambda: self.sites() == [["site-999.example", "1"]], "one site")
+        self.assertEqual(self.note(), "1 site found")
+        self.browser.press(*"9")
+        wait_until(lambda: self.note() == "No site has this in its name", "it to say so")
+        self.browser.press(ESCAPE)
+        self.assertEqual(self.browser.run("return document.getElementById('site').value"),
+                         "a.example")
+        self.assertEqual(self.sites(), [])
+
+    def test_pick(self):
+        """Enter and a click pick a site; one that is named exactly so is the first."""
+        self.thousand()
+        self.search("site-7.example")
+        self.browser.press(ENTER)
+        self.wait_number("1")
+        self.assertIn("site=site-7.example", self.browser.run("return location.search"))
+        self.search("site-1")
+        self.browser.press(DOWN, DOWN)
+        chosen = "return document.querySelector('#sites [aria-selected=true]').id"
+        self.assertEqual(self.browser.run(chosen), self.browser.run(
+            "return document.getElementById('site').getAttribute('aria-activedescendant')"))
+        self.browser.run("document.querySelectorAll('#sites .name')[3].click()")
+        wait_until(lambda: "site=site-101.example" in self.browser.run("return location.search"),
+                   lambda: self.browser.run("return location.search"))
+        self.assertEqual(self.browser.run("return document.getElementById('site').value"),
+                         "site-101.example")
+
+    def test_long_lists(self):
+        """A list of pages that is not all of them says so."""
+        self.begin()
+        for number in range(8):
+            self.people([number], room=f"/{number}")
+        self.open()
+        wait_until(lambda: len(self.list("pages")) == 8, "the pages")
+        says = "return document.querySelector('#pages .aside').checkVisibility()"
+        self.assertFalse(self.browser.run(says))
+        self.people([9], room="/9")
+        wait_until(lambda: self.browser.run(says), "it to say so")
+        self.assertEqual(self.text("#pages .aside"), "the busiest 8")
+        self.assertEqual(len(self.list("pages")), 8)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class Looks(DashboardCase):
             const other = box.cloneNode(false);
             box.replaceWith(other);
             window.chart = new Chart(other);
-            window.chart.show(readMinutes(arguments[0]), Date.now());
+            window.chart.show(readMinutes(arguments[0]), Date.now(), 24 * 3600000);
         """, self.history())
 
     def shoot(self, name, size, phone=False, **media):
@@ -107,15 +107,16 @@ class Looks(DashboardCase):
             self.browser.press("\ue004")
             name, outline = self.browser.run("""
                 const { activeElement: now } = document;
-                const name = now.id || now.className || now.localName;
+                const label = now.labels?.[0]?.innerText;
+                const name = now.id || now.className || label || now.localName;
                 return [name, getComputedStyle(now).outlineStyle]
             """)
             if name == "body":
                 break
             reached.append(name)
             self.assertNotEqual(outline, "none", f"the focus on {name} is not seen")
-        self.assertEqual(reached, ["skip", "site", "minutes", "theme", "chart", "summary", "pause",
-                                   "scroll"])
+        self.assertEqual(reached, ["skip", "site", "minutes", "theme", "5 min", "chart", "summary",
+                                   "pause", "scroll"])
 
         self.browser.run("document.getElementById('chart').focus()")
         said = "return document.getElementById('chart').ariaValueText"
@@ -156,7 +157,7 @@ class Looks(DashboardCase):
         self.assertEqual(rows[10]["left"], 60 * 39)
 
         self.browser.run("document.querySelector('summary').click()")
-        self.wait_text("#hours", r"\d\d:\d\d\s+\d+\s+\d+\s+15\s+14\s+15\s+0")
+        self.wait_text("#rows", r"\d\d:\d\d\s+\d+\s+\d+\s+15\s+14\s+15\s+0")
 
     def test_screen_readers(self):
         """The page has landmarks, headings, and names of all controls."""
@@ -173,11 +174,12 @@ class Looks(DashboardCase):
         self.assertEqual(len(named("banner")), 1)
         self.assertEqual(len(named("main")), 1)
         self.assertEqual(named("heading"), [
-            "presence", "Here now", "Last 24 hours", "Active pages", "Sources", "Countries",
+            "presence", "Here now", "Last 5 minutes", "Active pages", "Sources", "Countries",
             "Live feed", "Health"])
-        self.assertEqual(named("combobox"), ["Site", "Window", "Theme"])
+        self.assertEqual(sorted(named("combobox")), ["Site", "Theme", "Window"])
         self.assertEqual(named("button"), ["Pause"])
         self.assertEqual(named("slider"), ["Visitors by time; arrow keys move"])
+        self.assertEqual(named("radio"), ["5 min", "15 min", "1 h", "3 h", "6 h", "12 h", "24 h"])
         self.assertEqual(len(named("status")), 1)
         self.assertIn("15", named("StaticText"))
 

@@ -142,6 +142,117 @@ class Silence(DashboardCase):
         self.wait_number("15")
         self.assertNotIn("a-key", self.browser.run("return location.href"))
 
+    def skip_time(self, seconds):
+        self.browser.run("""
+            const now = performance.now.bind(performance);
+            performance.now = () => now() + 1000 * arguments[0];
+        """, seconds)
+
+    def begin_with_proxy(self):
+        self.before_page("""
+            window.opened = [];
+            window.EventSource = class extends EventSource {
+                constructor(...given) {
+                    super(...given);
+                    opened.push(this);
+                }
+            };
+        """)
+        self.begin()
+        self.put_proxy()
+        self.people([1])
+        self.open()
+        self.wait_number("1")
+
+    def test_stream_goes_silent(self):
+        """A stream that sends nothing for 40 s is opened anew; what keeps it alive counts."""
+        self.begin_with_proxy()
+        for _ in range(3):
+            self.skip_time(30)
+            self.browser.run("opened[0].dispatchEvent(new MessageEvent('alive', { data: '{}' }))")
+        self.wait_number("1")
+        self.assertEqual(self.proxy.streams, 1)
+        self.proxy.holds = True
+        self.skip_time(45)
+        wait_until(lambda: self.proxy.streams == 2, "another stream")
+        self.assertEqual(self.browser.run("return opened[0].readyState"), 2)
+        self.proxy.holds = False
+        self.people([2])
+        self.wait_number("2")
+
+    def test_half_open_stream(self):
+        """The collector stops behind a half-open stream: what is polled says so."""
+        self.begin_with_proxy()
+        self.proxy.holds = True
+        self.people([2])
+        self.wait_number("2")
+        self.collector.stop()
+        self.wait_number("2", "stale")
+        self.assertEqual(self.proxy.streams, 1)
+
+    def test_not_confirmed(self):
+        """A number that nobody confirms any more is not live, though the server answers."""
+        self.tolerated = ("503",)
+        self.begin_with_proxy()
+        self.proxy.holds = True
+        self.proxy.edit = lambda path, text: None
+        self.skip_time(45)
+        self.wait_number("1", "stale")
+        self.assertRegex(self.text("#mark"), r"^Not confirmed since \d\d:\d\d:\d\d$")
+
+    def test_nothing_stays_green(self):
+        """Once the collector has stopped nothing looks or sounds as if it ran."""
+        self.begin()
+        self.audience()
+        self.open()
+        self.wait_number("15")
+        self.wait_text("#feed ol", "Entered")
+        self.wait_text("#health", r"This site\s+Heard")
+        self.assertTrue(self.browser.run(GREEN))
+        self.collector.stop()
+        self.wait_number("15", "stale")
+        self.wait_text("#health", r"Collector\s+Stopped")
+        self.wait_text("#health", r"This site\s+Not known\s+last heard at \d\d:\d\d")
+        self.assertNotRegex(self.text("#health"), "Heard|Listening|Complete|just now")
+        for scheme in "light", "dark":
+            self.browser.media(prefers_reduced_motion="reduce", prefers_color_scheme=scheme)
+            wait_until(lambda: not self.browser.run(GREEN), lambda: self.browser.run(GREEN))
+            self.assertEqual(self.browser.run(CONTRAST)[1], [])
+        before = self.text("#heartbeat")
+        wait_until(lambda: self.text("#heartbeat") != before, "the last heartbeat to get older")
+
+    def test_rejections(self):
+        """What is rejected is explained in words, whatever the reason."""
+        self.begin()
+        self.people([1])
+        self.send(self.collector, *3 * [b"PH1 site=example.com"], b"PH1 visitor")
+        self.open()
+        self.wait_text("#health", r"Rejected\s+80%\s+mostly without a visitor id")
+        reasons = [name[len("datagrams_rejected_"):] for name in self.stats()
+                   if name.startswith("datagrams_rejected_")]
+        known = self.browser.run("return (await import('./health.js')).reasons")
+        self.assertEqual([reason for reason in reasons if reason not in known], [])
+
+
+# The body of a function: the elements of which any colour is green.
+GREEN = """
+    const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+    const isGreen = (color) => {
+        canvas.clearRect(0, 0, 1, 1);
+        canvas.fillStyle = '#000';
+        canvas.fillStyle = color;
+        canvas.fillRect(0, 0, 1, 1);
+        const [red, green, blue] = canvas.getImageData(0, 0, 1, 1).data;
+        return green > red + 8 && green > blue + 8;
+    };
+    return [...document.querySelectorAll('body, body *')].flatMap((element) =>
+        [undefined, '::before', '::after'].flatMap((part) => {
+            const style = getComputedStyle(element, part);
+            return ['color', 'backgroundColor', 'borderTopColor', 'fill', 'stroke', 'stopColor']
+                .filter((name) => isGreen(style[name]))
+                .map((name) => `${element.id} ${element.className} ${name}`);
+        }));
+"""
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,8 +1,17 @@
-// The 24-hour trend as SVG: the mean as a line, lowest to highest as a band, the peak named.
-// Unmeasured time is a gap. Pointer and arrow keys select a point.
+// The trend as SVG: the mean as a line, lowest to highest as a band, the peak named. Unmeasured time
+// is a gap. Pointer and arrow keys select a point.
 
-import { compact, date, make, number, time } from './format.js';
-import { bucketLength, buckets, hourMarks, marks, runs, span } from './trend.js';
+import { compact, date, make, moment, number, time } from './format.js';
+import {
+    bucketLength,
+    buckets,
+    isMidnight,
+    marks,
+    minute,
+    runs,
+    timeMarks,
+    within,
+} from './trend.js';
 
 const margin = { top: 1.9, right: 0.9, bottom: 1.6, left: 0.1 }; // in rem
 
@@ -16,7 +25,6 @@ function svg(tag, attributes, text) {
 export class Chart {
     constructor(box) {
         this.box = box;
-        this.minutes = [];
         this.points = [];
         this.tip = make('div', 'tip');
         this.tip.hidden = true;
@@ -28,10 +36,9 @@ export class Chart {
         box.addEventListener('keydown', (event) => this.key(event));
     }
 
-    /** Draw `minutes` of readMinutes(); `now` in ms is the right edge. */
-    show(minutes, now) {
-        this.minutes = minutes.filter(({ at }) => at > now - span && at <= now);
-        this.now = now;
+    /** Draw the last `range` ms of `minutes` of readMinutes(); `now` in ms is the right edge. */
+    show(minutes, now, range) {
+        Object.assign(this, { minutes, now, range });
         this.draw();
     }
 
@@ -45,9 +52,9 @@ export class Chart {
             width: width - (margin.left + margin.right) * this.rem,
             height: height - (margin.top + margin.bottom) * this.rem,
         };
-        this.length = bucketLength(this.plot.width);
+        this.length = bucketLength(this.range, this.plot.width);
         const kept = this.points[this.selected]?.at;
-        this.points = buckets(this.minutes, this.length);
+        this.points = buckets(within(this.minutes, this.now, this.range), this.length);
         const most = Math.max(0, ...this.points.map(({ max }) => max));
         this.ticks = marks(most, 4);
         this.image = svg('svg', { viewBox: `0 0 ${width} ${height}`, 'aria-hidden': 'true' });
@@ -60,7 +67,7 @@ export class Chart {
                 svg(
                     'text',
                     { x: width / 2, y: height / 2, class: 'nothing' },
-                    'Nothing recorded yet',
+                    this.nothing(),
                 ),
             );
         }
@@ -75,9 +82,19 @@ export class Chart {
         this.select(again < 0 ? null : again);
     }
 
+    /** Say why there is no point. */
+    nothing() {
+        return this.minutes?.length ? 'Nothing recorded in this time' : 'Nothing recorded yet';
+    }
+
     x(at) {
-        const x = this.plot.left + this.plot.width * (1 - (this.now - at) / span);
+        const x = this.plot.left + this.plot.width * (1 - (this.now - at) / this.range);
         return Math.round(Math.max(this.plot.left, x) * 10) / 10;
+    }
+
+    /** A point is drawn in the middle of the time that it stands for, as far as that has passed. */
+    pointX(point) {
+        return this.x((point.at + Math.min(this.now, point.at + this.length)) / 2);
     }
 
     y(value) {
@@ -98,22 +115,33 @@ export class Chart {
                     svg('text', { class: 'tick', x: 0, y: y - 0.35 * this.rem }, compact(tick)),
                 );
         }
-        const hours = width < 26 * this.rem ? 6 : width < 38 * this.rem ? 4 : 3;
-        for (const mark of hourMarks(this.now - span, this.now, hours)) {
-            const x = this.x(mark);
-            if (x < 1.2 * this.rem || x > width - 3.5 * this.rem) continue;
-            const midnight = mark.getHours() === 0;
-            this.image.append(
-                svg(
-                    'text',
-                    { class: midnight ? 'hour day' : 'hour', x, y: height - 0.35 * this.rem },
-                    midnight ? date(mark) : time(mark),
-                ),
-            );
-        }
+        this.drawTimes(width, height);
         this.image.append(
             svg('text', { class: 'hour end', x: width - 2, y: height - 0.35 * this.rem }, 'now'),
         );
+    }
+
+    /** Draw marks of time where there is room for their text. */
+    drawTimes(width, height) {
+        let end = 0;
+        for (const mark of timeMarks(this.now - this.range, this.now, width / (4.4 * this.rem))) {
+            const text = isMidnight(mark) ? date(mark) : time(mark);
+            const half = 0.2 * text.length * this.rem;
+            const x = this.x(mark);
+            if (x - half < end || x + half > width - 2.2 * this.rem) continue;
+            end = x + half + 0.3 * this.rem;
+            this.image.append(
+                svg(
+                    'text',
+                    {
+                        class: isMidnight(mark) ? 'hour day' : 'hour',
+                        x,
+                        y: height - 0.35 * this.rem,
+                    },
+                    text,
+                ),
+            );
+        }
     }
 
     drawRuns() {
@@ -134,9 +162,9 @@ export class Chart {
         const ground = this.y(0);
         for (const run of runs(this.points, this.length)) {
             const path = (name, points) =>
-                points.map((point) => `${this.x(point.at)} ${this.y(point[name])}`).join('L');
+                points.map((point) => `${this.pointX(point)} ${this.y(point[name])}`).join('L');
             const line = path('mean', run);
-            const [first, last] = [this.x(run[0].at), this.x(run.at(-1).at)];
+            const [first, last] = [this.pointX(run[0]), this.pointX(run.at(-1))];
             const backward = [...run].reverse();
             this.image.append(
                 svg('path', { class: 'area', d: `M${first} ${ground}L${line}L${last} ${ground}Z` }),
@@ -149,7 +177,7 @@ export class Chart {
         }
         const last = this.points.at(-1);
         if (this.now - last.at > 3 * this.length) return;
-        const place = { cx: this.x(last.at), cy: this.y(last.mean) };
+        const place = { cx: this.pointX(last), cy: this.y(last.mean) };
         this.image.append(
             svg('circle', { class: 'pulse', r: 4, ...place }),
             svg('circle', { class: 'head', r: 4, ...place }),
@@ -158,15 +186,15 @@ export class Chart {
 
     drawPeak() {
         const peak = this.points.reduce((one, other) => (other.max > one.max ? other : one));
-        const [x, y] = [this.x(peak.at), this.y(peak.max)];
+        const [x, y] = [this.pointX(peak), this.y(peak.max)];
         const side =
-            x < 5 * this.rem ? 'start' : x > this.plot.width - 5 * this.rem ? 'end' : 'middle';
+            x < 7 * this.rem ? 'start' : x > this.plot.width - 7 * this.rem ? 'end' : 'middle';
         this.image.append(
             svg('circle', { class: 'peak', r: 3, cx: x, cy: y }),
             svg(
                 'text',
                 { class: 'peak-name', x, y: y - 0.65 * this.rem, 'text-anchor': side },
-                `${number(peak.max)} at ${time(peak.maxAt)}`,
+                `${number(peak.max)} at ${moment(new Date(peak.maxAt))}`,
             ),
         );
     }
@@ -182,14 +210,14 @@ export class Chart {
     }
 
     showPoint(point) {
-        const [x, y] = [this.x(point.at), this.y(point.mean)];
+        const [x, y] = [this.pointX(point), this.y(point.mean)];
         const [line, dot] = this.cross.children;
         line.setAttribute('x1', x);
         line.setAttribute('x2', x);
         dot.setAttribute('cx', x);
         dot.setAttribute('cy', y);
         this.tip.replaceChildren(
-            make('b', '', time(point.at)),
+            make('b', '', moment(new Date(point.at))),
             make('span', '', `${number(Math.round(point.mean))} on average`),
             make('span', '', `${number(point.min)} to ${number(point.max)}`),
             ...(point.warming ? [make('span', '', 'a lower bound')] : []),
@@ -207,31 +235,32 @@ export class Chart {
         this.box.ariaValueMax = Math.max(0, this.points.length - 1);
         this.box.ariaValueNow = at;
         this.box.ariaValueText = point
-            ? `${time(point.at)}: ${number(Math.round(point.mean))} on average, ` +
+            ? `${moment(new Date(point.at))}: ${number(Math.round(point.mean))} on average, ` +
               `between ${number(point.min)} and ${number(point.max)}${point.warming ? ', a lower bound' : ''}`
-            : 'Nothing recorded yet';
+            : this.nothing();
     }
 
     pointAt(event) {
         if (!this.points.length) return;
         const x = event.clientX - this.box.getBoundingClientRect().left;
-        const at = this.now - span * (1 - (x - this.plot.left) / this.plot.width);
-        const far = ({ at: other }) => Math.abs(other - at);
+        const far = (point) => Math.abs(this.pointX(point) - x);
         const nearest = this.points.reduce((one, other) => (far(other) < far(one) ? other : one));
-        this.select(far(nearest) < 8 * this.length ? this.points.indexOf(nearest) : null);
+        const pitch = (this.plot.width * this.length) / this.range;
+        const reach = Math.max(pitch, this.rem);
+        this.select(far(nearest) < reach ? this.points.indexOf(nearest) : null);
     }
 
     key(event) {
         const end = this.points.length - 1;
         const now = this.selected ?? end;
-        const hour = Math.round(3600000 / this.length);
+        const leap = Math.ceil(Math.min(60 * minute, this.range / 6) / this.length);
         const target = {
             ArrowLeft: now - 1,
             ArrowDown: now - 1,
             ArrowRight: now + 1,
             ArrowUp: now + 1,
-            PageDown: now - hour,
-            PageUp: now + hour,
+            PageDown: now - leap,
+            PageUp: now + leap,
             Home: 0,
             End: end,
         }[event.key];

@@ -2,6 +2,7 @@
 
 import { read, Refused, remember, remembered, repeat, sitePath, useKey } from './api.js';
 import { Chart } from './chart.js';
+import { learnTime, now } from './clock.js';
 import { addEvents, addMissed, clearEvents } from './feed.js';
 import {
     country,
@@ -17,17 +18,22 @@ import {
 import { isQuiet, showHealth } from './health.js';
 import { showList } from './lists.js';
 import { showNumber } from './number.js';
-import { buckets, readMinutes } from './trend.js';
+import { SitePicker } from './sites.js';
+import { buckets, fittingRange, minute, readMinutes, renew, rowLength, within } from './trend.js';
 
 const $ = (id) => document.getElementById(id);
 const chart = new Chart($('chart'));
 const patience = 12000; // ms without an answer after which the server counts as unreachable
+const silence = 40000; // ms after which a stream is dead: it sends something every 15 s
+const most = 8; // pages, sources and countries in a list
 
 const wanted = new URLSearchParams(location.search);
 const state = {
     site: wanted.get('site'),
     minutes: Number(wanted.get('minutes')) || 5,
+    range: null, // of the chart, in ms, once one was picked; otherwise the data decide
     heard: performance.now(), // when the server last answered
+    confirmed: performance.now(), // when it last confirmed the number
     refusal: '', // why the server refuses to answer
     collector: true, // false: the server has no segment to read
     now: null, // the last of: count, stale, warming, partial, as_of, last_heartbeat_s
@@ -39,24 +45,24 @@ const state = {
 // --- showing
 
 function mark() {
-    const now = state.now;
+    const { now } = state;
     if (performance.now() - state.heard > patience) return ['offline', 'No answer from the server'];
     if (state.refusal && !now) return ['unknown', 'Refused']; // a stream may not need a key
     if (!state.collector) return ['stale', 'No collector'];
     if (!state.site) return ['unknown', 'No site yet'];
     if (!now) return ['unknown', 'Connecting'];
-    if (now.stale) {
-        const since = now.as_of ? ` since ${exactTime(new Date(now.as_of))}` : '';
-        return ['stale', `Stale${since}`];
-    }
+    const since = now.as_of ? ` since ${exactTime(new Date(now.as_of))}` : '';
+    if (now.stale) return ['stale', `Stale${since}`];
+    if (performance.now() - state.confirmed > silence) return ['stale', `Not confirmed${since}`];
     if (now.warming) return ['warming', 'Warming up'];
     if (now.partial) return ['partial', 'No room for everybody'];
-    if (isQuiet(now.last_heartbeat_s)) {
-        const last = Date.parse(now.as_of) - now.last_heartbeat_s * 1000;
-        return ['quiet', `Quiet since ${moment(new Date(last))}`];
-    }
+    if (isQuiet(now.last_heartbeat_s))
+        return ['quiet', `Quiet since ${moment(new Date(lastAt()))}`];
     return ['live', 'Live'];
 }
+
+/** Return the time of the site's last heartbeat; NaN if there was none. */
+const lastAt = () => Date.parse(state.now?.as_of) - (state.now?.last_heartbeat_s ?? NaN) * 1000;
 
 function windowName(seconds) {
     if (seconds % 3600 === 0) return seconds === 3600 ? 'hour' : `${seconds / 3600} hours`;
@@ -64,7 +70,7 @@ function windowName(seconds) {
 }
 
 function meaning(kind) {
-    const now = state.now;
+    const { now } = state;
     if (!now || !isCount(now.count)) {
         if (state.refusal) return state.refusal;
         if (!state.collector) return 'Not known until presenced runs';
@@ -79,37 +85,32 @@ function meaning(kind) {
 
 /** Compare the count with an hour ago; '' if that is unknown. */
 function change() {
-    const then = Date.now() - 3600000;
+    const then = now() - 60 * minute;
     const old = state.history.find(({ at }) => Math.abs(at - then) < 90000);
-    const now = state.now;
-    if (
-        !old ||
-        !old.mean ||
-        !isCount(now?.count) ||
-        now.stale ||
-        now.warming ||
-        now.partial ||
-        state.minutes !== 5
-    )
+    const { count, stale, warming, partial } = state.now ?? {};
+    if (!old?.mean || !isCount(count) || stale || warming || partial || state.minutes !== 5)
         return '';
-    const share = now.count / old.mean - 1;
+    const share = count / old.mean - 1;
     if (Math.abs(share) < 0.005) return 'as many as an hour ago';
     return `${percent(Math.abs(share))} ${share > 0 ? 'more' : 'fewer'} than an hour ago`;
 }
 
 function showNow() {
     const [kind, words] = mark();
-    const now = state.now;
-    const count = isCount(now?.count) ? now.count : null;
+    const count = isCount(state.now?.count) ? state.now.count : null;
+    const isSilent = kind === 'stale' || kind === 'offline';
+    const isChange = document.body.dataset.mark !== kind;
     document.body.dataset.mark = kind;
     write($('mark').lastElementChild, words);
     showNumber($('number'), count);
     write($('meaning'), [meaning(kind), kind === 'live' && change()].filter(Boolean).join(' · '));
-    const last = now?.last_heartbeat_s;
-    showFact('heartbeat', duration(last), 'ago');
+    const last = state.now?.last_heartbeat_s;
+    showFact('heartbeat', duration(isSilent ? (now() - lastAt()) / 1000 : last), 'ago');
     const title = count === null || kind !== 'live' ? words : number(count);
-    if (state.status) showHealth($('health'), state.status, last);
+    state.heartbeat = { last, lastAt: lastAt(), isSilent };
+    if (state.status) showHealth($('health'), state.status, state.heartbeat);
     document.title = [title, state.site, 'presence'].filter(Boolean).join(' · ');
+    if (isChange) askStatus?.();
 }
 
 function showFact(place, value, note) {
@@ -126,38 +127,42 @@ function showPeak(place, peak) {
     }
 }
 
-function showHours() {
-    const rows = buckets(state.history, 3600000)
+function showTable(range) {
+    const length = rowLength(range);
+    const rows = buckets(within(state.history, now() ?? 0, range), length)
         .reverse()
-        .map((hour) => {
+        .map((each) => {
             const row = document.createElement('tr');
             const head = row.appendChild(document.createElement('th'));
             head.scope = 'row';
-            head.textContent = moment(new Date(hour.at));
+            head.textContent = moment(new Date(each.at));
             for (const value of [
-                hour.min,
-                Math.round(hour.mean),
-                hour.max,
-                hour.pageviews,
-                hour.entered,
-                hour.left,
+                each.min,
+                Math.round(each.mean),
+                each.max,
+                each.pageviews,
+                each.entered,
+                each.left,
             ]) {
                 row.insertCell().textContent = number(value);
             }
             return row;
         });
-    $('hours').replaceChildren(...rows);
+    const unit = length === minute ? 'minute' : windowName(length / 1000);
+    write(
+        $('table-name'),
+        `Visitors by ${unit}: lowest, mean and highest count, and what happened`,
+    );
+    $('rows').replaceChildren(...rows);
 }
 
 function showTrend() {
-    chart.show(state.history, Date.now());
-    showPeak('peak-today', state.peak?.today);
-    showPeak('peak-ever', state.peak?.ever);
-    write(
-        $('trend-note'),
-        state.history.length ? 'mean, and lowest to highest, of visitors within 5 minutes' : '',
-    );
-    if ($('hours').closest('details').open) showHours();
+    const ranges = rangeInputs.map(({ value }) => value * minute);
+    const range = state.range ?? fittingRange(state.history, now() ?? 0, ranges);
+    for (const input of rangeInputs) input.checked = input.value * minute === range;
+    write($('trend-title'), `Last ${windowName(range / 1000)}`);
+    chart.show(state.history, now(), range);
+    if ($('rows').closest('details').open) showTable(range);
 }
 
 function showLists(answer) {
@@ -172,6 +177,14 @@ function showLists(answer) {
                   visitors: each.visitors,
                   label: label?.(each[name]),
               }));
+    for (const [place, list] of [
+        ['pages', 'activePages'],
+        ['sources', 'sources'],
+        ['countries', 'countries'],
+    ]) {
+        $(place).querySelector('.aside').hidden = !(answer?.[list]?.length > most);
+        answer?.[list]?.splice(most);
+    }
     showList($('pages'), named('activePages', 'path'), 'Nobody is on a page now');
     showList($('sources'), named('sources', 'source'), 'Nobody came from elsewhere');
     showList($('countries'), named('countries', 'country', country), 'No country is known');
@@ -181,15 +194,21 @@ function showLists(answer) {
 
 // --- requests
 
-function heard() {
+function heard(answer) {
     state.heard = performance.now();
+    if (answer) learnTime(answer);
+}
+
+function confirm() {
+    heard();
+    state.confirmed = performance.now();
 }
 
 /** Read an answer; null if another site or window was picked meanwhile. */
 async function ask(path, parameters) {
     const { site, minutes } = state;
     const answer = await read(path, parameters);
-    heard();
+    heard(answer);
     Object.assign(state, { collector: true, refusal: '' });
     return site === state.site && minutes === state.minutes ? answer : null;
 }
@@ -216,56 +235,59 @@ const unlessLocked = (work) => async () => {
     if (!$('key').open) await work();
 };
 
+/** Without a site, look at the busiest one as soon as there is one. */
 async function readSites() {
-    const { data } = await read('api/sites', { limit: 200 });
-    heard();
+    if (state.site) return;
+    const [busiest] = (await searchSites('', 1)).data;
+    if (busiest && !state.site) pickSite(busiest.site);
+}
+
+async function searchSites(search, limit) {
+    const answer = await read('api/sites', { search, limit });
+    heard(answer);
     state.collector = true;
-    const names = data.map(({ site }) => site);
-    if (!state.site && names.length) pickSite(names[0]);
-    if (state.site && !names.includes(state.site)) names.push(state.site);
-    names.sort();
-    const select = $('site');
-    const shown = [...select.options].map(({ value }) => value);
-    if (
-        names.length &&
-        names.join('\n') !== shown.join('\n') &&
-        document.activeElement !== select
-    ) {
-        select.replaceChildren(...names.map((name) => new Option(name, name)));
-        select.disabled = false;
-    }
-    if (state.site) select.value = state.site;
+    return answer;
 }
 
 let asked = 0; // when the numbers were last requested
 let streamed = 0; // when the stream last sent one
+let wasStale = false; // the number in the last answer
 async function readNow() {
     if (!state.site) return;
     const answer = await ask(sitePath(state.site, 'realtime', 'api/analytics'), {
         minutes: state.minutes,
-        limit: 8,
+        limit: most + 1,
     });
     if (!answer) return;
     showLists(answer);
     const { window_s, last_heartbeat_s, as_of, stale, warming, partial } = answer;
     // Prefer the stream's number: it is newer, and it does not report a short restart as stale. But
-    // a proxy may delay it: use this answer if it has sent nothing for a while and differs.
+    // a proxy may delay it, or its connection be dead: use this answer if it has sent nothing for a
+    // while. Believe a second answer that the number is stale.
     const open = stream?.readyState === 1 && state.now;
-    const heldUp = open && streamed < asked && !stale;
+    const heldUp = open && streamed < asked && (!stale || wasStale);
     asked = performance.now();
+    wasStale = stale;
     const news = { window_s, last_heartbeat_s, as_of };
-    if (!open) Object.assign(news, { stale, warming, partial });
-    if (!open || heldUp) news.count = answer.currentVisitors;
+    if (!open || heldUp)
+        Object.assign(news, { stale, warming, partial, count: answer.currentVisitors });
+    confirm();
     state.now = { ...state.now, ...news };
     showNow();
 }
 
+let allRead = -Infinity; // when all 24 hours were last read
 async function readHistory() {
     if (!state.site) return;
-    const answer = await ask(sitePath(state.site, 'history'), { hours: 24 });
+    const isAll = performance.now() - allRead > minute || !state.history.length;
+    const answer = await ask(sitePath(state.site, 'history'), { hours: isAll ? 24 : 1 });
     if (!answer) return;
-    state.history = readMinutes(answer.data);
+    const fresh = readMinutes(answer.data);
+    state.history = isAll ? fresh : renew(state.history, fresh);
+    if (isAll) allRead = performance.now();
     state.peak = answer.peak;
+    showPeak('peak-today', state.peak?.today);
+    showPeak('peak-ever', state.peak?.ever);
     showTrend();
 }
 
@@ -294,16 +316,17 @@ async function readEvents() {
 async function readStatus() {
     try {
         state.status = await read('api/status');
-        heard();
+        heard(state.status);
     } catch (error) {
         state.status = null;
         throw error;
     } finally {
-        showHealth($('health'), state.status, state.now?.last_heartbeat_s);
+        showHealth($('health'), state.status, state.heartbeat);
     }
 }
 
 let stream;
+let streamHeard; // when it was opened, or last sent something
 function listen() {
     stream?.close();
     stream = null;
@@ -311,9 +334,15 @@ function listen() {
     const { site, minutes } = state;
     const mine = new EventSource(`stream?${new URLSearchParams({ site, minutes })}`);
     stream = mine;
+    streamHeard = performance.now();
+    const hear = () => {
+        streamHeard = performance.now();
+        confirm();
+    };
+    mine.addEventListener('alive', () => mine === stream && hear());
     mine.addEventListener('count', (event) => {
         if (mine !== stream) return;
-        heard();
+        hear();
         streamed = performance.now();
         state.now = { ...state.now, ...JSON.parse(event.data) };
         showNow();
@@ -324,6 +353,11 @@ function listen() {
     });
 }
 
+/** Open a stream anew that sends nothing: its connection may be half open. */
+function checkStream() {
+    if (stream && performance.now() - streamHeard > silence) listen();
+}
+
 const paused = () => $('pause').getAttribute('aria-pressed') === 'true';
 
 // --- choices
@@ -332,11 +366,13 @@ function keepAddress() {
     const place = new URL(location);
     if (state.site) place.searchParams.set('site', state.site);
     place.searchParams.set('minutes', state.minutes);
+    if (state.range) place.searchParams.set('range', state.range / minute);
     history.replaceState(null, '', place);
 }
 
 function pick(changes) {
     Object.assign(state, changes, { now: null });
+    sitePicker.show(state.site);
     keepAddress();
     showNow();
     showLists(null);
@@ -348,8 +384,10 @@ function pickSite(site) {
     watermark = null;
     clearEvents($('feed'));
     Object.assign(state, { history: [], peak: null });
-    showTrend();
+    showPeak('peak-today');
+    showPeak('peak-ever');
     pick({ site });
+    showTrend();
     askHistory();
     askEvents();
 }
@@ -360,7 +398,8 @@ function pickTheme(theme) {
     $('theme').value = theme;
 }
 
-$('site').addEventListener('change', ({ target }) => pickSite(target.value));
+const sitePicker = new SitePicker($('picker'), searchSites, pickSite);
+sitePicker.show(state.site);
 $('minutes').addEventListener('change', ({ target }) => pick({ minutes: Number(target.value) }));
 $('theme').addEventListener('change', ({ target }) => {
     pickTheme(target.value);
@@ -370,7 +409,13 @@ $('pause').addEventListener('click', ({ currentTarget: button }) => {
     button.setAttribute('aria-pressed', String(!paused()));
     askEvents();
 });
-$('hours').closest('details').addEventListener('toggle', showHours);
+$('range').addEventListener('change', ({ target }) => {
+    state.range = target.value * minute;
+    keepAddress();
+    askHistory();
+    showTrend();
+});
+$('rows').closest('details').addEventListener('toggle', showTrend);
 $('key').addEventListener('close', () => {
     useKey($('key-value').value);
     askEverything.forEach((ask) => ask());
@@ -383,17 +428,24 @@ $('minutes').value = state.minutes;
 if ($('minutes').selectedIndex < 0) {
     $('minutes').append(new Option(`${state.minutes} minutes`, state.minutes, true, true));
 }
+const rangeInputs = [...$('range').querySelectorAll('input')];
+if (rangeInputs.some(({ value }) => value === wanted.get('range')))
+    state.range = wanted.get('range') * minute;
 
+let askStatus;
 const askNow = repeat(() => 5000, unlessLocked(readNow), failed);
 const askHistory = repeat(
-    () => (state.history.length ? 60000 : 2000),
+    () => (state.history.length ? 10000 : 2000),
     unlessLocked(readHistory),
     failed,
 );
 const askEvents = repeat(() => 2000, unlessLocked(readEvents), failed);
-const askStatus = repeat(() => 5000, unlessLocked(readStatus), failed);
-const askSites = repeat(() => (state.site ? 15000 : 2000), unlessLocked(readSites), failed);
+askStatus = repeat(() => 5000, unlessLocked(readStatus), failed);
+const askSites = repeat(() => 2000, unlessLocked(readSites), failed);
 const askEverything = [askNow, askHistory, askEvents, askStatus, askSites];
 if (state.site) listen();
-setInterval(showNow, 1000);
+setInterval(() => {
+    checkStream();
+    showNow();
+}, 1000);
 showTrend();

@@ -1,20 +1,11 @@
 // Numbers, times and names in the reader's language. Names come from strangers: insert them only as
 // text.
 
+import { now } from './clock.js';
+
 const numbers = new Intl.NumberFormat();
 const short = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 1 });
 const percents = new Intl.NumberFormat(undefined, { style: 'percent', maximumFractionDigits: 0 });
-const clock = new Intl.DateTimeFormat(undefined, {
-    hour: '2-digit',
-    minute: '2-digit',
-    hour12: false,
-});
-const seconds = new Intl.DateTimeFormat(undefined, {
-    hour: '2-digit',
-    minute: '2-digit',
-    second: '2-digit',
-    hour12: false,
-});
 const day = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
 const regions = new Intl.DisplayNames(undefined, { type: 'region', fallback: 'none' });
 
@@ -27,13 +18,32 @@ export const number = (value) => (Number.isFinite(value) ? numbers.format(value)
 export const compact = (value) => (Number.isFinite(value) ? short.format(value) : unknown);
 export const percent = (share) => (Number.isFinite(share) ? percents.format(share) : unknown);
 
-export const time = (date) => clock.format(date);
-export const exactTime = (date) => seconds.format(date);
+/** True if clocks show this time twice: in the night in which they are put back. */
+function isRepeated(when) {
+    const own = when.getTimezoneOffset();
+    const offsetAt = (at) => new Date(at).getTimezoneOffset();
+    return [-86400000, 86400000].some((away) => {
+        const other = offsetAt(when.getTime() + away);
+        const twin = when.getTime() + (other - own) * 60000;
+        return other !== own && offsetAt(twin) === other;
+    });
+}
+
+/** Return a function that formats a time; one that is shown twice also with its zone. */
+function clock(fields) {
+    const all = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', ...fields };
+    const plain = new Intl.DateTimeFormat(undefined, all);
+    const zoned = new Intl.DateTimeFormat(undefined, { ...all, timeZoneName: 'short' });
+    return (when) => (isRepeated(when) ? zoned : plain).format(when);
+}
+
+export const time = clock({});
+export const exactTime = clock({ second: '2-digit' });
 export const date = (when) => day.format(when);
 
 /** "14:02" today, "3 Feb, 14:02" before. */
 export function moment(when) {
-    const today = new Date().toDateString() === when.toDateString();
+    const today = new Date(now() ?? when).toDateString() === when.toDateString();
     return today ? time(when) : `${date(when)}, ${time(when)}`;
 }
 

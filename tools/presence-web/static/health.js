@@ -1,8 +1,20 @@
 // Health: how far the numbers can be relied on.
 
-import { compact, duration, make, number, percent, unknown, write } from './format.js';
+import { compact, duration, make, moment, number, percent, unknown, write } from './format.js';
 
 const quietAfter = 60; // seconds: a visitor sends one heartbeat a minute
+
+// Why the collector rejects datagrams; the counters are named after these reasons.
+export const reasons = {
+    sender: 'from senders that are not allowed',
+    version: 'of an unknown version',
+    malformed: 'malformed',
+    visitor: 'without a visitor id',
+    unauthenticated: 'not signed with a known key',
+    stale: 'signed by a clock that differs, or late',
+    duplicate: 'received before',
+    site: 'for sites that are not counted',
+};
 
 let seen; // the last answer's counters, its time, and the growth of each
 
@@ -39,8 +51,9 @@ function measure({ stale, warming, partial, warm_up_s: needed, listening_for_s: 
     return ['Complete', 'nobody is left out', 'good'];
 }
 
-function edge(last) {
-    if (!Number.isFinite(last)) return [unknown, 'no heartbeat yet', 'none'];
+function edge({ last, lastAt, isSilent }) {
+    if (!Number.isFinite(last)) return [unknown, isSilent ? '' : 'no heartbeat yet', 'none'];
+    if (isSilent) return ['Not known', `last heard at ${moment(new Date(lastAt))}`, 'none'];
     if (last > quietAfter) return ['Quiet', `for ${duration(last)}`, 'warn'];
     return ['Heard', last < 1 ? 'just now' : `${duration(last)} ago`, 'good'];
 }
@@ -55,19 +68,24 @@ function rejected(counters) {
     const prefix = 'datagrams_rejected_';
     const received = counters.datagrams_received;
     const all = total(counters, prefix);
-    const [name, most] = Object.entries(counters)
-        .filter(([each]) => each.startsWith(prefix))
-        .reduce((one, other) => (other[1] > one[1] ? other : one), ['', 0]);
     if (!received) return [unknown, 'nothing received yet', 'none'];
     const share = all / received;
-    const reason = most
-        ? `mostly ${name.slice(prefix.length).replaceAll('_', ' ')}`
-        : 'of all datagrams';
     return [
-        share && share < 0.005 ? '< 1 %' : percent(share),
-        reason,
+        share && share < 0.005 ? `< ${percent(0.01)}` : percent(share),
+        all ? mostly(counters, prefix, all) : 'of all datagrams',
         share > 0.05 ? 'warn' : 'good',
     ];
+}
+
+/** Say which reason most of `all` rejected datagrams were rejected for. */
+function mostly(counters, prefix, all) {
+    const [name, most] = Object.entries(counters)
+        .filter(([each]) => each.startsWith(prefix))
+        .reduce((one, other) => (other[1] > one[1] ? other : one));
+    const reason = name.slice(prefix.length);
+    const isRate = reason === 'sender' && counters.sender_rate_exceeded > most / 2;
+    const words = isRate ? 'from senders over their rate' : reasons[reason];
+    return `${most < all ? 'mostly ' : ''}${words ?? reason.replaceAll('_', ' ')}`;
 }
 
 function drops(counters) {
@@ -87,20 +105,24 @@ function use(live, capacity) {
     return [percent(share), `${compact(live)} of ${compact(capacity)}`, level, share];
 }
 
-/** Return the lines of the health section, from /api/status and the last heartbeat's age. */
-function lines(status, last) {
+/** Return the lines of the health section. Nothing is good while the collector is silent. */
+function lines(status, site) {
     const counters = status.counters ?? {};
     const rate = rates(counters);
+    const isSilent = site.isSilent || status.stale;
     return [
         ['Collector', ...collector(status)],
         ['The number', ...measure(status)],
-        ['This site', ...edge(last)],
-        ['Heartbeats', ...heartbeats(rate)],
+        ['This site', ...edge({ ...site, isSilent })],
+        ['Heartbeats', ...(isSilent ? [unknown, 'a second', 'none'] : heartbeats(rate))],
         ['Rejected', ...rejected(counters)],
         ['Dropped', ...drops(counters)],
         ['Visitor table', ...use(status.entries_taken, status.entries_capacity)],
         ['Scopes', ...use(status.scopes_live, status.scopes_capacity)],
-    ];
+    ].map(([name, value, note, level, share]) => {
+        const isLeft = isSilent && level === 'good';
+        return [name, value, note, isLeft ? 'none' : level, share];
+    });
 }
 
 function cell(list, name) {
@@ -112,10 +134,14 @@ function cell(list, name) {
 
 export const isQuiet = (last) => last > quietAfter;
 
-/** Show the health section; `status` null: there was no answer. */
-export function showHealth(section, status, last) {
+/**
+ * Show the health section from the answer of /api/status (null: there was none) and from the site's
+ * last heartbeat: `last`, its age when the collector said it, `lastAt`, its time, and `isSilent`:
+ * nobody says anything new.
+ */
+export function showHealth(section, status, site) {
     const list = section.querySelector('dl');
-    const all = status ? lines(status, last) : [['Collector', unknown, 'no answer', 'bad']];
+    const all = status ? lines(status, site) : [['Collector', unknown, 'no answer', 'bad']];
     if (list.childElementCount !== all.length) list.replaceChildren();
     all.forEach(([name, value, note, level, share], at) => {
         const item = list.children[at] ?? cell(list, name);

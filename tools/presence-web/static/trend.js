@@ -1,7 +1,6 @@
-// The last 24 hours: minutes grouped for the width of a chart, and by hour for a table.
+// The trend: which of its minutes are shown, grouped for the width of a chart or for a table.
 
-const minute = 60000;
-export const span = 24 * 60 * minute;
+export const minute = 60000;
 
 /** Parse the server's history; invalid minutes are left out. */
 export function readMinutes(data) {
@@ -13,6 +12,27 @@ export function readMinutes(data) {
         }))
         .filter(({ at, min, mean, max }) => [at, min, mean, max].every(Number.isFinite))
         .sort((one, other) => one.at - other.at);
+}
+
+/** Replace the newest minutes of `old` by those of `fresh`. */
+export const renew = (old, fresh) => [
+    ...old.filter(({ at }) => !fresh.length || at < fresh[0].at),
+    ...fresh,
+];
+
+/** Return the minutes of the last `range` ms. */
+export const within = (minutes, now, range) =>
+    minutes.filter(({ at }) => at > now - range - minute && at <= now);
+
+/**
+ * Choose the longest range of which two thirds or more were recorded, otherwise the one of which
+ * most was: a longer one would be an almost empty picture.
+ */
+export function fittingRange(minutes, now, ranges) {
+    const share = (range) => (within(minutes, now, range).length * minute) / range;
+    const full = ranges.filter((range) => share(range) >= 2 / 3);
+    if (full.length) return Math.max(...full);
+    return ranges.reduce((one, other) => (share(other) > share(one) ? other : one));
 }
 
 const sum = (minutes, name) => {
@@ -35,12 +55,20 @@ function together(at, minutes) {
     };
 }
 
-/** Group minutes in buckets of `length` milliseconds; a time without minutes has none. */
+/**
+ * Group minutes in buckets of `length` ms, whole ones of the local clock; a time without minutes has
+ * none. The server's minutes begin at any second: `at` is that of the first minute that a bucket
+ * could have.
+ */
 export function buckets(minutes, length) {
+    const phase = (minutes.at(-1)?.at ?? 0) % minute;
     const groups = new Map();
     for (const each of minutes) {
-        const at = Math.floor(each.at / length) * length;
-        groups.set(at, [...(groups.get(at) ?? []), each]);
+        const whole = Math.round((each.at - phase) / minute) * minute;
+        const local = new Date(whole).getTimezoneOffset() * minute;
+        const at = Math.floor((whole - local) / length) * length + local + phase;
+        if (!groups.has(at)) groups.set(at, []);
+        groups.get(at).push(each);
     }
     return [...groups].map(([at, group]) => together(at, group));
 }
@@ -57,10 +85,18 @@ export function runs(points, length) {
     return all;
 }
 
-/** Return how much time a point stands for in a chart of this width. */
-export function bucketLength(width) {
-    const fits = [1, 2, 3, 4, 5, 6, 10, 15, 20, 30].find((size) => 1440 / size <= width / 2);
+/** Return how much time a point stands for in a chart of this range and width. */
+export function bucketLength(range, width) {
+    const fits = [1, 2, 3, 4, 5, 6, 10, 15, 20, 30].find(
+        (size) => range / (size * minute) <= width / 2,
+    );
     return (fits ?? 60) * minute;
+}
+
+/** Return how much time a row stands for in a table of this range. */
+export function rowLength(range) {
+    const size = [1, 15].find((each) => range / (each * minute) <= 60) ?? 60;
+    return size * minute;
 }
 
 /** Return round marks from 0 to at least `most`, about `wanted` of them. */
@@ -75,14 +111,23 @@ export function marks(most, wanted) {
     return Array.from({ length: count + 1 }, (_, at) => at * step);
 }
 
-/** Return the times between two moments at which the local clock shows a multiple of `hours`. */
-export function hourMarks(from, to, hours) {
-    const mark = new Date(from);
-    mark.setMinutes(0, 0, 0);
+/**
+ * Return the times between two moments at which the local clock shows a multiple of some minutes, at
+ * most `most` of them in a day without a change of clocks.
+ */
+export function timeMarks(from, to, most) {
+    const steps = [1, 5, 10, 15, 30, 60, 120, 180, 240, 360];
+    const step = steps.find((each) => (to - from) / (each * minute) <= most) ?? 720;
+    const unit = (step === 1 ? 1 : 5) * minute; // clocks differ from UTC by quarters of an hour
     const all = [];
-    while (mark.getTime() <= to) {
-        if (mark.getTime() >= from && mark.getHours() % hours === 0) all.push(new Date(mark));
-        mark.setTime(mark.getTime() + 60 * minute);
+    for (let at = Math.ceil(from / unit) * unit; at <= to; at += unit) {
+        const mark = new Date(at);
+        if ((60 * mark.getHours() + mark.getMinutes()) % step === 0) all.push(mark);
     }
     return all;
 }
+
+/** True if a day begins at this time; where clocks are put back over midnight only the first time. */
+export const isMidnight = (mark) =>
+    mark.getHours() + mark.getMinutes() === 0 &&
+    new Date(mark.getTime() - minute).toDateString() !== mark.toDateString();
