@@ -196,6 +196,19 @@ bool web_secure(struct web *web, void *session)
     return web_tls_secure(web->tls, session);
 }
 
+static enum MHD_Result refuse_for_now(struct http_request *request)
+{
+    static const char text[] = "too many passwords wait to be checked\n";
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        sizeof(text) - 1, (void *)(uintptr_t)text, MHD_RESPMEM_PERSISTENT);
+
+    if (response) {
+        MHD_add_response_header(response, "Content-Type", "text/plain; charset=utf-8");
+        MHD_add_response_header(response, "Retry-After", "1");
+    }
+    return http_reply(request, MHD_HTTP_TOO_MANY_REQUESTS, response);
+}
+
 static enum MHD_Result refuse(struct http_request *request)
 {
     static const char text[] = "Unauthorized\n";
@@ -216,7 +229,9 @@ bool web_guard(struct web *web, struct http_request *request, enum MHD_Result *r
     enum web_verdict verdict = web_users_judge(web->users, request);
     if (verdict == WEB_WELCOME)
         return false;
-    *ret = verdict == WEB_LATER ? MHD_YES : refuse(request);
+    *ret = verdict == WEB_LATER  ? MHD_YES
+           : verdict == WEB_BUSY ? refuse_for_now(request)
+                                 : refuse(request);
     return true;
 }
 

@@ -14,6 +14,9 @@
 #define DIGEST_SIZE      32
 #define WRONG_REMEMBERED 256
 #define CLIENTS          64 /* that have failed lately */
+/* Checks that wait: they hold connections, which others need. */
+#define WAITING_MAX           48
+#define WAITING_OF_CLIENT_MAX 24
 /* A hash of nobody's password, behind "$2b$" and the cost. */
 #define NOBODY_REST "$abcdefghijklmnopqrstuuDcTnFxNMO6BVyOGHvkJ8kQ0bkMkAjFe"
 
@@ -36,8 +39,8 @@ struct check {
     unsigned generation; /* of the users when it began */
     char hash[WEB_CONFIG_HASH_LENGTH + 1];
     char *password;
-    int user; /* index; -1: there is no such user */
-    bool is_right;
+    int user;               /* index; -1: there is no such user */
+    bool is_right, is_busy; /* the answer; is_busy: there is none */
 };
 
 struct web_users {
@@ -237,27 +240,71 @@ static int find_user(const struct web_users *users, const char *name)
     return -1;
 }
 
+/* Unlink and return a check of a client that has failed, for one that has not. NULL: there is none.
+ */
+static struct check *yield_check(struct web_users *users)
+{
+    struct check **place = &users->first;
+
+    while (*place && find_failed(users, &(*place)->client) < 0)
+        place = &(*place)->next;
+    struct check *check = *place;
+    if (check)
+        *place = check->next;
+    return check;
+}
+
+/* Add a check to those that wait, perhaps in place of another, which is returned. False: there is
+ * no room. */
+static bool queue_check(struct web_users *users, struct check *check, struct check **ret_yielded)
+{
+    struct check **last = &users->first;
+    unsigned total = 0, of_client = 0;
+
+    for (; *last; last = &(*last)->next) {
+        total++;
+        of_client += memcmp(&(*last)->client, &check->client, sizeof(check->client)) == 0;
+    }
+    if (of_client >= WAITING_OF_CLIENT_MAX)
+        return false;
+    if (total >= WAITING_MAX) {
+        if (find_failed(users, &check->client) >= 0 || !(*ret_yielded = yield_check(users)))
+            return false;
+        for (last = &users->first; *last; last = &(*last)->next)
+            ;
+    }
+    *last = check;
+    return true;
+}
+
 /* Give a check to the thread, and suspend its request. */
 static enum web_verdict enqueue(struct web_users *users, struct http_request *request,
                                 struct check *check)
 {
     const union MHD_ConnectionInfo *address =
         MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    struct check **last;
+    struct check *yielded = NULL;
 
     check->request = request;
     if (address && host_of(address->client_addr, &check->client) && !host_is_v4(&check->client))
         memset(check->client.bytes + 8, 0, 8); /* a client is a /64 */
-    request->data = check;
-    request->release = free_check;
-    MHD_suspend_connection(request->connection);
     pthread_mutex_lock(&users->mutex);
-    for (last = &users->first; *last; last = &(*last)->next)
-        ;
-    *last = check;
-    pthread_cond_signal(&users->changed);
+    bool queued = queue_check(users, check, &yielded);
+    if (queued) {
+        request->data = check;
+        request->release = free_check;
+        MHD_suspend_connection(request->connection);
+        pthread_cond_signal(&users->changed);
+    }
+    if (yielded) {
+        yielded->is_busy = true;
+        http_server_resume(yielded->request->server, yielded->request->connection);
+    }
     pthread_mutex_unlock(&users->mutex);
-    return WEB_LATER;
+    if (queued)
+        return WEB_LATER;
+    free_check(check);
+    return WEB_BUSY;
 }
 
 /* Judge "NAME:PASSWORD", which is split. */
@@ -292,13 +339,16 @@ static enum web_verdict judge_text(struct web_users *users, struct http_request 
 static enum web_verdict judge_check(struct web_users *users, struct http_request *request)
 {
     struct check *check = request->data;
-    bool is_right = check->is_right, is_current = check->generation == users->generation;
+    bool is_right = check->is_right, is_busy = check->is_busy;
+    bool is_current = check->generation == users->generation;
 
-    if (is_current && !users->ending)
+    if (is_current && !is_busy && !users->ending)
         remember(users, check);
     request->data = NULL;
     request->release = NULL;
     free_check(check);
+    if (is_busy)
+        return WEB_BUSY;
     if (!is_current) /* the users have changed meanwhile */
         return web_users_judge(users, request);
     return is_right ? WEB_WELCOME : WEB_REFUSED;

@@ -12,6 +12,7 @@ struct web_users;
 enum web_verdict {
     WEB_WELCOME,
     WEB_REFUSED,
+    WEB_BUSY,  /* too many wait to be checked, of this client or at all */
     WEB_LATER, /* the request is suspended, and is handled again when the answer is known */
 };
 
