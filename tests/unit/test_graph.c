@@ -285,6 +285,26 @@ static void test_part_of_a_step(void **state)
     graph_free(&graph);
 }
 
+/* The collector's clock may be ahead of the reader's by seconds. */
+static void test_the_first_minute_begins(void **state)
+{
+    (void)state;
+    for (int64_t ahead = -2; ahead <= 3; ahead++) {
+        for (uint32_t step_s = 60; step_s <= 86400; step_s *= 1440) {
+            const struct presence_minute minute = {
+                .start = (BEGIN + ahead) / step_s * step_s, .seconds = 1, .mean = 1, .maximum = 1};
+            struct canvas canvas;
+            struct graph graph;
+            assert_int_equal(graph_init(&minute, 1, step_s, 60, BEGIN + ahead, BEGIN, &graph), 0);
+            assert_true(graph.count >= 1 && graph.count <= 2);
+            assert_int_equal(canvas_init(30, 6, true, false, &canvas), 0);
+            graph_draw(&canvas, 0, 0, 6, 30, &graph);
+            canvas_free(&canvas);
+            graph_free(&graph);
+        }
+    }
+}
+
 /* Two minutes that start within the same one, since the wall clock was set. */
 static void test_minutes_that_share_a_point(void **state)
 {
@@ -319,6 +339,7 @@ int main(void)
         cmocka_unit_test(test_every_size),
         cmocka_unit_test(test_minutes_become_points),
         cmocka_unit_test(test_part_of_a_step),
+        cmocka_unit_test(test_the_first_minute_begins),
         cmocka_unit_test(test_minutes_that_share_a_point),
     };
 

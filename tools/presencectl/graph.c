@@ -37,6 +37,8 @@ int graph_init(const struct presence_minute *steps, size_t length, uint32_t step
 
     if (from < since)
         from = since;
+    if (from >= until) /* the first minute has just begun */
+        from = until - 1;
     int64_t begin = last > from ? last - (last - from + step_s - 1) / step_s * step_s : last;
     struct graph graph = {
         .count = (unsigned)((until - begin) / step_s + 1), .begin = begin, .step_s = step_s};

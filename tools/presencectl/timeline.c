@@ -121,9 +121,10 @@ int timeline_add(struct timeline *timeline, const struct archive_minute *kept)
     if (!is_of_held(timeline, kept))
         return add_recorded(timeline, &minute);
     /* Minutes of a boot are 60 s apart: derive the start from the segment's first one, unless the
-     * boot has not come so far, in the time namespace of its collector. */
-    int64_t start =
-        held->minutes[0].start + 60 * ((int64_t)minute.minute - (int64_t)held->minutes[0].minute);
+     * boot has not come so far, in the time namespace of its collector. Unsigned, since any number
+     * may be in the database. */
+    int64_t start = (int64_t)((uint64_t)held->minutes[0].start +
+                              60 * (minute.minute - held->minutes[0].minute));
     if (!is_to_come(timeline, start))
         minute.start = start;
     struct presence_minute *same =
