@@ -26,16 +26,19 @@
 #define ALLOW_MAX            64   /* bytes of an Allow header */
 #define PARAMETER_BYTES      64   /* that libmicrohttpd allocates for one, besides its text */
 #define LINE_SPARE_BYTES     1024 /* for a few headers and the answer */
+#define SPINS_MAX            64
+#define SPIN_WAIT_MS         5
 
 struct http_server {
     struct http_options options;
     struct http_connections *connections;
     struct MHD_Daemon *daemons[HTTP_LISTEN_MAX]; /* one a socket; all share `connections` */
     unsigned daemon_count;
-    int signals;   /* descriptor */
-    int wake;      /* descriptor, an eventfd: a connection was resumed */
-    bool is_woken; /* atomic: `wake` was written since wait_for_work has read it */
-    time_t swept;  /* last sweep: CLOCK_MONOTONIC, seconds */
+    unsigned spins; /* turns that did not wait, since the last in which a socket was ready */
+    int signals;    /* descriptor */
+    int wake;       /* descriptor, an eventfd: a connection was resumed */
+    bool is_woken;  /* atomic: `wake` was written since wait_for_work has read it */
+    time_t swept;   /* last sweep: CLOCK_MONOTONIC, seconds */
 };
 
 /* A request while it is handled. */
@@ -406,8 +409,12 @@ static int wait_for_work(struct http_server *server, int wait_ms)
         if (MHD_get_timeout(daemon, &timeout_ms) == MHD_YES && timeout_ms < (unsigned)wait_ms)
             wait_ms = (int)timeout_ms;
     }
+    /* libmicrohttpd (0.9.75) would spin while a handshake of TLS waits for the client. */
+    if (wait_ms == 0 && server->options.secure && server->spins++ >= SPINS_MAX)
+        wait_ms = SPIN_WAIT_MS;
     if (poll(files, server->daemon_count + 2, wait_ms) <= 0)
         return 0;
+    server->spins = 0;
     if (files[1].revents) {
         eventfd_read(server->wake, &times);
         __atomic_store_n(&server->is_woken, false, __ATOMIC_RELEASE); /* before they are handled */

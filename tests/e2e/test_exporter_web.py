@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 import unittest
 
 from certificates import Certificates, bcrypt
@@ -79,10 +80,18 @@ class Tls(WebCase):
         self.assertEqual(self.curl("/", "-u", "prometheus:right", "--tls-max", "1.1")[0], 0)
         self.assertEqual(self.curl("/", "-u", "prometheus:right", "--tls-max", "1.2")[0], 200)
         self.exporter.raw(b"garbage\r\n\r\n")
-        with self.exporter.connect() as unfinished:
-            unfinished.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+        self.assert_waits_for_handshake()
         self.assertEqual(self.exporter.output().count("\n"), 1, self.exporter.output())
         self.assertEqual(self.exporter.stop(), 0)
+
+    def assert_waits_for_handshake(self):
+        """A handshake that never ends costs next to nothing."""
+        with self.exporter.connect() as unfinished:
+            unfinished.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+            self.assertEqual(self.curl("/", "-u", "prometheus:right")[0], 200)
+            before, begin = self.exporter.own_time(), time.monotonic()
+            time.sleep(1.5)  # nothing happens, which takes time to see
+            self.assertLess(self.exporter.own_time() - before, 0.05 * (time.monotonic() - begin))
 
     def test_versions(self):
         self.exporter = self.serve(*TLS, "  min_version: TLS13")
