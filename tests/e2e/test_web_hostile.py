@@ -152,6 +152,7 @@ class Requests(WebCase):
                 (b"X: a\r\n b\r\n" + length,), (length + b"\r\nX: a\r\n b",),
                 (b" X: a\r\n" + length,), (b": a\r\n" + length,), (b"X Y: a\r\n" + length,),
                 (b"Transfer-Encoding\x0b: chunked\r\n" + length,), (b"X: a\0b\r\n" + length,),
+                (b"X: a\0\0Content-Length: 3\r\n" + length,),
                 (b"X: a\rContent-Length: 3\r\n" + length,), (b"X: a\n" + length,),
                 (length, body, b"POST  /touch HTTP/1.1")):
             with self.subTest(headers=headers, first=rest[1:]):
