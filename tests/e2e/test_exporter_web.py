@@ -61,7 +61,7 @@ class Tls(WebCase):
     def test_scrape(self):
         self.exporter = self.serve(*TLS, "http_server_config:", "  http2: true", "  headers:",
                                    "    Strict-Transport-Security: max-age=31536000",
-                                   "    x-frame-options: deny", "basic_auth_users:",
+                                   "    X-Frame-Options: deny", "basic_auth_users:",
                                    f"  prometheus: {bcrypt('right', prefix='$2y$')}")
         status, answer = self.curl("/metrics", "-u", "prometheus:right", "--compressed")
         self.assertEqual(status, 200)
@@ -233,7 +233,8 @@ class Passwords(WebCase):
                  "client_auth_type: RequireAndVerifyClientCert}\n", "needs client_ca_file"),
                 ("tls_server_config: {cert_file: web.yml, key_file: web.yml}\n", "web.yml: "),
                 ("tls_config: {}\n", ":1: unknown key 'tls_config'"),
-                ("http_server_config:\n  headers:\n    Set-Cookie: a\n", ":3: .*'Set-Cookie'"),
+                ("http_server_config:\n  headers:\n    Set-Cookie: a\n", ":3: unknown header 'Set-"),
+                ("http_server_config:\n  headers:\n    x-frame-options: deny\n", ":3: unknown"),
                 ("http_server_config:\n  headers:\n    X-Frame-Options: maybe\n", ":3: .*value"),
                 ("http_server_config:\n  headers:\n    X-XSS-Protection: \"a\\r\\nb: c\"\n", ":3: "),
                 ("http_server_config:\n  http2: perhaps\n", ":2: .*true or false"),

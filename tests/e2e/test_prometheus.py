@@ -38,6 +38,38 @@ class Rules(unittest.TestCase):
         self.assertEqual(status, 0, output)
 
 
+class WebConfiguration(ExporterCase):
+    def test_agrees_with_promtool(self):
+        """What Prometheus takes the exporter takes, and what it refuses the exporter refuses."""
+        certificates = Certificates(self.directory)
+        certificates.sign("exporter")
+        path = os.path.join(self.directory, "web.yml")
+        tls = "tls_server_config:\n  cert_file: exporter.pem\n  key_file: exporter.key\n"
+        headers, users = "http_server_config:\n  headers:\n    ", "basic_auth_users:\n  "
+        for text, good in (
+                (fenced("yaml exporter web configuration"), True), ("", True), (tls, True),
+                (tls + "  client_ca_file: ca.pem\n", False), (tls + "  min_version: TLS9\n", False),
+                (tls + "  client_auth_type: RequireAnyClientCert\n", True),
+                (tls + "  client_auth_type: Require\n", False), (tls + "  cert: x\n  x: y\n", False),
+                (tls + "  client_ca_file: ca.pem\n  client_auth_type: VerifyClientCertIfGiven\n"
+                 "  min_version: TLS10\n  max_version: TLS13\n", True),
+                (tls.replace("exporter.key", "ca.key"), False), ("tls_server_config: {}\n", True),
+                (tls.replace("exporter.key", "none.key"), False),
+                (f"{headers}X-Frame-Options: deny\n", True), (f"{headers}Server: x\n", False),
+                (f"{headers}X-Frame-Options: DENY\n", False), (f"{headers}X-XSS-Protection: 0\n", True),
+                ("http_server_config:\n  http2: false\n", True), (f"{users}a: {bcrypt('x')}\n", True),
+                (f"{users}a: $1$abc\n", False), ("basic_auth_users:\n", True), ("a: b\n", False)):
+            with self.subTest(text=text):
+                with open(path, "w") as file:
+                    file.write(text)
+                self.assertEqual(promtool("check", "web-config", path)[0] == 0, good)
+                if good:
+                    self.export("--web.config.file", path).stop()
+                else:
+                    with self.assertRaisesRegex(AssertionError, r"ended with 1: .*\.(yml|key): ."):
+                        self.export("--web.config.file", path)
+
+
 class PrometheusCase(ExporterCase):
     def start_prometheus(self, configuration):
         directory = tempfile.TemporaryDirectory(prefix="presence-prometheus-")

@@ -230,19 +230,15 @@ static bool parse_header(struct parsing *parsing, const yaml_node_t *key, const 
     unsigned index = 0;
 
     (void)context;
-    while (index < WEB_CONFIG_HEADERS_MAX && strcasecmp(known[index].name, name) != 0)
+    while (index < WEB_CONFIG_HEADERS_MAX && strcmp(known[index].name, name) != 0)
         index++;
     if (index == WEB_CONFIG_HEADERS_MAX)
-        return refuse(parsing, key, "the header '%.100s' cannot be set", name);
-    for (unsigned i = 0; i < parsing->config.header_count; i++) {
-        if (parsing->config.headers[i].name == known[index].name)
-            return refuse(parsing, key, "the header '%.100s' is there twice", name);
-    }
-    if (is_null(value) || (text && !*text))
+        return refuse(parsing, key, "unknown header '%.100s'", name);
+    if (!known[index].values[0] && (is_null(value) || (text && !*text)))
         return true;
     bool fits = text && !known[index].values[0] && !text[strcspn(text, "\r\n")];
     for (unsigned i = 0; text && known[index].values[i]; i++)
-        fits = fits || strcasecmp(text, known[index].values[i]) == 0;
+        fits = fits || strcmp(text, known[index].values[i]) == 0;
     if (!fits)
         return refuse(parsing, value, "the header '%.100s' cannot have this value", name);
     struct web_header *header = &parsing->config.headers[parsing->config.header_count];
