@@ -66,7 +66,7 @@ class WebConfiguration(ExporterCase):
                 if good:
                     self.export("--web.config.file", path).stop()
                 else:
-                    with self.assertRaisesRegex(AssertionError, r"ended with 1: .*\.(yml|key): ."):
+                    with self.assertRaisesRegex(AssertionError, r"ended with 1: .*\.(yml|key):"):
                         self.export("--web.config.file", path)
 
 
