@@ -6,6 +6,7 @@ import gzip
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -23,7 +24,11 @@ TLS = ("tls_server_config:", "  cert_file: server.pem", "  key_file: server.key"
 class WebCase(ExporterCase):
     def setUp(self):
         super().setUp()
-        self.config = os.path.join(self.directory, "web.yml")
+        # On another file system than the segment's, perhaps: it has to be allowed (Landlock).
+        directory = tempfile.TemporaryDirectory(prefix="presence-web-")
+        self.addCleanup(directory.cleanup)
+        self.web = directory.name
+        self.config = os.path.join(self.web, "web.yml")
 
     def write(self, *lines):
         """Replace the file at once, as editors and tools do."""
@@ -38,7 +43,7 @@ class WebCase(ExporterCase):
     def curl(self, path, *arguments, scheme="https"):
         """(status, headers and body) of curl's request; status 0: there is no answer."""
         done = subprocess.run(
-            ["curl", "-sS", "-i", "--cacert", os.path.join(self.directory, "ca.pem"), "-w",
+            ["curl", "-sS", "-i", "--cacert", os.path.join(self.web, "ca.pem"), "-w",
              "%{stderr}%{http_code}", "--max-time", str(int(DEADLINE)), *arguments,
              f"{scheme}://localhost:{self.exporter.port}{path}"],
             capture_output=True, timeout=2 * DEADLINE)
@@ -52,7 +57,7 @@ class WebCase(ExporterCase):
 class Tls(WebCase):
     def setUp(self):
         super().setUp()
-        self.certificates = Certificates(self.directory)
+        self.certificates = Certificates(self.web)
         self.certificates.sign("server")
         collector = self.start("--warm-up", "0")
         self.send(collector, native(SITE, [visitor(i) for i in range(3)]))
@@ -107,7 +112,7 @@ class Tls(WebCase):
                                             self.certificates.path(f"{name}.key")] if name else []))
 
         self.certificates.sign("client", client=True)
-        Certificates(self.directory, "stranger")
+        Certificates(self.web, "stranger")
         for kind, welcome in (("NoClientCert", (None,)),
                               ("RequestClientCert", (None, "client", "stranger")),
                               ("RequireAnyClientCert", ("client", "stranger")),
@@ -150,7 +155,7 @@ class Tls(WebCase):
         self.assertEqual((status("new"), status("newest")), (401, 200))
         # Another authority signs another certificate.
         before = self.exporter.output().count("reloaded")
-        Certificates(self.directory).sign("server")
+        Certificates(self.web).sign("server")
         self.assertEqual(status("newest"), 200)
         self.exporter.process.send_signal(signal.SIGHUP)
         wait_until(lambda: self.exporter.output().count("reloaded") >= before + 2,
@@ -250,8 +255,8 @@ class Passwords(WebCase):
             with self.subTest(text=text):
                 self.write(text)
                 self.assert_fails(self.config, problem)
-        self.assert_fails(os.path.join(self.directory, "none.yml"), "No such file or directory")
-        self.assert_fails(self.directory, "Is a directory")
+        self.assert_fails(os.path.join(self.web, "none.yml"), "No such file or directory")
+        self.assert_fails(self.web, "Is a directory")
 
     def assert_fails(self, path, problem):
         done = subprocess.run([PRESENCE_EXPORTER, "--web.listen-address", "127.0.0.1:0",
