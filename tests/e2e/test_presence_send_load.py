@@ -51,24 +51,29 @@ class Load(PresenceSend):
         self.assertEqual(visitors, [numbered(i % 100) for i in range(len(visitors))])
 
     def test_large_batch(self):
-        _, datagrams = self.load("--visitors", "8000", "--rate", "0", "--batch", "4000")
-        self.assertEqual([len(d.visitors) for d in datagrams], [4000, 4000])
+        def sizes():
+            _, datagrams = self.load("--visitors", "8000", "--rate", "0", "--batch", "4000")
+            self.assertEqual(sum(len(d.visitors) for d in datagrams), 8000)
+            return [len(d.visitors) for d in datagrams]
+
+        # A batch that takes longer than usual to fill is sent as it is.
+        wait_until(lambda: sizes() == [4000, 4000], "two whole batches")
 
     def test_rate(self):
         def sent():
-            summary, datagrams = self.load("--visitors", "50", "--rate", "2000", "--duration", "1",
+            summary, datagrams = self.load("--visitors", "50", "--rate", "80", "--duration", "1",
                                            "--batch", "1")
-            self.assertEqual(summary["wanted_rate"], 2000)
+            self.assertEqual(summary["wanted_rate"], 80)
             self.assertGreaterEqual(summary["seconds"], 1)
             self.assertAlmostEqual(summary["rate"], summary["heartbeats"] / summary["seconds"],
                                    delta=1)
             self.assertEqual([d.visitors for d in datagrams],
                              [[numbered(i % 50)] for i in range(len(datagrams))])
-            self.assertLessEqual(len(datagrams), 2000)
+            self.assertLessEqual(len(datagrams), 80)
             return len(datagrams)
 
         # Fewer only if a busy machine does not run the sender at the end of its time.
-        wait_until(lambda: sent() == 2000, "two thousand to be sent in time")
+        wait_until(lambda: sent() == 80, "eighty to be sent in time")
 
     def test_pace(self):
         """Datagrams are spread over the time, not sent in one burst."""
