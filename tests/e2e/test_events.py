@@ -1,6 +1,7 @@
 """presencectl events: what happened, from any moment on, without a gap or a repeat."""
 
 import csv
+import datetime
 import io
 import json
 import subprocess
@@ -71,7 +72,10 @@ class Events(EventCase):
         self.assertEqual(self.events(SITE, "--limit", "2", "--since", "0"), events[:2])
         since = str(events[4]["sequence"])
         self.assertEqual(self.events(SITE, "--since", since), events[4:])
-        self.assertEqual(self.events(SITE, "--since", events[4]["time"]), events[4:])
+        at = datetime.datetime.fromisoformat(events[4]["time"].replace("Z", "+00:00"))
+        india = at.astimezone(datetime.timezone(datetime.timedelta(hours=5, minutes=30)))
+        for text in events[4]["time"], events[4]["time"].rstrip("Z"), india.isoformat():
+            self.assertEqual(self.events(SITE, "--since", text), events[4:], text)
         self.assertEqual(self.events(SITE, "--since", "1h"), events)
         self.assertEqual(self.events(SITE, "--since", "2030-01-01"), [])
 
