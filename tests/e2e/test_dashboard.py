@@ -168,6 +168,8 @@ class Sites(DashboardCase):
                    lambda: self.browser.run("return location.search"))
         self.assertEqual(self.browser.run("return document.getElementById('site').value"),
                          "site-101.example")
+        self.browser.press(*"A.EX", ENTER)  # before there is an answer
+        self.wait_number("3")
 
     def test_long_lists(self):
         """A list of pages that is not all of them says so."""

@@ -5,7 +5,7 @@ import signal
 import unittest
 
 from dashboard import CONTRAST, DashboardCase
-from harness import clock_ahead, free_port, wait_until
+from harness import clock_ahead, free_port, freeze, wait_until
 from web import SITE
 
 
@@ -200,6 +200,23 @@ class Silence(DashboardCase):
         self.wait_number("1", "stale")
         self.assertRegex(self.text("#mark"), r"^Not confirmed since \d\d:\d\d:\d\d$")
 
+    def test_sleep(self):
+        """After the machine has slept an old number is not live, even if the page's clock stood still."""
+        self.begin()
+        self.people([1])
+        self.open()
+        self.wait_number("1")
+        freeze(self.web.process)
+        self.addCleanup(self.web.process.send_signal, signal.SIGCONT)
+        self.browser.run("""
+            const [at, now] = [performance.now(), Date.now.bind(Date)];
+            performance.now = () => at;
+            Date.now = () => now() + 3600000;
+        """)
+        self.wait_number("1", "stale")
+        self.web.process.send_signal(signal.SIGCONT)
+        self.wait_number("1")
+
     def test_nothing_stays_green(self):
         """Once the collector has stopped nothing looks or sounds as if it ran."""
         self.begin()
@@ -220,6 +237,10 @@ class Silence(DashboardCase):
             self.assertEqual(self.browser.run(CONTRAST)[1], [])
         before = self.text("#heartbeat")
         wait_until(lambda: self.text("#heartbeat") != before, "the last heartbeat to get older")
+        self.open()
+        self.wait_number("15", "stale")
+        wait_until(lambda: self.browser.run("return document.querySelector('.mean') !== null"),
+                   "the chart of what was recorded")
 
     def test_rejections(self):
         """What is rejected is explained in words, whatever the reason."""

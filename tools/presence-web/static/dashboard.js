@@ -195,8 +195,10 @@ function showLists(answer) {
 // --- requests
 
 function heard(answer) {
+    const isFirst = now() === undefined;
     state.heard = performance.now();
     if (answer) learnTime(answer);
+    if (isFirst && state.history.length) showTrend();
 }
 
 function confirm() {
@@ -444,7 +446,15 @@ askStatus = repeat(() => 5000, unlessLocked(readStatus), failed);
 const askSites = repeat(() => 2000, unlessLocked(readSites), failed);
 const askEverything = [askNow, askHistory, askEvents, askStatus, askSites];
 if (state.site) listen();
+let ticked = Date.now();
 setInterval(() => {
+    // After the machine has slept, the number is old. performance.now() may not know of that.
+    if (Math.abs(Date.now() - ticked) > patience) {
+        state.confirmed = -Infinity;
+        listen();
+        askNow();
+    }
+    ticked = Date.now();
     checkStream();
     showNow();
 }, 1000);

@@ -32,7 +32,7 @@ export class SitePicker {
     constructor(box, search, pick) {
         [this.field, this.popup] = [box.querySelector('input'), box.querySelector('.popup')];
         [this.list, this.note] = this.popup.children;
-        Object.assign(this, { search, pick, site: '', active: -1, asked: 0 });
+        Object.assign(this, { search, pick, site: '', active: -1, asked: 0, listed: null });
         this.field.addEventListener('focus', () => this.field.select());
         this.field.addEventListener('click', () => this.open());
         this.field.addEventListener('input', () => this.open(this.field.value.trim()));
@@ -55,11 +55,14 @@ export class SitePicker {
     }
 
     /** Open the list, of all sites or of those that have `text` in their name. */
-    async open(text) {
+    open(text) {
         if (this.isOpen && text === undefined) return;
         this.toggle(true);
         this.asked += 1;
-        const { asked } = this;
+        this.listed = this.fill(text, this.asked);
+    }
+
+    async fill(text, asked) {
         const answer = await this.search(text ?? '', most).catch(() => null);
         if (asked !== this.asked || !this.isOpen) return;
         const sites = answer?.data.filter(({ site, count }) => site && isCount(count)) ?? [];
@@ -105,11 +108,17 @@ export class SitePicker {
         this.field.select();
     }
 
+    /** Choose the active option, once the list is that of the text. */
+    async chooseActive() {
+        await this.listed;
+        this.choose(this.list.children[this.active]);
+    }
+
     key(event) {
         const { length } = this.list.children;
         const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 };
         const step = steps[event.key];
-        if (event.key === 'Enter' && this.isOpen) this.choose(this.list.children[this.active]);
+        if (event.key === 'Enter' && this.isOpen) this.chooseActive();
         else if (event.key === 'Escape' && this.isOpen) this.close();
         else if (step && !this.isOpen) this.open();
         else if (step && length) this.activate(this.target(step, length));
