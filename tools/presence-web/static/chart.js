@@ -92,9 +92,24 @@ export class Chart {
         return Math.round(Math.max(this.plot.left, x) * 10) / 10;
     }
 
-    /** A point is drawn in the middle of the time that it stands for, as far as that has passed. */
+    /** Return when the time ends that a point stands for, as far as it has passed. */
+    endOf(point) {
+        return Math.min(this.now, point.at + this.length);
+    }
+
+    /** A point is drawn in the middle of its time. */
     pointX(point) {
-        return this.x((point.at + Math.min(this.now, point.at + this.length)) / 2);
+        return this.x((point.at + this.endOf(point)) / 2);
+    }
+
+    /** Return where the points of a run are drawn: [x, point]. Its ends at a gap are drawn, too. */
+    places(run, before, after) {
+        const [first, last] = [run[0], run.at(-1)];
+        return [
+            ...(before?.at(-1) === first ? [] : [[this.x(first.at), first]]),
+            ...run.map((point) => [this.pointX(point), point]),
+            ...(after?.[0] === last ? [] : [[this.x(this.endOf(last)), last]]),
+        ];
     }
 
     y(value) {
@@ -160,24 +175,26 @@ export class Chart {
         this.image.append(svg('defs', {}));
         this.image.lastChild.append(gradient);
         const ground = this.y(0);
-        for (const run of runs(this.points, this.length)) {
-            const path = (name, points) =>
-                points.map((point) => `${this.pointX(point)} ${this.y(point[name])}`).join('L');
-            const line = path('mean', run);
-            const [first, last] = [this.pointX(run[0]), this.pointX(run.at(-1))];
-            const backward = [...run].reverse();
+        const all = runs(this.points, this.length);
+        all.forEach((run, at) => {
+            const places = this.places(run, all[at - 1], all[at + 1]);
+            const path = (name, places) =>
+                places.map(([x, point]) => `${x} ${this.y(point[name])}`).join('L');
+            const line = path('mean', places);
+            const [first, last] = [places[0][0], places.at(-1)[0]];
+            const backward = [...places].reverse();
             this.image.append(
                 svg('path', { class: 'area', d: `M${first} ${ground}L${line}L${last} ${ground}Z` }),
-                svg('path', { class: 'band', d: `M${path('max', run)}L${path('min', backward)}Z` }),
                 svg('path', {
-                    class: run.at(-1).warming ? 'mean warming' : 'mean',
-                    d: `M${line}${run.length > 1 ? '' : 'h0'}`,
+                    class: 'band',
+                    d: `M${path('max', places)}L${path('min', backward)}Z`,
                 }),
+                svg('path', { class: run.at(-1).warming ? 'mean warming' : 'mean', d: `M${line}` }),
             );
-        }
+        });
         const last = this.points.at(-1);
         if (this.now - last.at > 3 * this.length) return;
-        const place = { cx: this.pointX(last), cy: this.y(last.mean) };
+        const place = { cx: this.x(this.endOf(last)), cy: this.y(last.mean) };
         this.image.append(
             svg('circle', { class: 'pulse', r: 4, ...place }),
             svg('circle', { class: 'head', r: 4, ...place }),

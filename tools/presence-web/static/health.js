@@ -8,7 +8,7 @@ const quietAfter = 60; // seconds: a visitor sends one heartbeat a minute
 export const reasons = {
     sender: 'from senders that are not allowed',
     version: 'of an unknown version',
-    malformed: 'malformed',
+    malformed: 'not valid heartbeats',
     visitor: 'without a visitor id',
     unauthenticated: 'not signed with a known key',
     stale: 'signed by a clock that differs, or late',
