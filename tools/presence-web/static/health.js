@@ -23,11 +23,14 @@ const total = (counters, prefix) => {
     return values.reduce((sum, [, value]) => sum + value, 0);
 };
 
-/** Return each counter's growth a second between the last two answers; undefined: unknown. */
+/**
+ * Return each counter's growth a second between the last two answers that are seconds apart;
+ * undefined: unknown.
+ */
 function rates(counters) {
-    if (seen?.counters === counters) return seen.rate;
-    const old = seen;
     const at = performance.now();
+    if (seen?.counters === counters || at - seen?.at < 2000) return seen.rate;
+    const old = seen;
     const rate = (name) => {
         const more = old && counters[name] - old.counters[name];
         return more >= 0 ? more / ((at - old.at) / 1000) : undefined;
