@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import unittest
 
+from documents import TOP
 from harness import BUILD
 
 GENERATED = os.path.join(BUILD, "tools/generated")
@@ -154,6 +155,16 @@ class Values(unittest.TestCase):
                               f"{cannot} {directory}: Is a directory")
             self.assert_wrong(program, [f"--config={self.config}x"],
                               f"{cannot} {self.config}x: No such file or directory")
+
+    def test_shipped_files_name_options(self):
+        """Also those that are commented out, which are examples."""
+        for program in "presenced", "presence-web", "presence-exporter":
+            path = os.path.join(TOP, PROGRAMS[program], f"{program}.conf")
+            lines = re.findall(r"^[;#] ([a-z.-]+ = .+)$", read(path), re.M)
+            self.assertGreater(len(lines), 3)
+            for line in lines:
+                self.assert_wrong(program, self.write(line, "no-such = 1"),
+                                  f"{self.config}: no option 'no-such'; see {program} --help")
 
     def test_command_line_wins_over_the_file(self):
         """The segment that cannot be read is that of the command line; so are the names sent."""
