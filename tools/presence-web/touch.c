@@ -298,6 +298,7 @@ static const unsigned char picture[] = {
 static bool make_uuid(char ret[UUID_SIZE])
 {
     uint8_t bytes[16];
+    size_t length = 0;
 
     if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
         return false;
@@ -305,7 +306,8 @@ static bool make_uuid(char ret[UUID_SIZE])
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
     for (size_t i = 0; i < sizeof(bytes); i++) {
         bool hyphen = i == 4 || i == 6 || i == 8 || i == 10;
-        ret += sprintf(ret, "%s%02x", hyphen ? "-" : "", bytes[i]);
+        length += (size_t)snprintf(ret + length, UUID_SIZE - length, "%s%02x", hyphen ? "-" : "",
+                                   bytes[i]);
     }
     return true;
 }
