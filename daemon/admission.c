@@ -14,16 +14,6 @@
  * into another set and has another fingerprint (budget.c). */
 #define KIND_STEP UINT64_C(0x9e3779b97f4a7c15)
 
-static int load_keys(const char *path, struct keys **ret)
-{
-    char problem[KEYS_PROBLEM_SIZE];
-    int r = keys_load(path, ret, problem);
-
-    if (r < 0)
-        log_line("cannot use the keys: %s", problem);
-    return r < 0 ? -EINVAL : 0;
-}
-
 static int open_budgets(const struct config *config, struct admission *admission)
 {
     int r = 0;
@@ -40,14 +30,17 @@ static int open_budgets(const struct config *config, struct admission *admission
 int admission_open(struct config *config, struct admission *ret)
 {
     struct admission admission = {.keys_path = config->keys};
+    char problem[KEY_FILE_PROBLEM_SIZE];
     int r = open_budgets(config, &admission);
 
     if (r == 0)
         r = networks_build(config->allow, config->allow_count, &admission.networks);
     if (r < 0)
         log_line("cannot limit senders: %s", strerror(-r));
-    if (r == 0 && config->keys)
-        r = load_keys(config->keys, &admission.keys);
+    if (r == 0 && config->keys && keys_load(config->keys, &admission.keys, problem) < 0) {
+        log_line("cannot use the keys: %s", problem);
+        r = -EINVAL;
+    }
     if (r < 0) {
         admission_close(&admission);
         return r;
@@ -86,14 +79,23 @@ struct keys *admission_replace_keys(struct admission *admission, struct keys *ke
 
 void admission_reload(struct admission *admission, struct collector *collector)
 {
+    char problem[KEY_FILE_PROBLEM_SIZE];
     struct keys *keys;
 
-    if (!admission->keys_path || load_keys(admission->keys_path, &keys) < 0)
+    if (!admission->keys_path)
         return;
-    unsigned count = keys->count;
+    unsigned count = admission->keys->count;
+    if (keys_load(admission->keys_path, &keys, problem) < 0) {
+        collector_publish_keys(collector, count, problem);
+        log_line("cannot use the keys: %s; the %u key%s of before stay%s in use", problem, count,
+                 count == 1 ? "" : "s", count == 1 ? "s" : "");
+        return;
+    }
+    count = keys->count;
     struct keys *old = admission_replace_keys(admission, keys);
     collector_wait_for_batches(collector);
     keys_free(old);
+    collector_publish_keys(collector, count, "");
     log_line("reloaded %u key%s", count, count == 1 ? "" : "s");
 }
 

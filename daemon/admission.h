@@ -41,8 +41,9 @@ bool admission_wants_sender(const struct admission *admission);
  * worker has passed a batch boundary. Any thread, one at a time. */
 struct keys *admission_replace_keys(struct admission *admission, struct keys *keys);
 
-/* Load the key file again, if there is one; a file that cannot be used changes nothing. Writes a
- * line to the log. Any thread outside a batch. */
+/* Load the key file again, if there is one; a file that cannot be used changes nothing, and the
+ * status says why until a later one is taken. Writes a line to the log. Any thread outside a batch.
+ */
 void admission_reload(struct admission *admission, struct collector *collector);
 
 /* One worker's view of the admission. */

@@ -1,6 +1,7 @@
 #include "collector.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -195,6 +196,20 @@ void collector_publish_missing(struct collector *collector, const char *addresse
     struct segment_header *header = header_of(collector);
 
     strncpy(header->listen_missing, addresses, sizeof(header->listen_missing) - 1);
+}
+
+void collector_publish_keys(struct collector *collector, uint32_t count, const char *refused)
+{
+    struct segment_header *header = header_of(collector);
+    size_t length = strlen(refused);
+    bool fits = length < sizeof(header->keys_refused);
+    char text[sizeof(header->keys_refused)] = "";
+
+    /* What is wrong stands at the end, behind the path. */
+    snprintf(text, sizeof(text), "%s%s", fits ? "" : "...",
+             fits ? refused : refused + length - (sizeof(text) - sizeof("...")));
+    memcpy(header->keys_refused, text, sizeof(header->keys_refused));
+    atomic_store_relaxed(&header->keys, count); /* read by status alone */
 }
 
 void collector_wait_for_batches(struct collector *collector)

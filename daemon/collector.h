@@ -73,6 +73,10 @@ void collector_publish_spread(struct collector *collector, const char *spread, c
 /* Publish the listen addresses that the machine does not have, or "". Copied. The main thread. */
 void collector_publish_missing(struct collector *collector, const char *addresses);
 
+/* Publish how many keys are in use, 0 without --keys, and why later ones were refused, or "". The
+ * end of a long text is kept. The main thread. */
+void collector_publish_keys(struct collector *collector, uint32_t count, const char *refused);
+
 /* Move the tick to the clock's, if that is ahead, and return it. A gap of over SEGMENT_GAP seconds
  * restarts the warm-up; one in which all words expired clears the table, between batches of all
  * workers. Any thread outside a batch. */

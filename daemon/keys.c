@@ -5,62 +5,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/key_file.h"
-
-/* Add the key of a line. Returns NULL, or what is wrong with it. */
-static const char *add_line(struct keys *keys, const char *line)
+static void add_key(void *context, const struct key *key)
 {
-    struct key key;
+    struct keys *keys = context;
 
-    if (key_parse(line, ' ', &key) < 0)
-        return "a line is ID HEX32: a number from 1 to 255, and 32 hex digits";
-    bool is_new = !keys->known[key.id];
-    if (is_new) {
-        keys->known[key.id] = true;
-        keys->keys[key.id] = siphash_key(key.bytes);
-        keys->count++;
-    }
-    explicit_bzero(&key, sizeof(key));
-    return is_new ? NULL : "a second key with this id";
+    keys->known[key->id] = true;
+    keys->keys[key->id] = siphash_key(key->bytes);
+    keys->count++;
 }
 
-/* Add the keys of all lines. `*ret_line`: the number of the wrong one; 0: it is the whole file. */
-static int add_lines(struct keys *keys, const char *path, unsigned *ret_line,
-                     const char **ret_problem)
+int keys_load(const char *path, struct keys **ret, char ret_problem[KEY_FILE_PROBLEM_SIZE])
 {
-    struct key_file file;
-    int r = key_file_open(path, &file, ret_problem);
-
-    if (r < 0)
-        return r;
-    for (char *line; !*ret_problem && (line = key_file_line(&file)) != NULL;) {
-        *ret_problem = add_line(keys, line);
-        *ret_line = *ret_problem ? file.line : 0;
-    }
-    key_file_close(&file);
-    if (!*ret_problem && keys->count == 0)
-        *ret_problem = "has no key: nothing could be authenticated";
-    return *ret_problem ? -EBADMSG : 0;
-}
-
-int keys_load(const char *path, struct keys **ret, char *ret_problem)
-{
-    const char *problem = NULL;
-    unsigned line = 0;
     struct keys *keys = calloc(1, sizeof(*keys));
-    int r = keys ? add_lines(keys, path, &line, &problem) : -ENOMEM;
 
-    if (r == 0) {
-        *ret = keys;
-        return 0;
+    if (!keys) {
+        snprintf(ret_problem, KEY_FILE_PROBLEM_SIZE, "%.400s: %s", path, strerror(ENOMEM));
+        return -ENOMEM;
     }
-    keys_free(keys);
-    if (!problem)
-        problem = strerror(-r);
-    if (line)
-        snprintf(ret_problem, KEYS_PROBLEM_SIZE, "%.400s:%u: %s", path, line, problem);
+    int r = key_file_load(path, add_key, keys, ret_problem);
+    if (r == 0)
+        *ret = keys;
     else
-        snprintf(ret_problem, KEYS_PROBLEM_SIZE, "%.400s: %s", path, problem);
+        keys_free(keys);
     return r;
 }
 

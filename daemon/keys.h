@@ -6,12 +6,12 @@
 #ifndef PRESENCED_KEYS_H
 #define PRESENCED_KEYS_H
 
+#include "common/key_file.h"
 #include "core/siphash.h"
 #include "core/wire.h"
 
-#define KEYS_MAX          255
-#define KEYS_CLOCK_SKEW   30  /* seconds that `sent at` may differ from our clock, either way */
-#define KEYS_PROBLEM_SIZE 512 /* bytes of the longest line that says what is wrong */
+#define KEYS_MAX        KEY_ID_MAX
+#define KEYS_CLOCK_SKEW 30 /* seconds that `sent at` may differ from our clock, either way */
 
 struct keys {
     unsigned count;
@@ -19,12 +19,9 @@ struct keys {
     struct siphash_key keys[KEYS_MAX + 1]; /* by key id */
 };
 
-/* Load a key file (key_file.h): a line `ID HEX32` for each key, ID 1 to 255 in decimal, 32 hex
- * digits for the key's bytes 0 to 15 in order; at least one key, and no id twice. Release `*ret`
- * with keys_free. On failure `ret_problem` (KEYS_PROBLEM_SIZE bytes) says in one line what is wrong
- * and where, never what a key is. Errors: -EBADMSG a line is wrong, or there is no key; those of
- * key_file_open. */
-int keys_load(const char *path, struct keys **ret, char *ret_problem);
+/* Load a key file with key_file_load, whose errors and `ret_problem` these are. Release `*ret` with
+ * keys_free. */
+int keys_load(const char *path, struct keys **ret, char ret_problem[KEY_FILE_PROBLEM_SIZE]);
 
 /* Overwrite and free. NULL is fine. */
 void keys_free(struct keys *keys);

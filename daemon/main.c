@@ -11,6 +11,7 @@
 #include "admission.h"
 #include "common/capabilities.h"
 #include "common/log.h"
+#include "common/permission.h"
 #include "config.h"
 #include "endpoints.h"
 #include "filter.h"
@@ -126,6 +127,7 @@ static void raise_priority(void)
 
 static int confine_files(const struct config *config)
 {
+    permission_prepare(config->keys ? config->keys : config->segment);
     int r = landlock_confine(config->segment);
 
     if (r < 0)
@@ -190,6 +192,8 @@ static void begin_to_listen(struct daemon *daemon)
         file->origin == SEGMENT_ATTACHED && file->segment.header->listening_since == SEGMENT_NEVER;
 
     endpoints_publish(&daemon->endpoints, &daemon->collector);
+    const struct keys *keys = daemon->admission.keys;
+    collector_publish_keys(&daemon->collector, keys ? keys->count : 0, "");
     uint64_t gap = collector_listen(&daemon->collector, engine, reason ? strerror(reason) : "");
 
     if (reason)

@@ -60,7 +60,8 @@ static bool texts_are_sound(const struct segment_header *header)
            ends_with_zero(header->filter_reason, sizeof(header->filter_reason)) &&
            ends_with_zero(header->spread, sizeof(header->spread)) &&
            ends_with_zero(header->spread_reason, sizeof(header->spread_reason)) &&
-           ends_with_zero(header->listen_missing, sizeof(header->listen_missing));
+           ends_with_zero(header->listen_missing, sizeof(header->listen_missing)) &&
+           ends_with_zero(header->keys_refused, sizeof(header->keys_refused));
 }
 
 /* True if a refusal's mark is not in the future: such a mark could hold for years. */

@@ -8,8 +8,14 @@
 
 #include "history_pool.h"
 
-#define ABI_2             2
-#define ABI_2_HEADER_SIZE 592 /* bytes, up to the day */
+/* Earlier versions whose headers only had fewer fields. */
+static const struct {
+    uint16_t abi_major;
+    uint32_t header_size; /* bytes */
+} earlier[] = {
+    {2, 592}, /* up to the day */
+    {3, 816}, /* up to the missing addresses */
+};
 
 struct move {
     const struct segment *old, *new;
@@ -361,10 +367,13 @@ bool segment_move_upgrade_header(const struct segment_header *header, struct seg
         *ret = *header;
         return true;
     }
-    if (header->abi_major != ABI_2 || header->header_size != ABI_2_HEADER_SIZE)
+    size_t i = 0;
+    while (i < sizeof(earlier) / sizeof(earlier[0]) && header->abi_major != earlier[i].abi_major)
+        i++;
+    if (i == sizeof(earlier) / sizeof(earlier[0]) || header->header_size != earlier[i].header_size)
         return false;
     struct segment_header upgraded = {0};
-    memcpy(&upgraded, header, ABI_2_HEADER_SIZE);
+    memcpy(&upgraded, header, earlier[i].header_size);
     upgraded.abi_major = SEGMENT_ABI_MAJOR;
     upgraded.abi_minor = SEGMENT_ABI_MINOR;
     upgraded.header_size = sizeof(upgraded);

@@ -28,6 +28,20 @@ bool segment_path_trusts(uid_t user)
     return user == 0 || user == geteuid() || (user == presence_user && user != (uid_t)-1);
 }
 
+void segment_path_share(int descriptor, const struct stat *status, const char *path)
+{
+    if (confined) /* then the calls below are not permitted any more */
+        return;
+    gid_t group = getegid();
+    if (group != trust_group() || status->st_gid == group || status->st_uid != geteuid() ||
+        status->st_mode & S_IRWXO)
+        return;
+    if (fchown(descriptor, (uid_t)-1, group) == 0)
+        log_line("gave %s to the group " TRUST_USER, path);
+    else
+        log_line("cannot give %s to the group " TRUST_USER ": %s", path, strerror(errno));
+}
+
 void segment_path_log(const char *format, ...)
 {
     char line[sizeof(last_line)];
@@ -297,6 +311,7 @@ static int try_directory(const char *path, const char *directory)
         r = r == 0 ? -EAGAIN : r;
     } else if (r == 0) {
         r = judge_mode(directory, descriptor, &status);
+        segment_path_share(descriptor, &status, directory);
     }
     close(descriptor);
     return r;

@@ -8,6 +8,7 @@
 #define PRESENCED_SEGMENT_PATH_H
 
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /* Make the segment's directory if it is missing, move a segment into it that an earlier version
@@ -24,6 +25,10 @@ int segment_path_clear(const char *path);
 
 /* True if the user is root, our own or `presence`. After segment_path_prepare. */
 bool segment_path_trusts(uid_t user);
+
+/* Let the group `presence` read a file or directory of ours, if we run with that group and others
+ * have no access: an earlier daemon may have run with another. Writes a line to the log. */
+void segment_path_share(int descriptor, const struct stat *status, const char *path);
 
 /* Log a line unless it is the same as the last one, since attempts are repeated every second. After
  * a success, segment_path_reset_log lets the next line through. */

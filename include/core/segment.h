@@ -17,7 +17,7 @@
 #include "core/table.h"
 
 #define SEGMENT_MAGIC         UINT64_C(0x3145434e45534552) /* "RESENCE1" read as little-endian */
-#define SEGMENT_ABI_MAJOR     3                            /* another major: not readable */
+#define SEGMENT_ABI_MAJOR     4                            /* another major: not readable */
 #define SEGMENT_ABI_MINOR     0                            /* a higher minor only adds */
 #define SEGMENT_WORKERS_MAX   64
 #define SEGMENT_ALIGNMENT     4096
@@ -130,6 +130,9 @@ struct segment_header {
     char spread_reason[96];  /* why not in turn; zero-terminated */
     char listen_missing[96]; /* addresses of --listen that the machine doesn't have;
                                 zero-terminated. May change while it is read */
+    uint32_t keys;           /* how many are in use; 0: tags are not checked */
+    char keys_refused[124];  /* why the last new keys were refused; zero-terminated, empty: they
+                                were not. May change while it is read */
 };
 
 SHARED_AT(struct segment_header, abi_major, 8);
@@ -169,7 +172,9 @@ SHARED_AT(struct segment_header, site_entry_refused, 604);
 SHARED_AT(struct segment_header, spread, 608);
 SHARED_AT(struct segment_header, spread_reason, 624);
 SHARED_AT(struct segment_header, listen_missing, 720);
-_Static_assert(sizeof(struct segment_header) == 816, "header");
+SHARED_AT(struct segment_header, keys, 816);
+SHARED_AT(struct segment_header, keys_refused, 820);
+_Static_assert(sizeof(struct segment_header) == 944, "header");
 
 #define SEGMENT_COUNTER_BLOCKS (SEGMENT_WORKERS_MAX + 1)
 

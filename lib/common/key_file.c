@@ -3,15 +3,17 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "permission.h"
+#include "trust.h"
+
 #define FILE_BYTES_MAX 65536 /* 255 keys take 10 KB */
-#define GROUP          "presence"
 #define BLANK          " \t"
 #define HEX            "0123456789abcdefABCDEF"
 
@@ -41,20 +43,6 @@ int key_parse(const char *text, char separator, struct key *ret)
     return 0;
 }
 
-/* True if members of the group may read keys. */
-static bool is_group_trusted(const struct stat *status)
-{
-    static gid_t presence;
-    static bool is_known;
-    const struct group *group = is_known ? NULL : getgrnam(GROUP);
-
-    if (!is_known)
-        presence = group ? group->gr_gid : (gid_t)-1;
-    is_known = true;
-    return status->st_gid == presence ||
-           (status->st_uid != geteuid() && group_member(status->st_gid));
-}
-
 /* Check owner and mode: whoever can read a key can change the count. */
 static int check_file(int descriptor, const char **ret_problem)
 {
@@ -64,13 +52,14 @@ static int check_file(int descriptor, const char **ret_problem)
         *ret_problem = strerrordesc_np(errno);
         return -errno;
     }
-    bool by_group = is_group_trusted(&status) && !(status.st_mode & 07137);
+    bool by_group = status.st_gid == trust_group() && !(status.st_mode & 07137);
     if (!S_ISREG(status.st_mode))
         *ret_problem = "not a regular file";
     else if (status.st_uid != geteuid() && status.st_uid != 0)
         *ret_problem = "belongs to another user: chown it to the one that reads it";
     else if (status.st_mode & 07177 && !by_group)
-        *ret_problem = "its mode gives more than its owner needs: chmod 600";
+        *ret_problem = "its mode gives more than its owner needs: chmod 600, or chgrp " TRUST_USER
+                       " and chmod 640";
     else
         return 0;
     return S_ISREG(status.st_mode) ? -EPERM : -EINVAL;
@@ -105,13 +94,18 @@ int key_file_open(const char *path, struct key_file *ret, const char **ret_probl
 {
     /* O_NONBLOCK: a FIFO must not hold us up. */
     int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    static char denied[PERMISSION_TEXT_SIZE];
     struct key_file file = {.text = calloc(1, FILE_BYTES_MAX)};
     int r = descriptor < 0 ? -errno : !file.text ? -ENOMEM : 0;
 
-    if (r < 0)
+    if (r == -EACCES) {
+        permission_explain(path, denied);
+        *ret_problem = denied;
+    } else if (r < 0) {
         *ret_problem = strerrordesc_np(-r);
-    else
+    } else {
         r = check_file(descriptor, ret_problem);
+    }
     if (r == 0)
         r = read_text(descriptor, file.text, ret_problem);
     if (descriptor >= 0)
@@ -144,4 +138,79 @@ void key_file_close(struct key_file *file)
         explicit_bzero(file->text, FILE_BYTES_MAX);
     free(file->text);
     *file = (struct key_file){0};
+}
+
+/* Find the next line's key. `seen` has the ids of those before. Returns 1, 0 after the last, or
+ * -EBADMSG. */
+static int next_key(struct key_file *file, bool seen[KEY_ID_MAX + 1], struct key *ret,
+                    const char **ret_problem)
+{
+    const char *line = key_file_line(file);
+
+    if (!line)
+        return 0;
+    if (key_parse(line, ' ', ret) < 0)
+        *ret_problem = "a line is ID HEX32: a number from 1 to 255, and 32 hex digits";
+    else if (seen[ret->id])
+        *ret_problem = "a second key with this id";
+    else
+        seen[ret->id] = true;
+    return *ret_problem ? -EBADMSG : 1;
+}
+
+/* Add all keys. `*ret_line`: the number of the wrong one; 0: it is the whole file. */
+static int add_keys(const char *path, key_add add, void *context, unsigned *ret_line,
+                    const char **ret_problem)
+{
+    bool seen[KEY_ID_MAX + 1] = {false};
+    struct key_file file;
+    struct key key;
+    unsigned count = 0;
+    int r = key_file_open(path, &file, ret_problem);
+
+    if (r < 0)
+        return r;
+    for (; (r = next_key(&file, seen, &key, ret_problem)) == 1; count++)
+        add(context, &key);
+    explicit_bzero(&key, sizeof(key));
+    *ret_line = r < 0 ? file.line : 0;
+    key_file_close(&file);
+    if (r == 0 && count == 0) {
+        *ret_problem = "has no key";
+        r = -EBADMSG;
+    }
+    return r;
+}
+
+int key_file_load(const char *path, key_add add, void *context,
+                  char ret_problem[KEY_FILE_PROBLEM_SIZE])
+{
+    const char *problem = NULL;
+    unsigned line = 0;
+    int r = add_keys(path, add, context, &line, &problem);
+
+    if (r < 0 && line)
+        snprintf(ret_problem, KEY_FILE_PROBLEM_SIZE, "%.400s:%u: %s", path, line, problem);
+    else if (r < 0)
+        snprintf(ret_problem, KEY_FILE_PROBLEM_SIZE, "%.400s: %s", path, problem);
+    return r;
+}
+
+static void keep_first(void *context, const struct key *key)
+{
+    struct key *first = context;
+
+    if (first->id == 0)
+        *first = *key;
+}
+
+int key_file_load_first(const char *path, struct key *ret, char ret_problem[KEY_FILE_PROBLEM_SIZE])
+{
+    struct key first = {0};
+    int r = key_file_load(path, keep_first, &first, ret_problem);
+
+    if (r == 0)
+        *ret = first;
+    explicit_bzero(&first, sizeof(first));
+    return r;
 }

@@ -4,7 +4,9 @@
 
 #include <stdint.h>
 
-#define KEY_SIZE 16 /* bytes */
+#define KEY_SIZE              16 /* bytes */
+#define KEY_ID_MAX            255
+#define KEY_FILE_PROBLEM_SIZE 832 /* bytes of the longest line that says what is wrong */
 
 /* A key that datagrams are signed with. */
 struct key {
@@ -23,11 +25,10 @@ struct key_file {
 };
 
 /* Load a file, which is regular, shorter than 64 KiB, and belongs to root or to our own user. Its
- * mode is 0600 or less, or 0640 with the group `presence`; an unprivileged process may also read
- * another user's by a group of its own, as that of a systemd credential. Close it with
- * key_file_close. On failure `*ret_problem` says in words what is wrong, never what a key is.
- * Errors: -EPERM owner or mode; -EINVAL no regular file; -EFBIG; -EBADMSG a zero byte; -ENOMEM;
- * those of open and read. The first call looks up the group, which a confined process can't. */
+ * mode is 0600 or less, or 0640 or less with the group `presence`. Close it with key_file_close. On
+ * failure `*ret_problem` says in words what is wrong, never what a key is. Errors: -EPERM owner or
+ * mode; -EINVAL no regular file; -EFBIG; -EBADMSG a zero byte; -ENOMEM; those of open and read. The
+ * first call looks up the group, which a confined process can't. */
 int key_file_open(const char *path, struct key_file *ret, const char **ret_problem);
 
 /* Find the next line that is neither blank nor a # comment and return it, without blanks before it
@@ -37,5 +38,18 @@ char *key_file_line(struct key_file *file);
 
 /* Overwrite and free the text. */
 void key_file_close(struct key_file *file);
+
+/* Receive one key of a file. */
+typedef void (*key_add)(void *context, const struct key *key);
+
+/* Load a file of keys, a line `ID HEX32` each (key_parse with ' '): at least one, and no id twice.
+ * Calls `add` with each in their order, before a later line may turn out to be wrong. On failure
+ * `ret_problem` says in one line what is wrong and where, never what a key is. Errors: -EBADMSG a
+ * line is wrong, or there is no key; those of key_file_open. */
+int key_file_load(const char *path, key_add add, void *context,
+                  char ret_problem[KEY_FILE_PROBLEM_SIZE]);
+
+/* Load such a file and return its first key, for a program that signs. Errors: likewise. */
+int key_file_load_first(const char *path, struct key *ret, char ret_problem[KEY_FILE_PROBLEM_SIZE]);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "permission.h"
 
 void segment_source_init(struct segment_source *source, const char *path)
 {
@@ -18,7 +19,8 @@ const char *segment_error_text(int error, const char *path, char ret[SEGMENT_ERR
     case -ENOENT:
         return "no such file: start presenced, or name its segment with --segment";
     case -EACCES:
-        return "permission denied: run as the collector's user or in its group";
+        permission_explain(path, ret);
+        return ret;
     case -EBADMSG:
         return "not a presence segment, or damaged: check --segment, or restart presenced";
     case -EPROTO:

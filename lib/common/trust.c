@@ -1,6 +1,7 @@
 #include "trust.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,4 +37,16 @@ void trust_name_user(uid_t uid, char ret[TRUST_NAME_SIZE])
         strcpy(ret, found->pw_name);
     else
         snprintf(ret, TRUST_NAME_SIZE, "%u", (unsigned)uid);
+}
+
+gid_t trust_group(void)
+{
+    static gid_t gid = TRUST_NO_GROUP;
+    static bool is_known;
+    const struct group *group = is_known ? NULL : getgrnam(TRUST_USER);
+
+    if (group)
+        gid = group->gr_gid;
+    is_known = true;
+    return gid;
 }

@@ -11,7 +11,8 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-#define TRUST_USER      "presence"
+#define TRUST_USER      "presence" /* also the name of the group */
+#define TRUST_NO_GROUP  ((gid_t)-1)
 #define TRUST_NAME_SIZE 64 /* bytes of a user's name with its zero; a longer name is no user's */
 #define TRUST_OTHERS    (S_IWGRP | S_IWOTH)
 
@@ -21,6 +22,10 @@ int trust_find_user(const char *name, uid_t *ret);
 
 /* Write a user's name, or the number where it has none, for a message. Any thread. */
 void trust_name_user(uid_t uid, char ret[TRUST_NAME_SIZE]);
+
+/* Return the group `presence`, whose members may read segments and keys, or TRUST_NO_GROUP. It is
+ * looked up by the first call: a confined process can't do that later. One thread at a time. */
+gid_t trust_group(void);
 
 /* True if only the owner may write the file. */
 static inline bool trust_file_mode(const struct stat *file)

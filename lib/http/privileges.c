@@ -11,6 +11,7 @@
 
 #include "common/capabilities.h"
 #include "common/confine.h"
+#include "common/permission.h"
 #include "reader_trust.h"
 
 #ifdef PRIVILEGES_UNCONFINED
@@ -75,6 +76,9 @@ int privileges_drop(const char *const *paths)
 {
     int r = capabilities_drop();
 
-    reader_trust_prepare(); /* the list of users is out of reach afterwards */
+    /* The lists of users and groups are out of reach afterwards. */
+    reader_trust_prepare();
+    if (*paths)
+        permission_prepare(*paths);
     return r < 0 ? r : confine_to(paths);
 }

@@ -61,6 +61,7 @@ int presence_status(struct presence *presence, struct presence_status *ret)
         .max_window_s = presence->header.geometry.max_window,
         .pid = atomic_load_relaxed(&header->pid),
         .workers = atomic_load_relaxed(&header->workers),
+        .keys = atomic_load_relaxed(&header->keys),
         .segment_bytes = presence->header.file_size,
         .entries_capacity = presence->header.geometry.max_entries,
         .scopes_capacity = presence->header.geometry.max_scopes,
@@ -84,6 +85,7 @@ int presence_status(struct presence *presence, struct presence_status *ret)
     copy_text(header->spread, sizeof(header->spread), status.spread);
     copy_text(header->spread_reason, sizeof(header->spread_reason), status.spread_reason);
     copy_text(header->listen_missing, sizeof(header->listen_missing), status.listen_missing);
+    copy_text(header->keys_refused, sizeof(header->keys_refused), status.keys_refused);
     count_live(presence, &moment, &status);
     count_histories(presence, &status);
     uint64_t since = atomic_load_relaxed(&header->listening_since); /* written before the tick */

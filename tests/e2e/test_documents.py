@@ -54,7 +54,7 @@ class Install(Case):
 
     def test_commands(self):
         noted = os.path.join(self.directory, "noted")
-        for name in "apt-get", "meson", "ninja", "systemctl":
+        for name in "apt-get", "meson", "ninja", "systemctl", "systemd-sysusers":
             path = os.path.join(self.directory, name)
             with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o755), "w") as file:
                 file.write(f'#!/bin/sh\necho "${{0##*/}} $*" >> {noted}\n')
@@ -67,7 +67,8 @@ class Install(Case):
             capture_output=True, text=True).stdout
         self.assertEqual(packages.split(), ["apt-get", "install", *listed.split()])
         self.assertEqual(commands, ["meson setup --prefix=/usr build/package",
-                                    "ninja -C build/package install", "systemctl daemon-reload",
+                                    "ninja -C build/package install", "systemd-sysusers ",
+                                    "systemctl daemon-reload",
                                     "systemctl enable --now presenced"])
 
 
@@ -128,7 +129,8 @@ class Commands(Case):
     def make_keys(self):
         """The key file of the text; the last command of the block, which sends with it, is left."""
         self.keys = os.path.join(self.directory, "keys")
-        *make, send = fenced("sh keys").replace("/etc/presence/keys", self.keys).splitlines()
+        block = substitute(fenced("sh keys"), mode=("-m 640 -g presence", "-m 600"))  # see test_units
+        *make, send = block.replace("/etc/presence/keys", self.keys).splitlines()
         self.run_shell("\n".join(make))
         return send
 

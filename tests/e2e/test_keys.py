@@ -67,6 +67,42 @@ class Keys(Case):
                 self.assertEqual(after[name] - before[name], 100 - accepted)
         self.assertEqual(self.count(SITE), 500)
 
+    def test_presence_send_with_a_key_file(self):
+        """It signs with the first key; with a file it can't use it sends nothing."""
+        self.write(8)
+        collector = self.start_keyed()
+        beat = (PRESENCE_SEND, "--to", f"127.0.0.1:{collector.port}", "--site", SITE, "--visitor", "v")
+        mine = os.path.join(self.directory, "mine")
+
+        def send(text, *arguments, mode=0o600):
+            with open(mine, "w") as file:
+                file.write(text)
+            os.chmod(mine, mode)
+            return subprocess.run([*beat, "--key-file", mine, *arguments], capture_output=True,
+                                  text=True, timeout=DEADLINE)
+
+        lines = {key: f"{key} {KEYS[key].hex()}\n" for key in KEYS}
+        for text, name in ((f"# ours\n\n{lines[8]}{lines[7]}", "accepted"),
+                           (f"\t8\t{KEYS[8].hex().upper()} # here\r\n", "accepted"),
+                           (lines[7] + lines[8], "rejected_unauthenticated")):
+            before = self.stats()
+            done = send(text)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            after = self.wait_received(before["datagrams_received"] + 1)
+            self.assertEqual(after[f"datagrams_{name}"], before[f"datagrams_{name}"] + 1, text)
+        for text, mode, words in (("", 0o600, "mine: has no key"),
+                                  (lines[8] + "7 short\n", 0o600, "mine:2: a line is ID HEX32"),
+                                  (lines[8] + lines[8], 0o600, "mine:2: a second key with this id"),
+                                  (lines[8], 0o644, "mine: its mode gives more than its owner needs"),
+                                  (lines[8], 0o640, "mine: its mode gives more than its owner needs")):
+            done = send(text, mode=mode)
+            self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1))
+            self.assertRegex(done.stderr, f"^presence-send: cannot use the key file .*{words}")
+            self.assertNotIn(KEYS[8].hex()[:8], done.stderr)
+        for arguments in ("--text",), ("--key", f"8:{KEYS[8].hex()}"), ("--key-file", mine):
+            self.assertEqual(send(lines[8], *arguments).returncode, 2)
+        self.assertEqual(self.stats()["datagrams_received"], 3)
+
     def test_the_reference(self):
         self.assertEqual(siphash(KEYS[7], bytes(range(15))).hex(), "e545be4961ca29a1")
         self.assertEqual(siphash(KEYS[7], GOLDEN_SIGNED[:-8]), GOLDEN_SIGNED[-8:])
@@ -236,10 +272,27 @@ class Keys(Case):
                                   ("# none\n", 0o600, ": has no key")):
             self.write(text=text, mode=mode)
             self.reload(collector, f"cannot use the keys: {self.path}{words}")
+            self.assertTrue(collector.output().endswith("; the 1 key of before stays in use\n"))
             self.check_reason(collector, beat, None)
+            status = self.json("status")
+            self.assertEqual(status["keys"], 1)
+            self.assertIn(f"{self.path}{words}"[-90:], status["keys_refused"])
+            self.assertRegex(self.ctl("status")[1], r"keys +1 of before; new ones were refused: .*" + words)
         os.unlink(self.path)
         self.reload(collector, f"cannot use the keys: {self.path}: No such file")
         self.check_reason(collector, beat, None)
+        if os.geteuid() == 0:  # confined, it can't look up users, and can read what it owns alone
+            self.write(8)
+            os.chown(self.path, 65534, 65534)
+            self.reload(collector, f"cannot use the keys: {self.path}: permission denied: only uid "
+                        "65534 may read it; run as uid 65534")
+            self.check_reason(collector, beat, None)
+            os.unlink(self.path)
+        self.write(7, 8)
+        self.reload(collector, "reloaded 2 keys")
+        status = self.json("status")
+        self.assertEqual((status["keys"], status["keys_refused"]), (2, None))
+        self.assertRegex(self.ctl("status")[1], r"keys +2\n")
         self.assertNotIn(KEYS[8].hex()[:8], collector.output())
 
     def test_refused_at_the_start(self):
@@ -255,6 +308,8 @@ class Keys(Case):
         collector = self.start()
         collector.process.send_signal(signal.SIGHUP)
         self.check_reason(collector, native(SITE, [visitor(1)]), None)
+        self.assertEqual(self.json("status")["keys"], 0)
+        self.assertRegex(self.ctl("status")[1], "keys +none: heartbeats need no signature\n")
         self.assertEqual(collector.stop(), 0)
 
 

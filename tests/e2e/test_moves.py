@@ -208,19 +208,26 @@ class OtherSettings(MoveCase):
         self.assertEqual((self.counts(), self.stats(), self.events()), (counts, stats, events))
         self.assert_verified()
 
-    def test_version_2(self):
-        """What the version before has left moves, too."""
+    def test_earlier_versions(self):
+        """What versions before have left moves, too."""
+        for version, size in (2, 592), (3, 816):
+            with self.subTest(version=version):
+                self.check_version(version, size)
+                self.collector.stop()
+                os.unlink(self.segment)
+
+    def check_version(self, version, size):
         self.begin()
         self.fill()
         counts, events, peak = self.counts(), self.events(), self.peak()
         self.collector.stop()
         with open(self.segment, "r+b") as file:
             file.seek(8)
-            file.write(struct.pack("=H", 2))
+            file.write(struct.pack("=H", version))
             file.seek(12)
-            file.write(struct.pack("=I", 592))
-            file.seek(592)
-            file.write(bytes(816 - 592))
+            file.write(struct.pack("=I", size))
+            file.seek(size)
+            file.write(bytes(944 - size))
         self.begin()
         self.assertRegex(self.replaced(self.collector),
                          "replaced in this version's layout: everything moved$")

@@ -70,9 +70,10 @@ class Signing(WebCase):
         collector.process.send_signal(signal.SIGHUP)
         wait_until(lambda: "reloaded 1 key" in collector.output(), "the collector's key")
         self.counted(web, {"site": SITE, "visitor": "2"})
-        for text, words in (("8 short", "32 hex digits"), ("# none", "no key in it")):
+        for text, words in (("8 short", "web:1: a line is ID HEX32"), ("# none", "web: has no key")):
             self.secret("web", text)
             self.hang_up(web, words)
+            self.assertTrue(web.output().endswith("; the keys of before stay in use\n"))
         os.chmod(self.secret("web", line(9)), 0o644)
         self.hang_up(web, "chmod")
         self.counted(web, {"site": SITE, "visitor": "3"})

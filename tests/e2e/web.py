@@ -40,9 +40,9 @@ class Answer:
 class Web:
     """A running presence-web."""
 
-    def __init__(self, *arguments, listen="127.0.0.1:0", environment=None):
+    def __init__(self, *arguments, listen="127.0.0.1:0", environment=None, prefix=()):
         self.log = tempfile.TemporaryFile(mode="w+")
-        command = [PRESENCE_WEB, *with_defaults(("--listen", listen), arguments)]
+        command = [*prefix, os.path.abspath(PRESENCE_WEB), *with_defaults(("--listen", listen), arguments)]
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
             env={**os.environ, **(environment or {})},

@@ -70,6 +70,9 @@ static void states_follow_each_other(void **state)
     assert_string_equal(header_of(fixture)->listen_missing, "192.0.2.1:9514");
     collector_publish_spread(&fixture->collector, "turn", "");
     collector_publish_missing(&fixture->collector, "");
+    collector_publish_keys(&fixture->collector, 3, "");
+    assert_int_equal(header_of(fixture)->keys, 3);
+    assert_string_equal(header_of(fixture)->keys_refused, "");
     assert_string_equal(header_of(fixture)->spread, "turn");
     assert_string_equal(header_of(fixture)->spread_reason, "");
     assert_string_equal(header_of(fixture)->listen_missing, "");
@@ -90,6 +93,8 @@ static void long_texts_are_cut(void **state)
     collector_publish_filter(&fixture->collector, text, text, text);
     collector_publish_spread(&fixture->collector, text, text);
     collector_publish_missing(&fixture->collector, text);
+    text[198] = '.';
+    collector_publish_keys(&fixture->collector, 2, text);
     collector_listen(&fixture->collector, text, text);
     const struct segment_header *header = header_of(fixture);
     assert_int_equal(strnlen(header->filter, sizeof(header->filter)), 15);
@@ -98,6 +103,9 @@ static void long_texts_are_cut(void **state)
     assert_int_equal(strnlen(header->spread, sizeof(header->spread)), 15);
     assert_int_equal(strnlen(header->spread_reason, sizeof(header->spread_reason)), 95);
     assert_int_equal(strnlen(header->listen_missing, sizeof(header->listen_missing)), 95);
+    assert_int_equal(strnlen(header->keys_refused, sizeof(header->keys_refused)), 123);
+    assert_memory_equal(header->keys_refused, "...x", 4);
+    assert_int_equal(header->keys_refused[122], '.'); /* the end is kept */
     assert_int_equal(strnlen(header->receive, sizeof(header->receive)), 15);
     assert_int_equal(strnlen(header->receive_reason, sizeof(header->receive_reason)), 63);
     collector_close(&fixture->collector);

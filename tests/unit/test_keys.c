@@ -36,7 +36,7 @@ static void write_bytes(const struct scratch *scratch, const char *bytes, size_t
 
 static struct keys *read_good(const struct scratch *scratch, const char *text)
 {
-    char problem[KEYS_PROBLEM_SIZE] = "untouched";
+    char problem[KEY_FILE_PROBLEM_SIZE] = "untouched";
     struct keys *keys = NULL;
 
     write_bytes(scratch, text, strlen(text));
@@ -50,7 +50,7 @@ static struct keys *read_good(const struct scratch *scratch, const char *text)
 /* Expect an error line in which `where` follows the path. */
 static void refuse(const struct scratch *scratch, int error, const char *where)
 {
-    char problem[KEYS_PROBLEM_SIZE] = "", start[256];
+    char problem[KEY_FILE_PROBLEM_SIZE] = "", start[256];
     struct keys *keys = (struct keys *)(uintptr_t)1;
     int r = keys_load(scratch->path, &keys, problem);
 
@@ -163,7 +163,7 @@ static void other_users_must_not_have_rights(void **state)
 
     for (size_t i = 0; i < LENGTH(fine); i++) {
         struct keys *keys = NULL;
-        char problem[KEYS_PROBLEM_SIZE];
+        char problem[KEY_FILE_PROBLEM_SIZE];
         write_bytes(scratch, GOLDEN_KEY_LINE, strlen(GOLDEN_KEY_LINE));
         assert_int_equal(chmod(scratch->path, fine[i]), 0);
         assert_int_equal(keys_load(scratch->path, &keys, problem), 0);

@@ -187,6 +187,7 @@ static void read_all(struct presence *presence)
         expect_text(status.spread, sizeof(status.spread));
         expect_text(status.spread_reason, sizeof(status.spread_reason));
         expect_text(status.listen_missing, sizeof(status.listen_missing));
+        expect_text(status.keys_refused, sizeof(status.keys_refused));
         assert_in_range(status.scopes_live, 0, settings.max_scopes);
     }
     assert_int_equal(presence_counters(presence, counters, COUNTERS_SHOWN), COUNTERS_SHOWN);

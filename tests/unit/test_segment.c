@@ -243,6 +243,8 @@ static const struct field {
     {"spread", FIELD(spread), SEGMENT_GOOD},
     {"spread_reason", FIELD(spread_reason), SEGMENT_GOOD},
     {"listen_missing", FIELD(listen_missing), SEGMENT_GOOD},
+    {"keys", FIELD(keys), SEGMENT_GOOD},
+    {"keys_refused", FIELD(keys_refused), SEGMENT_GOOD},
 };
 
 static bool field_has(const struct field *field, size_t byte)

@@ -112,6 +112,7 @@ static uint64_t *any_word(struct segment *segment)
     X("header 0: unterminated text", memset(segment->header->receive, 'x', 16))                   \
     X("header 0: unterminated text", memset(segment->header->filter_reason, 'x', 96))             \
     X("header 0: unterminated text", memset(segment->header->listen_missing, 'x', 96))            \
+    X("header 0: unterminated text", memset(segment->header->keys_refused, 'x', 124))             \
     X("counter block 0: ", segment->counters[0].values[3] = UINT64_C(1) << 63)                    \
     X("counter block 64: ", segment->counters[64].values[0] = UINT64_MAX / 2)                     \
     X("slot ", *any_word(segment) += 5000)                                                        \

@@ -293,19 +293,18 @@ static void write_header(struct fixture *fixture, size_t offset, const void *byt
     write_header(fixture, offsetof(struct segment_header, field), &(__VA_ARGS__), \
                  sizeof(((struct segment_header *)0)->field))
 
-/* The header of version 2 ended with the day: zero the rest. */
-static void make_version_2(struct fixture *fixture)
+/* The headers of earlier versions ended sooner: zero the rest. */
+static void make_version(struct fixture *fixture, uint16_t version, uint32_t size)
 {
-    static const uint8_t zeros[sizeof(struct segment_header) - 592];
+    static const uint8_t zeros[sizeof(struct segment_header)];
 
-    WRITE(fixture, abi_major, (uint16_t){2});
-    WRITE(fixture, header_size, (uint32_t){592});
-    write_header(fixture, 592, zeros, sizeof(zeros));
+    WRITE(fixture, abi_major, version);
+    WRITE(fixture, header_size, size);
+    write_header(fixture, size, zeros, sizeof(zeros) - size);
 }
 
-static void version_2_moves(void **state)
+static void expect_version_moves(struct fixture *fixture, uint16_t version, uint32_t size)
 {
-    struct fixture *fixture = *state;
     static const uint64_t settings[] = {1000, 5000};
 
     for (unsigned i = 0; i < LENGTH(settings); i++) {
@@ -313,7 +312,7 @@ static void version_2_moves(void **state)
         fill(fixture);
         struct copy *before = copy_of(fixture);
         stop_ingest(fixture);
-        make_version_2(fixture);
+        make_version(fixture, version, size);
         fixture->settings.max_entries = settings[i];
         start_ingest(fixture);
         expect_account(fixture, i ? "--max-entries 5000 (was 1000): histories"
@@ -327,6 +326,12 @@ static void version_2_moves(void **state)
         stop_ingest(fixture);
         assert_int_equal(unlink(fixture->scratch.path), 0);
     }
+}
+
+static void earlier_versions_move(void **state)
+{
+    expect_version_moves(*state, 2, 592);
+    expect_version_moves(*state, 3, 816);
 }
 
 static void expect_nothing_moved(struct fixture *fixture, const char *account)
@@ -369,7 +374,7 @@ static void nothing_moves_that_is_not_of_this_boot_or_not_sound(void **state)
     fill(fixture);
     segment_of(fixture)->directory.entries[scope_at(fixture, 0, 2)].kind = 99;
     stop_ingest(fixture);
-    make_version_2(fixture);
+    make_version(fixture, 2, 592);
     expect_nothing_moved(fixture, "was damaged (scope ");
 }
 
@@ -381,7 +386,7 @@ int main(void)
         TEST(idle_scopes_give_way),
         TEST(histories_that_go_leave_their_peaks),
         TEST(claimed_events_become_holes),
-        TEST(version_2_moves),
+        TEST(earlier_versions_move),
         TEST(nothing_moves_that_is_not_of_this_boot_or_not_sound),
     };
     return cmocka_run_group_tests_name("segment_move", tests, NULL, NULL);

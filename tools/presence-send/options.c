@@ -103,11 +103,18 @@ static const struct option_entry entries[] = {
      .details = "1 to 63 bytes. The kind is then event."},
     {"key", OPTION_PARSED(struct options, sender, parse_key), .secret = true,
      .argument = "ID:HEX32", .expected = "ID:HEX32, a number from 1 to 255 and 32 hex digits",
-     .help = "sign with this key of the collector's",
+     .help = "sign with this key of the collector's; rather use --key-file",
      .details = "It is one of the collector's --keys: its id, 1 to 255, and its 16 bytes in 32 "
                 "hexadecimal digits. The clock has to be within 30 seconds of the collector's. The "
                 "digits are overwritten once they are parsed, so that the list of processes does "
-                "not show them for long. Not with --text."},
+                "not show them for long, but a shell's history keeps them: --key-file is safer. "
+                "Not with --text."},
+    {"key-file", OPTION_TEXT(struct options, key_file), .argument = "FILE", .expected = "a file",
+     .help = "sign with the first key in this file, a line ID HEX32 as in the collector's --keys",
+     .details = "It may be the collector's own file. Other keys in it are checked and not used: to "
+                "sign with another, put that one first. The file belongs to root or to the user as "
+                "whom presence-send runs, and has mode 0600 or less, or 0640 with the group "
+                "presence. Not with --text."},
     {"text", OPTION_FLAG(struct options, sender.text),
      .help = "send text heartbeats, one a datagram",
      .details = "An id of which only the native form is known is sent as a UUID, which is the same "
@@ -175,7 +182,8 @@ static enum mode choose_mode(const struct option_use *use)
 static enum option_verdict check_pairs(const struct option_use *use)
 {
     static const char *const pairs[][2] = {
-        {"visitor", "visitors"}, {"visitor", "rate"},      {"text", "batch"},     {"text", "key"},
+        {"visitor", "visitors"}, {"visitor", "rate"},      {"text", "batch"},
+        {"text", "key"},         {"text", "key-file"},     {"key", "key-file"},
         {"room", "rooms"},       {"country", "countries"}, {"source", "sources"},
     };
 
@@ -231,7 +239,7 @@ static uint32_t datagram_bytes(const struct options *options)
     uint32_t bytes = PLACE_HEADER_SIZE + name_bytes(options->site) + name_bytes(options->room) +
                      name_bytes(options->source) + name_bytes(options->event) +
                      options->sender.batch * PLACE_ID_SIZE +
-                     (options->sender.key_id ? PLACE_TAG_SIZE : 0);
+                     (options->sender.key_id || options->key_file ? PLACE_TAG_SIZE : 0);
 
     return bytes > DATAGRAM_BYTES ? bytes : DATAGRAM_BYTES;
 }

@@ -27,7 +27,8 @@ struct load_options {
 
 struct options {
     enum mode mode;
-    char *to; /* HOST:PORT */
+    char *to;       /* HOST:PORT */
+    char *key_file; /* or NULL; otherwise target_open takes its first key */
     char *site, *room, *country, *source, *event, *visitor;
     struct presence_place place; /* points to the texts above */
     struct presence_sender_options sender;
@@ -51,8 +52,8 @@ int interruptible_poll(struct pollfd *descriptor, int timeout_ms);
 
 /* ---- target.c: the collector ---- */
 
-/* Resolve --to and open a sender, to be released with presence_sender_close. Returns false after
- * reporting why that failed. */
+/* Resolve --to, load --key-file and open a sender, to be released with presence_sender_close.
+ * Returns false after reporting why that failed. */
 bool target_open(const struct options *options, struct presence_sender **ret);
 
 /* Return true if everything sent so far seems to have arrived; otherwise report what failed. */

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "common/address.h"
+#include "common/key_file.h"
 #include "common/log.h"
 #include "presence-send.h"
 
@@ -44,6 +45,22 @@ static int resolve(const char *text, char ret[ADDRESS_SIZE])
     return error;
 }
 
+/* Load the first key of a file. False: a line was printed. */
+static bool load_key(const char *path, struct presence_sender_options *sender)
+{
+    char problem[KEY_FILE_PROBLEM_SIZE];
+    struct key key;
+
+    if (key_file_load_first(path, &key, problem) < 0) {
+        log_error("cannot use the key file %s", problem);
+        return false;
+    }
+    sender->key_id = key.id;
+    memcpy(sender->key, key.bytes, sizeof(key.bytes));
+    explicit_bzero(&key, sizeof(key));
+    return true;
+}
+
 bool target_open(const struct options *options, struct presence_sender **ret)
 {
     char address[ADDRESS_SIZE];
@@ -54,7 +71,11 @@ bool target_open(const struct options *options, struct presence_sender **ret)
                   error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
         return false;
     }
-    error = presence_sender_open(address, &options->sender, ret);
+    struct presence_sender_options sender = options->sender;
+    if (options->key_file && !load_key(options->key_file, &sender))
+        return false;
+    error = presence_sender_open(address, &sender, ret);
+    explicit_bzero(&sender, sizeof(sender));
     if (error < 0) {
         log_error("cannot send to %s: %s; give another --to", options->to, strerror(-error));
         return false;

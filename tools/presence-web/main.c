@@ -25,9 +25,11 @@
 #define HEADER_BYTES     10240 /* 64 rooms on one stream, and what browsers and proxies send */
 #define TURN_ROUND_UP_NS (NS_PER_MS - 1)
 
+#define KEPT             "; the keys of before stay in use"
+
 /* ---- key files ------------------------------------------------------------------------------ */
 
-/* Read a key file, if one is named, and replace the keys. */
+/* Read a key file, if one is named, and replace the keys. One that is wrong changes nothing. */
 static bool read_secrets(const char *option, const char *path, size_t least, struct secrets *ret)
 {
     struct secrets secrets;
@@ -36,8 +38,8 @@ static bool read_secrets(const char *option, const char *path, size_t least, str
     if (!path)
         return true;
     if (secrets_load(path, least, &secrets, &problem) < 0) {
-        log_line("--%s %s: %s (keys of %zu to %d bytes, one a line)", option, path, problem, least,
-                 SECRETS_MAX_BYTES);
+        log_line("--%s %s: %s (keys of %zu to %d bytes, one a line)%s", option, path, problem,
+                 least, SECRETS_MAX_BYTES, ret->count ? KEPT : "");
         return false;
     }
     secrets_free(ret);
@@ -47,30 +49,34 @@ static bool read_secrets(const char *option, const char *path, size_t least, str
 
 static bool read_signing_key(struct web *web)
 {
+    char problem[KEY_FILE_PROBLEM_SIZE];
     const char *path = web->options.key_file;
-    const char *problem = NULL;
 
-    if (path && secrets_load_key(path, &web->key, &problem) < 0)
-        log_line("--key-file %s: %s", path, problem);
-    return !problem;
+    if (!path || key_file_load_first(path, &web->key, problem) == 0)
+        return true;
+    log_line("--key-file %s%s", problem, web->key.id ? KEPT : "");
+    return false;
 }
 
+/* Read all key files, also those behind a wrong one. */
 static bool read_all_secrets(struct web *web)
 {
-    return read_secrets("api-key-file", web->options.api_key_file, API_KEY_MIN, &web->api_keys) &&
-           read_secrets("jwt-key-file", web->options.jwt_key_file, REQUEST_TOKEN_KEY_MIN,
-                        &web->jwt_keys) &&
-           read_signing_key(web);
+    const struct options *options = &web->options;
+    bool api = read_secrets("api-key-file", options->api_key_file, API_KEY_MIN, &web->api_keys);
+    bool jwt =
+        read_secrets("jwt-key-file", options->jwt_key_file, REQUEST_TOKEN_KEY_MIN, &web->jwt_keys);
+
+    return read_signing_key(web) && api && jwt;
 }
 
 static void reload_secrets(struct web *web)
 {
-    if (!read_all_secrets(web))
-        return;
+    bool all = read_all_secrets(web);
     int r = web->options.key_file ? outbound_sign(web->outbound, &web->key) : 0;
+
     if (r < 0)
         log_line("cannot sign with the new key: %s", strerror(-r));
-    else
+    else if (all)
         log_line("reloaded the key files");
 }
 

@@ -66,31 +66,6 @@ int secrets_load(const char *path, size_t least, struct secrets *ret, const char
     return r;
 }
 
-int secrets_load_key(const char *path, struct key *ret, const char **ret_problem)
-{
-    struct key_file file;
-    struct key first = {0}, key;
-    int r = key_file_open(path, &file, ret_problem);
-
-    if (r < 0)
-        return r;
-    for (const char *line; r == 0 && (line = key_file_line(&file)) != NULL;) {
-        r = key_parse(line, ' ', &key);
-        if (r == 0 && first.id == 0)
-            first = key;
-    }
-    if (r < 0)
-        *ret_problem = "a line is ID HEX32: a number from 1 to 255, and 32 hex digits";
-    else if (first.id == 0)
-        *ret_problem = "there is no key in it";
-    else
-        *ret = first;
-    explicit_bzero(&key, sizeof(key));
-    explicit_bzero(&first, sizeof(first));
-    key_file_close(&file);
-    return *ret_problem ? -EBADMSG : 0;
-}
-
 static bool equals(const char *secret, const char *text, size_t length)
 {
     volatile unsigned char differs = strlen(secret) != length;

@@ -1,4 +1,4 @@
-/* secrets.h - the keys that requests name, and the key that heartbeats are signed with. */
+/* secrets.h - the keys that requests name. */
 #ifndef PRESENCE_WEB_SECRETS_H
 #define PRESENCE_WEB_SECRETS_H
 
@@ -20,10 +20,6 @@ struct secrets {
  * -EMSGSIZE one is too short or too long, or there are too many; those of key_file_open. */
 int secrets_load(const char *path, size_t least, struct secrets *ret, const char **ret_problem);
 void secrets_free(struct secrets *secrets);
-
-/* Load a file of the collector's keys, a line `ID HEX32` each, and return the first of them.
- * Errors, likewise: -EBADMSG a line is wrong, or there is none; those of key_file_open. */
-int secrets_load_key(const char *path, struct key *ret, const char **ret_problem);
 
 /* True if `text` is one of them. Takes as long whichever byte differs. */
 bool secrets_have(const struct secrets *secrets, const char *text);

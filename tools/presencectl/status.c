@@ -53,6 +53,8 @@ static void print_status_json(struct presence *presence, const struct presence_s
     json_object_set_new(object, "spread", json_text(status->spread));
     json_object_set_new(object, "spread_reason", json_text(status->spread_reason));
     json_object_set_new(object, "listen_missing", json_text(status->listen_missing));
+    json_object_set_new(object, "keys", json_integer(status->keys));
+    json_object_set_new(object, "keys_refused", json_text(status->keys_refused));
     json_object_set_new(object, "segment", json_string(presence_path(presence)));
     json_print(object);
 }
@@ -76,6 +78,17 @@ static void add_capacity(struct libscols_table *table, const char *name, uint64_
 {
     add(table, name, "%" PRIu64 " of %" PRIu64 " (%.1f %%)", used, capacity,
         capacity ? 100.0 * (double)used / (double)capacity : 0.0);
+}
+
+static void add_keys(struct libscols_table *table, const struct presence_status *status)
+{
+    if (status->keys == 0)
+        add(table, "keys", "none: heartbeats need no signature");
+    else if (*status->keys_refused)
+        add(table, "keys", "%" PRIu32 " of before; new ones were refused: %s", status->keys,
+            status->keys_refused);
+    else
+        add(table, "keys", "%" PRIu32, status->keys);
 }
 
 static const char *spread_text(const char *spread)
@@ -113,6 +126,7 @@ static void print_status(struct presence *presence, const struct presence_status
     add(table, "XDP filter", "%s%s%s%s%s", *status->filter ? status->filter : "-",
         *status->filter_interface ? " on " : "", status->filter_interface,
         *status->filter_reason ? ": " : "", status->filter_reason);
+    add_keys(table, status);
     add_capacity(table, "table entries", status->entries_taken, status->entries_capacity);
     add_capacity(table, "scopes", status->scopes_live, status->scopes_capacity);
     add_capacity(table, "histories", status->histories_live, status->histories_capacity);

@@ -1,0 +1,18 @@
+/* permission.h - tell a user who may not read a file what would let them. */
+#ifndef PRESENCE_PERMISSION_H
+#define PRESENCE_PERMISSION_H
+
+#include <stddef.h>
+
+#define PERMISSION_TEXT_SIZE 384
+
+/* Describe in `ret` why open(2) has failed with EACCES on `path` and what to do: which group to
+ * join, if a group may read it, or as whom to run. One thread at a time. */
+void permission_explain(const char *path, char ret[PERMISSION_TEXT_SIZE]);
+
+/* Look up the names that permission_explain will need for `path`; it looks up no others from then
+ * on. A program that confines itself calls this before, since it can't read the lists of users and
+ * groups afterwards. */
+void permission_prepare(const char *path);
+
+#endif

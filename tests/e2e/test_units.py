@@ -1,0 +1,250 @@
+"""The services as their units run them: users, groups and capabilities, and the group `presence`.
+
+systemd does not run here. setpriv does what the units say, in a root whose list of groups has what
+systemd-sysusers makes of the package's file; only these processes see that list.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+from unittest import mock
+
+import harness
+from documents import fenced
+from exporter import PRESENCE_EXPORTER, ExporterCase
+from harness import (
+    BUILD, DEADLINE, PRESENCE_RECORDER, PRESENCE_SEND, PRESENCECTL, free_port, native, own_mounts,
+    visitor, wait_until,
+)
+from http_program import HttpProgram
+from web import PRESENCE_WEB, SITE, Web
+
+TOP = os.path.join(os.path.dirname(__file__), "../..")
+DYNAMIC, SOMEBODY, FRIEND = 64123, 64201, 64202  # uids: of services, and of two people
+SMALL = ("--max-entries", "1000", "--max-scopes", "16", "--max-histories", "4", "--events", "64",
+         "--warm-up", "0")
+
+
+def unit(program):
+    """The settings of a program's unit, as built."""
+    folder = "daemon" if program == "presenced" else f"tools/{program}"
+    with open(os.path.join(BUILD, folder, f"{program}.service")) as file:
+        return dict(re.findall(r"^([A-Z]\w+)=(.*)$", file.read(), re.M))
+
+
+@unittest.skipIf(os.geteuid(), "needs root, to become other users")
+class UnitCase(ExporterCase):
+    def setUp(self):
+        super().setUp()
+        os.chmod(self.directory, 0o755)
+        self.own = os.path.join(self.directory, "presence")
+        self.segment = os.path.join(self.own, "segment")
+        self.root = self.make_root()
+        self.keys = os.path.join(self.directory, "keys")
+
+    def make_root(self):
+        """A directory to mount the machine's root in, with lists of users and groups beside it."""
+        lists = os.path.join(self.directory, "lists")
+        for folder in "etc", "usr/lib/sysusers.d":
+            os.makedirs(os.path.join(lists, folder))
+        shutil.copy(os.path.join(TOP, "daemon/presence.sysusers"),
+                    os.path.join(lists, "usr/lib/sysusers.d/presence.conf"))
+        for name in "passwd", "group":
+            with open(f"/etc/{name}") as file:
+                kept = [line for line in file if not line.startswith("presence:")]
+            with open(os.path.join(lists, "etc", name), "w") as file:
+                file.writelines(kept)
+                if name == "passwd":
+                    file.write(f"somebody:x:{SOMEBODY}:{SOMEBODY}::/:/bin/sh\n"
+                               f"friend:x:{FRIEND}:{FRIEND}::/:/bin/sh\n")
+        subprocess.run(["systemd-sysusers", f"--root={lists}"], check=True, capture_output=True,
+                       timeout=DEADLINE)
+        path = os.path.join(lists, "etc/group")
+        with open(path) as file:
+            text = file.read()
+        self.group = int(re.search(r"^presence:[^:]*:(\d+):$", text, re.M)[1])
+        with open(path, "w") as file:
+            file.write(re.sub(r"^(presence:.*:)$", r"\1friend", text, flags=re.M))
+        os.chmod(path, 0o644)
+        root = os.path.join(self.directory, "root")
+        os.mkdir(root)
+        mounts = " && ".join(f"mount --bind {lists}/etc/{name} {root}/etc/{name}"
+                             for name in ("passwd", "group"))
+        return own_mounts(f"mount --rbind / {root} && mount --make-rprivate {root} && {mounts} && "
+                          f'exec chroot {root} "$@"')
+
+    def gid(self, name):
+        return str({"presence": self.group, "root": 0}[name])
+
+    def as_unit(self, program):
+        """The words that start a program as its unit says."""
+        settings = unit(program)
+        if settings.get("DynamicUser") == "yes":
+            user, group = str(DYNAMIC), str(DYNAMIC)
+        else:
+            user, group = "0", self.gid(settings.get("Group", "root"))
+        groups = [self.gid(name) for name in settings.get("SupplementaryGroups", "").split()]
+        words = ["setpriv", f"--reuid={user}", f"--regid={group}",
+                 f"--groups={','.join(groups)}" if groups else "--clear-groups",
+                 "--inh-caps=-all"]
+        kept = settings["CapabilityBoundingSet"].lower().replace("cap_", "").split()
+        words.append(f"--bounding-set={','.join(['-all', *('+' + name for name in kept)])}")
+        if settings.get("NoNewPrivileges") == "yes":
+            words.append("--no-new-privs")
+        return *self.root, *words
+
+    def as_person(self, uid, *groups):
+        return (*self.root, "setpriv", f"--reuid={uid}", f"--regid={uid}",
+                f"--groups={','.join(map(str, groups))}" if groups else "--clear-groups",
+                "--inh-caps=-all", "--bounding-set=-all")
+
+    def write_keys(self, text, group, mode=0o640):
+        with open(self.keys, "w") as file:
+            file.write(text)
+        os.chmod(self.keys, mode)
+        os.chown(self.keys, 0, group)
+
+    def start_unit(self, *arguments):
+        with mock.patch.object(harness, "PRESENCED", os.path.abspath(harness.PRESENCED)):
+            return self.start(*SMALL, *arguments, small=False, prefix=self.as_unit("presenced"))
+
+    def start_web(self, collector, *arguments, prefix=None):
+        web = Web("--segment", self.segment, "--to", f"127.0.0.1:{collector.port}", *arguments,
+                  prefix=prefix or self.as_unit("presence-web"))
+        self.addCleanup(web.stop)
+        return web
+
+    def start_exporter(self, prefix):
+        exporter = HttpProgram([*prefix, os.path.abspath(PRESENCE_EXPORTER), "--segment", self.segment,
+                                "--web.listen-address", "127.0.0.1:0"])
+        self.addCleanup(exporter.ensure_ended)
+        return exporter.wait_ready()
+
+    def run_in(self, prefix, program, *arguments, **keywords):
+        return subprocess.run([*prefix, os.path.abspath(program), *arguments], capture_output=True,
+                              text=True, timeout=DEADLINE, **keywords)
+
+    def hang_up(self, program, words):
+        before = program.output().count(words)
+        program.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: program.output().count(words) > before, words)
+
+
+class Units(UnitCase):
+    def test_all_services(self):
+        """With the documented key file for all, and the segment of an earlier presenced."""
+        block = fenced("sh keys").splitlines()
+        make = "\n".join(block[:-1]).replace("/etc/presence/keys", self.keys)
+        subprocess.run([*self.root, "bash", "-euc", make], check=True, timeout=DEADLINE)
+        status = os.stat(self.keys)
+        self.assertEqual((status.st_mode & 0o777, status.st_gid), (0o640, self.group))
+        self.assertEqual(self.start(*SMALL, small=False).stop(), 0)  # root's alone
+        self.assertEqual(os.stat(self.own).st_gid, os.getegid())
+        collector = self.start_unit("--keys", self.keys)
+        for path, mode in (self.own, 0o750), (self.segment, 0o640):
+            status = os.stat(path)
+            self.assertEqual((status.st_mode & 0o777, status.st_gid), (mode, self.group), path)
+            self.assertIn(f"gave {path} to the group presence", collector.output())
+        web = self.start_web(collector, "--key-file", self.keys)
+        self.assertTrue(web.touch({"site": SITE, "visitor": "one"}).json["counted"])
+        send = block[-1].split()
+        self.assertEqual((send[0], send[1], send[2]),
+                         ("presence-send", "--key-file", "/etc/presence/keys"))
+        done = self.run_in(self.as_person(FRIEND, self.group), PRESENCE_SEND, "--key-file", self.keys,
+                           *send[3:], "--to", collector.address)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        wait_until(lambda: self.count(SITE) == 2, "both visitors")
+        self.assertEqual(self.stats()["datagrams_rejected_unauthenticated"], 0)
+
+        exporter = self.start_exporter(self.as_unit("presence-exporter"))
+        self.assertTrue(self.is_up(exporter), exporter.output())
+        state = os.path.join(self.directory, "state")  # as StateDirectory= makes it
+        os.mkdir(state, 0o750)
+        os.chown(state, 0, self.group)
+        database = os.path.join(state, "history.db")
+        wait_until(lambda: self.json("history", SITE)["history"], "a sample")
+        done = self.run_in(self.as_unit("presence-recorder"), PRESENCE_RECORDER, "--once",
+                           "--segment", self.segment, "--database", database)
+        self.assertEqual((done.returncode, done.stderr.count("\n")), (0, 1), done.stderr)
+        os.chown(database, 0, self.group)
+        done = self.run_in(self.as_person(FRIEND, self.group), PRESENCECTL, "history", SITE, "--json",
+                           "--segment", self.segment, "--database", database)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_other_groups_cannot_have_keys(self):
+        """At the start, and on SIGHUP: then the keys of before stay, and status says so."""
+        text = f"7 {'07' * 16}\n"
+        self.write_keys(text, self.group)
+        collector = self.start_unit("--keys", self.keys)
+        web = self.start_web(collector, "--key-file", self.keys)
+        self.assertEqual((self.json("status")["keys"], self.json("status")["keys_refused"]), (1, None))
+        for group, mode in (0, 0o640), (DYNAMIC, 0o640), (self.group, 0o644), (self.group, 0o660):
+            with self.subTest(group=group, mode=oct(mode)):
+                self.write_keys(text + f"8 {'08' * 16}\n", group, mode)
+                self.hang_up(collector, f"{self.keys}: its mode gives more than its owner needs")
+                self.assertIn("; the 1 key of before stays in use\n", collector.output())
+                status = self.json("status")
+                self.assertEqual(status["keys"], 1)
+                self.assertIn("its mode gives more", status["keys_refused"])
+                self.assertRegex(self.ctl("status")[1], r"keys +1 of before; new ones were refused: ")
+                self.hang_up(web, f"--key-file {self.keys}: ")
+                self.assertIn("stay in use\n", web.output())
+                self.assertTrue(web.touch({"site": SITE, "visitor": "v"}).json["counted"])
+                # A service that starts now refuses them.
+                done = self.run_in(self.as_unit("presence-web"), PRESENCE_WEB, "--key-file", self.keys,
+                                   "--listen", f"127.0.0.1:{free_port()}")
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertRegex(done.stderr, "its mode gives more|permission denied")
+        self.write_keys(text, self.group)
+        self.hang_up(collector, "reloaded 1 key")
+        self.assertEqual((self.json("status")["keys"], self.json("status")["keys_refused"]), (1, None))
+        self.hang_up(web, "reloaded the key files")
+
+
+class WhoMayRead(UnitCase):
+    def test_a_user_is_told_which_group_to_join(self):
+        collector = self.start_unit()
+        self.send(collector, native(SITE, [visitor(1)]))
+        self.wait_received(1)
+        join = (r"permission denied: the group presence may read it; join it with "
+                r"`usermod -aG presence somebody` \(as root\), and log in again\n")
+        somebody = self.as_person(SOMEBODY)
+        for arguments in ("count", SITE), ("status",), ("top", SITE), ("events", SITE):
+            done = self.run_in(somebody, PRESENCECTL, *arguments, "--segment", self.segment)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertRegex(done.stderr, f"^presencectl: cannot read the segment .*: {join}$")
+        with tempfile.TemporaryDirectory() as home:
+            os.chown(home, SOMEBODY, SOMEBODY)
+            done = self.run_in(somebody, PRESENCE_RECORDER, "--once", "--segment", self.segment,
+                               "--database", os.path.join(home, "history.db"))
+        self.assertRegex(done.stderr, join)
+        web = self.start_web(collector, prefix=somebody)  # looked up before it was confined
+        self.assertEqual(web.get("/api/sites").status, 503)
+        self.assertRegex(web.output(), join)
+        exporter = self.start_exporter(somebody)
+        self.assertFalse(self.is_up(exporter))
+        self.assertRegex(exporter.output(), join)
+
+        def count(uid, *groups):
+            return self.run_in(self.as_person(uid, *groups), PRESENCECTL, "count", SITE, "--segment",
+                               self.segment)
+
+        self.assertRegex(count(FRIEND).stderr, "friend is in it since the last login: log in again")
+        self.assertEqual(count(FRIEND, self.group).stdout, "1\n")
+        self.assertRegex(count(SOMEBODY + 7).stderr, "SupplementaryGroups=presence")
+        os.chown(self.own, 0, 0)  # nobody should join root's group
+        self.assertRegex(count(SOMEBODY).stderr, "only root may read it; run as root, or give it to the "
+                         "group presence")
+        self.write_keys("7 " + "07" * 16 + "\n", self.group)
+        done = self.run_in(somebody, PRESENCE_SEND, "--key-file", self.keys, "--site", SITE,
+                           "--visitor", "v", "--to", collector.address)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, f"^presence-send: cannot use the key file {self.keys}: {join}$")
+
+
+if __name__ == "__main__":
+    unittest.main()
