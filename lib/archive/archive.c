@@ -1,19 +1,17 @@
 #include "archive.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "archive_handle.h"
 
-#define APPLICATION_ID  0x50524553 /* "PRES" */
-#define BUSY_TIMEOUT_MS 5000
-#define STRING(x)       #x
-#define VALUE(x)        STRING(x)
+#define STRING(x) #x
+#define VALUE(x)  STRING(x)
 
 /* A minute's number fits SQLite's signed integers; `began` is the same for all minutes of a boot.
  */
-static const char schema[] =
+const char archive_schema[] =
     "CREATE TABLE scope ("
     " id INTEGER PRIMARY KEY,"
     " kind INTEGER NOT NULL," /* enum presence_kind */
@@ -40,11 +38,11 @@ static const char schema[] =
     " count INTEGER NOT NULL,"
     " at INTEGER NOT NULL," /* Unix seconds */
     " PRIMARY KEY (scope, day)) WITHOUT ROWID;"
-    "PRAGMA application_id = " VALUE(APPLICATION_ID) ";"
-                                                     "PRAGMA user_version = " VALUE(
-                                                         ARCHIVE_VERSION) ";";
+    "PRAGMA application_id = " VALUE(ARCHIVE_APPLICATION_ID) ";"
+                                                             "PRAGMA user_version = " VALUE(
+                                                                 ARCHIVE_VERSION) ";";
 
-static const char *const statements[STATEMENTS] = {
+const char *const archive_sql[STATEMENTS] = {
     [STATEMENT_FIND_SCOPE] = "SELECT id FROM scope WHERE kind = ?1 AND site = ?2 AND name = ?3",
     [STATEMENT_MINUTES] =
         "SELECT boot_id, minute, began + 60 * minute, seconds, minimum, mean, maximum, heartbeats,"
@@ -82,7 +80,43 @@ static const char *const statements[STATEMENTS] = {
         " ON minute.scope = scope.id AND minute.boot = boot.id)",
 };
 
-int archive_result(int result)
+/* ---- errors ------------------------------------------------------------------------------- */
+
+/* Say what to do about a result of SQLite's. */
+static const char *advice_for(int result, bool is_writer)
+{
+    switch (result & 0xff) {
+    case SQLITE_NOTADB:
+        return is_writer
+                   ? "it is no database of presence-recorder, or damaged: name another with "
+                     "--database, or move it away"
+                   : "it is not a database of presence-recorder, or damaged: check --database";
+    case SQLITE_CORRUPT:
+        return "restore a backup, or save what is left with sqlite3's .recover";
+    case SQLITE_CANTOPEN:
+        return is_writer ? "check that its directory exists and is writable"
+                         : "check --database, or copy it to a directory that you may write";
+    case SQLITE_READONLY:
+        return "check the modes of the file and its directory, and that it is not on a read-only "
+               "file system";
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+        return "run as its owner";
+    case SQLITE_FULL:
+        return "make room on its file system";
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return "another program holds it: end that one, or wait";
+    case SQLITE_IOERR:
+        return "check its file system, and the kernel's log";
+    case SQLITE_NOMEM:
+        return "free some memory";
+    default:
+        return "check it with sqlite3's PRAGMA integrity_check";
+    }
+}
+
+static int errno_for(int result)
 {
     switch (result & 0xff) {
     case SQLITE_OK:
@@ -99,9 +133,38 @@ int archive_result(int result)
     }
 }
 
+int archive_result(struct archive *archive, int result)
+{
+    int r = errno_for(result);
+    int cause = 0;
+
+    if (r == 0)
+        return 0;
+    if ((result & 0xff) == SQLITE_CANTOPEN || (result & 0xff) == SQLITE_IOERR)
+        cause = sqlite3_system_errno(archive->database);
+    snprintf(archive->problem, sizeof(archive->problem), "%s%s%s%s; %s",
+             archive->database ? sqlite3_errmsg(archive->database) : sqlite3_errstr(result),
+             cause ? " (" : "", cause ? strerror(cause) : "", cause ? ")" : "",
+             advice_for(result, archive->is_writer));
+    return r;
+}
+
+int archive_fail(struct archive *archive, int error, const char *problem)
+{
+    snprintf(archive->problem, sizeof(archive->problem), "%s", problem);
+    return error;
+}
+
+const char *archive_problem(const struct archive *archive)
+{
+    return archive->problem;
+}
+
+/* ---- statements --------------------------------------------------------------------------- */
+
 int archive_run(struct archive *archive, const char *sql)
 {
-    return archive_result(sqlite3_exec(archive->database, sql, NULL, NULL, NULL));
+    return archive_result(archive, sqlite3_exec(archive->database, sql, NULL, NULL, NULL));
 }
 
 sqlite3_stmt *archive_statement(struct archive *archive, enum archive_statement which)
@@ -113,22 +176,35 @@ sqlite3_stmt *archive_statement(struct archive *archive, enum archive_statement 
     return statement;
 }
 
-int archive_step(sqlite3_stmt *statement)
+int archive_step(struct archive *archive, sqlite3_stmt *statement)
 {
     int result = sqlite3_step(statement);
 
-    return result == SQLITE_ROW ? 1 : archive_result(result);
+    return result == SQLITE_ROW ? 1 : archive_result(archive, result);
 }
 
-int archive_select(sqlite3_stmt *statement, int64_t *ret)
+int archive_select(struct archive *archive, sqlite3_stmt *statement, int64_t *ret)
 {
-    int r = archive_step(statement);
+    int r = archive_step(archive, statement);
     bool found = r == 1 && sqlite3_column_type(statement, 0) != SQLITE_NULL;
 
     if (found)
         *ret = sqlite3_column_int64(statement, 0);
     sqlite3_reset(statement); /* after the first row the statement has done all it does */
     return r < 0 ? r : found ? 0 : -ENOENT;
+}
+
+int archive_select_sql(struct archive *archive, const char *sql, int64_t *ret)
+{
+    sqlite3_stmt *statement;
+    int r =
+        archive_result(archive, sqlite3_prepare_v2(archive->database, sql, -1, &statement, NULL));
+
+    if (r < 0)
+        return r;
+    r = archive_select(archive, statement, ret);
+    sqlite3_finalize(statement);
+    return r;
 }
 
 void archive_bind_scope(sqlite3_stmt *statement, enum presence_kind kind, const char *site,
@@ -145,155 +221,5 @@ int archive_find_scope(struct archive *archive, enum presence_kind kind, const c
     sqlite3_stmt *statement = archive_statement(archive, STATEMENT_FIND_SCOPE);
 
     archive_bind_scope(statement, kind, site, name);
-    return archive_select(statement, ret);
-}
-
-/* ---- opening ----------------------------------------------------------------------------- */
-
-static int load_number(struct archive *archive, const char *sql, int64_t *ret)
-{
-    sqlite3_stmt *statement;
-    int r = archive_result(sqlite3_prepare_v2(archive->database, sql, -1, &statement, NULL));
-
-    if (r < 0)
-        return r;
-    r = archive_select(statement, ret);
-    sqlite3_finalize(statement);
-    return r == -ENOENT ? -EBADMSG : r;
-}
-
-/* Check that a database is ours and of a known version. Returns 1 if it is empty. */
-static int check_schema(struct archive *archive)
-{
-    int64_t application, version, tables;
-    int r = load_number(archive, "PRAGMA application_id", &application);
-
-    if (r == 0)
-        r = load_number(archive, "PRAGMA user_version", &version);
-    if (r == 0)
-        r = load_number(archive, "SELECT count(*) FROM sqlite_schema", &tables);
-    if (r < 0)
-        return r;
-    if (application == 0 && version == 0 && tables == 0)
-        return 1;
-    if (application != APPLICATION_ID || version < 1)
-        return -EBADMSG;
-    return version > ARCHIVE_VERSION ? -EPROTO : 0;
-}
-
-static int prepare(struct archive *archive, unsigned count)
-{
-    int r = 0;
-
-    for (unsigned i = 0; r == 0 && i < count; i++)
-        r = archive_result(sqlite3_prepare_v3(archive->database, statements[i], -1,
-                                              SQLITE_PREPARE_PERSISTENT, &archive->statements[i],
-                                              NULL));
-    return r;
-}
-
-static int database_open(const char *path, int flags, struct archive **ret)
-{
-    struct archive *archive = calloc(1, sizeof(*archive));
-
-    if (!archive)
-        return -ENOMEM;
-    *ret = archive;
-    int result = sqlite3_open_v2(path, &archive->database, flags | SQLITE_OPEN_NOMUTEX, NULL);
-    if (result != SQLITE_OK)
-        return archive_result(result);
-    sqlite3_extended_result_codes(archive->database, 1);
-    return archive_result(sqlite3_busy_timeout(archive->database, BUSY_TIMEOUT_MS));
-}
-
-static int open_to_read(const char *path, struct archive **ret)
-{
-    int r = database_open(path, SQLITE_OPEN_READONLY, ret);
-
-    if (r == 0)
-        r = check_schema(*ret);
-    if (r == 1)
-        r = -EBADMSG;
-    return r < 0 ? r : prepare(*ret, READING_STATEMENTS);
-}
-
-/* Switch to WAL, and keep its files in place: readers may not be allowed to create them. */
-static int write_ahead(struct archive *archive)
-{
-    int keep = 1;
-
-    sqlite3_file_control(archive->database, NULL, SQLITE_FCNTL_PERSIST_WAL, &keep);
-    return archive_run(archive, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                                "PRAGMA foreign_keys = ON;"
-                                "PRAGMA journal_size_limit = 4194304");
-}
-
-/* Create the tables. If two processes do so at once, one waits and finds them created. */
-static int create(struct archive *archive)
-{
-    int r = archive_run(archive, "BEGIN IMMEDIATE");
-
-    if (r == 0)
-        r = check_schema(archive);
-    if (r == 1)
-        r = archive_run(archive, schema);
-    if (r == 0)
-        return archive_run(archive, "COMMIT");
-    archive_roll_back(archive);
-    return r;
-}
-
-static int open_to_write(const char *path, struct archive **ret)
-{
-    int r = database_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, ret);
-
-    if (r == 0)
-        r = check_schema(*ret); /* before changing anything */
-    if (r >= 0) {
-        bool is_empty = r == 1;
-        r = write_ahead(*ret);
-        if (r == 0 && is_empty)
-            r = create(*ret);
-    }
-    return r < 0 ? r : prepare(*ret, STATEMENTS);
-}
-
-static int open_with(int (*open)(const char *path, struct archive **ret), const char *path,
-                     struct archive **ret)
-{
-    struct archive *archive = NULL;
-    int r = open(path, &archive);
-
-    if (r < 0)
-        archive_close(archive);
-    else
-        *ret = archive;
-    return r;
-}
-
-int archive_open(const char *path, struct archive **ret)
-{
-    return access(path, R_OK) < 0 ? -errno : open_with(open_to_read, path, ret);
-}
-
-int archive_open_writable(const char *path, struct archive **ret)
-{
-    if (access(path, R_OK | W_OK) < 0 && errno != ENOENT)
-        return -errno;
-    return open_with(open_to_write, path, ret);
-}
-
-void archive_close(struct archive *archive)
-{
-    if (!archive)
-        return;
-    for (unsigned i = 0; i < STATEMENTS; i++)
-        sqlite3_finalize(archive->statements[i]);
-    sqlite3_close(archive->database);
-    free(archive);
-}
-
-const char *archive_error(const struct archive *archive)
-{
-    return sqlite3_errmsg(archive->database);
+    return archive_select(archive, statement, ret);
 }

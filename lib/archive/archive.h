@@ -4,8 +4,8 @@
  * it is put. The start of a boot is stored once for all of its minutes; the last known one counts,
  * as in the segment.
  *
- * Functions return 0 or a negative errno. -EIO is an error of SQLite's, which archive_error
- * describes. One thread at a time may use a handle.
+ * Functions return 0 or a negative errno. -EIO is an error of SQLite's; archive_problem describes
+ * it, like all others. One thread at a time may use a handle.
  */
 #ifndef PRESENCE_ARCHIVE_H
 #define PRESENCE_ARCHIVE_H
@@ -32,18 +32,45 @@ struct archive_peaks {
     int64_t since; /* Unix seconds: when the scope was first recorded */
 };
 
-/* Open a database to read it; release `*ret` with archive_close. Errors: -ENOENT; -EACCES; -EBADMSG
- * no database of presence-recorder; -EPROTO written by a newer one; -ENOMEM; -EIO. */
-int archive_open(const char *path, struct archive **ret);
+/* What went wrong and what to do, for a line "cannot read the database PATH: TEXT". Where SQLite
+ * has failed these are its own words. */
+#define ARCHIVE_PROBLEM_SIZE 512
+
+/* Open a database to read it; release `*ret` with archive_close. It may be a copy, read-only or in
+ * a directory that can't be written: then nothing is created beside it. On failure `ret_problem`
+ * says why. Errors: -ENOENT; -EACCES; -EBADMSG no database of presence-recorder; -EPROTO written by
+ * a newer one; -ENOMEM; -EIO. */
+int archive_open(const char *path, struct archive **ret, char ret_problem[ARCHIVE_PROBLEM_SIZE]);
 
 /* Open a database to read and write it, and create it if it is missing. Errors: likewise. */
-int archive_open_writable(const char *path, struct archive **ret);
+int archive_open_writable(const char *path, struct archive **ret,
+                          char ret_problem[ARCHIVE_PROBLEM_SIZE]);
 
 /* Close a database. NULL is fine. */
 void archive_close(struct archive *archive);
 
-/* Describe SQLite's last error; valid until the next call. */
-const char *archive_error(const struct archive *archive);
+/* Describe the last failure; valid until the next. */
+const char *archive_problem(const struct archive *archive);
+
+/* What has become of a file that was opened to be written. */
+enum archive_state {
+    ARCHIVE_IN_PLACE,
+    ARCHIVE_GONE,        /* nothing has its name: it was moved or deleted */
+    ARCHIVE_REPLACED,    /* another file has its name, or a link leads elsewhere */
+    ARCHIVE_OVERWRITTEN, /* it was written without SQLite, or its -wal or -shm file is gone */
+};
+
+/* Find out whether the file is still the one at its path, as it was left by the last commit. If it
+ * is not, nobody would find what is written to it: leave it and open its path anew. */
+enum archive_state archive_check(struct archive *archive);
+
+/* Close a database that archive_check has found in this state. A file that was moved is complete
+ * then. */
+void archive_leave(struct archive *archive, enum archive_state state);
+
+/* True if another process has written since the last call, or since it was opened: minutes that
+ * were stored may be missing. False, too, if that can't be found out. */
+bool archive_was_written(struct archive *archive);
 
 /* ---- reading ---- */
 
@@ -64,6 +91,9 @@ int archive_peaks(struct archive *archive, enum presence_kind kind, const char *
 /* ---- writing: all between a begin and a commit ---- */
 
 int archive_begin(struct archive *archive);
+
+/* Commit, and move everything from the -wal file to the database itself, so that the one file is
+ * complete between two recordings. */
 int archive_commit(struct archive *archive);
 void archive_roll_back(struct archive *archive);
 

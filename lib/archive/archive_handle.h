@@ -1,8 +1,9 @@
-/* archive_handle.h - prepare and run the statements of archive*.c. */
+/* archive_handle.h - the statements of archive*.c, and how they are run. */
 #ifndef PRESENCE_ARCHIVE_HANDLE_H
 #define PRESENCE_ARCHIVE_HANDLE_H
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include "archive.h"
 
@@ -24,13 +25,35 @@ enum archive_statement {
     STATEMENTS,
 };
 
+/* The file of a database that was opened to be written, and those beside it. */
+struct archive_files {
+    struct stat main, wal, shm; /* all zero: it does not exist */
+};
+
+#define ARCHIVE_APPLICATION_ID 0x50524553 /* "PRES" */
+
+extern const char archive_schema[]; /* creates the tables */
+extern const char *const archive_sql[STATEMENTS];
+
 struct archive {
     sqlite3 *database;
     sqlite3_stmt *statements[STATEMENTS];
+    char *path; /* as it was given */
+    char *real; /* without links, as SQLite names the files beside it */
+    bool is_writer;
+    struct archive_files files; /* of a writer, after its last commit */
+    int64_t data_version;       /* changes when another process commits */
+    char problem[ARCHIVE_PROBLEM_SIZE];
 };
 
-/* Convert SQLite's result to 0 or a negative errno. */
-int archive_result(int result);
+/* Convert SQLite's result to 0 or a negative errno, and describe an error in `problem`. */
+int archive_result(struct archive *archive, int result);
+
+/* Describe an error that is none of SQLite's in `problem`. Returns it. */
+int archive_fail(struct archive *archive, int error, const char *problem);
+
+/* Remember the files as they are now. -ENOMEM. */
+int archive_remember_files(struct archive *archive);
 
 /* Run SQL without results. */
 int archive_run(struct archive *archive, const char *sql);
@@ -39,10 +62,13 @@ int archive_run(struct archive *archive, const char *sql);
 sqlite3_stmt *archive_statement(struct archive *archive, enum archive_statement which);
 
 /* Run a bound statement up to its next row. Returns 1 if there is one, 0, or a negative errno. */
-int archive_step(sqlite3_stmt *statement);
+int archive_step(struct archive *archive, sqlite3_stmt *statement);
 
 /* Run a bound statement that selects one integer, and reset it. Errors: -ENOENT no row, or NULL. */
-int archive_select(sqlite3_stmt *statement, int64_t *ret);
+int archive_select(struct archive *archive, sqlite3_stmt *statement, int64_t *ret);
+
+/* Run SQL that selects one integer. Errors: likewise. */
+int archive_select_sql(struct archive *archive, const char *sql, int64_t *ret);
 
 /* Find the key of a scope. Errors: -ENOENT. */
 int archive_find_scope(struct archive *archive, enum presence_kind kind, const char *site,

@@ -41,7 +41,7 @@ int archive_history(struct archive *archive, enum presence_kind kind, const char
     sqlite3_stmt *statement = archive_statement(archive, STATEMENT_MINUTES);
     sqlite3_bind_int64(statement, 1, scope);
     sqlite3_bind_int64(statement, 2, since);
-    while ((r = archive_step(statement)) == 1) {
+    while ((r = archive_step(archive, statement)) == 1) {
         struct archive_minute minute = load_minute(statement);
         r = visit(context, &minute);
         if (r < 0)
@@ -52,9 +52,9 @@ int archive_history(struct archive *archive, enum presence_kind kind, const char
 }
 
 /* Load the count and time that a bound statement selects; without a row the count is 0. */
-static int load_peak(sqlite3_stmt *statement, struct presence_peak *ret)
+static int load_peak(struct archive *archive, sqlite3_stmt *statement, struct presence_peak *ret)
 {
-    int r = archive_step(statement);
+    int r = archive_step(archive, statement);
 
     *ret = (struct presence_peak){0};
     if (r == 1) {
@@ -77,17 +77,17 @@ int archive_peaks(struct archive *archive, enum presence_kind kind, const char *
     sqlite3_stmt *statement = archive_statement(archive, STATEMENT_PEAK_OF_DAY);
     sqlite3_bind_int64(statement, 1, scope);
     sqlite3_bind_int64(statement, 2, day);
-    r = load_peak(statement, &peaks.today);
+    r = load_peak(archive, statement, &peaks.today);
     if (r < 0)
         return r;
     statement = archive_statement(archive, STATEMENT_PEAK_EVER);
     sqlite3_bind_int64(statement, 1, scope);
-    r = load_peak(statement, &peaks.ever);
+    r = load_peak(archive, statement, &peaks.ever);
     if (r < 0)
         return r;
     statement = archive_statement(archive, STATEMENT_SINCE);
     sqlite3_bind_int64(statement, 1, scope);
-    r = archive_select(statement, &peaks.since);
+    r = archive_select(archive, statement, &peaks.since);
     if (r == 0)
         *ret = peaks;
     return r;

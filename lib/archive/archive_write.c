@@ -9,20 +9,34 @@ int archive_begin(struct archive *archive)
     return archive_run(archive, "BEGIN IMMEDIATE");
 }
 
+/* Move the -wal file's contents to the database. A reader who is in the way for longer than the
+ * busy timeout leaves some for the next time. */
+static int checkpoint(struct archive *archive)
+{
+    int result =
+        sqlite3_wal_checkpoint_v2(archive->database, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+
+    return result == SQLITE_BUSY || result == SQLITE_LOCKED ? 0 : archive_result(archive, result);
+}
+
 int archive_commit(struct archive *archive)
 {
-    return archive_run(archive, "COMMIT");
+    int r = archive_run(archive, "COMMIT");
+
+    if (r == 0)
+        r = checkpoint(archive);
+    return r < 0 ? r : archive_remember_files(archive);
 }
 
 void archive_roll_back(struct archive *archive)
 {
     if (!sqlite3_get_autocommit(archive->database))
-        archive_run(archive, "ROLLBACK");
+        sqlite3_exec(archive->database, "ROLLBACK", NULL, NULL, NULL); /* `problem` stays */
 }
 
-static int run_bound(sqlite3_stmt *statement)
+static int run_bound(struct archive *archive, sqlite3_stmt *statement)
 {
-    int r = archive_step(statement);
+    int r = archive_step(archive, statement);
 
     sqlite3_reset(statement);
     return r;
@@ -35,7 +49,7 @@ int archive_put_scope(struct archive *archive, const struct presence_scope *scop
 
     archive_bind_scope(statement, scope->kind, scope->site, scope->name);
     sqlite3_bind_int64(statement, 4, since);
-    return archive_select(statement, ret);
+    return archive_select(archive, statement, ret);
 }
 
 int archive_put_boot(struct archive *archive, const uint8_t boot_id[16], int64_t began,
@@ -45,7 +59,7 @@ int archive_put_boot(struct archive *archive, const uint8_t boot_id[16], int64_t
 
     sqlite3_bind_blob(statement, 1, boot_id, 16, SQLITE_STATIC);
     sqlite3_bind_int64(statement, 2, began);
-    return archive_select(statement, ret);
+    return archive_select(archive, statement, ret);
 }
 
 int archive_last_minute(struct archive *archive, archive_id scope, archive_id boot, uint64_t *ret)
@@ -55,7 +69,7 @@ int archive_last_minute(struct archive *archive, archive_id scope, archive_id bo
     sqlite3_bind_int64(statement, 1, scope);
     sqlite3_bind_int64(statement, 2, boot);
     int64_t number;
-    int r = archive_select(statement, &number);
+    int r = archive_select(archive, statement, &number);
     if (r == 0)
         *ret = (uint64_t)number;
     return r;
@@ -83,7 +97,7 @@ int archive_put_minute(struct archive *archive, archive_id scope, archive_id boo
     for (int i = 0; i < (int)(sizeof(integers) / sizeof(integers[0])); i++)
         sqlite3_bind_int64(statement, i + 1, integers[i]);
     sqlite3_bind_double(statement, 6, minute->mean);
-    return run_bound(statement);
+    return run_bound(archive, statement);
 }
 
 int archive_put_peak(struct archive *archive, archive_id scope, const struct presence_peak *peak)
@@ -94,7 +108,7 @@ int archive_put_peak(struct archive *archive, archive_id scope, const struct pre
     sqlite3_bind_int64(statement, 2, peak->at / DAY * DAY);
     sqlite3_bind_int64(statement, 3, peak->count);
     sqlite3_bind_int64(statement, 4, peak->at);
-    return run_bound(statement);
+    return run_bound(archive, statement);
 }
 
 static int delete_minutes(struct archive *archive, sqlite3_stmt *row)
@@ -103,7 +117,7 @@ static int delete_minutes(struct archive *archive, sqlite3_stmt *row)
 
     for (int i = 0; i < 3; i++)
         sqlite3_bind_int64(statement, i + 1, sqlite3_column_int64(row, i));
-    return run_bound(statement);
+    return run_bound(archive, statement);
 }
 
 int archive_delete_before(struct archive *archive, int64_t before)
@@ -112,7 +126,7 @@ int archive_delete_before(struct archive *archive, int64_t before)
     int r;
 
     sqlite3_bind_int64(pairs, 1, before);
-    while ((r = archive_step(pairs)) == 1) {
+    while ((r = archive_step(archive, pairs)) == 1) {
         r = delete_minutes(archive, pairs);
         if (r < 0)
             break;
@@ -122,5 +136,5 @@ int archive_delete_before(struct archive *archive, int64_t before)
         return r;
     sqlite3_stmt *boots = archive_statement(archive, STATEMENT_DELETE_BOOTS);
     sqlite3_bind_int64(boots, 1, before);
-    return run_bound(boots);
+    return run_bound(archive, boots);
 }

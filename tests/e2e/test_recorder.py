@@ -3,15 +3,20 @@
 Minutes pass in time namespaces, whose CLOCK_BOOTTIME is ahead of the machine's.
 """
 
+import contextlib
+import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import time
 import unittest
 
+from documents import fenced
 from harness import (
-    DEADLINE, MINUTE, PRESENCE_RECORDER, Case, ahead_to, clock_ahead, native, program, visitor, wait_until,
+    DEADLINE, MINUTE, PRESENCE_RECORDER, PRESENCECTL, Case, ahead_to, clock_ahead, native, own_mounts,
+    program, visitor, wait_until,
 )
 
 SITE = "example.com"
@@ -270,6 +275,108 @@ class Years(RecorderCase):
             self.assertEqual(self.ctl("history", *arguments)[0], 3)
 
 
+class Lost(RecorderCase):
+    """The database changes behind the recorder's back."""
+
+    def setUp(self):
+        super().setUp()
+        os.mkdir(os.path.join(self.directory, "state"))
+        self.database = os.path.join(self.directory, "state", "history.db")
+
+    def minutes(self):
+        return self.query("SELECT count(*) FROM minute")[0][0]
+
+    @contextlib.contextmanager
+    def recording(self):
+        """A recorder that runs, ten minutes after the segment's first minute. Yields its log, a
+        function."""
+        with clock_ahead(ahead_to(20, 10)):
+            self.begin()
+            self.visit(range(7))
+            self.wait_sampled(1)
+            self.collector.stop()
+        with clock_ahead(ahead_to(5, 20)):
+            self.begin()
+            self.visit([1])
+            self.wait_received(2)
+            log = os.path.join(self.directory, "log")
+            with open(log, "w") as file, program(self.command(), stderr=file) as recorder:
+                def output():
+                    with open(log) as file:
+                        return file.read()
+
+                wait_until(lambda: " at first" in output(), "the first recording")
+                yield recorder, output
+
+    def test_moved_replaced_and_overwritten(self):
+        with self.recording() as (recorder, output):
+            def wait_recorded(times):
+                wait_until(lambda: output().count(" at first") == times, output)
+                self.assertEqual(self.minutes(), 1)  # that of ten minutes ago
+
+            wait_recorded(1)
+            other = os.path.join(self.directory, "other.db")
+            os.rename(self.database, other)
+            wait_recorded(2)
+            self.assertIn("was moved or deleted: opening it anew", output())
+            connection = sqlite3.connect(other)  # what was moved is complete
+            self.assertEqual(connection.execute("SELECT maximum FROM minute").fetchall(), [(7,)])
+            connection.execute("UPDATE scope SET since = 4711")
+            connection.commit()
+            connection.close()
+            os.rename(other, self.database)
+            wait_recorded(3)
+            self.assertIn("was replaced by another file", output())
+            self.assertEqual(self.query("SELECT since FROM scope"), [(4711,)])
+            with open(self.database, "w") as file:
+                file.write("no database\n" * 1000)
+            wait_until(lambda: ": file is not a database; " in output(), output)
+            self.assertIn("was overwritten", output())
+            shutil.rmtree(os.path.dirname(self.database))
+            wait_until(lambda: "unable to open database file (No such file or directory); " in output(),
+                       output)
+            os.mkdir(os.path.dirname(self.database))
+            wait_recorded(4)
+            recorder.terminate()
+            self.assertEqual(recorder.wait(timeout=DEADLINE), 0)
+            self.assertEqual(output().count("\n"), 9, output())
+        self.assertEqual(self.minutes(), 2)
+
+    def test_backup_and_restore(self):
+        """As documented, while it runs."""
+        path = os.path.join(self.directory, "bin")
+        os.mkdir(path)
+        os.symlink(os.path.abspath(PRESENCECTL), os.path.join(path, "presencectl"))
+        backup = os.path.join(self.directory, "backup.db")
+
+        def paste(text):
+            text = text.replace("/var/lib/presence/history.db", self.database)
+            done = subprocess.run(
+                ["bash", "-euc", text.replace("/var/backups/presence-history.db", backup)],
+                capture_output=True, text=True, timeout=DEADLINE,
+                env={**os.environ, "PATH": f"{path}:{os.environ['PATH']}",
+                     "PRESENCE_SEGMENT": self.segment})
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            return done.stdout
+
+        self.assertIn("/var/lib/presence/history.db", fenced("sh restore"))
+        with self.recording() as (recorder, _):
+            self.assertIn("highest 7", paste(fenced("sh backup")))
+            self.assertEqual(os.stat(backup).st_mode & 0o777, 0o640)
+            connection = sqlite3.connect(backup)
+            connection.execute("DELETE FROM minute")  # it is older than the collector's memory
+            connection.execute("UPDATE scope SET since = 4711")
+            connection.commit()
+            connection.close()
+            paste(fenced("sh restore"))
+            self.assertEqual(self.query("SELECT since FROM scope"), [(4711,)])
+            self.assertEqual(self.minutes(), 0)
+            recorder.terminate()
+            self.assertEqual(recorder.wait(timeout=DEADLINE), 0)
+        self.assertEqual(self.query("SELECT since FROM scope"), [(4711,)])
+        self.assertEqual(self.query("SELECT maximum FROM minute ORDER BY minute")[0], (7,))
+
+
 class Database(RecorderCase):
     def test_it_is_wal_and_versioned_and_not_everybodys(self):
         self.begin()
@@ -280,6 +387,66 @@ class Database(RecorderCase):
         self.assertEqual(self.query("PRAGMA user_version"), [(1,)])
         self.assertEqual(os.stat(self.database).st_mode & 0o007, 0)
 
+    def as_nobody(self, *arguments):
+        """presencectl without any right to write. The segment is none of its business."""
+        done = subprocess.run(
+            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all",
+             "--bounding-set=-all", os.path.abspath(PRESENCECTL), "history", SITE, "--json",
+             "--segment", "/nowhere/segment", *arguments], capture_output=True, text=True,
+            timeout=DEADLINE)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        return json.loads(done.stdout)["history"]
+
+    def copies(self):
+        """Databases as people have them: (what, their files)."""
+        copy = os.path.join(self.directory, "copy.db")
+        shutil.copy(self.database, copy)
+        yield "alone", {"copy.db"}, 3
+        connection = sqlite3.connect(copy)
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.close()
+        yield "with a rollback journal", {"copy.db"}, 3
+        connection = sqlite3.connect(copy)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("UPDATE minute SET maximum = 17")
+        connection.commit()
+        yield "with a -wal file alone", {"copy.db", "copy.db-wal"}, 17
+        connection.close()
+
+    @unittest.skipIf(os.geteuid(), "needs root, to become another user")
+    def test_copies_that_can_only_be_read(self):
+        self.begin()
+        self.visit(range(3))
+        self.wait_sampled(1)
+        self.record()
+        os.chmod(self.directory, 0o755)
+        for what, names, maximum in self.copies():
+            with self.subTest(what=what):
+                place = os.path.join(self.directory, "read only?100%#1")
+                os.mkdir(place)
+                for name in names:
+                    shutil.move(os.path.join(self.directory, name), place)
+                    os.chmod(os.path.join(place, name), 0o444)
+                path = os.path.join(place, "copy.db")
+                for mode in 0o555, 0o777:
+                    os.chmod(place, mode)
+                    for database in path, os.path.relpath(path):
+                        history = self.as_nobody("--database", database)
+                        self.assertEqual(max(step["maximum"] for step in history), maximum)
+                    if mode == 0o555 or "copy.db-wal" not in names:
+                        self.assertEqual(set(os.listdir(place)), names)
+                mounted = own_mounts(f'mount --bind "{place}" "{place}" && '
+                                     f'mount -o remount,bind,ro "{place}" && exec "$@"')
+                done = subprocess.run([*mounted, os.path.abspath(PRESENCECTL), "peak", SITE,
+                                       "--database", path, "--segment", self.segment],
+                                      capture_output=True, text=True, timeout=DEADLINE)
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                for name in names:
+                    shutil.move(os.path.join(place, name), self.directory)
+                    os.chmod(os.path.join(self.directory, name), 0o644)
+                shutil.rmtree(place)
+
     def test_unusable_databases(self):
         self.begin()
         self.visit(range(3))
@@ -289,7 +456,8 @@ class Database(RecorderCase):
         for command in "history", "peak":
             status, out, err = self.ctl(command, SITE, "--database", self.database)
             self.assertEqual((status, out), (1, ""))
-            self.assertIn("not a database of presence-recorder", err)
+            self.assertIn(f"{self.database}: file is not a database; it is not a database of "
+                          "presence-recorder, or damaged: check --database", err)
         done = subprocess.run(self.command("--once"), capture_output=True, text=True)
         self.assertEqual(done.returncode, 1)
         self.assertIn("no database of presence-recorder", done.stderr)
@@ -321,7 +489,9 @@ class Database(RecorderCase):
         done = subprocess.run([PRESENCE_RECORDER, "--database", "/nowhere/at/all.db"],
                               capture_output=True, text=True)
         self.assertEqual(done.returncode, 1)
-        self.assertIn("/nowhere/at/all.db", done.stderr)
+        self.assertEqual(done.stderr, "presence-recorder: cannot open the database /nowhere/at/all.db: "
+                         "unable to open database file (No such file or directory); check that its "
+                         "directory exists and is writable\n")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ static const struct presence_scope site = {PRESENCE_SITE, "example.com", ""};
 static const struct presence_scope room = {PRESENCE_ROOM, "example.com",
                                            "/it's \"so\"\xe2\x80\xae"};
 
+static char problem[ARCHIVE_PROBLEM_SIZE];
+
 struct fixture {
     struct scratch scratch;
     struct archive *archive;
@@ -26,7 +28,7 @@ static int open_fixture(void **state)
 
     assert_non_null(fixture);
     scratch_open(&fixture->scratch);
-    assert_int_equal(archive_open_writable(fixture->scratch.path, &fixture->archive), 0);
+    assert_int_equal(archive_open_writable(fixture->scratch.path, &fixture->archive, problem), 0);
     *state = fixture;
     return 0;
 }
@@ -107,7 +109,8 @@ static void test_minutes_come_back(void **state)
 
     put(fixture->archive, &site, BEGAN, minutes, 2);
     put(fixture->archive, &room, BEGAN, minutes, 1);
-    assert_int_equal(archive_open(fixture->scratch.path, &reader), 0); /* while it is written */
+    assert_int_equal(archive_open(fixture->scratch.path, &reader, problem),
+                     0); /* while it is written */
     struct visited history = read_all(reader, &site, 0);
     assert_int_equal(history.length, 2);
     assert_memory_equal(history.minutes[1].boot_id, boot_id, 16);
@@ -285,8 +288,8 @@ static void test_a_newer_schema_is_not_touched(void **state)
     struct archive *other;
 
     run_sql(fixture->scratch.path, "PRAGMA user_version = 2");
-    assert_int_equal(archive_open(fixture->scratch.path, &other), -EPROTO);
-    assert_int_equal(archive_open_writable(fixture->scratch.path, &other), -EPROTO);
+    assert_int_equal(archive_open(fixture->scratch.path, &other, problem), -EPROTO);
+    assert_int_equal(archive_open_writable(fixture->scratch.path, &other, problem), -EPROTO);
 }
 
 static void test_foreign_files_are_not_touched(void **state)
@@ -297,17 +300,130 @@ static void test_foreign_files_are_not_touched(void **state)
     FILE *file;
 
     snprintf(path, sizeof(path), "%s/other", fixture->scratch.directory);
-    assert_int_equal(archive_open(path, &other), -ENOENT);
+    assert_int_equal(archive_open(path, &other, problem), -ENOENT);
     run_sql(path, "CREATE TABLE mine (a)");
-    assert_int_equal(archive_open(path, &other), -EBADMSG);
-    assert_int_equal(archive_open_writable(path, &other), -EBADMSG);
+    assert_int_equal(archive_open(path, &other, problem), -EBADMSG);
+    assert_int_equal(archive_open_writable(path, &other, problem), -EBADMSG);
     file = fopen(path, "w");
     assert_non_null(file);
     for (unsigned i = 0; i < 1000; i++)
         fputs("not a database\n", file);
     fclose(file);
-    assert_int_equal(archive_open(path, &other), -EBADMSG);
-    assert_int_equal(archive_open_writable(path, &other), -EBADMSG);
+    assert_int_equal(archive_open(path, &other, problem), -EBADMSG);
+    assert_int_equal(archive_open_writable(path, &other, problem), -EBADMSG);
+}
+
+static void put_one(struct archive *archive, uint64_t number)
+{
+    struct presence_minute minute = minute_of(number, 10, 60);
+
+    put(archive, &site, BEGAN, &minute, 1);
+}
+
+static void run_shell(const struct fixture *fixture, const char *command)
+{
+    char text[512];
+
+    snprintf(text, sizeof(text), "cd %s && %s", fixture->scratch.directory, command);
+    assert_int_equal(system(text), 0);
+}
+
+static void test_the_file_alone_is_complete(void **state)
+{
+    struct fixture *fixture = *state;
+    struct archive *copy;
+    char path[128];
+
+    put_one(fixture->archive, 7);
+    run_shell(fixture, "cp segment copy && chmod 400 copy");
+    snprintf(path, sizeof(path), "%s/copy", fixture->scratch.directory);
+    unsigned files = scratch_count(&fixture->scratch);
+    assert_int_equal(archive_open(path, &copy, problem), 0);
+    assert_int_equal(read_all(copy, &site, 0).length, 1);
+    assert_int_equal(scratch_count(&fixture->scratch), files); /* nothing was made beside it */
+    archive_close(copy);
+}
+
+static void test_others_are_noticed(void **state)
+{
+    struct fixture *fixture = *state;
+
+    for (uint64_t number = 0; number < 3; number++) {
+        put_one(fixture->archive, number);
+        assert_false(archive_was_written(fixture->archive)); /* but by us */
+        assert_int_equal(archive_check(fixture->archive), ARCHIVE_IN_PLACE);
+    }
+    run_sql(fixture->scratch.path, "DELETE FROM minute; PRAGMA wal_checkpoint(PASSIVE)");
+    assert_int_equal(archive_check(fixture->archive), ARCHIVE_IN_PLACE);
+    assert_true(archive_was_written(fixture->archive));
+    assert_false(archive_was_written(fixture->archive));
+    put_one(fixture->archive, 9);
+    assert_int_equal(archive_check(fixture->archive), ARCHIVE_IN_PLACE);
+}
+
+static void test_lost_files_are_noticed(void **state)
+{
+    static const struct {
+        const char *command;
+        enum archive_state expected;
+        size_t minutes; /* that are there once it is opened anew */
+    } cases[] = {
+        {"mv segment other", ARCHIVE_GONE, 0},
+        {"rm segment", ARCHIVE_GONE, 0},
+        {"mv segment other && mv segment-wal other-wal && mv segment-shm other-shm", ARCHIVE_GONE,
+         0},
+        {"cp segment other && mv other segment", ARCHIVE_REPLACED, 1},
+        {"cp segment other && rm segment* && mv other segment", ARCHIVE_REPLACED, 1},
+        {"mv segment other && ln -s other segment", ARCHIVE_REPLACED, 1},
+        {"cp segment other && cat other >segment", ARCHIVE_OVERWRITTEN, 1},
+        {"rm segment-wal", ARCHIVE_OVERWRITTEN, 1},
+        {"mv segment-shm other", ARCHIVE_OVERWRITTEN, 1},
+    };
+    struct fixture *fixture = *state;
+
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        put_one(fixture->archive, 1);
+        run_shell(fixture, cases[i].command);
+        enum archive_state found = archive_check(fixture->archive);
+        if (found != cases[i].expected)
+            fail_msg("%s: %d, not %d", cases[i].command, found, cases[i].expected);
+        archive_leave(fixture->archive, found);
+        fixture->archive = NULL;
+        assert_int_equal(archive_open_writable(fixture->scratch.path, &fixture->archive, problem),
+                         0);
+        if (read_all(fixture->archive, &site, 0).length != cases[i].minutes)
+            fail_msg("%s: not %zu minutes", cases[i].command, cases[i].minutes);
+        put_one(fixture->archive, 2);
+        assert_int_equal(archive_check(fixture->archive), ARCHIVE_IN_PLACE);
+        archive_close(fixture->archive);
+        fixture->archive = NULL;
+        run_shell(fixture, "rm -f segment* other* third");
+        assert_int_equal(archive_open_writable(fixture->scratch.path, &fixture->archive, problem),
+                         0);
+    }
+}
+
+static void test_errors_are_in_sqlites_words(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct presence_peak peak = {.count = 1, .at = BEGAN};
+    struct archive *other;
+    char path[128];
+
+    put_one(fixture->archive, 1);
+    run_sql(fixture->scratch.path, "DROP TABLE peak");
+    assert_int_equal(archive_begin(fixture->archive), 0);
+    assert_int_equal(archive_put_peak(fixture->archive, 1, &peak), -EIO);
+    archive_roll_back(fixture->archive); /* and its success is not what is described */
+    assert_string_equal(archive_problem(fixture->archive),
+                        "no such table: peak; check it with sqlite3's PRAGMA integrity_check");
+    assert_int_equal(archive_open_writable("/nowhere/at/all", &other, problem), -EIO);
+    assert_string_equal(problem, "unable to open database file (No such file or directory); check "
+                                 "that its directory exists and is writable");
+    snprintf(path, sizeof(path), "%s/other", fixture->scratch.directory);
+    run_shell(fixture, "yes | head -c 8000 >other");
+    assert_int_equal(archive_open_writable(path, &other, problem), -EBADMSG);
+    assert_memory_equal(problem, "file is not a database; ", 24);
 }
 
 int main(void)
@@ -325,6 +441,10 @@ int main(void)
         TEST(test_what_is_rolled_back_is_not_there),
         TEST(test_a_newer_schema_is_not_touched),
         TEST(test_foreign_files_are_not_touched),
+        TEST(test_the_file_alone_is_complete),
+        TEST(test_others_are_noticed),
+        TEST(test_lost_files_are_noticed),
+        TEST(test_errors_are_in_sqlites_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

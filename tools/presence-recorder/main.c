@@ -1,6 +1,7 @@
 /* presence-recorder - record history and peaks permanently in a database. */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -11,25 +12,21 @@
 #include "recorder.h"
 
 #define RETRY_S        5 /* between two attempts to open the segment */
+#define CHECK_S        2 /* between two looks at the database's file */
 #define AFTER_MINUTE_S 1 /* the collector closes a minute within so long after its end */
 
 /* ---- what went wrong --------------------------------------------------------------------- */
 
-static void log_database(int error, const char *path)
+/* Log a line about the database, unless it is the same as the last: attempts are repeated. */
+static void log_database(const char *what, const struct options *options, const char *problem)
 {
-    const char *reason = strerror(-error);
-    const char *advice = "check that its directory exists and is writable";
+    static char last[ARCHIVE_PROBLEM_SIZE];
 
-    if (error == -EACCES) {
-        advice = "run as its owner";
-    } else if (error == -EBADMSG) {
-        reason = "no database of presence-recorder, or damaged";
-        advice = "name another with --database";
-    } else if (error == -EPROTO) {
-        reason = "written by a newer presence-recorder";
-        advice = "update this one";
-    }
-    log_line("cannot open the database %s: %s; %s", path, reason, advice);
+    if (strcmp(problem, last) == 0)
+        return;
+    snprintf(last, sizeof(last), "%s", problem);
+    if (*problem)
+        log_line("cannot %s the database %s: %s", what, options->database, problem);
 }
 
 static void log_segment(int error, const char *path)
@@ -74,19 +71,53 @@ static int record(struct recorder *recorder, const struct options *options, bool
 {
     struct recorder_result result;
     bool of_archive = false;
-    bool is_first = recorder->recorded == 0;
     int r = recorder_record(recorder, all || is_silent(recorder->presence), &result, &of_archive);
 
     if (r < 0 && of_archive)
-        log_line("cannot record into %s: %s", options->database,
-                 r == -EIO ? archive_error(recorder->archive) : strerror(-r));
+        log_database("record into", options, archive_problem(recorder->archive));
     else if (r < 0)
         log_segment(r, options->segment);
-    else if (is_first)
+    else
+        log_database("", options, "");
+    if (r == 0 && recorder->is_new)
         log_line("recording %s into %s: %zu minute%s of %zu scope%s at first", options->segment,
                  options->database, result.minutes, result.minutes == 1 ? "" : "s", result.scopes,
                  result.scopes == 1 ? "" : "s");
+    recorder->is_new = recorder->is_new && r < 0;
     return r;
+}
+
+/* ---- the database ------------------------------------------------------------------------ */
+
+static int database_open(struct recorder *recorder, const struct options *options)
+{
+    char problem[ARCHIVE_PROBLEM_SIZE];
+    int r = archive_open_writable(options->database, &recorder->archive, problem);
+
+    recorder->is_new = r == 0;
+    if (r < 0)
+        log_database("open", options, problem);
+    return r;
+}
+
+/* Leave a database that is not at its path any more, and open what is there now. Returns true if
+ * another one was opened. */
+static bool database_follow(struct recorder *recorder, const struct options *options)
+{
+    static const char *const changes[] = {
+        [ARCHIVE_GONE] = "was moved or deleted",
+        [ARCHIVE_REPLACED] = "was replaced by another file or a link",
+        [ARCHIVE_OVERWRITTEN] = "was overwritten, or its -wal or -shm file was moved or deleted",
+    };
+    enum archive_state state =
+        recorder->archive ? archive_check(recorder->archive) : ARCHIVE_IN_PLACE;
+
+    if (state != ARCHIVE_IN_PLACE) {
+        log_line("the database %s %s: opening it anew, and recording what the segment still holds",
+                 options->database, changes[state]);
+        recorder_leave(recorder, state);
+    }
+    return !recorder->archive && database_open(recorder, options) == 0;
 }
 
 /* Open the segment, and wait for it if it is missing. False: a signal came first. */
@@ -116,6 +147,19 @@ static int run_once(struct recorder *recorder, const struct options *options)
     return record(recorder, options, true) < 0 ? 1 : 0;
 }
 
+/* Wait for the end of the minute, or until another database was opened. True: a signal came. */
+static bool wait_for_minute(struct recorder *recorder, const struct options *options,
+                            const sigset_t *signals)
+{
+    for (time_t rest = rest_of_minute(); rest > 0; rest -= CHECK_S) {
+        if (wait_for_signal(signals, rest < CHECK_S ? rest : CHECK_S))
+            return true;
+        if (database_follow(recorder, options))
+            break;
+    }
+    return false;
+}
+
 static int run(struct recorder *recorder, const struct options *options)
 {
     sigset_t signals;
@@ -127,9 +171,11 @@ static int run(struct recorder *recorder, const struct options *options)
     if (!wait_for_segment(recorder, options, &signals))
         return 0;
     do {
-        record(recorder, options, false); /* after a failure the next minute catches up */
-    } while (!wait_for_signal(&signals, rest_of_minute()));
-    return record(recorder, options, true) < 0 ? 1 : 0;
+        if (recorder->archive) /* after a failure the next minute catches up */
+            record(recorder, options, false);
+    } while (!wait_for_minute(recorder, options, &signals));
+    database_follow(recorder, options);
+    return recorder->archive && record(recorder, options, true) == 0 ? 0 : 1;
 }
 
 int main(int argc, char **argv)
@@ -148,10 +194,7 @@ int main(int argc, char **argv)
     struct recorder recorder = {.retention_s = options.retention_s};
     umask(umask(0) | 0027); /* not everybody may read the names of rooms */
     int status = 1;
-    int r = archive_open_writable(options.database, &recorder.archive);
-    if (r < 0)
-        log_database(r, options.database);
-    else
+    if (database_open(&recorder, &options) == 0)
         status = options.once ? run_once(&recorder, &options) : run(&recorder, &options);
     presence_close(recorder.presence);
     archive_close(recorder.archive);

@@ -128,12 +128,22 @@ static int record(struct recording *recording, const struct moment *now)
     return r < 0 ? r : delete_old(recording, now);
 }
 
+void recorder_leave(struct recorder *recorder, enum archive_state state)
+{
+    archive_leave(recorder->archive, state);
+    recorder->archive = NULL;
+    recorder->recorded = 0;
+    recorder->deleted_at = 0;
+}
+
 int recorder_record(struct recorder *recorder, bool all, struct recorder_result *ret,
                     bool *ret_of_archive)
 {
     struct recording recording = {.recorder = recorder, .all = all};
     struct moment now = moment_now();
 
+    if (archive_was_written(recorder->archive))
+        recorder->recorded = 0; /* a backup may have been restored: store what it lacks */
     /* Begin three minutes before the last recording. The difference is taken from CLOCK_BOOTTIME,
      * since the wall clock may have been stepped. */
     if (recorder->recorded > 3)

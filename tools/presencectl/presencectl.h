@@ -118,7 +118,7 @@ int database_open(const struct options *options, struct archive **ret);
 /* True if the database exists and may be read. */
 bool database_is_readable(const struct options *options);
 
-/* Report a failed call into `archive` (NULL: not open). Returns EXIT_FAILED. */
+/* Report a failed call into `archive`. Returns EXIT_FAILED. */
 int report_database_error(int error, const struct options *options, const struct archive *archive);
 
 /* ---- report.c: messages on stderr ---- */
