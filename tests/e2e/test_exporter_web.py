@@ -115,8 +115,8 @@ class Tls(WebCase):
         Certificates(self.web, "stranger")
         for kind, welcome in (("NoClientCert", (None,)),
                               ("RequestClientCert", (None, "client", "stranger")),
-                              ("RequireAnyClientCert", ("client", "stranger")),
                               ("VerifyClientCertIfGiven", (None, "client")),
+                              ("RequireAnyClientCert", ("client", "stranger")),
                               ("RequireAndVerifyClientCert", ("client",))):
             authority = ["  client_ca_file: ca.pem"] if kind != "NoClientCert" else []
             lines = *TLS, f"  client_auth_type: {kind}", *authority
@@ -131,6 +131,10 @@ class Tls(WebCase):
                     continue
                 with self.subTest(kind=kind, certificate=name):
                     self.assertEqual(curl(name)[0], 200 if name in welcome else 0)
+
+        self.write(*TLS)
+        self.wait_logged("clients needed a certificate, which is given up by a restart only")
+        self.assertEqual((curl(None)[0], curl("client")[0]), (0, 200))
 
     def test_changes(self):
         """What is changed holds at once; what is wrong is logged, and nothing changes."""

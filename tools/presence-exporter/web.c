@@ -132,14 +132,22 @@ static void free_retired(struct web *web, bool all)
     web->retired_count = kept;
 }
 
+/* True if clients need a certificate. */
+static bool needs_certificate(const struct web_config *config)
+{
+    return config->client_auth == WEB_CLIENT_ANY || config->client_auth == WEB_CLIENT_VERIFY;
+}
+
 /* Say why new settings can't replace those that are in force; NULL: they can. A file that is being
- * written may be empty for a moment: it must not let everybody in. */
+ * written may lack its end for a moment: it must not let everybody in. */
 static const char *find_obstacle(const struct web *web, const struct web_config *config)
 {
     if (!config->cert_file != !web->config.cert_file)
         return "TLS is turned on and off by a restart only";
     if (!config->user_count && web->config.user_count)
         return "basic_auth_users has gone, and passwords are given up by a restart only";
+    if (needs_certificate(&web->config) && !needs_certificate(config))
+        return "clients needed a certificate, which is given up by a restart only";
     return web->retired_count == RETIRED_MAX ? "too many changes within a minute" : NULL;
 }
 
