@@ -123,6 +123,7 @@ class Silence(DashboardCase):
             performance.now = () => now() + 20000;
         """)
         self.wait_number("15", "offline")
+        self.assertRegex(self.text("#health"), r"^Health\s+Collector\s+–\s+no answer$")
         self.assertIn("Last known", self.text("#meaning"))
         self.web = self.serve(collector=self.collector, listen=f"127.0.0.1:{port}")
         self.people([20])

@@ -108,7 +108,9 @@ function showNow() {
     showFact('heartbeat', duration(isSilent ? (now() - lastAt()) / 1000 : last), 'ago');
     const title = count === null || kind !== 'live' ? words : number(count);
     state.heartbeat = { last, lastAt: lastAt(), isSilent };
-    if (state.status) showHealth($('health'), state.status, state.heartbeat);
+    if (kind === 'offline') state.status = null;
+    if (state.status || kind === 'offline')
+        showHealth($('health'), state.status, state.heartbeat);
     document.title = [title, state.site, 'presence'].filter(Boolean).join(' · ');
     if (isChange) askStatus?.();
 }

@@ -4,6 +4,7 @@
 import { isCount, make, number, write } from './format.js';
 
 const most = 100; // sites in the list
+const pause = 120; // ms after a key, as there may be another
 
 function option(name, visitors, at) {
     const item = make('li');
@@ -63,6 +64,8 @@ export class SitePicker {
     }
 
     async fill(text, asked) {
+        if (text) await new Promise((resolve) => setTimeout(resolve, pause));
+        if (asked !== this.asked) return;
         const answer = await this.search(text ?? '', most).catch(() => null);
         if (asked !== this.asked || !this.isOpen) return;
         const sites = answer?.data.filter(({ site, count }) => site && isCount(count)) ?? [];
