@@ -20,7 +20,7 @@
 
 #define CONNECTIONS             64
 #define CONNECTIONS_PER_ADDRESS 32
-#define TLS_CONNECTIONS         4 /* times as many: handshakes take time */
+#define WEB_CONNECTIONS         4 /* times as many: handshakes and passwords take time */
 #define PATIENCE_S              20
 #define TURN_MS                 1000
 #define HEADER_BYTES            4096 /* of those that are negotiated with */
@@ -169,17 +169,17 @@ static int start(struct exporter *exporter, const int *sockets, struct http_serv
         {"GET", "/-/healthy", handle_health},
         {"GET", "/", handle_landing},
     };
-    bool has_tls = exporter->web && web_has_tls(exporter->web);
+    unsigned times = exporter->web ? WEB_CONNECTIONS : 1;
     const struct http_options options = {
         .sockets = sockets,
         .socket_count = exporter->options.listen_addresses.count,
         .routes = routes,
         .route_count = sizeof(routes) / sizeof(routes[0]),
         .context = exporter,
-        .connections = CONNECTIONS * (has_tls ? TLS_CONNECTIONS : 1),
-        .connections_per_address = CONNECTIONS_PER_ADDRESS * (has_tls ? TLS_CONNECTIONS : 1),
+        .connections = CONNECTIONS * times,
+        .connections_per_address = CONNECTIONS_PER_ADDRESS * times,
         .patience_s = PATIENCE_S,
-        .secure = has_tls ? secure : NULL,
+        .secure = exporter->web && web_has_tls(exporter->web) ? secure : NULL,
         .guard = exporter->web ? guard : NULL,
         .add_headers = exporter->web ? add_headers : NULL,
     };

@@ -15,8 +15,8 @@
 #define WRONG_REMEMBERED 256
 #define CLIENTS          64 /* that have failed lately */
 /* Checks that wait: they hold connections, which others need. */
-#define WAITING_MAX           48
-#define WAITING_OF_CLIENT_MAX 24
+#define WAITING_MAX           192
+#define WAITING_OF_CLIENT_MAX 96
 /* A hash of nobody's password, behind "$2b$" and the cost. */
 #define NOBODY_REST "$abcdefghijklmnopqrstuuDcTnFxNMO6BVyOGHvkJ8kQ0bkMkAjFe"
 
