@@ -110,7 +110,8 @@ static struct check *next_check(struct web_users *users)
 /* Compare in a time that does not depend on where they differ. */
 static bool is_password(const char *password, const char *hash, struct crypt_data *data)
 {
-    /* Not crypt_r: the address sanitizer has one of its own, which needs libcrypt to be loaded. */
+    /* The address sanitizer replaces the usual one of libcrypt, and fails where that is not loaded.
+     */
     const char *made = crypt_rn(password, hash, data, (int)sizeof(*data));
 
     return made && strlen(made) == WEB_CONFIG_HASH_LENGTH &&
