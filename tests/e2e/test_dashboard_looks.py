@@ -6,7 +6,7 @@ import os
 import time
 import unittest
 
-from dashboard import CONTRAST, DESKTOP, DashboardCase
+from dashboard import CONTRAST, DESKTOP, DOWN, DashboardCase
 from harness import BUILD, wait_until
 
 SCREENSHOTS = os.path.join(BUILD, "screenshots")
@@ -182,6 +182,30 @@ class Looks(DashboardCase):
         self.assertEqual(named("radio"), ["5 min", "15 min", "1 h", "3 h", "6 h", "12 h", "24 h"])
         self.assertEqual(len(named("status")), 1)
         self.assertIn("15", named("StaticText"))
+
+    def test_list_of_sites(self):
+        """The list of sites has roles, names and contrast."""
+        self.begin()
+        self.people([1], site="b.example")
+        self.audience()
+        self.open()
+        self.wait_number("15")
+        self.browser.run("document.getElementById('site').focus()")
+        self.browser.press(DOWN)
+        wait_until(lambda: len(self.sites()) == 2, "the list")
+        self.browser.press(DOWN)
+        nodes = {(node["role"]["value"], node["name"]["value"]): node
+                 for node in self.browser.devtools("Accessibility.getFullAXTree")["nodes"]
+                 if not node["ignored"]}
+        self.assertIn(("listbox", "Sites"), nodes)
+        self.assertIn(("option", "b.example 1"), nodes)
+        field = {each["name"]: each["value"] for each in nodes["combobox", "Site"]["properties"]}
+        self.assertTrue(field["expanded"]["value"])
+        self.assertEqual(field["activedescendant"]["relatedNodes"][0]["idref"], "site-1")
+        for scheme in "light", "dark":
+            self.browser.media(prefers_reduced_motion="reduce", prefers_color_scheme=scheme)
+            self.browser.settle()
+            self.assertEqual(self.browser.run(CONTRAST)[1], [])
 
 
 if __name__ == "__main__":

@@ -235,6 +235,7 @@ class Silence(DashboardCase):
         for scheme in "light", "dark":
             self.browser.media(prefers_reduced_motion="reduce", prefers_color_scheme=scheme)
             wait_until(lambda: not self.browser.run(GREEN), lambda: self.browser.run(GREEN))
+            self.browser.settle()
             self.assertEqual(self.browser.run(CONTRAST)[1], [])
         before = self.text("#heartbeat")
         wait_until(lambda: self.text("#heartbeat") != before, "the last heartbeat to get older")
