@@ -61,7 +61,7 @@ class ProxyHandler(http.server.BaseHTTPRequestHandler):
             server.streams += 1
             self.start(answer)
             while line := answer.readline():
-                wait_until(lambda: not server.holds, "the streams to go on")
+                wait_until(lambda: not server.holds, "the streams to go on", 10 * DEADLINE)
                 self.wfile.write(server.edit(self.path, line.decode()).encode())
         else:
             body = answer.read()
