@@ -1,8 +1,11 @@
 #include "archive.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "archive_handle.h"
 
@@ -133,6 +136,18 @@ static int errno_for(int result)
     }
 }
 
+/* Find out why nothing can be created beside a file: SQLite tries again to read, and then names why
+ * that has failed. Returns an errno, or 0. */
+static int find_directory_error(const char *path)
+{
+    char directory[PATH_MAX];
+    int length = (int)(strrchr(path, '/') - path) + 1; /* there is one: archive_open.c puts it */
+
+    if (snprintf(directory, sizeof(directory), "%.*s", length, path) >= (int)sizeof(directory))
+        return ENAMETOOLONG;
+    return faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) < 0 ? errno : 0;
+}
+
 int archive_result(struct archive *archive, int result)
 {
     int r = errno_for(result);
@@ -140,7 +155,9 @@ int archive_result(struct archive *archive, int result)
 
     if (r == 0)
         return 0;
-    if ((result & 0xff) == SQLITE_CANTOPEN || (result & 0xff) == SQLITE_IOERR)
+    if ((result & 0xff) == SQLITE_CANTOPEN && archive->is_writer)
+        cause = find_directory_error(archive->path);
+    if (!cause && ((result & 0xff) == SQLITE_CANTOPEN || (result & 0xff) == SQLITE_IOERR))
         cause = sqlite3_system_errno(archive->database);
     snprintf(archive->problem, sizeof(archive->problem), "%s%s%s%s; %s",
              archive->database ? sqlite3_errmsg(archive->database) : sqlite3_errstr(result),

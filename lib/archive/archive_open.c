@@ -241,10 +241,9 @@ static int check_file(struct archive *archive, int rights)
     int error = faccessat(AT_FDCWD, archive->path, rights, AT_EACCESS) < 0 ? -errno : 0;
 
     if (error == 0 && stat(archive->path, &status) == 0 && !S_ISREG(status.st_mode))
-        return archive_fail(
-            archive, -EBADMSG,
-            "not a regular file, and no database of presence-recorder; name another "
-            "with --database");
+        return archive_fail(archive, -EBADMSG,
+                            "not a regular file, so no database of presence-recorder; name another "
+                            "with --database");
     if (error == 0)
         return 0;
     if (error == -ENOENT && archive->is_writer)
@@ -258,6 +257,8 @@ static int check_file(struct archive *archive, int rights)
         permission_explain(archive->path, denied);
         return archive_fail(archive, error, denied);
     }
+    if (error == -EROFS)
+        return archive_fail(archive, error, "read-only file system; name another with --database");
     return archive_fail(archive, error, strerror(-error));
 }
 
