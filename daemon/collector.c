@@ -205,7 +205,7 @@ void collector_publish_keys(struct collector *collector, uint32_t count, const c
     bool fits = length < sizeof(header->keys_refused);
     char text[sizeof(header->keys_refused)] = "";
 
-    /* What is wrong stands at the end, behind the path. */
+    /* The end says what is wrong; it follows the path. */
     snprintf(text, sizeof(text), "%s%s", fits ? "" : "...",
              fits ? refused : refused + length - (sizeof(text) - sizeof("...")));
     memcpy(header->keys_refused, text, sizeof(header->keys_refused));

@@ -19,7 +19,7 @@ struct keys {
     struct siphash_key keys[KEYS_MAX + 1]; /* by key id */
 };
 
-/* Load a key file with key_file_load, whose errors and `ret_problem` these are. Release `*ret` with
+/* Load a key file. Errors and `ret_problem` are those of key_file_load. Release `*ret` with
  * keys_free. */
 int keys_load(const char *path, struct keys **ret, char ret_problem[KEY_FILE_PROBLEM_SIZE]);
 

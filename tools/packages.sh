@@ -11,7 +11,8 @@ packages_test=(libcmocka-dev g++ python3 nginx-light libnginx-mod-http-geoip2 ha
 # Syslog relays for the tests. They are unpacked, not installed: they would become this machine's log
 # daemon, and one would replace the other.
 packages_unpacked=(rsyslog syslog-ng-core)
-# From npm, as published: libraries that web pages use beside presence, and what checks the dashboard of Grafana.
+# From npm, as published: libraries that web pages use beside presence, and what checks Grafana's
+# dashboard.
 packages_npm=(@hotwired/turbo@8.0.23 react@19.3.1 react-dom@19.3.1
     @plausible-analytics/tracker@0.4.6 plausible-tracker@0.3.9
     @grafana/schema@13.2.3 typescript@5.9.3)

@@ -111,8 +111,8 @@ struct presence_status {
                                 "192.0.2.1:9514, [2001:db8::1]:9514"; empty: none. Ends in ", ..."
                                 where more are missing than fit */
     uint32_t keys;           /* keys in use; 0: heartbeats need no signature */
-    char keys_refused[124];  /* why the keys of the last reload were refused, so that those of
-                                before are still in use; empty: they were not */
+    char keys_refused[124];  /* why the keys of the last reload were refused, so that the previous
+                                ones are still in use; empty: they were not */
 };
 
 /* A counter's value, its name and one line of explanation (static strings). */

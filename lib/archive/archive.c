@@ -85,7 +85,7 @@ const char *const archive_sql[STATEMENTS] = {
 
 /* ---- errors ------------------------------------------------------------------------------- */
 
-/* Say what to do about a result of SQLite's. */
+/* Return advice on a result of SQLite's, to be appended to its message. */
 static const char *advice_for(int result, bool is_writer)
 {
     switch (result & 0xff) {
@@ -136,12 +136,12 @@ static int errno_for(int result)
     }
 }
 
-/* Find out why nothing can be created beside a file: SQLite tries again to read, and then names why
- * that has failed. Returns an errno, or 0. */
+/* Find out why nothing can be created in a file's directory. SQLite does not tell: it tries once
+ * more, only to read, and reports why that has failed. Returns an errno, or 0. */
 static int find_directory_error(const char *path)
 {
     char directory[PATH_MAX];
-    int length = (int)(strrchr(path, '/') - path) + 1; /* there is one: archive_open.c puts it */
+    int length = (int)(strrchr(path, '/') - path) + 1; /* open_archive() sees to one */
 
     if (snprintf(directory, sizeof(directory), "%.*s", length, path) >= (int)sizeof(directory))
         return ENAMETOOLONG;

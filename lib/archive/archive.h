@@ -32,8 +32,8 @@ struct archive_peaks {
     int64_t since; /* Unix seconds: when the scope was first recorded */
 };
 
-/* What went wrong and what to do, for a line "cannot read the database PATH: TEXT". Where SQLite
- * has failed these are its own words. */
+/* Bytes of a text that says what went wrong and what to do, for a line "cannot read the database
+ * PATH: TEXT". If SQLite has failed, it begins with SQLite's own words. */
 #define ARCHIVE_PROBLEM_SIZE 512
 
 /* Open a database to read it; release `*ret` with archive_close. It may be a copy, read-only or in
@@ -52,7 +52,7 @@ void archive_close(struct archive *archive);
 /* Describe the last failure; valid until the next. */
 const char *archive_problem(const struct archive *archive);
 
-/* What has become of a file that was opened to be written. */
+/* The state of a file that was opened to be written. */
 enum archive_state {
     ARCHIVE_IN_PLACE,
     ARCHIVE_GONE,        /* nothing has its name: it was moved or deleted */
@@ -60,16 +60,16 @@ enum archive_state {
     ARCHIVE_OVERWRITTEN, /* it was written without SQLite, or its -wal or -shm file is gone */
 };
 
-/* Find out whether the file is still the one at its path, as it was left by the last commit. If it
- * is not, nobody would find what is written to it: leave it and open its path anew. */
+/* Find out whether a writer's file is still the one at its path, as its last commit left it. If it
+ * is not, nobody would find what is written to it: call archive_leave and open the path anew. */
 enum archive_state archive_check(struct archive *archive);
 
-/* Close a database that archive_check has found in this state. A file that was moved is complete
- * then. */
+/* Close a database that archive_check has found in this state. A file that was moved is then
+ * complete. */
 void archive_leave(struct archive *archive, enum archive_state state);
 
-/* True if another process has written since the last call, or since it was opened: minutes that
- * were stored may be missing. False, too, if that can't be found out. */
+/* True if another process has written to a writer's database since the last call, or since it was
+ * opened: minutes that were stored may be missing. Also false if that can't be found out. */
 bool archive_was_written(struct archive *archive);
 
 /* ---- reading ---- */

@@ -49,10 +49,10 @@ struct archive {
 /* Convert SQLite's result to 0 or a negative errno, and describe an error in `problem`. */
 int archive_result(struct archive *archive, int result);
 
-/* Describe an error that is none of SQLite's in `problem`. Returns it. */
+/* Describe an error that is not SQLite's in `problem`. Returns `error`. */
 int archive_fail(struct archive *archive, int error, const char *problem);
 
-/* Remember the files as they are now. -ENOMEM. */
+/* Remember the files as they are now. Errors: -ENOMEM. */
 int archive_remember_files(struct archive *archive);
 
 /* Run SQL without results. */

@@ -52,14 +52,15 @@ int archive_remember_files(struct archive *archive)
 
 /* ---- opening ------------------------------------------------------------------------------ */
 
-/* How a database is opened to be read. */
+/* The ways to open a database. */
 enum access {
-    ACCESS_SHARED,     /* as others may write it */
-    ACCESS_UNLOCKED,   /* with its -wal file, but no -shm file can be made */
-    ACCESS_UNCHANGING, /* nobody writes it: the file alone */
+    ACCESS_SHARED,     /* others may read and write it meanwhile */
+    ACCESS_UNLOCKED,   /* it has a -wal file, but no -shm file can be made */
+    ACCESS_UNCHANGING, /* nobody writes it, and the file is all there is */
 };
 
-/* Write a path as a URI that opens it for good. */
+/* Write a path as a URI that tells SQLite that the file never changes. `ret` has room for three
+ * times the path and 32 bytes. */
 static void unchanging_uri(const char *path, char *ret)
 {
     ret += sprintf(ret, "file:%s", *path == '/' ? "//" : "");
@@ -88,12 +89,12 @@ static int open_file(struct archive *archive, int flags, enum access access)
     if (r < 0)
         return r;
     sqlite3_extended_result_codes(archive->database, 1);
-    sqlite3_db_config(archive->database, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0,
-                      NULL); /* a stranger's? */
+    /* The file may be a stranger's. */
+    sqlite3_db_config(archive->database, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     sqlite3_busy_timeout(archive->database, BUSY_TIMEOUT_MS);
     if (access != ACCESS_UNLOCKED)
         return 0;
-    /* Then the index of the -wal file is kept in memory. */
+    /* With an exclusive lock SQLite keeps the index of the -wal file in memory. */
     sqlite3_db_config(archive->database, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     return archive_run(archive, "PRAGMA locking_mode = EXCLUSIVE");
 }
@@ -169,9 +170,9 @@ static bool is_out_of_reach(const struct archive *archive)
            result == SQLITE_IOERR;
 }
 
-/* Whoever may write the database has a -shm file beside it, which the recorder leaves there; to
- * make one, SQLite needs a directory that can be written. Without one, and with nothing in a -wal
- * file, the database is all there is. */
+/* A process that writes the database has a -shm file beside it, which the recorder leaves there. To
+ * make one, SQLite needs a directory that it may write. If there is none and the -wal file is
+ * empty, nobody writes, and the database file is complete. */
 static int open_to_read(struct archive *archive)
 {
     int r = archive_remember_files(archive);
@@ -268,7 +269,7 @@ static int open_archive(const char *path, bool is_writer, struct archive **ret,
     struct archive *archive = calloc(1, sizeof(*archive));
     int r = -ENOMEM;
 
-    /* SQLite knows names that begin with a colon. */
+    /* Names that begin with a colon have a meaning for SQLite. */
     if (archive && asprintf(&archive->path, "%s%s", *path == '/' ? "" : "./", path) >= 0) {
         archive->is_writer = is_writer;
         r = check_file(archive, is_writer ? R_OK | W_OK : R_OK);

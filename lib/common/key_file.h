@@ -26,9 +26,10 @@ struct key_file {
 
 /* Load a file, which is regular, shorter than 64 KiB, and belongs to root or to our own user. Its
  * mode is 0600 or less, or 0640 or less with the group `presence`. Close it with key_file_close. On
- * failure `*ret_problem` says in words what is wrong, never what a key is. Errors: -EPERM owner or
- * mode; -EINVAL no regular file; -EFBIG; -EBADMSG a zero byte; -ENOMEM; those of open and read. The
- * first call looks up the group, which a confined process can't. */
+ * failure `*ret_problem` says in words what is wrong, never what a key is; it is valid until the
+ * next call. Errors: -EPERM owner or mode; -EINVAL no regular file; -EFBIG; -EBADMSG a zero byte;
+ * -ENOMEM; those of open and read. The first call looks up the group, which a confined process
+ * can't. One thread at a time. */
 int key_file_open(const char *path, struct key_file *ret, const char **ret_problem);
 
 /* Find the next line that is neither blank nor a # comment and return it, without blanks before it
@@ -43,9 +44,9 @@ void key_file_close(struct key_file *file);
 typedef void (*key_add)(void *context, const struct key *key);
 
 /* Load a file of keys, a line `ID HEX32` each (key_parse with ' '): at least one, and no id twice.
- * Calls `add` with each in their order, before a later line may turn out to be wrong. On failure
+ * Calls `add` for each key in their order; a later line may still turn out to be wrong. On failure
  * `ret_problem` says in one line what is wrong and where, never what a key is. Errors: -EBADMSG a
- * line is wrong, or there is no key; those of key_file_open. */
+ * line is wrong, or there is no key; those of key_file_open. One thread at a time. */
 int key_file_load(const char *path, key_add add, void *context,
                   char ret_problem[KEY_FILE_PROBLEM_SIZE]);
 

@@ -13,14 +13,14 @@
 
 #define GROUPS_MAX 256
 
-/* What keeps us from a file. */
+/* The file or directory whose mode keeps us from a file. */
 struct obstacle {
     struct stat status; /* of the file, or of a directory on the way to it */
     mode_t right;       /* what the group needs there */
 };
 
-/* Names that were looked up before the program confined itself; after that none can be: a system
- * call of a lookup may even be the end. */
+/* Names that were looked up before the program confined itself. Afterwards none can be looked up: a
+ * system call that this takes might even end the process. */
 static bool is_confined;
 static char own_name[TRUST_NAME_SIZE];
 static gid_t own_groups[GROUPS_MAX + 1];
@@ -68,7 +68,7 @@ static void name_user(uid_t uid, char ret[TRUST_NAME_SIZE])
         snprintf(ret, TRUST_NAME_SIZE, "uid %u", (unsigned)uid);
 }
 
-/* True if the list of groups has us in this one: then only our login is older. */
+/* True if the system's list has us in this group: then only our login is older than that. */
 static bool is_member(gid_t gid, const char *name)
 {
     const struct passwd *user = is_confined ? NULL : getpwnam(name);
@@ -108,8 +108,8 @@ static bool is_denied(const struct stat *status, mode_t right)
     return !(status->st_mode & right >> 3);
 }
 
-/* Find the first directory on the way, or the file itself, whose mode denies us. It only needs
- * stat(2): the confined collector may make no other call. */
+/* Find the first directory on the way whose mode denies us, or the file itself. This takes stat(2)
+ * alone, since the confined collector may make no other call. */
 static bool find_obstacle(const char *path, struct obstacle *ret)
 {
     char part[PATH_MAX];

@@ -9,9 +9,9 @@
 #define HOPS_MAX  32 /* of a header; earlier ones are forgotten */
 #define NODE_SIZE 64 /* an address with brackets and a port fits */
 
-/* Who connected to a proxy, as it says. */
+/* A client of a proxy, as the proxy names it. */
 struct hop {
-    bool is_known; /* false: it says that it doesn't tell, or something malformed */
+    bool is_known; /* false: the proxy hides it, or what it says is malformed */
     bool is_secure;
     struct host host;
 };
@@ -29,7 +29,7 @@ static const char *const names[HEADERS] = {
     [REAL_IP] = "X-Real-IP",
 };
 
-/* What all headers of one name say together, in order. */
+/* The hops of all headers of one name, in order. */
 struct chain {
     size_t count;
     struct hop hops[HOPS_MAX];
@@ -198,12 +198,12 @@ static bool is_trusted(const struct trusted *trusted, const struct host *host)
     return false;
 }
 
-/* What a chain says about the client. */
+/* The client that a chain names. A later one counts for more. */
 enum finding {
-    NOBODY, /* the header is absent */
-    A_PROXY,
+    NOBODY,  /* the header is absent */
+    A_PROXY, /* only trusted proxies */
     A_CLIENT,
-    SOMEBODY, /* whom the proxy hides, or names in a way that nobody understands */
+    SOMEBODY, /* whom the proxy hides, or whose address is malformed */
 };
 
 /* Walk a chain from its end to the first hop that is no trusted proxy. */
@@ -249,7 +249,7 @@ static void warn_untrusted(const struct chain *chains, const struct host *peer)
     }
 }
 
-/* Choose among what the headers say. */
+/* Choose the client from the chains. If they name different ones, it is the proxy. */
 static void choose_client(const struct trusted *trusted, const struct chain *chains,
                           struct http_client *client)
 {

@@ -48,9 +48,9 @@ static bool is_any_v6(const struct address *address)
            IN6_IS_ADDR_UNSPECIFIED(&v6);
 }
 
-/* Listen on all addresses, with one socket for both families: on IPv6 alone where `only_v6` says
- * so, or where it is [::] and another program has the port of IPv4; on IPv4 alone where there is no
- * IPv6 and it is not [::]. */
+/* Listen on all addresses, with one socket for both families. It is for IPv6 alone if `only_v6`, or
+ * if the address is [::] and another program has the port for IPv4; and for IPv4 alone if there is
+ * no IPv6 and the address is not [::]. */
 static int listen_on_all(const struct address *address, bool only_v6)
 {
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(address->number)};

@@ -11,8 +11,8 @@
 
 /* Bind a TCP socket to each HOST:PORT and listen: "127.0.0.1:9474", "[::1]:9474", "localhost:9474",
  * or ":9474" for all addresses. "[::]:9474" is for all addresses, too; where another of `addresses`
- * is an IPv4 address with the same port, or another program has the port of IPv4, it is for IPv6
- * only, which is logged in the latter case. Port 0 lets the kernel choose. Writes `count`
+ * is an IPv4 address with the same port, or another program has the port for IPv4, it is for IPv6
+ * only; the second case is logged. Port 0 lets the kernel choose. Writes `count`
  * descriptors, non-blocking and close-on-exec, which the caller closes. A failure is logged, and
  * nothing is left open. Errors: -EINVAL it is malformed; -ENOENT no such host; those of socket,
  * bind and listen. */

@@ -239,7 +239,7 @@ static void *on_line(void *context, const char *line, struct MHD_Connection *con
     if (bytes > server->options.header_bytes)
         http_connections_refuse(server->connections, connection_of(connection),
                                 server->options.secure
-                                    ? "" /* it would break into TLS's records */
+                                    ? "" /* TLS has records: no plain text between */
                                     : "HTTP/1.1 414 URI Too Long\r\nContent-Length: 0\r\n"
                                       "Connection: close\r\n\r\n");
     return NULL;
@@ -311,8 +311,8 @@ static int find_no_certificate(void)
     return -1;
 }
 
-/* Start libmicrohttpd for a socket. Its limit of connections is of one socket; ours is for all of
- * them together. */
+/* Start libmicrohttpd for a socket. Its limit of connections applies to one socket; ours applies to
+ * all of them together. */
 static struct MHD_Daemon *start_daemon(struct http_server *server, int socket)
 {
     const struct http_options *options = &server->options;

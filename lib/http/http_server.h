@@ -20,7 +20,7 @@ struct http_request {
     const char *path;                  /* percent-decoded, without the query */
     const char *body;                  /* zero-terminated; may hold zeros */
     size_t body_length;
-    bool closes; /* the connection, once the request is answered */
+    bool closes; /* the connection is closed once the request is answered */
     struct http_server *server;
     void *data;                  /* the handler's own */
     void (*release)(void *data); /* called with `data` when the request is over, unless NULL */
@@ -54,10 +54,10 @@ struct http_options {
      * gives it a certificate. False ends the connection. NULL: without TLS. */
     bool (*secure)(void *context, void *session);
     /* Called with each request before it is handled, and again when it is resumed. True: it has
-     * answered or suspended the request, and `*ret` is what the handler would return. NULL: none.
-     * What it answers, and all other answers, get the headers that `add_headers` adds. */
+     * answered or suspended the request; `*ret` is what a handler would return. NULL: no guard. */
     bool (*guard)(void *context, struct http_request *request, enum MHD_Result *ret);
-    void (*add_headers)(void *context, struct MHD_Response *response); /* or NULL */
+    /* Adds headers to each answer, also to those of `guard`. NULL: none. */
+    void (*add_headers)(void *context, struct MHD_Response *response);
     /* Answer a request that no route matches, or that is refused, with this status; `allow` is the
      * value of an Allow header, or NULL. NULL: such requests are answered in plain text. */
     enum MHD_Result (*refuse)(void *context, struct http_request *request, unsigned status,
@@ -67,12 +67,12 @@ struct http_options {
 /* Start serving. Blocks SIGTERM, SIGINT and SIGHUP for http_server_turn, also in threads that are
  * started later, and ignores SIGPIPE. Release `*ret` with http_server_stop. Errors: -ENOMEM;
  * -EMFILE the process may not open as many files as there may be connections (`ulimit -n`); -EIO
- * libmicrohttpd has logged why; those of signalfd. */
+ * libmicrohttpd has logged why; those of signalfd and eventfd. */
 int http_server_start(const struct http_options *options, struct http_server **ret);
 
 /* Wait up to `wait_ms` milliseconds for requests or a signal, handle the requests and run the
- * server's timeouts. Returns the signal, SIGTERM, SIGINT or SIGHUP, otherwise 0. To be called at
- * least once a second. */
+ * server's timeouts. Returns the signal, SIGTERM, SIGINT or SIGHUP, otherwise 0. Call it at least
+ * once a second, always in one thread. */
 int http_server_turn(struct http_server *server, int wait_ms);
 
 /* Close all connections. Suspended ones must have been resumed. */

@@ -20,10 +20,10 @@
 
 #define CONNECTIONS             64
 #define CONNECTIONS_PER_ADDRESS 32
-#define WEB_CONNECTIONS         4 /* times as many: handshakes and passwords take time */
+#define WEB_CONNECTIONS         4 /* times as many with a web configuration: checks take time */
 #define PATIENCE_S              20
 #define TURN_MS                 1000
-#define HEADER_BYTES            4096 /* of those that are negotiated with */
+#define HEADER_BYTES            4096 /* of Accept and Accept-Encoding */
 #define LAST_TURNS              8    /* to answer those whose password was being checked */
 
 /* The exporter. */
@@ -53,7 +53,7 @@ static char *format_metrics(const struct snapshot *snapshot, enum format format,
     return text;
 }
 
-/* Answer with a text, which is freed, compressed if the client accepts that. */
+/* Answer with a text, compressed if the client accepts that, and free it. NULL: out of memory. */
 static enum MHD_Result reply_metrics(struct http_request *request, enum format format, char *text,
                                      size_t length)
 {

@@ -13,8 +13,8 @@ enum format {
  * is named with at least the quality of plain text; otherwise text, even if neither is accepted. */
 enum format negotiate(const char *accept);
 
-/* True if the value of an Accept-Encoding header (RFC 9110, 12.5.3), or NULL, asks for gzip, and
- * does not prefer the text as it is. */
+/* True if the value of an Accept-Encoding header (RFC 9110, 12.5.3) accepts gzip and does not
+ * prefer the text as it is. NULL, no such header: false. */
 bool negotiate_gzip(const char *accept_encoding);
 
 /* Return the Content-Type of a format. */

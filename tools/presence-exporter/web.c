@@ -15,7 +15,7 @@
 #define RETIRED_MAX   64
 #define RETIRED_FOR_S 60 /* a handshake that uses former certificates ends sooner */
 
-/* What shows that a file has changed. */
+/* Properties of a file, at least one of which differs after a change. */
 struct version {
     dev_t device;
     ino_t inode;
@@ -33,7 +33,7 @@ struct web {
     struct web_config config;
     struct web_tls *tls; /* NULL: without */
     struct web_users *users;
-    struct version versions[WEB_FILES_MAX]; /* of web_files, when they were read last */
+    struct version versions[WEB_FILES_MAX]; /* of the files of web_files() when last read */
     struct retired retired[RETIRED_MAX];
     unsigned retired_count;
 };
@@ -172,8 +172,8 @@ void web_refresh(struct web *web, bool always)
     load_versions(web, versions);
     if (!always && memcmp(versions, web->versions, sizeof(versions)) == 0)
         return;
-    /* These, not those after loading: what changes meanwhile is a change again, and so are other
-     * files than before. */
+    /* Keep the versions from before loading: what changes meanwhile is then noticed, and so is a
+     * file that was not named before. */
     memcpy(web->versions, versions, sizeof(versions));
     if (!load(web->path, &config, &tls, problem)) {
         log_line("--web.config.file: %s; the former settings stay", problem);

@@ -65,7 +65,7 @@ char *web_config_read_file(const char *path, size_t *ret_length,
 
 /* ---- nodes ------------------------------------------------------------------------------- */
 
-/* Word a problem with a line of the file. Returns false. */
+/* Write a problem with a line of the file as one line of text. Returns false. */
 __attribute__((format(printf, 3, 4))) static bool
 refuse(struct parsing *parsing, const yaml_node_t *node, const char *format, ...)
 {
@@ -87,7 +87,7 @@ static const char *text_of(const yaml_node_t *node)
     return node->type == YAML_SCALAR_NODE && strlen(text) == node->data.scalar.length ? text : NULL;
 }
 
-/* True for a value that is left out, which is one that is not given. */
+/* True if a value is left out; then its key counts as not given. */
 static bool is_null(const yaml_node_t *node)
 {
     const char *text = text_of(node);
@@ -218,7 +218,7 @@ static bool parse_header(struct parsing *parsing, const yaml_node_t *key, const 
                          const void *context)
 {
     static const struct {
-        const char *name, *values[3]; /* that it may have; none: any */
+        const char *name, *values[3]; /* the values that it may have; none: any */
     } known[WEB_CONFIG_HEADERS_MAX] = {
         {"Strict-Transport-Security", {NULL}},
         {"X-Content-Type-Options", {"nosniff", NULL}},

@@ -29,7 +29,7 @@ enum web_version {
 };
 
 struct web_header {
-    const char *name; /* outlives the program's run */
+    const char *name; /* a constant */
     char *value;
 };
 
@@ -53,6 +53,7 @@ struct web_config {
 int web_config_read(const char *path, struct web_config *ret,
                     char problem[WEB_CONFIG_PROBLEM_SIZE]);
 
+/* Free what web_config_read has allocated, and set all to zero. */
 void web_config_free(struct web_config *config);
 
 /* Read a whole file of at most 1 MiB, with a zero byte behind it. The caller frees it. NULL:

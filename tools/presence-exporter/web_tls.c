@@ -23,7 +23,7 @@ static int verify_client(gnutls_session_t session)
     unsigned status = 0;
 
     if (!gnutls_certificate_get_peers(session, NULL))
-        return 0; /* none was given, which `request` allows, or the handshake ends for that */
+        return 0; /* none was given; if `request` demands one, GnuTLS ends the handshake */
     int r = gnutls_certificate_verify_peers(session, &purpose, 1, &status);
     return r < 0 || status ? GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR : 0;
 }

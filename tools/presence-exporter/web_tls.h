@@ -1,4 +1,4 @@
-/* web_tls.h - the certificate and the rules of TLS, by a web_config. All functions: one thread. */
+/* web_tls.h - certificates and rules for TLS, from a web_config. All functions: one thread. */
 #ifndef PRESENCE_EXPORTER_WEB_TLS_H
 #define PRESENCE_EXPORTER_WEB_TLS_H
 
@@ -12,7 +12,7 @@ struct web_tls *web_tls_new(const struct web_config *config, char problem[WEB_CO
 /* Free it. No session may be in its handshake. NULL is ignored. */
 void web_tls_free(struct web_tls *tls);
 
-/* Give a gnutls_session_t its certificate and rules, before its handshake. False: it can't be. */
+/* Give a gnutls_session_t certificate and rules, before its handshake. False: GnuTLS refuses. */
 bool web_tls_secure(const struct web_tls *tls, void *session);
 
 #endif

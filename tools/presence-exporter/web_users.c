@@ -40,26 +40,27 @@ struct check {
     char hash[WEB_CONFIG_HASH_LENGTH + 1];
     char *password;
     int user;               /* index; -1: there is no such user */
-    bool is_right, is_busy; /* the answer; is_busy: there is none */
+    bool is_right, is_busy; /* the answer; is_busy: it gave way to another, and has none */
 };
 
 struct web_users {
-    pthread_mutex_t mutex; /* of `first`, `ending` and what the thread sets in a check */
+    /* Guards `first`, `ending`, the failed clients and what the thread sets in a check. */
+    pthread_mutex_t mutex;
     pthread_cond_t changed;
     pthread_t thread;
     bool ending;
-    struct check *first; /* that wait, oldest first */
+    struct check *first; /* of those that wait; the oldest */
 
-    /* The server's thread only. */
-    unsigned generation;
+    /* For the server's thread alone. */
+    unsigned generation; /* raised when the users change */
     struct user all[WEB_CONFIG_USERS_MAX];
     unsigned count;
     char nobody[WEB_CONFIG_HASH_LENGTH + 1];
-    unsigned char key[DIGEST_SIZE]; /* of the digests */
+    unsigned char key[DIGEST_SIZE]; /* that digests are made with */
     struct digest wrong[WRONG_REMEMBERED];
     unsigned wrong_next, wrong_count;
 
-    /* The addresses that have failed last; `mutex`. */
+    /* Clients whose last password was wrong. */
     struct host failed[CLIENTS];
     unsigned failed_next, failed_count;
 };
@@ -92,8 +93,8 @@ static void record(struct web_users *users, const struct host *client, bool is_r
     users->failed[index] = *client;
 }
 
-/* Unlink the oldest check of a client that has not failed, if there is one, otherwise the oldest:
- * who guesses waits behind those who don't. */
+/* Unlink the oldest check of a client that has not failed, or if there is none, the oldest: those
+ * who guess wait behind the others. */
 static struct check *next_check(struct web_users *users)
 {
     struct check **place = &users->first;
@@ -107,11 +108,11 @@ static struct check *next_check(struct web_users *users)
     return check;
 }
 
-/* Compare in a time that does not depend on where they differ. */
+/* True if this is the hash of the password. Takes as long whichever byte differs. */
 static bool is_password(const char *password, const char *hash, struct crypt_data *data)
 {
-    /* The address sanitizer replaces the usual one of libcrypt, and fails where that is not loaded.
-     */
+    /* Not libcrypt's usual function: the address sanitizer replaces it, and fails if libcrypt is
+     * not loaded. */
     const char *made = crypt_rn(password, hash, data, (int)sizeof(*data));
 
     return made && strlen(made) == WEB_CONFIG_HASH_LENGTH &&
@@ -197,7 +198,7 @@ static void forget(struct web_users *users)
 
 /* ---- judging ----------------------------------------------------------------------------- */
 
-/* Decode "Basic BASE64" into "NAME:PASSWORD", which the caller frees. NULL: it is not that. */
+/* Decode "Basic BASE64" into "NAME:PASSWORD", which the caller frees. NULL: it is malformed. */
 static char *decode(const char *header)
 {
     gnutls_datum_t text;
@@ -242,8 +243,8 @@ static int find_user(const struct web_users *users, const char *name)
     return -1;
 }
 
-/* Unlink and return a check of a client that has failed, for one that has not. NULL: there is none.
- */
+/* Unlink and return a check of a client that has failed, to make room for one that has not. NULL:
+ * there is none. */
 static struct check *yield_check(struct web_users *users)
 {
     struct check **place = &users->first;

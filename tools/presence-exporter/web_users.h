@@ -1,4 +1,4 @@
-/* web_users.h - check names and passwords (RFC 7617) against bcrypt hashes, which takes long on
+/* web_users.h - check names and passwords (RFC 7617) against bcrypt hashes. That is slow on
  * purpose: a thread of its own does it, and answers are remembered. All functions: the server's
  * thread. */
 #ifndef PRESENCE_EXPORTER_WEB_USERS_H
@@ -12,11 +12,11 @@ struct web_users;
 enum web_verdict {
     WEB_WELCOME,
     WEB_REFUSED,
-    WEB_BUSY,  /* too many wait to be checked, of this client or at all */
-    WEB_LATER, /* the request is suspended, and is handled again when the answer is known */
+    WEB_BUSY,  /* too many checks wait, of this client or of all */
+    WEB_LATER, /* the request is suspended; it is handled again when the answer is known */
 };
 
-/* Start the thread. NULL: out of memory, or of threads. */
+/* Start the thread; web_users_end ends it. NULL: out of memory or threads. */
 struct web_users *web_users_new(void);
 
 /* Set the users, whose names and hashes are copied, and forget all answers. False: out of memory,

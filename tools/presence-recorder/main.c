@@ -12,12 +12,13 @@
 #include "recorder.h"
 
 #define RETRY_S        5 /* between two attempts to open the segment */
-#define CHECK_S        2 /* between two looks at the database's file */
+#define CHECK_S        2 /* between two checks of the database's file */
 #define AFTER_MINUTE_S 1 /* the collector closes a minute within so long after its end */
 
 /* ---- what went wrong --------------------------------------------------------------------- */
 
-/* Log a line about the database, unless it is the same as the last: attempts are repeated. */
+/* Log that something can't be done with the database, unless the problem is the same as last time:
+ * attempts are repeated. An empty problem ends the series. */
 static void log_database(const char *what, const struct options *options, const char *problem)
 {
     static char last[ARCHIVE_PROBLEM_SIZE];
@@ -100,8 +101,7 @@ static int database_open(struct recorder *recorder, const struct options *option
     return r;
 }
 
-/* Leave a database that is not at its path any more, and open what is there now. Returns true if
- * another one was opened. */
+/* Leave a database that is no longer at its path, and open what is. True if one was opened. */
 static bool database_follow(struct recorder *recorder, const struct options *options)
 {
     static const char *const changes[] = {

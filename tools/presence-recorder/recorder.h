@@ -18,8 +18,8 @@ struct recorder_result {
     size_t scopes, minutes; /* recorded */
 };
 
-/* Close a database that archive_check has found in this state. In the next one everything is
- * recorded that the segment still holds. */
+/* Close a database that archive_check has found in this state. The next recording stores everything
+ * that the segment still holds. */
 void recorder_leave(struct recorder *recorder, enum archive_state state);
 
 /* Record in one transaction the minutes that are over and not stored yet, with `all` also the

@@ -254,7 +254,7 @@ static json_t *build_site(const struct presence_entry *entry)
     return object;
 }
 
-/* Parse `search`, a part of the names of the wanted sites; "" for all. */
+/* Parse `search`, a part of the wanted sites' names; "" for all sites. */
 static bool parse_search(const struct http_request *request, char ret[PLACE_SITE_MAX + 1],
                          struct problem *problem)
 {
@@ -266,8 +266,8 @@ static bool parse_search(const struct http_request *request, char ret[PLACE_SITE
     return problem_bad_request(problem, "search must be a part of a site's name");
 }
 
-/* Add the busiest sites whose names contain `search`, at most `limit`, but first the one that is
- * named so exactly; and how many there are. */
+/* Add the sites whose names contain `search`, at most `limit`: first the one with exactly that
+ * name, then the busiest. Add how many there are, too. */
 static void add_sites(json_t *object, const struct web *web, const struct presence_listing *listing,
                       const char *search, size_t limit)
 {

@@ -49,8 +49,8 @@ struct live_visitor {
 void live_observe(struct live *live, const struct place *place, const char *visitor,
                   uint32_t window_s, struct live_visitor *ret);
 
-/* Like presence_status(), up to LIVE_STATUS_NS old, but of the same tick as a number read now, and
- * as stale. Return -ENODATA if there is no segment. */
+/* Like presence_status(), up to LIVE_STATUS_NS old, but with the tick of a number that is read now,
+ * and stale if that is. Return -ENODATA if there is no segment. */
 int live_status(struct live *live, struct presence_status *ret);
 
 /* Return one counter's value, or 0 while there is no segment. */

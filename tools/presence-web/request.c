@@ -48,8 +48,9 @@ struct page {
     const char *relation;     /* Sec-Fetch-Site: from its site to ours; "": not sent */
 };
 
-/* Find the page: browsers send Origin where answers can be read or something is posted, otherwise,
- * as with pictures, only Referer; and Sec-Fetch-Site to HTTPS and to this machine. */
+/* Find the page. Browsers send Origin where the answer can be read or something is posted;
+ * otherwise, as with pictures, they send only Referer. To HTTPS and to this machine they send
+ * Sec-Fetch-Site. */
 static struct page find_page(const struct http_request *request)
 {
     const char *origin = http_request_header(request, "Origin");
@@ -261,8 +262,7 @@ static json_t *claims_of(jwt_t *jwt)
     return claims;
 }
 
-/* True if no extension has to be understood in order to accept the token (RFC 7515, 4.1.11): none
- * is. */
+/* True if the token demands no extension (`crit`; RFC 7515, 4.1.11): none is understood here. */
 static bool is_plain(jwt_t *jwt)
 {
     char *text = jwt_get_headers_json(jwt, NULL);
@@ -343,7 +343,7 @@ static bool check_claims(const json_t *claims, const struct token_use *use, int6
     if (!allows_visitor(json_object_get(claims, "sub"), use->visitor))
         return problem_set(problem, MHD_HTTP_FORBIDDEN, "token_other_visitor",
                            "this token is for another visitor");
-    if (now < json_number_value(expires)) /* a permission that is lasting ends when it says */
+    if (now < json_number_value(expires)) /* in time: a stream ends without leeway */
         until = json_number_value(expires);
     *ret_expires = until < (double)INT64_MAX ? (int64_t)until : INT64_MAX;
     return true;

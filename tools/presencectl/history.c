@@ -26,7 +26,7 @@ struct history_view {
     int64_t since, until; /* Unix seconds */
     uint32_t step_s;      /* of the timeline */
     struct timeline timeline;
-    bool has_database; /* which was read, too */
+    bool has_database; /* the database was read, too */
 };
 
 /* ---- tables, comma-separated values and JSON --------------------------------------------- */
@@ -274,7 +274,7 @@ static void history_graph(const struct history_view *view, const struct options 
     struct graph graph = {0};
 
     graph_size(&columns, &rows);
-    if (timeline->first < since || view->step_s > 60) /* a long step would fill the blanks */
+    if (timeline->first < since || view->step_s > 60) /* a long step would fill unknown time */
         since = timeline->first;
     if (since < view->since)
         since = view->since;

@@ -149,7 +149,7 @@ static void print_csv_headings(struct csv *csv, const struct view *view)
     csv_end_line(csv);
 }
 
-/* Write the fields that lines of top have and those of sites have not. */
+/* Write the fields that top has and sites has not. */
 static void csv_trend(struct csv *csv, const struct view *view, size_t index)
 {
     const struct presence_entry *entry = &view->listing.entries[index];
@@ -194,7 +194,7 @@ static void print_csv(const struct view *view)
 
 /* ---- text -------------------------------------------------------------------------------- */
 
-/* Print the names that can be typed: those that need not be escaped on a terminal. */
+/* Print names that can be typed: those that a terminal shows as they are. */
 static void print_names(const struct view *view)
 {
     for (size_t i = 0; i < view->shown; i++) {

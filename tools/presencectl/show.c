@@ -92,7 +92,7 @@ void csv_text(struct csv *csv, const char *text)
 }
 
 /* True if a spreadsheet could read the name as a formula: after spaces, it begins with one of four
- * characters, in ASCII or as wide as Chinese ones. */
+ * characters, in ASCII or full-width. */
 static bool is_formula(const char *name)
 {
     static const char *const begins[] = {"=", "+", "-", "@", "＝", "＋", "－", "＠"};

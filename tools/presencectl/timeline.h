@@ -14,7 +14,7 @@ struct timeline {
     int64_t until;                /* Unix seconds; 0: no bound */
     uint32_t step_s;              /* a multiple of 60 */
     int64_t first, last;          /* when the first and the last minute began; 0: there is none */
-    uint64_t future;              /* recorded minutes that were left out, since they are to come */
+    uint64_t future;              /* recorded minutes left out: they are still to come */
     struct presence_history held; /* the segment's minutes, until timeline_end */
 };
 
