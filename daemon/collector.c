@@ -149,6 +149,18 @@ uint64_t collector_advance(struct collector *collector)
     return tick;
 }
 
+/* Sweep the words that aged while no daemon swept, perhaps through many restarts, and count the
+ * others. No worker runs. */
+static void sweep_and_correct(struct collector *collector, uint64_t now)
+{
+    const struct table *table = &collector->file.segment.table;
+    struct table_swept swept = {0};
+
+    table_sweep(table, 0, table->pairs, now, &swept);
+    correct_entries(collector, swept.kept);
+    collector->swept_at = now;
+}
+
 uint64_t collector_listen(struct collector *collector, const char *engine, const char *reason)
 {
     struct segment_header *header = header_of(collector);
@@ -160,12 +172,11 @@ uint64_t collector_listen(struct collector *collector, const char *engine, const
     bool first = header->listening_since == SEGMENT_NEVER;
     if (first)
         atomic_store_relaxed(&header->listening_since, now); /* published with the state */
-    /* Sweep the words that aged while no daemon swept, perhaps through many restarts. */
-    struct table_swept swept = {0};
-    table_sweep(&collector->file.segment.table, 0, collector->file.segment.table.pairs, now,
-                &swept);
-    correct_entries(collector, swept.kept);
-    collector->swept_at = now;
+    if (collector->file.origin == SEGMENT_ATTACHED &&
+        collector->file.former_state == SEGMENT_STOPPED)
+        collector->swept_at = now - SWEEP_TICKS; /* the first sweep is of the whole table */
+    else
+        sweep_and_correct(collector, now);
     /* Release: pairs with reader_current_moment: LISTENING means that all of the above is visible.
      */
     atomic_store_release(&header->state, SEGMENT_LISTENING);
@@ -327,12 +338,17 @@ int collector_move(struct collector *collector, const char *path)
 
 void collector_close(struct collector *collector)
 {
+    enum segment_state state = SEGMENT_STOPPED;
+
     gather_traffic(collector);
-    /* A daemon that never listened must not hide the gap since one last did. */
+    /* A daemon that never listened must not hide the gap since one last did, nor that it was
+     * killed. */
     if (header_of(collector)->state == SEGMENT_LISTENING)
         collector_advance(collector);
+    else if (collector->file.origin == SEGMENT_ATTACHED)
+        state = collector->file.former_state;
     /* Release: pairs with reader_current_moment, which sees the last tick and its counts. */
-    atomic_store_release(&header_of(collector)->state, SEGMENT_STOPPED);
+    atomic_store_release(&header_of(collector)->state, state);
     for (unsigned i = 0; i < collector->workers; i++)
         pthread_mutex_destroy(&collector->gates[i].mutex);
     pthread_mutex_destroy(&collector->advancing);

@@ -56,9 +56,10 @@ struct collector_settings {
 int collector_open(const struct collector_settings *settings, struct collector *ret,
                    pid_t *ret_holder);
 
-/* Publish the tick and the state, once the sockets are open. `engine` and `reason` (why not
- * io_uring, or "") are for readers; both are copied. Returns the seconds since an earlier daemon
- * last listened on this segment, 0 if none did. */
+/* Publish the tick and the state, once the sockets are open. If the last daemon was killed, this
+ * sweeps the table and counts its entries again; otherwise the first maintenance sweeps it all.
+ * `engine` and `reason` (why not io_uring, or "") are for readers; both are copied. Returns the
+ * seconds since an earlier daemon last listened on this segment, 0 if none did. */
 uint64_t collector_listen(struct collector *collector, const char *engine, const char *reason);
 
 /* Publish the state of the XDP filter: "native", "generic" or "none", its interface, and why there

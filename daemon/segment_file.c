@@ -407,6 +407,7 @@ int segment_file_open(const char *path, const struct segment_settings *settings,
         return r;
 
     struct segment_header *header = file.segment.header;
+    file.former_state = header->state;
     atomic_store_release(&header->state, SEGMENT_STARTING); /* pairs with reader_current_moment */
     header->pid = getpid();
     header->pid_start_time = start_time_read();
