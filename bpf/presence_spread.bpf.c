@@ -45,7 +45,7 @@ struct bucket {
 };
 
 /* All addresses that the collector listens at share these two maps: there is one turn, and a sender
- * has one worker. */
+ * has one worker. The next collector goes on with them. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, PRESENCE_SPREAD_BUCKETS);
@@ -57,7 +57,7 @@ struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, 1);
     __type(key, uint32_t);
-    __type(value, uint32_t); /* how many workers were assigned in turn */
+    __type(value, struct presence_spread_shared);
 } turns SEC(".maps");
 
 /* The sockets of one address, by worker. */
@@ -113,7 +113,13 @@ ALWAYS struct slot *slot_at(struct bucket *bucket, uint32_t number)
     return slot;
 }
 
-/* Find the sender's worker, or assign one. The bucket is locked. */
+ALWAYS uint32_t next_worker(uint32_t *turn)
+{
+    return __sync_fetch_and_add(turn, 1) % config.workers;
+}
+
+/* Find the sender's worker, or assign one: also if the worker is no longer there, which reads what
+ * its socket holds before any other does. The bucket is locked. */
 ALWAYS uint32_t find_worker(struct bucket *bucket, uint32_t *turn, uint32_t fingerprint,
                             uint64_t now)
 {
@@ -125,6 +131,8 @@ ALWAYS uint32_t find_worker(struct bucket *bucket, uint32_t *turn, uint32_t fing
     for (uint32_t i = 0; i < PRESENCE_SPREAD_SLOTS; i++) {
         struct slot *slot = slot_at(bucket, i);
         if (slot->last && slot->fingerprint == fingerprint) {
+            if (slot->worker >= config.workers)
+                slot->worker = next_worker(turn);
             slot->last = now;
             return slot->worker;
         }
@@ -139,7 +147,7 @@ ALWAYS uint32_t find_worker(struct bucket *bucket, uint32_t *turn, uint32_t fing
     }
     uint32_t worker = by_hash;
     if (is_over(bucket->hashed, now))
-        worker = __sync_fetch_and_add(turn, 1) % config.workers;
+        worker = next_worker(turn);
     vacant->fingerprint = fingerprint;
     vacant->worker = worker;
     vacant->last = now;
@@ -156,12 +164,12 @@ int presence_spread(struct sk_reuseport_md *context)
         return SK_PASS; /* the kernel chooses by a hash of the flow */
     uint32_t place = (uint32_t)(hash >> 32) & (config.buckets - 1);
     struct bucket *bucket = bpf_map_lookup_elem(&senders, &place);
-    uint32_t *turn = bpf_map_lookup_elem(&turns, &first);
-    if (!bucket || !turn)
+    struct presence_spread_shared *shared = bpf_map_lookup_elem(&turns, &first);
+    if (!bucket || !shared)
         return SK_PASS;
     uint64_t now = bpf_ktime_get_ns();
     bpf_spin_lock(&bucket->lock);
-    uint32_t worker = find_worker(bucket, turn, (uint32_t)hash, now);
+    uint32_t worker = find_worker(bucket, &shared->turn, (uint32_t)hash, now);
     bpf_spin_unlock(&bucket->lock);
     bpf_sk_select_reuseport(context, &sockets, &worker, 0); /* if it fails, the kernel chooses */
     return SK_PASS;

@@ -21,4 +21,12 @@ struct presence_spread_config {
     uint32_t buckets; /* a power of two */
 };
 
+/* What programs share beside the senders. A program that is loaded later, perhaps by another
+ * daemon, knows the senders again by the secret. */
+struct presence_spread_shared {
+    uint64_t secret; /* of their configurations */
+    uint32_t turn;   /* how many workers were assigned in turn */
+    uint32_t unused;
+};
+
 #endif

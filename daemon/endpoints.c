@@ -1,11 +1,8 @@
 #include "endpoints.h"
 
-#include <errno.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -14,12 +11,16 @@
 
 #define SMALL_BUFFER (1 << 20) /* bytes; about 1500 small datagrams, 3 ms at the highest rates */
 
-/* A wait for a port. */
-struct wait {
-    const char *address;
-    const sigset_t *signals; /* blocked; any of them ends the wait */
-    bool is_logged;
-};
+int endpoints_first_socket(const struct endpoint *endpoint)
+{
+    unsigned worker = 0;
+
+    while (worker + 1 < SEGMENT_WORKERS_MAX && endpoint->sockets[worker] < 0)
+        worker++;
+    return endpoint->sockets[worker];
+}
+
+/* ---- words --------------------------------------------------------------------------------- */
 
 /* Warn that bursts may be dropped. */
 static void log_small_buffer(int socket)
@@ -32,122 +33,11 @@ static void log_small_buffer(int socket)
                  granted >> 10, LISTENER_BUFFER_BYTES);
 }
 
-/* Sleep until the next attempt. Returns false if a signal came. */
-static bool wait_for_port(void *context, unsigned ms)
+static bool is_missing(const struct endpoints *endpoints, const struct endpoint *endpoint)
 {
-    struct wait *wait = context;
-    const struct timespec pause = {.tv_nsec = (long)ms * 1000000};
+    int r = endpoints->routes < 0 ? 1 : local_address_find(endpoints->routes, &endpoint->address);
 
-    if (!wait->is_logged)
-        log_line("cannot listen on %s yet: another program has the port; trying for %d s",
-                 wait->address, LISTENER_PATIENCE_MS / 1000);
-    wait->is_logged = true;
-    return sigtimedwait(wait->signals, NULL, &pause) < 0;
-}
-
-/* True if a socket can't be bound to `b` while another is bound to `a`. */
-static bool conflicts(const struct config_address *a, const struct config_address *b)
-{
-    struct sockaddr_in v4[2];
-    struct sockaddr_in6 v6[2];
-
-    if (a->address.ss_family != b->address.ss_family)
-        return false; /* IPv6 sockets receive IPv6 only */
-    memcpy(&v4[0], &a->address, sizeof(v4[0]));
-    memcpy(&v4[1], &b->address, sizeof(v4[1]));
-    memcpy(&v6[0], &a->address, sizeof(v6[0]));
-    memcpy(&v6[1], &b->address, sizeof(v6[1]));
-    if (v4[0].sin_port != v4[1].sin_port || v4[0].sin_port == 0) /* same offset for IPv6 */
-        return false;
-    if (a->address.ss_family == AF_INET)
-        return v4[0].sin_addr.s_addr == v4[1].sin_addr.s_addr ||
-               v4[0].sin_addr.s_addr == INADDR_ANY || v4[1].sin_addr.s_addr == INADDR_ANY;
-    return memcmp(&v6[0].sin6_addr, &v6[1].sin6_addr, sizeof(v6[0].sin6_addr)) == 0 ||
-           IN6_IS_ADDR_UNSPECIFIED(&v6[0].sin6_addr) || IN6_IS_ADDR_UNSPECIFIED(&v6[1].sin6_addr);
-}
-
-/* Check that an address does not conflict with an earlier one: waiting for it would be in vain. */
-static int check_address(const struct config *config, unsigned index)
-{
-    for (unsigned i = 0; i < index; i++) {
-        if (conflicts(&config->listen[i], &config->listen[index])) {
-            log_line("cannot listen on %s: --listen %s has its port already; leave one out",
-                     config->listen[index].text, config->listen[i].text);
-            return -EADDRINUSE;
-        }
-    }
-    return 0;
-}
-
-/* Return advice on an error of opening sockets, to be appended to its message. */
-static const char *advice(int error)
-{
-    switch (-error) {
-    case EADDRINUSE:
-        return "; another program has the port, choose another --listen";
-    case EACCES:
-        return "; a port below 1024 takes CAP_NET_BIND_SERVICE";
-    case EMFILE:
-    case ENFILE:
-        return "; raise the limit of open files (ulimit -n, LimitNOFILE=), or lower --workers";
-    default:
-        return "";
-    }
-}
-
-static int open_address(struct endpoints *endpoints, unsigned index, const sigset_t *signals)
-{
-    const struct config_address *address = &endpoints->config->listen[index];
-    struct wait wait = {.address = address->text, .signals = signals};
-    const struct listener_options options = {
-        .generic_receive_offload = true,
-        .spread = &endpoints->spread,
-        .wait = wait_for_port,
-        .context = &wait,
-    };
-    int sockets[SEGMENT_WORKERS_MAX];
-    int r = listener_open((const struct sockaddr *)&address->address, address->length, &options,
-                          endpoints->config->workers, sockets);
-
-    if (r == -EINTR)
-        return r;
-    if (r < 0) {
-        log_line("cannot listen on %s: %s%s", address->text, strerror(-r), advice(r));
-        return r;
-    }
-    for (unsigned worker = 0; worker < endpoints->config->workers; worker++)
-        endpoints->sockets[worker][index] = sockets[worker];
-    /* The bound address differs from the given one if its port is 0. */
-    if (address_bound(sockets[0], endpoints->names[index]) < 0)
-        snprintf(endpoints->names[index], ADDRESS_SIZE, "%s", address->text);
-    endpoints->count++;
-    return 0;
-}
-
-/* Open all addresses. SIGTERM and SIGINT are blocked meanwhile, and end a wait for a port. */
-static int open_addresses(struct endpoints *endpoints)
-{
-    sigset_t signals, before;
-    int r = 0;
-
-    for (unsigned i = 1; r == 0 && i < endpoints->config->listen_count; i++)
-        r = check_address(endpoints->config, i);
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigprocmask(SIG_BLOCK, &signals, &before);
-    for (unsigned i = 0; r == 0 && i < endpoints->config->listen_count; i++)
-        r = open_address(endpoints, i, &signals);
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    return r;
-}
-
-static bool is_missing(const struct endpoints *endpoints, unsigned index)
-{
-    const struct sockaddr_storage *address = &endpoints->config->listen[index].address;
-    int r = endpoints->routes < 0 ? 1 : local_address_find(endpoints->routes, address);
-
-    return r < 0 ? endpoints->missing[index] : !r; /* unknown now: no change */
+    return r < 0 ? endpoint->is_missing : !r; /* unknown now: no change */
 }
 
 /* Say that [::] is for IPv6 only, which other programs' is not, unless an address of IPv4 has the
@@ -158,6 +48,8 @@ static void log_only_v6(const struct endpoints *endpoints, unsigned index)
     struct sockaddr_in6 v6;
     struct sockaddr_in v4;
 
+    if (endpoints->all[index].is_passed)
+        return;
     memcpy(&v6, &config->listen[index].address, sizeof(v6));
     if (v6.sin6_family != AF_INET6 || !IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr))
         return;
@@ -167,64 +59,80 @@ static void log_only_v6(const struct endpoints *endpoints, unsigned index)
             return;
     }
     log_line("%s is for IPv6 only: give --listen 0.0.0.0:%s as well for IPv4",
-             endpoints->names[index], strrchr(endpoints->names[index], ':') + 1);
+             endpoints->all[index].name, strrchr(endpoints->all[index].name, ':') + 1);
+}
+
+static void log_endpoint(struct endpoints *endpoints, unsigned index)
+{
+    struct endpoint *endpoint = &endpoints->all[index];
+
+    log_line("listening on %s", endpoint->name);
+    log_only_v6(endpoints, index);
+    if (endpoint->is_passed)
+        log_line("%s is a socket that the service manager opened: one worker receives all of it",
+                 endpoint->name);
+    endpoint->is_missing = is_missing(endpoints, endpoint);
+    if (endpoint->is_missing)
+        log_line("%s is missing: this machine does not have the address yet; heartbeats arrive as "
+                 "soon as it has",
+                 endpoint->name);
 }
 
 static void log_endpoints(struct endpoints *endpoints)
 {
-    for (unsigned i = 0; i < endpoints->count; i++) {
-        log_line("listening on %s", endpoints->names[i]);
-        log_only_v6(endpoints, i);
-        endpoints->missing[i] = is_missing(endpoints, i);
-        if (endpoints->missing[i])
-            log_line("%s is missing: this machine does not have the address yet; heartbeats "
-                     "arrive as soon as it has",
-                     endpoints->names[i]);
-    }
+    for (unsigned i = 0; i < endpoints->count; i++)
+        log_endpoint(endpoints, i);
+    if (endpoints->taken_over)
+        log_line("went on with %u socket%s of the last presenced", endpoints->taken_over,
+                 endpoints->taken_over == 1 ? "" : "s");
     if (endpoints->routes < 0)
         log_line("cannot check whether this machine has these addresses: %s",
                  strerror(-endpoints->routes));
-    if (endpoints->spread.reason[0])
+    if (endpoints->spread.is_hashed && endpoints->spread.reason[0])
         log_line("senders are spread over workers by hash, perhaps unevenly: %s",
                  endpoints->spread.reason);
-    log_small_buffer(endpoints->sockets[0][0]);
+    log_small_buffer(endpoints_first_socket(&endpoints->all[0]));
 }
 
-int endpoints_open(const struct config *config, struct endpoints *ret)
+/* Write the addresses, or only the missing ones, as one text, as many as fit. */
+static void describe(const struct endpoints *endpoints, bool only_missing, char *ret, size_t size)
 {
-    ret->config = config;
-    ret->routes = local_address_open();
-    spread_open(config->workers, &ret->spread);
-    int r = open_addresses(ret);
-    if (r < 0)
-        endpoints_close(ret);
-    return r;
-}
-
-/* Publish the missing addresses as one text, as many as fit. */
-static void publish_missing(const struct endpoints *endpoints, struct collector *collector)
-{
-    char text[sizeof(((struct segment_header *)0)->listen_missing)] = "";
     size_t length = 0;
 
+    *ret = '\0';
     for (unsigned i = 0; i < endpoints->count; i++) {
-        if (!endpoints->missing[i])
+        if (only_missing && !endpoints->all[i].is_missing)
             continue;
-        const char *address = endpoints->names[i];
+        const char *address = endpoints->all[i].name;
         const char *between = length ? ", " : "";
-        if (length + strlen(between) + strlen(address) + sizeof(", ...") > sizeof(text)) {
-            strcpy(text + length, ", ...");
+        if (length + strlen(between) + strlen(address) + sizeof(", ...") > size) {
+            strcpy(ret + length, ", ...");
             break;
         }
-        length += (size_t)snprintf(text + length, sizeof(text) - length, "%s%s", between, address);
+        length += (size_t)snprintf(ret + length, size - length, "%s%s", between, address);
     }
+}
+
+void endpoints_describe(const struct endpoints *endpoints, char *ret, size_t size)
+{
+    describe(endpoints, false, ret, size);
+}
+
+static void publish_missing(const struct endpoints *endpoints, struct collector *collector)
+{
+    char text[sizeof(((struct segment_header *)0)->listen_missing)];
+
+    describe(endpoints, true, text, sizeof(text));
     collector_publish_missing(collector, text);
 }
 
 void endpoints_publish(struct endpoints *endpoints, struct collector *collector)
 {
+    const struct spread *spread = &endpoints->spread;
+
     log_endpoints(endpoints);
-    collector_publish_spread(collector, spread_name(&endpoints->spread), endpoints->spread.reason);
+    collector_publish_spread(collector, spread_name(spread),
+                             spread->is_hashed ? spread->reason : "");
     publish_missing(endpoints, collector);
 }
 
@@ -233,48 +141,141 @@ void endpoints_check(struct endpoints *endpoints, struct collector *collector)
     bool changed = false;
 
     for (unsigned i = 0; i < endpoints->count; i++) {
-        bool missing = is_missing(endpoints, i);
-        if (missing == endpoints->missing[i])
+        struct endpoint *endpoint = &endpoints->all[i];
+        bool missing = is_missing(endpoints, endpoint);
+        if (missing == endpoint->is_missing)
             continue;
         log_line(missing ? "%s has gone: this machine no longer has the address; heartbeats arrive "
                            "again as soon as it has"
                          : "%s is there now: this machine has the address",
-                 endpoints->names[i]);
-        endpoints->missing[i] = missing;
+                 endpoint->name);
+        endpoint->is_missing = missing;
         changed = true;
     }
     if (changed)
         publish_missing(endpoints, collector);
 }
 
-void endpoints_count_drops(struct endpoints *endpoints, struct collector *collector)
+/* ---- sockets ------------------------------------------------------------------------------- */
+
+static void count_drops(struct collector *collector, uint32_t drops)
 {
     uint64_t *counter = &collector->directory.counters->values[COUNTER_socket_drops];
 
-    for (unsigned worker = 0; worker < endpoints->config->workers; worker++) {
-        for (unsigned i = 0; i < endpoints->count; i++) {
-            uint32_t drops = listener_drops(endpoints->sockets[worker][i]);
-            uint32_t *seen = &endpoints->drops[worker][i];
-            if (drops != *seen)
-                atomic_add_relaxed(counter, (uint32_t)(drops - *seen)); /* statistics */
-            *seen = drops;
+    if (drops)
+        atomic_add_relaxed(counter, drops); /* statistics */
+}
+
+void endpoints_count_drops(struct endpoints *endpoints, struct collector *collector)
+{
+    for (unsigned i = 0; i < endpoints->count; i++) {
+        struct endpoint *endpoint = &endpoints->all[i];
+        for (unsigned worker = 0; worker < endpoints->config->workers; worker++) {
+            int socket = endpoint->sockets[worker];
+            if (socket < 0)
+                continue;
+            uint32_t drops = listener_drops(socket);
+            count_drops(collector, drops - endpoint->drops[worker]);
+            endpoint->drops[worker] = drops;
+            handover_record_drops(&endpoints->handover, i * SEGMENT_WORKERS_MAX + worker, drops);
         }
+    }
+}
+
+void endpoints_record(struct endpoints *endpoints)
+{
+    handover_clear_record(&endpoints->handover, endpoints->config->workers);
+    for (unsigned i = 0; i < endpoints->count; i++) {
+        const struct endpoint *endpoint = &endpoints->all[i];
+        for (unsigned worker = 0; worker < endpoints->config->workers; worker++) {
+            unsigned place = i * SEGMENT_WORKERS_MAX + worker;
+            if (endpoint->sockets[worker] < 0)
+                continue;
+            handover_record_socket(&endpoints->handover, place, endpoint->sockets[worker]);
+            handover_record_drops(&endpoints->handover, place, endpoint->drops[worker]);
+        }
+    }
+}
+
+/* Store the maps of senders and turns: those of the program that was loaded, or if none had to be,
+ * the former ones. */
+static void store_shared(const struct endpoints *endpoints)
+{
+    const struct handover *handover = &endpoints->handover;
+    const struct spread_map *map = endpoints->spread.map;
+    int shared[2] = {handover->shared[0], handover->shared[1]};
+
+    if (map)
+        spread_map_shared(map, shared);
+    if (shared[0] >= 0 && shared[1] >= 0)
+        handover_store_shared(handover, shared, map && spread_map_is_new(map));
+}
+
+void endpoints_store(struct endpoints *endpoints)
+{
+    const struct handover *handover = &endpoints->handover;
+
+    handover_store_record(handover);
+    for (unsigned i = 0; i < endpoints->count; i++) {
+        const struct endpoint *endpoint = &endpoints->all[i];
+        for (unsigned worker = 0; worker < endpoints->config->workers; worker++) {
+            if (endpoint->sockets[worker] >= 0 && !endpoint->is_passed)
+                handover_store_socket(handover, endpoint->sockets[worker], worker);
+        }
+        if (endpoint->array >= 0)
+            handover_store_array(handover, endpoint->name, endpoint->array, endpoint->is_array_new);
+    }
+    store_shared(endpoints);
+    handover_remove_other_arrays(&endpoints->handover);
+}
+
+struct worker_backlog endpoints_backlog(const struct endpoints *endpoints)
+{
+    return (struct worker_backlog){
+        .earlier = endpoints->earlier,
+        .later = endpoints->later,
+        .earlier_count = endpoints->earlier_count,
+        .later_count = endpoints->later_count,
+    };
+}
+
+void endpoints_close_backlog(struct endpoints *endpoints, struct collector *collector)
+{
+    /* From the last to the first: a group that spreads by hash fills a gap with its last socket. */
+    while (endpoints->earlier_count > 0) {
+        int socket = endpoints->earlier[--endpoints->earlier_count];
+        uint32_t counted = handover_counted_drops(&endpoints->handover, socket);
+        count_drops(collector, listener_drops(socket) - counted);
+        handover_remove(&endpoints->handover, endpoints->earlier_names[endpoints->earlier_count]);
+        close(socket);
     }
 }
 
 void endpoints_stop_offload(const struct endpoints *endpoints)
 {
     for (unsigned worker = 0; worker < endpoints->config->workers; worker++)
-        for (unsigned i = 0; i < endpoints->count; i++)
-            listener_stop_offload(endpoints->sockets[worker][i]);
+        for (unsigned i = 0; i < endpoints->worker_counts[worker]; i++)
+            listener_stop_offload(endpoints->by_worker[worker][i]);
+}
+
+static void close_endpoint(const struct endpoint *endpoint)
+{
+    for (unsigned worker = 0; worker < SEGMENT_WORKERS_MAX; worker++) {
+        if (endpoint->sockets[worker] >= 0)
+            close(endpoint->sockets[worker]);
+    }
+    if (endpoint->array >= 0)
+        close(endpoint->array);
 }
 
 void endpoints_close(struct endpoints *endpoints)
 {
-    for (unsigned worker = 0; worker < endpoints->config->workers; worker++)
-        for (unsigned i = 0; i < endpoints->count; i++)
-            close(endpoints->sockets[worker][i]);
+    for (unsigned i = 0; i < endpoints->count; i++)
+        close_endpoint(&endpoints->all[i]);
+    while (endpoints->earlier_count > 0)
+        close(endpoints->earlier[--endpoints->earlier_count]);
     if (endpoints->routes >= 0)
         close(endpoints->routes);
     spread_close(&endpoints->spread);
+    handover_close(&endpoints->handover);
 }

@@ -1,27 +1,61 @@
-/* endpoints.h - the addresses to listen at, and their sockets. The main thread only. */
+/* endpoints.h - the addresses to listen at, and their sockets. The main thread only.
+ *
+ * Sockets that the service manager stored for an earlier daemon are taken over, since datagrams
+ * wait in them. Those at addresses that are not listened at any more, and those of workers that are
+ * no longer there, are the backlog: they are read first, and then closed.
+ */
 #ifndef PRESENCED_ENDPOINTS_H
 #define PRESENCED_ENDPOINTS_H
 
 #include "collector.h"
 #include "common/address.h"
 #include "config.h"
+#include "handover.h"
 #include "spread.h"
+#include "worker.h"
+
+struct endpoint {
+    struct sockaddr_storage address; /* bound */
+    char name[ADDRESS_SIZE];         /* the same in words */
+    bool is_missing;                 /* the machine lacked the address last time */
+    bool is_passed;                  /* a supervisor opened the socket */
+    bool is_array_new;
+    int array;                           /* the map that its sockets are in; negative: in none */
+    int sockets[SEGMENT_WORKERS_MAX];    /* by worker; negative: it has none here */
+    uint32_t drops[SEGMENT_WORKERS_MAX]; /* of each socket, those that have been counted */
+};
 
 struct endpoints {
-    const struct config *config;                            /* has to outlive this */
-    unsigned count;                                         /* addresses whose sockets are open */
-    int sockets[SEGMENT_WORKERS_MAX][CONFIG_LISTEN_MAX];    /* by worker, then by address */
-    uint32_t drops[SEGMENT_WORKERS_MAX][CONFIG_LISTEN_MAX]; /* of each socket when last read */
-    char names[CONFIG_LISTEN_MAX][ADDRESS_SIZE];            /* bound addresses, in words */
-    bool missing[CONFIG_LISTEN_MAX]; /* the machine lacked the address last time */
+    const struct config *config; /* has to outlive this */
+    struct handover handover;
+    unsigned count;
+    struct endpoint all[CONFIG_LISTEN_MAX]; /* those of --listen, then those that were passed */
+    int by_worker[SEGMENT_WORKERS_MAX][CONFIG_LISTEN_MAX]; /* each worker's sockets */
+    unsigned worker_counts[SEGMENT_WORKERS_MAX];
+    int earlier[HANDOVER_SOCKETS], later[HANDOVER_SOCKETS]; /* the backlog */
+    char earlier_names[HANDOVER_SOCKETS][HANDOVER_NAME_SIZE];
+    unsigned earlier_count, later_count;
+    unsigned taken_over; /* sockets */
     struct spread spread;
+    bool is_spread_open;
     int routes; /* for local_address_find; or a negative errno */
 };
 
-/* Open a socket for each worker at each address of the configuration. Waits for a port in use, for
- * LISTENER_PATIENCE_MS, after a line in the log. Before capabilities are dropped. Errors, with a
- * line in the log: those of listener_open; without one: -EINTR SIGTERM or SIGINT came. */
-int endpoints_open(const struct config *config, struct endpoints *ret);
+/* Take over sockets, and open the others: one for each worker at each address of the configuration.
+ * Waits for a port in use, for LISTENER_PATIENCE_MS, after a line in the log. Before capabilities
+ * are dropped. Errors, with a line in the log: those of listener_open; without one: -EINTR SIGTERM
+ * or SIGINT came; -ENOMEM. */
+int endpoints_open(const struct config *config, struct supervisor *supervisor,
+                   struct endpoints *ret);
+
+/* Let the service manager keep all sockets for the next daemon, too. Before seccomp. */
+void endpoints_store(struct endpoints *endpoints);
+
+/* Return the sockets that are read before all others. */
+struct worker_backlog endpoints_backlog(const struct endpoints *endpoints);
+
+/* Close those that are no longer needed, now that they have been read. */
+void endpoints_close_backlog(struct endpoints *endpoints, struct collector *collector);
 
 /* Log the addresses, and publish to readers how senders are spread and which addresses are missing.
  * Before collector_listen. */
@@ -35,6 +69,15 @@ void endpoints_count_drops(struct endpoints *endpoints, struct collector *collec
 
 /* Receive datagrams one by one from now on: generic XDP can't judge trains. */
 void endpoints_stop_offload(const struct endpoints *endpoints);
+
+/* Write all addresses as one text, as many as fit into `size` bytes. */
+void endpoints_describe(const struct endpoints *endpoints, char *ret, size_t size);
+
+/* Return one of an endpoint's sockets. */
+int endpoints_first_socket(const struct endpoint *endpoint);
+
+/* Write the record for the next daemon. */
+void endpoints_record(struct endpoints *endpoints);
 
 /* Close all sockets. No worker may be running. */
 void endpoints_close(struct endpoints *endpoints);

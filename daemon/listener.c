@@ -3,17 +3,21 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/filter.h>
+#include <linux/membarrier.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/address.h"
+#include "core/segment.h"
 
 #define BIND_RETRY_MS 20
+#define SKB_BYTES     256 /* less than the kernel's own data of a datagram */
 
 int listener_parse(const char *text, struct sockaddr_storage *ret, socklen_t *ret_length)
 {
@@ -112,43 +116,62 @@ static int share_port(int socket)
     return setsockopt(socket, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0 ? -errno : 0;
 }
 
-/* Bind all sockets to one address, as a group. The first is bound without SO_REUSEPORT, so that it
- * fails if another program has the port, and gets the option afterwards, so that the others can
- * join.
- */
-static int bind_group(const struct sockaddr *address, socklen_t length, const int *sockets,
-                      unsigned workers)
+/* Bind sockets to the address that another is bound to. */
+static int join_group(int member, const int *sockets, unsigned count)
 {
     struct sockaddr_storage bound;
-    socklen_t bound_length = sizeof(bound);
+    socklen_t length = sizeof(bound);
+    int r = getsockname(member, (struct sockaddr *)&bound, &length) < 0 ? -errno : 0;
 
-    if (bind(sockets[0], address, length) < 0)
-        return -errno;
-    if (getsockname(sockets[0], (struct sockaddr *)&bound, &bound_length) < 0)
-        return -errno;
-    int r = share_port(sockets[0]);
-    for (unsigned i = 1; r == 0 && i < workers; i++) {
+    for (unsigned i = 0; r == 0 && i < count; i++) {
         r = share_port(sockets[i]);
-        if (r == 0 && bind(sockets[i], (struct sockaddr *)&bound, bound_length) < 0)
+        if (r == 0 && bind(sockets[i], (struct sockaddr *)&bound, length) < 0)
             r = -errno;
     }
     return r;
 }
 
+/* Bind all sockets to one address, as a group. The first is bound without SO_REUSEPORT, so that it
+ * fails if another program has the port, and gets the option afterwards, so that the others can
+ * join.
+ */
+static int bind_group(const struct sockaddr *address, socklen_t length, const int *sockets,
+                      unsigned workers, bool is_shared)
+{
+    int r = is_shared ? share_port(sockets[0]) : 0;
+
+    if (r == 0 && bind(sockets[0], address, length) < 0)
+        r = -errno;
+    if (r == 0 && workers > 1)
+        r = share_port(sockets[0]);
+    return r < 0 ? r : join_group(sockets[0], sockets + 1, workers - 1);
+}
+
+static int attach_spread(const struct listener_options *options, struct spread *spread, int family,
+                         const int *sockets)
+{
+    int array = -1;
+    int r = spread_attach(spread, family, sockets, options->array ? options->array : &array);
+
+    if (array >= 0)
+        close(array);
+    return r;
+}
+
 static int bind_and_spread(const struct sockaddr *address, socklen_t length, const int *sockets,
-                           struct spread *spread)
+                           const struct listener_options *options, struct spread *spread)
 {
     unsigned workers = spread->workers;
     int r = 0;
 
     if (workers == 1)
-        return bind(sockets[0], address, length) < 0 ? -errno : 0;
+        return bind_group(address, length, sockets, 1, options->is_shared);
     for (unsigned i = 0; r == 0 && i < workers; i++)
         r = block_datagrams(sockets[i]);
     if (r == 0)
-        r = bind_group(address, length, sockets, workers);
+        r = bind_group(address, length, sockets, workers, options->is_shared);
     if (r == 0)
-        r = spread_attach(spread, address->sa_family, sockets);
+        r = attach_spread(options, spread, address->sa_family, sockets);
     for (unsigned i = 0; r == 0 && i < workers; i++)
         r = admit_datagrams(sockets[i]);
     return r;
@@ -167,7 +190,7 @@ static int open_group(const struct sockaddr *address, socklen_t length,
             opened++;
     }
     if (r == 0)
-        r = bind_and_spread(address, length, ret_sockets, spread);
+        r = bind_and_spread(address, length, ret_sockets, options, spread);
     while (r < 0 && opened > 0)
         close(ret_sockets[--opened]);
     return r;
@@ -211,6 +234,89 @@ int listener_open(const struct sockaddr *address, socklen_t length,
     return r;
 }
 
+/* Open the sockets that are missing and let them join the group of `member`. Datagrams are not
+ * blocked: the group's program sends them none yet. A lone socket has no program: it gets one as
+ * soon as it has company. */
+static int open_missing(const struct listener_options *options, int family, int member,
+                        int *sockets, bool is_lone)
+{
+    int r = 0;
+
+    for (unsigned i = 0; r == 0 && i < options->spread->workers; i++) {
+        if (sockets[i] >= 0)
+            continue;
+        r = open_socket(family, options, &sockets[i]);
+        if (r == 0)
+            r = join_group(member, &sockets[i], 1);
+        if (r == 0 && is_lone)
+            r = spread_attach_first(family, member);
+        is_lone = false;
+    }
+    return r;
+}
+
+int listener_complete(const struct listener_options *options, int *sockets, bool is_lone)
+{
+    unsigned workers = options->spread->workers, first = 0;
+    int given[SEGMENT_WORKERS_MAX], family;
+    socklen_t length = sizeof(family);
+
+    memcpy(given, sockets, workers * sizeof(*sockets));
+    while (first + 1 < workers && sockets[first] < 0)
+        first++;
+    int member = sockets[first];
+    int r = getsockopt(member, SOL_SOCKET, SO_DOMAIN, &family, &length) < 0 ? -errno : 0;
+    if (r == 0)
+        r = share_port(member);
+    if (r == 0)
+        r = open_missing(options, family, member, sockets, is_lone);
+    if (r == 0 && !(is_lone && workers == 1)) /* a lone socket needs no program */
+        r = attach_spread(options, options->spread, family, sockets);
+    for (unsigned i = 0; r < 0 && i < workers; i++) {
+        if (sockets[i] != given[i])
+            close(sockets[i]);
+        sockets[i] = given[i];
+    }
+    return r;
+}
+
+void listener_adopt(int socket, const struct listener_options *options)
+{
+    static const int on = 1, bytes = LISTENER_BUFFER_BYTES;
+
+    setsockopt(socket, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
+    if (options->generic_receive_offload)
+        setsockopt(socket, IPPROTO_UDP, UDP_GRO, &on, sizeof(on));
+}
+
+void listener_share(int socket)
+{
+    share_port(socket);
+}
+
+void listener_retire(int socket)
+{
+    struct sockaddr_storage self;
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&self;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&self;
+    socklen_t length = sizeof(self);
+
+    if (getsockname(socket, (struct sockaddr *)&self, &length) < 0)
+        return;
+    /* Connected to itself, it takes datagrams from itself alone. */
+    if (self.ss_family == AF_INET && v4->sin_addr.s_addr == INADDR_ANY)
+        v4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (self.ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr))
+        v6->sin6_addr = in6addr_loopback;
+    connect(socket, (struct sockaddr *)&self, length); /* fails where nothing can come, either */
+}
+
+void listener_settle(void)
+{
+    /* The kernel delivers in critical sections of RCU, which this waits for (membarrier(2)). */
+    syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+}
+
 void listener_stop_offload(int socket)
 {
     static const int off = 0;
@@ -226,6 +332,21 @@ uint32_t listener_drops(int socket)
     if (getsockopt(socket, SOL_SOCKET, SO_MEMINFO, memory, &length) < 0)
         return 0;
     return memory[SK_MEMINFO_DROPS];
+}
+
+size_t listener_waiting(int socket)
+{
+    uint32_t memory[SK_MEMINFO_VARS] = {0};
+    socklen_t length = sizeof(memory);
+
+    if (getsockopt(socket, SOL_SOCKET, SO_MEMINFO, memory, &length) < 0)
+        return 0;
+    return memory[SK_MEMINFO_RMEM_ALLOC];
+}
+
+size_t listener_taken(uint32_t bytes)
+{
+    return (size_t)bytes + SKB_BYTES;
 }
 
 size_t listener_receive_buffer(int socket)

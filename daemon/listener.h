@@ -16,6 +16,8 @@ struct listener_options {
     size_t receive_buffer_bytes;  /* of each socket; 0: 16 MiB. The kernel may grant less */
     bool generic_receive_offload; /* receive trains of datagrams, if the kernel can */
     struct spread *spread;        /* NULL: senders are spread by hash */
+    int *array;                   /* for spread_attach, which sets it; NULL: not wanted */
+    bool is_shared; /* sockets of ours that are about to be closed may have the port, too */
 
     /* Called instead of sleeping while a port is in use; returns false to end the wait. NULL:
      * sleep.
@@ -41,6 +43,32 @@ bool listener_is_loopback(const struct sockaddr_storage *address);
  * returned false; -EINVAL; those of socket(2), setsockopt(2) and bind(2). */
 int listener_open(const struct sockaddr *address, socklen_t length,
                   const struct listener_options *options, unsigned workers, int *ret_sockets);
+
+/* Complete a group that an earlier daemon of the same user opened: `sockets` has one for each of
+ * the workers of `options->spread`, or -1 where it is missing, and one at least is not; those are
+ * opened. Then spread the senders over them: other sockets of the group get nothing any more once
+ * listener_settle returns. `is_lone`: the group has only one socket. On failure only those that
+ * were missing are closed. Errors: as listener_open, without a wait. */
+int listener_complete(const struct listener_options *options, int *sockets, bool is_lone);
+
+/* Give an earlier daemon's socket the options of a new one, where they are not less. */
+void listener_adopt(int socket, const struct listener_options *options);
+
+/* Let other sockets of the same user be bound to this one's port. */
+void listener_share(int socket);
+
+/* Stop datagrams from coming to this socket: another one whose address covers its gets them. What
+ * waits in it stays. */
+void listener_retire(int socket);
+
+/* Wait until each datagram that is on its way to a socket has got there. */
+void listener_settle(void);
+
+/* Return an upper bound for the memory that is taken by what waits in the socket. */
+size_t listener_waiting(int socket);
+
+/* Return a lower bound for the memory that a datagram, or a train, of so many bytes takes. */
+size_t listener_taken(uint32_t bytes);
 
 /* Receive datagrams one by one from now on: generic XDP can't judge trains. */
 void listener_stop_offload(int socket);

@@ -20,6 +20,7 @@
 #include "segment_name.h"
 #include "segment_path.h"
 #include "segment_room.h"
+#include "supervisor.h"
 #include "worker.h"
 
 /* This gives us three quarters of a processor beside one busy process of the usual niceness. */
@@ -30,6 +31,7 @@ struct daemon {
     struct admission admission;
     struct filter filter;
     struct collector collector;
+    struct supervisor supervisor;
     struct endpoints endpoints;
     struct worker *workers[SEGMENT_WORKERS_MAX];
     unsigned running;
@@ -139,13 +141,17 @@ static int confine_files(const struct config *config)
 /* Do the last steps that may need a privilege, then give privileges up. */
 static int attach_filter(struct daemon *daemon)
 {
-    int r = filter_attach(&daemon->filter, &daemon->config, &daemon->collector,
-                          daemon->endpoints.sockets[0], daemon->endpoints.count);
+    const struct endpoints *endpoints = &daemon->endpoints;
+    int sockets[CONFIG_LISTEN_MAX];
 
+    for (unsigned i = 0; i < endpoints->count; i++)
+        sockets[i] = endpoints_first_socket(&endpoints->all[i]);
+    int r = filter_attach(&daemon->filter, &daemon->config, &daemon->collector, sockets,
+                          endpoints->count);
     if (r < 0)
         return r;
     if (daemon->filter.xdp && daemon->filter.xdp->is_generic)
-        endpoints_stop_offload(&daemon->endpoints);
+        endpoints_stop_offload(endpoints);
     raise_priority();
     r = capabilities_drop();
     if (r < 0)
@@ -160,20 +166,37 @@ static int open_workers(struct daemon *daemon)
         .want_sender = admission_wants_sender(&daemon->admission),
     };
 
+    const struct worker_backlog backlog = endpoints_backlog(&daemon->endpoints);
+
     for (unsigned i = 0; i < daemon->config.workers; i++) {
         char problem[WORKER_PROBLEM_SIZE];
-        int r = worker_open(&daemon->collector, i, &options, daemon->endpoints.sockets[i],
-                            daemon->endpoints.count, &daemon->workers[i], problem);
+        if (daemon->endpoints.worker_counts[i] == 0)
+            continue; /* what the service manager passes is shared by fewer */
+        int r =
+            worker_open(&daemon->collector, i, &options, daemon->endpoints.by_worker[i],
+                        daemon->endpoints.worker_counts[i], daemon->running == 0 ? &backlog : NULL,
+                        &daemon->workers[daemon->running], problem);
         if (r < 0) {
             log_line("%s", problem);
             return r;
         }
         daemon->running++;
     }
+    endpoints_store(&daemon->endpoints);
     int r = privileges_confine();
     if (r < 0)
         log_line("cannot confine system calls: %s; that needs a kernel with seccomp", strerror(-r));
     return r;
+}
+
+static void publish_readiness(struct daemon *daemon, const char *engine)
+{
+    char addresses[160], status[240];
+
+    endpoints_describe(&daemon->endpoints, addresses, sizeof(addresses));
+    snprintf(status, sizeof(status), "receiving at %s: %u worker%s, %s", addresses, daemon->running,
+             daemon->running == 1 ? "" : "s", engine);
+    supervisor_ready(&daemon->supervisor, status);
 }
 
 static void begin_to_listen(struct daemon *daemon)
@@ -204,8 +227,11 @@ static void begin_to_listen(struct daemon *daemon)
         log_line("no daemon listened for %llu s: counts are lower bounds for %u s",
                  (unsigned long long)gap, daemon->config.settings.warm_up);
     log_line("ready: %u worker%s, %s", daemon->running, daemon->running == 1 ? "" : "s", engine);
+    /* The first one reads the backlog before the others begin. */
     for (unsigned i = 0; i < daemon->running; i++)
         worker_run(daemon->workers[i]);
+    endpoints_close_backlog(&daemon->endpoints, &daemon->collector);
+    publish_readiness(daemon, engine);
 }
 
 /* Wait for a signal until the next tick begins. Returns the signal, or 0. */
@@ -221,6 +247,13 @@ static int wait_for_tick(const sigset_t *signals)
     return signal > 0 ? signal : 0;
 }
 
+static void reload(struct daemon *daemon)
+{
+    supervisor_reloading(&daemon->supervisor);
+    admission_reload(&daemon->admission, &daemon->collector);
+    supervisor_reloaded(&daemon->supervisor);
+}
+
 /* Maintain the collector once a second until SIGTERM or SIGINT: this is the maintenance thread. */
 static void maintain_until_signal(struct daemon *daemon, const sigset_t *signals)
 {
@@ -232,9 +265,10 @@ static void maintain_until_signal(struct daemon *daemon, const sigset_t *signals
         endpoints_check(&daemon->endpoints, &daemon->collector);
         endpoints_count_drops(&daemon->endpoints, &daemon->collector);
         filter_count(&daemon->filter, &daemon->collector);
+        supervisor_alive(&daemon->supervisor);
         signal = wait_for_tick(signals);
         if (signal == SIGHUP)
-            admission_reload(&daemon->admission, &daemon->collector);
+            reload(daemon);
     } while (signal != SIGTERM && signal != SIGINT);
 }
 
@@ -265,6 +299,9 @@ static sigset_t block_signals(void)
 
 static void stop(struct daemon *daemon)
 {
+    supervisor_stopping(&daemon->supervisor);
+    for (unsigned i = 0; i < daemon->running; i++)
+        worker_stop(daemon->workers[i]);
     for (unsigned i = 0; i < daemon->running; i++)
         worker_close(daemon->workers[i]);
     endpoints_count_drops(&daemon->endpoints, &daemon->collector);
@@ -307,7 +344,7 @@ static int run_admitting(struct daemon *daemon)
         log_segment_failure(&daemon->config, r, holder);
         return r;
     }
-    r = endpoints_open(&daemon->config, &daemon->endpoints);
+    r = endpoints_open(&daemon->config, &daemon->supervisor, &daemon->endpoints);
     if (r == 0)
         r = run_listening(daemon);
     else if (r == -EINTR)
@@ -343,7 +380,9 @@ int main(int argc, char **argv)
     case OPTION_WRONG:
         return 2;
     }
+    supervisor_open(&daemon.supervisor);
     int r = run(&daemon);
+    supervisor_close(&daemon.supervisor);
     config_free(&daemon.config);
     return r < 0 ? 1 : 0;
 }

@@ -52,7 +52,8 @@ int receiver_open(const struct receive_options *options, const int *sockets, uns
                   struct receiver **ret);
 
 /* Cancel pending receives, so that closed sockets free their ports at once, and free everything,
- * including the buffers of the last wait. NULL is fine. */
+ * including the buffers of the last wait. What no wait has returned stays in the sockets. NULL is
+ * fine. */
 void receiver_close(struct receiver *receiver);
 
 /* Return "io_uring" or "recvmmsg". Any thread. */

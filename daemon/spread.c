@@ -21,9 +21,9 @@
 
 #define CODE_MAX      128 /* instructions; IPv6 takes 93 */
 
-void spread_open(unsigned workers, struct spread *ret)
+void spread_open(unsigned workers, const int *former, struct spread *ret)
 {
-    const struct spread_map_settings settings = {.workers = workers};
+    const struct spread_map_settings settings = {.workers = workers, .former = former};
 
     *ret = (struct spread){.workers = workers};
     if (workers > 1)
@@ -125,12 +125,18 @@ static int attach_hash(int family, int socket, unsigned workers)
     return 0;
 }
 
-int spread_attach(struct spread *spread, int family, const int *sockets)
+int spread_attach_first(int family, int socket)
 {
-    if (spread->map && spread_map_attach(spread->map, sockets, spread->reason) == 0)
+    return attach_hash(family, socket, 1);
+}
+
+int spread_attach(struct spread *spread, int family, const int *sockets, int *array)
+{
+    if (spread->map && spread_map_attach(spread->map, sockets, array, spread->reason) == 0)
         return 0;
     spread_map_close(spread->map);
     spread->map = NULL;
+    spread->is_hashed = true;
     return attach_hash(family, sockets[0], spread->workers);
 }
 
@@ -138,7 +144,7 @@ const char *spread_name(const struct spread *spread)
 {
     if (spread->workers == 1)
         return "none";
-    return spread->map ? "turn" : "hash";
+    return spread->is_hashed ? "hash" : "turn";
 }
 
 void spread_close(struct spread *spread)

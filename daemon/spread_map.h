@@ -6,6 +6,7 @@
 #ifndef PRESENCED_SPREAD_MAP_H
 #define PRESENCED_SPREAD_MAP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "../bpf/presence_spread.h"
@@ -16,6 +17,8 @@ struct spread_map_settings {
     unsigned workers;    /* 1 to SEGMENT_WORKERS_MAX */
     unsigned buckets;    /* of senders, a power of two; 0: PRESENCE_SPREAD_BUCKETS */
     uint64_t silence_ns; /* after it a sender may lose its worker; 0: PRESENCE_SPREAD_SILENCE */
+    const int *former;   /* the maps of an earlier daemon, as spread_map_shared returns them, which
+                            are used if they fit; or NULL */
 };
 
 struct spread_map;
@@ -27,8 +30,16 @@ int spread_map_open(const struct spread_map_settings *settings, struct spread_ma
                     char *ret_problem);
 
 /* Let the program choose between these sockets, one per worker, which are bound to one address with
- * SO_REUSEPORT. Once for each address. Errors, and `ret_problem`, as above. */
-int spread_map_attach(struct spread_map *map, const int *sockets, char *ret_problem);
+ * SO_REUSEPORT. Once for each address. `array` is the map that the sockets are in, since they can
+ * be in one only, or -1: then the caller gets a new one, to close. Errors, and `ret_problem`, as
+ * above; -EBUSY the sockets are in another map. */
+int spread_map_attach(struct spread_map *map, const int *sockets, int *array, char *ret_problem);
+
+/* Return the descriptors of the maps that all addresses share. They stay the map's. */
+void spread_map_shared(const struct spread_map *map, int ret[2]);
+
+/* True if these are not the former ones. */
+bool spread_map_is_new(const struct spread_map *map);
 
 /* Free what the kernel does not keep. NULL is fine. */
 void spread_map_close(struct spread_map *map);

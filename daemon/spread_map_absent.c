@@ -14,10 +14,23 @@ int spread_map_open(const struct spread_map_settings *settings, struct spread_ma
     return -ENOSYS;
 }
 
-int spread_map_attach(struct spread_map *map, const int *sockets, char *ret_problem)
+int spread_map_attach(struct spread_map *map, const int *sockets, int *array, char *ret_problem)
 {
     (void)sockets;
+    (void)array;
     return spread_map_open(NULL, &map, ret_problem);
+}
+
+void spread_map_shared(const struct spread_map *map, int ret[2])
+{
+    (void)map;
+    ret[0] = ret[1] = -1;
+}
+
+bool spread_map_is_new(const struct spread_map *map)
+{
+    (void)map;
+    return false;
 }
 
 void spread_map_close(struct spread_map *map)

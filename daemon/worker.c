@@ -12,6 +12,7 @@
 
 #include "common/log.h"
 #include "ingest.h"
+#include "listener.h"
 
 /* A batch is closed once it has so many bytes, so that its heartbeats count within about a
  * millisecond. */
@@ -26,11 +27,15 @@ struct worker {
     struct receive_options options;
     const int *sockets;
     unsigned socket_count;
-    struct receive_statistics seen; /* the receiver's statistics that have been counted */
-    int opened;                     /* result of receiver_open; set before `ready` */
+    struct worker_backlog backlog;
+    struct receiver *earlier, *later; /* of the backlog; NULL: there is none */
+    struct receive_statistics seen;   /* the receiver's statistics that have been counted */
+    int opened;                       /* result of open_receivers; set before `ready` */
     sem_t ready;
     sem_t run;
-    bool stopping; /* relaxed: receiver_wake orders it; read after each wait */
+    sem_t caught_up; /* the backlog has been read */
+    sem_t stop;      /* nobody calls receiver_wake any more */
+    bool stopping;   /* relaxed: receiver_wake orders it, or `run` */
 };
 
 /* Ingest a buffer: one datagram, or with receive offload several of the same size. */
@@ -47,9 +52,9 @@ static void ingest_buffer(struct ingest *ingest, const struct receive_buffer *bu
     } while (offset < buffer->length);
 }
 
-static void count_statistics(struct worker *worker)
+static void count_statistics(struct worker *worker, const struct receiver *receiver)
 {
-    struct receive_statistics now = receiver_statistics(worker->receiver);
+    struct receive_statistics now = receiver_statistics(receiver);
 
     ingest_count(worker->ingest, COUNTER_receive_rearmed, now.rearmed - worker->seen.rearmed);
     ingest_count(worker->ingest, COUNTER_receive_buffers_exhausted,
@@ -60,8 +65,8 @@ static void count_statistics(struct worker *worker)
 }
 
 /* Ingest what one wait returned, in batches short enough that counts keep up. */
-static void ingest_buffers(struct worker *worker, const struct receive_buffer *buffers,
-                           unsigned count)
+static void ingest_buffers(struct worker *worker, const struct receiver *receiver,
+                           const struct receive_buffer *buffers, unsigned count)
 {
     for (unsigned i = 0; i < count;) {
         uint32_t bytes = 0;
@@ -70,7 +75,7 @@ static void ingest_buffers(struct worker *worker, const struct receive_buffer *b
             ingest_buffer(worker->ingest, &buffers[i]);
             bytes += buffers[i].length;
         } while (++i < count && bytes < BATCH_BYTES);
-        count_statistics(worker);
+        count_statistics(worker, receiver);
         ingest_end(worker->ingest);
     }
 }
@@ -90,11 +95,62 @@ static void receive_until_stopped(struct worker *worker)
             else /* the same error again: don't spin */
                 nanosleep(&pause, NULL);
         } else {
-            ingest_buffers(worker, buffers, count);
+            ingest_buffers(worker, worker->receiver, buffers, count);
             receiver_release(worker->receiver);
         }
         failed = r;
     }
+}
+
+/* Return an upper bound for the memory that is taken by what the sockets hold. Each may hold as
+ * much as the fullest: a receiver reads them in turn. */
+static size_t measure(const int *sockets, unsigned count)
+{
+    size_t most = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        size_t waiting = listener_waiting(sockets[i]);
+        if (waiting > most)
+            most = waiting;
+    }
+    return most * count;
+}
+
+/* Ingest what a receiver's sockets hold. What comes meanwhile may be left. */
+static void drain(struct worker *worker, struct receiver *receiver, const int *sockets,
+                  unsigned count)
+{
+    size_t held = measure(sockets, count), taken = 0;
+    const struct receive_buffer *buffers;
+    unsigned arrived;
+
+    do {
+        receiver_wake(receiver); /* so that the wait does not wait */
+        if (receiver_wait(receiver, &buffers, &arrived) < 0)
+            return;
+        ingest_buffers(worker, receiver, buffers, arrived);
+        for (unsigned i = 0; i < arrived; i++)
+            taken += listener_taken(buffers[i].length);
+    } while (arrived > 0 && taken < held);
+}
+
+/* Drain sockets of the backlog, and free their receiver, which is NULL if there are none. */
+static void drain_and_close(struct worker *worker, struct receiver *receiver, const int *sockets,
+                            unsigned count)
+{
+    if (receiver)
+        drain(worker, receiver, sockets, count);
+    receiver_close(receiver);
+    worker->seen = (struct receive_statistics){0};
+}
+
+static void drain_backlog(struct worker *worker)
+{
+    const struct worker_backlog *backlog = &worker->backlog;
+
+    drain_and_close(worker, worker->earlier, backlog->earlier, backlog->earlier_count);
+    drain_and_close(worker, worker->later, backlog->later, backlog->later_count);
+    sem_post(&worker->caught_up);
 }
 
 /* The first version of struct sched_attr: the kernel's header conflicts with <sched.h>. */
@@ -119,6 +175,44 @@ static void request_short_slices(void)
     syscall(SYS_sched_setattr, 0, &scheduling, 0);
 }
 
+static void wait_for(sem_t *semaphore)
+{
+    while (sem_wait(semaphore) < 0 && errno == EINTR)
+        ;
+}
+
+/* Open the receivers of the backlog. They read with recvmmsg: with an io_uring the kernel would
+ * receive more than is asked for. */
+static int open_backlog(struct worker *worker)
+{
+    const struct receive_options options = {
+        .engine = RECEIVE_RECVMMSG,
+        .want_sender = worker->options.want_sender,
+    };
+    const struct worker_backlog *backlog = &worker->backlog;
+    int r = 0;
+
+    if (backlog->earlier_count)
+        r = receiver_open(&options, backlog->earlier, backlog->earlier_count, &worker->earlier);
+    if (r == 0 && backlog->later_count)
+        r = receiver_open(&options, backlog->later, backlog->later_count, &worker->later);
+    return r;
+}
+
+static int open_receivers(struct worker *worker)
+{
+    int r = open_backlog(worker);
+
+    if (r == 0)
+        r = receiver_open(&worker->options, worker->sockets, worker->socket_count,
+                          &worker->receiver);
+    if (r < 0) {
+        receiver_close(worker->earlier);
+        receiver_close(worker->later);
+    }
+    return r;
+}
+
 /* Open the receiver here, since an io_uring belongs to the thread that opens it
  * (IORING_SETUP_SINGLE_ISSUER), and receive after worker_run. */
 static void *worker_main(void *argument)
@@ -126,14 +220,20 @@ static void *worker_main(void *argument)
     struct worker *worker = argument;
 
     request_short_slices();
-    worker->opened =
-        receiver_open(&worker->options, worker->sockets, worker->socket_count, &worker->receiver);
+    worker->opened = open_receivers(worker);
     sem_post(&worker->ready);
     if (worker->opened < 0)
         return NULL;
-    while (sem_wait(&worker->run) < 0 && errno == EINTR)
-        ;
-    receive_until_stopped(worker);
+    wait_for(&worker->run);
+    if (atomic_load_relaxed(&worker->stopping)) { /* worker_run was not called */
+        receiver_close(worker->earlier);
+        receiver_close(worker->later);
+    } else {
+        drain_backlog(worker);
+        receive_until_stopped(worker);
+        drain(worker, worker->receiver, worker->sockets, worker->socket_count);
+    }
+    wait_for(&worker->stop);
     receiver_close(worker->receiver);
     return NULL;
 }
@@ -142,6 +242,8 @@ static void worker_free(struct worker *worker)
 {
     sem_destroy(&worker->ready);
     sem_destroy(&worker->run);
+    sem_destroy(&worker->caught_up);
+    sem_destroy(&worker->stop);
     if (worker->ingest)
         ingest_close(worker->ingest);
     free(worker);
@@ -227,7 +329,8 @@ static void explain_receiver(enum receive_engine engine, int error, char *ret_pr
 }
 
 int worker_open(struct collector *collector, unsigned index, const struct receive_options *options,
-                const int *sockets, unsigned count, struct worker **ret, char *ret_problem)
+                const int *sockets, unsigned count, const struct worker_backlog *backlog,
+                struct worker **ret, char *ret_problem)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
 
@@ -238,8 +341,12 @@ int worker_open(struct collector *collector, unsigned index, const struct receiv
     worker->options = *options;
     worker->sockets = sockets;
     worker->socket_count = count;
+    if (backlog)
+        worker->backlog = *backlog;
     sem_init(&worker->ready, 0, 0);
     sem_init(&worker->run, 0, 0);
+    sem_init(&worker->caught_up, 0, 0);
+    sem_init(&worker->stop, 0, 0);
     int r = ingest_open(collector, index, &worker->ingest);
     if (r < 0) {
         explain_memory(ret_problem);
@@ -250,8 +357,7 @@ int worker_open(struct collector *collector, unsigned index, const struct receiv
         explain_thread(r, ret_problem);
         goto fail;
     }
-    while (sem_wait(&worker->ready) < 0 && errno == EINTR)
-        ;
+    wait_for(&worker->ready);
     r = worker->opened;
     if (r < 0) {
         pthread_join(worker->thread, NULL);
@@ -273,13 +379,19 @@ const struct receiver *worker_receiver(const struct worker *worker)
 void worker_run(struct worker *worker)
 {
     sem_post(&worker->run);
+    wait_for(&worker->caught_up);
 }
 
-void worker_close(struct worker *worker)
+void worker_stop(struct worker *worker)
 {
     atomic_store_relaxed(&worker->stopping, true);
     receiver_wake(worker->receiver);
     sem_post(&worker->run);
+    sem_post(&worker->stop);
+}
+
+void worker_close(struct worker *worker)
+{
     pthread_join(worker->thread, NULL);
     worker_free(worker);
 }

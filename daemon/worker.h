@@ -9,20 +9,32 @@
 
 struct worker;
 
+/* Sockets that are read before any worker reads others: first those of `earlier`, then those of
+ * `later`, each until all that it held is read. */
+struct worker_backlog {
+    const int *earlier, *later;
+    unsigned earlier_count, later_count;
+};
+
 /* Start a worker's thread and open its receiver there; it receives nothing before worker_run.
- * `index` is below the collector's workers; the `count` sockets stay the caller's. On failure
+ * `index` is below the collector's workers; the `count` sockets stay the caller's, and so do those
+ * of `backlog`, which may be NULL. On failure
  * `ret_problem` (WORKER_PROBLEM_SIZE bytes) says in one line what failed, why and what helps.
  * Errors: those of receiver_open, of ingest_open, and of pthread_create. */
 int worker_open(struct collector *collector, unsigned index, const struct receive_options *options,
-                const int *sockets, unsigned count, struct worker **ret, char *ret_problem);
+                const int *sockets, unsigned count, const struct worker_backlog *backlog,
+                struct worker **ret, char *ret_problem);
 
 /* Return the receiver, for its engine. The worker owns it. */
 const struct receiver *worker_receiver(const struct worker *worker);
 
-/* Start receiving. */
+/* Start receiving. Returns when the backlog has been read. */
 void worker_run(struct worker *worker);
 
-/* End the thread after its current batch, whether worker_run was called or not, and free
+/* Let the thread count what its sockets hold now, and end. */
+void worker_stop(struct worker *worker);
+
+/* Wait for the end of the thread after worker_stop, whether worker_run was called or not, and free
  * everything. */
 void worker_close(struct worker *worker);
 

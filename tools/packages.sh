@@ -3,11 +3,12 @@
 
 packages_build=(gcc libc6-dev meson ninja-build pkg-config liburing-dev libxxhash-dev
     libjansson-dev libsmartcols-dev libinih-dev libcap-ng-dev libseccomp-dev libsqlite3-dev
-    libmicrohttpd-dev libjwt-dev libyaml-dev libgnutls28-dev libcrypt-dev zlib1g-dev esbuild)
+    libsystemd-dev libmicrohttpd-dev libjwt-dev libyaml-dev libgnutls28-dev libcrypt-dev zlib1g-dev
+    esbuild)
 packages_xdp=(libbpf-dev clang bpftool) # for the XDP filter, which is left out without them
 packages_test=(libcmocka-dev g++ python3 nginx-light libnginx-mod-http-geoip2 haproxy curl util-linux
     iproute2 openssl prometheus python3-prometheus-client chromium chromium-driver firefox-esr
-    fonts-inter apache2-bin strace procps bash-completion)
+    fonts-inter apache2-bin strace procps bash-completion systemd)
 # Syslog relays for the tests. They are unpacked, not installed: they would become this machine's log
 # daemon, and one would replace the other.
 packages_unpacked=(rsyslog syslog-ng-core)

@@ -103,7 +103,7 @@ class Collector:
     """A running presenced."""
 
     def __init__(self, segment, *arguments, listen="127.0.0.1:0", environment=None, prefix=(),
-                 preexec=None):
+                 preexec=None, descriptors=()):
         self.segment = segment
         self.ended_with = ""  # its log, once it has ended
         self.log = tempfile.TemporaryFile(mode="w+")
@@ -112,7 +112,7 @@ class Collector:
             command += ["--listen", listen]
         self.process = subprocess.Popen(
             command, stderr=self.log, stdout=self.log, stdin=subprocess.DEVNULL, preexec_fn=preexec,
-            env={**os.environ, **(environment or {})},
+            pass_fds=descriptors, env={**os.environ, **(environment or {})},
         )
 
     def output(self):

@@ -8,7 +8,8 @@ import source
 
 # Of the kernel and of libraries, and called nowhere in the tree.
 ELSEWHERE = {"abort", "calloc", "fork", "landlock_restrict_self", "malloc", "no_new_privs",
-             "run_bpf_filter", "sched_attr", "sched_setattr", "tun_get_user"}
+             "run_bpf_filter", "sched_attr", "sched_setattr", "sd_listen_fds", "sd_notify",
+             "tun_get_user"}
 NAME = re.compile(r"(?<![\w/.$%-])([a-z][a-z0-9]*(?:_[a-z0-9]+)+)\b(?![\w*./-])")
 CALL = re.compile(r"\b([A-Za-z_]\w*)\(\)")
 PAIR = re.compile(r"[Pp]airs? with (.{0,80})")

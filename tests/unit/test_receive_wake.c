@@ -52,6 +52,24 @@ static void a_wake_ends_one_wait(void **state)
     line_close(&line);
 }
 
+/* So nothing is lost when a daemon ends and the next one goes on with its sockets. */
+static void what_no_wait_returned_stays_in_the_socket(void **state)
+{
+    struct line line;
+    char byte;
+
+    open_line(&line, state);
+    receiver_wake(line.receiver);
+    assert_int_equal(line_wait(line.receiver, NULL, 0), 0); /* receives are pending */
+    for (uint32_t i = 0; i < 40; i++)
+        line_send(&line, 0, 57, i);
+    receiver_close(line.receiver);
+    line.receiver = NULL;
+    for (uint32_t i = 0; i < 40; i++)
+        assert_int_equal(recv(line.sockets[0], &byte, 1, MSG_DONTWAIT), 1);
+    line_close(&line);
+}
+
 struct waker {
     const struct receiver *receiver;
     pthread_barrier_t barrier;
@@ -131,6 +149,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_BOTH(wakes_are_not_lost_and_lose_nothing),
         WITH_BOTH(a_wake_ends_one_wait),
+        WITH_BOTH(what_no_wait_returned_stays_in_the_socket),
         WITH_BOTH(another_thread_wakes),
         WITH_BOTH(signal_handler_wakes),
     };

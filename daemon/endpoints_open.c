@@ -1,0 +1,473 @@
+#include <errno.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "endpoints.h"
+#include "listener.h"
+#include "local_address.h"
+
+/* A wait for a port. */
+struct wait {
+    const char *address;
+    const sigset_t *signals; /* blocked; any of them ends the wait */
+    bool is_logged;
+};
+
+/* Sleep until the next attempt. Returns false if a signal came. */
+static bool wait_for_port(void *context, unsigned ms)
+{
+    struct wait *wait = context;
+    const struct timespec pause = {.tv_nsec = (long)ms * 1000000};
+
+    if (!wait->is_logged)
+        log_line("cannot listen on %s yet: another program has the port; trying for %d s",
+                 wait->address, LISTENER_PATIENCE_MS / 1000);
+    wait->is_logged = true;
+    return sigtimedwait(wait->signals, NULL, &pause) < 0;
+}
+
+/* True if a socket can't be bound to `b` while another is bound to `a`. */
+static bool conflicts(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+    struct sockaddr_in v4[2];
+    struct sockaddr_in6 v6[2];
+
+    if (a->ss_family != b->ss_family)
+        return false; /* IPv6 sockets receive IPv6 only */
+    memcpy(&v4[0], a, sizeof(v4[0]));
+    memcpy(&v4[1], b, sizeof(v4[1]));
+    memcpy(&v6[0], a, sizeof(v6[0]));
+    memcpy(&v6[1], b, sizeof(v6[1]));
+    if (v4[0].sin_port != v4[1].sin_port || v4[0].sin_port == 0) /* same offset for IPv6 */
+        return false;
+    if (a->ss_family == AF_INET)
+        return v4[0].sin_addr.s_addr == v4[1].sin_addr.s_addr ||
+               v4[0].sin_addr.s_addr == INADDR_ANY || v4[1].sin_addr.s_addr == INADDR_ANY;
+    return memcmp(&v6[0].sin6_addr, &v6[1].sin6_addr, sizeof(v6[0].sin6_addr)) == 0 ||
+           IN6_IS_ADDR_UNSPECIFIED(&v6[0].sin6_addr) || IN6_IS_ADDR_UNSPECIFIED(&v6[1].sin6_addr);
+}
+
+/* Check that an address does not conflict with an earlier one: waiting for it would be in vain. */
+static int check_address(const struct config *config, unsigned index)
+{
+    for (unsigned i = 0; i < index; i++) {
+        if (conflicts(&config->listen[i].address, &config->listen[index].address)) {
+            log_line("cannot listen on %s: --listen %s has its port already; leave one out",
+                     config->listen[index].text, config->listen[i].text);
+            return -EADDRINUSE;
+        }
+    }
+    return 0;
+}
+
+/* Return advice on an error of opening sockets, to be appended to its message. */
+static const char *advice(int error)
+{
+    switch (-error) {
+    case EADDRINUSE:
+        return "; another program has the port, choose another --listen";
+    case EACCES:
+        return "; a port below 1024 takes CAP_NET_BIND_SERVICE";
+    case EMFILE:
+    case ENFILE:
+        return "; raise the limit of open files (ulimit -n, LimitNOFILE=), or lower --workers";
+    default:
+        return "";
+    }
+}
+
+/* ---- taking over --------------------------------------------------------------------------- */
+
+/* Load the program that spreads senders, once it turns out that one is needed. */
+static void open_spread(struct endpoints *endpoints)
+{
+    const int *shared = endpoints->handover.shared;
+    bool is_hashed = endpoints->spread.is_hashed;
+
+    if (endpoints->is_spread_open)
+        return;
+    spread_open(endpoints->config->workers, shared[0] >= 0 && shared[1] >= 0 ? shared : NULL,
+                &endpoints->spread);
+    endpoints->spread.is_hashed = is_hashed;
+    endpoints->is_spread_open = true;
+    endpoints->handover.record->workers = 0; /* until all programs spread over as many again */
+}
+
+/* Let a socket be read first, and then be closed. No store of ours has more than there is room for:
+ * others are closed at once. A `twin` shares its name with a socket that stays: the store gives
+ * both up now, and gets that one back. */
+static void add_earlier(struct endpoints *endpoints, int socket, bool is_twin, const char *name)
+{
+    bool is_over = endpoints->earlier_count == HANDOVER_SOCKETS;
+
+    if (is_over || is_twin)
+        handover_remove(&endpoints->handover, name);
+    if (is_over) {
+        close(socket);
+        return;
+    }
+    strcpy(endpoints->earlier_names[endpoints->earlier_count], is_twin ? "" : name);
+    endpoints->earlier[endpoints->earlier_count++] = socket;
+}
+
+/* Find the endpoint's sockets in what is handed over. Returns how many there are, with those of
+ * workers who are no longer there. */
+static unsigned take_sockets(struct endpoints *endpoints, struct endpoint *endpoint)
+{
+    char name[HANDOVER_NAME_SIZE];
+    unsigned found = 0;
+
+    for (unsigned worker = 0; worker < SEGMENT_WORKERS_MAX; worker++) {
+        int socket = handover_take_socket(&endpoints->handover, &endpoint->address, (int)worker);
+        if (socket < 0)
+            continue;
+        found++;
+        if (worker < endpoints->config->workers)
+            endpoint->sockets[worker] = socket;
+        else if (handover_name_socket(socket, worker, name) == 0)
+            add_earlier(endpoints, socket, false, name);
+    }
+    return found;
+}
+
+static unsigned count_sockets(const struct endpoint *endpoint, unsigned workers)
+{
+    unsigned count = 0;
+
+    for (unsigned worker = 0; worker < workers; worker++)
+        count += endpoint->sockets[worker] >= 0;
+    return count;
+}
+
+/* True if the sockets and their program can stay as they are. */
+static bool is_complete(struct endpoints *endpoints, const struct endpoint *endpoint,
+                        unsigned found)
+{
+    unsigned workers = endpoints->config->workers;
+    bool in_turn = endpoint->array >= 0;
+    bool is_known = endpoints->handover.former->workers == workers;
+
+    if (found != workers || count_sockets(endpoint, workers) != workers)
+        return false;
+    if (workers == 1 || (in_turn && is_known))
+        return true;
+    open_spread(endpoints); /* a hash gives way to turns, if that is possible now */
+    return !endpoints->spread.map && (in_turn || is_known);
+}
+
+/* Complete the sockets of an address that were taken over, and change their program. What they hold
+ * is read before what the new program gives to others. */
+static int change_sockets(struct endpoints *endpoints, struct endpoint *endpoint,
+                          const struct listener_options *options, unsigned found)
+{
+    unsigned workers = endpoints->config->workers;
+
+    for (unsigned worker = 0; worker < workers; worker++) {
+        if (endpoint->sockets[worker] >= 0)
+            endpoints->later[endpoints->later_count++] = endpoint->sockets[worker];
+    }
+    open_spread(endpoints);
+    int r = listener_complete(options, endpoint->sockets, found == 1);
+    if (!endpoints->spread.map && endpoint->array >= 0) { /* the program of turns has gone */
+        handover_remove_array(&endpoints->handover, endpoint->name);
+        close(endpoint->array);
+        endpoint->array = -1;
+    }
+    return r;
+}
+
+/* Take over the sockets of an address. Returns 0 if there are none for the present workers, 1 if
+ * there are; or a negative errno. */
+static int take_over(struct endpoints *endpoints, struct endpoint *endpoint,
+                     const struct listener_options *options)
+{
+    unsigned workers = endpoints->config->workers;
+    unsigned found = take_sockets(endpoints, endpoint);
+    int r = 0;
+
+    if (count_sockets(endpoint, workers) == 0)
+        return 0;
+    endpoints->taken_over += found;
+    endpoint->array = handover_take_array(&endpoints->handover, endpoint->name);
+    endpoint->is_array_new = endpoint->array < 0;
+    if (is_complete(endpoints, endpoint, found))
+        endpoints->spread.is_hashed |= workers > 1 && endpoint->array < 0;
+    else
+        r = change_sockets(endpoints, endpoint, options, found);
+    for (unsigned worker = 0; r == 0 && worker < workers; worker++) {
+        int socket = endpoint->sockets[worker];
+        endpoint->drops[worker] = handover_counted_drops(&endpoints->handover, socket);
+        listener_adopt(socket, options);
+    }
+    return r < 0 ? r : 1;
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+/* True if sockets of the last daemon have the address's port in part. They let others be bound to
+ * it, too: they are closed only when they have been read. */
+static bool share_ports(struct endpoints *endpoints, const struct sockaddr_storage *address)
+{
+    const struct handover *handover = &endpoints->handover;
+    bool is_shared = false;
+
+    for (unsigned i = 0; i < endpoints->earlier_count; i++) {
+        struct sockaddr_storage earlier;
+        socklen_t length = sizeof(earlier);
+        if (getsockname(endpoints->earlier[i], (struct sockaddr *)&earlier, &length) == 0 &&
+            conflicts(&earlier, address)) {
+            listener_share(endpoints->earlier[i]);
+            is_shared = true;
+        }
+    }
+    for (unsigned i = 0; i < handover->socket_count; i++) {
+        const struct handover_socket *socket = &handover->sockets[i];
+        if (socket->descriptor >= 0 && socket->worker >= 0 &&
+            conflicts(&socket->address, address)) {
+            listener_share(socket->descriptor);
+            is_shared = true;
+        }
+    }
+    return is_shared;
+}
+
+static int open_sockets(struct endpoints *endpoints, struct endpoint *endpoint,
+                        struct listener_options *options)
+{
+    const struct sockaddr_storage address = endpoint->address;
+    socklen_t length =
+        address.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    unsigned workers = endpoints->config->workers;
+
+    endpoint->is_array_new = true;
+    options->is_shared = share_ports(endpoints, &endpoint->address);
+    open_spread(endpoints);
+    if (!options->is_shared || workers == 1)
+        return listener_open((const struct sockaddr *)&address, length, options, workers,
+                             endpoint->sockets);
+    /* Datagrams come already. Let one socket have them until the group is complete: a new group
+     * would drop them. */
+    struct listener_options lone = *options;
+    lone.spread = NULL;
+    int r = listener_open((const struct sockaddr *)&address, length, &lone, 1, endpoint->sockets);
+    return r < 0 ? r : change_sockets(endpoints, endpoint, options, 1);
+}
+
+/* Let a socket that a supervisor opened be an endpoint: it belongs to one worker. */
+static void add_passed(struct endpoints *endpoints, struct endpoint *endpoint, int socket)
+{
+    unsigned worker = endpoints->count % endpoints->config->workers;
+
+    endpoint->is_passed = true;
+    endpoint->sockets[worker] = socket;
+    endpoint->drops[worker] = handover_counted_drops(&endpoints->handover, socket);
+}
+
+/* Return the endpoint that is opened next, without sockets. */
+static struct endpoint *new_endpoint(struct endpoints *endpoints)
+{
+    struct endpoint *endpoint = &endpoints->all[endpoints->count];
+
+    *endpoint = (struct endpoint){.array = -1};
+    for (unsigned worker = 0; worker < SEGMENT_WORKERS_MAX; worker++)
+        endpoint->sockets[worker] = -1;
+    return endpoint;
+}
+
+static bool has_port(const struct sockaddr_storage *address)
+{
+    struct sockaddr_in v4;
+
+    memcpy(&v4, address, sizeof(v4)); /* same offset for IPv6 */
+    return v4.sin_port != 0;
+}
+
+/* True if an address is `wanted` but for its port, which the kernel shall choose, and no other of
+ * the configuration. */
+static bool is_choice_for(const struct config *config, const struct sockaddr_storage *wanted,
+                          struct sockaddr_storage address)
+{
+    static const in_port_t any = 0;
+
+    for (unsigned i = 0; i < config->listen_count; i++) {
+        if (handover_is_same(&address, &config->listen[i].address))
+            return false;
+    }
+    memcpy((char *)&address + offsetof(struct sockaddr_in, sin_port), &any, sizeof(any));
+    return handover_is_same(&address, wanted);
+}
+
+/* Set the endpoint's address from the configuration. With port 0 it gets the port that the last
+ * daemon's sockets have, if the configuration does not name it. */
+static void choose_address(struct endpoints *endpoints, const struct config_address *wanted,
+                           struct endpoint *endpoint)
+{
+    const struct handover *handover = &endpoints->handover;
+
+    endpoint->address = wanted->address;
+    snprintf(endpoint->name, ADDRESS_SIZE, "%s", wanted->text);
+    if (has_port(&wanted->address))
+        return;
+    for (unsigned i = 0; i < handover->socket_count; i++) {
+        const struct handover_socket *socket = &handover->sockets[i];
+        if (socket->descriptor < 0 || socket->worker < 0 ||
+            !is_choice_for(endpoints->config, &wanted->address, socket->address))
+            continue;
+        endpoint->address = socket->address;
+        address_bound(socket->descriptor, endpoint->name);
+        return;
+    }
+}
+
+static int open_address(struct endpoints *endpoints, unsigned index, const sigset_t *signals)
+{
+    const struct config_address *address = &endpoints->config->listen[index];
+    struct endpoint *endpoint = new_endpoint(endpoints);
+    struct wait wait = {.address = address->text, .signals = signals};
+    struct listener_options options = {
+        .generic_receive_offload = true,
+        .spread = &endpoints->spread,
+        .array = &endpoint->array,
+        .wait = wait_for_port,
+        .context = &wait,
+    };
+    socklen_t length = sizeof(endpoint->address);
+    int r = 1, passed;
+
+    choose_address(endpoints, address, endpoint);
+    passed = handover_take_socket(&endpoints->handover, &endpoint->address, -1);
+    if (passed >= 0)
+        add_passed(endpoints, endpoint, passed);
+    else
+        r = take_over(endpoints, endpoint, &options);
+    if (r == 0)
+        r = open_sockets(endpoints, endpoint, &options);
+    if (r == -EINTR)
+        return r;
+    if (r == -EADDRINUSE && count_sockets(endpoint, endpoints->config->workers) > 0)
+        log_line("cannot listen on %s with more workers: the service manager keeps sockets of "
+                 "another user there; stop the service, then start it",
+                 endpoint->name);
+    else if (r < 0)
+        log_line("cannot listen on %s: %s%s", address->text, strerror(-r), advice(r));
+    if (r < 0)
+        return r;
+    /* The bound address differs from the given one if its port is 0. */
+    address_bound(endpoints_first_socket(endpoint), endpoint->name);
+    getsockname(endpoints_first_socket(endpoint), (struct sockaddr *)&endpoint->address, &length);
+    endpoints->count++;
+    return 0;
+}
+
+/* Receive also from sockets that a supervisor opened at addresses of its own choice. */
+static void add_all_passed(struct endpoints *endpoints)
+{
+    struct handover *handover = &endpoints->handover;
+
+    for (unsigned i = 0; i < handover->socket_count; i++) {
+        struct handover_socket *socket = &handover->sockets[i];
+        if (socket->descriptor < 0 || socket->worker >= 0)
+            continue;
+        if (endpoints->count == CONFIG_LISTEN_MAX) {
+            log_line("the service manager passes more sockets than the %d addresses that there "
+                     "may be: closed \"%s\"",
+                     CONFIG_LISTEN_MAX, socket->name);
+            continue; /* handover_close closes it */
+        }
+        struct endpoint *endpoint = new_endpoint(endpoints);
+        endpoint->address = socket->address;
+        address_bound(socket->descriptor, endpoint->name);
+        add_passed(endpoints, endpoint, socket->descriptor);
+        socket->descriptor = -1;
+        endpoints->count++;
+    }
+}
+
+/* True if an endpoint has a socket of that worker at that address. */
+static bool is_taken(const struct endpoints *endpoints, const struct handover_socket *socket)
+{
+    for (unsigned i = 0; i < endpoints->count; i++) {
+        if (endpoints->all[i].sockets[socket->worker] >= 0 &&
+            handover_is_same(&endpoints->all[i].address, &socket->address))
+            return true;
+    }
+    return false;
+}
+
+/* Let the sockets that nobody has taken, which are at addresses that are not listened at any more,
+ * get nothing more, and be read first. */
+static void retire_others(struct endpoints *endpoints)
+{
+    struct handover *handover = &endpoints->handover;
+
+    for (unsigned i = 0; i < handover->socket_count; i++) {
+        struct handover_socket *socket = &handover->sockets[i];
+        char name[ADDRESS_SIZE];
+        if (socket->descriptor < 0 || socket->worker < 0)
+            continue;
+        bool is_twin = is_taken(endpoints, socket);
+        if (!is_twin && socket->worker == 0 && address_bound(socket->descriptor, name) == 0)
+            log_line("no longer listening on %s", name);
+        int descriptor = socket->descriptor;
+        socket->descriptor = -1;
+        listener_retire(descriptor);
+        add_earlier(endpoints, descriptor, is_twin, socket->name);
+    }
+}
+
+static void list_by_worker(struct endpoints *endpoints)
+{
+    for (unsigned worker = 0; worker < endpoints->config->workers; worker++) {
+        for (unsigned i = 0; i < endpoints->count; i++) {
+            int socket = endpoints->all[i].sockets[worker];
+            if (socket >= 0)
+                endpoints->by_worker[worker][endpoints->worker_counts[worker]++] = socket;
+        }
+    }
+}
+
+/* Open all addresses. SIGTERM and SIGINT are blocked meanwhile, and end a wait for a port. */
+static int open_addresses(struct endpoints *endpoints)
+{
+    sigset_t signals, before;
+    int r = 0;
+
+    for (unsigned i = 1; r == 0 && i < endpoints->config->listen_count; i++)
+        r = check_address(endpoints->config, i);
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigprocmask(SIG_BLOCK, &signals, &before);
+    for (unsigned i = 0; r == 0 && i < endpoints->config->listen_count; i++)
+        r = open_address(endpoints, i, &signals);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return r;
+}
+
+int endpoints_open(const struct config *config, struct supervisor *supervisor,
+                   struct endpoints *ret)
+{
+    ret->config = config;
+    ret->routes = local_address_open();
+    ret->spread.workers = config->workers;
+    int r = handover_open(supervisor, &ret->handover);
+    if (r == 0)
+        r = open_addresses(ret);
+    if (r < 0) {
+        endpoints_close(ret);
+        return r;
+    }
+    add_all_passed(ret);
+    retire_others(ret);
+    list_by_worker(ret);
+    if (ret->earlier_count || ret->later_count)
+        listener_settle();
+    endpoints_record(ret);
+    return 0;
+}

@@ -1,0 +1,409 @@
+#include "handover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "listener.h"
+
+#define PREFIX         "presenced-"
+#define SOCKET_NAME    PREFIX "socket-%u-%s"
+#define ARRAY_NAME     PREFIX "array-%s"
+#define RECORD_NAME    PREFIX "record"
+#define RECORD_VERSION 1u
+#define RECORD_SEALS   (F_SEAL_SHRINK | F_SEAL_GROW)
+
+/* Write an address as a part of a name, which may not have a colon (sd_notify(3), FDNAME=). */
+static void format_address(const char *address, char ret[ADDRESS_SIZE])
+{
+    snprintf(ret, ADDRESS_SIZE, "%s", address);
+    for (char *c = ret; *c; c++) {
+        if (*c == ':')
+            *c = '_';
+    }
+}
+
+int handover_name_socket(int socket, unsigned worker, char ret[HANDOVER_NAME_SIZE])
+{
+    char address[ADDRESS_SIZE], part[ADDRESS_SIZE];
+    int r = address_bound(socket, address);
+
+    if (r < 0)
+        return r;
+    format_address(address, part);
+    snprintf(ret, HANDOVER_NAME_SIZE, SOCKET_NAME, worker, part);
+    return 0;
+}
+
+static void name_array(const char *address, char ret[HANDOVER_NAME_SIZE])
+{
+    char part[ADDRESS_SIZE];
+
+    format_address(address, part);
+    snprintf(ret, HANDOVER_NAME_SIZE, ARRAY_NAME, part);
+}
+
+/* ---- what is passed ------------------------------------------------------------------------ */
+
+static int option_of(int descriptor, int option)
+{
+    int value = -1;
+    socklen_t length = sizeof(value);
+
+    return getsockopt(descriptor, SOL_SOCKET, option, &value, &length) < 0 ? -1 : value;
+}
+
+/* True if it is a UDP socket that is bound to a port. */
+static bool is_bound_udp(int descriptor, struct sockaddr_storage *ret)
+{
+    struct sockaddr_in v4;
+    socklen_t length = sizeof(*ret);
+
+    memset(ret, 0, sizeof(*ret));
+    if (option_of(descriptor, SO_PROTOCOL) != IPPROTO_UDP ||
+        getsockname(descriptor, (struct sockaddr *)ret, &length) < 0 ||
+        (ret->ss_family != AF_INET && ret->ss_family != AF_INET6))
+        return false;
+    memcpy(&v4, ret, sizeof(v4));
+    return v4.sin_port != 0; /* same offset for IPv6 */
+}
+
+/* Return the worker whose socket it is by its name, if the address in the name is the socket's. */
+static int parse_worker(int socket, const char *name)
+{
+    char expected[HANDOVER_NAME_SIZE];
+    unsigned worker;
+
+    if (sscanf(name, PREFIX "socket-%u-", &worker) != 1 || worker >= SEGMENT_WORKERS_MAX ||
+        handover_name_socket(socket, worker, expected) < 0 || strcmp(name, expected) != 0)
+        return -1;
+    return (int)worker;
+}
+
+/* Map the last daemon's record and go on with it. Returns false if it is none. */
+static bool adopt_record(struct handover *handover, int descriptor)
+{
+    const size_t size = sizeof(struct handover_record);
+    struct stat status;
+    int seals = fcntl(descriptor, F_GET_SEALS);
+
+    /* Sealed, it can't be cut off under us. */
+    if (handover->record || seals < 0 || (seals & RECORD_SEALS) != RECORD_SEALS ||
+        fstat(descriptor, &status) < 0 || status.st_size != (off_t)size)
+        return false;
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    if (memory == MAP_FAILED)
+        return false;
+    handover->memory = descriptor;
+    handover->record = memory;
+    if (handover->record->version == RECORD_VERSION)
+        memcpy(handover->former, memory, size);
+    else
+        memset(memory, 0, size);
+    handover->record->version = RECORD_VERSION;
+    return true;
+}
+
+static bool sort_socket(struct handover *handover, int descriptor, const char *name, bool is_ours)
+{
+    struct handover_socket *socket = &handover->sockets[handover->socket_count];
+    size_t length = strlen(name);
+
+    if (length >= sizeof(socket->name) || !is_bound_udp(descriptor, &socket->address))
+        return false;
+    socket->worker = parse_worker(descriptor, name);
+    if (is_ours && socket->worker < 0)
+        return false;
+    socket->descriptor = descriptor;
+    memcpy(socket->name, name, length + 1);
+    handover->socket_count++;
+    return true;
+}
+
+static bool is_map(int descriptor)
+{
+    static const char expected[] = "anon_inode:bpf-map";
+    char path[32], target[sizeof(expected)];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", descriptor);
+    return readlink(path, target, sizeof(target)) == sizeof(expected) - 1 &&
+           memcmp(target, expected, sizeof(expected) - 1) == 0;
+}
+
+static bool sort_map(struct handover *handover, int descriptor, const char *name)
+{
+    struct handover_array *array = &handover->arrays[handover->array_count];
+    int which = strcmp(name, HANDOVER_TURNS) == 0;
+
+    if (!is_map(descriptor))
+        return false;
+    if (which || strcmp(name, HANDOVER_SENDERS) == 0) {
+        if (handover->shared[which] >= 0)
+            return false;
+        handover->shared[which] = descriptor;
+        return true;
+    }
+    if (strncmp(name, PREFIX "array-", strlen(PREFIX "array-")) != 0 ||
+        strlen(name) >= sizeof(array->name))
+        return false;
+    array->descriptor = descriptor;
+    strcpy(array->name, name);
+    handover->array_count++;
+    return true;
+}
+
+/* Sort a descriptor. Returns false if nothing here can use it. */
+static bool sort(struct handover *handover, int descriptor, const char *name)
+{
+    bool is_ours = strncmp(name, PREFIX, strlen(PREFIX)) == 0;
+
+    if (strcmp(name, RECORD_NAME) == 0)
+        return adopt_record(handover, descriptor);
+    return (is_ours && sort_map(handover, descriptor, name)) ||
+           sort_socket(handover, descriptor, name, is_ours);
+}
+
+/* Sort everything; then remove what is refused from the store, which goes by names: a name that is
+ * shared with something good loses that, too, and gets it back when all is stored. */
+static void sort_all(struct handover *handover, bool *refused)
+{
+    struct supervisor *supervisor = handover->supervisor;
+    char name[HANDOVER_NAME_SIZE];
+
+    for (int i = 0; i < supervisor->count; i++) {
+        int descriptor = SUPERVISOR_FIRST + i;
+        snprintf(name, sizeof(name), "%s", supervisor->names[i]);
+        refused[i] = !sort(handover, descriptor, name);
+        if (!refused[i])
+            continue;
+        log_line("the service manager passes \"%s\", which is nothing to receive from: closed",
+                 name);
+        close(descriptor);
+    }
+    for (int i = 0; i < supervisor->count; i++) {
+        snprintf(name, sizeof(name), "%s", supervisor->names[i]);
+        if (refused[i] && strncmp(name, PREFIX, strlen(PREFIX)) == 0)
+            supervisor_remove(supervisor, name);
+    }
+}
+
+/* ---- the record ---------------------------------------------------------------------------- */
+
+/* Make a record that can be stored; or without a store, or memory for it, one that can't. */
+static int create_record(struct handover *handover)
+{
+    const size_t size = sizeof(struct handover_record);
+    int descriptor = -1;
+
+    if (supervisor_exists(handover->supervisor))
+        descriptor = memfd_create(RECORD_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (descriptor >= 0 && (ftruncate(descriptor, (off_t)size) < 0 ||
+                            fcntl(descriptor, F_ADD_SEALS, RECORD_SEALS) < 0)) {
+        close(descriptor);
+        descriptor = -1;
+    }
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        descriptor < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, descriptor, 0);
+    if (memory == MAP_FAILED) {
+        if (descriptor >= 0)
+            close(descriptor);
+        return -ENOMEM;
+    }
+    handover->memory = descriptor;
+    handover->record = memory;
+    handover->record->version = RECORD_VERSION;
+    return 0;
+}
+
+static uint64_t cookie_of(int socket)
+{
+    uint64_t cookie = 0;
+    socklen_t length = sizeof(cookie);
+
+    return getsockopt(socket, SOL_SOCKET, SO_COOKIE, &cookie, &length) < 0 ? 0 : cookie;
+}
+
+uint32_t handover_counted_drops(const struct handover *handover, int socket)
+{
+    uint64_t cookie = cookie_of(socket);
+
+    for (unsigned i = 0; cookie && i < HANDOVER_SOCKETS; i++) {
+        if (handover->former->sockets[i].cookie == cookie)
+            return handover->former->sockets[i].drops;
+    }
+    return listener_drops(socket);
+}
+
+void handover_clear_record(struct handover *handover, unsigned workers)
+{
+    memset(handover->record->sockets, 0, sizeof(handover->record->sockets));
+    handover->record->workers = workers;
+}
+
+void handover_record_socket(struct handover *handover, unsigned place, int socket)
+{
+    handover->record->sockets[place].cookie = cookie_of(socket);
+}
+
+void handover_record_drops(struct handover *handover, unsigned place, uint32_t drops)
+{
+    handover->record->sockets[place].drops = drops;
+}
+
+/* ---- taking and storing -------------------------------------------------------------------- */
+
+int handover_open(struct supervisor *supervisor, struct handover *ret)
+{
+    size_t count = (size_t)supervisor->count + 1;
+
+    *ret = (struct handover){.supervisor = supervisor, .shared = {-1, -1}, .memory = -1};
+    ret->sockets = calloc(count, sizeof(*ret->sockets));
+    ret->arrays = calloc(count, sizeof(*ret->arrays));
+    ret->former = calloc(1, sizeof(*ret->former));
+    bool *refused = calloc(count, sizeof(*refused));
+    int r = ret->sockets && ret->arrays && ret->former && refused ? 0 : -ENOMEM;
+    if (r == 0)
+        sort_all(ret, refused);
+    free(refused);
+    return r < 0 || ret->record ? r : create_record(ret);
+}
+
+bool handover_is_same(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+    struct sockaddr_in v4[2];
+    struct sockaddr_in6 v6[2];
+
+    memcpy(&v4[0], a, sizeof(v4[0]));
+    memcpy(&v4[1], b, sizeof(v4[1]));
+    memcpy(&v6[0], a, sizeof(v6[0]));
+    memcpy(&v6[1], b, sizeof(v6[1]));
+    if (a->ss_family != b->ss_family || v4[0].sin_port != v4[1].sin_port) /* same offset for IPv6 */
+        return false;
+    return a->ss_family == AF_INET
+               ? v4[0].sin_addr.s_addr == v4[1].sin_addr.s_addr
+               : memcmp(&v6[0].sin6_addr, &v6[1].sin6_addr, sizeof(v6[0].sin6_addr)) == 0;
+}
+
+int handover_take_socket(struct handover *handover, const struct sockaddr_storage *address,
+                         int worker)
+{
+    for (unsigned i = 0; i < handover->socket_count; i++) {
+        struct handover_socket *socket = &handover->sockets[i];
+        int descriptor = socket->descriptor;
+        if (descriptor < 0 || socket->worker != worker ||
+            !handover_is_same(&socket->address, address))
+            continue;
+        socket->descriptor = -1;
+        return descriptor;
+    }
+    return -1;
+}
+
+int handover_take_array(struct handover *handover, const char *address)
+{
+    char name[HANDOVER_NAME_SIZE];
+
+    name_array(address, name);
+    for (unsigned i = 0; i < handover->array_count; i++) {
+        int descriptor = handover->arrays[i].descriptor;
+        if (descriptor < 0 || strcmp(handover->arrays[i].name, name) != 0)
+            continue;
+        handover->arrays[i].descriptor = -1;
+        return descriptor;
+    }
+    return -1;
+}
+
+void handover_store_socket(const struct handover *handover, int socket, unsigned worker)
+{
+    char name[HANDOVER_NAME_SIZE];
+
+    if (handover_name_socket(socket, worker, name) == 0)
+        supervisor_store(handover->supervisor, socket, name);
+}
+
+/* Store a descriptor, if `is_new` in the place of what was stored under that name. */
+static void store(const struct handover *handover, int descriptor, const char *name, bool is_new)
+{
+    if (is_new && supervisor_has_passed(handover->supervisor, name))
+        supervisor_remove(handover->supervisor, name);
+    supervisor_store(handover->supervisor, descriptor, name);
+}
+
+void handover_store_array(const struct handover *handover, const char *address, int array,
+                          bool is_new)
+{
+    char name[HANDOVER_NAME_SIZE];
+
+    name_array(address, name);
+    store(handover, array, name, is_new);
+}
+
+void handover_store_shared(const struct handover *handover, const int shared[2], bool is_new)
+{
+    store(handover, shared[0], HANDOVER_SENDERS, is_new);
+    store(handover, shared[1], HANDOVER_TURNS, is_new);
+}
+
+void handover_store_record(const struct handover *handover)
+{
+    if (handover->memory >= 0)
+        supervisor_store(handover->supervisor, handover->memory, RECORD_NAME);
+}
+
+void handover_remove(const struct handover *handover, const char *name)
+{
+    supervisor_remove(handover->supervisor, name);
+}
+
+void handover_remove_other_arrays(struct handover *handover)
+{
+    for (unsigned i = 0; i < handover->array_count; i++) {
+        struct handover_array *array = &handover->arrays[i];
+        if (array->descriptor < 0)
+            continue;
+        /* A new one may have the name by now. */
+        if (supervisor_has_passed(handover->supervisor, array->name))
+            supervisor_remove(handover->supervisor, array->name);
+        close(array->descriptor);
+        array->descriptor = -1;
+    }
+}
+
+void handover_remove_array(const struct handover *handover, const char *address)
+{
+    char name[HANDOVER_NAME_SIZE];
+
+    name_array(address, name);
+    supervisor_remove(handover->supervisor, name);
+}
+
+void handover_close(struct handover *handover)
+{
+    for (unsigned i = 0; i < handover->socket_count; i++) {
+        if (handover->sockets[i].descriptor >= 0)
+            close(handover->sockets[i].descriptor);
+    }
+    for (unsigned i = 0; i < handover->array_count; i++) {
+        if (handover->arrays[i].descriptor >= 0)
+            close(handover->arrays[i].descriptor);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        if (handover->shared[i] >= 0)
+            close(handover->shared[i]);
+    }
+    if (handover->record)
+        munmap(handover->record, sizeof(*handover->record));
+    if (handover->memory >= 0)
+        close(handover->memory);
+    free(handover->sockets);
+    free(handover->arrays);
+    free(handover->former);
+}

@@ -1,0 +1,103 @@
+/* handover.h - what a daemon leaves to the next one in the service manager's store: its sockets,
+ * the maps of the program that spreads senders, and a record in memory. The main thread only.
+ *
+ * Nothing that is passed is believed: the kernel is asked what each descriptor is. What a presenced
+ * can't have stored is closed, and if it has a name of ours, removed from the store.
+ */
+#ifndef PRESENCED_HANDOVER_H
+#define PRESENCED_HANDOVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "common/address.h"
+#include "config.h"
+#include "supervisor.h"
+
+#define HANDOVER_NAME_SIZE (ADDRESS_SIZE + 32)
+#define HANDOVER_SOCKETS   (SEGMENT_WORKERS_MAX * CONFIG_LISTEN_MAX)
+#define HANDOVER_SENDERS   "presenced-senders" /* the shared maps */
+#define HANDOVER_TURNS     "presenced-turns"
+
+struct handover_socket {
+    int descriptor; /* negative once it is taken */
+    int worker;     /* negative: no presenced stored it, a supervisor opened it */
+    struct sockaddr_storage address;
+    char name[HANDOVER_NAME_SIZE]; /* in the store */
+};
+
+struct handover_array {
+    int descriptor; /* negative once it is taken */
+    char name[HANDOVER_NAME_SIZE];
+};
+
+/* What no descriptor says by itself. It is in the store, too: it survives a daemon that is killed,
+ * and is as of its last second. */
+struct handover_record {
+    uint32_t version;
+    uint32_t workers; /* over which all programs spread; 0: they are being changed */
+    struct {
+        uint64_t cookie; /* of a socket (SO_COOKIE), which no other ever has; 0: none */
+        uint32_t drops;  /* of its drops, those that have been counted, modulo 2^32 */
+        uint32_t unused;
+    } sockets[HANDOVER_SOCKETS];
+};
+
+struct handover {
+    struct supervisor *supervisor;
+    struct handover_socket *sockets;
+    struct handover_array *arrays;
+    unsigned socket_count, array_count;
+    int shared[2];                  /* the maps of senders and turns; negative: not stored */
+    int memory;                     /* of the record; negative: it is not to be stored */
+    struct handover_record *record; /* this daemon's */
+    struct handover_record *former; /* the last daemon's; zeros if it left none */
+};
+
+/* Sort what the service manager passes. Errors: -ENOMEM. */
+int handover_open(struct supervisor *supervisor, struct handover *ret);
+
+/* Take over a worker's socket at an address; or with a negative `worker` one that a supervisor
+ * opened. Returns -1 if there is none. */
+int handover_take_socket(struct handover *handover, const struct sockaddr_storage *address,
+                         int worker);
+
+/* Take over the map that an address's sockets are in, or return -1. `address` is in words. */
+int handover_take_array(struct handover *handover, const char *address);
+
+/* Return how many of a socket's drops have been counted, by the former record. Without one nobody
+ * knows: then all. */
+uint32_t handover_counted_drops(const struct handover *handover, int socket);
+
+/* Begin the record anew: all programs spread over so many workers. */
+void handover_clear_record(struct handover *handover, unsigned workers);
+
+/* Set a socket's place in the record; and how many of its drops have been counted. */
+void handover_record_socket(struct handover *handover, unsigned place, int socket);
+void handover_record_drops(struct handover *handover, unsigned place, uint32_t drops);
+
+/* Write the name that a socket has in the store. Errors: those of address_bound. */
+int handover_name_socket(int socket, unsigned worker, char ret[HANDOVER_NAME_SIZE]);
+
+/* Store what did not come from there: a socket, the record, or maps, in the place of former ones if
+ * they are new. Before seccomp. */
+void handover_store_socket(const struct handover *handover, int socket, unsigned worker);
+void handover_store_record(const struct handover *handover);
+void handover_store_array(const struct handover *handover, const char *address, int array,
+                          bool is_new);
+void handover_store_shared(const struct handover *handover, const int shared[2], bool is_new);
+
+/* Remove from the store: what has this name; the map that an address's sockets were in; all such
+ * maps that were not taken. */
+void handover_remove(const struct handover *handover, const char *name);
+void handover_remove_array(const struct handover *handover, const char *address);
+void handover_remove_other_arrays(struct handover *handover);
+
+/* True if the addresses and ports are the same. */
+bool handover_is_same(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
+
+/* Free everything, and close what was not taken. */
+void handover_close(struct handover *handover);
+
+#endif

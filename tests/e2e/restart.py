@@ -1,0 +1,98 @@
+"""Shared by the tests of restarts: a load that goes on, and collectors that a stand-in for the
+service manager looks after."""
+
+import itertools
+import signal
+import socket
+import threading
+import time
+
+from harness import Case, native, visitor
+from service_manager import ServiceManager
+
+SITE = "restart.example"
+LEAVE = 2
+ENGINES = ("io_uring", "recvmmsg")
+# Root that may do all but load a BPF program.
+WITHOUT_BPF = ("setpriv", "--bounding-set=-bpf,-sys_admin", "--inh-caps=-all")
+
+
+class Load(threading.Thread):
+    """Senders that send without a pause, until they are told to stop; and how many they sent."""
+
+    def __init__(self, port, datagrams, senders=3, pause=0.001, host="127.0.0.1"):
+        super().__init__()
+        self.sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(senders)]
+        for one in self.sockets:
+            one.bind(("127.0.0.1", 0))
+        self.target = (host, port)
+        self.datagrams = datagrams  # an iterator over lists: one sender's, in order
+        self.pause = pause
+        self.sent = 0
+        self.stopping = False
+        self.start()
+
+    def run(self):
+        for one in itertools.cycle(self.sockets):
+            if self.stopping:
+                return
+            for datagram in next(self.datagrams):
+                one.sendto(datagram, self.target)
+                self.sent += 1
+            time.sleep(self.pause)
+
+    def stop(self):
+        self.stopping = True
+        self.join()
+        for one in self.sockets:
+            one.close()
+        self.sockets = []
+
+
+def heartbeats(visitors):
+    """Heartbeats of the same visitors, over and over, ten at a time."""
+    for i in itertools.count(0, 10):
+        yield [native(SITE, [visitor((i + j) % visitors)]) for j in range(10)]
+
+
+def comings(senders, absent, counted):
+    """Each visitor comes, leaves and comes back once, by one sender, while `absent` others do; the
+    last `absent` ones don't come back. Counts those who did in counted[0]."""
+    assert absent % senders == 0
+    for i in itertools.count():
+        counted[0] = max(i + 1 - absent, 0)
+        yield [native(SITE, [visitor(i)]), native(SITE, [visitor(i)], kind=LEAVE),
+               *([native(SITE, [visitor(i - absent)])] if i >= absent else [])]
+
+
+class Restart(Case):
+    def setUp(self):
+        super().setUp()
+        self.manager = ServiceManager(self.directory)
+        self.addCleanup(self.manager.close)
+
+    def start_managed(self, *arguments, prefix=(), wait=True, **keywords):
+        """Start a collector that has the manager, and wait until it says that it is ready."""
+        ready = len(self.manager.said("READY"))
+        collector = self.start(*arguments, wait=wait, **self.manager.keywords(prefix), **keywords)
+        if wait:
+            self.manager.wait_said("READY", ready + 1)
+        return collector
+
+    def load(self, collector, datagrams, **keywords):
+        load = Load(collector.port, datagrams, **keywords)
+        self.addCleanup(load.stop)
+        return load
+
+    def counted(self):
+        stats = self.stats()
+        return stats["datagrams_received"] + stats["socket_drops"]
+
+    def end(self, collector, how=signal.SIGTERM):
+        """End the collector, by SIGTERM or SIGKILL. Its account is judged with the last one's, since
+        that takes longer than a restart."""
+        collector.judge = lambda _: None
+        if how == signal.SIGKILL:
+            self.unaccountable.add(self.segment)
+        self.assertEqual(collector.stop(how), 0 if how == signal.SIGTERM else -how)
+        self.assertNotIn("the system call", collector.ended_with)
