@@ -19,7 +19,7 @@ from harness import DEADLINE, GOLDEN, PRESENCECTL, Case, native, visitor
 ENGINES = ("io_uring", "recvmmsg")
 SEED = int(os.environ.get("TEST_SEED", random.SystemRandom().randrange(1 << 32)))
 SANITIZED = os.environ.get("PRESENCE_SANITIZED") == "1"  # then a program takes long to start
-SEGMENT_ABI = 3
+SEGMENT_ABI = 4
 
 
 class Datagrams(Case):
