@@ -18,9 +18,9 @@ struct worker_backlog {
 
 /* Start a worker's thread and open its receiver there; it receives nothing before worker_run.
  * `index` is below the collector's workers; the `count` sockets stay the caller's, and so do those
- * of `backlog`, which may be NULL. On failure
- * `ret_problem` (WORKER_PROBLEM_SIZE bytes) says in one line what failed, why and what helps.
- * Errors: those of receiver_open, of ingest_open, and of pthread_create. */
+ * of `backlog`, which may be NULL. On failure `ret_problem` (WORKER_PROBLEM_SIZE bytes) says in one
+ * line what failed, why and what helps. Errors: those of receiver_open, of ingest_open, and of
+ * pthread_create. */
 int worker_open(struct collector *collector, unsigned index, const struct receive_options *options,
                 const int *sockets, unsigned count, const struct worker_backlog *backlog,
                 struct worker **ret, char *ret_problem);
