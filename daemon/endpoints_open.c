@@ -450,6 +450,16 @@ static int open_addresses(struct endpoints *endpoints)
     return r;
 }
 
+/* Wait for what is on its way to a socket by the program before. */
+static void settle(void)
+{
+    int r = listener_settle();
+
+    if (r < 0)
+        log_line("cannot use membarrier (%s): waited %d ms for what was on its way to the sockets",
+                 strerror(-r), LISTENER_SETTLE_MS);
+}
+
 int endpoints_open(const struct config *config, struct supervisor *supervisor,
                    struct endpoints *ret)
 {
@@ -467,7 +477,7 @@ int endpoints_open(const struct config *config, struct supervisor *supervisor,
     retire_others(ret);
     list_by_worker(ret);
     if (ret->earlier_count || ret->later_count)
-        listener_settle();
+        settle();
     endpoints_record(ret);
     return 0;
 }

@@ -311,10 +311,17 @@ void listener_retire(int socket)
     connect(socket, (struct sockaddr *)&self, length); /* fails where nothing can come, either */
 }
 
-void listener_settle(void)
+int listener_settle(void)
 {
-    /* The kernel delivers in critical sections of RCU, which this waits for (membarrier(2)). */
-    syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+    static const struct timespec pause = {.tv_nsec = LISTENER_SETTLE_MS * 1000000};
+
+    /* The kernel delivers in critical sections of RCU, which this waits for (membarrier(2)). Some
+     * containers forbid it, and a kernel with nohz_full= does not have it. */
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0)
+        return 0;
+    int error = -errno;
+    nanosleep(&pause, NULL);
+    return error;
 }
 
 void listener_stop_offload(int socket)

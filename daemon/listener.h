@@ -11,6 +11,7 @@
 
 #define LISTENER_BUFFER_BYTES (16 << 20) /* of a receive buffer by default */
 #define LISTENER_PATIENCE_MS  5000       /* how long to wait for a port in use */
+#define LISTENER_SETTLE_MS    200        /* far longer than a datagram's way through the kernel */
 
 struct listener_options {
     size_t receive_buffer_bytes;  /* of each socket; 0: 16 MiB. The kernel may grant less */
@@ -61,8 +62,9 @@ void listener_share(int socket);
  * waits in it stays. */
 void listener_retire(int socket);
 
-/* Wait until each datagram that is on its way to a socket has got there. */
-void listener_settle(void);
+/* Wait until each datagram that is on its way to a socket has got there. Errors: those of
+ * membarrier(2); then it has waited for LISTENER_SETTLE_MS instead. */
+int listener_settle(void);
 
 /* Return an upper bound for the memory that is taken by what waits in the socket. */
 size_t listener_waiting(int socket);

@@ -1,14 +1,12 @@
 """Where presenced listens: addresses that come later, ports that others have; and starts that fail,
 each with its own cause and with nothing left behind."""
 
-import ctypes
 import errno
 import os
 import re
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import time
 import unittest
@@ -16,8 +14,8 @@ from unittest import mock
 
 import harness
 from harness import (
-    DEADLINE, GOLDEN, SOON, Case, asan_options, native, new_namespace, raise_loopback, run_daemon,
-    visitor, wait_until,
+    DEADLINE, GOLDEN, SOON, Case, asan_options, native, new_namespace, raise_loopback, refuse_call,
+    run_daemon, visitor, wait_until,
 )
 
 SANITIZED = os.environ.get("PRESENCE_SANITIZED") == "1"
@@ -33,23 +31,6 @@ def ip(*arguments):
     done = subprocess.run(["ip", *arguments], capture_output=True, text=True, timeout=DEADLINE)
     if done.returncode:
         raise AssertionError(f"ip {' '.join(arguments)}: {done.stderr}")
-
-
-def refuse_call(number, error, first=None):
-    """Let a system call (with that first argument, if one is given) fail in this process and in
-    those that it starts (seccomp(2))."""
-    load, equal, give = 0x20, 0x15, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_RET|K of linux/filter.h
-    allow, refuse = 0x7fff0000, 0x00050000 | error  # SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO
-    steps = [(load, 0, 0, 0), (equal, 0, 1 if first is None else 3, number)]
-    if first is not None:
-        steps += [(load, 0, 0, 16), (equal, 0, 1, first)]
-    steps += [(give, 0, 0, refuse), (give, 0, 0, allow)]
-    buffer = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
-    program = ctypes.create_string_buffer(struct.pack("@HP", len(steps), ctypes.addressof(buffer)))
-    libc = ctypes.CDLL(None, use_errno=True)
-    # PR_SET_NO_NEW_PRIVS; PR_SET_SECCOMP, SECCOMP_MODE_FILTER
-    if libc.prctl(38, 1, 0, 0, 0) != 0 or libc.prctl(22, 2, program, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "cannot install a filter")
 
 
 IO_URING_SETUP = 425

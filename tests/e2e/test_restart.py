@@ -2,6 +2,7 @@
 SIGTERM and SIGKILL, and with other numbers of workers."""
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -11,9 +12,10 @@ import threading
 import time
 import unittest
 
-from harness import DEADLINE, PRESENCE_SEND, bound_sockets, native, visitor, wait_until
+from harness import DEADLINE, PRESENCE_SEND, bound_sockets, native, refuse_call, visitor, wait_until
 from restart import ENGINES, SITE, WITHOUT_BPF, Restart, comings, heartbeats
 
+MEMBARRIER = {"x86_64": 324, "aarch64": 283}.get(os.uname().machine)
 BURST = 256  # buffers of an io_uring: what a killed worker may have received and not counted
 
 
@@ -207,6 +209,17 @@ class Workers(Restart):
                 self.check_changes((1, 2, 4, 1, 3, 2), engine)
                 os.unlink(self.segment)
                 self.manager.lose()
+
+    def test_without_membarrier(self):
+        """As in a container that forbids it: a pause takes its place, and the log says so."""
+        collector = self.start_managed("--workers", "1")
+        self.end(collector)
+        self.send(collector, native(SITE, [visitor(1)]))
+        collector = self.start_managed("--workers", "2",
+                                       preexec=lambda: refuse_call(MEMBARRIER, errno.EPERM))
+        self.assertRegex(collector.output(), r"membarrier \(Operation not permitted\): waited")
+        self.assertEqual(self.wait_received(1)["socket_drops"], 0)
+        self.assertEqual(collector.stop(), 0)
 
     def test_senders_get_another_worker(self):
         """At once, where theirs has gone, though the store still has its socket."""
