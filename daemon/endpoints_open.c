@@ -99,9 +99,9 @@ static void open_spread(struct endpoints *endpoints)
     endpoints->handover.record->workers = 0; /* until all programs spread over as many again */
 }
 
-/* Let a socket be read first, and then be closed. No store of ours has more than there is room for:
- * others are closed at once. A `twin` shares its name with a socket that stays: the store gives
- * both up now, and gets that one back. */
+/* Read this socket to its end first, then close it. If there are more than HANDOVER_SOCKETS, close
+ * it now. `is_twin`: a socket that stays has the same name in the store; removing the name removes
+ * both, so endpoints_store stores that one again. */
 static void add_earlier(struct endpoints *endpoints, int socket, bool is_twin, const char *name)
 {
     bool is_over = endpoints->earlier_count == HANDOVER_SOCKETS;
