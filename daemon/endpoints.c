@@ -203,11 +203,12 @@ static void store_shared(const struct endpoints *endpoints)
 {
     const struct handover *handover = &endpoints->handover;
     const struct spread_map *map = endpoints->spread.map;
-    int shared[2] = {handover->shared[0], handover->shared[1]};
+    int shared[SPREAD_SHARED];
 
+    memcpy(shared, handover->shared, sizeof(shared));
     if (map)
         spread_map_shared(map, shared);
-    if (shared[0] >= 0 && shared[1] >= 0)
+    if (shared[SPREAD_SENDERS] >= 0 && shared[SPREAD_TURNS] >= 0)
         handover_store_shared(handover, shared, map && spread_map_is_new(map));
 }
 

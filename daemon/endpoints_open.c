@@ -1,7 +1,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -32,32 +31,11 @@ static bool wait_for_port(void *context, unsigned ms)
     return sigtimedwait(wait->signals, NULL, &pause) < 0;
 }
 
-/* True if a socket can't be bound to `b` while another is bound to `a`. */
-static bool conflicts(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
-{
-    struct sockaddr_in v4[2];
-    struct sockaddr_in6 v6[2];
-
-    if (a->ss_family != b->ss_family)
-        return false; /* IPv6 sockets receive IPv6 only */
-    memcpy(&v4[0], a, sizeof(v4[0]));
-    memcpy(&v4[1], b, sizeof(v4[1]));
-    memcpy(&v6[0], a, sizeof(v6[0]));
-    memcpy(&v6[1], b, sizeof(v6[1]));
-    if (v4[0].sin_port != v4[1].sin_port || v4[0].sin_port == 0) /* same offset for IPv6 */
-        return false;
-    if (a->ss_family == AF_INET)
-        return v4[0].sin_addr.s_addr == v4[1].sin_addr.s_addr ||
-               v4[0].sin_addr.s_addr == INADDR_ANY || v4[1].sin_addr.s_addr == INADDR_ANY;
-    return memcmp(&v6[0].sin6_addr, &v6[1].sin6_addr, sizeof(v6[0].sin6_addr)) == 0 ||
-           IN6_IS_ADDR_UNSPECIFIED(&v6[0].sin6_addr) || IN6_IS_ADDR_UNSPECIFIED(&v6[1].sin6_addr);
-}
-
 /* Check that an address does not conflict with an earlier one: waiting for it would be in vain. */
 static int check_address(const struct config *config, unsigned index)
 {
     for (unsigned i = 0; i < index; i++) {
-        if (conflicts(&config->listen[i].address, &config->listen[index].address)) {
+        if (address_conflicts(&config->listen[i].address, &config->listen[index].address)) {
             log_line("cannot listen on %s: --listen %s has its port already; leave one out",
                      config->listen[index].text, config->listen[i].text);
             return -EADDRINUSE;
@@ -88,12 +66,12 @@ static const char *advice(int error)
 static void open_spread(struct endpoints *endpoints)
 {
     const int *shared = endpoints->handover.shared;
+    bool is_stored = shared[SPREAD_SENDERS] >= 0 && shared[SPREAD_TURNS] >= 0;
     bool is_hashed = endpoints->spread.is_hashed;
 
     if (endpoints->is_spread_open)
         return;
-    spread_open(endpoints->config->workers, shared[0] >= 0 && shared[1] >= 0 ? shared : NULL,
-                &endpoints->spread);
+    spread_open(endpoints->config->workers, is_stored ? shared : NULL, &endpoints->spread);
     endpoints->spread.is_hashed = is_hashed;
     endpoints->is_spread_open = true;
     endpoints->handover.record->workers = 0; /* until all programs spread over as many again */
@@ -221,7 +199,7 @@ static bool share_ports(struct endpoints *endpoints, const struct sockaddr_stora
         struct sockaddr_storage earlier;
         socklen_t length = sizeof(earlier);
         if (getsockname(endpoints->earlier[i], (struct sockaddr *)&earlier, &length) == 0 &&
-            conflicts(&earlier, address)) {
+            address_conflicts(&earlier, address)) {
             listener_share(endpoints->earlier[i]);
             is_shared = true;
         }
@@ -229,7 +207,7 @@ static bool share_ports(struct endpoints *endpoints, const struct sockaddr_stora
     for (unsigned i = 0; i < handover->socket_count; i++) {
         const struct handover_socket *socket = &handover->sockets[i];
         if (socket->descriptor >= 0 && socket->worker >= 0 &&
-            conflicts(&socket->address, address)) {
+            address_conflicts(&socket->address, address)) {
             listener_share(socket->descriptor);
             is_shared = true;
         }
@@ -280,27 +258,17 @@ static struct endpoint *new_endpoint(struct endpoints *endpoints)
     return endpoint;
 }
 
-static bool has_port(const struct sockaddr_storage *address)
-{
-    struct sockaddr_in v4;
-
-    memcpy(&v4, address, sizeof(v4)); /* same offset for IPv6 */
-    return v4.sin_port != 0;
-}
-
 /* True if an address is `wanted` but for its port, which the kernel shall choose, and no other of
  * the configuration. */
 static bool is_choice_for(const struct config *config, const struct sockaddr_storage *wanted,
                           struct sockaddr_storage address)
 {
-    static const in_port_t any = 0;
-
     for (unsigned i = 0; i < config->listen_count; i++) {
-        if (handover_is_same(&address, &config->listen[i].address))
+        if (address_is_same(&address, &config->listen[i].address))
             return false;
     }
-    memcpy((char *)&address + offsetof(struct sockaddr_in, sin_port), &any, sizeof(any));
-    return handover_is_same(&address, wanted);
+    address_set_port(&address, 0);
+    return address_is_same(&address, wanted);
 }
 
 /* Set the endpoint's address from the configuration. With port 0 it gets the port that the last
@@ -312,7 +280,7 @@ static void choose_address(struct endpoints *endpoints, const struct config_addr
 
     endpoint->address = wanted->address;
     snprintf(endpoint->name, ADDRESS_SIZE, "%s", wanted->text);
-    if (has_port(&wanted->address))
+    if (address_get_port(&wanted->address) != 0)
         return;
     for (unsigned i = 0; i < handover->socket_count; i++) {
         const struct handover_socket *socket = &handover->sockets[i];
@@ -394,7 +362,7 @@ static bool is_taken(const struct endpoints *endpoints, const struct handover_so
 {
     for (unsigned i = 0; i < endpoints->count; i++) {
         if (endpoints->all[i].sockets[socket->worker] >= 0 &&
-            handover_is_same(&endpoints->all[i].address, &socket->address))
+            address_is_same(&endpoints->all[i].address, &socket->address))
             return true;
     }
     return false;

@@ -63,7 +63,6 @@ static int option_of(int descriptor, int option)
 /* True if it is a UDP socket that is bound to a port. */
 static bool is_bound_udp(int descriptor, struct sockaddr_storage *ret)
 {
-    struct sockaddr_in v4;
     socklen_t length = sizeof(*ret);
 
     memset(ret, 0, sizeof(*ret));
@@ -71,8 +70,7 @@ static bool is_bound_udp(int descriptor, struct sockaddr_storage *ret)
         getsockname(descriptor, (struct sockaddr *)ret, &length) < 0 ||
         (ret->ss_family != AF_INET && ret->ss_family != AF_INET6))
         return false;
-    memcpy(&v4, ret, sizeof(v4));
-    return v4.sin_port != 0; /* same offset for IPv6 */
+    return address_get_port(ret) != 0;
 }
 
 /* Return the worker whose socket it is by its name, if the address in the name is the socket's. */
@@ -137,17 +135,23 @@ static bool is_map(int descriptor)
            memcmp(target, expected, sizeof(expected) - 1) == 0;
 }
 
+static const char *const shared_names[] = {
+    [SPREAD_SENDERS] = PREFIX "senders",
+    [SPREAD_TURNS] = PREFIX "turns",
+};
+
 static bool sort_map(struct handover *handover, int descriptor, const char *name)
 {
     struct handover_array *array = &handover->arrays[handover->array_count];
-    int which = strcmp(name, HANDOVER_TURNS) == 0;
 
     if (!is_map(descriptor))
         return false;
-    if (which || strcmp(name, HANDOVER_SENDERS) == 0) {
-        if (handover->shared[which] >= 0)
+    for (unsigned i = 0; i < SPREAD_SHARED; i++) {
+        if (strcmp(name, shared_names[i]) != 0)
+            continue;
+        if (handover->shared[i] >= 0)
             return false;
-        handover->shared[which] = descriptor;
+        handover->shared[i] = descriptor;
         return true;
     }
     if (strncmp(name, PREFIX "array-", strlen(PREFIX "array-")) != 0 ||
@@ -275,22 +279,6 @@ int handover_open(struct supervisor *supervisor, struct handover *ret)
     return r < 0 || ret->record ? r : create_record(ret);
 }
 
-bool handover_is_same(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
-{
-    struct sockaddr_in v4[2];
-    struct sockaddr_in6 v6[2];
-
-    memcpy(&v4[0], a, sizeof(v4[0]));
-    memcpy(&v4[1], b, sizeof(v4[1]));
-    memcpy(&v6[0], a, sizeof(v6[0]));
-    memcpy(&v6[1], b, sizeof(v6[1]));
-    if (a->ss_family != b->ss_family || v4[0].sin_port != v4[1].sin_port) /* same offset for IPv6 */
-        return false;
-    return a->ss_family == AF_INET
-               ? v4[0].sin_addr.s_addr == v4[1].sin_addr.s_addr
-               : memcmp(&v6[0].sin6_addr, &v6[1].sin6_addr, sizeof(v6[0].sin6_addr)) == 0;
-}
-
 int handover_take_socket(struct handover *handover, const struct sockaddr_storage *address,
                          int worker)
 {
@@ -298,7 +286,7 @@ int handover_take_socket(struct handover *handover, const struct sockaddr_storag
         struct handover_socket *socket = &handover->sockets[i];
         int descriptor = socket->descriptor;
         if (descriptor < 0 || socket->worker != worker ||
-            !handover_is_same(&socket->address, address))
+            !address_is_same(&socket->address, address))
             continue;
         socket->descriptor = -1;
         return descriptor;
@@ -346,10 +334,11 @@ void handover_store_array(const struct handover *handover, const char *address, 
     store(handover, array, name, is_new);
 }
 
-void handover_store_shared(const struct handover *handover, const int shared[2], bool is_new)
+void handover_store_shared(const struct handover *handover, const int shared[SPREAD_SHARED],
+                           bool is_new)
 {
-    store(handover, shared[0], HANDOVER_SENDERS, is_new);
-    store(handover, shared[1], HANDOVER_TURNS, is_new);
+    for (unsigned i = 0; i < SPREAD_SHARED; i++)
+        store(handover, shared[i], shared_names[i], is_new);
 }
 
 void handover_store_record(const struct handover *handover)
@@ -395,7 +384,7 @@ void handover_close(struct handover *handover)
         if (handover->arrays[i].descriptor >= 0)
             close(handover->arrays[i].descriptor);
     }
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < SPREAD_SHARED; i++) {
         if (handover->shared[i] >= 0)
             close(handover->shared[i]);
     }

@@ -13,12 +13,11 @@
 
 #include "common/address.h"
 #include "config.h"
+#include "spread_map.h"
 #include "supervisor.h"
 
 #define HANDOVER_NAME_SIZE (ADDRESS_SIZE + 32)
 #define HANDOVER_SOCKETS   (SEGMENT_WORKERS_MAX * CONFIG_LISTEN_MAX)
-#define HANDOVER_SENDERS   "presenced-senders" /* the shared maps */
-#define HANDOVER_TURNS     "presenced-turns"
 
 struct handover_socket {
     int descriptor; /* negative once it is taken */
@@ -49,7 +48,7 @@ struct handover {
     struct handover_socket *sockets;
     struct handover_array *arrays;
     unsigned socket_count, array_count;
-    int shared[2];                  /* the maps of senders and turns; negative: not stored */
+    int shared[SPREAD_SHARED];      /* maps, by enum spread_shared; negative: not stored */
     int memory;                     /* of the record; negative: it is not to be stored */
     struct handover_record *record; /* this daemon's */
     struct handover_record *former; /* the last daemon's; zeros if it left none */
@@ -86,16 +85,14 @@ void handover_store_socket(const struct handover *handover, int socket, unsigned
 void handover_store_record(const struct handover *handover);
 void handover_store_array(const struct handover *handover, const char *address, int array,
                           bool is_new);
-void handover_store_shared(const struct handover *handover, const int shared[2], bool is_new);
+void handover_store_shared(const struct handover *handover, const int shared[SPREAD_SHARED],
+                           bool is_new);
 
 /* Remove from the store: what has this name; the map that an address's sockets were in; all such
  * maps that were not taken. */
 void handover_remove(const struct handover *handover, const char *name);
 void handover_remove_array(const struct handover *handover, const char *address);
 void handover_remove_other_arrays(struct handover *handover);
-
-/* True if the addresses and ports are the same. */
-bool handover_is_same(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
 
 /* Free everything, and close what was not taken. */
 void handover_close(struct handover *handover);

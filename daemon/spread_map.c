@@ -63,11 +63,11 @@ static void adopt_former(struct spread_map *map, const struct presence_spread *s
     const int *former = map->settings.former;
     struct presence_spread_shared shared;
 
-    if (!former || !fits(skeleton->maps.senders, former[0]) ||
-        !fits(skeleton->maps.turns, former[1]) ||
-        bpf_map_lookup_elem(former[1], &first, &shared) < 0 ||
-        bpf_map__reuse_fd(skeleton->maps.senders, former[0]) < 0 ||
-        bpf_map__reuse_fd(skeleton->maps.turns, former[1]) < 0)
+    if (!former || !fits(skeleton->maps.senders, former[SPREAD_SENDERS]) ||
+        !fits(skeleton->maps.turns, former[SPREAD_TURNS]) ||
+        bpf_map_lookup_elem(former[SPREAD_TURNS], &first, &shared) < 0 ||
+        bpf_map__reuse_fd(skeleton->maps.senders, former[SPREAD_SENDERS]) < 0 ||
+        bpf_map__reuse_fd(skeleton->maps.turns, former[SPREAD_TURNS]) < 0)
         return;
     map->secret = shared.secret;
     map->is_new = false;
@@ -75,11 +75,11 @@ static void adopt_former(struct spread_map *map, const struct presence_spread *s
 
 static int share_first(const struct spread_map *map, const struct presence_spread *skeleton)
 {
-    int shared[2];
+    int shared[SPREAD_SHARED];
 
     spread_map_shared(map, shared);
-    int r = bpf_map__reuse_fd(skeleton->maps.senders, shared[0]);
-    return r < 0 ? r : bpf_map__reuse_fd(skeleton->maps.turns, shared[1]);
+    int r = bpf_map__reuse_fd(skeleton->maps.senders, shared[SPREAD_SENDERS]);
+    return r < 0 ? r : bpf_map__reuse_fd(skeleton->maps.turns, shared[SPREAD_TURNS]);
 }
 
 static int configure(struct spread_map *map, struct presence_spread *skeleton, int array)
@@ -204,10 +204,10 @@ int spread_map_attach(struct spread_map *map, const int *sockets, int *array, ch
     return r;
 }
 
-void spread_map_shared(const struct spread_map *map, int ret[2])
+void spread_map_shared(const struct spread_map *map, int ret[SPREAD_SHARED])
 {
-    ret[0] = bpf_map__fd(map->first->maps.senders);
-    ret[1] = bpf_map__fd(map->first->maps.turns);
+    ret[SPREAD_SENDERS] = bpf_map__fd(map->first->maps.senders);
+    ret[SPREAD_TURNS] = bpf_map__fd(map->first->maps.turns);
 }
 
 bool spread_map_is_new(const struct spread_map *map)

@@ -13,6 +13,9 @@
 
 #define SPREAD_PROBLEM_SIZE 96 /* bytes of the longest description */
 
+/* The maps that all addresses share. */
+enum spread_shared { SPREAD_SENDERS, SPREAD_TURNS, SPREAD_SHARED /* how many */ };
+
 struct spread_map_settings {
     unsigned workers;    /* 1 to SEGMENT_WORKERS_MAX */
     unsigned buckets;    /* of senders, a power of two; 0: PRESENCE_SPREAD_BUCKETS */
@@ -36,7 +39,7 @@ int spread_map_open(const struct spread_map_settings *settings, struct spread_ma
 int spread_map_attach(struct spread_map *map, const int *sockets, int *array, char *ret_problem);
 
 /* Return the descriptors of the maps that all addresses share. They stay the map's. */
-void spread_map_shared(const struct spread_map *map, int ret[2]);
+void spread_map_shared(const struct spread_map *map, int ret[SPREAD_SHARED]);
 
 /* True if these are not the former ones. */
 bool spread_map_is_new(const struct spread_map *map);

@@ -21,10 +21,10 @@ int spread_map_attach(struct spread_map *map, const int *sockets, int *array, ch
     return spread_map_open(NULL, &map, ret_problem);
 }
 
-void spread_map_shared(const struct spread_map *map, int ret[2])
+void spread_map_shared(const struct spread_map *map, int ret[SPREAD_SHARED])
 {
     (void)map;
-    ret[0] = ret[1] = -1;
+    ret[SPREAD_SENDERS] = ret[SPREAD_TURNS] = -1;
 }
 
 bool spread_map_is_new(const struct spread_map *map)

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -69,4 +70,52 @@ int address_bound(int socket, char ret[ADDRESS_SIZE])
     snprintf(ret, ADDRESS_SIZE, v6 ? "[%s]:%u" : "%s:%u", host,
              ntohs(v6 ? address.v6.sin6_port : address.v4.sin_port));
     return 0;
+}
+
+uint16_t address_get_port(const struct sockaddr_storage *address)
+{
+    struct sockaddr_in v4;
+
+    memcpy(&v4, address, sizeof(v4)); /* same offset for IPv6 */
+    return ntohs(v4.sin_port);
+}
+
+void address_set_port(struct sockaddr_storage *address, uint16_t port)
+{
+    const in_port_t number = htons(port);
+
+    memcpy((char *)address + offsetof(struct sockaddr_in, sin_port), &number, sizeof(number));
+}
+
+/* Return the address without its port. One of IPv4 is at the beginning of the bytes. */
+static struct in6_addr host_of(const struct sockaddr_storage *address)
+{
+    struct in6_addr host = IN6ADDR_ANY_INIT;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+
+    memcpy(&v4, address, sizeof(v4));
+    memcpy(&v6, address, sizeof(v6));
+    if (address->ss_family == AF_INET6)
+        return v6.sin6_addr;
+    memcpy(&host, &v4.sin_addr, sizeof(v4.sin_addr));
+    return host;
+}
+
+bool address_is_same(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+    struct in6_addr host_a = host_of(a), host_b = host_of(b);
+
+    return a->ss_family == b->ss_family && address_get_port(a) == address_get_port(b) &&
+           IN6_ARE_ADDR_EQUAL(&host_a, &host_b);
+}
+
+bool address_conflicts(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+    struct in6_addr host_a = host_of(a), host_b = host_of(b);
+    uint16_t port = address_get_port(a);
+
+    return a->ss_family == b->ss_family && port != 0 && port == address_get_port(b) &&
+           (IN6_ARE_ADDR_EQUAL(&host_a, &host_b) || IN6_IS_ADDR_UNSPECIFIED(&host_a) ||
+            IN6_IS_ADDR_UNSPECIFIED(&host_b));
 }

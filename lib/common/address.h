@@ -1,9 +1,11 @@
-/* address.h - parse HOST:PORT, and format the address of a socket. All functions: any thread. */
+/* address.h - parse HOST:PORT; format and compare addresses of sockets. All functions: any thread.
+ */
 #ifndef PRESENCE_ADDRESS_H
 #define PRESENCE_ADDRESS_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #define ADDRESS_HOST_SIZE 256 /* bytes, with the terminator: a DNS name has at most 253 */
 #define ADDRESS_PORT_SIZE 6
@@ -29,5 +31,16 @@ int address_split_peer(const char *text, struct address *ret);
 /* Format the IPv4 or IPv6 address that a socket is bound to. Errors: -EAFNOSUPPORT; those of
  * getsockname. */
 int address_bound(int socket, char ret[ADDRESS_SIZE]);
+
+/* Get or set the port of an IPv4 or IPv6 address. */
+uint16_t address_get_port(const struct sockaddr_storage *address);
+void address_set_port(struct sockaddr_storage *address, uint16_t port);
+
+/* True if both are the same IPv4 or IPv6 address, and the same port. */
+bool address_is_same(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
+
+/* True if no socket can be bound to one of them while another is bound to the other: they have the
+ * same port, not 0, and the same address, or one has all addresses of the family. */
+bool address_conflicts(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
 
 #endif

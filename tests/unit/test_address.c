@@ -99,12 +99,66 @@ static void test_bound(void **state)
     assert_string_equal(text, "as it was");
 }
 
+static struct sockaddr_storage parse(const char *host, uint16_t port)
+{
+    struct sockaddr_storage address = {.ss_family = strchr(host, ':') ? AF_INET6 : AF_INET};
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+
+    if (address.ss_family == AF_INET6) {
+        assert_int_equal(inet_pton(AF_INET6, host, &v6.sin6_addr), 1);
+        memcpy(&address, &v6, sizeof(v6));
+    } else {
+        assert_int_equal(inet_pton(AF_INET, host, &v4.sin_addr), 1);
+        memcpy(&address, &v4, sizeof(v4));
+    }
+    return address;
+}
+
+static void test_compare(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        uint16_t port_a, port_b;
+        bool is_same, conflicts;
+    } cases[] = {
+        {"127.0.0.1", "127.0.0.1", 9514, 9514, true, true},
+        {"127.0.0.1", "127.0.0.1", 9514, 9515, false, false},
+        {"127.0.0.1", "127.0.0.1", 0, 0, true, false},
+        {"127.0.0.1", "127.0.0.2", 9514, 9514, false, false},
+        {"0.0.0.0", "127.0.0.1", 9514, 9514, false, true},
+        {"0.0.0.0", "127.0.0.1", 9514, 9770, false, false},
+        {"0.0.0.0", "::", 9514, 9514, false, false},
+        {"::1", "::1", 9514, 9514, true, true},
+        {"::1", "::2", 9514, 9514, false, false},
+        {"2001:db8::1", "2001:db8:0:1::1", 9514, 9514, false, false},
+        {"::", "2001:db8::1", 9514, 9514, false, true},
+        {"::", "2001:db8::1", 0, 0, false, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct sockaddr_storage a = parse(cases[i].a, cases[i].port_a);
+        struct sockaddr_storage b = parse(cases[i].b, cases[i].port_b);
+        assert_int_equal(address_is_same(&a, &b), cases[i].is_same);
+        assert_int_equal(address_is_same(&b, &a), cases[i].is_same);
+        assert_int_equal(address_conflicts(&a, &b), cases[i].conflicts);
+        assert_int_equal(address_conflicts(&b, &a), cases[i].conflicts);
+        assert_int_equal(address_get_port(&a), cases[i].port_a);
+        address_set_port(&a, 258);
+        assert_int_equal(address_get_port(&a), 258);
+        struct sockaddr_storage same = parse(cases[i].a, 258);
+        assert_memory_equal(&a, &same, sizeof(a));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_other_text),
         cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_compare),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
