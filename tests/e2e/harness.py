@@ -25,6 +25,10 @@ PRESENCED = os.path.join(BUILD, "daemon/presenced")
 PRESENCECTL = os.path.join(BUILD, "tools/presencectl/presencectl")
 PRESENCE_RECORDER = os.path.join(BUILD, "tools/presence-recorder/presence-recorder")
 PRESENCE_SEND = os.path.join(BUILD, "tools/presence-send/presence-send")
+ENGINES = ("io_uring", "recvmmsg")
+LEAVE = 2  # the kind of a heartbeat
+# Root that may do all but load a BPF program.
+WITHOUT_BPF = ("setpriv", "--bounding-set=-bpf,-sys_admin", "--inh-caps=-all")
 DEADLINE = 60.0  # seconds to wait for any condition: sanitizers and busy machines are slow
 SOON = 10.0  # seconds for what has to happen without waiting for a timeout
 MINUTE = 60 + DEADLINE  # seconds to wait for the running minute to end

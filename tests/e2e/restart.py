@@ -7,14 +7,10 @@ import socket
 import threading
 import time
 
-from harness import Case, native, visitor
+from harness import LEAVE, Case, native, visitor
 from service_manager import ServiceManager
 
 SITE = "restart.example"
-LEAVE = 2
-ENGINES = ("io_uring", "recvmmsg")
-# Root that may do all but load a BPF program.
-WITHOUT_BPF = ("setpriv", "--bounding-set=-bpf,-sys_admin", "--inh-caps=-all")
 
 
 class Load(threading.Thread):

@@ -14,9 +14,8 @@ from bad_datagrams import (
     LABELS, NATIVE_ACCEPTED, NATIVE_MALFORMED, NATIVE_VISITOR, TEXT, TEXT_ACCEPTED, TEXT_MALFORMED,
     TEXT_MALFORMED_BYTES, TEXT_VISITOR, UUID, VERSION, patched, raw_native, reason,
 )
-from harness import DEADLINE, GOLDEN, PRESENCECTL, Case, native, visitor
+from harness import DEADLINE, ENGINES, GOLDEN, PRESENCECTL, Case, native, visitor
 
-ENGINES = ("io_uring", "recvmmsg")
 SEED = int(os.environ.get("TEST_SEED", random.SystemRandom().randrange(1 << 32)))
 SANITIZED = os.environ.get("PRESENCE_SANITIZED") == "1"  # then a program takes long to start
 SEGMENT_ABI = 4

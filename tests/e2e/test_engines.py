@@ -14,9 +14,8 @@ import time
 import unittest
 import uuid
 
-from harness import DEADLINE, GOLDEN, PRESENCE_SEND, Case, native, refuse_call, visitor
+from harness import DEADLINE, ENGINES, GOLDEN, PRESENCE_SEND, Case, native, refuse_call, visitor
 
-ENGINES = ("io_uring", "recvmmsg")
 SEED = int(os.environ.get("TEST_SEED", random.SystemRandom().randrange(1 << 32)))
 HEARTBEAT, LEAVE, PAGEVIEW, EVENT = 1, 2, 3, 4
 KINDS = {HEARTBEAT: "heartbeat", LEAVE: "leave", PAGEVIEW: "pageview", EVENT: "event"}

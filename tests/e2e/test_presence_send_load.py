@@ -9,10 +9,8 @@ import subprocess
 import time
 import unittest
 
-from harness import DEADLINE, wait_until
+from harness import DEADLINE, LEAVE, wait_until
 from presence_send import PresenceSend, decode, numbered
-
-LEAVE = 2
 
 
 class Load(PresenceSend):

@@ -12,8 +12,11 @@ import threading
 import time
 import unittest
 
-from harness import DEADLINE, PRESENCE_SEND, bound_sockets, native, refuse_call, visitor, wait_until
-from restart import ENGINES, SITE, WITHOUT_BPF, Restart, comings, heartbeats
+from harness import (
+    DEADLINE, ENGINES, PRESENCE_SEND, WITHOUT_BPF, bound_sockets, native, refuse_call, visitor,
+    wait_until,
+)
+from restart import SITE, Restart, comings, heartbeats
 
 MEMBARRIER = {"x86_64": 324, "aarch64": 283}.get(os.uname().machine)
 BURST = 256  # buffers of an io_uring: what a killed worker may have received and not counted

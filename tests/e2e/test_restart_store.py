@@ -12,8 +12,10 @@ import tempfile
 import time
 import unittest
 
-from harness import BUILD, DEADLINE, PRESENCED, free_port, native, visitor, wait_until
-from restart import ENGINES, SITE, Restart, heartbeats
+from harness import (
+    BUILD, DEADLINE, ENGINES, PRESENCED, bound_sockets, free_port, native, visitor, wait_until,
+)
+from restart import SITE, Restart, heartbeats
 
 
 class Addresses(Restart):
@@ -187,27 +189,24 @@ class Store(Restart):
         self.assertEqual(self.manager.names(), [])
 
     @staticmethod
-    def dropped(port):
-        """What the kernel has dropped at the port's sockets (proc_net(5), udp)."""
-        with open("/proc/net/udp") as file:
-            lines = [line.split() for line in list(file)[1:]]
-        return sum(int(line[-1]) for line in lines
-                   if int(line[1].rpartition(":")[2], 16) == port)
+    def dropped(collector):
+        """What the kernel has dropped at the collector's sockets."""
+        return sum(int(fields[-1]) for fields in bound_sockets(collector.address))
 
     def test_drops_are_counted_once(self):
         """Also those of the time in which there is no daemon."""
         collector = self.start_managed("--workers", "1")
         sent = 0
         for how in signal.SIGTERM, signal.SIGKILL, signal.SIGTERM:
-            before = self.dropped(collector.port)
+            before = self.dropped(collector)
             self.end(collector, how)
-            while self.dropped(collector.port) < before + 100:
+            while self.dropped(collector) < before + 100:
                 for _ in range(1000):
                     self.send(collector, native(SITE, [visitor(1)]))
                 sent += 1000
             collector = self.start_managed("--workers", "1")
             stats = self.wait_received(sent)
-            self.assertEqual(stats["socket_drops"], self.dropped(collector.port))
+            self.assertEqual(stats["socket_drops"], self.dropped(collector))
             self.assertEqual(stats["datagrams_received"] + stats["socket_drops"], sent)
         self.assertEqual(collector.stop(), 0)
         self.assertEqual(self.counted(), sent)

@@ -12,15 +12,11 @@ import subprocess
 import time
 import unittest
 
-from harness import Case, native, visitor, waiting_bytes
+from harness import ENGINES, LEAVE, WITHOUT_BPF, Case, native, visitor, waiting_bytes
 
 SITE = "order.example"
-LEAVE = 2
-ENGINES = ("io_uring", "recvmmsg")
 SEED = int(os.environ.get("TEST_SEED", "20261129"), 0)
 SANITIZED = os.environ.get("PRESENCE_SANITIZED") == "1"  # then each run takes longer
-# Root that may do all but load a BPF program.
-WITHOUT_BPF = ("setpriv", "--bounding-set=-bpf,-sys_admin", "--inh-caps=-all")
 
 
 @functools.cache
