@@ -8,6 +8,8 @@
 
 #define HOPS_MAX  32 /* of a header; earlier ones are forgotten */
 #define NODE_SIZE 64 /* an address with brackets and a port fits */
+#define TOKEN \
+    "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" /* RFC 9110 */
 
 /* A client of a proxy, as the proxy names it. */
 struct hop {
@@ -117,22 +119,51 @@ static bool is_word(struct piece piece, const char *word)
     return length == strlen(word) && strncasecmp(piece.begin, word, length) == 0;
 }
 
-/* Parse a parameter of a hop of Forwarded, such as for="[2001:db8::1]:80". */
-static void parse_parameter(struct piece parameter, struct hop *hop, bool *has_node)
+/* True if the piece, of a text that ends with a zero byte, has such characters only, and one at
+ * least. */
+static bool consists_of(struct piece piece, const char *characters)
 {
-    const char *equals = find_outside(parameter.begin, parameter.end, '=');
-    struct piece name = trim(parameter.begin, equals);
-    struct piece value = trim(equals + (equals < parameter.end), parameter.end);
+    return piece.begin < piece.end &&
+           strspn(piece.begin, characters) >= (size_t)(piece.end - piece.begin);
+}
+
+/* True if this is a token, or one quoted string that ends where the value does. Addresses are often
+ * sent without the quotes that they need. */
+static bool is_value(struct piece value)
+{
+    if (consists_of(value, TOKEN ":[]"))
+        return true;
+    if (value.begin == value.end || *value.begin != '"')
+        return false;
+    const char *at = value.begin + 1;
+    while (at < value.end && *at != '"')
+        at += *at == '\\' && at + 1 < value.end ? 2 : 1;
+    return at + 1 == value.end;
+}
+
+/* Parse a parameter of a hop of Forwarded, such as for="[2001:db8::1]:80". False: malformed. */
+static bool parse_parameter(struct piece parameter, struct hop *hop, bool *has_node)
+{
+    const char *equals = memchr(parameter.begin, '=', (size_t)(parameter.end - parameter.begin));
+    struct piece name = trim(parameter.begin, equals ? equals : parameter.end);
+    struct piece value = trim(equals ? equals + 1 : parameter.end, parameter.end);
     char scheme[NODE_SIZE];
 
-    if (is_word(name, "for")) { /* twice is malformed */
-        hop->is_known = !*has_node && parse_node(value, &hop->host);
+    if (!consists_of(name, TOKEN) || !is_value(value))
+        return false;
+    if (is_word(name, "for")) {
+        if (*has_node) /* twice */
+            return false;
         *has_node = true;
+        hop->is_known = parse_node(value, &hop->host);
     } else if (is_word(name, "proto")) {
         hop->is_secure = copy_value(value, scheme) && strcasecmp(scheme, "https") == 0;
     }
+    return true;
 }
 
+/* Parse an element of Forwarded. If a part of it is malformed, nothing in it is believed: a quote
+ * that a stranger has opened makes what the proxy has appended a part of the stranger's. */
 static void parse_forwarded_hop(struct piece element, struct chain *chain)
 {
     struct hop *hop = add_hop(chain);
@@ -140,7 +171,11 @@ static void parse_forwarded_hop(struct piece element, struct chain *chain)
 
     for (const char *at = element.begin; at < element.end;) {
         const char *end = find_outside(at, element.end, ';');
-        parse_parameter(trim(at, end), hop, &has_node);
+        struct piece parameter = trim(at, end);
+        if (parameter.begin < parameter.end && !parse_parameter(parameter, hop, &has_node)) {
+            *hop = (struct hop){0};
+            return;
+        }
         at = end + (end < element.end);
     }
 }

@@ -104,12 +104,27 @@ class Limits(WebCase):
 
     def test_nobody_is_invented(self):
         """Where the client is hidden, or a stranger may have sent a header, it is the proxy."""
-        web, has_stream = self.begin_counting_clients()
+        web, has_stream = self.begin_counting_clients("198.51.100.1", "2001:db8::1")
         self.open_stream(web)
         for hidden in ("for=unknown", "for=_hidden", "for=192.0.2.1, for=_hidden", "for=192.0.2.1,proto=http",
                        'for="192.0.2.1', "for=192.0.2.1;for=192.0.2.1", 'for="192.0.2.1"x', "for=",
                        'for="[192.0.2.1"', "for=" + "1" * 900):
             self.assertTrue(has_stream(Forwarded=hidden), hidden)
+        for number, begun in enumerate((
+                ';x="', ';x="\\', ';x="\\"', ';x="\\\\"', ';x=a"', ';x="a"b"', ';"', ';"x', ';x"=', ';x="a" "',
+                ';for="', ';x="a", for="', ', for=192.0.2.9;x="', ';x=";y=\\"', ';x="a;y="b";z="c', ';x=a b;y="')):
+            # What a stranger sends, and what a proxy appends to it, or in a line of its own.
+            for appended in ("for=198.51.100.1", 'for="198.51.100.1:80";by=_it', "for=_hidden",
+                             'for="[2001:db8::1]";by="_a\\"b"'):
+                forged = f"for=192.0.2.{number + 10}{begun}"
+                self.assertTrue(has_stream(Forwarded=f"{forged}, {appended}"), (forged, appended))
+            with web.raw(f"GET /stream?site={SITE} HTTP/1.1\r\nHost: x\r\nForwarded: {forged}\r\n"
+                         "Forwarded: for=198.51.100.1\r\n\r\n".encode(), wait=False) as connection:
+                self.assertEqual(connection.recv(65536)[9:12], b"429", forged)
+        for odd in ("x", "=", "x=", "=y", "x y=z", "x=y z", 'x="y"z', 'x=y"z"', "x=(y)", "x=é", "for=10.1.2.3",
+                    'x="y";x="', "\"x\"=y", "x=a\\b"):
+            for forged in f"for=192.0.2.1;{odd}", f"{odd};for=192.0.2.1":
+                self.assertTrue(has_stream(Forwarded=forged), forged)
         self.assertTrue(has_stream(X_Forwarded_For="192.0.2.1, unknown"))
         self.assertNotIn("different clients", web.output())
         for other in "Forwarded", "X_Real_IP":
