@@ -306,9 +306,9 @@ class Touch(WebCase):
             answer = web.touch({"site": SITE, "visitor": person, "room": room, "kind": "leave"})
             self.assert_problem(answer, 400, "bad_request")
         for query in "%ff", "%00", "/a%00b", "/%c2%85", "/" + 255 * "x":
-            answer = web.get(f"/beacon.gif?site={SITE}&visitor={person}&room={query}&source=%00")
+            answer = web.beacon(f"visitor={person}&room={query}&source=%00")
             self.assertEqual(answer.status, 200, query)
-            answer = web.get(f"/beacon.gif?site={SITE}&visitor={person}&room={query}&kind=leave")
+            answer = web.beacon(f"visitor={person}&room={query}&kind=leave")
             self.assert_problem(answer, 400, "bad_request")
             answer = web.get(f"/stream?site={SITE}&room={query}")
             self.assert_problem(answer, 400, "bad_request")
@@ -331,13 +331,13 @@ class Touch(WebCase):
             self.wait_count(web, number)
             self.assertEqual(self.counted(web, {"site": SITE, "visitor": f" {one} "})["count"], number)
             query = urllib.parse.quote(one, safe="")
-            self.assertEqual(web.get(f"/beacon.gif?site={SITE}&visitor={query}").status, 200)
+            self.assertEqual(web.beacon(f"visitor={query}").status, 200)
             self.assertEqual(self.ctl("seen", SITE, one)[0], 0)
         self.wait_received(3 * len(ids))
         self.assertEqual(self.live(web)["count"], len(ids))
         for zero in "a\0", "\0", "half \ud83d":
             self.assert_problem(web.touch({"site": SITE, "visitor": zero}), 400, "bad_request")
-        self.assert_problem(web.get(f"/beacon.gif?site={SITE}&visitor=a%00b"), 400, "bad_request")
+        self.assert_problem(web.beacon("visitor=a%00b"), 400, "bad_request")
 
     def test_fetched_ahead(self):
         """Prefetched and prerendered pages are not counted."""
@@ -346,7 +346,7 @@ class Touch(WebCase):
         for header in ({"Sec-Purpose": "prefetch"}, {"Sec-Purpose": "prefetch;prerender"},
                        {"Purpose": "prefetch"}, {"X-Moz": "Prefetch"}, {"X-Purpose": "preview"},
                        {"X-Sec-Purpose": "prefetch"}):
-            answer = web.get(f"/beacon.gif?site={SITE}&visitor={new_id()}", header)
+            answer = web.beacon(f"visitor={new_id()}", header)
             self.assertEqual((answer.status, answer.headers["content-type"]), (200, "image/gif"))
             answer = web.touch({"site": SITE, "visitor": new_id()}, header)
             self.assert_reason(answer, "not_sent", "prerendered")
@@ -407,7 +407,7 @@ class Touch(WebCase):
     def test_beacon(self):
         """A picture counts pages without scripts: by an id, or by a cookie from the second on."""
         web = self.serve("--trusted-proxy", "127.0.0.1", collector=self.start())
-        answer = web.get(f"/beacon.gif?site={SITE}&room=/a&visitor={new_id()}")
+        answer = web.beacon(f"room=/a&visitor={new_id()}")
         self.assertEqual((answer.status, answer.headers["content-type"]), (200, "image/gif"))
         self.assertTrue(answer.body.startswith(b"GIF89a"))
         self.assertNotIn("set-cookie", answer.headers)
@@ -428,13 +428,12 @@ class Touch(WebCase):
             self.assertNotIn("set-cookie", answer.headers, others)
         self.wait_received(9)
         for nobody in "undefined", "null", "NaN", "00000000-0000-0000-0000-000000000000", "%20":
-            answer = web.get(f"/beacon.gif?site={SITE}&visitor={nobody}")
+            answer = web.beacon(f"visitor={nobody}")
             self.assertIn("set-cookie", answer.headers, nobody)
-            answer = web.get(f"/beacon.gif?site={SITE}&visitor={nobody}", {"Cookie": cookie})
+            answer = web.beacon(f"visitor={nobody}", {"Cookie": cookie})
             self.assertNotIn("set-cookie", answer.headers, nobody)
         self.assertEqual(self.live(web)["count"], 2)
-        self.assert_problem(web.get(f"/beacon.gif?site={SITE}&visitor={513 * 'v'}"), 400,
-                            "bad_request")
+        self.assert_problem(web.beacon(f"visitor={513 * 'v'}"), 400, "bad_request")
         self.assert_problem(web.get("/beacon.gif"), 400, "bad_request")
 
     def test_pictures_on_pages_of_others(self):
@@ -455,12 +454,14 @@ class Touch(WebCase):
                 {"Origin": "https://evil.example"}, {"Sec_Fetch_Site": "cross-site"},
                 {"Sec_Fetch_Site": "cross-site", "Referer": "https://evil.example/"},
                 {"Sec_Fetch_Site": "anything"}, {"Referer": "https://" + "e" * 600},
+                {}, {"Referer": ""}, {"Origin": "", "Sec_Fetch_Site": ""}, {"User_Agent": "mozilla/5"},
                 {"Origin": "https://evil.example", "Referer": f"https://{SITE}/"}):
             answer = show(web, **headers)
             self.assertEqual((answer.status, answer.headers["content-type"]), (200, "image/gif"))
             self.assertIn("presence_visitor=", answer.headers["set-cookie"], headers)
         known = (
-            {}, {"Referer": f"https://{SITE}/a?b"}, {"Referer": f"HTTPS://www.{SITE.upper()}:8443"},
+            {"User_Agent": "curl/7.88.1"}, {"User_Agent": ""},
+            {"Referer": f"https://{SITE}/a?b"}, {"Referer": f"HTTPS://www.{SITE.upper()}:8443"},
             {"Origin": f"http://{SITE}:80"}, {"Sec_Fetch_Site": "same-origin"},
             {"Sec_Fetch_Site": "same-site"}, {"Sec_Fetch_Site": "none"},
             {"Sec_Fetch_Site": "cross-site", "Referer": f"https://{SITE}/"},
@@ -475,7 +476,8 @@ class Touch(WebCase):
         for headers, status in (
                 ({"Referer": "https://a.example/b"}, 200), ({"Origin": "https://a.example"}, 200),
                 ({"Referer": "https://a.example/", "Sec_Fetch_Site": "cross-site"}, 200),
-                ({"Sec_Fetch_Site": "same-origin"}, 200), ({}, 200), ({"Origin": "null"}, 403),
+                ({"Sec_Fetch_Site": "same-origin"}, 200), ({"User_Agent": "curl"}, 200),
+                ({"Origin": "null"}, 403),
                 ({"Referer": f"https://{SITE}/"}, 403), ({"Referer": "https://a.example.evil.example/"}, 403),
                 ({"Sec_Fetch_Site": "cross-site"}, 403), ({"Sec_Fetch_Site": "same-site"}, 403),
                 ({"Origin": "https://evil.example", "Referer": "https://a.example/"}, 403)):

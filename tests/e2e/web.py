@@ -77,6 +77,11 @@ class Web:
     def get(self, path, headers=None):
         return self.ask("GET", path, headers=headers)
 
+    def beacon(self, query, headers=None):
+        """Show the picture on a page of the site."""
+        return self.get(f"/beacon.gif?site={SITE}&{query}",
+                        {"Referer": f"https://{SITE}/", **(headers or {})})
+
     def touch(self, fields, headers=None):
         """POST /touch as the badge does: without a preflight."""
         return self.ask("POST", "/touch", json.dumps(fields),

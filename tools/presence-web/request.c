@@ -118,13 +118,23 @@ bool request_check_origin(const struct web *web, const struct http_request *requ
                        "this server does not answer pages of that origin: see --origin");
 }
 
+/* True if a browser asks, whose name a page can't change where it shows a picture. */
+static bool is_browser(const struct http_request *request)
+{
+    const char *agent = http_request_header(request, "User-Agent");
+
+    return agent && strncasecmp(agent, "Mozilla/", strlen("Mozilla/")) == 0;
+}
+
 bool request_is_from_site(const struct web *web, const struct http_request *request,
                           const char *site)
 {
     const struct option_list *origins = &web->options.origins;
     struct page page = find_page(request);
+    /* Over plain HTTP a page can have its browser say nothing of it (Referrer-Policy). */
+    bool is_silent = !page.is_named && !*page.relation && is_browser(request);
 
-    return is_ours(&page, request) || strcmp(page.relation, "same-site") == 0 ||
+    return (!is_silent && is_ours(&page, request)) || strcmp(page.relation, "same-site") == 0 ||
            (origins->count && options_allow(origins, page.origin)) ||
            (site && is_on_site(&page, site));
 }

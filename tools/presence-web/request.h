@@ -31,7 +31,8 @@ bool request_check_origin(const struct web *web, const struct http_request *requ
                           struct problem *problem);
 
 /* True if the page that asks, if one does, may name visitors of a site (NULL: malformed): it is of
- * an origin that --origin names, of that site, or of the site that this server belongs to. */
+ * an origin that --origin names, of that site, or of the site that this server belongs to. A
+ * browser that doesn't tell its page may not. */
 bool request_is_from_site(const struct web *web, const struct http_request *request,
                           const char *site);
 
