@@ -392,8 +392,8 @@ class Database(RecorderCase):
         done = subprocess.run(
             ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all",
              "--bounding-set=-all", os.path.abspath(PRESENCECTL), "history", SITE, "--json",
-             "--segment", "/nowhere/segment", *arguments], capture_output=True, text=True,
-            timeout=DEADLINE)
+             "--segment", "/nowhere/segment", *arguments], cwd=self.directory, capture_output=True,
+            text=True, timeout=DEADLINE)
         self.assertEqual(done.returncode, 3, done.stderr)
         return json.loads(done.stdout)["history"]
 
@@ -431,7 +431,7 @@ class Database(RecorderCase):
                 path = os.path.join(place, "copy.db")
                 for mode in 0o555, 0o777:
                     os.chmod(place, mode)
-                    for database in path, os.path.relpath(path):
+                    for database in path, os.path.relpath(path, self.directory):
                         history = self.as_nobody("--database", database)
                         self.assertEqual(max(step["maximum"] for step in history), maximum)
                     if mode == 0o555 or "copy.db-wal" not in names:
