@@ -212,6 +212,28 @@ static void store_shared(const struct endpoints *endpoints)
         handover_store_shared(handover, shared, map && spread_map_is_new(map));
 }
 
+/* Give up those of the backlog that have a name in the store which a socket that stays gets: the
+ * store removes by names. */
+static void free_name(struct endpoints *endpoints, int socket, unsigned worker)
+{
+    char name[HANDOVER_NAME_SIZE];
+
+    if (handover_name_socket(socket, worker, name) < 0)
+        return;
+    for (unsigned i = 0; i < endpoints->earlier_count; i++) {
+        if (strcmp(endpoints->earlier_names[i], name) != 0)
+            continue;
+        handover_remove(&endpoints->handover, name);
+        endpoints->earlier_names[i][0] = '\0';
+    }
+}
+
+static void store_socket(struct endpoints *endpoints, int socket, unsigned worker)
+{
+    free_name(endpoints, socket, worker);
+    handover_store_socket(&endpoints->handover, socket, worker);
+}
+
 void endpoints_store(struct endpoints *endpoints)
 {
     const struct handover *handover = &endpoints->handover;
@@ -221,13 +243,31 @@ void endpoints_store(struct endpoints *endpoints)
         const struct endpoint *endpoint = &endpoints->all[i];
         for (unsigned worker = 0; worker < endpoints->config->workers; worker++) {
             if (endpoint->sockets[worker] >= 0 && !endpoint->is_passed)
-                handover_store_socket(handover, endpoint->sockets[worker], worker);
+                store_socket(endpoints, endpoint->sockets[worker], worker);
         }
         if (endpoint->array >= 0)
             handover_store_array(handover, endpoint->name, endpoint->array, endpoint->is_array_new);
     }
     store_shared(endpoints);
     handover_remove_other_arrays(&endpoints->handover);
+}
+
+/* Wait for what is on its way to a socket by the program before. */
+static void settle(void)
+{
+    int r = listener_settle();
+
+    if (r < 0)
+        log_line("cannot use membarrier (%s): waited %d ms for what was on its way to the sockets",
+                 strerror(-r), LISTENER_SETTLE_MS);
+}
+
+void endpoints_retire(struct endpoints *endpoints)
+{
+    for (unsigned i = endpoints->first_other; i < endpoints->earlier_count; i++)
+        listener_retire(endpoints->earlier[i]);
+    if (endpoints->earlier_count || endpoints->later_count)
+        settle();
 }
 
 struct worker_backlog endpoints_backlog(const struct endpoints *endpoints)

@@ -35,7 +35,8 @@ struct endpoints {
     int earlier[HANDOVER_SOCKETS], later[HANDOVER_SOCKETS]; /* the backlog */
     char earlier_names[HANDOVER_SOCKETS][HANDOVER_NAME_SIZE];
     unsigned earlier_count, later_count;
-    unsigned taken_over; /* sockets */
+    unsigned first_other; /* of the earlier ones: from here on they are not in a group of ours */
+    unsigned taken_over;  /* sockets */
     struct spread spread;
     bool is_spread_open;
     int routes; /* for local_address_find; or a negative errno */
@@ -50,6 +51,10 @@ int endpoints_open(const struct config *config, struct supervisor *supervisor,
 
 /* Let the service manager keep all sockets for the next daemon, too. Before seccomp. */
 void endpoints_store(struct endpoints *endpoints);
+
+/* Stop datagrams from coming to the backlog. A start that fails afterwards has changed what the
+ * next one finds: as late as seccomp allows. */
+void endpoints_retire(struct endpoints *endpoints);
 
 /* Return the sockets that are read before all others. */
 struct worker_backlog endpoints_backlog(const struct endpoints *endpoints);

@@ -78,19 +78,15 @@ static void open_spread(struct endpoints *endpoints)
 }
 
 /* Read this socket to its end first, then close it. If there are more than HANDOVER_SOCKETS, close
- * it now. `is_twin`: a socket that stays has the same name in the store; removing the name removes
- * both, so endpoints_store stores that one again. */
-static void add_earlier(struct endpoints *endpoints, int socket, bool is_twin, const char *name)
+ * it now. */
+static void add_earlier(struct endpoints *endpoints, int socket, const char *name)
 {
-    bool is_over = endpoints->earlier_count == HANDOVER_SOCKETS;
-
-    if (is_over || is_twin)
+    if (endpoints->earlier_count == HANDOVER_SOCKETS) {
         handover_remove(&endpoints->handover, name);
-    if (is_over) {
         close(socket);
         return;
     }
-    strcpy(endpoints->earlier_names[endpoints->earlier_count], is_twin ? "" : name);
+    strcpy(endpoints->earlier_names[endpoints->earlier_count], name);
     endpoints->earlier[endpoints->earlier_count++] = socket;
 }
 
@@ -109,7 +105,7 @@ static unsigned take_sockets(struct endpoints *endpoints, struct endpoint *endpo
         if (worker < endpoints->config->workers)
             endpoint->sockets[worker] = socket;
         else if (handover_name_socket(socket, worker, name) == 0)
-            add_earlier(endpoints, socket, false, name);
+            add_earlier(endpoints, socket, name);
     }
     return found;
 }
@@ -284,7 +280,7 @@ static void choose_address(struct endpoints *endpoints, const struct config_addr
         return;
     for (unsigned i = 0; i < handover->socket_count; i++) {
         const struct handover_socket *socket = &handover->sockets[i];
-        if (socket->descriptor < 0 || socket->worker < 0 ||
+        if (socket->descriptor < 0 || socket->worker < 0 || socket->is_retired ||
             !is_choice_for(endpoints->config, &wanted->address, socket->address))
             continue;
         endpoint->address = socket->address;
@@ -369,23 +365,22 @@ static bool is_taken(const struct endpoints *endpoints, const struct handover_so
 }
 
 /* Let the sockets that nobody has taken, which are at addresses that are not listened at any more,
- * get nothing more, and be read first. */
-static void retire_others(struct endpoints *endpoints)
+ * be read first. They are retired only when nothing can fail any more (endpoints_retire). */
+static void add_others(struct endpoints *endpoints)
 {
     struct handover *handover = &endpoints->handover;
 
+    endpoints->first_other = endpoints->earlier_count;
     for (unsigned i = 0; i < handover->socket_count; i++) {
         struct handover_socket *socket = &handover->sockets[i];
         char name[ADDRESS_SIZE];
         if (socket->descriptor < 0 || socket->worker < 0)
             continue;
-        bool is_twin = is_taken(endpoints, socket);
-        if (!is_twin && socket->worker == 0 && address_bound(socket->descriptor, name) == 0)
+        if (socket->worker == 0 && !socket->is_retired && !is_taken(endpoints, socket) &&
+            address_bound(socket->descriptor, name) == 0)
             log_line("no longer listening on %s", name);
-        int descriptor = socket->descriptor;
+        add_earlier(endpoints, socket->descriptor, socket->name);
         socket->descriptor = -1;
-        listener_retire(descriptor);
-        add_earlier(endpoints, descriptor, is_twin, socket->name);
     }
 }
 
@@ -418,16 +413,6 @@ static int open_addresses(struct endpoints *endpoints)
     return r;
 }
 
-/* Wait for what is on its way to a socket by the program before. */
-static void settle(void)
-{
-    int r = listener_settle();
-
-    if (r < 0)
-        log_line("cannot use membarrier (%s): waited %d ms for what was on its way to the sockets",
-                 strerror(-r), LISTENER_SETTLE_MS);
-}
-
 int endpoints_open(const struct config *config, struct supervisor *supervisor,
                    struct endpoints *ret)
 {
@@ -442,10 +427,8 @@ int endpoints_open(const struct config *config, struct supervisor *supervisor,
         return r;
     }
     add_all_passed(ret);
-    retire_others(ret);
+    add_others(ret);
     list_by_worker(ret);
-    if (ret->earlier_count || ret->later_count)
-        settle();
     endpoints_record(ret);
     return 0;
 }

@@ -73,14 +73,25 @@ static bool is_bound_udp(int descriptor, struct sockaddr_storage *ret)
     return address_get_port(ret) != 0;
 }
 
-/* Return the worker whose socket it is by its name, if the address in the name is the socket's. */
-static int parse_worker(int socket, const char *name)
+static bool has_peer(int socket)
+{
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof(peer);
+
+    return getpeername(socket, (struct sockaddr *)&peer, &length) == 0;
+}
+
+/* Return the worker whose socket it is by its name, if the address in the name is the socket's. A
+ * retired one may have another by now: connecting it has replaced 0.0.0.0 and [::]. */
+static int parse_worker(const struct handover_socket *socket, const char *name)
 {
     char expected[HANDOVER_NAME_SIZE];
     unsigned worker;
 
-    if (sscanf(name, PREFIX "socket-%u-", &worker) != 1 || worker >= SEGMENT_WORKERS_MAX ||
-        handover_name_socket(socket, worker, expected) < 0 || strcmp(name, expected) != 0)
+    if (sscanf(name, PREFIX "socket-%u-", &worker) != 1 || worker >= SEGMENT_WORKERS_MAX)
+        return -1;
+    if (!socket->is_retired && (handover_name_socket(socket->descriptor, worker, expected) < 0 ||
+                                strcmp(name, expected) != 0))
         return -1;
     return (int)worker;
 }
@@ -116,10 +127,11 @@ static bool sort_socket(struct handover *handover, int descriptor, const char *n
 
     if (length >= sizeof(socket->name) || !is_bound_udp(descriptor, &socket->address))
         return false;
-    socket->worker = parse_worker(descriptor, name);
+    socket->descriptor = descriptor;
+    socket->is_retired = is_ours && has_peer(descriptor);
+    socket->worker = parse_worker(socket, name);
     if (is_ours && socket->worker < 0)
         return false;
-    socket->descriptor = descriptor;
     memcpy(socket->name, name, length + 1);
     handover->socket_count++;
     return true;
@@ -285,7 +297,7 @@ int handover_take_socket(struct handover *handover, const struct sockaddr_storag
     for (unsigned i = 0; i < handover->socket_count; i++) {
         struct handover_socket *socket = &handover->sockets[i];
         int descriptor = socket->descriptor;
-        if (descriptor < 0 || socket->worker != worker ||
+        if (descriptor < 0 || socket->worker != worker || socket->is_retired ||
             !address_is_same(&socket->address, address))
             continue;
         socket->descriptor = -1;

@@ -20,8 +20,9 @@
 #define HANDOVER_SOCKETS   (SEGMENT_WORKERS_MAX * CONFIG_LISTEN_MAX)
 
 struct handover_socket {
-    int descriptor; /* negative once it is taken */
-    int worker;     /* negative: no presenced stored it, a supervisor opened it */
+    int descriptor;  /* negative once it is taken */
+    int worker;      /* negative: no presenced stored it, a supervisor opened it */
+    bool is_retired; /* it has a peer (listener_retire): only what waits in it is of use */
     struct sockaddr_storage address;
     char name[HANDOVER_NAME_SIZE]; /* in the store */
 };
@@ -57,8 +58,8 @@ struct handover {
 /* Sort what the service manager passes. Errors: -ENOMEM. */
 int handover_open(struct supervisor *supervisor, struct handover *ret);
 
-/* Take over a worker's socket at an address; or with a negative `worker` one that a supervisor
- * opened. Returns -1 if there is none. */
+/* Take over a worker's socket at an address that is not retired; or with a negative `worker` one
+ * that a supervisor opened. Returns -1 if there is none. */
 int handover_take_socket(struct handover *handover, const struct sockaddr_storage *address,
                          int worker);
 

@@ -183,6 +183,7 @@ static int open_workers(struct daemon *daemon)
         daemon->running++;
     }
     endpoints_store(&daemon->endpoints);
+    endpoints_retire(&daemon->endpoints);
     int r = privileges_confine();
     if (r < 0)
         log_line("cannot confine system calls: %s; that needs a kernel with seccomp", strerror(-r));

@@ -93,6 +93,57 @@ class Addresses(Restart):
         self.assertEqual(self.count(SITE), 20)
         self.assertEqual(collector.stop(), 0)
 
+    def test_a_start_elsewhere_that_fails(self):
+        """It leaves the sockets that it does not use as they were."""
+        segment, other = self.segment, os.path.join(self.directory, "no-segment")
+        with open(other, "w") as file:
+            file.write("something else")
+        for host in "127.0.0.1", "0.0.0.0":
+            a, b = (free_port(socket.SOCK_DGRAM) for _ in range(2))
+            with self.subTest(host=host):
+                collector = self.start_at(f"{host}:{a}")
+                cookies = self.manager.cookies()
+                self.end(collector)
+                self.send_to(a, 1)
+                self.segment = other
+                collector = self.start_at(f"{host}:{b}", wait=False)
+                self.segment = segment
+                self.assertEqual(collector.process.wait(timeout=DEADLINE), 1)
+                self.assertRegex(collector.output(), f"no longer listening on {host}:{a}\\n")
+                self.assertEqual(self.manager.cookies(), cookies)
+                collector = self.start_at(f"{host}:{a}")
+                self.send_to(a, 2)
+                self.wait_received(2)
+                self.assertEqual(self.count(SITE), 2)
+                self.assertEqual(collector.stop(), 0)
+                os.unlink(self.segment)
+                self.manager.lose()
+
+    def test_killed_when_it_had_retired_them(self):
+        """Sockets that are connected are not received from, but what waits in them is counted."""
+        for host in "127.0.0.1", "0.0.0.0":
+            port = free_port(socket.SOCK_DGRAM)
+            with self.subTest(host=host):
+                collector = self.start_at(f"{host}:{port}")
+                cookies = self.manager.cookies()
+                self.end(collector)
+                for i in range(20):
+                    self.send_to(port, i)
+                for name, descriptor in self.manager.store:
+                    if name in cookies:
+                        with socket.socket(fileno=os.dup(descriptor)) as one:
+                            one.connect(("127.0.0.1", port))
+                collector = self.start_at(f"{host}:{port}")
+                wait_until(lambda: self.manager.cookies().keys() == cookies.keys(), "the new ones")
+                self.assertFalse(set(self.manager.cookies().values()) & set(cookies.values()))
+                for i in range(20, 40):
+                    self.send_to(port, i)
+                self.wait_received(40)
+                self.assertEqual(self.count(SITE), 40)
+                self.assertEqual(collector.stop(), 0)
+                os.unlink(self.segment)
+                self.manager.lose()
+
     def test_the_kernel_chose_the_port(self):
         collector = self.start_managed()
         port = collector.port
