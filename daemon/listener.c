@@ -316,7 +316,7 @@ int listener_settle(void)
     static const struct timespec pause = {.tv_nsec = LISTENER_SETTLE_MS * 1000000};
 
     /* The kernel delivers in critical sections of RCU, which this waits for (membarrier(2)). Some
-     * containers forbid it, and a kernel with nohz_full= does not have it. */
+     * containers forbid it, and kernels that run processors without ticks do not have it. */
     if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0)
         return 0;
     int error = -errno;
