@@ -87,7 +87,7 @@ void admission_reload(struct admission *admission, struct collector *collector)
     unsigned count = admission->keys->count;
     if (keys_load(admission->keys_path, &keys, problem) < 0) {
         collector_publish_keys(collector, count, problem);
-        log_line("cannot use the keys: %s; the %u key%s of before stay%s in use", problem, count,
+        log_line("cannot use the keys: %s; the %u previous key%s stay%s in use", problem, count,
                  count == 1 ? "" : "s", count == 1 ? "s" : "");
         return;
     }

@@ -176,7 +176,7 @@ class Units(UnitCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_other_groups_cannot_have_keys(self):
-        """At the start, and on SIGHUP: then the keys of before stay, and status says so."""
+        """At the start, and on SIGHUP: then the previous keys stay, and status says so."""
         text = f"7 {'07' * 16}\n"
         self.write_keys(text, self.group)
         collector = self.start_unit("--keys", self.keys)
@@ -186,11 +186,11 @@ class Units(UnitCase):
             with self.subTest(group=group, mode=oct(mode)):
                 self.write_keys(text + f"8 {'08' * 16}\n", group, mode)
                 self.hang_up(collector, f"{self.keys}: its mode gives more than its owner needs")
-                self.assertIn("; the 1 key of before stays in use\n", collector.output())
+                self.assertIn("; the 1 previous key stays in use\n", collector.output())
                 status = self.json("status")
                 self.assertEqual(status["keys"], 1)
                 self.assertIn("its mode gives more", status["keys_refused"])
-                self.assertRegex(self.ctl("status")[1], r"keys +1 of before; new ones were refused: ")
+                self.assertRegex(self.ctl("status")[1], r"keys +1 previous; new ones were refused: ")
                 self.hang_up(web, f"--key-file {self.keys}: ")
                 self.assertIn("stay in use\n", web.output())
                 self.assertTrue(web.touch({"site": SITE, "visitor": "v"}).json["counted"])

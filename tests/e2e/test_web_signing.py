@@ -73,7 +73,7 @@ class Signing(WebCase):
         for text, words in (("8 short", "web:1: a line is ID HEX32"), ("# none", "web: has no key")):
             self.secret("web", text)
             self.hang_up(web, words)
-            self.assertTrue(web.output().endswith("; the keys of before stay in use\n"))
+            self.assertTrue(web.output().endswith("; the previous keys stay in use\n"))
         os.chmod(self.secret("web", line(9)), 0o644)
         self.hang_up(web, "chmod")
         self.counted(web, {"site": SITE, "visitor": "3"})

@@ -25,7 +25,7 @@
 #define HEADER_BYTES     10240 /* 64 rooms on one stream, and what browsers and proxies send */
 #define TURN_ROUND_UP_NS (NS_PER_MS - 1)
 
-#define KEPT             "; the keys of before stay in use"
+#define KEPT             "; the previous keys stay in use"
 
 /* ---- key files ------------------------------------------------------------------------------ */
 

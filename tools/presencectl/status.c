@@ -85,7 +85,7 @@ static void add_keys(struct libscols_table *table, const struct presence_status 
     if (status->keys == 0)
         add(table, "keys", "none: heartbeats need no signature");
     else if (*status->keys_refused)
-        add(table, "keys", "%" PRIu32 " of before; new ones were refused: %s", status->keys,
+        add(table, "keys", "%" PRIu32 " previous; new ones were refused: %s", status->keys,
             status->keys_refused);
     else
         add(table, "keys", "%" PRIu32, status->keys);
