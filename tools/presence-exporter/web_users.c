@@ -289,8 +289,8 @@ static enum web_verdict enqueue(struct web_users *users, struct http_request *re
     struct check *yielded = NULL;
 
     check->request = request;
-    if (address && host_of(address->client_addr, &check->client) && !host_is_v4(&check->client))
-        memset(check->client.bytes + 8, 0, 8); /* a client is a /64 */
+    if (address && host_of(address->client_addr, &check->client))
+        check->client = host_client(&check->client);
     pthread_mutex_lock(&users->mutex);
     bool queued = queue_check(users, check, &yielded);
     if (queued) {
