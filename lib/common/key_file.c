@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "file_text.h"
 #include "permission.h"
 #include "trust.h"
 
@@ -68,22 +69,13 @@ static int check_file(int descriptor, const char **ret_problem)
 /* Read the whole file into `text` of FILE_BYTES_MAX bytes, and end it with a zero. */
 static int read_text(int descriptor, char *text, const char **ret_problem)
 {
-    size_t length = 0;
-    ssize_t r;
+    size_t length;
+    int r = file_text_read(descriptor, text, FILE_BYTES_MAX, &length);
 
-    do {
-        r = read(descriptor, text + length, FILE_BYTES_MAX - length);
-        length += r > 0 ? (size_t)r : 0;
-    } while ((r > 0 && length < FILE_BYTES_MAX) || (r < 0 && errno == EINTR));
     if (r < 0) {
-        *ret_problem = strerrordesc_np(errno);
-        return -errno;
+        *ret_problem = r == -EFBIG ? "too long for a key file" : strerrordesc_np(-r);
+        return r;
     }
-    if (length == FILE_BYTES_MAX) {
-        *ret_problem = "too long for a key file";
-        return -EFBIG;
-    }
-    text[length] = '\0';
     if (strlen(text) == length)
         return 0;
     *ret_problem = "has a zero byte: not a key file";

@@ -10,6 +10,8 @@
 #include <unistd.h>
 #include <yaml.h>
 
+#include "common/file_text.h"
+
 #define FILE_BYTES_MAX (1 << 20)
 #define COST_MIN       4
 
@@ -29,20 +31,6 @@ struct field {
 
 /* ---- files ------------------------------------------------------------------------------- */
 
-static int read_all(int descriptor, char *text, size_t *ret_length)
-{
-    size_t length = 0;
-    ssize_t r;
-
-    do {
-        r = read(descriptor, text + length, FILE_BYTES_MAX - length);
-        length += r > 0 ? (size_t)r : 0;
-    } while ((r > 0 && length < FILE_BYTES_MAX) || (r < 0 && errno == EINTR));
-    text[length] = '\0';
-    *ret_length = length;
-    return r < 0 ? -errno : length == FILE_BYTES_MAX ? -EFBIG : 0;
-}
-
 char *web_config_read_file(const char *path, size_t *ret_length,
                            char problem[WEB_CONFIG_PROBLEM_SIZE])
 {
@@ -53,7 +41,9 @@ char *web_config_read_file(const char *path, size_t *ret_length,
     int r = descriptor < 0 ? -errno : !text ? -ENOMEM : fstat(descriptor, &status) < 0 ? -errno : 0;
 
     if (r == 0)
-        r = S_ISDIR(status.st_mode) ? -EISDIR : read_all(descriptor, text, ret_length);
+        r = S_ISDIR(status.st_mode)
+                ? -EISDIR
+                : file_text_read(descriptor, text, FILE_BYTES_MAX + 1, ret_length);
     if (descriptor >= 0)
         close(descriptor);
     if (r == 0)
