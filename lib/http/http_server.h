@@ -39,7 +39,7 @@ struct http_route {
 
 /* Zero in a number means its default. */
 struct http_options {
-    const int *sockets;              /* from http_listen_open; the server closes them */
+    const int *sockets;              /* from http_listen_open; http_server_stop closes them */
     unsigned socket_count;           /* at least 1, at most HTTP_LISTEN_MAX */
     const struct http_route *routes; /* the first that matches; they outlive the server */
     size_t route_count;
@@ -67,7 +67,8 @@ struct http_options {
 /* Start serving. Blocks SIGTERM, SIGINT and SIGHUP for http_server_turn, also in threads that are
  * started later, and ignores SIGPIPE. Release `*ret` with http_server_stop. Errors: -ENOMEM;
  * -EMFILE the process may not open as many files as there may be connections (`ulimit -n`); -EIO
- * libmicrohttpd has logged why; those of signalfd and eventfd. */
+ * libmicrohttpd has logged why; those of signalfd and eventfd. After an error some of the sockets
+ * may still be open: the program is expected to end. */
 int http_server_start(const struct http_options *options, struct http_server **ret);
 
 /* Wait up to `wait_ms` milliseconds for requests or a signal, handle the requests and run the
