@@ -96,8 +96,7 @@ static struct option *make_getopt_table(const struct option_table *table)
     if (!list)
         return NULL;
     int next = CODE_FIRST + (int)table->count;
-    if (table->read_file)
-        list[used++] = (struct option){"config", required_argument, NULL, next};
+    list[used++] = (struct option){"config", required_argument, NULL, next};
     list[used++] = (struct option){"help", no_argument, NULL, next + 1};
     list[used] = (struct option){"version", no_argument, NULL, next + 2};
     return list;

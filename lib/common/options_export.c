@@ -55,9 +55,7 @@ int main(void)
     const struct option_table *table = &options_table;
     const char *before = "";
 
-    printf("{\"config\": %s", table->read_file ? "true" : "false");
-    print_text("program", table->program);
-    fputs(",\n\"commands\": [", stdout);
+    printf("{\"program\": \"%s\",\n\"commands\": [", table->program);
     for (unsigned i = 0; i < table->command_count; i++)
         printf("%s[\"%s\", \"%s\"]", i ? ", " : "", table->commands[i].name,
                table->commands[i].arguments);

@@ -85,8 +85,7 @@ static void print_entries(const struct option_table *table, const struct option_
         else if (is_shown(table, command, entry))
             print_entry(entry, width);
     }
-    if (table->read_file)
-        print_entry(&config_entry, width);
+    print_entry(&config_entry, width);
     print_entry(&help_entry, width);
     print_entry(&version_entry, width);
 }

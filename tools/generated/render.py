@@ -72,7 +72,7 @@ def tag(entry):
 def options(table):
     text = "".join(f".SS {entry['name']}\n" if entry["heading"] else
                    f".TP\n{tag(entry)}\n{described(table, entry)}\n" for entry in table["entries"])
-    return text + (CONFIG if table["config"] else "") + HELP
+    return text + CONFIG + HELP
 
 
 def manual(table, path, datadir, sysconfdir):
@@ -243,8 +243,7 @@ def pattern(names, separator="|"):
 
 def values(table, entries):
     """The cases of an option whose value is typed."""
-    paths = ["config"] if table["config"] else []
-    paths += [entry["name"] for entry in entries if entry["argument"] in ("PATH", "FILE")]
+    paths = ["config"] + [entry["name"] for entry in entries if entry["argument"] in ("PATH", "FILE")]
     yield "    " + " | ".join([f"--{path}" for path in paths] + ["'>'"]) + \
         ") _@function@_files; return ;;"
     for entry in entries:
@@ -273,15 +272,14 @@ def command_options(table, entries):
 def completion(table):
     entries = [entry for entry in table["entries"] if not entry["heading"]]
     commands = table["commands"]
-    config = ["config"] * table["config"]
-    options = f'    options="{option_names(entries)} {pattern(config)} --help --version"\n'
+    options = f'    options="{option_names(entries)} --config --help --version"\n'
     text = COMPLETION
     if commands:
         options += command_options(table, entries)
         text = text.replace("_@function@()\n", NAMES + "_@function@()\n")
     text = fill(text, values="\n".join(values(table, entries)), options=options,
                 words=WORDS if commands else "",
-                valued=pattern([entry["name"] for entry in entries if not entry["flag"]] + config))
+                valued=pattern([entry["name"] for entry in entries if not entry["flag"]] + ["config"]))
     return fill(text, function=table["program"].replace("-", "_"), program=table["program"],
                 commands=" ".join(name for name, _ in commands),
                 of_a_site="|".join(name for name, arguments in commands if "SITE" in arguments),
