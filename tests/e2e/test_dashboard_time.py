@@ -11,7 +11,6 @@ from harness import wait_until
 from web import SITE
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
-SAID = "return document.getElementById('chart').ariaValueText"
 PICK = "document.querySelector(`#range [value='${arguments[0]}']`).click()"
 
 

@@ -5,7 +5,6 @@ import json
 import os
 import unittest
 
-import people
 from application import Application
 from browser import Browser
 from harness import wait_until
