@@ -103,6 +103,13 @@ def freeze(process):
     wait_until(frozen, f"process {process.pid} to stop")
 
 
+def processor_time(process):
+    """Seconds of a processor that a running process has used."""
+    with open(f"/proc/{process.pid}/stat") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Collector:
     """A running presenced."""
 

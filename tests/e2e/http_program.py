@@ -63,12 +63,6 @@ class HttpProgram:
         with open(f"/proc/{self.process.pid}/status") as status:
             return int(re.search(r"RssAnon:\s+(\d+) kB", status.read())[1]) * 1024
 
-    def own_time(self):
-        """Seconds of a processor that it has used."""
-        with open(f"/proc/{self.process.pid}/stat") as stat:
-            fields = stat.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
     def stop(self):
         """End it; returns its exit status."""
         if self.process.poll() is None:

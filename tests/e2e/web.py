@@ -107,12 +107,6 @@ class Web:
         with open(f"/proc/{self.process.pid}/statm") as statm:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-    def cpu(self):
-        """Return the seconds of CPU used so far."""
-        with open(f"/proc/{self.process.pid}/stat") as stat:
-            fields = stat.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
     def stop(self, how=signal.SIGTERM):
         """Stop it and return its exit status."""
         if self.process.poll() is None:
