@@ -109,6 +109,7 @@ static const char *advice_for(int result, bool is_writer)
         return "make room on its file system";
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
+    case SQLITE_PROTOCOL:
         return "another program holds it: end that one, or wait";
     case SQLITE_IOERR:
         return "check its file system, and the kernel's log";
@@ -128,6 +129,10 @@ static int errno_for(int result)
         return 0;
     case SQLITE_NOMEM:
         return -ENOMEM;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_PROTOCOL: /* locks that did not get free */
+        return -EBUSY;
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
         return -EBADMSG;

@@ -4,8 +4,9 @@
  * it is put. The start of a boot is stored once for all of its minutes; the last known one counts,
  * as in the segment.
  *
- * Functions return 0 or a negative errno. -EIO is an error of SQLite's; archive_problem describes
- * it, like all others. One thread at a time may use a handle.
+ * Functions return 0 or a negative errno. -EIO is an error of SQLite's, and -EBUSY: another process
+ * is in the way; archive_problem describes them, like all others. One thread at a time may use a
+ * handle.
  */
 #ifndef PRESENCE_ARCHIVE_H
 #define PRESENCE_ARCHIVE_H
@@ -68,8 +69,9 @@ enum archive_state archive_check(struct archive *archive);
  * complete. */
 void archive_leave(struct archive *archive, enum archive_state state);
 
-/* True if another process has written to a writer's database since the last call, or since it was
- * opened: minutes that were stored may be missing. Also false if that can't be found out. */
+/* True if another process has written to a writer's database since the last commit, or since it was
+ * opened: minutes that were stored may be missing. Call it after archive_begin: nobody else writes
+ * then until the commit. Also false if that can't be found out. */
 bool archive_was_written(struct archive *archive);
 
 /* ---- reading ---- */

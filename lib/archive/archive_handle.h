@@ -42,7 +42,7 @@ struct archive {
     char *real; /* without links, as SQLite names the files beside it */
     bool is_writer;
     struct archive_files files; /* of a writer, after its last commit */
-    int64_t data_version;       /* changes when another process commits */
+    int64_t data_version;       /* likewise; changes when another process commits */
     char problem[ARCHIVE_PROBLEM_SIZE];
 };
 

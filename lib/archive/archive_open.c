@@ -309,18 +309,21 @@ void archive_close(struct archive *archive)
 
 /* ---- a file that is not where it was ------------------------------------------------------ */
 
-/* True if the file has changed since our last commit, which left the -wal file empty. Another
- * process that writes with SQLite changes `data_version`, too. */
+/* True if the file has changed since our last commit, and SQLite has not changed it. Another
+ * process that commits changes `data_version`, too. One that only moves what our commit had to
+ * leave in the -wal file does not: then, as while the database is locked, nobody can tell. */
 static bool is_overwritten(struct archive *archive, const struct stat *now)
 {
     const struct stat *then = &archive->files.main;
     int64_t version = archive->data_version;
 
+    if (archive->files.wal.st_size > 0)
+        return false;
     if (now->st_size == then->st_size && now->st_mtim.tv_sec == then->st_mtim.tv_sec &&
         now->st_mtim.tv_nsec == then->st_mtim.tv_nsec)
         return false;
     int r = archive_select_sql(archive, "PRAGMA data_version", &version);
-    return r < 0 || version == archive->data_version;
+    return r < 0 ? r != -EBUSY : version == archive->data_version;
 }
 
 enum archive_state archive_check(struct archive *archive)
@@ -353,10 +356,8 @@ void archive_leave(struct archive *archive, enum archive_state state)
 
 bool archive_was_written(struct archive *archive)
 {
-    int64_t version = archive->data_version;
-    bool changed = archive_select_sql(archive, "PRAGMA data_version", &version) == 0 &&
-                   version != archive->data_version;
+    int64_t version;
 
-    archive->data_version = version;
-    return changed;
+    return archive_select_sql(archive, "PRAGMA data_version", &version) == 0 &&
+           version != archive->data_version;
 }

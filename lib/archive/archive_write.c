@@ -13,19 +13,26 @@ int archive_begin(struct archive *archive)
  * busy timeout leaves some for the next time. */
 static int checkpoint(struct archive *archive)
 {
-    int result =
-        sqlite3_wal_checkpoint_v2(archive->database, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    int r =
+        archive_result(archive, sqlite3_wal_checkpoint_v2(archive->database, NULL,
+                                                          SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
 
-    return result == SQLITE_BUSY || result == SQLITE_LOCKED ? 0 : archive_result(archive, result);
+    return r == -EBUSY ? 0 : r;
 }
 
 int archive_commit(struct archive *archive)
 {
-    int r = archive_run(archive, "COMMIT");
+    int64_t version = archive->data_version;
+    int r = archive_select_sql(archive, "PRAGMA data_version", &version); /* nobody else commits */
 
     if (r == 0)
-        r = checkpoint(archive);
-    return r < 0 ? r : archive_remember_files(archive);
+        r = archive_run(archive, "COMMIT");
+    if (r < 0)
+        return r;
+    archive->data_version = version;
+    r = checkpoint(archive);
+    int remembered = archive_remember_files(archive); /* they may have changed all the same */
+    return r < 0 ? r : remembered;
 }
 
 void archive_roll_back(struct archive *archive)

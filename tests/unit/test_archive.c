@@ -344,23 +344,6 @@ static void test_the_file_alone_is_complete(void **state)
     archive_close(copy);
 }
 
-static void test_others_are_noticed(void **state)
-{
-    struct fixture *fixture = *state;
-
-    for (uint64_t number = 0; number < 3; number++) {
-        put_one(fixture->archive, number);
-        assert_false(archive_was_written(fixture->archive)); /* but by us */
-        assert_int_equal(archive_check(fixture->archive), ARCHIVE_IN_PLACE);
-    }
-    run_sql(fixture->scratch.path, "DELETE FROM minute; PRAGMA wal_checkpoint(PASSIVE)");
-    assert_int_equal(archive_check(fixture->archive), ARCHIVE_IN_PLACE);
-    assert_true(archive_was_written(fixture->archive));
-    assert_false(archive_was_written(fixture->archive));
-    put_one(fixture->archive, 9);
-    assert_int_equal(archive_check(fixture->archive), ARCHIVE_IN_PLACE);
-}
-
 static void test_lost_files_are_noticed(void **state)
 {
     static const struct {
@@ -442,7 +425,6 @@ int main(void)
         TEST(test_a_newer_schema_is_not_touched),
         TEST(test_foreign_files_are_not_touched),
         TEST(test_the_file_alone_is_complete),
-        TEST(test_others_are_noticed),
         TEST(test_lost_files_are_noticed),
         TEST(test_errors_are_in_sqlites_words),
     };

@@ -142,13 +142,13 @@ int recorder_record(struct recorder *recorder, bool all, struct recorder_result 
     struct recording recording = {.recorder = recorder, .all = all};
     struct moment now = moment_now();
 
-    if (archive_was_written(recorder->archive))
+    int r = of_archive(&recording, archive_begin(recorder->archive));
+    if (r == 0 && archive_was_written(recorder->archive))
         recorder->recorded = 0; /* a backup may have been restored: store what it lacks */
     /* Begin three minutes before the last recording. The difference is taken from CLOCK_BOOTTIME,
      * since the wall clock may have been stepped. */
     if (recorder->recorded > 3)
         recording.since = now.wall - (int64_t)(now.boottime - 60 * (recorder->recorded - 3));
-    int r = of_archive(&recording, archive_begin(recorder->archive));
     if (r == 0)
         r = record(&recording, &now);
     if (r == 0)
