@@ -18,7 +18,7 @@ struct endpoint {
     struct sockaddr_storage address; /* bound */
     char name[ADDRESS_SIZE];         /* the same in words */
     bool is_missing;                 /* the machine lacked the address last time */
-    bool is_passed;                  /* a supervisor opened the socket */
+    bool is_passed;                  /* the service manager opened the socket */
     bool is_array_new;
     int array;                           /* the map that its sockets are in; negative: in none */
     int sockets[SEGMENT_WORKERS_MAX];    /* by worker; negative: it has none here */
@@ -46,7 +46,7 @@ struct endpoints {
  * Waits for a port in use, for LISTENER_PATIENCE_MS, after a line in the log. Before capabilities
  * are dropped. Errors, with a line in the log: those of listener_open; without one: -EINTR SIGTERM
  * or SIGINT came; -ENOMEM. */
-int endpoints_open(const struct config *config, struct supervisor *supervisor,
+int endpoints_open(const struct config *config, struct service_manager *manager,
                    struct endpoints *ret);
 
 /* Let the service manager keep all sockets for the next daemon, too. Before seccomp. */

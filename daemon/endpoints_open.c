@@ -233,7 +233,7 @@ static int open_sockets(struct endpoints *endpoints, struct endpoint *endpoint,
     return r < 0 ? r : change_sockets(endpoints, endpoint, options, 1);
 }
 
-/* Let a socket that a supervisor opened be an endpoint: it belongs to one worker. */
+/* Let a socket that the service manager opened be an endpoint: it belongs to one worker. */
 static void add_passed(struct endpoints *endpoints, struct endpoint *endpoint, int socket)
 {
     unsigned worker = endpoints->count % endpoints->config->workers;
@@ -329,7 +329,7 @@ static int open_address(struct endpoints *endpoints, unsigned index, const sigse
     return 0;
 }
 
-/* Receive also from sockets that a supervisor opened at addresses of its own choice. */
+/* Receive also from sockets that the service manager opened at addresses of its own choice. */
 static void add_all_passed(struct endpoints *endpoints)
 {
     struct handover *handover = &endpoints->handover;
@@ -413,13 +413,13 @@ static int open_addresses(struct endpoints *endpoints)
     return r;
 }
 
-int endpoints_open(const struct config *config, struct supervisor *supervisor,
+int endpoints_open(const struct config *config, struct service_manager *manager,
                    struct endpoints *ret)
 {
     ret->config = config;
     ret->routes = local_address_open();
     ret->spread.workers = config->workers;
-    int r = handover_open(supervisor, &ret->handover);
+    int r = handover_open(manager, &ret->handover);
     if (r == 0)
         r = open_addresses(ret);
     if (r < 0) {

@@ -190,12 +190,12 @@ static bool sort(struct handover *handover, int descriptor, const char *name)
  * shared with something good loses that, too, and gets it back when all is stored. */
 static void sort_all(struct handover *handover, bool *refused)
 {
-    struct supervisor *supervisor = handover->supervisor;
+    struct service_manager *manager = handover->manager;
     char name[HANDOVER_NAME_SIZE];
 
-    for (int i = 0; i < supervisor->count; i++) {
-        int descriptor = SUPERVISOR_FIRST + i;
-        snprintf(name, sizeof(name), "%s", supervisor->names[i]);
+    for (int i = 0; i < manager->count; i++) {
+        int descriptor = SERVICE_MANAGER_FIRST + i;
+        snprintf(name, sizeof(name), "%s", manager->names[i]);
         refused[i] = !sort(handover, descriptor, name);
         if (!refused[i])
             continue;
@@ -203,10 +203,10 @@ static void sort_all(struct handover *handover, bool *refused)
                  name);
         close(descriptor);
     }
-    for (int i = 0; i < supervisor->count; i++) {
-        snprintf(name, sizeof(name), "%s", supervisor->names[i]);
+    for (int i = 0; i < manager->count; i++) {
+        snprintf(name, sizeof(name), "%s", manager->names[i]);
         if (refused[i] && strncmp(name, PREFIX, strlen(PREFIX)) == 0)
-            supervisor_remove(supervisor, name);
+            service_manager_remove(manager, name);
     }
 }
 
@@ -218,7 +218,7 @@ static int create_record(struct handover *handover)
     const size_t size = sizeof(struct handover_record);
     int descriptor = -1;
 
-    if (supervisor_exists(handover->supervisor))
+    if (service_manager_exists(handover->manager))
         descriptor = memfd_create(RECORD_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (descriptor >= 0 && (ftruncate(descriptor, (off_t)size) < 0 ||
                             fcntl(descriptor, F_ADD_SEALS, RECORD_SEALS) < 0)) {
@@ -275,11 +275,11 @@ void handover_record_drops(struct handover *handover, unsigned place, uint32_t d
 
 /* ---- taking and storing -------------------------------------------------------------------- */
 
-int handover_open(struct supervisor *supervisor, struct handover *ret)
+int handover_open(struct service_manager *manager, struct handover *ret)
 {
-    size_t count = (size_t)supervisor->count + 1;
+    size_t count = (size_t)manager->count + 1;
 
-    *ret = (struct handover){.supervisor = supervisor, .shared = {-1, -1}, .memory = -1};
+    *ret = (struct handover){.manager = manager, .shared = {-1, -1}, .memory = -1};
     ret->sockets = calloc(count, sizeof(*ret->sockets));
     ret->arrays = calloc(count, sizeof(*ret->arrays));
     ret->former = calloc(1, sizeof(*ret->former));
@@ -326,15 +326,15 @@ void handover_store_socket(const struct handover *handover, int socket, unsigned
     char name[HANDOVER_NAME_SIZE];
 
     if (handover_name_socket(socket, worker, name) == 0)
-        supervisor_store(handover->supervisor, socket, name);
+        service_manager_store(handover->manager, socket, name);
 }
 
 /* Store a descriptor, if `is_new` in the place of what was stored under that name. */
 static void store(const struct handover *handover, int descriptor, const char *name, bool is_new)
 {
-    if (is_new && supervisor_has_passed(handover->supervisor, name))
-        supervisor_remove(handover->supervisor, name);
-    supervisor_store(handover->supervisor, descriptor, name);
+    if (is_new && service_manager_has_passed(handover->manager, name))
+        service_manager_remove(handover->manager, name);
+    service_manager_store(handover->manager, descriptor, name);
 }
 
 void handover_store_array(const struct handover *handover, const char *address, int array,
@@ -356,12 +356,12 @@ void handover_store_shared(const struct handover *handover, const int shared[SPR
 void handover_store_record(const struct handover *handover)
 {
     if (handover->memory >= 0)
-        supervisor_store(handover->supervisor, handover->memory, RECORD_NAME);
+        service_manager_store(handover->manager, handover->memory, RECORD_NAME);
 }
 
 void handover_remove(const struct handover *handover, const char *name)
 {
-    supervisor_remove(handover->supervisor, name);
+    service_manager_remove(handover->manager, name);
 }
 
 void handover_remove_other_arrays(struct handover *handover)
@@ -371,8 +371,8 @@ void handover_remove_other_arrays(struct handover *handover)
         if (array->descriptor < 0)
             continue;
         /* A new one may have the name by now. */
-        if (supervisor_has_passed(handover->supervisor, array->name))
-            supervisor_remove(handover->supervisor, array->name);
+        if (service_manager_has_passed(handover->manager, array->name))
+            service_manager_remove(handover->manager, array->name);
         close(array->descriptor);
         array->descriptor = -1;
     }
@@ -383,7 +383,7 @@ void handover_remove_array(const struct handover *handover, const char *address)
     char name[HANDOVER_NAME_SIZE];
 
     name_array(address, name);
-    supervisor_remove(handover->supervisor, name);
+    service_manager_remove(handover->manager, name);
 }
 
 void handover_close(struct handover *handover)

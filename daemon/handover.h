@@ -13,15 +13,15 @@
 
 #include "common/address.h"
 #include "config.h"
+#include "service_manager.h"
 #include "spread_map.h"
-#include "supervisor.h"
 
 #define HANDOVER_NAME_SIZE (ADDRESS_SIZE + 32)
 #define HANDOVER_SOCKETS   (SEGMENT_WORKERS_MAX * CONFIG_LISTEN_MAX)
 
 struct handover_socket {
     int descriptor;  /* negative once it is taken */
-    int worker;      /* negative: no presenced stored it, a supervisor opened it */
+    int worker;      /* negative: no presenced stored it, the service manager opened it */
     bool is_retired; /* it has a peer (listener_retire): only what waits in it is of use */
     struct sockaddr_storage address;
     char name[HANDOVER_NAME_SIZE]; /* in the store */
@@ -45,7 +45,7 @@ struct handover_record {
 };
 
 struct handover {
-    struct supervisor *supervisor;
+    struct service_manager *manager;
     struct handover_socket *sockets;
     struct handover_array *arrays;
     unsigned socket_count, array_count;
@@ -56,10 +56,10 @@ struct handover {
 };
 
 /* Sort what the service manager passes. Errors: -ENOMEM. */
-int handover_open(struct supervisor *supervisor, struct handover *ret);
+int handover_open(struct service_manager *manager, struct handover *ret);
 
 /* Take over a worker's socket at an address that is not retired; or with a negative `worker` one
- * that a supervisor opened. Returns -1 if there is none. */
+ * that the service manager opened. Returns -1 if there is none. */
 int handover_take_socket(struct handover *handover, const struct sockaddr_storage *address,
                          int worker);
 

@@ -20,7 +20,7 @@
 #include "segment_name.h"
 #include "segment_path.h"
 #include "segment_room.h"
-#include "supervisor.h"
+#include "service_manager.h"
 #include "worker.h"
 
 /* This gives us three quarters of a processor beside one busy process of the usual niceness. */
@@ -31,7 +31,7 @@ struct daemon {
     struct admission admission;
     struct filter filter;
     struct collector collector;
-    struct supervisor supervisor;
+    struct service_manager service_manager;
     struct endpoints endpoints;
     struct worker *workers[SEGMENT_WORKERS_MAX];
     unsigned running;
@@ -197,7 +197,7 @@ static void publish_readiness(struct daemon *daemon, const char *engine)
     endpoints_describe(&daemon->endpoints, addresses, sizeof(addresses));
     snprintf(status, sizeof(status), "receiving at %s: %u worker%s, %s", addresses, daemon->running,
              daemon->running == 1 ? "" : "s", engine);
-    supervisor_ready(&daemon->supervisor, status);
+    service_manager_ready(&daemon->service_manager, status);
 }
 
 static void begin_to_listen(struct daemon *daemon)
@@ -250,9 +250,9 @@ static int wait_for_tick(const sigset_t *signals)
 
 static void reload(struct daemon *daemon)
 {
-    supervisor_reloading(&daemon->supervisor);
+    service_manager_reloading(&daemon->service_manager);
     admission_reload(&daemon->admission, &daemon->collector);
-    supervisor_reloaded(&daemon->supervisor);
+    service_manager_reloaded(&daemon->service_manager);
 }
 
 /* Maintain the collector once a second until SIGTERM or SIGINT: this is the maintenance thread. */
@@ -266,7 +266,7 @@ static void maintain_until_signal(struct daemon *daemon, const sigset_t *signals
         endpoints_check(&daemon->endpoints, &daemon->collector);
         endpoints_count_drops(&daemon->endpoints, &daemon->collector);
         filter_count(&daemon->filter, &daemon->collector);
-        supervisor_alive(&daemon->supervisor);
+        service_manager_alive(&daemon->service_manager);
         signal = wait_for_tick(signals);
         if (signal == SIGHUP)
             reload(daemon);
@@ -300,7 +300,7 @@ static sigset_t block_signals(void)
 
 static void stop(struct daemon *daemon)
 {
-    supervisor_stopping(&daemon->supervisor);
+    service_manager_stopping(&daemon->service_manager);
     for (unsigned i = 0; i < daemon->running; i++)
         worker_stop(daemon->workers[i]);
     for (unsigned i = 0; i < daemon->running; i++)
@@ -345,7 +345,7 @@ static int run_admitting(struct daemon *daemon)
         log_segment_failure(&daemon->config, r, holder);
         return r;
     }
-    r = endpoints_open(&daemon->config, &daemon->supervisor, &daemon->endpoints);
+    r = endpoints_open(&daemon->config, &daemon->service_manager, &daemon->endpoints);
     if (r == 0)
         r = run_listening(daemon);
     else if (r == -EINTR)
@@ -381,9 +381,9 @@ int main(int argc, char **argv)
     case OPTION_WRONG:
         return 2;
     }
-    supervisor_open(&daemon.supervisor);
+    service_manager_open(&daemon.service_manager);
     int r = run(&daemon);
-    supervisor_close(&daemon.supervisor);
+    service_manager_close(&daemon.service_manager);
     config_free(&daemon.config);
     return r < 0 ? 1 : 0;
 }

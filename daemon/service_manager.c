@@ -1,4 +1,4 @@
-#include "supervisor.h"
+#include "service_manager.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -17,7 +17,7 @@
 
 #define MESSAGE_SIZE 512
 
-_Static_assert(SUPERVISOR_FIRST == SD_LISTEN_FDS_START, "the first that is passed");
+_Static_assert(SERVICE_MANAGER_FIRST == SD_LISTEN_FDS_START, "the first that is passed");
 
 /* Connect to $NOTIFY_SOCKET. seccomp later forbids what sd_notify(3) does for each message: open a
  * socket and send to an address. A connected one takes write(2). */
@@ -44,11 +44,11 @@ static int connect_to_manager(const char *path)
     return error;
 }
 
-void supervisor_open(struct supervisor *ret)
+void service_manager_open(struct service_manager *ret)
 {
     const char *path = getenv("NOTIFY_SOCKET");
 
-    *ret = (struct supervisor){.socket = -1};
+    *ret = (struct service_manager){.socket = -1};
     ret->count = sd_listen_fds_with_names(true, &ret->names);
     if (ret->count < 0) {
         log_line("cannot take what the service manager passes ($LISTEN_FDS): %s",
@@ -63,41 +63,41 @@ void supervisor_open(struct supervisor *ret)
                  strerror(-ret->socket));
 }
 
-bool supervisor_exists(const struct supervisor *supervisor)
+bool service_manager_exists(const struct service_manager *manager)
 {
-    return supervisor->socket >= 0;
+    return manager->socket >= 0;
 }
 
 /* Returns false if it was not taken: the service manager hangs, or has gone. */
-__attribute__((format(printf, 2, 3))) static bool tell(const struct supervisor *supervisor,
-                                                       const char *format, ...)
+__attribute__((format(printf, 2, 3))) static bool notify(const struct service_manager *manager,
+                                                         const char *format, ...)
 {
     char message[MESSAGE_SIZE];
     va_list arguments;
 
-    if (supervisor->socket < 0)
+    if (manager->socket < 0)
         return true;
     va_start(arguments, format);
     int length = vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
     return length > 0 && length < (int)sizeof(message) &&
-           write(supervisor->socket, message, (size_t)length) == length;
+           write(manager->socket, message, (size_t)length) == length;
 }
 
-bool supervisor_has_passed(const struct supervisor *supervisor, const char *name)
+bool service_manager_has_passed(const struct service_manager *manager, const char *name)
 {
-    for (int i = 0; i < supervisor->count; i++) {
-        if (strcmp(supervisor->names[i], name) == 0)
+    for (int i = 0; i < manager->count; i++) {
+        if (strcmp(manager->names[i], name) == 0)
             return true;
     }
     return false;
 }
 
-void supervisor_store(const struct supervisor *supervisor, int descriptor, const char *name)
+void service_manager_store(const struct service_manager *manager, int descriptor, const char *name)
 {
     char message[MESSAGE_SIZE];
 
-    if (supervisor_has_passed(supervisor, name) || supervisor->socket < 0)
+    if (service_manager_has_passed(manager, name) || manager->socket < 0)
         return;
     /* Not polled, a socket stays in the store also when it has an error to report. */
     snprintf(message, sizeof(message), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
@@ -106,55 +106,55 @@ void supervisor_store(const struct supervisor *supervisor, int descriptor, const
         log_line("cannot give %s to the service manager: %s", name, strerror(-r));
 }
 
-void supervisor_remove(const struct supervisor *supervisor, const char *name)
+void service_manager_remove(const struct service_manager *manager, const char *name)
 {
     if (!*name)
         return;
-    for (int i = 0; i < supervisor->count; i++) {
-        if (strcmp(supervisor->names[i], name) == 0)
-            supervisor->names[i][0] = '\0';
+    for (int i = 0; i < manager->count; i++) {
+        if (strcmp(manager->names[i], name) == 0)
+            manager->names[i][0] = '\0';
     }
-    if (!tell(supervisor, "FDSTOREREMOVE=1\nFDNAME=%s", name))
+    if (!notify(manager, "FDSTOREREMOVE=1\nFDNAME=%s", name))
         log_line("cannot take %s back from the service manager: %s", name, strerror(errno));
 }
 
-void supervisor_ready(struct supervisor *supervisor, const char *status)
+void service_manager_ready(struct service_manager *manager, const char *status)
 {
-    snprintf(supervisor->status, sizeof(supervisor->status), "%s", status);
-    supervisor->is_unready = !tell(supervisor, "READY=1\nSTATUS=%s", supervisor->status);
+    snprintf(manager->status, sizeof(manager->status), "%s", status);
+    manager->is_unready = !notify(manager, "READY=1\nSTATUS=%s", manager->status);
 }
 
-void supervisor_alive(struct supervisor *supervisor)
+void service_manager_alive(struct service_manager *manager)
 {
-    if (supervisor->is_unready)
-        supervisor_reloaded(supervisor);
-    tell(supervisor, "WATCHDOG=1");
+    if (manager->is_unready)
+        service_manager_reloaded(manager);
+    notify(manager, "WATCHDOG=1");
 }
 
-void supervisor_reloading(struct supervisor *supervisor)
+void service_manager_reloading(struct service_manager *manager)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    tell(supervisor, "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=reloading the keys",
-         (unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000);
+    notify(manager, "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=reloading the keys",
+           (unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000);
 }
 
-void supervisor_reloaded(struct supervisor *supervisor)
+void service_manager_reloaded(struct service_manager *manager)
 {
-    supervisor->is_unready = !tell(supervisor, "READY=1\nSTATUS=%s", supervisor->status);
+    manager->is_unready = !notify(manager, "READY=1\nSTATUS=%s", manager->status);
 }
 
-void supervisor_stopping(const struct supervisor *supervisor)
+void service_manager_stopping(const struct service_manager *manager)
 {
-    tell(supervisor, "STOPPING=1\nSTATUS=counting what the sockets hold");
+    notify(manager, "STOPPING=1\nSTATUS=counting what the sockets hold");
 }
 
-void supervisor_close(struct supervisor *supervisor)
+void service_manager_close(struct service_manager *manager)
 {
-    for (int i = 0; supervisor->names && supervisor->names[i]; i++)
-        free(supervisor->names[i]);
-    free(supervisor->names);
-    if (supervisor->socket >= 0)
-        close(supervisor->socket);
+    for (int i = 0; manager->names && manager->names[i]; i++)
+        free(manager->names[i]);
+    free(manager->names);
+    if (manager->socket >= 0)
+        close(manager->socket);
 }
