@@ -216,9 +216,12 @@ void collector_publish_keys(struct collector *collector, uint32_t count, const c
     bool fits = length < sizeof(header->keys_refused);
     char text[sizeof(header->keys_refused)] = "";
 
-    /* The end says what is wrong; it follows the path. */
-    snprintf(text, sizeof(text), "%s%s", fits ? "" : "...",
-             fits ? refused : refused + length - (sizeof(text) - sizeof("...")));
+    /* The end says what is wrong; it follows the path. No part of a character is kept. */
+    if (!fits)
+        refused += length - (sizeof(text) - sizeof("..."));
+    while (!fits && ((uint8_t)*refused & 0xc0) == 0x80)
+        refused++;
+    snprintf(text, sizeof(text), "%s%s", fits ? "" : "...", refused);
     memcpy(header->keys_refused, text, sizeof(header->keys_refused));
     atomic_store_relaxed(&header->keys, count); /* read by status alone */
 }

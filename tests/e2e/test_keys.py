@@ -295,6 +295,19 @@ class Keys(Case):
         self.assertRegex(self.ctl("status")[1], r"keys +2\n")
         self.assertNotIn(KEYS[8].hex()[:8], collector.output())
 
+    def test_a_path_of_any_bytes(self):
+        """It may be no UTF-8, and is cut; status says all it says otherwise."""
+        for number, name in enumerate(("é\udcff" * 30, "é" * 70, "x" + "é" * 70)):
+            self.segment = os.path.join(self.directory, f"é\udcffsegment{number}")
+            self.path = os.path.join(self.directory, name)
+            self.write(7)
+            collector = self.start_keyed()
+            self.write(text="# none\n")
+            self.reload(collector, "has no key")
+            status = self.json("status")
+            self.assertRegex(status["keys_refused"], r"^\.\.\..*\?: has no key$")
+            self.assertTrue(status["segment"].endswith(rf"/\xc3\xa9\xffsegment{number}"))
+
     def test_refused_at_the_start(self):
         arguments = ("--segment", self.segment, "--listen", "127.0.0.1:0", "--keys", self.path)
         self.assert_refused(run_daemon(*arguments), 1, "No such file")

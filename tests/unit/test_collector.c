@@ -106,6 +106,11 @@ static void long_texts_are_cut(void **state)
     assert_int_equal(strnlen(header->keys_refused, sizeof(header->keys_refused)), 123);
     assert_memory_equal(header->keys_refused, "...x", 4);
     assert_int_equal(header->keys_refused[122], '.'); /* the end is kept */
+    for (size_t i = 0; i < 99; i++)
+        memcpy(text + 2 * i, "é", 2);
+    collector_publish_keys(&fixture->collector, 2, text); /* at a character's end */
+    assert_memory_equal(header->keys_refused, "...é", 5);
+    assert_int_equal(strnlen(header->keys_refused, sizeof(header->keys_refused)), 122);
     assert_int_equal(strnlen(header->receive, sizeof(header->receive)), 15);
     assert_int_equal(strnlen(header->receive_reason, sizeof(header->receive_reason)), 63);
     collector_close(&fixture->collector);

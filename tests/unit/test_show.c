@@ -1,4 +1,5 @@
-/* Fields of comma-separated values conform to RFC 4180, whatever they contain. */
+/* Fields of comma-separated values conform to RFC 4180, and texts in JSON to RFC 8259, whatever
+ * they contain. */
 #include "../support/unit.h"
 
 #include <locale.h>
@@ -58,12 +59,32 @@ static void test_on_a_terminal(void **state)
     assert_field("/\u202e", false, "/\u202e");
 }
 
+static void test_texts_in_json(void **state)
+{
+    static const char *const cases[][2] = {
+        {"/run/é", "/run/é"},
+        {"/run/\xff", "/run/\\xff"},
+        {"/é\n\xa9: no", "/\\xc3\\xa9\\x0a\\xa9: no"},
+    };
+    json_t *text = json_text("");
+
+    (void)state;
+    assert_true(json_is_null(text));
+    json_decref(text);
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        text = json_text(cases[i][0]);
+        assert_string_equal(json_string_value(text), cases[i][1]);
+        json_decref(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_formulas_are_text),
         cmocka_unit_test(test_on_a_terminal),
+        cmocka_unit_test(test_texts_in_json),
     };
 
     setlocale(LC_CTYPE, "C.UTF-8");

@@ -149,9 +149,26 @@ void json_print(json_t *object)
     free(text);
 }
 
+/* Build a string of bytes that are no UTF-8, as a path may be: escape all that is not ASCII. */
+static json_t *json_of_bytes(const char *bytes)
+{
+    char *text = malloc(strlen("\\xff") * strlen(bytes) + 1), *end = text;
+
+    must(text != NULL);
+    for (; *bytes; bytes++)
+        end +=
+            sprintf(end, *bytes >= ' ' && *bytes <= '~' ? "%c" : "\\x%02x", (unsigned char)*bytes);
+    *end = '\0';
+    json_t *string = json_string(text);
+    free(text);
+    return string;
+}
+
 json_t *json_text(const char *text)
 {
-    return *text ? json_string(text) : json_null();
+    json_t *string = *text ? json_string(text) : json_null();
+
+    return string ? string : json_of_bytes(text);
 }
 
 json_t *json_of_count(const struct presence_reading *reading)

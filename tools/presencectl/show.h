@@ -58,7 +58,8 @@ void csv_end_line(struct csv *csv);
 /* Print an object on one line and release it. */
 void json_print(json_t *object);
 
-/* Build a string, or null for an empty text. */
+/* Build a string, or null for an empty text. Of a text that is no UTF-8, all bytes that are not
+ * ASCII are escaped as \xff. */
 json_t *json_text(const char *text);
 
 /* Build the count of a reading, null if unknown, and the age of its last heartbeat, null if there

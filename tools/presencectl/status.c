@@ -55,7 +55,7 @@ static void print_status_json(struct presence *presence, const struct presence_s
     json_object_set_new(object, "listen_missing", json_text(status->listen_missing));
     json_object_set_new(object, "keys", json_integer(status->keys));
     json_object_set_new(object, "keys_refused", json_text(status->keys_refused));
-    json_object_set_new(object, "segment", json_string(presence_path(presence)));
+    json_object_set_new(object, "segment", json_text(presence_path(presence)));
     json_print(object);
 }
 
