@@ -257,6 +257,9 @@ class Passwords(WebCase):
                 (f"basic_auth_users:\n  a: {good.replace('$2b', '$5b')}\n", "bcrypt"),
                 ("basic_auth_users: [a]\n", "not a mapping"), ("- a\n", "not a mapping"),
                 ("a: b\n---\nc: d\n", "unknown key"), ("{}\n---\n{}\n", "second document"),
+                ("{}\n--- [", ":[23]: not YAML"), ("{}\n...\n}", "not YAML"), ("{}\n---\na: b: c", "not YAML"),
+                ("{}\n...\n%YAML 9.9\n--- a", "not YAML"), ("{}\n\0", "not YAML"), ("{}\n]", "not YAML"),
+                ("# nothing\n--- ~\n--- '", "not YAML"), ("{}\n---\n&a", "second document"),
                 ("\t a", "not YAML"), ("basic_auth_users: &a\n  <<: *a\n", "bcrypt"),
                 ("\0", "not YAML")):
             with self.subTest(text=text):

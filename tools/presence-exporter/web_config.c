@@ -341,6 +341,14 @@ static bool parse_document(struct parsing *parsing, const yaml_node_t *root)
     return !root || parse_pairs(parsing, root, "the file", parse_field, fields);
 }
 
+/* Say why the text is not YAML, and return false. */
+static bool refuse_text(struct parsing *parsing, const yaml_parser_t *parser)
+{
+    snprintf(parsing->problem, WEB_CONFIG_PROBLEM_SIZE, "%.300s:%zu: not YAML: %s", parsing->path,
+             parser->problem_mark.line + 1, parser->problem ? parser->problem : "out of memory");
+    return false;
+}
+
 /* Parse the text's one document. */
 static bool parse_text(struct parsing *parsing, const char *text, size_t length)
 {
@@ -352,13 +360,13 @@ static bool parse_text(struct parsing *parsing, const char *text, size_t length)
         return refuse(parsing, NULL, "out of memory");
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
     if (!yaml_parser_load(&parser, &parsing->document)) {
-        snprintf(parsing->problem, WEB_CONFIG_PROBLEM_SIZE, "%.300s:%zu: not YAML: %s",
-                 parsing->path, parser.problem_mark.line + 1,
-                 parser.problem ? parser.problem : "out of memory");
+        refuse_text(parsing, &parser);
     } else {
         ok = parse_document(parsing, yaml_document_get_root_node(&parsing->document));
         yaml_document_delete(&parsing->document);
-        if (ok && yaml_parser_load(&parser, &second)) {
+        if (ok && !yaml_parser_load(&parser, &second)) {
+            ok = refuse_text(parsing, &parser);
+        } else if (ok) {
             const yaml_node_t *root = yaml_document_get_root_node(&second);
             ok = !root || refuse(parsing, root, "a second document");
             yaml_document_delete(&second);
