@@ -223,6 +223,33 @@ class Passwords(WebCase):
         self.assertLess(min(checked), 8)
         self.assertEqual(self.exporter.stop(), 0)
 
+    def test_reload(self):
+        """A right password is checked again only if its own user has changed, and a wrong one if any
+        has: a renewed certificate must not send scrapes to the end of a flood."""
+        def users(*others, hashed=bcrypt("right", 12)):
+            self.write("basic_auth_users:", f"  prometheus: {hashed}", *others)
+
+        def time_of(password):
+            before = processor_time(self.exporter.process)
+            self.assertEqual(self.get("prometheus", password), 200 if password == "right" else 401)
+            return processor_time(self.exporter.process) - before
+
+        users()
+        self.exporter = self.export("--web.config.file", self.config)
+        check = min(time_of("right"), time_of("wrong"))
+        other = f"  other: {bcrypt('other')}"
+        for change, known in ((lambda: None, ("right", "wrong")),
+                              (lambda: users("# the same"), ("right", "wrong")),
+                              (lambda: users(other), ("right",)),
+                              (lambda: users(f"  another: {bcrypt('x')}", other), ("right",)),
+                              (lambda: users(hashed=bcrypt("right", 12, "$2y$")), ())):
+            reloads = self.exporter.output().count("reloaded")
+            change()
+            self.exporter.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: self.exporter.output().count("reloaded") > reloads, "the change")
+            for password in "right", "wrong":
+                self.assertEqual(time_of(password) < check / 2, password in known, (password, known))
+
     def test_end(self):
         """It ends at once, though guesses wait."""
         self.exporter = self.serve("basic_auth_users:", f"  prometheus: {bcrypt('right', COST)}")

@@ -392,6 +392,23 @@ struct web_users *web_users_new(void)
     return NULL;
 }
 
+/* Let new users keep the right passwords of former ones with their name and hash. Return how many
+ * these are. */
+static unsigned carry_over(const struct web_users *users, struct user *all, unsigned count)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        int former = find_user(users, all[i].name);
+        if (former < 0 || strcmp(users->all[former].hash, all[i].hash) != 0)
+            continue;
+        all[i].right = users->all[former].right;
+        all[i].is_known = users->all[former].is_known;
+        kept++;
+    }
+    return kept;
+}
+
 bool web_users_set(struct web_users *users, const struct web_config *config)
 {
     struct user all[WEB_CONFIG_USERS_MAX] = {0};
@@ -406,9 +423,10 @@ bool web_users_set(struct web_users *users, const struct web_config *config)
         if (i == 0 || strncmp(cost, slowest, 2) > 0)
             slowest = cost;
     }
-    if (!ok) {
+    unsigned kept = ok ? carry_over(users, all, config->user_count) : 0;
+    if (!ok || (kept == users->count && kept == config->user_count)) {
         free_users(all, config->user_count);
-        return false;
+        return ok; /* the users are the same: all answers hold */
     }
     forget(users);
     memcpy(users->all, all, sizeof(all));

@@ -19,8 +19,9 @@ enum web_verdict {
 /* Start the thread; web_users_end ends it. NULL: out of memory or threads. */
 struct web_users *web_users_new(void);
 
-/* Set the users, whose names and hashes are copied, and forget all answers. False: out of memory,
- * and nothing has changed. */
+/* Set the users, whose names and hashes are copied, and forget the answers but the right passwords
+ * of those who stay as they are, or none if all do. False: out of memory, and nothing has changed.
+ */
 bool web_users_set(struct web_users *users, const struct web_config *config);
 
 /* Judge the request's Authorization header; anybody is welcome where there are no users. Uses
