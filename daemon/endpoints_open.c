@@ -135,6 +135,14 @@ static bool is_complete(struct endpoints *endpoints, const struct endpoint *endp
     return !endpoints->spread.map && (in_turn || is_known);
 }
 
+static void remove_array(struct endpoints *endpoints, struct endpoint *endpoint)
+{
+    handover_remove_array(&endpoints->handover, endpoint->name);
+    close(endpoint->array);
+    endpoint->array = -1;
+    endpoint->is_array_new = true;
+}
+
 /* Complete the sockets of an address that were taken over, and change their program. What they hold
  * is read before what the new program gives to others. */
 static int change_sockets(struct endpoints *endpoints, struct endpoint *endpoint,
@@ -147,12 +155,12 @@ static int change_sockets(struct endpoints *endpoints, struct endpoint *endpoint
             endpoints->later[endpoints->later_count++] = endpoint->sockets[worker];
     }
     open_spread(endpoints);
+    if (endpoint->array >= 0 && endpoints->spread.map &&
+        !spread_map_fits(endpoints->spread.map, endpoint->array))
+        remove_array(endpoints, endpoint);
     int r = listener_complete(options, endpoint->sockets, found == 1);
-    if (!endpoints->spread.map && endpoint->array >= 0) { /* the program of turns has gone */
-        handover_remove_array(&endpoints->handover, endpoint->name);
-        close(endpoint->array);
-        endpoint->array = -1;
-    }
+    if (!endpoints->spread.map && endpoint->array >= 0) /* the program of turns has gone */
+        remove_array(endpoints, endpoint);
     return r;
 }
 
@@ -168,6 +176,8 @@ static int take_over(struct endpoints *endpoints, struct endpoint *endpoint,
     if (count_sockets(endpoint, workers) == 0)
         return 0;
     endpoints->taken_over += found;
+    /* The map has the kernel's name of the address, which may be given in other words. */
+    address_bound(endpoints_first_socket(endpoint), endpoint->name);
     endpoint->array = handover_take_array(&endpoints->handover, endpoint->name);
     endpoint->is_array_new = endpoint->array < 0;
     if (is_complete(endpoints, endpoint, found))

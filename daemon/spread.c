@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 /* Offsets in the IP header, which the kernel finds at SKF_NET_OFF. (Offset 0 is the payload:
  * run_bpf_filter in net/core/sock_reuseport.c.) */
@@ -19,7 +20,11 @@
  * the port. Fragments arrive reassembled. */
 #define V6_EXTENSIONS 4
 
-#define CODE_MAX      128 /* instructions; IPv6 takes 93 */
+/* How long to wait until the kernel has freed a map. */
+#define PATIENCE_MS 1000
+#define ATTEMPTS    20
+
+#define CODE_MAX    128 /* instructions; IPv6 takes 93 */
 
 void spread_open(unsigned workers, const int *former, struct spread *ret)
 {
@@ -130,9 +135,36 @@ int spread_attach_first(int family, int socket)
     return attach_hash(family, socket, 1);
 }
 
+/* The sockets are in a map that nobody has but their program. It goes when they get another one,
+ * the hash, but the kernel takes its time. */
+static int attach_instead(struct spread *spread, int family, const int *sockets, int *array)
+{
+    static const struct timespec pause = {.tv_nsec = PATIENCE_MS * 1000000 / ATTEMPTS};
+    int r = attach_hash(family, sockets[0], spread->workers);
+
+    if (r == 0)
+        r = -EBUSY;
+    for (unsigned i = 0; r == -EBUSY && i < ATTEMPTS; i++) {
+        nanosleep(&pause, NULL);
+        r = spread_map_attach(spread->map, sockets, array, spread->reason);
+    }
+    return r;
+}
+
+static int attach_map(struct spread *spread, int family, const int *sockets, int *array)
+{
+    int r = spread_map_attach(spread->map, sockets, array, spread->reason);
+
+    if (r == -EBUSY && *array < 0)
+        r = attach_instead(spread, family, sockets, array);
+    if (r == 0)
+        spread->reason[0] = '\0';
+    return r;
+}
+
 int spread_attach(struct spread *spread, int family, const int *sockets, int *array)
 {
-    if (spread->map && spread_map_attach(spread->map, sockets, array, spread->reason) == 0)
+    if (spread->map && attach_map(spread, family, sockets, array) == 0)
         return 0;
     spread_map_close(spread->map);
     spread->map = NULL;

@@ -91,7 +91,7 @@ static int configure(struct spread_map *map, struct presence_spread *skeleton, i
         r = share_first(map, skeleton);
     else if (r == 0)
         adopt_former(map, skeleton);
-    if (r == 0 && fits(skeleton->maps.sockets, array))
+    if (r == 0 && array >= 0)
         r = bpf_map__reuse_fd(skeleton->maps.sockets, array);
     config->secret = map->secret;
     config->silence = map->settings.silence_ns;
@@ -202,6 +202,11 @@ int spread_map_attach(struct spread_map *map, const int *sockets, int *array, ch
     if (!is_other)
         map->attached = true;
     return r;
+}
+
+bool spread_map_fits(const struct spread_map *map, int array)
+{
+    return fits(map->first->maps.sockets, array);
 }
 
 void spread_map_shared(const struct spread_map *map, int ret[SPREAD_SHARED])

@@ -38,6 +38,9 @@ int spread_map_open(const struct spread_map_settings *settings, struct spread_ma
  * above; -EBUSY the sockets are in another map. */
 int spread_map_attach(struct spread_map *map, const int *sockets, int *array, char *ret_problem);
 
+/* True if spread_map_attach can use this as `array`. Another daemon may have made it otherwise. */
+bool spread_map_fits(const struct spread_map *map, int array);
+
 /* Return the descriptors of the maps that all addresses share. They stay the map's. */
 void spread_map_shared(const struct spread_map *map, int ret[SPREAD_SHARED]);
 

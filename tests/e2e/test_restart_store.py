@@ -2,6 +2,7 @@
 the service manager is told."""
 
 import contextlib
+import ctypes
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ from harness import (
     BUILD, DEADLINE, ENGINES, PRESENCED, bound_sockets, free_port, native, visitor, wait_until,
 )
 from restart import SITE, Restart, heartbeats
+from service_manager import LIBC
 
 
 class Addresses(Restart):
@@ -261,6 +263,44 @@ class Store(Restart):
             self.assertEqual(stats["datagrams_received"] + stats["socket_drops"], sent)
         self.assertEqual(collector.stop(), 0)
         self.assertEqual(self.counted(), sent)
+
+
+@unittest.skipIf(os.geteuid(), "needs root, to load a BPF program")
+class Turns(Restart):
+    """Senders get the workers in turn over restarts, as long as that is possible."""
+
+    def check_starts(self, *numbers, **keywords):
+        for workers in numbers:
+            collector = self.start_managed("--workers", str(workers), **keywords)
+            status = self.json("status")
+            self.assertEqual((status["spread"], status["spread_reason"]), ("turn", None))
+            self.end(collector)
+
+    def test_addresses_in_other_words(self):
+        port = free_port(socket.SOCK_DGRAM)
+        for address in f"[0:0:0:0:0:0:0:1]:{port}", f"[::0]:{port}":
+            with self.subTest(address=address):
+                self.check_starts(2, 2, 3, 3, listen=address)
+                self.manager.lose()
+
+    def test_a_map_of_another_size_or_none(self):
+        """The store gets one that fits in its place."""
+        listen = f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
+        for attributes in (20, 4, 8, 5, 0), None:
+            with self.subTest(attributes=attributes):
+                self.check_starts(2, listen=listen)
+                name = next(name for name in self.manager.names() if "-array-" in name)
+                self.manager.lose(lambda one: one != name)
+                if attributes:  # of BPF_MAP_CREATE in bpf(2): five numbers of 32 bits
+                    words = (ctypes.c_uint32 * 32)(*attributes)
+                    number = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
+                    made = LIBC.syscall(number, 0, words, ctypes.sizeof(words))
+                    self.assertGreaterEqual(made, 0)
+                    self.manager.add(name, made)
+                    os.close(made)
+                self.check_starts(3, 3, 2, listen=listen)
+                self.assertEqual(self.manager.names().count(name), 1)
+                self.manager.lose()
 
 
 class Told(Restart):
