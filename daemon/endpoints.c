@@ -23,10 +23,15 @@ int endpoints_first_socket(const struct endpoint *endpoint)
 /* ---- words --------------------------------------------------------------------------------- */
 
 /* Warn that bursts may be dropped. */
-static void log_small_buffer(int socket)
+static void log_small_buffer(const struct endpoints *endpoints)
 {
-    size_t granted = listener_receive_buffer(socket);
+    size_t granted = 0;
 
+    for (unsigned i = 0; i < endpoints->count; i++) {
+        size_t bytes = listener_receive_buffer(endpoints_first_socket(&endpoints->all[i]));
+        if (!granted || (bytes && bytes < granted))
+            granted = bytes;
+    }
     if (granted && granted < SMALL_BUFFER)
         log_line("the kernel grants a socket buffer of only %zu KB: for bursts raise "
                  "net.core.rmem_max to %d, or give CAP_NET_ADMIN",
@@ -91,7 +96,7 @@ static void log_endpoints(struct endpoints *endpoints)
     if (endpoints->spread.is_hashed && endpoints->spread.reason[0])
         log_line("senders are spread over workers by hash, perhaps unevenly: %s",
                  endpoints->spread.reason);
-    log_small_buffer(endpoints_first_socket(&endpoints->all[0]));
+    log_small_buffer(endpoints);
 }
 
 /* Write the addresses, or only the missing ones, as one text, as many as fit. */

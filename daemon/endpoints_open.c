@@ -246,8 +246,10 @@ static int open_sockets(struct endpoints *endpoints, struct endpoint *endpoint,
 /* Let a socket that the service manager opened be an endpoint: it belongs to one worker. */
 static void add_passed(struct endpoints *endpoints, struct endpoint *endpoint, int socket)
 {
+    static const struct listener_options options = {.generic_receive_offload = true};
     unsigned worker = endpoints->count % endpoints->config->workers;
 
+    listener_adopt(socket, &options);
     endpoint->is_passed = true;
     endpoint->sockets[worker] = socket;
     endpoint->drops[worker] = handover_counted_drops(&endpoints->handover, socket);

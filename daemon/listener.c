@@ -280,11 +280,28 @@ int listener_complete(const struct listener_options *options, int *sockets, bool
     return r;
 }
 
+/* Return the size of the largest buffer that may be asked for: asking on a socket that has more
+ * would make its buffer smaller. */
+static size_t granted_without_privilege(void)
+{
+    int probe = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (probe < 0)
+        return 0;
+    enlarge_receive_buffer(probe, LISTENER_BUFFER_BYTES);
+    size_t granted = listener_receive_buffer(probe);
+    close(probe);
+    return granted;
+}
+
 void listener_adopt(int socket, const struct listener_options *options)
 {
     static const int on = 1, bytes = LISTENER_BUFFER_BYTES;
 
-    setsockopt(socket, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
+    if (listener_receive_buffer(socket) < (size_t)bytes &&
+        setsockopt(socket, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) < 0 &&
+        listener_receive_buffer(socket) < granted_without_privilege())
+        setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
     if (options->generic_receive_offload)
         setsockopt(socket, IPPROTO_UDP, UDP_GRO, &on, sizeof(on));
 }

@@ -52,7 +52,7 @@ int listener_open(const struct sockaddr *address, socklen_t length,
  * were missing are closed. Errors: as listener_open, without a wait. */
 int listener_complete(const struct listener_options *options, int *sockets, bool is_lone);
 
-/* Give an earlier daemon's socket the options of a new one, where they are not less. */
+/* Give a socket that was passed the options of a new one, where they are not less. */
 void listener_adopt(int socket, const struct listener_options *options);
 
 /* Let other sockets of the same user be bound to this one's port. */

@@ -215,6 +215,23 @@ class Store(Restart):
                 self.assertEqual(collector.stop(), 0)
             os.unlink(self.segment)
 
+    @unittest.skipIf(os.geteuid(), "needs root, for a buffer of that size")
+    def test_a_passed_socket_gets_a_buffer(self):
+        """As large as ours, and one that is larger stays."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as small, \
+                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as large:
+            large.setsockopt(socket.SOL_SOCKET, 33, 32 << 20)  # SO_RCVBUFFORCE
+            for passed in small, large:
+                passed.bind(("127.0.0.1", 0))
+                self.manager.passed.append(("presence.socket", passed.fileno()))
+            collector = self.start_managed()
+            self.assertEqual([passed.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+                              for passed in (small, large)], [32 << 20, 64 << 20])
+            self.assertEqual(small.getsockopt(socket.IPPROTO_UDP, 104), 1)  # UDP_GRO
+            self.assertNotIn("a socket buffer of only", collector.output())
+            self.assertEqual(collector.stop(), 0)
+            self.manager.passed = []
+
     def test_it_loses_some(self):
         """Or all: what is missing is opened again, and the others keep what waits in them."""
         def is_lost(part):
