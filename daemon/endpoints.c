@@ -55,7 +55,7 @@ static void log_only_v6(const struct endpoints *endpoints, unsigned index)
 
     if (endpoints->all[index].is_passed)
         return;
-    memcpy(&v6, &config->listen[index].address, sizeof(v6));
+    memcpy(&v6, &endpoints->all[index].address, sizeof(v6));
     if (v6.sin6_family != AF_INET6 || !IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr))
         return;
     for (unsigned i = 0; i < config->listen_count; i++) {

@@ -407,10 +407,50 @@ static void list_by_worker(struct endpoints *endpoints)
     }
 }
 
+/* True if a socket with all addresses has this one, too. Of IPv6 it may have those of IPv4. */
+static bool covers(const struct handover_socket *socket, const struct sockaddr_storage *address)
+{
+    struct sockaddr_in6 v6;
+    struct sockaddr_in v4;
+    int only_v6 = 1;
+    socklen_t length = sizeof(only_v6);
+
+    memcpy(&v6, &socket->address, sizeof(v6));
+    memcpy(&v4, &socket->address, sizeof(v4));
+    if (address_is_same(&socket->address, address) ||
+        address_get_port(&socket->address) != address_get_port(address))
+        return false;
+    if (v4.sin_family == AF_INET)
+        return address->ss_family == AF_INET && v4.sin_addr.s_addr == INADDR_ANY;
+    if (!IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr))
+        return false;
+    getsockopt(socket->descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, &length);
+    return address->ss_family == AF_INET6 || !only_v6;
+}
+
+/* True if a socket that a supervisor opened has the address, with others: it is added as it is. */
+static bool is_covered(const struct endpoints *endpoints, const struct config_address *address)
+{
+    const struct handover *handover = &endpoints->handover;
+
+    for (unsigned i = 0; i < handover->socket_count; i++) {
+        const struct handover_socket *socket = &handover->sockets[i];
+        char name[ADDRESS_SIZE];
+        if (socket->descriptor < 0 || socket->worker >= 0 || !covers(socket, &address->address) ||
+            address_bound(socket->descriptor, name) < 0)
+            continue;
+        log_line("%s is received by the socket that the service manager opened at %s",
+                 address->text, name);
+        return true;
+    }
+    return false;
+}
+
 /* Open all addresses. SIGTERM and SIGINT are blocked meanwhile, and end a wait for a port. */
 static int open_addresses(struct endpoints *endpoints)
 {
     sigset_t signals, before;
+    bool covered[CONFIG_LISTEN_MAX];
     int r = 0;
 
     for (unsigned i = 1; r == 0 && i < endpoints->config->listen_count; i++)
@@ -420,7 +460,11 @@ static int open_addresses(struct endpoints *endpoints)
     sigaddset(&signals, SIGINT);
     sigprocmask(SIG_BLOCK, &signals, &before);
     for (unsigned i = 0; r == 0 && i < endpoints->config->listen_count; i++)
-        r = open_address(endpoints, i, &signals);
+        covered[i] = is_covered(endpoints, &endpoints->config->listen[i]);
+    for (unsigned i = 0; r == 0 && i < endpoints->config->listen_count; i++) {
+        if (!covered[i])
+            r = open_address(endpoints, i, &signals);
+    }
     sigprocmask(SIG_SETMASK, &before, NULL);
     return r;
 }

@@ -232,6 +232,22 @@ class Store(Restart):
             self.assertEqual(collector.stop(), 0)
             self.manager.passed = []
 
+    def test_a_passed_socket_of_all_addresses(self):
+        """It receives for the address of --listen, and for IPv4 with [::]."""
+        for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+            with socket.socket(family, socket.SOCK_DGRAM) as passed, self.subTest(host):
+                passed.bind((host, 0))
+                port = passed.getsockname()[1]
+                self.manager.passed = [("presence.socket", passed.fileno())]
+                first = f"[::]:{port}" if host == "::" else "127.0.0.1:0"
+                collector = self.start_managed("--workers", "2", "--listen", f"127.0.0.1:{port}",
+                                               listen=first)
+                self.assertRegex(collector.output(), f"127.0.0.1:{port} is received by the socket")
+                self.socket.sendto(native(SITE, [visitor(1)]), ("127.0.0.1", port))
+                self.wait_received(1)
+                self.assertEqual(collector.stop(), 0)
+            os.unlink(self.segment)
+
     def test_it_loses_some(self):
         """Or all: what is missing is opened again, and the others keep what waits in them."""
         def is_lost(part):
