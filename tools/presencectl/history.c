@@ -444,8 +444,11 @@ static int report_rest(struct presence *presence, const struct history_view *vie
 
 int command_history(struct presence *presence, const struct options *options, char **arguments)
 {
-    struct history_view view = {.until = time(NULL)};
+    struct timespec now;
 
+    /* time() may be one second behind the clock that --since was counted back from. */
+    clock_gettime(CLOCK_REALTIME, &now);
+    struct history_view view = {.until = now.tv_sec};
     if (!scope_parse(options, arguments, &view.scope))
         return EXIT_USAGE;
     view.since = since_seconds(&options->since, DEFAULT_SINCE, view.until);
