@@ -348,24 +348,25 @@ void listener_stop_offload(int socket)
     setsockopt(socket, IPPROTO_UDP, UDP_GRO, &off, sizeof(off)); /* fails where it was never on */
 }
 
-uint32_t listener_drops(int socket)
+/* Return one of the kernel's figures about the socket's memory (SK_MEMINFO_...), or 0. */
+static uint32_t read_memory(int socket, unsigned which)
 {
     uint32_t memory[SK_MEMINFO_VARS] = {0};
     socklen_t length = sizeof(memory);
 
     if (getsockopt(socket, SOL_SOCKET, SO_MEMINFO, memory, &length) < 0)
         return 0;
-    return memory[SK_MEMINFO_DROPS];
+    return memory[which];
+}
+
+uint32_t listener_drops(int socket)
+{
+    return read_memory(socket, SK_MEMINFO_DROPS);
 }
 
 size_t listener_waiting(int socket)
 {
-    uint32_t memory[SK_MEMINFO_VARS] = {0};
-    socklen_t length = sizeof(memory);
-
-    if (getsockopt(socket, SOL_SOCKET, SO_MEMINFO, memory, &length) < 0)
-        return 0;
-    return memory[SK_MEMINFO_RMEM_ALLOC];
+    return read_memory(socket, SK_MEMINFO_RMEM_ALLOC);
 }
 
 size_t listener_taken(uint32_t bytes)
