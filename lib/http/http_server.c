@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/atomics.h"
 #include "http_connections.h"
 #include "http_framing.h"
 #include "http_library.h"
@@ -417,7 +418,9 @@ static int wait_for_work(struct http_server *server, int wait_ms)
     server->spins = 0;
     if (files[1].revents) {
         eventfd_read(server->wake, &times);
-        __atomic_store_n(&server->is_woken, false, __ATOMIC_RELEASE); /* before they are handled */
+        /* Pairs with http_server_resume. What was resumed before is handled after this, and what
+         * comes later writes `wake` again. */
+        atomic_store_release(&server->is_woken, false);
     }
     if (!files[0].revents || read(server->signals, &signal, sizeof(signal)) != sizeof(signal))
         return 0;
@@ -469,7 +472,7 @@ void http_server_resume(struct http_server *server, struct MHD_Connection *conne
 {
     MHD_resume_connection(connection);
     /* Pairs with wait_for_work: once for all that are resumed before the loop looks. */
-    if (!__atomic_exchange_n(&server->is_woken, true, __ATOMIC_ACQ_REL))
+    if (!atomic_exchange_ordered(&server->is_woken, true))
         eventfd_write(server->wake, 1);
 }
 
