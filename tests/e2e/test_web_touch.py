@@ -224,13 +224,15 @@ class Touch(WebCase):
             self.assertIn(word, answer["message"])
 
     def wait_reason(self, web, code, *words, **fields):
-        """Touch with a new visitor each time until the reason is this one: a busy collector may not
-        have come to it in time, and then it is another one."""
-        def found():
+        """Touch with a new visitor each time until the reason is this one, in these words: a busy
+        collector may not have come to it in time, and then it is another one."""
+        def touch():
             answer = web.touch({"site": SITE, "visitor": new_id(), **fields})
-            return answer if answer.json.get("reason") == code else None
+            said = answer.json.get("message", "")
+            found = answer.json.get("reason") == code and all(word in said for word in words)
+            return answer if found else None
 
-        self.assert_reason(wait_until(found, code), code, *words)
+        self.assert_reason(wait_until(touch, f"{code}: {', '.join(words)}"), code, *words)
 
     def test_why_not_without_a_collector(self):
         web = self.serve()
