@@ -1,5 +1,6 @@
 """A build without the filter, as if libbpf or clang were missing, says so; all else works."""
 
+import json
 import os
 import subprocess
 import tempfile
@@ -18,6 +19,7 @@ class WithoutXdp(Case):
     def setUpClass(cls):
         directory = tempfile.TemporaryDirectory(prefix="presence-without-xdp-")
         cls.addClassCleanup(directory.cleanup)
+        cls.build_directory = directory.name
         cls.said = cls.build(["meson", "setup", directory.name, TOP, "-Dxdp=disabled",
                               "-Dtests=disabled", "-Dbuildtype=plain"])
         cls.build(["ninja", "-C", directory.name, "daemon/presenced"])
@@ -33,6 +35,12 @@ class WithoutXdp(Case):
         if done.returncode:
             raise AssertionError(f"{command}: {done.stdout}{done.stderr}")
         return done.stdout
+
+    def test_a_warning_does_not_fail_it(self):
+        """It is built with the defaults, and a user's compiler may be newer than ours."""
+        said = self.build(["meson", "introspect", "--buildoptions", self.build_directory])
+        options = {option["name"]: option["value"] for option in json.loads(said)}
+        self.assertEqual((options["werror"], options["warning_level"]), (False, "3"))
 
     def test_meson_says_so(self):
         self.assertRegex(self.said, r"XDP filter: no \(it needs libbpf, clang and bpftool\)")
