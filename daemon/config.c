@@ -111,32 +111,33 @@ static const struct option_entry entries[] = {
                 "counted as events_thinned."},
     {"workers", OPTION_UINT32(struct config, workers), .min = 1, .max = SEGMENT_WORKERS_MAX,
      .argument = "N", .help = "receiving threads; half of the processors by default, at most 4",
-     .details = "1 to 64; see WORKERS."},
+     .example = "4", .details = "1 to 64; see WORKERS."},
     {"receive", OPTION_WORD(struct config, engine, engines), .argument = "ENGINE",
      .fallback = "auto", .help = "how to receive: auto, io_uring or recvmmsg",
      .details = "With auto, io_uring is used if the kernel allows it; if not, the log and "
                 "presencectl status say why."},
     {"site", OPTION_PARSED(struct config, sites, add_site), .repeatable = true, .argument = "NAME",
-     .expected = "a site's name of at most 253 bytes", .help = "count only this site",
+     .expected = "a site's name of at most 253 bytes", .example = "example.com",
+     .help = "count only this site",
      .details = "ASCII letters match in either case. Heartbeats of other sites are rejected as "
                 "datagrams_rejected_site."},
     {"max-rooms-per-site", OPTION_UINT32(struct config, max_rooms_per_site), .min = 1,
-     .max = SEGMENT_SCOPES_MAX, .argument = "N",
+     .max = SEGMENT_SCOPES_MAX, .argument = "N", .example = "2000",
      .help = "limit the rooms of a site, and its sources",
      .details = "It keeps one site from taking the directory from the others. A heartbeat beyond "
                 "still counts for its site (site_rooms_full, site_sources_full)."},
     {"allow", OPTION_PARSED_INTO(add_allowed), .max = NETWORKS_MAX, .repeatable = true,
      .argument = "CIDR", .expected = "an address or a network such as 10.0.0.0/8 or 2001:db8::/32",
-     .help = "accept heartbeats only from this address or network",
+     .example = "10.0.0.0/8", .help = "accept heartbeats only from this address or network",
      .details = "Others are rejected as datagrams_rejected_sender."},
     {"sender-rate", OPTION_UINT32(struct config, sender_rate), .min = 1, .max = BUDGET_LIMIT_MAX,
-     .argument = "N", .help = "limit the datagrams of a sender in a second",
+     .argument = "N", .example = "100000", .help = "limit the datagrams of a sender in a second",
      .details = "A sender is an IPv4 address, or the first 64 bits of an IPv6 one. Datagrams "
                 "beyond are rejected as datagrams_rejected_sender and also counted as "
                 "sender_rate_exceeded. An edge that sends for all visitors needs a generous "
                 "limit."},
     {"sender-new", OPTION_UINT32(struct config, sender_new), .min = 1, .max = BUDGET_LIMIT_MAX,
-     .argument = "N",
+     .argument = "N", .example = "50000",
      .help =
          "limit the new visitors of a sender in a second, in sites and again in rooms, countries "
          "and sources",
@@ -144,11 +145,11 @@ static const struct option_entry entries[] = {
                 "nothing. Those beyond are not counted (sender_new_exceeded, and "
                 "label_sender_new_exceeded in rooms, countries and sources)."},
     {"keys", OPTION_TEXT(struct config, keys), .max = PATH_BYTES_MAX, .argument = "FILE",
-     .expected = "the path of a file of keys",
+     .expected = "the path of a file of keys", .example = "/etc/presence/keys",
      .help = "accept only heartbeats that are signed with a key of this file",
      .details = "See KEYS."},
     {"xdp", OPTION_TEXT(struct config, xdp), .max = IF_NAMESIZE - 1, .argument = "INTERFACE",
-     .expected = "the name of a network interface",
+     .expected = "the name of a network interface", .example = "eth0",
      .help = "drop datagrams that would be rejected there, in the kernel",
      .details = "See FILTER."},
     {"xdp-mode", OPTION_WORD(struct config, xdp_mode, xdp_modes), .argument = "MODE",

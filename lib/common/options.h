@@ -53,6 +53,7 @@ struct option_entry {
     const char *details;     /* sentences that only the manual has, or NULL */
     const char *variable;    /* an environment variable that sets it otherwise, or NULL */
     const char *fallback;    /* its value when nothing else sets it, or NULL: the target's own */
+    const char *example;     /* a value for the shipped configuration, if there is no fallback */
     const char *suggestions; /* words for the completion, separated by spaces, or NULL */
     uint32_t commands;       /* bit N: it belongs to command N; 0: to all of them */
     const char *elsewhere;   /* a clause: what the other commands do without it; or NULL */

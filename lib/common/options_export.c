@@ -45,6 +45,7 @@ static void print_entry(const struct option_entry *entry)
     print_text("details", entry->details);
     print_text("variable", entry->variable);
     print_text("fallback", entry->fallback);
+    print_text("example", entry->example);
     print_text("suggestions", entry->suggestions);
     print_words(entry);
     putchar('}');

@@ -8,7 +8,6 @@ import subprocess
 import tempfile
 import unittest
 
-from documents import TOP
 from harness import BUILD, asan_options
 
 GENERATED = os.path.join(BUILD, "tools/generated")
@@ -102,8 +101,8 @@ class Options(unittest.TestCase):
             ("presence-exporter", ("--window", "5"), ["5m"]),
             ("presence-send", ("--kind", "p"), ["pageview"]),
             ("presence-web", ("--site", ""), []),
-            ("presence-recorder", ("--database", GENERATED + "/presenced."),
-             [GENERATED + "/presenced.8"]),
+            ("presence-recorder", ("--database", GENERATED + "/presenced.c"),
+             [GENERATED + "/presenced.conf"]),
         ):
             self.assertEqual(complete(program, *words), values, program)
 
@@ -159,11 +158,14 @@ class Values(unittest.TestCase):
                               f"{cannot} {self.config}x: No such file or directory")
 
     def test_shipped_files_name_options(self):
-        """Also those that are commented out, which are examples."""
-        for program in "presenced", "presence-web", "presence-exporter":
-            path = os.path.join(TOP, PROGRAMS[program], f"{program}.conf")
-            lines = re.findall(r"^[;#] ([a-z.-]+ = .+)$", read(path), re.M)
-            self.assertGreater(len(lines), 3)
+        """Every option once, commented out, with a value that the program accepts."""
+        for program in PROGRAMS.keys() - {"presencectl"}:
+            text = read(GENERATED, f"{program}.conf")
+            lines = re.findall(r"^#(\S.*)$", text, re.M)
+            self.assertEqual([line.partition(" = ")[0] for line in lines],
+                             [entry["name"] for entry in table_of(program)])
+            self.assertEqual(set(re.findall("^.?", text, re.M)), {"#", ""}, program)
+            self.assertLessEqual(max(map(len, text.splitlines())), 80)
             for line in lines:
                 self.assert_wrong(program, self.write(line, "no-such = 1"),
                                   f"{self.config}: no option 'no-such'; see {program} --help")

@@ -5,6 +5,7 @@
                                              place of its line @OPTIONS@, and the directories where
                                              files are installed
     render.py bash PROGRAM-options           the completion
+    render.py conf PROGRAM-options SECTION   the commented configuration, which names the manual
 
 In help and details, names of options, of counters and of manuals, such as presenced(8), become bold.
 """
@@ -13,6 +14,8 @@ import json
 import re
 import subprocess
 import sys
+
+from configuration import configuration
 
 CONFIG = r""".TP
 .BI \-\-config " FILE"
@@ -287,9 +290,10 @@ def completion(table):
 
 
 def main():
-    what, program, *template = sys.argv[1:]
+    what, program, *arguments = sys.argv[1:]
     table = json.loads(subprocess.run([program], capture_output=True, check=True).stdout)
-    sys.stdout.write(manual(table, *template) if what == "man" else completion(table))
+    render = {"man": manual, "bash": completion, "conf": configuration}[what]
+    sys.stdout.write(render(table, *arguments))
 
 
 if __name__ == "__main__":

@@ -69,6 +69,7 @@ static const struct option_entry entries[] = {
      .help = "the collector to send heartbeats to; each gets all of them",
      .fallback = PRESENCE_DEFAULT_ADDRESS},
     {"key-file", OPTION_TEXT(struct options, key_file), .argument = "FILE", .expected = "a file",
+     .example = "/etc/presence/keys",
      .help = "sign heartbeats with the first key in this file, a line ID HEX32 as in the "
              "collector's --keys",
      .details =
@@ -78,15 +79,17 @@ static const struct option_entry entries[] = {
          "remove the old one from the collector's."},
     {"site", OPTION_LIST(struct options, sites), .check = check_site, .max = OPTIONS_LISTED_MAX,
      .argument = "NAME", .expected = "1 to 253 bytes of UTF-8 without control characters",
-     .help = "serve only this site", .details = "Default: any site."},
+     .example = "example.com", .help = "serve only this site", .details = "Default: any site."},
     {"origin", OPTION_LIST(struct options, origins), .check = check_origin,
      .max = OPTIONS_LISTED_MAX, .argument = "ORIGIN",
      .expected = "what browsers send, such as https://example.com, or null",
+     .example = "https://example.com",
      .help = "answer only pages from there, as in https://example.com",
      .details = "Other pages may not touch, open streams or read answers; any page may load "
                 "badge.js. Pages in sandboxed frames have the origin null. Default: any page."},
     {"trusted-proxy", OPTION_PARSED_INTO(add_proxy), .max = OPTIONS_LISTED_MAX, .repeatable = true,
      .argument = "NETWORK", .expected = "an address or network such as 127.0.0.1 or 10.0.0.0/8",
+     .example = "127.0.0.1",
      .help = "believe X-Forwarded-For, Forwarded, X-Real-IP and X-Forwarded-Proto of a proxy in "
              "this network",
      .details = "The client is then the last address in the list that is no trusted proxy, or the "
@@ -94,6 +97,7 @@ static const struct option_entry entries[] = {
                 "let the proxy remove those that it does not set. Default: none is believed."},
     {"country-header", OPTION_TEXT(struct options, country_header), .check = check_header,
      .argument = "NAME", .expected = "the name of a header, such as X-Country",
+     .example = "X-Country",
      .help = "the header in which a trusted proxy says the visitor's country, two letters",
      .details = "XX, ZZ, T1, A1, A2 and O1 are none."},
     {"client-rate", OPTION_UINT32(struct options, client_rate), .max = CLIENT_RATE_MAX,
@@ -105,11 +109,12 @@ static const struct option_entry entries[] = {
      .details = "Those whose User-Agent says that they are crawlers, previewers, monitors or "
                 "headless browsers."},
     {"api-key-file", OPTION_TEXT(struct options, api_key_file), .argument = "FILE",
-     .expected = "a file", .help = "reading /api needs one of the keys in this file, one a line",
+     .expected = "a file", .example = "/etc/presence/api-keys",
+     .help = "reading /api needs one of the keys in this file, one a line",
      .details = "Sent as in Authorization: Bearer KEY. Keys have at least 16 bytes; # begins a "
                 "comment. See KEY FILES."},
     {"jwt-key-file", OPTION_TEXT(struct options, jwt_key_file), .argument = "FILE",
-     .expected = "a file",
+     .expected = "a file", .example = "/etc/presence/jwt-keys",
      .help = "/touch, /beacon.gif and /stream need a token (JWT, HS256) signed with one of the "
              "keys in this file",
      .details = "One a line, of at least 32 bytes, otherwise as above. See TOKENS."},
