@@ -1,16 +1,23 @@
 """tools/quickstart shows a live count, and leaves nothing behind however it ends."""
 
+import contextlib
+import json
 import os
+import pty
 import re
 import signal
 import subprocess
+import tempfile
 import unittest
+import urllib.request
 
 from documents import fenced
 from harness import BUILD, DEADLINE, program, wait_until
 
 QUICKSTART = os.path.join(os.path.dirname(__file__), "../../tools/quickstart")
-LINE = r"^example\.com: +(\d+) in the last 5 seconds, +(\d+) in the last 5 minutes$"
+PROGRESS = os.path.join(os.path.dirname(__file__), "../../tools/progress.sh")
+LINE = r"^example\.com: +(\d+) visitors, most of them on (\S+)"
+SEGMENT = r"--segment (\S+)$"
 
 
 def session_members(session):
@@ -55,7 +62,7 @@ class Quickstart(unittest.TestCase):
         self.fail(f"it ended without {pattern!r}: {lines} {process.stderr.read()}")
 
     def assert_nothing_left(self, process, output):
-        directory = os.path.dirname(re.search(r"export PRESENCE_SEGMENT=(.*)", output)[1])
+        directory = os.path.dirname(re.search(SEGMENT, output, re.M)[1])
         self.assertTrue(directory.startswith("/dev/shm/"), directory)
         wait_until(lambda: not session_members(process.pid),
                    f"all its processes to end: {session_members(process.pid)}")
@@ -66,43 +73,58 @@ class Quickstart(unittest.TestCase):
         process = self.run_it("--once")
         out, err = process.communicate(timeout=3 * DEADLINE)
         self.assertEqual(process.returncode, 0, out + err)
-        counts = [tuple(map(int, pair)) for pair in re.findall(LINE, out, re.M)]
-        self.assertGreater(max(now for now, _ in counts), 0)
-        self.assertTrue(all(now <= total for now, total in counts), counts)
+        self.assertGreater(max(int(count) for count, _ in re.findall(LINE, out, re.M)), 0)
         self.assert_nothing_left(process, out)
 
-    def test_its_segment_can_be_read_meanwhile(self):
-        """As in README.md. The commands that it prints work in another terminal; Ctrl-C ends it."""
+    def test_it_can_be_seen_meanwhile(self):
+        """As in README.md. The command and the address that it prints work; Ctrl-C ends it."""
         self.assertEqual(fenced("sh quickstart"), "tools/quickstart\n")
         process = self.run_it()
-        out = self.read_until(process, r"[1-9]\d* in the last 5 seconds")
-        segment = re.search(r"export PRESENCE_SEGMENT=(.*)", out)[1]
-        command = re.search(r"^ +(\S*presencectl.*)$", out, re.M)[1]
-        with program(command.split(), stdout=subprocess.PIPE, text=True,
-                     env={**os.environ, "PRESENCE_SEGMENT": segment}) as shown:
+        out = self.read_until(process, r"^example\.com: +[1-9]")
+        command = re.search(r"^ +(\S*presencectl watch .*)$", out, re.M)[1]
+        with program(command.split(), stdout=subprocess.PIPE, text=True) as shown:
             self.assertRegex(self.read_until(shown, "visitors"), r"[1-9]\d* visitors")
+        dashboard = re.search(r"http://\S+", out)[0]
+        with urllib.request.urlopen(dashboard, timeout=DEADLINE) as page:
+            self.assertIn("<title>presence", page.read().decode())
+        everything = {"activePages", "countries", "sources", "enter", "pageview", "event", "leave"}
+        wait_until(lambda: self.shown(dashboard) >= everything,
+                   lambda: f"all of the dashboard: {self.shown(dashboard)}")
         os.killpg(process.pid, signal.SIGINT)
         self.assertEqual(process.wait(timeout=DEADLINE), 0)
         self.assert_nothing_left(process, out)
+
+    @staticmethod
+    def shown(dashboard):
+        """Return the lists that have at least five entries, and the kinds of events."""
+        address, _, site = dashboard.partition("/?site=")
+
+        def ask(path):
+            with urllib.request.urlopen(address + path, timeout=DEADLINE) as answer:
+                return json.load(answer)
+
+        live = ask(f"/api/analytics/sites/{site}/realtime")
+        lists = {name for name in ("activePages", "countries", "sources") if len(live[name]) >= 5}
+        return lists | {event["type"] for event in ask(f"/api/sites/{site}/events?page_size=100")["data"]}
 
     def test_interrupted_early(self):
         """The terminal or kill ends it, even before it has counted anybody."""
         for interrupt in (lambda process: os.killpg(process.pid, signal.SIGINT),
                           lambda process: process.send_signal(signal.SIGTERM)):
             process = self.run_it()
-            out = self.read_until(process, "export PRESENCE_SEGMENT")
+            out = self.read_until(process, SEGMENT)
             interrupt(process)
             process.wait(timeout=DEADLINE)
             self.assert_nothing_left(process, out)
 
     def test_two_at_once(self):
-        """Each has a port and a segment of its own."""
+        """Each has ports and a segment of its own."""
         started = []
         for _ in range(2):
             process = self.run_it()
-            started.append((process, self.read_until(process, "export PRESENCE_SEGMENT")))
-        for process, _ in started:
-            self.read_until(process, r"[1-9]\d* in the last 5 seconds")
+            started.append((process, self.read_until(process, r"^example\.com: +[1-9]")))
+        addresses = [re.search(r"http://\S+", out)[0] for _, out in started]
+        self.assertEqual(len(set(addresses)), 2, addresses)
         for process, out in started:
             os.killpg(process.pid, signal.SIGINT)
             self.assertEqual(process.wait(timeout=DEADLINE), 0)
@@ -117,6 +139,32 @@ class Quickstart(unittest.TestCase):
         out, err = wrong.communicate(timeout=DEADLINE)
         self.assertEqual((wrong.returncode, out), (2, ""))
         self.assertIn("Usage", err)
+
+    def show(self, lines, terminal):
+        """Return what show_steps shows of these lines, and what it keeps of them."""
+        with tempfile.NamedTemporaryFile("w+") as log:
+            ours, theirs = pty.openpty() if terminal else os.pipe()
+            subprocess.run(["bash", "-euc", f". {PROGRESS}; show_steps {log.name} building"],
+                           input=lines, text=True, check=True, stderr=theirs, timeout=DEADLINE)
+            os.close(theirs)
+            with open(ours, "rb", buffering=0) as end:
+                shown = b""
+                with contextlib.suppress(OSError):  # EIO: the other side of a terminal is closed
+                    while part := end.read(65536):
+                        shown += part
+            return shown.decode(), log.read()
+
+    def test_progress(self):
+        """On a terminal one line, otherwise a few; all of what was printed is kept."""
+        lines = "".join(f"[{number}/40] Compiling\n" for number in range(1, 41)) + "warning: odd\n"
+        shown, kept = self.show(lines, terminal=False)
+        self.assertEqual(kept, lines)
+        self.assertEqual(shown.splitlines(),
+                         [f"building: {number} of 40" for number in range(4, 41, 4)])
+        shown, _ = self.show(lines, terminal=True)
+        self.assertEqual(shown.count("\n"), 0)
+        self.assertEqual(shown.split("\r\x1b[K")[1:],
+                         [f"building: {number} of 40" for number in range(1, 41)])
 
 
 if __name__ == "__main__":
