@@ -6,8 +6,9 @@ packages_build=(gcc libc6-dev meson ninja-build pkg-config liburing-dev libxxhas
     libsystemd-dev libmicrohttpd-dev libjwt-dev libyaml-dev libgnutls28-dev libcrypt-dev zlib1g-dev
     esbuild)
 packages_xdp=(libbpf-dev clang bpftool) # for the XDP filter, which is left out without them
-packages_test=(libcmocka-dev g++ python3 nginx-light libnginx-mod-http-geoip2 haproxy curl util-linux
-    iproute2 openssl prometheus python3-prometheus-client chromium chromium-driver firefox-esr
+packages_servers=(nginx-light haproxy prometheus) # the tests start them themselves
+packages_test=(libcmocka-dev g++ python3 libnginx-mod-http-geoip2 curl util-linux
+    iproute2 openssl python3-prometheus-client chromium chromium-driver firefox-esr
     fonts-inter apache2-bin strace procps bash-completion systemd)
 # Syslog relays for the tests. They are unpacked, not installed: they would become this machine's log
 # daemon, and one would replace the other.
@@ -18,36 +19,72 @@ packages_npm=(@hotwired/turbo@8.0.23 react@19.3.1 react-dom@19.3.1
     @plausible-analytics/tracker@0.4.6 plausible-tracker@0.3.9
     @grafana/schema@13.2.3 typescript@5.9.3)
 
-# install_missing PACKAGE...: install those that are missing. Needs root only if some are.
-install_missing() {
-    local package missing=() as_root=()
+# as_root COMMAND...: run it as root, by sudo if we are not
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# missing_packages PACKAGE...: print those that are not installed
+missing_packages() {
+    local package
     for package; do
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
-            missing+=("$package")
+            echo "$package"
     done
+}
+
+# install_missing PACKAGE...: install those that are missing. Needs root only if some are.
+install_missing() {
+    local missing=()
+    mapfile -t missing < <(missing_packages "$@")
     [ ${#missing[@]} -eq 0 ] && return 0
-    if [ "$(id -u)" -ne 0 ]; then
-        command -v sudo >/dev/null || {
-            echo "please install as root: apt-get install ${missing[*]}" >&2
-            return 1
-        }
-        as_root=(sudo)
+    if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
+        echo "please install as root: apt-get install ${missing[*]}" >&2
+        return 1
     fi
     echo "installing: ${missing[*]}" >&2
-    "${as_root[@]}" apt-get update -qq >&2 &&
-        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+    as_root apt-get update -qq >&2 &&
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
             --no-install-recommends "${missing[@]}" >&2
+}
+
+# active_units: print the units that systemd runs, if it runs here at all
+active_units() {
+    systemctl list-units --all --state=active,activating,reloading --plain --no-legend 2>/dev/null |
+        cut -d ' ' -f 1 | sort -u
+}
+
+# installed_packages: print all packages
+installed_packages() {
+    dpkg-query -W -f '${binary:Package}\n' | sort
+}
+
+# install_servers PACKAGE...: install those that are missing, and stop the services that systemd starts
+# for them, now and at boot. What ran before goes on.
+install_servers() {
+    local missing=() units packages new=() started=()
+    mapfile -t missing < <(missing_packages "$@")
+    [ ${#missing[@]} -eq 0 ] && return 0
+    echo "These packages have services, which are stopped and disabled after the installation: ${missing[*]}" >&2
+    units=$(active_units) packages=$(installed_packages)
+    install_missing "${missing[@]}" || return
+    mapfile -t new < <(comm -13 <(echo "$packages") <(installed_packages))
+    [ ${#new[@]} -gt 0 ] || return 0
+    mapfile -t started < <(comm -13 <(echo "$units") <(active_units) |
+        grep -Fx -f <(dpkg -L "${new[@]}" | sed -n 's|.*/systemd/system/||p'))
+    [ ${#started[@]} -eq 0 ] && return 0
+    echo "stopping and disabling: ${started[*]}" >&2
+    as_root systemctl disable --quiet --now "${started[@]}" >&2
 }
 
 # unpack_missing DIRECTORY PACKAGE...: unpack those that are missing to DIRECTORY/PACKAGE, and install the
 # libraries that they need.
 unpack_missing() {
-    local directory=$1 package libraries as_root=()
+    local directory=$1 package libraries
     shift
-    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
     for package; do
         [ ! -d "$directory/$package" ] || continue
-        apt-cache show "$package" >/dev/null 2>&1 || "${as_root[@]}" apt-get update -qq >&2
+        apt-cache show "$package" >/dev/null 2>&1 || as_root apt-get update -qq >&2
         mapfile -t libraries < <(apt-cache depends "$package" |
             sed -n 's/^ *Depends: \(lib[^ ]*\)$/\1/p')
         install_missing "${libraries[@]}" || return

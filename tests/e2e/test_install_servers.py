@@ -1,0 +1,85 @@
+"""Servers that the tests need are announced before they are installed, and stopped again.
+
+apt-get, dpkg and systemctl are stand-ins that keep what is installed and what runs in files.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from documents import TOP
+from harness import DEADLINE
+
+STAND_INS = {
+    "apt-get": """
+[ "$1" = install ] || exit 0
+for package; do case $package in -*|install) continue ;; esac
+    echo "$package" >> packages
+    echo "$package.service" >> running
+done
+echo somebody-elses.service >> running
+""",
+    "dpkg-query": """
+case $3 in
+'${db:Status-Status}') grep -qx "$4" packages && echo -n installed ;;
+*) cat packages ;;
+esac
+""",
+    "dpkg": 'shift; for package; do echo "/lib/systemd/system/$package.service"; done',
+    "systemctl": """
+case $1 in
+list-units) sed 's/$/ loaded active running/' running ;;
+disable) echo "$*" >> disabled ;;
+esac
+""",
+}
+
+
+@unittest.skipIf(os.geteuid(), "needs root, or sudo would ask for a password")
+class InstallServers(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.mkdtemp(prefix="presence-servers-")
+        self.addCleanup(shutil.rmtree, self.directory)
+        for name, text in STAND_INS.items():
+            with open(os.open(self.path(name), os.O_WRONLY | os.O_CREAT, 0o755), "w") as file:
+                file.write(f"#!/bin/bash\n{text}")
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def install(self, installed, running):
+        """Install the servers; return what is said, and what systemctl was told to disable."""
+        for name, lines in ("packages", installed), ("running", running), ("disabled", ()):
+            with open(self.path(name), "w") as file:
+                file.writelines(f"{line}\n" for line in lines)
+        done = subprocess.run(
+            ["bash", "-euc", f'. {TOP}/tools/packages.sh; install_servers "${{packages_servers[@]}}"'],
+            cwd=self.directory, env={**os.environ, "PATH": f"{self.directory}:{os.environ['PATH']}"},
+            capture_output=True, text=True, timeout=DEADLINE)
+        self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
+        with open(self.path("disabled")) as file:
+            return done.stderr, file.read()
+
+    def test_new_ones_are_stopped(self):
+        said, disabled = self.install(["libc6"], ["ssh.service"])
+        first = said.splitlines()[0]
+        self.assertIn("stopped and disabled after the installation", first)
+        for name in "nginx-light", "haproxy", "prometheus":
+            self.assertIn(name, first)
+        self.assertEqual(disabled, "disable --quiet --now haproxy.service nginx-light.service "
+                                   "prometheus.service\n")
+
+    def test_what_ran_before_goes_on(self):
+        """A server that was installed, and one that runs from elsewhere."""
+        said, disabled = self.install(["haproxy"], ["haproxy.service", "nginx-light.service"])
+        self.assertNotIn("haproxy", said)
+        self.assertEqual(disabled, "disable --quiet --now prometheus.service\n")
+
+    def test_nothing_to_do(self):
+        self.assertEqual(self.install(["haproxy", "nginx-light", "prometheus"], []), ("", ""))
+
+
+if __name__ == "__main__":
+    unittest.main()
