@@ -1,18 +1,16 @@
 """Installed programs, library, header and pkg-config file work."""
 
 import glob
-import json
 import os
 import re
-import shlex
-import subprocess
 import tempfile
 import unittest
 from unittest import mock
 
 import harness
 from documents import PAGES, fenced, read
-from harness import BUILD, DEADLINE, Case, native, private_loopback, visitor
+from harness import Case, native, private_loopback, visitor
+from installed import build_options, compiler, install, run
 
 EXAMPLES = os.path.join(os.path.dirname(__file__), "../../lib/presence/examples")
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
@@ -37,34 +35,13 @@ int main(int argc, char **argv)
 """
 
 
-def run(command, **environment):
-    """Run a command that has to succeed and return its output."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=4 * DEADLINE,
-                          stdin=subprocess.DEVNULL, env={**os.environ, **environment})
-    if done.returncode != 0:
-        raise AssertionError(f"{command}: {done.returncode}\n{done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def build_options():
-    options = json.loads(run(["meson", "introspect", "--buildoptions", BUILD]))
-    return {option["name"]: option["value"] for option in options}
-
-
-def compiler():
-    """Return the C compiler of the build, as words."""
-    with open(os.path.join(BUILD, "compile_commands.json")) as commands:
-        words = shlex.split(json.load(commands)[0]["command"])
-    return words[:next(i for i, word in enumerate(words) if word.startswith("-"))]
-
-
 class Install(Case):
     @classmethod
     def setUpClass(cls):
         directory = tempfile.TemporaryDirectory(prefix="presence-install-")
         cls.addClassCleanup(directory.cleanup)
         cls.top, options = directory.name, build_options()
-        run(["meson", "install", "-C", BUILD, "--no-rebuild", "--destdir", cls.top])
+        install(cls.top)
         cls.prefix = cls.top + options["prefix"]
         cls.library = os.path.join(cls.prefix, options["libdir"])
         cls.compiler = compiler()
