@@ -149,16 +149,21 @@ uint64_t collector_advance(struct collector *collector)
     return tick;
 }
 
-/* Sweep the words that aged while no daemon swept, perhaps through many restarts, and count the
- * others. No worker runs. */
-static void sweep_and_correct(struct collector *collector, uint64_t now)
+/* Make the counters agree with the table. An attached one was counted when it was judged, and is
+ * swept by the first collector_maintain, beside the workers: until they begin, datagrams wait. One
+ * that moved is swept and counted now. No worker runs. */
+static void account_for_entries(struct collector *collector)
 {
     const struct table *table = &collector->file.segment.table;
-    struct table_swept swept = {0};
+    uint64_t now = header_of(collector)->tick;
+    struct table_swept swept = {.kept = collector->file.entries};
 
-    table_sweep(table, 0, table->pairs, now, &swept);
-    correct_entries(collector, swept.kept);
     collector->swept_at = now;
+    if (collector->file.origin == SEGMENT_ATTACHED)
+        collector->swept_at = now - SWEEP_TICKS; /* so that all of it is due */
+    else if (collector->file.origin == SEGMENT_RENEWED)
+        table_sweep(table, 0, table->pairs, now, &swept);
+    correct_entries(collector, swept.kept);
 }
 
 uint64_t collector_listen(struct collector *collector, const char *engine, const char *reason)
@@ -168,15 +173,11 @@ uint64_t collector_listen(struct collector *collector, const char *engine, const
 
     strncpy(header->receive, engine, sizeof(header->receive) - 1);
     strncpy(header->receive_reason, reason, sizeof(header->receive_reason) - 1);
+    account_for_entries(collector);
     uint64_t now = collector_advance(collector);
     bool first = header->listening_since == SEGMENT_NEVER;
     if (first)
         atomic_store_relaxed(&header->listening_since, now); /* published with the state */
-    if (collector->file.origin == SEGMENT_ATTACHED &&
-        collector->file.former_state == SEGMENT_STOPPED)
-        collector->swept_at = now - SWEEP_TICKS; /* the first sweep is of the whole table */
-    else
-        sweep_and_correct(collector, now);
     /* Release: pairs with reader_current_moment: LISTENING means that all of the above is visible.
      */
     atomic_store_release(&header->state, SEGMENT_LISTENING);

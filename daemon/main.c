@@ -118,7 +118,7 @@ static int open_collector(struct daemon *daemon)
 }
 
 /* Raise our share of the processor: datagrams that overflow a socket's buffer while its worker
- * waits for one are lost. A niceness that an operator chose stays, and so does ours without the
+ * waits for one, or while a restart does, are lost. A niceness that an operator chose stays, and so does ours without the
  * privilege.
  */
 static void raise_priority(void)
@@ -152,7 +152,6 @@ static int attach_filter(struct daemon *daemon)
         return r;
     if (daemon->filter.xdp && daemon->filter.xdp->is_generic)
         endpoints_stop_offload(endpoints);
-    raise_priority();
     r = capabilities_drop();
     if (r < 0)
         log_line("cannot drop privileges: %s", strerror(-r));
@@ -357,6 +356,7 @@ static int run_admitting(struct daemon *daemon)
 
 static int run(struct daemon *daemon)
 {
+    raise_priority();
     int r = admission_open(&daemon->config, &daemon->admission);
 
     if (r < 0)

@@ -292,7 +292,7 @@ static int judge_former(int descriptor, const struct segment_header *header, uin
         return r;
     struct segment seen = ret->file.segment;
     seen.header = &ret->header; /* the file's own may be of an older layout */
-    if (segment_is_sound(&seen, now, &fault))
+    if (segment_is_sound(&seen, now, &ret->file.entries, &fault))
         return 0;
     munmap(ret->file.segment.header, ret->file.segment.size);
     snprintf(words, 160, "it was damaged (%s %llu: %s)", fault.part,

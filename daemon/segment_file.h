@@ -18,6 +18,7 @@ struct segment_file {
     int descriptor; /* holds the lock */
     enum segment_origin origin;
     enum segment_state former_state; /* of an attached one, as the last daemon left it */
+    uint64_t entries; /* of an attached one: words in its table when it was judged */
     struct segment segment;
     uint64_t huge_end; /* offset up to which segment_map_collapse got */
     char account[320]; /* of a renewed one: why, and what moved into it */

@@ -3,6 +3,7 @@
 #include "core/scope_name.h"
 #include "core/utf8.h"
 
+#define BLOCK_PAIRS 64 /* judged at once */
 #define CHAIN_MAX   64 /* hashes are keyed, and there are at least twice as many heads as entries */
 #define BATCH_MAX   INT64_C(20480) /* visitors of one scope in a batch, at most */
 #define BATCHES_MAX 4 /* of each worker, that kills may have cut off within one window */
@@ -22,7 +23,8 @@ struct judge {
     uint64_t tick;     /* the segment's: nothing was counted after it */
     int64_t count_max; /* of a bucket, or of visitors in a window, even after kills */
     int64_t off_max;   /* error that killed batches may leave in a count, either way */
-    int64_t words;     /* visitors that a window counts */
+    int64_t live;      /* visitors that a bucket may count */
+    uint64_t used;     /* words of the table */
     struct segment_fault *fault;
 };
 
@@ -107,38 +109,55 @@ static bool counters_are_sound(const struct judge *judge)
 
 /* ---- the table and the rings --------------------------------------------------------------- */
 
-/* Add a pair's words that a bucket may count to the judge's. Returns the ages' bits together. Free
- * slots and used ones alternate at random: a branch for each would take three times as long. */
-static uint64_t judge_pair(struct judge *judge, const uint64_t *words)
+/* Add words to the judge's: those that there are, and those that a bucket may count. Returns the
+ * ages' bits together. Lanes of 32 bits, and no branch: free slots and used ones alternate at
+ * random. The compiler makes vectors of it, three times as fast. */
+static inline __attribute__((always_inline)) uint32_t
+judge_words(struct judge *judge, const uint64_t *words, unsigned count)
 {
-    const struct table *table = &judge->segment->table;
-    uint64_t ages = 0, live = 0;
+    const uint32_t now = (uint32_t)judge->tick;
+    const int32_t expiry = (int32_t)judge->segment->table.expiry;
+    int32_t ages = 0, live = 0, used = 0;
 
-    for (unsigned i = 0; i < TABLE_PAIR_WORDS; i++) {
-        uint64_t age = table_age(words[i], judge->tick);
-        uint64_t used = -(uint64_t)(words[i] != 0);
-        live += (age < table->expiry) & used;
-        ages |= age & used; /* at least TABLE_AGE_FUTURE, their highest bit, if any of them is */
+    for (unsigned i = 0; i < count; i++) {
+        uint32_t low = (uint32_t)words[i], high = (uint32_t)(words[i] >> 32);
+        int32_t is_used = (low | high) != 0 ? -1 : 0;
+        int32_t age = (int32_t)((now - low) & (uint32_t)TABLE_TICK_MASK) & is_used;
+        ages |= age; /* at least TABLE_AGE_FUTURE, their highest bit, if any of them is */
+        used -= is_used;
+        live -= (age < expiry ? -1 : 0) & is_used;
     }
-    judge->words += (int64_t)live;
-    return ages;
+    judge->live += live;
+    judge->used += (uint64_t)used;
+    return (uint32_t)ages;
+}
+
+/* Judge some pairs' words. A tick ahead of the segment's would make a word look fresh until it
+ * comes, though no bucket counts it. */
+static inline __attribute__((always_inline)) bool pairs_are_sound(struct judge *judge,
+                                                                  uint64_t first, unsigned count)
+{
+    const uint64_t *words = table_pair(&judge->segment->table, (uint32_t)first);
+    uint64_t i = 0;
+
+    if (judge_words(judge, words, count * TABLE_PAIR_WORDS) < TABLE_AGE_FUTURE)
+        return true;
+    while (words[i] == 0 || table_age(words[i], judge->tick) < TABLE_AGE_FUTURE)
+        i++;
+    return fault(judge->fault, "slot", first * TABLE_PAIR_WORDS + i, "tick ahead of the segment's");
 }
 
 static bool table_is_sound(struct judge *judge)
 {
-    const struct table *table = &judge->segment->table;
+    const uint64_t pairs = judge->segment->table.pairs;
+    uint64_t pair = 0;
 
-    for (uint64_t pair = 0; pair < table->pairs; pair++) {
-        const uint64_t *words = table_pair(table, (uint32_t)pair);
-        /* Such a word would look fresh until that tick comes, though no bucket counts it. */
-        if (judge_pair(judge, words) >= TABLE_AGE_FUTURE) {
-            unsigned i = 0;
-            while (words[i] == 0 || table_age(words[i], judge->tick) < TABLE_AGE_FUTURE)
-                i++;
-            return fault(judge->fault, "slot", pair * TABLE_PAIR_WORDS + i,
-                         "tick ahead of the segment's");
-        }
-    }
+    for (; pair + BLOCK_PAIRS <= pairs; pair += BLOCK_PAIRS)
+        if (!pairs_are_sound(judge, pair, BLOCK_PAIRS))
+            return false;
+    for (; pair < pairs; pair++)
+        if (!pairs_are_sound(judge, pair, 1))
+            return false;
     return true;
 }
 
@@ -164,7 +183,7 @@ static const char *find_bucket_fault(const struct judge *judge, const uint64_t *
 
 static bool is_count(const struct judge *judge, int64_t count)
 {
-    return count >= -judge->off_max && count <= judge->words + judge->off_max;
+    return count >= -judge->off_max && count <= judge->live + judge->off_max;
 }
 
 static const char *find_ring_fault(const struct judge *judge, const struct ring *ring)
@@ -477,7 +496,8 @@ static bool events_are_sound(const struct segment *segment, struct segment_fault
 
 /* ---- the whole ----------------------------------------------------------------------------- */
 
-bool segment_is_sound(const struct segment *segment, uint64_t now, struct segment_fault *ret)
+bool segment_is_sound(const struct segment *segment, uint64_t now, uint64_t *ret_entries,
+                      struct segment_fault *ret)
 {
     int64_t slots = (int64_t)(segment->table.pairs * TABLE_PAIR_WORDS);
     uint32_t workers = segment->header->workers ? segment->header->workers : 1;
@@ -492,8 +512,11 @@ bool segment_is_sound(const struct segment *segment, uint64_t now, struct segmen
         .fault = ret,
     };
 
-    return header_is_sound(&judge) && counters_are_sound(&judge) && table_is_sound(&judge) &&
-           chains_are_sound(&judge) && scopes_are_sound(&judge) &&
-           histories_are_sound(segment, now, judge.count_max, ret) &&
-           events_are_sound(segment, ret);
+    bool is_sound =
+        header_is_sound(&judge) && counters_are_sound(&judge) && table_is_sound(&judge) &&
+        chains_are_sound(&judge) && scopes_are_sound(&judge) &&
+        histories_are_sound(segment, now, judge.count_max, ret) && events_are_sound(segment, ret);
+    if (is_sound)
+        *ret_entries = judge.used;
+    return is_sound;
 }

@@ -18,9 +18,10 @@ struct segment_fault {
 };
 
 /* Judge everything that a daemon would use of a segment at tick `now`. Its header was judged
- * against the file (segment_judge), and its tick is not after `now`. Returns false with the first
- * fault in `*ret`, which is untouched otherwise. Reads each section once. No other thread or
- * process may write. */
-bool segment_is_sound(const struct segment *segment, uint64_t now, struct segment_fault *ret);
+ * against the file (segment_judge), and its tick is not after `now`. Returns true with the number of
+ * words in its table, or false with the first fault in `*ret`; the other is untouched. Reads each
+ * section once. No other thread or process may write. */
+bool segment_is_sound(const struct segment *segment, uint64_t now, uint64_t *ret_entries,
+                      struct segment_fault *ret);
 
 #endif

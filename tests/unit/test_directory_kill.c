@@ -119,8 +119,9 @@ static void check_capacity(struct fixture *copy)
 static void expect_judged_sound(const struct fixture *copy)
 {
     struct segment_fault fault;
+    uint64_t entries;
 
-    if (!segment_is_sound(&copy->segment, start + RING_SECONDS, &fault))
+    if (!segment_is_sound(&copy->segment, start + RING_SECONDS, &entries, &fault))
         fail_msg("%s %llu: %s", fault.part, (unsigned long long)fault.index, fault.what);
 }
 

@@ -255,13 +255,14 @@ static void adopt(struct scene *scene)
 {
     struct daemon *copy = &scene->copy;
     struct segment_fault fault;
+    uint64_t entries;
 
     history_pool_close(&copy->pool);
     directory_close(&copy->directory);
     memcpy(copy->file.segment.header, scene->daemon.file.segment.header,
            scene->daemon.file.segment.size);
     copy->file.segment.header->tick = NEXT + 10; /* samples get their ticks as arguments */
-    if (!segment_is_sound(&copy->file.segment, NEXT + 10, &fault))
+    if (!segment_is_sound(&copy->file.segment, NEXT + 10, &entries, &fault))
         fail_msg("%s %llu: %s", fault.part, (unsigned long long)fault.index, fault.what);
     assert_int_equal(directory_open(&copy->file.segment, &copy->directory), 0);
     assert_int_equal(history_pool_open(&copy->file.segment, &copy->pool), 0);

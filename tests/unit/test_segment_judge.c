@@ -57,6 +57,90 @@ static void unmap_left(struct segment *segment)
     munmap(segment->header, segment->size);
 }
 
+/* ---- each slot ---------------------------------------------------------------------------- */
+
+/* A word of any kind that a daemon leaves: none, one that no bucket counts, one that one does. */
+static uint64_t draw_sound_word(uint64_t tick, uint64_t *random)
+{
+    const uint64_t ages[] = {0, 1, 3600, 3752, TABLE_AGE_FUTURE - 1};
+    uint64_t draw = random_next(random), high = draw & ~TABLE_TICK_MASK;
+    uint64_t old = (tick - ages[draw % LENGTH(ages)]) & TABLE_TICK_MASK;
+
+    switch (draw / 8 % 4) {
+    case 0:
+        return 0;
+    case 1: /* half of it is zero: the tick in the lower one, or none */
+        return draw & 64 ? UINT64_C(1) << TABLE_TICK_BITS | old : high & ~(uint64_t)UINT32_MAX;
+    default:
+        return (high ? high : UINT64_C(1) << 63) | old;
+    }
+}
+
+/* A tick ahead is found in any slot, whatever its place in a vector, and words are counted. */
+static void every_slot_is_judged(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t random = random_seed("slots"), entries = 0, expected = 0;
+    struct segment_fault fault;
+
+    fixture->settings.max_entries = 3000; /* some blocks, and some pairs more */
+    leave_segment(fixture);
+    struct segment segment = map_left(fixture);
+    uint64_t *words = segment.table.words, slots = segment.table.pairs * TABLE_PAIR_WORDS;
+    const uint64_t tick = segment.header->tick = (segment.header->tick | TABLE_TICK_MASK) + 1000;
+    for (uint64_t i = 0; i < slots; i++) {
+        words[i] = draw_sound_word(tick, &random);
+        expected += words[i] != 0;
+    }
+    assert_true(segment_is_sound(&segment, tick, &entries, &fault));
+    assert_int_equal(entries, expected);
+    for (uint64_t i = 0; i < slots; i++) {
+        uint64_t word = words[i];
+        words[i] = (uint64_t)(i % 2) << 63 | ((tick + 1 + i) & TABLE_TICK_MASK);
+        assert_false(segment_is_sound(&segment, tick, &entries, &fault));
+        assert_int_equal(fault.index, i);
+        words[i] = word;
+    }
+    assert_int_equal(entries, expected);
+    unmap_left(&segment);
+}
+
+static void expect_counted(const struct segment *segment, uint64_t words)
+{
+    const struct table *table = &segment->table;
+    uint64_t counted = 0, there = 0;
+
+    for (unsigned i = 0; i < SEGMENT_COUNTER_BLOCKS; i++)
+        counted += segment->counters[i].values[COUNTER_entries_taken] -
+                   segment->counters[i].values[COUNTER_entries_freed];
+    for (uint64_t i = 0; i < table->pairs * TABLE_PAIR_WORDS; i++)
+        there += table->words[i] != 0;
+    assert_int_equal(counted, words);
+    assert_int_equal(there, words);
+}
+
+/* Words that a killed daemon had not counted are, and the table is swept only when the next one
+ * listens. */
+static void words_are_counted_before_they_are_swept(void **state)
+{
+    struct fixture *fixture = *state;
+
+    leave_segment(fixture);
+    struct segment segment = map_left(fixture);
+    for (unsigned i = 0; i < 16; i++)
+        segment.table.words[i] =
+            table_word(UINT64_C(3) << 40, segment.header->tick - 4000 * (i % 2));
+    uint64_t others = 0;
+    for (uint64_t i = 16; i < segment.table.pairs * TABLE_PAIR_WORDS; i++)
+        others += segment.table.words[i] != 0;
+    start_ingest(fixture);
+    expect_counted(&segment, others + 16);
+    collector_maintain(&fixture->collector);
+    expect_counted(&segment, others + 8);
+    stop_ingest(fixture);
+    unmap_left(&segment);
+}
+
 /* ---- one fault ---------------------------------------------------------------------------- */
 
 enum { A, ROOM, COUNTRY, B }; /* indexes of leave_segment's scopes */
@@ -400,8 +484,8 @@ static void random_damage_does_no_harm(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(wrong_segments_are_replaced),
-        TEST(states_that_a_kill_leaves_are_attached),
+        TEST(every_slot_is_judged),        TEST(words_are_counted_before_they_are_swept),
+        TEST(wrong_segments_are_replaced), TEST(states_that_a_kill_leaves_are_attached),
         TEST(random_damage_does_no_harm),
     };
     return cmocka_run_group_tests_name("segment_judge", tests, NULL, NULL);
