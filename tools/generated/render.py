@@ -1,18 +1,17 @@
-"""Render a program's table of options, from what PROGRAM-options prints.
+"""Render a program's table of options, as PROGRAM-options prints it.
 
-    render.py man PROGRAM-options TEMPLATE DATADIR SYSCONFDIR
+    render.py man TABLE TEMPLATE DATADIR SYSCONFDIR
                                              the manual: the template, with the list of options in
                                              place of its line @OPTIONS@, and the directories where
                                              files are installed
-    render.py bash PROGRAM-options           the completion
-    render.py conf PROGRAM-options SECTION   the commented configuration, which names the manual
+    render.py bash TABLE                     the completion
+    render.py conf TABLE SECTION             the commented configuration, which names the manual
 
 In help and details, names of options, of counters and of manuals, such as presenced(8), become bold.
 """
 
 import json
 import re
-import subprocess
 import sys
 
 from configuration import configuration
@@ -290,8 +289,9 @@ def completion(table):
 
 
 def main():
-    what, program, *arguments = sys.argv[1:]
-    table = json.loads(subprocess.run([program], capture_output=True, check=True).stdout)
+    what, path, *arguments = sys.argv[1:]
+    with open(path, encoding="utf-8") as file:
+        table = json.load(file)
     render = {"man": manual, "bash": completion, "conf": configuration}[what]
     sys.stdout.write(render(table, *arguments))
 
