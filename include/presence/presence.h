@@ -3,7 +3,7 @@
  * Reading maps the collector's segment and never asks the daemon. Sending batches heartbeats into
  * UDP datagrams. A program may use either half alone.
  *
- * Every function returns 0 or a negative errno unless its comment says otherwise; outputs are
+ * Every function returns 0 or a negative errno unless its description says otherwise; outputs are
  * untouched on failure. A handle may be used by one thread at a time; different handles are
  * independent. The library prints nothing, installs no signal handler and starts no thread.
  *
@@ -176,6 +176,7 @@ PRESENCE_API int presence_top(struct presence *presence, const char *site, enum 
 PRESENCE_API int presence_sites(struct presence *presence, uint32_t window_s,
                                 struct presence_listing *ret);
 
+/* Free what presence_top or presence_sites has returned, and clear it. */
 PRESENCE_API void presence_listing_free(struct presence_listing *listing);
 
 /* One line of a listing across sites. Names as in struct presence_entry. */
@@ -202,6 +203,7 @@ struct presence_busiest {
 PRESENCE_API int presence_busiest(struct presence *presence, enum presence_kind kind,
                                   uint32_t window_s, size_t limit, struct presence_busiest *ret);
 
+/* Free what presence_busiest has returned, and clear it. */
 PRESENCE_API void presence_busiest_free(struct presence_busiest *busiest);
 
 /* Read whether a visitor (a UUID, or any other id of 1..512 bytes) was seen on the site within the
@@ -295,6 +297,7 @@ struct presence_scopes {
  * presence_scopes_free. Errors: -ENOMEM; -EOPNOTSUPP the collector keeps no histories. */
 PRESENCE_API int presence_history_scopes(struct presence *presence, struct presence_scopes *ret);
 
+/* Free what presence_history_scopes has returned, and clear it. */
 PRESENCE_API void presence_scopes_free(struct presence_scopes *scopes);
 
 /* One minute of the collector's clock, which no step of the wall clock moves. */
@@ -329,6 +332,7 @@ PRESENCE_API int presence_history(struct presence *presence, enum presence_kind 
                                   const char *site, const char *name, int64_t since, int64_t until,
                                   struct presence_history *ret);
 
+/* Free what presence_history has returned, and clear it. */
 PRESENCE_API void presence_history_free(struct presence_history *history);
 
 #define PRESENCE_AGE_BANDS 8
@@ -401,6 +405,7 @@ struct presence_events {
 PRESENCE_API int presence_events(struct presence *presence, const char *site,
                                  uint64_t from_sequence, size_t limit, struct presence_events *ret);
 
+/* Free what presence_events has returned, and clear it. */
 PRESENCE_API void presence_events_free(struct presence_events *events);
 
 /* Find the first event at or after `time_us` (Unix microseconds) that is held, and return its

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "options.h"
+#include "options_help.h"
 
 static void print_text(const char *name, const char *text)
 {
@@ -30,6 +31,15 @@ static void print_words(const struct option_entry *entry)
     putchar(']');
 }
 
+static void print_command(const struct option_command *command, const char *before)
+{
+    printf("%s{\"name\": \"%s\"", before, command->name);
+    print_text("arguments", command->arguments);
+    print_text("summary", command->summary);
+    print_text("details", command->details);
+    putchar('}');
+}
+
 static void print_entry(const struct option_entry *entry)
 {
     bool is_list = entry->kind == OPTION_KIND_LIST || entry->repeatable;
@@ -51,23 +61,32 @@ static void print_entry(const struct option_entry *entry)
     putchar('}');
 }
 
+static void print_entries(const char *name, const struct option_entry *entries, unsigned count)
+{
+    const char *before = "";
+
+    printf("\"%s\": [", name);
+    for (unsigned i = 0; i < count; i++) {
+        if (entries[i].renamed)
+            continue;
+        fputs(before, stdout);
+        print_entry(&entries[i]);
+        before = ",\n";
+    }
+    putchar(']');
+}
+
 int main(void)
 {
     const struct option_table *table = &options_table;
-    const char *before = "";
 
     printf("{\"program\": \"%s\",\n\"commands\": [", table->program);
     for (unsigned i = 0; i < table->command_count; i++)
-        printf("%s[\"%s\", \"%s\"]", i ? ", " : "", table->commands[i].name,
-               table->commands[i].arguments);
-    fputs("],\n\"entries\": [", stdout);
-    for (unsigned i = 0; i < table->count; i++) {
-        if (table->entries[i].renamed)
-            continue;
-        fputs(before, stdout);
-        print_entry(&table->entries[i]);
-        before = ",\n";
-    }
-    puts("]}");
+        print_command(&table->commands[i], i ? ",\n" : "");
+    fputs("],\n", stdout);
+    print_entries("entries", table->entries, table->count);
+    fputs(",\n", stdout);
+    print_entries("common", options_common, OPTIONS_COMMON);
+    puts("}");
     return 0;
 }

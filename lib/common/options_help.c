@@ -6,12 +6,13 @@
 #define COLUMNS     80
 #define NAMES_WIDTH 32 /* a longer option has a line of its own */
 
-static const struct option_entry config_entry = {
-    .name = "config",
-    .argument = "FILE",
-    .help = "read these options from a file, a NAME = VALUE a line"};
-static const struct option_entry help_entry = {.name = "help", .help = "show this help; also -h"};
-static const struct option_entry version_entry = {.name = "version", .help = "show the version"};
+const struct option_entry options_common[OPTIONS_COMMON] = {
+    {"config", OPTION_KIND_TEXT, .argument = "FILE",
+     .help = "read these options from a file, a NAME = VALUE a line",
+     .details = "See presence.conf(5)."},
+    {"help", OPTION_KIND_FLAG, .help = "show this help; also -h"},
+    {"version", OPTION_KIND_FLAG, .help = "show the version"},
+};
 
 /* ---- rows -------------------------------------------------------------------------------- */
 
@@ -85,9 +86,8 @@ static void print_entries(const struct option_table *table, const struct option_
         else if (is_shown(table, command, entry))
             print_entry(entry, width);
     }
-    print_entry(&config_entry, width);
-    print_entry(&help_entry, width);
-    print_entry(&version_entry, width);
+    for (unsigned i = 0; i < OPTIONS_COMMON; i++)
+        print_entry(&options_common[i], width);
 }
 
 /* ---- help -------------------------------------------------------------------------------- */

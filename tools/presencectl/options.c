@@ -212,7 +212,7 @@ static const struct option_entry entries[] = {
      .commands =
          BIT(COMMAND_TOP) | BIT(COMMAND_SITES) | BIT(COMMAND_HISTORY) | BIT(COMMAND_EVENTS)},
     {"names", OPTION_FLAG(struct options, names), .help = "print the names alone, one a line",
-     .details = "For scripts; the completion of bash uses it. Names with characters that a "
+     .details = "For scripts; shells' completions use it. Names with characters that a "
                 "terminal does not show as they are are left out.",
      .commands = BIT(COMMAND_TOP) | BIT(COMMAND_SITES)},
     {"follow", OPTION_FLAG(struct options, follow),
