@@ -265,11 +265,11 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
         http_connections_end(server->connections, *data);
         return;
     }
-    const union MHD_ConnectionInfo *socket =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    const union MHD_ConnectionInfo *address =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    *data = http_connections_begin(server->connections, socket->connect_fd, address->client_addr);
+    /* In libmicrohttpd 1.0 each answer overwrites the one before. */
+    int socket = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    const struct sockaddr *address =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+    *data = http_connections_begin(server->connections, socket, address);
     const struct http_options *options = &server->options;
     const union MHD_ConnectionInfo *tls =
         options->secure ? MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION)
@@ -317,7 +317,10 @@ static int find_no_certificate(void)
 static struct MHD_Daemon *start_daemon(struct http_server *server, int socket)
 {
     const struct http_options *options = &server->options;
-    struct MHD_OptionItem tls[] = {
+    struct MHD_OptionItem more[] = {
+#if MHD_VERSION >= 0x01000000
+        {MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, NULL}, /* it would repair some malformed requests */
+#endif
         {options->secure ? MHD_OPTION_HTTPS_CERT_CALLBACK : MHD_OPTION_END, 0,
          (void *)(intptr_t)find_no_certificate},
         {MHD_OPTION_END, 0, NULL},
@@ -331,7 +334,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, int socket)
         options->connections + HTTP_CONNECTIONS_SLACK, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         options->header_bytes, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_URI_LOG_CALLBACK, on_line,
-        server, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+        server, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
 }
 
 static int start_daemons(struct http_server *server)

@@ -320,7 +320,7 @@ static void test_malformed(void **state)
     expect_answer(&fixture, "GET /hello HTTP/9.9\r\nHost: x\r\n\r\n", "HTTP/1.1 505", "");
     expect_answer(&fixture, "GET /hello FTP\r\nHost: x\r\n\r\n", "HTTP/1.1 400", "");
     expect_answer(&fixture, "GET /a b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-                  "HTTP/1.1 404", "");
+                  "HTTP/1.1 40", ""); /* 404, or 400 since libmicrohttpd 1.0 */
     expect_answer(&fixture, "\x16\x03\x01 \x02 TLS\r\n\r\n", "HTTP/1.1 400", "");
     expect_answer(&fixture, "garbage\r\n\r\n", "", ""); /* closed, with no answer */
 

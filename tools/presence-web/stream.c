@@ -235,8 +235,6 @@ static void send_first(struct stream *stream, const struct http_request *request
 static struct stream *new_stream(struct streams *streams, struct http_request *request,
                                  const struct request_places *query, const struct host *client)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct stream *stream = calloc(1, sizeof(*stream) + query->count * sizeof(stream->shown[0]));
 
     if (!stream)
@@ -249,7 +247,8 @@ static struct stream *new_stream(struct streams *streams, struct http_request *r
     }
     stream->server = request->server;
     stream->connection = request->connection;
-    stream->socket = info->connect_fd;
+    stream->socket =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     stream->client = *client;
     stream->expires = query->expires;
     stream->over = streams->web->ending;
