@@ -1,4 +1,5 @@
-"""The completion of presencectl: sites, rooms and other names, in a real bash on a terminal."""
+"""The completion of presencectl: sites, rooms and other names, in a real bash and zsh on a terminal,
+and as a real fish lists them."""
 
 import contextlib
 import fcntl
@@ -14,7 +15,8 @@ import unittest
 from harness import BUILD, DEADLINE, PRESENCECTL, native, visitor
 from test_presencectl import SITE, CtlCase
 
-SCRIPT = os.path.join(BUILD, "tools/generated/presencectl")
+GENERATED = os.path.join(BUILD, "tools/generated")
+SCRIPT = os.path.join(GENERATED, "presencectl")
 LOADER = "/usr/share/bash-completion/bash_completion"
 # Each with the beginning that is typed, as the shell wants it: bare, in ' and in ".
 ROOMS = {
@@ -36,20 +38,26 @@ ROOMS = {
 }
 
 
+def environment(segment, locale="C.UTF-8"):
+    return {**os.environ, "TERM": "dumb", "LC_ALL": locale, "PS1": "$ ", "HISTFILE": "",
+            "INPUTRC": "/dev/null", "PRESENCE_SEGMENT": segment,
+            "PATH": f"{os.path.dirname(PRESENCECTL)}:{os.environ['PATH']}"}
+
+
 class Bash:
-    """An interactive bash; its last line can be asked for with Ctrl-G."""
+    """An interactive shell; its last line can be asked for with Ctrl-G."""
+
+    command = ["bash", "--norc", "--noprofile", "-i"]
+    setup = (f"source {SCRIPT}", "bind 'set bell-style none'",
+             r"""bind -x '"\C-g": printf "<<%s>>" "$READLINE_LINE"'""")
 
     def __init__(self, segment, *setup, locale="C.UTF-8"):
         self.master, slave = pty.openpty()
         self.process = subprocess.Popen(
-            ["bash", "--norc", "--noprofile", "-i"], stdin=slave, stdout=slave, stderr=slave,
-            preexec_fn=lambda: (os.setsid(), fcntl.ioctl(slave, termios.TIOCSCTTY, 0)),
-            env={**os.environ, "TERM": "dumb", "LC_ALL": locale, "PS1": "$ ", "HISTFILE": "",
-                 "INPUTRC": "/dev/null", "PRESENCE_SEGMENT": segment,
-                 "PATH": f"{os.path.dirname(PRESENCECTL)}:{os.environ['PATH']}"})
+            self.command, stdin=slave, stdout=slave, stderr=slave, env=environment(segment, locale),
+            preexec_fn=lambda: (os.setsid(), fcntl.ioctl(slave, termios.TIOCSCTTY, 0)))
         os.close(slave)
-        for line in (*setup, f"source {SCRIPT}", "bind 'set bell-style none'",
-                     r"""bind -x '"\C-g": printf "<<%s>>" "$READLINE_LINE"'"""):
+        for line in (*setup, *self.setup):
             self.type(line)
             self.enter()
 
@@ -84,19 +92,40 @@ class Bash:
         self.type("\x15\x0b")
 
 
+class Zsh(Bash):
+    command = ["zsh", "-f", "-i"]
+    setup = (f"fpath=({GENERATED} $fpath)", "autoload -U compinit; compinit -C -D", "bindkey -e",
+             'show() { print -rn -- "<<$BUFFER>>" }', "zle -N show; bindkey '^G' show")
+
+
 class Completion(CtlCase):
     def bash(self, *setup, **keywords):
         return contextlib.closing(Bash(self.segment, *setup, **keywords))
 
-    def test_rooms(self):
-        """Whatever a room is called, and however its beginning is quoted, the command that is
-        completed counts it; each has another number of visitors."""
+    def populate_rooms(self):
+        """The nth of ROOMS has n visitors."""
         collector = self.start("--warm-up", "0")
         for number, room in enumerate(ROOMS):
             self.send(collector, native(SITE, [visitor(100 * number + n) for n in range(number + 1)],
                                         room=room))
         self.send(collector, native(SITE, [visitor(1)], room="/hidden\u200b"))
         self.wait_received(len(ROOMS) + 1)
+
+    def populate_names(self):
+        collector = self.start("--warm-up", "0")
+        self.send(collector, native("a site's.example", [visitor(1)], room="/x", country="DE",
+                                    source="the news"),
+                  native(SITE, [visitor(1)], room="-dash", source="a:b"),
+                  native(SITE, [visitor(1)], room="/p:q r"), native(SITE, [visitor(1)], room="/p:q s"))
+        self.wait_received(4)
+        file = os.path.join(self.directory, "my segment")
+        os.symlink(self.segment, file)
+        return file
+
+    def test_rooms(self):
+        """Whatever a room is called, and however its beginning is quoted, the command that is
+        completed counts it."""
+        self.populate_rooms()
         loaders = [()] + [(f"source {LOADER}",)] * os.path.exists(LOADER)
         for loader, locale in ((loaders[0], "C.UTF-8"), (loaders[-1], "C.UTF-8"), (loaders[-1], "C")):
             with self.bash(*loader, locale=locale) as bash:
@@ -108,14 +137,7 @@ class Completion(CtlCase):
                 self.assertEqual(bash.complete(typed), typed)
 
     def test_other_names(self):
-        collector = self.start("--warm-up", "0")
-        self.send(collector, native("a site's.example", [visitor(1)], room="/x", country="DE",
-                                    source="the news"),
-                  native(SITE, [visitor(1)], room="-dash", source="a:b"),
-                  native(SITE, [visitor(1)], room="/p:q r"), native(SITE, [visitor(1)], room="/p:q s"))
-        self.wait_received(4)
-        file = os.path.join(self.directory, "my segment")
-        os.symlink(self.segment, file)
+        file = self.populate_names()
         site = "presencectl count a\\ site\\'s.example "
         with self.bash("set -u") as bash:
             for typed, wanted in (
@@ -140,6 +162,73 @@ class Completion(CtlCase):
             ):
                 self.assertEqual(bash.complete(typed), wanted)
                 bash.clear()
+
+    def test_zsh(self):
+        """Each room, with its beginning bare or quoted in turn. Zsh quotes by itself."""
+        self.populate_rooms()
+        with contextlib.closing(Zsh(self.segment)) as zsh:
+            for number, (room, beginnings) in enumerate(ROOMS.items()):
+                line = zsh.complete(f"presencectl count {SITE} {beginnings[number % 3]}")
+                self.assertRegex(zsh.enter(), rf"(?m)^{number + 1}\r$", line)
+
+    def test_other_names_in_zsh(self):
+        file = self.populate_names()
+        site = "presencectl count a\\ site\\'s.example "
+        with contextlib.closing(Zsh(self.segment)) as zsh:
+            for typed, wanted in (
+                ("presencectl top a\\ ", "presencectl top a\\ site\\'s.example "),
+                (f"{site}--source ", f"{site}--source the\\ news "),
+                (f"{site}--country=", f"{site}--country=DE "),
+                (f"presencectl history {SITE} --source a", f"presencectl history {SITE} --source a:b "),
+                (f"presencectl count {SITE} /p", f"presencectl count {SITE} /p:q\\ "),
+                (f"presencectl count {SITE} -d", f"presencectl count {SITE} -d"),
+                (f"presencectl count {SITE} -- -d", f"presencectl count {SITE} -- -dash "),
+                (f"presencectl --segment {self.directory}/my",
+                 f"presencectl --segment {self.directory}/my\\ segment "),
+                (f"presencectl --segment={self.directory}/my\\ segment sites --na",
+                 f"presencectl --segment={self.directory}/my\\ segment sites --names "),
+                (f"PRESENCE_SEGMENT=/ presencectl --segment '{file}' peak a",
+                 f"PRESENCE_SEGMENT=/ presencectl --segment '{file}' peak a\\ site\\'s.example "),
+                ("presencectl top --by=s", "presencectl top --by=source "),
+                ("presencectl --json co", "presencectl --json count "),
+                ("presencectl help se", "presencectl help seen "),
+            ):
+                self.assertEqual(zsh.complete(typed), wanted)
+                zsh.clear()
+
+    def fish(self, lines):
+        """The candidates that fish has for each line; it quotes by itself those that it inserts."""
+        script = f"source {SCRIPT}.fish; for line in $argv; complete -C $line; echo; end"
+        done = subprocess.run(["fish", "--no-config", "-c", script, *lines], capture_output=True,
+                              text=True, check=True, env=environment(self.segment), timeout=DEADLINE)
+        self.assertEqual(done.stderr, "")
+        answers = done.stdout.split("\n\n")[:-1] if done.stdout else []
+        return [[line.partition("\t")[0] for line in answer.splitlines()] for answer in answers]
+
+    def test_fish(self):
+        self.populate_rooms()
+        rooms, one = self.fish([f"presencectl count {SITE} ", f"presencectl count {SITE} '/my "])
+        self.assertEqual(rooms, list(reversed(ROOMS)))  # the busiest first
+        self.assertEqual(one, ["/my room"])
+
+    def test_other_names_in_fish(self):
+        file = self.populate_names()
+        site = "presencectl count a\\ site\\'s.example "
+        cases = {
+            "presencectl top a\\ ": ["a site's.example"],
+            f"{site}--source ": ["the news"],
+            f"{site}--country=": ["--country=DE"],
+            f"presencectl history {SITE} --source a": ["a:b"],
+            f"presencectl count {SITE} /p": ["/p:q r", "/p:q s"],
+            f"presencectl count {SITE} -- -d": ["-dash"],
+            f"presencectl --segment {self.directory}/my": [f"{self.directory}/my segment"],
+            f"presencectl --segment={self.directory}/my\\ segment sites --na": ["--names"],
+            f"PRESENCE_SEGMENT=/ presencectl --segment '{file}' peak a": ["a site's.example"],
+            "presencectl top --by=s": ["--by=source"],
+            "presencectl --json co": ["count"],
+            "presencectl help se": ["seen"],
+        }
+        self.assertEqual(dict(zip(cases, self.fish(cases))), cases)
 
     def complete(self, *words):
         """The completions that bash offers for the last word."""

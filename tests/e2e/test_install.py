@@ -85,6 +85,11 @@ class Install(Case):
                      "bin/presence-web", "share/man/man8/presence-web.8",
                      "lib/systemd/system/presence-web.service",
                      "lib/systemd/system/presence-exporter.service",
+                     "share/man/man8/presence-recorder.8", "share/man/man7/presence-protocol.7",
+                     "share/man/man7/presence-counting.7", "share/man/man5/presence.conf.5",
+                     "share/man/man3/libpresence.3",
+                     "share/bash-completion/completions/presencectl",
+                     "share/fish/vendor_completions.d/presencectl.fish",
                      "share/presence/presence.rules.yml", "share/presence/presence-dashboard.json"):
             with self.subTest(name=name):
                 self.assertTrue(os.path.isfile(self.installed(name)))

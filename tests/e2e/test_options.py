@@ -82,6 +82,19 @@ class Options(unittest.TestCase):
                         offered += complete(program, command, "--")
                 self.assertEqual(set(offered), set(options_of(program)))
 
+    def test_completions_of_zsh_and_fish(self):
+        """They have the same options, and the shells can read them."""
+        for program in PROGRAMS:
+            for file, pattern, check in (
+                (f"_{program}", r"^ +'\*?--([a-z.-]+)[=\[]", ["zsh", "-fn"]),
+                (f"{program}.fish", r" -l ([a-z.-]+) -", ["fish", "--no-config", "-n"]),
+            ):
+                path = os.path.join(GENERATED, file)
+                named = {f"--{name}" for name in re.findall(pattern, read(path), re.M)}
+                self.assertEqual(named, set(options_of(program)), file)
+                done = subprocess.run([*check, path], capture_output=True, text=True, timeout=30)
+                self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""), file)
+
     def test_values_are_completed(self):
         for program, words, values in (
             ("presenced", ("--receive", ""), ["auto", "io_uring", "recvmmsg"]),

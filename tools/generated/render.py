@@ -18,10 +18,12 @@ import sys
 
 import bash
 import configuration
+import fish
 import header
 import manual
 import markdown
 import roff
+import zsh
 
 
 def load(path):
@@ -54,6 +56,8 @@ RENDER = {
     "library": render_library,
     "conf": lambda table, section: configuration.configuration(load(table), section),
     "bash": lambda table: bash.completion(load(table)),
+    "zsh": lambda table: zsh.completion(load(table)),
+    "fish": lambda table: fish.completion(load(table)),
 }
 
 
