@@ -1,7 +1,7 @@
 """Render a page of docs/ as a manual, with what of Markdown our pages use.
 
-A table of two columns becomes a list of terms, one of more columns a table of tbl(1). A block whose
-lines are too long for a terminal is an error, but for one of hexadecimal digits, which is folded.
+A table of terms and their meanings or values becomes a list, any other a table of tbl(1). A block whose
+lines are too long for a terminal is an error, but for hexadecimal digits and commands, which are folded.
 """
 
 import re
@@ -10,9 +10,10 @@ import sys
 import roff
 
 MANUALS = {"counting.md": "presence-counting(7)", "protocol.md": "presence-protocol(7)",
-           "web.md": "presence-web(8)"}
+           "segment.md": "THE SEGMENT in presenced(8)", "web.md": "presence-web(8)"}
 CODE_COLUMNS = 71  # of the 78 that manuals have in a terminal of 80
 HEX_COLUMNS = 64
+TOGETHER = 24      # code up to here is not broken between words
 TERM_COLUMNS = 16  # a term up to here stands beside its text
 
 
@@ -40,17 +41,33 @@ def inline(text):
             r"`([^`]+)`|\*\*([^*]+)\*\*|\*([^*]+)\*|([^`*]+|[`*])", text):
         if code != code.strip():
             code = f'"{code}"'
-        done += (roff.bold(code) if code else roff.bold(strong) if strong
+        together = roff.bold(code).replace(" ", r"\ " if len(code) <= TOGETHER else " ")
+        done += (together if code else roff.bold(strong) if strong
                  else roff.italic(emphasis) if emphasis else roff.prose(other))
     return done
 
 
 # ---- blocks --------------------------------------------------------------------------------------
 
+def folded(line):
+    """A command of the shell in lines that are short enough, broken before an option if possible."""
+    while len(line) > CODE_COLUMNS:
+        spaces = [end for end in range(CODE_COLUMNS - 1) if line[end] == " " and line[:end].strip()
+                  and line[:end].count('"') % 2 == line[:end].count("'") % 2 == 0]
+        if not spaces or "#" in line:
+            break
+        end = max([end for end in spaces if line[end + 1] == "-"] or spaces)
+        yield line[:end] + " \\"
+        line = "    " + line[end + 1:]
+    yield line
+
+
 def code(name, lines):
     width = HEX_COLUMNS if name.startswith("hex") else CODE_COLUMNS
     if width == HEX_COLUMNS:
         lines = [line[start:start + width] for line in lines for start in range(0, len(line), width)]
+    elif name.startswith("sh "):
+        lines = [part for line in lines for part in folded(line)]
     for line in lines:
         if len(line) > width:
             sys.exit(f"the block '{name}' is too wide for a manual, which has {width} columns: {line}")
@@ -84,7 +101,7 @@ def tabular(rows):
 
 def table(lines):
     rows = [cells(line) for line in lines if not re.fullmatch(r"[|\s:-]+", line)]
-    return terms(rows[1:]) if len(rows[0]) == 2 else tabular(rows)
+    return terms(rows[1:]) if rows[0][1:] in (["meaning"], ["value"]) else tabular(rows)
 
 
 def bullets(lines):

@@ -116,10 +116,10 @@ static const struct option_entry entries[] = {
     {"key-file", OPTION_TEXT(struct options, key_file), .argument = "FILE", .expected = "a file",
      .example = "/etc/presence/keys",
      .help = "sign with the first key in this file, a line ID HEX32 as in the collector's --keys",
-     .details = "It may be the collector's own file. Other keys in it are checked and not used: to "
-                "sign with another, put that one first. The file belongs to root or to the user as "
-                "whom presence-send runs, and has mode 0600 or less, or 0640 with the group "
-                "presence. Not with --text."},
+     .details =
+         "It may be the collector's own file. Other keys in it are checked and not used: to "
+         "sign with another, put that one first. KEYS in presenced(8) says whose file it has "
+         "to be, and its mode. Not with --text."},
     {"text", OPTION_FLAG(struct options, sender.text),
      .help = "send text heartbeats, one a datagram",
      .details = "An id of which only the native form is known is sent as a UUID, which is the same "
