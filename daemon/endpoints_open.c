@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -194,8 +195,9 @@ static int take_over(struct endpoints *endpoints, struct endpoint *endpoint,
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
-/* True if sockets of the last daemon have the address's port in part. They let others be bound to
- * it, too: they are closed only when they have been read. */
+/* True if sockets that are passed have the address's port in part. They let others be bound to it,
+ * too: those of the last daemon are closed only when they have been read, and a supervisor's have
+ * an address of their own. */
 static bool share_ports(struct endpoints *endpoints, const struct sockaddr_storage *address)
 {
     const struct handover *handover = &endpoints->handover;
@@ -210,13 +212,10 @@ static bool share_ports(struct endpoints *endpoints, const struct sockaddr_stora
             is_shared = true;
         }
     }
-    for (unsigned i = 0; i < handover->socket_count; i++) {
-        const struct handover_socket *socket = &handover->sockets[i];
-        if (socket->descriptor >= 0 && socket->worker >= 0 &&
-            address_conflicts(&socket->address, address)) {
-            listener_share(socket->descriptor);
-            is_shared = true;
-        }
+    const struct handover_socket *socket = NULL;
+    while ((socket = handover_find_conflict(handover, address, socket))) {
+        listener_share(socket->descriptor);
+        is_shared = true;
     }
     return is_shared;
 }
@@ -253,6 +252,37 @@ static void add_passed(struct endpoints *endpoints, struct endpoint *endpoint, i
     endpoint->is_passed = true;
     endpoint->sockets[worker] = socket;
     endpoint->drops[worker] = handover_counted_drops(&endpoints->handover, socket);
+}
+
+static bool is_foreign(const struct handover_socket *socket)
+{
+    struct stat status;
+
+    return fstat(socket->descriptor, &status) == 0 && status.st_uid != geteuid();
+}
+
+/* Say why an address of the configuration can't be opened. */
+static void log_failure(const struct endpoints *endpoints, const struct endpoint *endpoint,
+                        const struct config_address *address, int error)
+{
+    const struct handover_socket *socket = NULL;
+    char name[ADDRESS_SIZE] = "";
+
+    do
+        socket = handover_find_conflict(&endpoints->handover, &endpoint->address, socket);
+    while (socket && !is_foreign(socket));
+    if (socket)
+        address_bound(socket->descriptor, name);
+    if (error == -EADDRINUSE && count_sockets(endpoint, endpoints->config->workers) > 0)
+        log_line("cannot listen on %s with more workers: the service manager keeps sockets of "
+                 "another user there; stop the service, then start it",
+                 endpoint->name);
+    else if (error == -EADDRINUSE && socket)
+        log_line("cannot listen on %s: the service manager passes a socket of another user at %s; "
+                 "leave one out, or stop the service, then start it",
+                 address->text, name);
+    else
+        log_line("cannot listen on %s: %s%s", address->text, strerror(-error), advice(error));
 }
 
 /* Return the endpoint that is opened next, without sockets. */
@@ -326,14 +356,10 @@ static int open_address(struct endpoints *endpoints, unsigned index, const sigse
         r = open_sockets(endpoints, endpoint, &options);
     if (r == -EINTR)
         return r;
-    if (r == -EADDRINUSE && count_sockets(endpoint, endpoints->config->workers) > 0)
-        log_line("cannot listen on %s with more workers: the service manager keeps sockets of "
-                 "another user there; stop the service, then start it",
-                 endpoint->name);
-    else if (r < 0)
-        log_line("cannot listen on %s: %s%s", address->text, strerror(-r), advice(r));
-    if (r < 0)
+    if (r < 0) {
+        log_failure(endpoints, endpoint, address, r);
         return r;
+    }
     /* The bound address differs from the given one if its port is 0. */
     address_bound(endpoints_first_socket(endpoint), endpoint->name);
     getsockname(endpoints_first_socket(endpoint), (struct sockaddr *)&endpoint->address, &length);
@@ -345,16 +371,15 @@ static int open_address(struct endpoints *endpoints, unsigned index, const sigse
 static void add_all_passed(struct endpoints *endpoints)
 {
     struct handover *handover = &endpoints->handover;
+    unsigned left_out = 0;
 
     for (unsigned i = 0; i < handover->socket_count; i++) {
         struct handover_socket *socket = &handover->sockets[i];
         if (socket->descriptor < 0 || socket->worker >= 0)
             continue;
         if (endpoints->count == CONFIG_LISTEN_MAX) {
-            log_line("the service manager passes more sockets than the %d addresses that there "
-                     "may be: closed \"%s\"",
-                     CONFIG_LISTEN_MAX, socket->name);
-            continue; /* handover_close closes it */
+            left_out++; /* handover_close closes it */
+            continue;
         }
         struct endpoint *endpoint = new_endpoint(endpoints);
         endpoint->address = socket->address;
@@ -363,6 +388,10 @@ static void add_all_passed(struct endpoints *endpoints)
         socket->descriptor = -1;
         endpoints->count++;
     }
+    if (left_out)
+        log_line("the service manager passes %u sockets more than the %d addresses that there may "
+                 "be: they get no heartbeats from here",
+                 left_out, CONFIG_LISTEN_MAX);
 }
 
 /* True if an endpoint has a socket of that worker at that address. */
@@ -407,43 +436,18 @@ static void list_by_worker(struct endpoints *endpoints)
     }
 }
 
-/* True if a socket with all addresses has this one, too. Of IPv6 it may have those of IPv4. */
-static bool covers(const struct handover_socket *socket, const struct sockaddr_storage *address)
-{
-    struct sockaddr_in6 v6;
-    struct sockaddr_in v4;
-    int only_v6 = 1;
-    socklen_t length = sizeof(only_v6);
-
-    memcpy(&v6, &socket->address, sizeof(v6));
-    memcpy(&v4, &socket->address, sizeof(v4));
-    if (address_is_same(&socket->address, address) ||
-        address_get_port(&socket->address) != address_get_port(address))
-        return false;
-    if (v4.sin_family == AF_INET)
-        return address->ss_family == AF_INET && v4.sin_addr.s_addr == INADDR_ANY;
-    if (!IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr))
-        return false;
-    getsockopt(socket->descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, &length);
-    return address->ss_family == AF_INET6 || !only_v6;
-}
-
 /* True if a socket that a supervisor opened has the address, with others: it is added as it is. */
 static bool is_covered(const struct endpoints *endpoints, const struct config_address *address)
 {
-    const struct handover *handover = &endpoints->handover;
+    const struct handover_socket *socket =
+        handover_find_covering(&endpoints->handover, &address->address);
+    char name[ADDRESS_SIZE];
 
-    for (unsigned i = 0; i < handover->socket_count; i++) {
-        const struct handover_socket *socket = &handover->sockets[i];
-        char name[ADDRESS_SIZE];
-        if (socket->descriptor < 0 || socket->worker >= 0 || !covers(socket, &address->address) ||
-            address_bound(socket->descriptor, name) < 0)
-            continue;
-        log_line("%s is received by the socket that the service manager opened at %s",
-                 address->text, name);
-        return true;
-    }
-    return false;
+    if (!socket || address_bound(socket->descriptor, name) < 0)
+        return false;
+    log_line("%s is received by the socket that the service manager opened at %s", address->text,
+             name);
+    return true;
 }
 
 /* Open all addresses. SIGTERM and SIGINT are blocked meanwhile, and end a wait for a port. */

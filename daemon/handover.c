@@ -13,12 +13,13 @@
 #include "common/log.h"
 #include "listener.h"
 
-#define PREFIX         "presenced-"
-#define SOCKET_NAME    PREFIX "socket-%u-%s"
-#define ARRAY_NAME     PREFIX "array-%s"
-#define RECORD_NAME    PREFIX "record"
-#define RECORD_VERSION 1u
-#define RECORD_SEALS   (F_SEAL_SHRINK | F_SEAL_GROW)
+#define PREFIX          "presenced-"
+#define SOCKET_NAME     PREFIX "socket-%u-%s"
+#define ARRAY_NAME      PREFIX "array-%s"
+#define RECORD_NAME     PREFIX "record"
+#define RECORD_VERSION  1u
+#define REFUSALS_LOGGED 8 /* of LOG_BURST lines; those about addresses are to be logged, too */
+#define RECORD_SEALS    (F_SEAL_SHRINK | F_SEAL_GROW)
 
 /* Write an address as a part of a name, which may not have a colon (sd_notify(3), FDNAME=). */
 static void format_address(const char *address, char ret[ADDRESS_SIZE])
@@ -192,6 +193,7 @@ static void sort_all(struct handover *handover, bool *refused)
 {
     struct service_manager *manager = handover->manager;
     char name[HANDOVER_NAME_SIZE];
+    unsigned count = 0;
 
     for (int i = 0; i < manager->count; i++) {
         int descriptor = SERVICE_MANAGER_FIRST + i;
@@ -199,10 +201,13 @@ static void sort_all(struct handover *handover, bool *refused)
         refused[i] = !sort(handover, descriptor, name);
         if (!refused[i])
             continue;
-        log_line("the service manager passes \"%s\", which is nothing to receive from: closed",
-                 name);
+        if (++count <= REFUSALS_LOGGED)
+            log_line("the service manager passes \"%s\", which is nothing to receive from: closed",
+                     name);
         close(descriptor);
     }
+    if (count > REFUSALS_LOGGED)
+        log_line("and %u more of that kind: closed", count - REFUSALS_LOGGED);
     for (int i = 0; i < manager->count; i++) {
         snprintf(name, sizeof(name), "%s", manager->names[i]);
         if (refused[i] && strncmp(name, PREFIX, strlen(PREFIX)) == 0)
@@ -304,6 +309,51 @@ int handover_take_socket(struct handover *handover, const struct sockaddr_storag
         return descriptor;
     }
     return -1;
+}
+
+const struct handover_socket *handover_find_conflict(const struct handover *handover,
+                                                     const struct sockaddr_storage *address,
+                                                     const struct handover_socket *last)
+{
+    const struct handover_socket *end = handover->sockets + handover->socket_count;
+
+    for (last = last ? last + 1 : handover->sockets; last < end; last++) {
+        if (last->descriptor >= 0 && address_conflicts(&last->address, address))
+            return last;
+    }
+    return NULL;
+}
+
+/* True if a socket with all addresses has this one, too. Of IPv6 it may have those of IPv4. */
+static bool covers(const struct handover_socket *socket, const struct sockaddr_storage *address)
+{
+    struct sockaddr_in6 v6;
+    struct sockaddr_in v4;
+    int only_v6 = 1;
+    socklen_t length = sizeof(only_v6);
+
+    memcpy(&v6, &socket->address, sizeof(v6));
+    memcpy(&v4, &socket->address, sizeof(v4));
+    if (address_is_same(&socket->address, address) ||
+        address_get_port(&socket->address) != address_get_port(address))
+        return false;
+    if (v4.sin_family == AF_INET)
+        return address->ss_family == AF_INET && v4.sin_addr.s_addr == INADDR_ANY;
+    if (!IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr))
+        return false;
+    getsockopt(socket->descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, &length);
+    return address->ss_family == AF_INET6 || !only_v6;
+}
+
+const struct handover_socket *handover_find_covering(const struct handover *handover,
+                                                     const struct sockaddr_storage *address)
+{
+    for (unsigned i = 0; i < handover->socket_count; i++) {
+        const struct handover_socket *socket = &handover->sockets[i];
+        if (socket->descriptor >= 0 && socket->worker < 0 && covers(socket, address))
+            return socket;
+    }
+    return NULL;
 }
 
 int handover_take_array(struct handover *handover, const char *address)

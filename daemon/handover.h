@@ -63,6 +63,17 @@ int handover_open(struct service_manager *manager, struct handover *ret);
 int handover_take_socket(struct handover *handover, const struct sockaddr_storage *address,
                          int worker);
 
+/* Return the next socket after `last`, or with NULL the first, that has the address's port in part
+ * or in full and was not taken; or NULL. */
+const struct handover_socket *handover_find_conflict(const struct handover *handover,
+                                                     const struct sockaddr_storage *address,
+                                                     const struct handover_socket *last);
+
+/* Return a socket of all addresses that the service manager opened and that has this one with the
+ * others; or NULL. */
+const struct handover_socket *handover_find_covering(const struct handover *handover,
+                                                     const struct sockaddr_storage *address);
+
 /* Take over the map that an address's sockets are in, or return -1. `address` is in words. */
 int handover_take_array(struct handover *handover, const char *address);
 

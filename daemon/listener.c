@@ -109,10 +109,13 @@ static int admit_datagrams(int socket)
                                                                                          : 0;
 }
 
+/* Let others be bound to the port. The kernel lets only sockets of the same owner share one. */
 static int share_port(int socket)
 {
     static const int on = 1;
 
+    int owned = fchown(socket, geteuid(), (gid_t)-1); /* root may; others fail to share it below */
+    (void)owned;
     return setsockopt(socket, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0 ? -errno : 0;
 }
 
@@ -220,7 +223,7 @@ int listener_open(const struct sockaddr *address, socklen_t length,
     if (!sockets)
         return -ENOMEM;
     int r = open_group(address, length, options, spread, sockets);
-    while (r == -EADDRINUSE && waited_ms < LISTENER_PATIENCE_MS) {
+    while (r == -EADDRINUSE && !options->is_shared && waited_ms < LISTENER_PATIENCE_MS) {
         if (!wait_for_port(options, BIND_RETRY_MS)) {
             r = -EINTR;
             break;

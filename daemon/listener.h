@@ -18,7 +18,8 @@ struct listener_options {
     bool generic_receive_offload; /* receive trains of datagrams, if the kernel can */
     struct spread *spread;        /* NULL: senders are spread by hash */
     int *array;                   /* for spread_attach, which sets it; NULL: not wanted */
-    bool is_shared; /* sockets of ours that are about to be closed may have the port, too */
+    bool
+        is_shared; /* passed sockets have the port, too: if it can't be shared, don't wait for it */
 
     /* Called instead of sleeping while a port is in use; returns false to end the wait. NULL:
      * sleep.
@@ -55,7 +56,7 @@ int listener_complete(const struct listener_options *options, int *sockets, bool
 /* Give a socket that was passed the options of a new one, where they are not less. */
 void listener_adopt(int socket, const struct listener_options *options);
 
-/* Let other sockets of the same user be bound to this one's port. */
+/* Let other sockets of this user be bound to this one's port; root makes it its own. */
 void listener_share(int socket);
 
 /* Stop datagrams from coming to this socket: another one whose address covers its gets them. What
