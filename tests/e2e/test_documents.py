@@ -52,32 +52,44 @@ class Pages(unittest.TestCase):
 class Install(Case):
     """README's commands; those that change the system are only noted."""
 
-    def test_commands(self):
+    def note(self, block):
+        """Run a block, and return the commands that would have changed the system."""
         noted = os.path.join(self.directory, "noted")
-        for name in "apt-get", "meson", "ninja", "systemctl", "systemd-sysusers":
+        for name in ("apt-get", "dpkg-buildpackage", "meson", "ninja", "ldconfig", "systemctl",
+                     "systemd-sysusers", "systemd-tmpfiles"):
             path = os.path.join(self.directory, name)
             with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o755), "w") as file:
                 file.write(f'#!/bin/sh\necho "${{0##*/}} $*" >> {noted}\n')
-        subprocess.run(["bash", "-euc", fenced("sh install")], check=True, timeout=DEADLINE,
+        subprocess.run(["bash", "-euc", block], check=True, timeout=DEADLINE, cwd=TOP,
                        env={**os.environ, "PATH": f"{self.directory}:{os.environ['PATH']}"})
         with open(noted) as file:
-            packages, *commands = file.read().splitlines()
+            return file.read().splitlines()
+
+    def test_without_packages(self):
+        packages, *commands = self.note(fenced("sh install"))
         listed = subprocess.run(
             ["bash", "-c", '. tools/packages.sh; echo "${packages_build[@]}"'], cwd=TOP, check=True,
             capture_output=True, text=True).stdout
         self.assertEqual(packages.split(), ["apt-get", "install", *listed.split()])
         self.assertEqual(commands, ["meson setup --prefix=/usr build/package",
-                                    "ninja -C build/package install", "systemd-sysusers ",
-                                    "systemctl daemon-reload",
+                                    "ninja -C build/package install", "ldconfig ",
+                                    "systemd-sysusers ", "systemctl daemon-reload",
                                     "systemctl enable --now presenced"])
+
+    def test_packages(self):
+        """tests/packages runs them in earnest."""
+        self.assertEqual(self.note(fenced("sh package")),
+                         ["apt-get build-dep ./", "dpkg-buildpackage -b -us -uc",
+                          "apt-get install ../presence_*.deb"])
 
 
 class Names(unittest.TestCase):
     """Options and counters that README.md and docs/ mention exist."""
 
-    # Of meson, systemctl, logger, pkg-config and tests/bench/run; a property of the badge's style.
-    OTHERS = {"--prefix", "--now", "--udp", "--server", "--port", "--size", "--tag", "--libs", "--svg",
-              "--markdown", "--only", "--quick", "--presence-color"}
+    # Of meson, systemctl, docker, logger, pkg-config and tests/bench/run; a property of the badge's style.
+    OTHERS = {"--prefix", "--sysconfdir", "--now", "--udp",
+              "--server", "--port", "--size", "--tag", "--libs", "--svg", "--markdown", "--only", "--quick",
+              "--presence-color"}
 
     def mentioned(self, pattern):
         return {name for page in PAGES if page.startswith(("README", "docs/"))

@@ -1,6 +1,7 @@
 """Installed programs, library, header and pkg-config file work."""
 
 import glob
+import json
 import os
 import re
 import tempfile
@@ -8,9 +9,9 @@ import unittest
 from unittest import mock
 
 import harness
-from documents import PAGES, fenced, read
+from documents import PAGES, TOP, fenced, read
 from harness import Case, native, private_loopback, visitor
-from installed import build_options, compiler, install, run
+from installed import build_options, compiler, install, installed_files, run
 
 EXAMPLES = os.path.join(os.path.dirname(__file__), "../../lib/presence/examples")
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
@@ -78,6 +79,9 @@ class Install(Case):
         return path
 
     def test_files(self):
+        """Each file is where the documents say, and each place that they name has some."""
+        files = [path.removeprefix(self.top) for path in installed_files(self.top)]
+        self.assert_documented(self.documented_places(build_options()["prefix"]), files)
         for name in ("sbin/presenced", "bin/presencectl", "bin/presence-send",
                      "include/presence/presence.h", "share/man/man8/presenced.8",
                      "share/man/man1/presencectl.1", "share/man/man1/presence-send.1",
@@ -90,7 +94,7 @@ class Install(Case):
                      "share/man/man3/libpresence.3",
                      "share/bash-completion/completions/presencectl",
                      "share/fish/vendor_completions.d/presencectl.fish",
-                     "share/presence/presence.rules.yml", "share/presence/presence-dashboard.json"):
+                     "share/presence/presence-dashboard.json"):
             with self.subTest(name=name):
                 self.assertTrue(os.path.isfile(self.installed(name)))
         for name in "libpresence.so", "libpresence.so.0", "libpresence.a", "pkgconfig/presence.pc":
@@ -99,12 +103,49 @@ class Install(Case):
         # The public API is one header; the contracts in include/core are internal.
         self.assertEqual(os.listdir(self.installed("include/presence")), ["presence.h"])
 
+    def test_files_with_other_prefix(self):
+        """The same for --prefix=/usr, as meson plans it; /etc has the same files for any prefix."""
+        build = os.path.join(self.directory, "build")
+        run(["meson", "setup", "--prefix=/usr", "-Dtests=disabled", build, TOP])
+        planned = json.loads(run(["meson", "introspect", "--installed", build])).values()
+        places = {place for place in self.documented_places("/usr") if not place.startswith("/etc/")}
+        self.assert_documented(places, planned)
+
+    def test_configurations_are_kept(self):
+        """Installing again leaves what an operator has changed, and brings back what is missing."""
+        changed, removed = (os.path.join(self.top, "etc", name) for name in
+                            ("presence/presenced.conf", "prometheus/rules/presence.rules.yml"))
+        with open(changed, "a") as file:
+            file.write("workers = 2\n")
+        with open(changed) as file:
+            ours = file.read()
+        os.unlink(removed)
+        install(self.top)
+        with open(changed) as file:
+            self.assertEqual(file.read(), ours)
+        self.assertTrue(os.path.exists(removed))
+
+    @staticmethod
+    def documented_places(prefix):
+        """The directories in the table "Where files go"."""
+        section = read("docs/deploying.md").partition("## Where files go")[2].partition("\n## ")[0]
+        places = {path for row in re.findall(r"^\|(?:.*?)\|(.*)\|$", section, re.M)
+                  for path in re.findall(r"`((?:PREFIX)?/\S+)`", row)}
+        architecture = os.path.basename(build_options()["libdir"])
+        places = {path.replace("PREFIX", prefix).replace("x86_64-linux-gnu", architecture)
+                  for path in places}
+        return {path for path in places if path.startswith((f"{prefix}/share/", "/etc/")) or
+                "/share/" not in path}
+
+    def assert_documented(self, places, files):
+        self.assertEqual({os.path.dirname(file) for file in files}, places)
+
     def test_documented_paths(self):
         """What manuals and documents say is installed is there; documents are for --prefix=/usr."""
         named = set()
         for page in glob.glob(self.installed("share/man/man*/*")):
             with open(page, encoding="utf-8") as file:
-                files = re.findall(r"^\.I (/\S*(?:share|etc)/presence/\S+)$", file.read(), re.M)
+                files = re.findall(r"^\.I (/\S*(?:share/presence|etc)/\S+\.\w+)$", file.read(), re.M)
             named |= {name.replace("\\-", "-") for name in files}
         names = {os.path.basename(name) for name in named}
         self.assertLessEqual({"presence.rules.yml", "presence-dashboard.json", "presence-web.conf"},
@@ -114,9 +155,13 @@ class Install(Case):
         self.assertIn("--prefix=/usr ", fenced("sh install"))
         documented = {name for page in PAGES
                       for name in re.findall(r"/usr/(share/presence/\S*\w)", read(page))}
-        self.assertIn("share/presence/presence.rules.yml", documented)
+        self.assertIn("share/presence/presence-dashboard.json", documented)
         for name in documented:
             self.assertTrue(os.path.isfile(self.installed(name)), name)
+        documented = {name for page in PAGES for name in re.findall(r"/etc/\S*\.rules\.yml", read(page))}
+        self.assertEqual(len(documented), 1)
+        for name in documented:
+            self.assertTrue(os.path.isfile(self.top + name), name)
 
     def test_versions_agree(self):
         version, = self.pkg_config("--modversion")

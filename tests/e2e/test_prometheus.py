@@ -160,7 +160,7 @@ class Prometheus(PrometheusCase):
         self.start_prometheus(substitute(
             fenced("yaml prometheus"), target=("127.0.0.1:9474", f"127.0.0.1:{self.exporter.port}"),
             interval=("scrape_interval: 15s", "scrape_interval: 1s\n  evaluation_interval: 1s"),
-            rules=("/usr/share/presence/presence.rules.yml", RULES)))
+            rules=("/etc/prometheus/rules/presence.rules.yml", RULES)))
 
     def test_values(self):
         self.send(self.collector, native(SITE, [visitor(i) for i in range(5)], room=HOSTILE,
