@@ -1,10 +1,13 @@
 /* presenced - receive heartbeats and keep the counts in shared memory. */
 #include <errno.h>
+#include <libgen.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -50,6 +53,18 @@ static bool log_limit(const struct config *config, int error, uint64_t bytes)
     return *limit;
 }
 
+/* Return how many megabytes are left for the segment where it is to be, 0 if that is unknown. */
+static double free_megabytes(const char *segment)
+{
+    char directory[PATH_MAX];
+    struct statvfs volume;
+
+    snprintf(directory, sizeof(directory), "%s", segment);
+    if (statvfs(dirname(directory), &volume) < 0)
+        return 0;
+    return (double)volume.f_bavail * (double)volume.f_frsize / 1e6;
+}
+
 static void log_segment_failure(const struct config *config, int error, pid_t holder)
 {
     struct segment_geometry geometry;
@@ -81,10 +96,13 @@ static void log_segment_failure(const struct config *config, int error, pid_t ho
         break;
     case ENOSPC:
     case ENOMEM:
-        log_line("cannot reserve %.1f MB for the segment %s%s: %s; make its file system larger, %s"
-                 "lower --max-entries, --max-scopes, --max-histories or --events",
-                 bytes / 1e6, config->segment, is_beside ? " beside the old one" : "",
-                 strerror(-error), is_beside ? "remove the old one and all it holds, or " : "or ");
+        log_line(
+            "cannot reserve %.1f MB for the segment %s%s: %s (%.1f MB are free); make its file "
+            "system larger (in a container: --shm-size), %slower --max-entries, --max-scopes, "
+            "--max-histories or --events",
+            bytes / 1e6, config->segment, is_beside ? " beside the old one" : "", strerror(-error),
+            free_megabytes(config->segment),
+            is_beside ? "remove the old one and all it holds, or " : "or ");
         break;
     default:
         log_line("cannot open the segment %s: %s", config->segment, strerror(-error));
@@ -118,8 +136,8 @@ static int open_collector(struct daemon *daemon)
 }
 
 /* Raise our share of the processor: datagrams that overflow a socket's buffer while its worker
- * waits for one, or while a restart does, are lost. A niceness that an operator chose stays, and so does ours without the
- * privilege.
+ * waits for one, or while a restart does, are lost. A niceness that an operator chose stays, and so
+ * does ours without the privilege.
  */
 static void raise_priority(void)
 {

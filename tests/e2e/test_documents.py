@@ -87,7 +87,7 @@ class Names(unittest.TestCase):
     """Options and counters that README.md and docs/ mention exist."""
 
     # Of meson, systemctl, docker, logger, pkg-config and tests/bench/run; a property of the badge's style.
-    OTHERS = {"--prefix", "--sysconfdir", "--now", "--udp",
+    OTHERS = {"--prefix", "--sysconfdir", "--now", "--network", "--shm-size", "--security-opt", "--udp",
               "--server", "--port", "--size", "--tag", "--libs", "--svg", "--markdown", "--only", "--quick",
               "--presence-color"}
 
