@@ -1,7 +1,7 @@
 # packages.sh - what presence needs to build and to be tested, and functions that install what is missing.
 # To be sourced.
 
-packages_build=(gcc libc6-dev meson ninja-build pkg-config liburing-dev libxxhash-dev
+packages_build=(gcc libc6-dev dpkg-dev meson ninja-build pkg-config liburing-dev libxxhash-dev
     libjansson-dev libsmartcols-dev libinih-dev libcap-ng-dev libseccomp-dev libsqlite3-dev
     libsystemd-dev libmicrohttpd-dev libjwt-dev libyaml-dev libgnutls28-dev libcrypt-dev zlib1g-dev
     esbuild)
