@@ -124,8 +124,8 @@ static void stream_check(struct stream *stream)
 /* Read from stdin into the buffer. Returns false at its end. */
 static bool stream_fill(struct stream *stream)
 {
-    ssize_t bytes =
-        read(STDIN_FILENO, stream->buffer + stream->length, BUFFER_BYTES - stream->length);
+    char *end = stream->buffer + stream->length;
+    ssize_t bytes = read(STDIN_FILENO, end, (size_t)(stream->buffer + BUFFER_BYTES - end));
     if (bytes < 0) {
         if (errno == EINTR || errno == EAGAIN)
             return true;
