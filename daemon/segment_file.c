@@ -181,6 +181,7 @@ static int name_file(int descriptor, const char *path, bool replace)
 /* An existing file, as far as it can be trusted. */
 struct former {
     const char *fault;            /* why none of it can be used; NULL: all of it can */
+    const char *kept;             /* the name that it keeps when it is replaced, or "" */
     unsigned abi_major;           /* of its layout */
     struct segment_header header; /* a copy in this version's layout */
     struct segment_file file;     /* mapped if there is no fault; `segment` uses that header */
@@ -199,8 +200,9 @@ static int fill_segment(struct segment_file *file, const struct segment_header *
     if (!former)
         return 0;
     if (former->fault) {
-        snprintf(file->account, sizeof(file->account), "replaced, with nothing of the old one: %s",
-                 former->fault);
+        snprintf(file->account, sizeof(file->account),
+                 "replaced, with nothing of the old one: %s%s%s", former->fault,
+                 *former->kept ? "; it is kept as " : "", former->kept);
         return 0;
     }
     int r = segment_move(&former->file.segment, &file->segment, &moved);
@@ -312,6 +314,20 @@ static bool is_attachable(const struct former *former, const struct segment_sett
            memcmp(&former->header.geometry, &wanted, sizeof(wanted)) == 0;
 }
 
+/* Let a file of a newer version have another name, too, before it is replaced: that version, which
+ * may come back, can read it. */
+static void keep_newer(int descriptor, const struct segment_header *header, const char *path,
+                       char ret[PATH_MAX])
+{
+    bool is_newer =
+        header->abi_major > SEGMENT_ABI_MAJOR ||
+        (header->abi_major == SEGMENT_ABI_MAJOR && header->abi_minor > SEGMENT_ABI_MINOR);
+
+    snprintf(ret, PATH_MAX, "%.*s.newer", PATH_MAX - 32, path);
+    if (!is_newer || name_file(descriptor, ret, true) < 0)
+        *ret = '\0';
+}
+
 /* Attach to an existing file, which is ours and locked, or replace it by a new one. */
 static int attach_or_replace(int descriptor, off_t size, const char *path,
                              const struct segment_settings *settings, uint64_t now,
@@ -319,7 +335,7 @@ static int attach_or_replace(int descriptor, off_t size, const char *path,
 {
     struct segment_header header = {0};
     struct former former = {.fault = "it was damaged (cut off)"};
-    char words[160];
+    char words[160], kept[PATH_MAX];
     ssize_t length = pread(descriptor, &header, sizeof(header), 0);
 
     if (length < 0)
@@ -339,7 +355,11 @@ static int attach_or_replace(int descriptor, off_t size, const char *path,
         return 0;
     }
     former.file.segment.header = &former.header;
+    keep_newer(descriptor, &header, path, kept);
+    former.kept = kept;
     r = create_segment(path, settings, now, &former, ret);
+    if (r < 0 && *kept)
+        unlink(kept);
     if (r == 0) {
         mark_replaced(descriptor, &header);
         close(descriptor);

@@ -283,7 +283,6 @@ static void unusable_segments_are_renewed(void **state)
         bool marked; /* only if the layout is known */
     } cases[] = {
         {"an older version", HEADER(abi_major), 0, 2, false},
-        {"a newer version", HEADER(abi_major), SEGMENT_ABI_MAJOR + 1, 2, false},
         {"an older boot", HEADER(boot_id), 0x1234, 8, true},
         {"an older boot, last byte", HEADER(boot_id) + 15, 0x5a5, 1, true},
         {"a tick ahead: another time namespace", HEADER(tick), 100001, 8, true},
@@ -306,17 +305,35 @@ static void unusable_segments_are_renewed(void **state)
     }
 }
 
-/* One of a newer version is replaced: this daemon would not maintain its additions. */
-static void another_minor_version_is_renewed(void **state)
+/* One of a newer version is replaced: this daemon would not maintain its additions. It keeps
+ * another name, for the version that can read it. */
+static void newer_versions_are_renewed_and_kept(void **state)
 {
     struct scratch *scratch = *state;
-    const uint16_t minor = SEGMENT_ABI_MINOR + 1;
+    const struct {
+        size_t offset;
+        uint16_t version;
+    } cases[] = {{HEADER(abi_major), SEGMENT_ABI_MAJOR + 1},
+                 {HEADER(abi_minor), SEGMENT_ABI_MINOR + 1}};
+    char kept[sizeof(scratch->path) + 8];
+    struct stat before, after;
 
-    make_segment(scratch);
-    int fd = open(scratch->path, O_WRONLY);
-    assert_int_equal(pwrite(fd, &minor, sizeof(minor), HEADER(abi_minor)), sizeof(minor));
-    close(fd);
-    expect_renewed("a newer minor version", scratch, &settings, true);
+    snprintf(kept, sizeof(kept), "%s.newer", scratch->path);
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        make_segment(scratch);
+        before = status_of(scratch);
+        int fd = open(scratch->path, O_WRONLY);
+        assert_int_equal(pwrite(fd, &cases[i].version, 2, (off_t)cases[i].offset), 2);
+        close(fd);
+        struct segment_file file;
+        expect_opened("a newer version", scratch, now, SEGMENT_RENEWED, &file);
+        assert_non_null(strstr(file.account, "is of a newer version; it is kept as /"));
+        assert_int_equal(stat(kept, &after), 0);
+        assert_int_equal(after.st_ino, before.st_ino);
+        assert_int_equal(scratch_count(scratch), 2); /* the second one replaces the first one */
+        segment_file_close(&file);
+        assert_int_equal(unlink(scratch->path), 0);
+    }
 }
 
 static void other_lengths_are_renewed(void **state)
@@ -448,7 +465,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(missing_files_are_created),           TEST(the_mode_is_0640_whatever_the_umask),
         TEST(good_segments_are_attached),          TEST(other_settings_renew),
-        TEST(unusable_segments_are_renewed),       TEST(another_minor_version_is_renewed),
+        TEST(unusable_segments_are_renewed),       TEST(newer_versions_are_renewed_and_kept),
         TEST(other_lengths_are_renewed),           TEST(foreign_files_are_left_alone),
         TEST(other_kinds_of_files_are_left_alone), TEST(wrong_paths_are_errors),
         TEST(files_of_other_users_are_left_alone),

@@ -1,0 +1,107 @@
+"""Upgrades to another layout of the segment, and back, under load: the sockets are the same all the
+time, and the segment moves, or is kept."""
+
+import os
+import struct
+import time
+import unittest
+
+from exporter import ExporterCase
+from harness import wait_until
+from restart import SITE, Restart, heartbeats
+from web import WebCase
+
+VISITORS = 500
+ENTRIES = "10000000" if os.environ.get("TEST_LONG") else "100000"
+
+
+@unittest.skipIf(os.geteuid(), "needs root, for buffers that hold what comes during a restart")
+class Layout(Restart, ExporterCase, WebCase):
+    def set_version(self, version, size=None):
+        """Make the segment one of another version; `size` is that of its header."""
+        self.write_header((8, "=H"), version)
+        if size:
+            with open(self.segment, "r+b") as file:
+                file.seek(12)
+                file.write(struct.pack("=I", size))
+                file.seek(size)
+                file.write(bytes(944 - size))
+
+    def begin(self):
+        """A load, and readers that go on: an exporter, and a stream of presence-web."""
+        self.arguments = "--workers", "2", "--max-entries", ENTRIES
+        self.collector = self.start_managed(*self.arguments)
+        self.load_ = self.load(self.collector, heartbeats(VISITORS))
+        wait_until(lambda: self.counted() and self.count(SITE) == VISITORS, "all visitors")
+        self.exporter, self.web = self.export(), self.serve()
+        self.wait_readers()
+
+    def wait_readers(self):
+        """Wait until each reader says that all visitors are there, now."""
+        def is_fresh():
+            answer = self.live(self.web, SITE)
+            return answer["count"] == VISITORS and not answer["stale"]
+
+        wait_until(lambda: self.is_up(self.exporter) and self.value(
+            self.exporter, "presence_active_visitors", site=SITE, window="5m") == VISITORS,
+            "the exporter to go on")
+        wait_until(is_fresh, "presence-web to go on")
+
+    def restart(self, version, size=None):
+        """The collector ends, the segment becomes what another version left, and one starts."""
+        cookies = self.manager.cookies()
+        begin = time.monotonic()
+        self.end(self.collector)
+        self.set_version(version, size)
+        self.collector = self.start_managed(*self.arguments)
+        took = time.monotonic() - begin
+        self.assertEqual(self.manager.cookies(), cookies)
+        print(f"{int(ENTRIES):,} entries, version {version}: {1000 * took:.0f} ms")
+
+    def finish(self, counted=0):
+        self.load_.stop()
+        stats = self.wait_received(self.load_.sent - counted)
+        self.assertEqual(stats["datagrams_received"] + counted, self.load_.sent)
+        self.assertEqual(stats["socket_drops"], 0)
+        self.assertEqual(self.collector.stop(), 0)
+
+    def test_upgrade(self):
+        """Nothing is lost: counts, histories and counters stay, and readers go on."""
+        self.begin()
+        wait_until(lambda: self.json("peak", SITE)["today"]["count"] == VISITORS, "a sample of them")
+        peak = self.json("peak", SITE)
+        for version, size in (3, 816), (2, 592):
+            self.restart(version, size)
+            self.assertRegex(self.collector.output(), "in this version's layout: everything moved")
+            self.assertEqual(self.count(SITE), VISITORS)
+            self.wait_readers()
+        self.assertEqual(self.json("peak", SITE)["today"], peak["today"])
+        self.finish()
+
+    def test_downgrade(self):
+        """Counts start anew, from what has waited on; the newer segment keeps another name."""
+        self.begin()
+        newer = os.stat(self.segment).st_ino
+        cookies = self.manager.cookies()
+        self.end(self.collector)
+        counted = self.stats()["datagrams_received"]
+        self.set_version(99)
+        self.collector = self.start_managed(*self.arguments)
+        kept = self.segment + ".newer"
+        self.assertRegex(self.collector.output(),
+                         f"replaced, with nothing of the old one: it is of a newer version; it is "
+                         f"kept as {kept}\n")
+        self.assertEqual((os.stat(kept).st_ino, self.manager.cookies()), (newer, cookies))
+        self.wait_readers()
+        self.finish(counted)
+        # That version comes back, and the operator gives it what it left.
+        os.rename(kept, self.segment)
+        self.set_version(4)
+        self.collector = self.start_managed(*self.arguments)
+        self.assertRegex(self.collector.output(), "attached")
+        self.assertGreaterEqual(self.stats()["datagrams_received"], counted)
+        self.assertEqual(self.collector.stop(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
