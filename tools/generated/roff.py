@@ -74,7 +74,7 @@ def title(page, section, date, version):
     """The first lines of a page. Text is neither adjusted nor hyphenated, since it is full of names."""
     return (f"'\\\" t\n"
             f'.TH {page.upper()} {section} "{date}" "presence {version}" "presence"\n'
-            ".ad l\n.nr HY 0\n.nh\n")
+            ".ds AD l\n.ad l\n.nr HY 0\n.nh\n")
 
 
 def see_also(pages):
