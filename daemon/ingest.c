@@ -543,14 +543,16 @@ void ingest_truncated(struct ingest *ingest)
     ingest->counted[COUNTER_receive_truncated]++;
 }
 
-/* Add the batch's counters to this worker's block, which no other thread writes. */
+/* Add the batch's counters to this worker's block, which no other thread writes. From the last to
+ * the first: a reader who sees that datagrams were received sees what became of them, too. Release:
+ * pairs with reader_counter. */
 static void publish_counters(struct ingest *ingest)
 {
-    for (unsigned i = 0; i < COUNTERS; i++) {
+    for (unsigned i = COUNTERS; i-- > 0;) {
         if (!ingest->counted[i])
             continue;
         uint64_t *value = &ingest->published->values[i];
-        atomic_store_relaxed(value, atomic_load_relaxed(value) + ingest->counted[i]);
+        atomic_store_release(value, atomic_load_relaxed(value) + ingest->counted[i]);
         ingest->counted[i] = 0;
     }
 }

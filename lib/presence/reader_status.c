@@ -113,8 +113,8 @@ uint64_t reader_counter(const struct presence *presence, enum counter counter)
 {
     uint64_t sum = 0;
 
-    for (unsigned i = 0; i < SEGMENT_COUNTER_BLOCKS; i++) /* one writer per block; no pairing */
-        sum += atomic_load_relaxed(&presence->segment.counters[i].values[counter]);
+    for (unsigned i = 0; i < SEGMENT_COUNTER_BLOCKS; i++) /* acquire: pairs with publish_counters */
+        sum += atomic_load_acquire(&presence->segment.counters[i].values[counter]);
     return sum;
 }
 
