@@ -22,6 +22,13 @@ for (const name of ['localStorage', 'sessionStorage']) {
 """
 
 
+# Before a page: its clock stands still, but for what the test lets pass (badge_page.js).
+STILL = "{ const start = Date.now(); Date.now = () => start; }"
+# What Chromium's console says while a server is away, or goes.
+OUT_OF_REACH = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET",
+                "ERR_EMPTY_RESPONSE")
+
+
 @functools.cache
 def shared(kind):
     """The one browser of this kind that all classes of a test file use."""
@@ -155,6 +162,11 @@ class BadgeCase(WebCase):
     def crowd(self, people, room="/page"):
         """Send heartbeats of other people straight to the collector."""
         self.send(self.collector, native(SITE, [visitor(number) for number in people], room=room))
+
+    def wait_leaves(self, *leaves):
+        """Wait until pages of this origin have sent these. Storage is told from tab to tab."""
+        wait_until(lambda: self.leaves() == list(leaves),
+                   lambda: f"{leaves}; there are {self.leaves()}")
 
     def leaves(self):
         """Return the leaves that pages of this origin have sent, without the common fields."""

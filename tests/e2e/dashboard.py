@@ -6,10 +6,11 @@ import http.client
 import http.server
 import os
 import re
+import socket
 import threading
 
 from browser import Browser
-from harness import DEADLINE, native, visitor, wait_until
+from harness import DEADLINE, native, visitor, wait_for_room_in_minute, wait_until
 from web import SITE, WebCase
 
 DESKTOP = (1440, 900)
@@ -23,6 +24,7 @@ class Proxy(http.server.ThreadingHTTPServer):
 
     daemon_threads = False
     request_queue_size = 64
+    connections = frozenset()
 
     def __init__(self, web):
         super().__init__(("127.0.0.1", 0), ProxyHandler)
@@ -34,11 +36,22 @@ class Proxy(http.server.ThreadingHTTPServer):
         self.thread = threading.Thread(target=self.serve_forever, args=(0.05,))
         self.thread.start()
 
+    def process_request(self, request, client_address):
+        self.connections |= {request}
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request):
+        self.connections -= {request}
+        super().shutdown_request(request)
+
     def end(self):
         """End all its threads; presence-web has ended before."""
         self.holds = False
         self.shutdown()
         self.thread.join()
+        for connection in self.connections:  # on which the browser may ask nothing
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         self.server_close()
 
     def handle_error(self, request, client_address):
@@ -46,8 +59,6 @@ class Proxy(http.server.ThreadingHTTPServer):
 
 
 class ProxyHandler(http.server.BaseHTTPRequestHandler):
-    timeout = 1  # of connections on which the browser asks nothing
-
     def do_GET(self):
         upstream = http.client.HTTPConnection("127.0.0.1", self.server.web.port, timeout=DEADLINE)
         with contextlib.closing(upstream):
@@ -127,11 +138,14 @@ class DashboardCase(WebCase):
         self.send(self.collector, native(site, [visitor(number) for number in numbers], **place))
 
     def audience(self):
-        """Send fifteen visitors on four pages, some with a country and a source."""
+        """Send fifteen visitors on four pages, some with a country and a source. They and their count
+        are of one minute."""
+        wait_for_room_in_minute()
         self.people(range(0, 7), room="/", country="DE", source="news.example", kind=3)
         self.people(range(7, 11), room="/pricing", country="US", source="search.example", kind=3)
         self.people(range(11, 14), room="/docs", country="FR", kind=3)
         self.people([14], room="/checkout", kind=4, event="signup")
+        wait_until(lambda: self.json("count", SITE)["count"] == 15, "all of them to be counted")
 
     def text(self, selector):
         return self.browser.run("return document.querySelector(arguments[0])?.innerText", selector)

@@ -5,7 +5,7 @@ import os
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from harness import BUILD, Case, with_defaults
+from harness import BUILD, Case, wait_until, with_defaults
 from http_program import HttpProgram
 
 PRESENCE_EXPORTER = os.path.join(BUILD, "tools/presence-exporter/presence-exporter")
@@ -44,3 +44,6 @@ class ExporterCase(Case):
 
     def is_up(self, exporter):
         return self.value(exporter, "presence_up") == 1
+
+    def wait_up(self, exporter):
+        wait_until(lambda: self.is_up(exporter), "the exporter to find a fresh segment")

@@ -258,7 +258,7 @@ class ApacheTest(Apache, Case):
         sources = list(SOURCES.values())
         self.assertEqual(self.busiest("source"), {name: sources.count(name) for name in sources})
         self.assertEqual([site["site"] for site in self.json("sites")["sites"]], [SITE])
-        self.assertEqual(self.stats()["pageviews"], visits)
+        wait_until(lambda: self.stats()["pageviews"] == visits, lambda: f"{visits}: {self.stats()}")
 
     def test_pages_through_presence_send(self):
         self.serve()
@@ -293,11 +293,12 @@ class ApacheTest(Apache, Case):
         self.assertEqual(cached.status, 304)
         wait_until(lambda: self.ctl("seen", SITE, "second")[0] == 0, "the last visitor to be seen")
 
-        self.assertEqual(self.busiest("room"), {"/blog/post": 1, "/": 1, "/café": 1, "/old": 1,
-                                                "/form": 1, "/files/page.html": 2})
+        # Another process of Apache may log the page before only now.
+        rooms = {"/blog/post": 1, "/": 1, "/café": 1, "/old": 1, "/form": 1, "/files/page.html": 2}
+        wait_until(lambda: self.busiest("room") == rooms and self.stats()["pageviews"] == 3,
+                   lambda: f"{rooms}; there are {self.busiest('room')}, {self.stats()}")
         self.assertEqual(self.count(SITE), 3)
         self.assertEqual(self.busiest("source"), {})
-        self.assertEqual(self.stats()["pageviews"], 3)
 
     def test_cookie_of_apache(self):
         """mod_usertrack's cookie makes a browser a visitor from its second request on."""
@@ -335,7 +336,7 @@ class ApacheTest(Apache, Case):
         busy machine they may come too late."""
         process = self.serve()
         self.assertTrue(any(self.answer_after_restart(process, f"person-{attempt}")
-                            for attempt in range(5)), "nobody was counted")
+                            for attempt in range(10)), "nobody was counted")
         self.visit("/", "visitor=after", **DOCUMENT)
         wait_until(lambda: self.ctl("seen", SITE, "after")[0] == 0, "the new process to be logged")
 

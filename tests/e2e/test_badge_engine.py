@@ -4,9 +4,9 @@ import signal
 import time
 import unittest
 
-from badge import BadgeCase
-from harness import SOON, freeze, wait_until
-from test_badge_tabs import OWN_STREAMS, STREAMS_OPEN
+from badge import STILL, BadgeCase
+from harness import freeze, wait_until
+from test_badge_tabs import AT_ONCE, OWN_STREAMS, STREAMS_OPEN
 from test_web_access import JWT_KEY
 from web import SITE, token
 
@@ -39,7 +39,7 @@ class EngineCase(BadgeCase):
 
     def wait_texts(self, *texts):
         wait_until(lambda: self.browser.run(TEXTS) == list(texts),
-                   lambda: f"{texts}, there are {self.browser.run(TEXTS)}", SOON)
+                   lambda: f"{texts}, there are {self.browser.run(TEXTS)}", AT_ONCE)
 
     def add(self, attributes, parent="document.body", kind="", more=""):
         """Add another badge by script."""
@@ -100,7 +100,7 @@ class Pages(EngineCase):
         self.browser.run("document.body = document.createElement('body')")
         self.wait_streams(0)
         self.wait_counted(0, "/visit/7")
-        self.assertEqual(self.leaves()[-1], {"hold": 15})
+        wait_until(lambda: self.leaves()[-1] == {"hold": 15}, self.leaves)
 
     def test_modules(self):
         """Module scripts work: they have no currentScript, and the browser runs them once."""
@@ -132,7 +132,7 @@ class Pages(EngineCase):
                                "({ detail }) => heard.push(detail.count));")
         loader = "script.onload = () => script.remove();"
         self.add({"room": "/a"}, "document.head", more=loader)
-        wait_until(lambda: self.browser.run("return heard.at(-1)") == 1, "the number", SOON)
+        wait_until(lambda: self.browser.run("return heard.at(-1)") == 1, "the number", AT_ONCE)
         self.add({"room": "/a"}, more=loader)
         self.wait_texts("1 viewing now")
         self.add({"room": "/a", "target": "#target"}, "document.head", more=loader)
@@ -170,7 +170,7 @@ class Pages(EngineCase):
             room = {"b": "/page", "p": "/pushed", "r": "/replaced"}[change[8]]
             self.wait_counted(1, room)
         self.wait_counted(0, "/pushed")
-        self.assertEqual(self.leaves(), [{"room": "/page"}, {"room": "/pushed"}, {"room": "/page"}])
+        self.wait_leaves({"room": "/page"}, {"room": "/pushed"}, {"room": "/page"})
 
     def test_tokens_and_sites(self):
         """Each badge shows its own place; the visitor is only in the first one's."""
@@ -179,7 +179,7 @@ class Pages(EngineCase):
         self.web = self.serve("--count-bots", "--jwt-key-file", keys, collector=self.collector)
         self.pages.base = f"http://127.0.0.1:{self.web.port}"
         self.crowd(range(3), "/b")
-        soon = int(time.time()) + 60
+        soon = int(time.time()) + 600
         rooms = {room: token(JWT_KEY, room=room, site=site, exp=soon)
                  for room, site in (("/a", SITE), ("/b", SITE), ("/c", "other.example"))}
         self.visit_page(self.script(room="/a", token=rooms["/a"], visitor="ann"),
@@ -199,7 +199,7 @@ class Deadlines(EngineCase):
         stream is opened anew."""
         self.begin()
         self.crowd(range(2), "/b")
-        self.visit_page(self.script(room="/a"), self.script(room="/b", watch=""))
+        self.visit_page(self.script(room="/a"), self.script(room="/b", watch=""), before=STILL)
         self.wait_texts("1 viewing now", "2 viewing now")
         freeze(self.web.process)
         self.addCleanup(self.web.process.send_signal, signal.SIGCONT)
@@ -217,7 +217,7 @@ class Deadlines(EngineCase):
         """A stream's keep-alive confirms all its numbers."""
         self.begin()
         self.crowd(range(2), "/b")
-        self.visit_page(self.script(room="/b", watch=""))
+        self.visit_page(self.script(room="/b", watch=""), before=STILL)
         self.wait_texts("2 viewing now")
         for _ in range(4):
             self.pass_time(30)
@@ -228,7 +228,7 @@ class Deadlines(EngineCase):
         """After the machine or the tab has slept, no old number is shown, not even for a frame."""
         self.begin()
         self.crowd(range(2), "/b")
-        self.visit_page(self.script(room="/b", watch=""), before="""
+        self.visit_page(self.script(room="/b", watch=""), before=STILL + """
             let hidden = false;
             Object.defineProperty(document, 'hidden', { get: () => hidden });
             window.hide = (value) => {
@@ -277,6 +277,7 @@ class Reasons(EngineCase):
         self.visit_page(self.script(site="wrong.example"), self.script(room="/b", watch=""),
                         before=self.INFO)
         self.wait_texts(None, "2 viewing now")
+        wait_until(lambda: self.browser.run("return info"), "the refusal")
         self.browser.run("advance(60000)")
         self.assertEqual(len(self.browser.run("return asked.bodies")), 1)
         self.assertEqual(len(self.browser.run("return info")), 1)

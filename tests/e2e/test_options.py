@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import BUILD, asan_options
+from harness import BUILD, DEADLINE, asan_options
 
 GENERATED = os.path.join(BUILD, "tools/generated")
 PROGRAMS = {
@@ -33,7 +33,7 @@ def program_path(program, suffix=""):
 def run(program, *arguments):
     """Run it; the address sanitizer's search for leaks would take longer than all the rest."""
     return subprocess.run([program_path(program), *arguments], capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL, timeout=30,
+                          stdin=subprocess.DEVNULL, timeout=DEADLINE,
                           env={**os.environ, **asan_options("detect_leaks=0")})
 
 
@@ -67,7 +67,7 @@ def complete(program, *words):
     script = f'source "$0"; COMP_WORDS=({program} "$@"); COMP_CWORD=$#; {function}; ' \
              'printf "%s\\n" "${COMPREPLY[@]}"'
     done = subprocess.run(["bash", "-c", script, os.path.join(GENERATED, program), *words],
-                          capture_output=True, text=True, check=True, timeout=30)
+                          capture_output=True, text=True, check=True, timeout=DEADLINE)
     assert done.stderr == "", done.stderr
     return done.stdout.split()
 
@@ -105,7 +105,6 @@ class Options(unittest.TestCase):
              [GENERATED + "/presenced.conf"]),
         ):
             self.assertEqual(complete(program, *words), values, program)
-
 
 
 class Values(unittest.TestCase):
@@ -180,7 +179,7 @@ class Values(unittest.TestCase):
             self.assertRegex(done.stderr, "/nowhere/line: no such file")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
             receiver.bind(("127.0.0.1", 0))
-            receiver.settimeout(20)
+            receiver.settimeout(DEADLINE)
             config = self.write(f"to = 127.0.0.1:{receiver.getsockname()[1]}", "text = yes",
                                 "site = file.example", "room = /file", "visitor = v")
             done = run("presence-send", "--site", "line.example", *config)

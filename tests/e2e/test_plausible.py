@@ -120,13 +120,20 @@ class PlausiblePages(ProxyCase):
         self.browser.run(f"document.cookie = 'visitor={visitor}; path=/'")
 
     def wait_events(self, *names):
-        """The scripts have sent these, and each is a heartbeat, or a page view."""
-        wait_until(lambda: len(self.plausible.events) >= len(names),
-                   lambda: f"{names}: {self.plausible.names()}")
-        self.assertEqual(self.plausible.names(), list(names))
-        stats = self.wait_received(len(names))
-        self.assertEqual(stats["datagrams_accepted"], len(names))
-        self.assertEqual(stats["pageviews"], names.count("pageview"))
+        """The scripts have sent these, and at any time how long somebody looked; each is a heartbeat,
+        or a page view."""
+        def sent():
+            return [name for name in self.plausible.names() if name != "engagement"]
+
+        def are_all_counted():
+            stats, events = self.stats(), len(self.plausible.events)
+            self.assertEqual(stats["datagrams_received"], stats["datagrams_accepted"])
+            return (stats["datagrams_accepted"], stats["pageviews"]) == (events, names.count("pageview"))
+
+        wait_until(lambda: len(sent()) >= len(names), lambda: f"{names}: {self.plausible.names()}")
+        self.assertEqual(sent(), list(names))
+        wait_until(are_all_counted, lambda: f"{self.plausible.names()} to be counted: {self.stats()}")
+        self.assertEqual(sent(), list(names))
 
     def looked_at(self):
         """Rooms in which pages were looked at, in order."""
@@ -149,13 +156,10 @@ class PlausiblePages(ProxyCase):
         self.browser.run("history.pushState({}, '', '/a//b/')")
         wait_until(lambda: self.busiest("room") == {"/café": 1, "/a/b": 1}, "the second room")
         wait_until(lambda: self.plausible.names().count("pageview") == 2, "the second view")
-        names = self.plausible.names()
-        self.assertEqual([name for name in names if name != "engagement"],
-                         ["pageview", "Sign up", "pageview"])
-        self.wait_events(*names)
+        self.wait_events("pageview", "Sign up", "pageview")
         self.assertEqual(self.looked_at(), ["/café", "/a/b"])
         self.assertEqual(self.count(SITE), 1)
-        self.assertEqual(self.plausible.cookies, [None] * len(names))
+        self.assertEqual(set(self.plausible.cookies), {None})
 
     def test_pages_of_the_new_script(self):
         self.check_pages(NEW_SCRIPT, NEW)
@@ -171,8 +175,7 @@ class PlausiblePages(ProxyCase):
         self.browser.open(f"{self.base}/app.html#/one")
         self.wait_events("pageview")
         self.browser.run("location.hash = '#/two'")
-        wait_until(lambda: self.plausible.names().count("pageview") == 2, "the second view")
-        self.wait_events(*self.plausible.names())
+        self.wait_events("pageview", "pageview")
         self.assertEqual(self.looked_at(), ["/app.html", "/app.html"])
 
     def test_referrer_policies(self):
@@ -189,7 +192,7 @@ class PlausiblePages(ProxyCase):
             self.browser.open(f"{self.base}/policy-{number}.html")
             wait_until(lambda: self.plausible.names().count("pageview") == number + 1, policy)
             rooms.update({room: 1} if room else {})
-        self.wait_events(*self.plausible.names())
+        self.wait_events(*5 * ["pageview"])
         self.assertEqual(self.busiest("room"), rooms)
         self.assertEqual(self.count(SITE), 5)
 

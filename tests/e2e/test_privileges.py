@@ -1,5 +1,6 @@
 """The daemon keeps no privilege once it is set up, in any of its threads, and needs none."""
 
+import contextlib
 import os
 import unittest
 
@@ -12,8 +13,9 @@ class Privileges(Case):
         """What /proc says of each thread."""
         directory = f"/proc/{collector.process.pid}/task"
         for thread in os.listdir(directory):
-            with open(f"{directory}/{thread}/status") as file:
-                yield dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+                with open(f"{directory}/{thread}/status") as file:
+                    yield dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
 
     def check(self, collector):
         self.send(collector, GOLDEN)

@@ -40,6 +40,7 @@ class Quickstart(unittest.TestCase):
         process = subprocess.Popen(
             [QUICKSTART, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs ignore it
             env={**os.environ, "PRESENCE_BUILD": os.path.abspath(BUILD), **environment})
         self.addCleanup(self.end, process)
         return process

@@ -67,8 +67,12 @@ class Shared(RecorderCase):
             self.assertGreater(os.stat(f"{self.database}-wal").st_size, 0)
             before = os.stat(self.database).st_mtime_ns
             reader.execute("COMMIT")
-            self.other("PRAGMA wal_checkpoint(PASSIVE)")
-            self.assertNotEqual(os.stat(self.database).st_mtime_ns, before)
+
+            def is_moved():
+                self.other("PRAGMA wal_checkpoint(PASSIVE)")
+                return os.stat(self.database).st_mtime_ns != before
+
+            wait_until(is_moved, "what is in the -wal file to be moved")
 
 
 if __name__ == "__main__":

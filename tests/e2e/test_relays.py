@@ -9,7 +9,7 @@ import socket
 import subprocess
 import unittest
 
-from harness import DEADLINE, SOON, Case, free_port, wait_until
+from harness import DEADLINE, Case, free_port, wait_until
 from relay import RsyslogRelay, SyslogNgRelay
 
 SITE = "example.com"
@@ -78,7 +78,7 @@ class RelayCase(Case):
         for _ in range(5):
             send(2)
         self.collector = self.start(listen=f"127.0.0.1:{self.collector.port}")
-        wait_until(lambda: send(3), "heartbeats after the restart", deadline=SOON)
+        wait_until(lambda: send(3), "heartbeats after the restart", deadline=DEADLINE / 2)
 
     def check_chain(self, tcp, first, second):
         """The recipe twice, with changes; the second listens at the port `tcp`."""

@@ -141,6 +141,59 @@ class Limits(WebCase):
             self.assertEqual(stream.status, 429)
         self.assertEqual(untrusting.output().count("--trusted-proxy"), 1)
 
+    def test_pictures_on_pages_of_others(self):
+        """A picture's visitor is believed from pages of the site, and from no others: those would
+        invent visitors."""
+        collector = self.start("--warm-up", "0")
+        web = self.serve("--client-rate", "0", collector=collector)
+
+        def show(web, **headers):
+            return web.get(f"/beacon.gif?site={SITE}&visitor={new_id()}",
+                           {name.replace("_", "-"): value for name, value in headers.items()})
+
+        for headers in (
+                {"Referer": "https://evil.example/"}, {"Referer": f"https://{SITE}.evil.example/"},
+                {"Referer": f"https://evil{SITE}/"}, {"Referer": f"https://evil.example/?https://{SITE}/"},
+                {"Referer": f"https://{SITE}@evil.example/"}, {"Referer": "about:blank"},
+                {"Referer": f"https://evil.example:8474/{SITE}"}, {"Origin": "null"},
+                {"Origin": "https://evil.example"}, {"Sec_Fetch_Site": "cross-site"},
+                {"Sec_Fetch_Site": "cross-site", "Referer": "https://evil.example/"},
+                {"Sec_Fetch_Site": "anything"}, {"Referer": "https://" + "e" * 600},
+                {}, {"Referer": ""}, {"Origin": "", "Sec_Fetch_Site": ""}, {"User_Agent": "mozilla/5"},
+                {"Origin": "https://evil.example", "Referer": f"https://{SITE}/"}):
+            answer = show(web, **headers)
+            self.assertEqual((answer.status, answer.headers["content-type"]), (200, "image/gif"))
+            self.assertIn("presence_visitor=", answer.headers["set-cookie"], headers)
+        known = (
+            {"User_Agent": "curl/7.88.1"}, {"User_Agent": ""},
+            {"Referer": f"https://{SITE}/a?b"}, {"Referer": f"HTTPS://www.{SITE.upper()}:8443"},
+            {"Origin": f"http://{SITE}:80"}, {"Sec_Fetch_Site": "same-origin"},
+            {"Sec_Fetch_Site": "same-site"}, {"Sec_Fetch_Site": "none"},
+            {"Sec_Fetch_Site": "cross-site", "Referer": f"https://{SITE}/"},
+            {"Referer": f"http://127.0.0.1:{web.port}/own"})
+        for headers in known:
+            answer = show(web, **headers)
+            self.assertEqual(answer.status, 200)
+            self.assertNotIn("set-cookie", answer.headers, headers)
+        self.wait_count(web, len(known))
+        self.assertEqual(self.stats()["heartbeats_new"], len(known))
+        strict = self.serve("--client-rate", "0", "--origin", "https://A.example", collector=collector)
+        for headers, status in (
+                ({"Referer": "https://a.example/b"}, 200), ({"Origin": "https://a.example"}, 200),
+                ({"Referer": "https://a.example/", "Sec_Fetch_Site": "cross-site"}, 200),
+                ({"Sec_Fetch_Site": "same-origin"}, 200), ({"User_Agent": "curl"}, 200),
+                ({"Origin": "null"}, 403),
+                ({"Referer": f"https://{SITE}/"}, 403), ({"Referer": "https://a.example.evil.example/"}, 403),
+                ({"Sec_Fetch_Site": "cross-site"}, 403), ({"Sec_Fetch_Site": "same-site"}, 403),
+                ({"Origin": "https://evil.example", "Referer": "https://a.example/"}, 403)):
+            answer = show(strict, **headers)
+            self.assertEqual((answer.status, "set-cookie" in answer.headers), (status, False), headers)
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            self.assertEqual(strict.touch({"site": SITE, "visitor": "v"}, named).status, status, headers)
+            stream = strict.stream(f"site={SITE}", named)
+            stream.close()
+            self.assertEqual(stream.status, status, headers)
+
     def test_country(self):
         """Only a trusted proxy can name the country."""
         collector = self.start()
