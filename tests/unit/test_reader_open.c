@@ -209,6 +209,7 @@ static void a_replaced_segment_is_found(void **state)
     fixture_beat(fixture, "b", "example.com", NULL);
     fixture_beat(fixture, "c", "example.com", NULL);
     for (uint64_t deadline = clock_boottime(NULL) + 60; stale && clock_boottime(NULL) < deadline;) {
+        fixture_show_clock(fixture);
         assert_int_equal(presence_status(fixture->presence, &status), 0);
         stale = status.stale;
     }

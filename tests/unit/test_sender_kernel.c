@@ -350,6 +350,11 @@ static void nobody_listens_for_a_while(void **state)
         assert_int_equal(totals_of(sender).refused, 0);
         receiver_close(&receiver);
         send_numbers(sender, 10);
+        /* The kernel's reports, which a busy machine may be late with. */
+        for (int i = 0; i < 1000 * RECEIVE_DEADLINE_S && totals_of(sender).refused == 0; i++) {
+            usleep(1000);
+            presence_sender_flush(sender);
+        }
         struct presence_sender_totals totals = totals_of(sender);
         assert_in_range(totals.refused, 1, 10);
         assert_int_equal(totals.datagrams, 12);
@@ -386,10 +391,11 @@ static void totals_add_up(void **state)
             continue;
     }
     presence_sender_flush(sender);
-    while (receiver_take(&receiver, MSG_DONTWAIT))
-        continue;
     struct presence_sender_totals totals = totals_of(sender);
     assert_int_equal(totals.heartbeats, queued);
+    while (receiver.datagrams < totals.datagrams)
+        receiver_next(&receiver);
+    receiver_expect_nothing(&receiver);
     assert_int_equal(totals.heartbeats, receiver.visitors);
     assert_int_equal(totals.datagrams, receiver.datagrams);
     assert_int_equal(totals.bytes, receiver.bytes);
