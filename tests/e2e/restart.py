@@ -2,6 +2,7 @@
 service manager looks after."""
 
 import itertools
+import math
 import signal
 import socket
 import threading
@@ -16,7 +17,7 @@ SITE = "restart.example"
 class Load(threading.Thread):
     """Senders that send without a pause, until they are told to stop; and how many they sent."""
 
-    def __init__(self, port, datagrams, senders=3, pause=0.001, host="127.0.0.1"):
+    def __init__(self, port, datagrams, senders=3, pause=0.002, host="127.0.0.1"):
         super().__init__()
         self.sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(senders)]
         for one in self.sockets:
@@ -24,6 +25,7 @@ class Load(threading.Thread):
         self.target = (host, port)
         self.datagrams = datagrams  # an iterator over lists: one sender's, in order
         self.pause = pause
+        self.most = math.inf  # when so many are sent it waits: a buffer may hold no more
         self.sent = 0
         self.stopping = False
         self.start()
@@ -36,6 +38,8 @@ class Load(threading.Thread):
                 one.sendto(datagram, self.target)
                 self.sent += 1
             time.sleep(self.pause)
+            while self.sent > self.most and not self.stopping:
+                time.sleep(0.001)
 
     def stop(self):
         self.stopping = True

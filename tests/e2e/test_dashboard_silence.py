@@ -248,7 +248,8 @@ class Silence(DashboardCase):
         self.open()
         self.wait_number("15", "stale")
         wait_until(lambda: self.browser.run("return document.querySelector('.mean') !== null"),
-                   "the chart of what was recorded")
+                   lambda: "the chart of what was recorded; there is "
+                   f"{self.text('#chart')}, {self.web.get(f'/api/sites/{SITE}/history').body}")
 
     def test_rejections(self):
         """What is rejected is explained in words, whatever the reason."""

@@ -191,8 +191,8 @@ class Store(Restart):
         collector = self.start_managed("--workers", "2")
         wait_until(lambda: sorted(self.manager.names()) == sorted(ours | {"stored", "any"}),
                    lambda: f"the strangers to be removed: {self.manager.names()}")
+        wait_until(lambda: "and 5 more of that kind: closed" in collector.output(), "the log")
         self.assertEqual(collector.output().count("nothing to receive from"), 8)
-        self.assertIn("and 5 more of that kind: closed", collector.output())
         self.assertRegex(collector.output(), f"127.0.0.1:{port} is a socket that the service")
         self.socket.sendto(native(SITE, [visitor(2)]), ("127.0.0.1", port))
         self.wait_received(2)

@@ -12,6 +12,12 @@ SMALL = ("--max-entries", "1000", "--max-scopes", "16", "--max-histories", "4", 
 SITE = "example.com"
 
 
+def is_removed(group):
+    with contextlib.suppress(OSError):
+        os.rmdir(group)
+    return not os.path.exists(group)
+
+
 @contextlib.contextmanager
 def memory_group(limit):
     """A control group that may have so many bytes of memory; what makes a program begin in it.
@@ -38,7 +44,7 @@ def memory_group(limit):
         try:
             yield ("sh", "-c", f'echo $$ >{group}/cgroup.procs && exec "$@"', "sh")
         finally:
-            os.rmdir(group)
+            wait_until(lambda: is_removed(group), "the control group to be empty")
         return
     yield None
 

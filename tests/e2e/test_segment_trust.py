@@ -184,13 +184,15 @@ class Readers(SegmentCase):
         self.assertEqual(web.get(f"/api/sites/{SITE}/live-user-count").status, 503)
         self.assertRegex(web.output(), "cannot read the segment .*presence belongs to .*65534")
         named = {"PRESENCE_SEGMENT_OWNER": "nobody"}
-        self.assertTrue(self.is_up(self.export(environment=named)))
+        self.wait_up(self.export(environment=named))
         other = Web("--segment", self.segment, environment=named)
         self.addCleanup(other.stop)
         self.assertEqual(other.get(f"/api/sites/{SITE}/live-user-count").json["count"], 1)
         self.give_away(0)
-        wait_until(lambda: self.is_up(exporter), "the exporter to believe it")
-        self.assertEqual(web.get(f"/api/sites/{SITE}/live-user-count").json["count"], 1)
+        self.wait_up(exporter)
+        answer = wait_until(lambda: (answer := web.get(f"/api/sites/{SITE}/live-user-count")).status
+                            == 200 and answer, "presence-web to believe it")
+        self.assertEqual(answer.json["count"], 1)
 
 
 class Directory(SegmentCase):

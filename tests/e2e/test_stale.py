@@ -14,7 +14,7 @@ import time
 import unittest
 
 from harness import (
-    CLOCK_OFFSET, DEADLINE, LISTENING, STARTING, STATE, Case, clock_ahead, free_port, native,
+    CLOCK_OFFSET, DEADLINE, LISTENING, SOON, STARTING, STATE, Case, clock_ahead, free_port, native,
     visitor, wait_until,
 )
 from side_by_side import SideBySide
@@ -205,14 +205,16 @@ class Namespaces(ClockCase):
         for ahead in 70, -70, 90000:
             yield clock_ahead(ahead, 999999999)
 
-    def assert_fresh(self, number):
-        answer = self.json("count", SITE)
-        self.assertEqual((answer["count"], answer["stale"]), (number, False), answer)
-        as_of = calendar.timegm(time.strptime(answer["as_of"], "%Y-%m-%dT%H:%M:%SZ"))
-        self.assertLess(abs(as_of - time.time()), 5)
-        status = self.json("status")
-        self.assertLess(status["as_of_age_s"], 4)
-        self.assertLess(status["listening_for_s"], 1000)
+    def wait_fresh(self, number):
+        """The collector of a busy machine may be late for a moment; another clock stays wrong."""
+        def is_fresh():
+            answer, status = self.json("count", SITE), self.json("status")
+            as_of = calendar.timegm(time.strptime(answer["as_of"], "%Y-%m-%dT%H:%M:%SZ"))
+            return ((answer["count"], answer["stale"]) == (number, False) and
+                    abs(as_of - time.time()) < 5 and status["as_of_age_s"] < 4 and
+                    status["listening_for_s"] < 1000)
+
+        wait_until(is_fresh, lambda: f"{number}, fresh: {self.json('count', SITE)}", SOON)
 
     def check(self, ahead, nanoseconds):
         with clock_ahead(ahead, nanoseconds) if ahead else contextlib.nullcontext():
@@ -220,7 +222,7 @@ class Namespaces(ClockCase):
         self.people(collector, range(3))
         for reader in self.readers():
             with reader:
-                self.assert_fresh(3)
+                self.wait_fresh(3)
         self.end(collector)
         killed = time.monotonic()
 

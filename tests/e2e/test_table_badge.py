@@ -6,6 +6,7 @@ import os
 import unittest
 
 from application import Application
+from badge import STILL
 from browser import Browser
 from harness import wait_until
 from table import TableCase
@@ -27,7 +28,7 @@ class BadgeTable(TableCase, WebCase):
                                "MAP *example.com 127.0.0.1, MAP *.example 127.0.0.1")
         self.addCleanup(self.browser.close)
         with open(os.path.join(os.path.dirname(__file__), "badge_page.js")) as script:
-            self.before = script.read() + BEFORE
+            self.before = STILL + script.read() + BEFORE
         self.browser.devtools("Page.enable")
         self.browser.devtools("Network.enable")
         self.script = None

@@ -208,11 +208,11 @@ class Refused(Answers):
 
     def test_a_room_created_late(self):
         """A visitor refused before may be in it."""
-        collector = self.begin("--max-rooms-per-site", "1", "--max-window", "10")
+        collector = self.begin("--max-rooms-per-site", "1", "--max-window", "15")
         self.fill(collector, native(SITE, people(1), room="/a"))
         self.fill(collector, native(SITE, people(1, 7), room="/new"))
         collector.stop()
-        collector = self.start("--warm-up", "0", "--max-rooms-per-site", "2", "--max-window", "10")
+        collector = self.start("--warm-up", "0", "--max-rooms-per-site", "2", "--max-window", "15")
         self.fill(collector, native(SITE, people(1, 2), room="/new"))
         answer = self.json("count", *ROOM)
         self.assertEqual((answer["count"], answer["partial"]), (2, True))

@@ -35,9 +35,9 @@ class Read(WebCase):
         expected = {"count": 7, "site": SITE, "room": None, "window_s": 300, "stale": False,
                     "warming": False}
         self.assertEqual({key: answer[key] for key in expected}, expected)
-        self.assertIn(answer["last_heartbeat_s"], range(10))
+        self.assertIn(answer["last_heartbeat_s"], range(60))
         as_of = time.strptime(answer["as_of"], "%Y-%m-%dT%H:%M:%SZ")
-        self.assertLess(abs(time.time() - time.mktime(as_of) + time.timezone), 5)
+        self.assertLess(abs(time.time() - time.mktime(as_of) + time.timezone), 60)
         room = urllib.parse.quote("/a b?é", safe="")
         self.assertEqual(self.live(web, query=f"?room={room}")["count"], 7)
         self.assertEqual(self.live(web, site="EXAMPLE.com")["count"], 7)
