@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -195,7 +196,8 @@ class Environment(Odd):
                 self.send(collector, native(SITE, [visitor(1)]))
                 self.wait_received(1)
                 if expected:
-                    self.assertRegex(collector.output(), expected)
+                    wait_until(lambda: re.search(expected, collector.output()),
+                               lambda: f"{expected}: {collector.output()}")
                 else:
                     self.assertNotIn("service manager", collector.output())
                 self.assertEqual(collector.stop(), 0)
