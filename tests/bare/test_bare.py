@@ -1,4 +1,5 @@
-"""Bare roots of Debian 12 and 13: tests there and for 64-bit Arm, a newcomer's first hour.
+"""Bare roots of Debian 12 and 13: tests there and for 64-bit Arm, a newcomer's first hour, an installation
+without packages, the container's steps.
 
 All of it takes hours and installs gigabytes, so it runs only with TEST_LONG."""
 
@@ -34,6 +35,18 @@ class Bare(unittest.TestCase):
             with self.subTest(release=release):
                 said = self.run_it("root", "--user", "--boot", release, "tests/bare/first_hour")
                 self.assertRegex(said, r"(?m)^xdp: \d+ s$")
+
+    def test_without_packages(self):
+        for release in RELEASES:
+            for prefix in "/usr", "/usr/local":
+                with self.subTest(release=release, prefix=prefix):
+                    said = self.run_it("root", "--boot", release, "tests/bare/without_packages", prefix)
+                    self.assertIn("everything works", said)
+
+    def test_container(self):
+        for release in RELEASES:
+            with self.subTest(release=release):
+                self.assertIn("container: built and used", self.run_it("container", release))
 
     def test_arm64(self):
         self.assertRegex(self.run_it("arm64"), r"(?m)^Fail: +0$")

@@ -158,14 +158,5 @@ class Containers(Case):
                          r"\(67\.1 MB are free\).*--shm-size.*--max-histories")
 
 
-@unittest.skipUnless(os.environ.get("TEST_LONG"), "builds in bare roots, which takes minutes: TEST_LONG")
-class Image(unittest.TestCase):
-    def test_build(self):
-        """The Dockerfile's steps, in bare roots of both Debians; the image's command counts."""
-        for release in "bookworm", "trixie":
-            with self.subTest(release=release):
-                subprocess.run([os.path.join(TOP, "tests/bare/container"), release], check=True)
-
-
 if __name__ == "__main__":
     unittest.main()
