@@ -20,8 +20,23 @@ static bool is_about_client(const char *message)
         "Failed to send",
         "Closing connection",
         "Socket has been disconnected",
-        "Not enough memory in pool",
+        "Not enough memory in ",
         "Too late to send",
+        /* since 1.0 */
+        "Bare CR ",
+        "Bare LF ",
+        "Failed to allocate memory in the connection",
+        "Failed to push the data",
+        "Invalid character is in the request",
+        "No space left in the read buffer",
+        "One ",
+        "The 'Content-Length' request header",
+        "The Cookie header ",
+        "The NUL character is in the request",
+        "The URL encoding ",
+        "The request ",
+        "Too many meaningless extra empty lines",
+        "Whitespace-prefixed first header line",
     };
 
     for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++) {

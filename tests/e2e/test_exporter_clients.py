@@ -97,7 +97,9 @@ class Clients(ExporterCase):
         ):
             with self.subTest(request=request[:60]):
                 answer = self.exporter.raw(request)
-                if answer or len(request) < 20000:  # a reset may overtake the answer to a large one
+                # A reset may overtake the answer to a large one; zero bytes get none since
+                # libmicrohttpd 1.0.
+                if answer or (len(request) < 20000 and b"\0" not in request):
                     self.assertTrue(answer.startswith(b"HTTP/1.1 " + status), answer[:80])
                 self.assertNotIn(b"script>", answer)
         self.assertEqual(self.exporter.raw(b"garbage\r\n\r\n"), b"")  # closed
