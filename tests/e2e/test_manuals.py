@@ -5,6 +5,7 @@ import functools
 import glob
 import os
 import re
+import shlex
 import subprocess
 import tempfile
 import textwrap
@@ -108,6 +109,18 @@ class Sources(unittest.TestCase):
             prose = re.sub(r"^#.*$|^```(?s:.*?)^```$|\]\(\S+\)|^\|.*\|\n(?=\|-)", "", source, flags=re.M)
             missing = set(re.findall(r"\w+", prose)) - set(re.findall(r"\w+", text))
             self.assertEqual(missing - {"md"}, set())
+
+    def test_examples(self):
+        """Programs accept the commands of their manuals, up to a pipe: they print their help."""
+        for program in PROGRAMS:
+            page = next(page for page in PAGES if page.rsplit(".", 1)[0] == program)
+            examples = re.search(r"^EXAMPLES$(?s:.*?)^SEE", text_of(page), re.M)[0]
+            commands = re.findall(rf"^ {{7}}({program}\b.*(?:\n {{7}}\S.*)*)", examples, re.M)
+            self.assertTrue(commands, page)
+            for command in commands:
+                words = shlex.split(re.split("[|>]", command)[0])
+                done = run(program, *words[1:], "--help")
+                self.assertEqual((done.returncode, done.stderr), (0, ""), command)
 
     def test_the_example_of_a_configuration(self):
         """presenced accepts its lines."""
