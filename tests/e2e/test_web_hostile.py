@@ -143,7 +143,7 @@ class Requests(WebCase):
                 (chunked + b"\r\n" + length, chunks), (chunked + b", identity", chunks),
                 (b"Transfer-Encoding: identity", chunks), (b"Transfer-Encoding:", chunks),
                 (b"Transfer-Encoding: gzip, chunked", chunks), (b"Transfer-Encoding: xchunked", chunks),
-                (chunked + b" ", chunks), (chunked + b"\x0b", chunks), (chunked + b"\0", chunks),
+                (chunked + b"\x0b", chunks), (chunked + b"\0", chunks),
                 (chunked + b"\r\n" + chunked, chunks), (chunked + b"\r\nConnection: keep-alive", chunks, old),
                 (chunked.replace(b":", b" :"), chunks), (length.replace(b":", b" :"),),
                 (length.replace(b":", b"\t:"),), (length.replace(b": ", b": +"),), (length + b", 9",),
@@ -164,6 +164,8 @@ class Requests(WebCase):
             answer = ask(headers, chunks)
             self.assertEqual(answer[:12], b"HTTP/1.1 200", headers)
             self.assertEqual(json.loads(answer.partition(b"\r\n\r\n")[2])["site"], SITE)
+        # A blank at the end is no part of a value; before libmicrohttpd 1.0 we don't believe that.
+        self.assertIn(ask(chunked + b" ", chunks)[:12], (b"HTTP/1.1 200", b"HTTP/1.1 400"))
         for pad in range(16):  # however the folded line lies in memory
             self.assertEqual(web.raw(b"GET /-/healthy HTTP/1.1\r\nHost: a\r\nP: %s\r\nX:    v\r\n c\r\n\r\n"
                                      % (b"p" * pad))[:12], b"HTTP/1.1 400")
