@@ -186,6 +186,8 @@ class Install(Case):
         exported = [line.split()[2] for line in lines if line.split()[1] in "TDBRVW"]
         exported = [name for name in exported if not name.startswith("__")]  # of sanitizers
         self.assertEqual(sorted(exported), sorted(declared))
+        self.assertEqual({os.readlink(self.installed(f"share/man/man3/{name}.3"))
+                          for name in declared}, {"libpresence.3"})
         self.assertIn("presence_count", declared)
 
     def test_header_alone(self):
