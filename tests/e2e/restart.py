@@ -12,6 +12,7 @@ from harness import LEAVE, Case, native, visitor
 from service_manager import ServiceManager
 
 SITE = "restart.example"
+WAITING = 8000  # datagrams that are sent, at most, while no collector runs: buffers hold them
 
 
 class Load(threading.Thread):
@@ -25,7 +26,7 @@ class Load(threading.Thread):
         self.target = (host, port)
         self.datagrams = datagrams  # an iterator over lists: one sender's, in order
         self.pause = pause
-        self.most = math.inf  # when so many are sent it waits: a buffer may hold no more
+        self.most = math.inf  # when so many are sent it waits
         self.sent = 0
         self.stopping = False
         self.start()
@@ -69,6 +70,7 @@ class Restart(Case):
     def setUp(self):
         super().setUp()
         self.manager = ServiceManager(self.directory)
+        self.loads = []
         self.addCleanup(self.manager.close)
 
     def start_managed(self, *arguments, prefix=(), wait=True, **keywords):
@@ -77,11 +79,14 @@ class Restart(Case):
         collector = self.start(*arguments, wait=wait, **self.manager.keywords(prefix), **keywords)
         if wait:
             self.manager.wait_said("READY", ready + 1)
+            for load in self.loads:
+                load.most = math.inf
         return collector
 
     def load(self, collector, datagrams, **keywords):
         load = Load(collector.port, datagrams, **keywords)
         self.addCleanup(load.stop)
+        self.loads.append(load)
         return load
 
     def counted(self):
@@ -92,6 +97,8 @@ class Restart(Case):
         """End the collector, by SIGTERM or SIGKILL. Its account is judged with the last one's, since
         that takes longer than a restart."""
         collector.judge = lambda _: None
+        for load in self.loads:
+            load.most = load.sent + WAITING
         if how == signal.SIGKILL:
             self.unaccountable.add(self.segment)
         self.assertEqual(collector.stop(how), 0 if how == signal.SIGTERM else -how)

@@ -4,7 +4,6 @@ SIGTERM and SIGKILL, and with other numbers of workers."""
 import contextlib
 import errno
 import json
-import math
 import os
 import signal
 import socket
@@ -17,7 +16,7 @@ from harness import (
     DEADLINE, ENGINES, PRESENCE_SEND, WITHOUT_BPF, bound_sockets, native, refuse_call, visitor,
     wait_until,
 )
-from restart import SITE, Restart, comings, heartbeats
+from restart import SITE, WAITING, Restart, comings, heartbeats
 
 MEMBARRIER = {"x86_64": 324, "aarch64": 283}.get(os.uname().machine)
 BURST = 256  # buffers of an io_uring: what a killed worker may have received and not counted
@@ -190,11 +189,10 @@ class Workers(Restart):
             kept = self.manager.cookies()
             self.end(collector)
             goal = load.sent + 4000
-            load.most = goal + 8000  # however long the start takes
+            load.most = goal + WAITING
             wait_until(lambda: load.sent > goal, "datagrams to gather in the sockets")
             collector = self.start_managed("--max-entries", "1000000", "--workers", str(workers),
                                            "--receive", engine)
-            load.most = math.inf
             status = self.json("status")
             self.assertEqual(status["spread"], "none" if workers == 1 else "turn")
             self.assertEqual(status["workers"], workers)
