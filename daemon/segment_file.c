@@ -74,10 +74,13 @@ static int map_segment(const struct segment_header *header, struct segment_file 
     return 0;
 }
 
+/* Make huge pages of a new segment's, at once. While datagrams wait for a restart there is no time
+ * for that: segment_name_check does it later. */
 static void make_huge_pages(struct segment_file *file)
 {
     segment_map_advise(file->segment.header);
-    segment_map_collapse(file->segment.header, UINT_MAX, &file->huge_end);
+    if (file->origin == SEGMENT_CREATED)
+        segment_map_collapse(file->segment.header, UINT_MAX, &file->huge_end);
 }
 
 static int fill_header(const struct segment_settings *settings, uint64_t now,
