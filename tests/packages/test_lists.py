@@ -23,8 +23,11 @@ def entries():
 def as_packaged(path, options):
     """The name that a file of this build has in a package, which is built with --prefix=/usr and the
     architecture's directory for libraries."""
-    directories = (os.path.join(options["prefix"], options["libdir"]), "/usr/lib/ARCHITECTURE"), \
-        (options["prefix"], "/usr")
+    directories = (
+        (os.path.join(options["prefix"], options["libdir"]), "/usr/lib/ARCHITECTURE"),
+        ("/etc/fish/completions", "/usr/share/fish/vendor_completions.d"),
+        (options["prefix"], "/usr"),
+    )
     for ours, packaged in directories:
         if path.startswith(ours + "/"):
             return (packaged + path[len(ours):])[1:]
