@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import statistics
 import subprocess
 import threading
 import time
@@ -74,12 +75,16 @@ class Loaded(Restart):
         if not missing:
             self.assertEqual(stats["datagrams_received"], load.sent)
         self.assertEqual(self.manager.cookies(), cookies, "the same sockets all the time")
+        self.check_samples(samples, outages)
+        self.assertEqual(collector.stop(), 0)
+
+    def check_samples(self, samples, outages):
+        """The count never dips, and is stale only during a restart."""
         self.assertEqual({count for _, _, count, _ in samples}, {self.VISITORS})
         for before, after, _, stale in samples:
             self.assertTrue(not stale or any(before < end and after > begin
                                              for begin, end in outages),
                             f"stale from {before} to {after}, outages: {outages}")
-        self.assertEqual(collector.stop(), 0)
 
     def test_planned(self):
         """sent = received, to the last one, and none is dropped."""
@@ -140,21 +145,20 @@ class Busy(Loaded):
         collector = self.start_managed(*arguments)
         senders = self.start_senders(collector.port)
         wait_until(lambda: self.counted() and self.count(SITE) == self.VISITORS, "all visitors")
-        took = []
+        outages = []
         with self.watched() as samples:
             for _ in range(times):
-                collector, (begin, end) = self.restart(collector, how, arguments, ())
-                took.append(end - begin)
+                collector, outage = self.restart(collector, how, arguments, ())
+                outages.append(outage)
                 goal = self.counted() + self.RATE // 10
                 wait_until(lambda: self.counted() > goal, "more to be counted")
         sent = self.stop_senders(senders)
         missing = 2 * BURST * times if how == signal.SIGKILL else 0
         wait_until(lambda: sent - self.counted() <= missing, lambda: f"{sent}: {self.stats()}")
         stats = self.stats()
-        print(f"{engine}, {times} times {how.name}: {sent} sent, "
-              f"{sent - self.counted()} missing, {stats['socket_drops']} dropped; down for "
-              f"{1000 * min(took):.0f} to {1000 * max(took):.0f} ms")
-        self.assertEqual({count for _, _, count, _ in samples}, {self.VISITORS})
+        took = [end - begin for begin, end in outages]
+        self.report(f"{engine}, {times} times {how.name}", sent, stats, took, samples)
+        self.check_samples(samples, outages)
         if not missing:
             self.assertEqual(stats["datagrams_received"] + stats["socket_drops"], sent)
         if max(took) < self.HELD:
@@ -162,6 +166,24 @@ class Busy(Loaded):
         self.assertEqual(collector.stop(), 0)
         os.unlink(self.segment)
         self.manager.lose()
+
+    @staticmethod
+    def report(what, sent, stats, took, samples):
+        """Print the figures. Silence is the time from the first stale answer to the next fresh one."""
+        accepted, drops = stats["datagrams_accepted"], stats["socket_drops"]
+        rejected = stats["datagrams_received"] - accepted
+        silence, since = 0.0, None
+        for before, after, _, stale in samples:
+            if stale and since is None:
+                since = before
+            if since is not None:
+                silence = max(silence, after - since)
+            if not stale:
+                since = None
+        print(f"{what}: sent {sent}, accepted {accepted}, rejected {rejected}, dropped {drops}, "
+              f"missing {sent - accepted - rejected - drops}; restarts took "
+              f"{1000 * statistics.median(took):.0f} ms (median), {1000 * max(took):.0f} ms (most); "
+              f"longest silence {1000 * silence:.0f} ms")
 
     def test_twenty_restarts(self):
         for engine in ENGINES:
