@@ -63,12 +63,9 @@ static const struct option_entry entries[] = {
      .argument = "ADDR:PORT", .fallback = PRESENCE_DEFAULT_ADDRESS,
      .expected = "a numeric address and port such as 127.0.0.1:9514 or [::1]:9514",
      .help = "receive heartbeats here",
-     .details = "IPv6 addresses stand in brackets. [::] is for IPv6 only; give 0.0.0.0 with the "
-                "same port as well for IPv4. Port 0 lets the kernel choose; the port is "
-                "logged. The machine may get the address later: heartbeats arrive as soon as it "
-                "has it, and the log and presencectl status name what is missing. If another "
-                "program has the port, the daemon logs that and waits for up to 5 seconds. Never "
-                "send an ordinary access log here: a Referer, a path or another text that clients "
+     .details = "IPv6 addresses stand in brackets. Port 0 lets the kernel choose; the port is "
+                "logged. See ADDRESSES AND WORKERS. Never send an ordinary access log here: a "
+                "Referer, a path or another text that clients "
                 "choose could hold a heartbeat."},
     OPTION_SEGMENT(struct config, segment, .max = PATH_BYTES_MAX,
                    .details = "Its directory is made with mode 0750 if it is missing; the one "
@@ -111,7 +108,7 @@ static const struct option_entry entries[] = {
                 "counted as events_thinned."},
     {"workers", OPTION_UINT32(struct config, workers), .min = 1, .max = SEGMENT_WORKERS_MAX,
      .argument = "N", .help = "receiving threads; half of the processors by default, at most 4",
-     .example = "4", .details = "1 to 64; see WORKERS."},
+     .example = "4", .details = "1 to 64; see ADDRESSES AND WORKERS."},
     {"receive", OPTION_WORD(struct config, engine, engines), .argument = "ENGINE",
      .fallback = "auto", .help = "how to receive: auto, io_uring or recvmmsg",
      .details = "With auto, io_uring is used if the kernel allows it; if not, the log and "

@@ -66,6 +66,18 @@ class Manuals(unittest.TestCase):
             self.assertEqual(named - set(PAGES) - OTHERS, set(), page)
             self.assertRegex(text_of(page), r"(?m)^SEE ALSO\n +\S+\(\d\)")
 
+    def test_sections_exist(self):
+        """A section that a manual names in capitals is in it, or in the manual named with it."""
+        found = 0
+        for page in PAGES:
+            words = " ".join(text_of(page).split())
+            for name, other, section in re.findall(
+                    r"(?:[Ss]ee )((?:[A-Z]{3,} ?)+)\b(?: ?in ([\w.-]+)\((\d)\))?", words):
+                there = f"{other}.{section}" if other else page
+                self.assertRegex(text_of(there), rf"(?m)^{name.strip()}$", (page, there))
+                found += 1
+        self.assertGreater(found, 8)
+
 
 class Sources(unittest.TestCase):
     """What a manual is made from is all there."""
