@@ -49,10 +49,12 @@ install_missing() {
             --no-install-recommends "${missing[@]}" >&2
 }
 
-# active_units: print the units that systemd runs, if it runs here at all
-active_units() {
-    systemctl list-units --all --state=active,activating,reloading --plain --no-legend 2>/dev/null |
-        cut -d ' ' -f 1 | sort -u
+# units_in_use: print the units that systemd runs, or starts at boot
+units_in_use() {
+    {
+        systemctl list-units --all --state=active,activating,reloading --plain --no-legend
+        systemctl list-unit-files --state=enabled,enabled-runtime --no-legend
+    } 2>/dev/null | cut -d ' ' -f 1 | sort -u
 }
 
 # installed_packages: print all packages
@@ -63,19 +65,21 @@ installed_packages() {
 # install_servers PACKAGE...: install those that are missing, and stop the services that systemd starts
 # for them, now and at boot. What ran before goes on.
 install_servers() {
-    local missing=() units packages new=() started=()
+    local missing=() units packages new=() started=() now=() result=0
     mapfile -t missing < <(missing_packages "$@")
     [ ${#missing[@]} -eq 0 ] && return 0
     echo "These packages have services, which are stopped and disabled after the installation: ${missing[*]}" >&2
-    units=$(active_units) packages=$(installed_packages)
-    install_missing "${missing[@]}" || return
+    units=$(units_in_use) packages=$(installed_packages)
+    install_missing "${missing[@]}" || result=$? # some may have been installed
     mapfile -t new < <(comm -13 <(echo "$packages") <(installed_packages))
-    [ ${#new[@]} -gt 0 ] || return 0
-    mapfile -t started < <(comm -13 <(echo "$units") <(active_units) |
+    [ ${#new[@]} -gt 0 ] || return $result
+    mapfile -t started < <(comm -13 <(echo "$units") <(units_in_use) |
         grep -Fx -f <(dpkg -L "${new[@]}" | sed -n 's|.*/systemd/system/||p'))
-    [ ${#started[@]} -eq 0 ] && return 0
+    [ ${#started[@]} -gt 0 ] || return $result
     echo "stopping and disabling: ${started[*]}" >&2
-    as_root systemctl disable --quiet --now "${started[@]}" >&2
+    ! systemctl list-units >/dev/null 2>&1 || now=(--now) # only where systemd runs
+    as_root systemctl disable --quiet "${now[@]}" "${started[@]}" >&2 || result=$?
+    return $result
 }
 
 # unpack_missing DIRECTORY PACKAGE...: unpack those that are missing to DIRECTORY/PACKAGE, and install the

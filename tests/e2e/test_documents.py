@@ -74,7 +74,9 @@ class Install(Case):
         self.assertEqual(commands, ["meson setup --prefix=/usr build/package",
                                     "ninja -C build/package install", "ldconfig ",
                                     "systemd-sysusers ", "systemctl daemon-reload",
-                                    "systemctl enable --now presenced"])
+                                    "systemctl enable presenced", "systemctl restart presenced",
+                                    "systemctl try-restart presence-exporter presence-web "
+                                    "presence-recorder"])
 
     def test_packages(self):
         """tests/packages runs them in earnest."""

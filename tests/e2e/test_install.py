@@ -111,18 +111,25 @@ class Install(Case):
         self.assert_documented(places, planned)
 
     def test_configurations_are_kept(self):
-        """Installing again leaves what an operator has changed, and brings back what is missing."""
+        """Installing again leaves what an operator has changed, puts the new one beside it, and brings
+        back what is missing."""
         changed, removed = (os.path.join(self.top, "etc", name) for name in
                             ("presence/presenced.conf", "prometheus/rules/presence.rules.yml"))
+        with open(changed) as file:
+            shipped = file.read()
         with open(changed, "a") as file:
             file.write("workers = 2\n")
-        with open(changed) as file:
-            ours = file.read()
         os.unlink(removed)
         install(self.top)
         with open(changed) as file:
-            self.assertEqual(file.read(), ours)
+            self.assertEqual(file.read(), shipped + "workers = 2\n")
+        with open(changed + ".new") as file:
+            self.assertEqual(file.read(), shipped)
         self.assertTrue(os.path.exists(removed))
+        with open(changed, "w") as file:
+            file.write(shipped)
+        install(self.top)
+        self.assertFalse(os.path.exists(changed + ".new"))
 
     @staticmethod
     def documented_places(prefix):

@@ -17,9 +17,11 @@ STAND_INS = {
 [ "$1" = install ] || exit 0
 for package; do case $package in -*|install) continue ;; esac
     echo "$package" >> packages
-    echo "$package.service" >> running
+    echo "$package.service" >> enabled
+    [ "$package" = "$broken" ] || echo "$package.service" >> running
 done
 echo somebody-elses.service >> running
+[ -z "$broken" ]
 """,
     "dpkg-query": """
 case $3 in
@@ -31,6 +33,7 @@ esac
     "systemctl": """
 case $1 in
 list-units) sed 's/$/ loaded active running/' running ;;
+list-unit-files) sed 's/$/ enabled enabled/' enabled ;;
 disable) echo "$*" >> disabled ;;
 esac
 """,
@@ -49,16 +52,18 @@ class InstallServers(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.directory, name)
 
-    def install(self, installed, running):
-        """Install the servers; return what is said, and what systemctl was told to disable."""
-        for name, lines in ("packages", installed), ("running", running), ("disabled", ()):
+    def install(self, installed, running, broken=""):
+        """Install the servers, one of which fails to start; return what is said, and what systemctl
+        was told to disable."""
+        for name, lines in (("packages", installed), ("running", running), ("enabled", running),
+                            ("disabled", ())):
             with open(self.path(name), "w") as file:
                 file.writelines(f"{line}\n" for line in lines)
         done = subprocess.run(
             ["bash", "-euc", f'. {TOP}/tools/packages.sh; install_servers "${{packages_servers[@]}}"'],
-            cwd=self.directory, env={**os.environ, "PATH": f"{self.directory}:{os.environ['PATH']}"},
-            capture_output=True, text=True, timeout=DEADLINE)
-        self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
+            cwd=self.directory, capture_output=True, text=True, timeout=DEADLINE,
+            env={**os.environ, "PATH": f"{self.directory}:{os.environ['PATH']}", "broken": broken})
+        self.assertEqual((done.returncode, done.stdout), (1 if broken else 0, ""), done.stderr)
         with open(self.path("disabled")) as file:
             return done.stderr, file.read()
 
@@ -68,6 +73,12 @@ class InstallServers(unittest.TestCase):
         self.assertIn("stopped and disabled after the installation", first)
         for name in "nginx-light", "haproxy", "prometheus":
             self.assertIn(name, first)
+        self.assertEqual(disabled, "disable --quiet --now haproxy.service nginx-light.service "
+                                   "prometheus.service\n")
+
+    def test_one_fails_to_start(self):
+        """It is disabled, too, and so are those that started; the failure is the caller's."""
+        _, disabled = self.install([], [], broken="prometheus")
         self.assertEqual(disabled, "disable --quiet --now haproxy.service nginx-light.service "
                                    "prometheus.service\n")
 
