@@ -40,6 +40,7 @@ class ServiceManager:
         self.passed = []  # the same, of sockets that a socket unit opened
         self.messages = []  # each as a dictionary, but for those about descriptors
         self.deaf = False  # it stores nothing
+        self.room = 4096  # for so many descriptors
         self.lag = 0  # seconds until it removes what it is told to
         self.lock = threading.Lock()
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -81,7 +82,7 @@ class ServiceManager:
                 os.close(one[1])
         elif "FDSTORE" in message and ":" not in name and len(name) < 256:
             for descriptor in descriptors:
-                if self.deaf or any(is_same(descriptor, other) for _, other in self.store):
+                if self.deaf or len(self.store) >= self.room or any(is_same(descriptor, other) for _, other in self.store):
                     os.close(descriptor)
                 else:
                     high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, HIGH)

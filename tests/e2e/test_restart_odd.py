@@ -10,6 +10,7 @@ import resource
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import time
 import unittest
@@ -281,6 +282,43 @@ class Together(Odd):
         self.check_all_counted(20)
         self.assertEqual(self.manager.names(), names)
         self.assertEqual(collector.stop(), 0)
+
+    def test_a_store_that_is_full(self):
+        """What it does not take is opened anew by the next one, and counting goes on."""
+        self.manager.room = 2
+        sent = 0
+        for _ in range(3):
+            collector = self.start_managed("--workers", "3")
+            self.send_each(range(sent, sent + 30), ("127.0.0.1", collector.port))
+            sent += 30
+            self.check_all_counted(sent)
+            self.end(collector)
+            self.assertLessEqual(len(self.manager.names()), 2)
+
+    def test_signals_during_a_start(self):
+        """SIGTERM ends it; SIGHUP does not, nor in the middle of an end. What waits is counted."""
+        collector = self.start_managed("--workers", "2")
+        port = collector.port
+        self.end(collector)
+        sent = 0
+        for moment in range(8):
+            self.send_each(range(sent, sent + 10), ("127.0.0.1", port))
+            sent += 10
+            victim = self.start_managed("--workers", "2", wait=False, listen=f"127.0.0.1:{port}")
+            victim.judge = lambda _: None
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                victim.process.wait(timeout=0.01 * moment)
+            victim.process.send_signal(signal.SIGTERM)
+            victim.process.send_signal(signal.SIGHUP)
+            self.assertIn(victim.process.wait(timeout=DEADLINE), (0, -signal.SIGTERM, -signal.SIGHUP))
+        collector = self.start_managed("--workers", "2", listen=f"127.0.0.1:{port}")
+        collector.freeze()
+        self.send_each(range(sent, sent + 10), ("127.0.0.1", port))
+        for one in signal.SIGHUP, signal.SIGTERM, signal.SIGHUP:
+            collector.process.send_signal(one)
+        collector.thaw()
+        self.assertEqual(collector.stop(), 0)
+        self.assertEqual((self.counted(), self.count(SITE)), (sent + 10, sent + 10))
 
 
 if __name__ == "__main__":
