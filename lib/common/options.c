@@ -203,9 +203,13 @@ static bool set_line(void *context, const char *name, const char *value)
     const struct option_table *table = parsing->table;
 
     for (unsigned i = 0; i < table->count; i++) {
-        if (table->entries[i].kind != OPTION_KIND_HEADING &&
-            strcmp(name, table->entries[i].name) == 0)
+        const struct option_entry *entry = &table->entries[i];
+        if (entry->kind == OPTION_KIND_HEADING || strcmp(name, entry->name) != 0)
+            continue;
+        if (!entry->line_only)
             return set_entry(parsing, i, value, &parsing->file);
+        log_error("%s: '%s' is for the command line only: give it there", parsing->config, name);
+        return false;
     }
     log_error("%s: no option '%.100s'; see %s --help", parsing->config, name, table->program);
     return false;

@@ -58,6 +58,7 @@ struct option_entry {
     uint32_t commands;       /* bit N: it belongs to command N; 0: to all of them */
     const char *elsewhere;   /* a clause: what the other commands do without it; or NULL */
     bool repeatable;         /* a PARSED value may be given more than once; a LIST always may */
+    bool line_only;          /* a file may not set it: it would make a service end at once */
     bool secret;             /* never shown in messages, and wiped from the command line */
     const char *renamed;     /* the option's new name, if this is a former one; otherwise NULL */
 };

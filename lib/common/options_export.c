@@ -44,11 +44,12 @@ static void print_entry(const struct option_entry *entry)
 {
     bool is_list = entry->kind == OPTION_KIND_LIST || entry->repeatable;
 
-    printf("{\"heading\": %s, \"flag\": %s, \"repeatable\": %s, \"max\": %" PRIu64
-           ", \"commands\": %" PRIu32,
-           entry->kind == OPTION_KIND_HEADING ? "true" : "false",
-           entry->kind == OPTION_KIND_FLAG ? "true" : "false", is_list ? "true" : "false",
-           is_list ? entry->max : 0, entry->commands);
+    printf(
+        "{\"heading\": %s, \"flag\": %s, \"repeatable\": %s, \"line_only\": %s, \"max\": %" PRIu64
+        ", \"commands\": %" PRIu32,
+        entry->kind == OPTION_KIND_HEADING ? "true" : "false",
+        entry->kind == OPTION_KIND_FLAG ? "true" : "false", is_list ? "true" : "false",
+        entry->line_only ? "true" : "false", is_list ? entry->max : 0, entry->commands);
     print_text("name", entry->name);
     print_text("argument", entry->argument);
     print_text("help", entry->help);

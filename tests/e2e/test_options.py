@@ -135,7 +135,9 @@ class Values(unittest.TestCase):
                 if not entry["flag"]:
                     self.assert_wrong(program, [f"--{name}={value}"] * 2, twice)
                     self.assert_wrong(program, [f"--{name}", value, f"--{name}={value}"], twice)
-                self.assert_wrong(program, self.write(*[f"{name} = {value}"] * 2), twice)
+                lines = self.write(*[f"{name} = {value}"] * 2)
+                self.assert_wrong(program, lines, twice if not entry["line_only"] else
+                                  f"{self.config}: '{name}' is for the command line only: give it there")
             self.assert_wrong(program, self.write() + [f"--config={self.config}"],
                               "--config is given twice")
 
@@ -162,7 +164,8 @@ class Values(unittest.TestCase):
             text = read(GENERATED, f"{program}.conf")
             lines = re.findall(r"^#(\S.*)$", text, re.M)
             self.assertEqual([line.partition(" = ")[0] for line in lines],
-                             [entry["name"] for entry in table_of(program)])
+                             [entry["name"] for entry in table_of(program)
+                              if not entry["line_only"]])
             self.assertEqual(set(re.findall("^.?", text, re.M)), {"#", ""}, program)
             self.assertLessEqual(max(map(len, text.splitlines())), 80)
             for line in lines:

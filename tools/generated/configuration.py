@@ -31,6 +31,8 @@ def configuration(table, section):
                      f"{program}({section}) and presence.conf(5). A line that is commented out "
                      "shows the default, unless it is an example.")]
     for entry in table["entries"]:
+        if entry["line_only"]:
+            continue
         if entry["heading"]:
             parts.append(comment(f"---- {entry['name']} ----"))
         elif value(entry) is None:

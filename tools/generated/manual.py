@@ -92,7 +92,7 @@ def settings(tables):
     tables = sorted(tables, key=lambda table: (bool(table["commands"]), table["program"] != "presenced"))
     return "".join(f".SH {table['program'].upper()}\n" + "".join(
         f".SS {roff.plain(entry['name'])}\n" if entry["heading"] else setting(entry)
-        for entry in table["entries"]) for table in tables)
+        for entry in table["entries"] if not entry["line_only"]) for table in tables)
 
 
 # ---- the page ------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ static const struct option_entry entries[] = {
      .suggestions = "0 30d 90d 400d",
      .details = "Given in seconds (s), minutes (m), hours (h), days (d) or weeks (w). The peaks of "
                 "each day stay."},
-    {"once", OPTION_FLAG(struct options, once),
+    {"once", OPTION_FLAG(struct options, once), .line_only = true,
      .help = "record what there is, the running minute too, and exit"},
 };
 
