@@ -378,7 +378,6 @@ static void wrong_files_are_named(void **state)
         {"A load = 1\n", "%s: no option 'A load'; see presence-test --help"},
         {"workers = 2\nseed\n", "%s:2: not a NAME = VALUE line"},
         {"threads = 2\n", "--threads is now called --workers"},
-        {"workers = 2\nworkers = 3\n", "--workers is given twice"},
         {"workers = 2\n[again]\nworkers = 2\n", "--workers is given twice"},
         {"json = yes\njson = no\n", "--json is given twice"},
         {"table = yes\n", "%s: 'table' is for the command line only: give it there"},
