@@ -134,6 +134,9 @@ class OtherUser(Odd):
         self.assertEqual(self.manager.cookies(), cookies)
         self.check_sockets(port, 2)
         self.end(self.start_as(self.nobody, 2, listen))
+        self.wait_received(20)
+        self.manager.lose()
+        self.end(self.start_as(self.nobody, 2, listen))  # with sockets of its own
         collector = self.start_as((), 4, listen)
         self.check_sockets(port, 4)
         self.send_each(range(20, 60), ("127.0.0.1", port))
