@@ -35,6 +35,7 @@ struct config {
     char *keys;                         /* path; NULL: tags are not checked */
     char *xdp;                          /* interface; NULL: no filter */
     enum xdp_mode xdp_mode;
+    char *give_to; /* user; NULL: run */
 };
 
 /* Parse the command line, and the file that --config names, as options_parse does. With OPTION_RUN,

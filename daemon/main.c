@@ -21,6 +21,7 @@
 #include "landlock.h"
 #include "privileges.h"
 #include "segment_name.h"
+#include "segment_owner.h"
 #include "segment_path.h"
 #include "segment_room.h"
 #include "service_manager.h"
@@ -399,9 +400,14 @@ int main(int argc, char **argv)
     case OPTION_WRONG:
         return 2;
     }
-    service_manager_open(&daemon.service_manager);
-    int r = run(&daemon);
-    service_manager_close(&daemon.service_manager);
+    int r;
+    if (daemon.config.give_to) {
+        r = segment_owner_give(daemon.config.segment, daemon.config.give_to);
+    } else {
+        service_manager_open(&daemon.service_manager);
+        r = run(&daemon);
+        service_manager_close(&daemon.service_manager);
+    }
     config_free(&daemon.config);
     return r < 0 ? 1 : 0;
 }
