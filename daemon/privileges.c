@@ -14,6 +14,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "common/confine_calls.h"
 #include "core/atomics.h"
 
 static const int allowed_calls[] = {
@@ -83,72 +84,13 @@ static const int allowed_calls[] = {
 #endif
 };
 
-/* Calls that an attacker who runs code in the process would need next: for programs, processes,
- * threads, code, sockets, other processes' memory, the kernel's interfaces. A running collector
- * never makes them, so an attempt is an attack and kills the process. */
+/* Other programs of ours make these, too; a running collector never does, so an attempt is an
+ * attack and kills the process. */
 static const int deadly_calls[] = {
-    SCMP_SYS(execve),
-    SCMP_SYS(execveat),
-    SCMP_SYS(fork),
-    SCMP_SYS(vfork),
-    SCMP_SYS(clone3),
-    SCMP_SYS(process_vm_readv),
-    SCMP_SYS(process_vm_writev),
-    SCMP_SYS(kill),
-    SCMP_SYS(tkill),
-    SCMP_SYS(rt_sigqueueinfo),
-    SCMP_SYS(rt_tgsigqueueinfo),
-    SCMP_SYS(pidfd_open),
-    SCMP_SYS(pidfd_getfd),
-    SCMP_SYS(pidfd_send_signal),
-    SCMP_SYS(socket),
-    SCMP_SYS(socketpair),
-    SCMP_SYS(connect),
-    SCMP_SYS(bind),
-    SCMP_SYS(listen),
-    SCMP_SYS(accept),
-    SCMP_SYS(accept4),
-    SCMP_SYS(sendto),
-    SCMP_SYS(sendmsg),
-    SCMP_SYS(sendmmsg),
-    SCMP_SYS(creat),
+    SCMP_SYS(clone3),  SCMP_SYS(socket),  SCMP_SYS(socketpair), SCMP_SYS(connect),
+    SCMP_SYS(bind),    SCMP_SYS(listen),  SCMP_SYS(accept),     SCMP_SYS(accept4),
+    SCMP_SYS(sendto),  SCMP_SYS(sendmsg), SCMP_SYS(sendmmsg),   SCMP_SYS(creat),
     SCMP_SYS(openat2),
-    SCMP_SYS(open_by_handle_at),
-    SCMP_SYS(memfd_create),
-    SCMP_SYS(pkey_mprotect),
-    SCMP_SYS(io_uring_setup),
-    SCMP_SYS(io_uring_register),
-    SCMP_SYS(bpf),
-    SCMP_SYS(perf_event_open),
-    SCMP_SYS(userfaultfd),
-    SCMP_SYS(keyctl),
-    SCMP_SYS(add_key),
-    SCMP_SYS(request_key),
-    SCMP_SYS(unshare),
-    SCMP_SYS(setns),
-    SCMP_SYS(chroot),
-    SCMP_SYS(pivot_root),
-    SCMP_SYS(mount),
-    SCMP_SYS(umount2),
-    SCMP_SYS(open_tree),
-    SCMP_SYS(move_mount),
-    SCMP_SYS(fsopen),
-    SCMP_SYS(setuid),
-    SCMP_SYS(setgid),
-    SCMP_SYS(setreuid),
-    SCMP_SYS(setregid),
-    SCMP_SYS(setresuid),
-    SCMP_SYS(setresgid),
-    SCMP_SYS(setgroups),
-    SCMP_SYS(capset),
-    SCMP_SYS(init_module),
-    SCMP_SYS(finit_module),
-    SCMP_SYS(delete_module),
-    SCMP_SYS(kexec_load),
-    SCMP_SYS(kexec_file_load),
-    SCMP_SYS(reboot),
-    SCMP_SYS(personality),
-    SCMP_SYS(modify_ldt),
 #ifndef PRIVILEGES_SANITIZED
     SCMP_SYS(ptrace),
 #endif
@@ -343,6 +285,8 @@ int privileges_confine(void)
     if (r == 0)
         r = add_rules(filter, SCMP_ACT_ALLOW, allowed_calls,
                       sizeof(allowed_calls) / sizeof(allowed_calls[0]));
+    if (r == 0)
+        r = confine_deadly_calls(filter);
     if (r == 0)
         r = add_rules(filter, SCMP_ACT_KILL_PROCESS, deadly_calls,
                       sizeof(deadly_calls) / sizeof(deadly_calls[0]));

@@ -197,6 +197,7 @@ static int write_ahead(struct archive *archive)
     sqlite3_file_control(archive->database, NULL, SQLITE_FCNTL_PERSIST_WAL, &keep);
     return archive_run(archive, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                                 "PRAGMA foreign_keys = ON;"
+                                "PRAGMA temp_store = MEMORY;" /* files may be out of reach */
                                 "PRAGMA journal_size_limit = 4194304");
 }
 

@@ -1,7 +1,13 @@
 #include "confine.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <linux/landlock.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -69,4 +75,62 @@ int confine_files(unsigned taken, unsigned left, const int *directories, unsigne
             close(directories[i]);
     }
     return r;
+}
+
+int confine_open_above(const char *file)
+{
+    char path[PATH_MAX];
+    struct stat here, above;
+    const char *slash = strrchr(file, '/');
+    int length = slash ? (int)(slash - file) + 1 : 0;
+
+    if (snprintf(path, sizeof(path), "%.*s.", length, file) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &here) < 0 || fstatat(fd, "..", &above, 0) < 0 || here.st_dev != above.st_dev)
+        return fd;
+    int parent = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int r = parent < 0 ? -errno : parent;
+    close(fd);
+    return r;
+}
+
+/* Open the nearest directory above `path` that exists. Returns its descriptor, or a negative errno.
+ */
+static int open_directory_of(const char *path)
+{
+    char above[PATH_MAX];
+    int fd = -1;
+
+    if (snprintf(above, sizeof(above), "%s", path) >= (int)sizeof(above))
+        return -ENAMETOOLONG;
+    for (const char *directory = dirname(above);; directory = dirname(above)) {
+        fd = open(directory, O_PATH | O_CLOEXEC | O_DIRECTORY);
+        if (fd >= 0 || strcmp(directory, "/") == 0 || strcmp(directory, ".") == 0)
+            return fd < 0 ? -errno : fd;
+    }
+}
+
+/* Climb to the mount point of a directory's file system: directories below it, as that of a service
+ * in /run, may be deleted and made again. Owns the descriptor; returns another, or a negative
+ * errno.
+ */
+static int climb_to_mount(int fd)
+{
+    struct stat here, above;
+
+    while (fd >= 0 && fstat(fd, &here) == 0 && fstatat(fd, "..", &above, 0) == 0 &&
+           here.st_dev == above.st_dev && here.st_ino != above.st_ino) {
+        int parent = openat(fd, "..", O_PATH | O_CLOEXEC | O_DIRECTORY);
+        close(fd);
+        fd = parent < 0 ? -errno : parent;
+    }
+    return fd;
+}
+
+int confine_open_mount(const char *path)
+{
+    return climb_to_mount(open_directory_of(path));
 }

@@ -172,6 +172,17 @@ void permission_explain(const char *path, char ret[PERMISSION_TEXT_SIZE])
              trust_group() == TRUST_NO_GROUP ? "" : ", or give it to the group " TRUST_USER);
 }
 
+void permission_join(void)
+{
+    gid_t groups[GROUPS_MAX + 1];
+    int count = getgroups(GROUPS_MAX, groups);
+
+    if (geteuid() != 0 || trust_group() == TRUST_NO_GROUP || count < 0)
+        return;
+    groups[count++] = trust_group();
+    setgroups((size_t)count, groups); /* where it can't, permission_explain will say what helps */
+}
+
 void permission_prepare(const char *path)
 {
     struct obstacle obstacle;

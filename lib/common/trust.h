@@ -27,6 +27,12 @@ void trust_name_user(uid_t uid, char ret[TRUST_NAME_SIZE]);
  * looked up by the first call: a confined process can't do that later. One thread at a time. */
 gid_t trust_group(void);
 
+/* True if it is the user `presence`, or the one that PRESENCE_SEGMENT_OWNER names. Any thread. */
+bool trust_is_named_user(uid_t uid);
+
+/* Look these users up, since a confined process can't read the list of users. Any thread. */
+void trust_prepare(void);
+
 /* True if only the owner may write the file. */
 static inline bool trust_file_mode(const struct stat *file)
 {

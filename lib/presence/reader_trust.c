@@ -3,9 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,49 +12,10 @@
 
 #define LINKS_MAX 8
 
-/* A user whose id was found by name. A confined process can't read the list of users later. */
-struct known_user {
-    char name[TRUST_NAME_SIZE];
-    uid_t uid;
-};
-
-/* The user `presence`, and the one that PRESENCE_SEGMENT_OWNER names. */
-static struct known_user known_users[2];
-static pthread_mutex_t known_lock = PTHREAD_MUTEX_INITIALIZER;
-
-static bool find_user(struct known_user *known, const char *name, uid_t *ret)
-{
-    pthread_mutex_lock(&known_lock);
-    bool found = trust_find_user(name, ret) == 0;
-    if (found) {
-        strcpy(known->name, name);
-        known->uid = *ret;
-    } else if (strcmp(known->name, name) == 0) {
-        *ret = known->uid;
-        found = true;
-    }
-    pthread_mutex_unlock(&known_lock);
-    return found;
-}
-
-static bool is_named_user(uid_t uid)
-{
-    const char *owner = secure_getenv("PRESENCE_SEGMENT_OWNER");
-    uid_t found;
-
-    return (owner && *owner && find_user(&known_users[1], owner, &found) && found == uid) ||
-           (find_user(&known_users[0], TRUST_USER, &found) && found == uid);
-}
-
 /* A lookup costs more than a count, so the two usual owners are compared first. */
 bool reader_trusts(uid_t uid)
 {
-    return uid == 0 || uid == geteuid() || is_named_user(uid);
-}
-
-void reader_trust_prepare(void)
-{
-    is_named_user((uid_t)-1);
+    return uid == 0 || uid == geteuid() || trust_is_named_user(uid);
 }
 
 /* Record what is refused, for presence_explain_distrust. */

@@ -16,10 +16,6 @@ struct reader_refusal {
     struct stat status;
 };
 
-/* Look up the users who are trusted by name, and remember them. A program that confines itself
- * calls this before, since it can't read the list of users afterwards. Any thread. */
-void reader_trust_prepare(void);
-
 /* Open the file for reading and return the descriptor. `refusal` may be NULL, and is written with
  * -EPERM only. Errors: -EPERM it, its directory or a link on the way belongs to a user who is not
  * trusted, or others may write it; -ELOOP too many links; those of open(2). */

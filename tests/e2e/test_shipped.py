@@ -20,9 +20,10 @@ from harness import (
 
 SITE = "shipped.example"
 SOURCES = os.path.join(os.path.dirname(__file__), "../..")
-# presenced.service: CapabilityBoundingSet, NoNewPrivileges.
-UNIT = ("setpriv", "--inh-caps=-all", "--no-new-privs",
-        "--bounding-set=-all,+bpf,+net_admin,+net_bind_service")
+CAPABILITIES = "-all,+bpf,+net_admin,+net_bind_service,+perfmon"
+# presenced.service: User, AmbientCapabilities, CapabilityBoundingSet, NoNewPrivileges.
+UNIT = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs",
+        *(f"--{kind}={CAPABILITIES}" for kind in ("inh-caps", "ambient-caps", "bounding-set")))
 DAY = 86400  # seconds of the tick: the turn of a day is one of an hour and a minute, too
 
 
@@ -63,11 +64,16 @@ class Shipped(Case):
     def setUpClass(cls):
         cls.installed = tempfile.mkdtemp(prefix="presence-shipped-")
         cls.addClassCleanup(shutil.rmtree, cls.installed)
+        os.chmod(cls.installed, 0o755)
         presenced, presencectl = install(cls.installed)
         for name, path in (("PRESENCED", presenced), ("PRESENCECTL", presencectl)):
             patch = mock.patch.object(harness, name, path)
             patch.start()
             cls.addClassCleanup(patch.stop)
+
+    def setUp(self):
+        super().setUp()
+        self.let_anybody_in()
 
     def run_shipped(self, engine, *arguments, **keywords):
         return self.start("--receive", engine, "--warm-up", "0", *arguments, small=False,
@@ -127,6 +133,7 @@ class Shipped(Case):
         with open(keys, "w") as file:
             file.write(good)
         os.chmod(keys, 0o600)
+        os.chown(keys, 65534, 65534)
         collector = self.run_shipped(
             engine, "--workers", "2", "--max-scopes", "240", "--max-entries", "600",
             "--max-histories", "150", "--events", "64", "--max-rooms-per-site", "60",
@@ -176,6 +183,7 @@ class Shipped(Case):
                 with open(keys, "w") as file:
                     file.write("1 " + "1" * 32 + "\n")
                 os.chmod(keys, 0o600)
+                os.chown(keys, 65534, 65534)
                 collector = self.run_shipped(
                     engine, "--keys", keys, "--allow", "127.0.0.1", "--max-entries", "2000",
                     "--max-scopes", "400", "--max-histories", "300", "--events", "64",

@@ -1,7 +1,7 @@
 """The services as their units run them: users, groups and capabilities, and the group `presence`.
 
-systemd does not run here. setpriv does what the units say, in a root whose list of groups has what
-systemd-sysusers makes of the package's file; only these processes see that list.
+setpriv does what the units say, in a root whose lists of users and groups have what systemd-sysusers
+makes of the package's file; only these processes see them. test_services.py has a real systemd.
 """
 
 import os
@@ -24,15 +24,20 @@ from http_program import HttpProgram
 from web import PRESENCE_WEB, SITE, Web
 
 TOP = os.path.join(os.path.dirname(__file__), "../..")
-DYNAMIC, SOMEBODY, FRIEND = 64123, 64201, 64202  # uids: of services, and of two people
+STRANGER, SOMEBODY, FRIEND = 64123, 64201, 64202  # uids and groups: of people
+UNITS = ("presenced", "presence-exporter", "presence-recorder", "presence-web")
 SMALL = ("--max-entries", "1000", "--max-scopes", "16", "--max-histories", "4", "--events", "64",
          "--warm-up", "0")
 
 
-def unit(program):
-    """The settings of a program's unit, as built."""
+def unit_path(program):
     folder = "daemon" if program == "presenced" else f"tools/{program}"
-    with open(os.path.join(BUILD, folder, f"{program}.service")) as file:
+    return os.path.join(BUILD, folder, f"{program}.service")
+
+
+def unit(program):
+    """The settings of a program's unit, as built; of those that are repeated the last one."""
+    with open(unit_path(program)) as file:
         return dict(re.findall(r"^([A-Z]\w+)=(.*)$", file.read(), re.M))
 
 
@@ -70,6 +75,9 @@ class UnitCase(ExporterCase):
         with open(path, "w") as file:
             file.write(re.sub(r"^(presence:.*:)$", r"\1friend", text, flags=re.M))
         os.chmod(path, 0o644)
+        with open(os.path.join(lists, "etc/passwd")) as file:
+            users = (line.split(":") for line in file)
+            self.users = {words[0]: (int(words[2]), int(words[3])) for words in users}
         root = os.path.join(self.directory, "root")
         os.mkdir(root)
         mounts = " && ".join(f"mount --bind {lists}/etc/{name} {root}/etc/{name}"
@@ -77,22 +85,17 @@ class UnitCase(ExporterCase):
         return own_mounts(f"mount --rbind / {root} && mount --make-rprivate {root} && {mounts} && "
                           f'exec chroot {root} "$@"')
 
-    def gid(self, name):
-        return str({"presence": self.group, "root": 0}[name])
-
     def as_unit(self, program):
         """The words that start a program as its unit says."""
         settings = unit(program)
-        if settings.get("DynamicUser") == "yes":
-            user, group = str(DYNAMIC), str(DYNAMIC)
-        else:
-            user, group = "0", self.gid(settings.get("Group", "root"))
-        groups = [self.gid(name) for name in settings.get("SupplementaryGroups", "").split()]
-        words = ["setpriv", f"--reuid={user}", f"--regid={group}",
-                 f"--groups={','.join(groups)}" if groups else "--clear-groups",
-                 "--inh-caps=-all"]
-        kept = settings["CapabilityBoundingSet"].lower().replace("cap_", "").split()
-        words.append(f"--bounding-set={','.join(['-all', *('+' + name for name in kept)])}")
+        user, group = self.users[settings["User"]]
+        self.assertEqual((settings["Group"], group), ("presence", self.group))
+        words = ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups"]
+        for sets, name in (("inh-caps", "Ambient"), ("ambient-caps", "Ambient"),
+                           ("bounding-set", "CapabilityBoundingSet")):
+            named = settings.get("AmbientCapabilities" if name == "Ambient" else name, "")
+            kept = named.lower().replace("cap_", "").split()
+            words.append(f"--{sets}={','.join(['-all', *('+' + name for name in kept)])}")
         if settings.get("NoNewPrivileges") == "yes":
             words.append("--no-new-privs")
         return *self.root, *words
@@ -108,7 +111,20 @@ class UnitCase(ExporterCase):
         os.chmod(self.keys, mode)
         os.chown(self.keys, 0, group)
 
+    def give(self):
+        """What the unit does as root before it starts the collector; what that says."""
+        before = unit("presenced")["ExecStartPre"]
+        words = re.fullmatch(r"\+\S+/presenced --config \S+ (.*)", before)[1].split()
+        done = self.run_in(self.root, harness.PRESENCED, *words, "--segment", self.segment)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stderr
+
+    def ctl(self, *arguments, **_):
+        done = self.run_in(self.root, PRESENCECTL, *arguments, "--segment", self.segment)
+        return done.returncode, done.stdout, done.stderr
+
     def start_unit(self, *arguments):
+        self.give()
         with mock.patch.object(harness, "PRESENCED", os.path.abspath(harness.PRESENCED)):
             return self.start(*SMALL, *arguments, small=False, prefix=self.as_unit("presenced"))
 
@@ -146,13 +162,19 @@ class Units(UnitCase):
         subprocess.run([*self.root, "bash", "-euc", make], check=True, timeout=DEADLINE)
         status = os.stat(self.keys)
         self.assertEqual((status.st_mode & 0o777, status.st_gid), (0o640, self.group))
-        self.assertEqual(self.start(*SMALL, small=False).stop(), 0)  # root's alone
-        self.assertEqual(os.stat(self.own).st_gid, os.getegid())
+        earlier = self.start(*SMALL, small=False)  # root's alone
+        self.send(earlier, native(SITE, [visitor(1)]))
+        self.wait_received(1)
+        self.assertEqual(earlier.stop(), 0)
+        self.assertEqual(self.give().count("to the user presence\n"), 2)
+        self.assertEqual(self.give(), "")
         collector = self.start_unit("--keys", self.keys)
+        self.assertIn(f"segment {self.segment}: attached", collector.output())
+        self.assertEqual(self.count(SITE), 1)
         for path, mode in (self.own, 0o750), (self.segment, 0o640):
             status = os.stat(path)
-            self.assertEqual((status.st_mode & 0o777, status.st_gid), (mode, self.group), path)
-            self.assertIn(f"gave {path} to the group presence", collector.output())
+            self.assertEqual((status.st_mode & 0o777, status.st_uid, status.st_gid),
+                             (mode, *self.users["presence"]), path)
         web = self.start_web(collector, "--key-file", self.keys)
         self.wait_counted(web, "one")
         send = block[-1].split()
@@ -161,20 +183,19 @@ class Units(UnitCase):
         done = self.run_in(self.as_person(FRIEND, self.group), PRESENCE_SEND, "--key-file", self.keys,
                            *send[3:], "--to", collector.address)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        wait_until(lambda: self.count(SITE) == 2, "both visitors")
+        wait_until(lambda: self.count(SITE) == 3, "all visitors")
         self.assertEqual(self.stats()["datagrams_rejected_unauthenticated"], 0)
 
         exporter = self.start_exporter(self.as_unit("presence-exporter"))
         self.assertTrue(self.is_up(exporter), exporter.output())
         state = os.path.join(self.directory, "state")  # as StateDirectory= makes it
         os.mkdir(state, 0o750)
-        os.chown(state, 0, self.group)
+        os.chown(state, *self.users["presence-recorder"])
         database = os.path.join(state, "history.db")
         wait_until(lambda: self.json("history", SITE)["history"], "a sample")
         done = self.run_in(self.as_unit("presence-recorder"), PRESENCE_RECORDER, "--once",
                            "--segment", self.segment, "--database", database)
         self.assertEqual((done.returncode, done.stderr.count("\n")), (0, 1), done.stderr)
-        os.chown(database, 0, self.group)
         done = self.run_in(self.as_person(FRIEND, self.group), PRESENCECTL, "history", SITE, "--json",
                            "--segment", self.segment, "--database", database)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
@@ -186,14 +207,15 @@ class Units(UnitCase):
         collector = self.start_unit("--keys", self.keys)
         web = self.start_web(collector, "--key-file", self.keys)
         self.assertEqual((self.json("status")["keys"], self.json("status")["keys_refused"]), (1, None))
-        for group, mode in (0, 0o640), (DYNAMIC, 0o640), (self.group, 0o644), (self.group, 0o660):
+        for group, mode in (0, 0o640), (STRANGER, 0o640), (self.group, 0o644), (self.group, 0o660):
             with self.subTest(group=group, mode=oct(mode)):
                 self.write_keys(text + f"8 {'08' * 16}\n", group, mode)
-                self.hang_up(collector, f"{self.keys}: its mode gives more than its owner needs")
+                reason = "its mode gives more" if group == self.group else "permission denied"
+                self.hang_up(collector, f"{self.keys}: {reason}")
                 self.assertIn("; the 1 previous key stays in use\n", collector.output())
                 status = self.json("status")
                 self.assertEqual(status["keys"], 1)
-                self.assertIn("its mode gives more", status["keys_refused"])
+                self.assertIn(reason, status["keys_refused"])
                 self.assertRegex(self.ctl("status")[1], r"keys +1 previous; new ones were refused: ")
                 self.hang_up(web, f"--key-file {self.keys}: ")
                 self.assertIn("stay in use\n", web.output())
@@ -209,7 +231,88 @@ class Units(UnitCase):
         self.hang_up(web, "reloaded the key files")
 
 
+class GiveTo(UnitCase):
+    """What `presenced --give-to presence` gives, and what it doesn't."""
+
+    def owners(self, *paths):
+        return [os.lstat(path).st_uid for path in paths]
+
+    def leave_segment(self):
+        self.assertEqual(self.start(*SMALL, small=False).stop(), 0)
+
+    def test_a_stranger_had_the_name(self):
+        os.mkdir(self.own)
+        os.chown(self.own, STRANGER, STRANGER)
+        with open(self.segment, "wb") as file:
+            file.write(b"PRESENCE" + bytes(4096))
+        self.assertIn("moved it aside", self.give())
+        self.assertEqual(os.listdir(self.own), [])
+        self.assertEqual(self.owners(self.own), [self.users["presence"][0]])
+        self.start_unit()
+
+    def test_a_file_of_a_stranger(self):
+        self.leave_segment()
+        os.chown(self.segment, STRANGER, STRANGER)
+        self.assertIn("moved it aside", self.give())
+        self.assertFalse(os.path.exists(self.segment))
+
+    def test_what_is_not_ours(self):
+        """A directory that others may enter; a file that is no segment, or has another name; a link."""
+        self.leave_segment()
+        os.chmod(self.own, 0o755)
+        self.give()
+        self.assertEqual(self.owners(self.own, self.segment), [0, self.users["presence"][0]])
+        os.chown(self.segment, 0, 0)
+        os.link(self.segment, self.segment + "-too")
+        self.give()
+        self.assertEqual(self.owners(self.own, self.segment), [0, 0])
+        os.unlink(self.segment)
+        os.symlink(self.segment + "-too", self.segment)
+        self.give()
+        self.assertEqual(self.owners(self.segment, self.segment + "-too"), [0, 0])
+        os.unlink(self.segment)
+        with open(self.segment, "w") as file:
+            file.write("something else\n")
+        self.give()
+        self.assertEqual(self.owners(self.segment), [0])
+
+    def test_who_may(self):
+        for prefix, user, reason in ((self.as_person(SOMEBODY), "presence", "only root can"),
+                                     (self.root, "nosuch", "no such user")):
+            done = self.run_in(prefix, harness.PRESENCED, "--give-to", user, "--segment", self.segment)
+            self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), done.stderr)
+            self.assertIn(reason, done.stderr)
+            self.assertFalse(os.path.exists(self.own))
+
+
+class Settings(unittest.TestCase):
+    def test_exposure(self):
+        """What systemd-analyze makes of the units: from 0 (safe) to 10; and what it doesn't ask."""
+        for program in UNITS:
+            with self.subTest(program):
+                done = subprocess.run(["systemd-analyze", "security", "--offline=yes", "--no-pager",
+                                       unit_path(program)], capture_output=True, text=True,
+                                      timeout=DEADLINE)
+                level = re.search(r"exposure level for \S+: ([0-9.]+)", done.stdout)
+                self.assertIsNotNone(level, done.stderr)
+                print(program, level[1])
+                self.assertLessEqual(float(level[1]), 2.0)
+                settings = unit(program)
+                self.assertNotIn("DynamicUser", settings)  # they would delete the segment
+                self.assertNotIn("RemoveIPC", settings)
+                self.assertEqual((settings["Restart"], settings["StartLimitIntervalSec"]),
+                                 ("always", "0"))
+
+
 class WhoMayRead(UnitCase):
+    def test_root_joins_the_group(self):
+        """Programs that root starts by hand give up the right to read everything, not to read counts."""
+        collector = self.start_unit()
+        self.send(collector, native(SITE, [visitor(1)]))
+        self.wait_received(1)
+        self.assertEqual(self.start_web(collector, prefix=self.root).get("/api/sites").status, 200)
+        self.assertTrue(self.is_up(self.start_exporter(self.root)))
+
     def test_a_user_is_told_which_group_to_join(self):
         collector = self.start_unit()
         self.send(collector, native(SITE, [visitor(1)]))

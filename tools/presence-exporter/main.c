@@ -8,11 +8,11 @@
 
 #include "common/address.h"
 #include "common/log.h"
+#include "common/privileges.h"
 #include "gzip.h"
 #include "http/http_listen.h"
 #include "http/http_reply.h"
 #include "http/http_server.h"
-#include "http/privileges.h"
 #include "metrics.h"
 #include "options.h"
 #include "snapshot.h"
@@ -196,7 +196,7 @@ static int drop_privileges(const struct exporter *exporter)
 
     if (exporter->web)
         web_files(exporter->web, paths + 1);
-    int r = privileges_drop(paths);
+    int r = privileges_drop(paths, NULL);
     if (r < 0)
         log_line("cannot drop privileges: %s", strerror(-r));
     return r;

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "common/log.h"
+#include "common/privileges.h"
 #include "common/segment_source.h"
 #include "options.h"
 #include "recorder.h"
@@ -136,6 +137,15 @@ static bool wait_for_segment(struct recorder *recorder, const struct options *op
     return true;
 }
 
+static int drop_privileges(const struct options *options)
+{
+    int r = privileges_drop((const char *const[]){options->segment, NULL}, options->database);
+
+    if (r < 0)
+        log_line("cannot drop privileges: %s", strerror(-r));
+    return r;
+}
+
 static int run_once(struct recorder *recorder, const struct options *options)
 {
     int r = presence_open(options->segment, &recorder->presence);
@@ -144,6 +154,8 @@ static int run_once(struct recorder *recorder, const struct options *options)
         log_segment(r, options->segment);
         return 1;
     }
+    if (drop_privileges(options) < 0)
+        return 1;
     return record(recorder, options, true) < 0 ? 1 : 0;
 }
 
@@ -164,6 +176,8 @@ static int run(struct recorder *recorder, const struct options *options)
 {
     sigset_t signals;
 
+    if (drop_privileges(options) < 0)
+        return 1;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);

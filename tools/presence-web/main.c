@@ -6,8 +6,8 @@
 #include "common/address.h"
 #include "common/log.h"
 #include "common/monotonic.h"
+#include "common/privileges.h"
 #include "http/http_listen.h"
-#include "http/privileges.h"
 #include "limiter.h"
 #include "live.h"
 #include "outbound.h"
@@ -141,7 +141,7 @@ static int bind_and_drop(const struct web *web, int *ret_sockets)
         paths[count++] = options->jwt_key_file;
     if (options->key_file)
         paths[count++] = options->key_file;
-    r = privileges_drop(paths);
+    r = privileges_drop(paths, NULL);
     if (r < 0)
         log_line("cannot drop privileges: %s", strerror(-r));
     return r;
