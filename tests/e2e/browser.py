@@ -81,6 +81,13 @@ class WebDriver:
         """Run the body of a function in the page. Return its result."""
         return self.call("POST", "/execute/sync", {"script": script, "args": list(arguments)})
 
+    def leave(self, script, *arguments):
+        """Run what makes the page go, after the driver has been told the end of this script: otherwise
+        chromedriver may run it in the next page, too, up to three times in all."""
+        self.run("const { port1, port2 } = new MessageChannel();"
+                 f"port1.onmessage = () => {{ port1.close(); {script} }};"
+                 "port2.postMessage(null);", *arguments)
+
     def press(self, *keys):
         """Press keys one after another, where the focus is."""
         actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]

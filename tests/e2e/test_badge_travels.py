@@ -34,7 +34,7 @@ class History(ClientCase):
         self.pages.pages["/one"] = self.pages.page(f'<a href="/two">two</a>{self.pages.script()}')
         self.visit(path="/one", before=HEARD)
         self.wait_seen("1 viewing now")
-        self.browser.run("document.querySelector('a').click()")
+        self.browser.leave("document.querySelector('a').click()")
         self.wait_rooms(two=1)
         self.wait_streams(1)
         self.browser.back()
@@ -91,7 +91,7 @@ class Prerender(ClientCase):
         self.ready()
         self.wait_rooms(start=1)
         self.wait_streams(1)
-        self.browser.run("location.href = '/elsewhere'")
+        self.browser.leave("location.href = '/elsewhere'")
         self.wait_rooms(elsewhere=1)
         self.wait_pageviews(2)
         wait_until(lambda: self.leaves()[:1] == [{"room": "/start"}], self.leaves)
@@ -100,7 +100,7 @@ class Prerender(ClientCase):
     def test_looked_at(self):
         """When it is shown, the visitor is counted at once, by a page view."""
         self.ready()
-        self.browser.run("location.href = '/next'")
+        self.browser.leave("location.href = '/next'")
         self.wait_rooms(next=1)
         self.assertGreater(self.browser.run(
             "return performance.getEntriesByType('navigation')[0].activationStart"), 0)
@@ -149,7 +149,7 @@ class Leaving(ClientCase):
     def act(self, person, script):
         window = self.visit(person, path=f"/of-{person}")
         self.wait_seen_number()
-        self.browser.run(script)
+        self.browser.leave(script)
         return window
 
     def wait_seen_number(self):

@@ -231,7 +231,7 @@ class Showing(BadgeCase):
                           "value: location.pathname === '/two' ? location.href : "
                           "'https://news.example:8443/story' });")
         self.wait_seen("1 viewing now")
-        self.browser.run("document.querySelector('a').click()")
+        self.browser.leave("document.querySelector('a').click()")
         self.wait_counted(1, "/two")
         self.assertEqual(self.browser.run("return asked.bodies[0].source"), "news.example")
         top = self.json("top", SITE, "--by", "source")

@@ -233,6 +233,7 @@ class Silence(DashboardCase):
         self.wait_text("#feed ol", "Entered")
         self.wait_text("#health", r"This site\s+Heard")
         self.assertTrue(self.browser.run(GREEN))
+        self.wait_chart()
         self.collector.stop()
         self.wait_number("15", "stale")
         self.wait_text("#health", r"Collector\s+Stopped")
@@ -247,6 +248,10 @@ class Silence(DashboardCase):
         wait_until(lambda: self.text("#heartbeat") != before, "the last heartbeat to get older")
         self.open()
         self.wait_number("15", "stale")
+        self.wait_chart()
+
+    def wait_chart(self):
+        """Wait until the chart shows what was recorded: after a second, at least."""
         wait_until(lambda: self.browser.run("return document.querySelector('.mean') !== null"),
                    lambda: "the chart of what was recorded; there is "
                    f"{self.text('#chart')}, {self.web.get(f'/api/sites/{SITE}/history').body}")

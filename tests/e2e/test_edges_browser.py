@@ -131,7 +131,7 @@ class EdgeInBrowser:
         wait_until(lambda: self.browser.run("return beats()") > beats, "heartbeats again")
         self.assertEqual(self.rooms(), {"/open": [1, 1]})
 
-        self.browser.run("document.getElementById('next').click()")
+        self.browser.leave("document.getElementById('next').click()")
         wait_until(lambda: self.browser.run("return location.pathname") == "/next-prerender",
                    "the next page")
         self.assertGreater(self.browser.run("return performance.getEntriesByType('navigation')[0]"

@@ -146,7 +146,7 @@ class PlausiblePages(ProxyCase):
         self.be("anna")
         self.write("pages/link.html", f'<a id="a" href="{self.base}/caf%C3%A9/?x=1#y">a</a>')
         self.browser.open(f"http://news.example:{self.port}/link.html")
-        self.browser.run("document.querySelector('a').click()")
+        self.browser.leave("document.querySelector('a').click()")
         self.wait_events("pageview")
         self.assertEqual(self.busiest("room"), {"/café": 1})
         self.assertEqual(self.busiest("source"), {"news.example": 1})

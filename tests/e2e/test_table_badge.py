@@ -73,7 +73,7 @@ class BadgeTable(TableCase, WebCase):
             self.browser.devtools("Page.navigate", url=self.url(request, request.path))
             return
         self.browser.open(self.url(request, "/status/404"))
-        self.browser.run("""
+        self.browser.leave("""
             const form = document.body.appendChild(document.createElement('form'));
             form.method = 'POST';
             form.action = arguments[0];
