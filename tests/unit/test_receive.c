@@ -68,10 +68,10 @@ static void empty_datagrams_arrive_amid_others(void **state)
 }
 
 /* Moderated or not, all datagrams in the sockets are received at once, also behind empty ones: a
- * wait that ended at each of those would cost a millisecond each, and 100 waits. */
+ * wait that ended at each of those would cost a millisecond each, and take 25 waits. */
 static void empty_datagrams_hold_nothing_up(void **state)
 {
-    enum { SENT = 200, WAITS = 40 };
+    enum { SENT = 200, WAITS = 16 };
     struct arrival arrivals[SENT];
     struct line line;
 
