@@ -53,9 +53,10 @@ class Install(Case):
         return os.path.join(self.prefix, *names)
 
     def pkg_config(self, *arguments):
-        """Ask pkg-config about the files as if the directory were the root of a system."""
+        """Ask pkg-config about the files as if the directory were the root of a system in which no
+        other library has development files."""
         return run(["pkg-config", *arguments, "presence"],
-                   PKG_CONFIG_PATH=os.path.join(self.library, "pkgconfig"),
+                   PKG_CONFIG_LIBDIR=os.path.join(self.library, "pkgconfig"),
                    PKG_CONFIG_SYSROOT_DIR=self.top).split()
 
     def compile(self, source, *flags, static=False, language="c"):
