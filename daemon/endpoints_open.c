@@ -82,6 +82,7 @@ static void open_spread(struct endpoints *endpoints)
  * it now. */
 static void add_earlier(struct endpoints *endpoints, int socket, const char *name)
 {
+    listener_share(socket, false); /* others of its group may be opened yet */
     if (endpoints->earlier_count == HANDOVER_SOCKETS) {
         handover_remove(&endpoints->handover, name);
         close(socket);
@@ -195,31 +196,45 @@ static int take_over(struct endpoints *endpoints, struct endpoint *endpoint,
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
-/* True if sockets that are passed have the address's port in part. They let others be bound to it,
- * too: those of the last daemon are closed only when they have been read, and a supervisor's have
- * an address of their own. */
-static bool share_ports(struct endpoints *endpoints, const struct sockaddr_storage *address)
+/* Let a socket be bound beside those that are passed and have the address's port, or end that.
+ * Those of the last daemon are closed only when they have been read. */
+static void share_port(const struct endpoints *endpoints, const struct sockaddr_storage *address,
+                       bool may, struct listener_options *options)
 {
-    const struct handover *handover = &endpoints->handover;
-    bool is_shared = false;
+    const struct handover_socket *socket = NULL;
 
     for (unsigned i = 0; i < endpoints->earlier_count; i++) {
         struct sockaddr_storage earlier;
         socklen_t length = sizeof(earlier);
-        if (getsockname(endpoints->earlier[i], (struct sockaddr *)&earlier, &length) == 0 &&
-            address_conflicts(&earlier, address)) {
-            listener_share(endpoints->earlier[i]);
-            is_shared = true;
-        }
+        if (getsockname(endpoints->earlier[i], (struct sockaddr *)&earlier, &length) < 0 ||
+            !address_conflicts(&earlier, address))
+            continue;
+        listener_share(endpoints->earlier[i], may);
+        options->is_shared = true;
+        options->is_joined |= address_is_same(&earlier, address);
     }
-    const struct handover_socket *socket = NULL;
-    while ((socket = handover_find_conflict(handover, address, socket))) {
-        listener_share(socket->descriptor);
-        is_shared = true;
+    while ((socket = handover_find_conflict(&endpoints->handover, address, socket))) {
+        listener_share(socket->descriptor, may);
+        options->is_shared = true;
+        options->is_joined |= address_is_same(&socket->address, address);
     }
-    return is_shared;
 }
 
+/* Find a passed socket of another user that has the address's port in part, or return NULL. */
+static const struct handover_socket *find_foreign(const struct endpoints *endpoints,
+                                                  const struct sockaddr_storage *address)
+{
+    const struct handover_socket *socket = NULL;
+    struct stat status;
+
+    do
+        socket = handover_find_conflict(&endpoints->handover, address, socket);
+    while (socket && fstat(socket->descriptor, &status) == 0 && status.st_uid == geteuid());
+    return socket;
+}
+
+/* Open all sockets of an address. If datagrams come already, to sockets that are passed, let one
+ * have them until the group is complete: a new group would drop them. */
 static int open_sockets(struct endpoints *endpoints, struct endpoint *endpoint,
                         struct listener_options *options)
 {
@@ -227,19 +242,20 @@ static int open_sockets(struct endpoints *endpoints, struct endpoint *endpoint,
     socklen_t length =
         address.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
     unsigned workers = endpoints->config->workers;
+    struct listener_options lone = *options;
 
     endpoint->is_array_new = true;
-    options->is_shared = share_ports(endpoints, &endpoint->address);
     open_spread(endpoints);
-    if (!options->is_shared || workers == 1)
+    lone.spread = NULL;
+    share_port(endpoints, &address, true, &lone);
+    if (!lone.is_shared)
         return listener_open((const struct sockaddr *)&address, length, options, workers,
                              endpoint->sockets);
-    /* Datagrams come already. Let one socket have them until the group is complete: a new group
-     * would drop them. */
-    struct listener_options lone = *options;
-    lone.spread = NULL;
-    int r = listener_open((const struct sockaddr *)&address, length, &lone, 1, endpoint->sockets);
-    return r < 0 ? r : change_sockets(endpoints, endpoint, options, 1);
+    int r = -EADDRINUSE;
+    if (!find_foreign(endpoints, &address))
+        r = listener_open((const struct sockaddr *)&address, length, &lone, 1, endpoint->sockets);
+    share_port(endpoints, &address, false, &lone);
+    return r < 0 || workers == 1 ? r : change_sockets(endpoints, endpoint, options, 1);
 }
 
 /* Let a socket that the service manager opened be an endpoint: it belongs to one worker. */
@@ -254,23 +270,13 @@ static void add_passed(struct endpoints *endpoints, struct endpoint *endpoint, i
     endpoint->drops[worker] = handover_counted_drops(&endpoints->handover, socket);
 }
 
-static bool is_foreign(const struct handover_socket *socket)
-{
-    struct stat status;
-
-    return fstat(socket->descriptor, &status) == 0 && status.st_uid != geteuid();
-}
-
 /* Say why an address of the configuration can't be opened. */
 static void log_failure(const struct endpoints *endpoints, const struct endpoint *endpoint,
                         const struct config_address *address, int error)
 {
-    const struct handover_socket *socket = NULL;
+    const struct handover_socket *socket = find_foreign(endpoints, &endpoint->address);
     char name[ADDRESS_SIZE] = "";
 
-    do
-        socket = handover_find_conflict(&endpoints->handover, &endpoint->address, socket);
-    while (socket && !is_foreign(socket));
     if (socket)
         address_bound(socket->descriptor, name);
     if (error == -EADDRINUSE && count_sockets(endpoint, endpoints->config->workers) > 0)

@@ -69,6 +69,15 @@ static void allow_any_address(int socket, int family)
         setsockopt(socket, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on));
 }
 
+/* Let the port be bound beside sockets that have this option, too, at other addresses: without it
+ * on both sides, and whoever has it, the kernel refuses. */
+static void reuse_address(int socket, bool may)
+{
+    int value = may;
+
+    setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &value, sizeof(value));
+}
+
 static int open_socket(int family, const struct listener_options *options, int *ret)
 {
     static const int on = 1;
@@ -84,6 +93,7 @@ static int open_socket(int family, const struct listener_options *options, int *
     allow_any_address(r, family);
     enlarge_receive_buffer(r, options->receive_buffer_bytes ? options->receive_buffer_bytes
                                                             : (size_t)LISTENER_BUFFER_BYTES);
+    reuse_address(r, options->is_shared);
     if (options->generic_receive_offload) /* a kernel without it receives one by one */
         setsockopt(r, IPPROTO_UDP, UDP_GRO, &on, sizeof(on));
     *ret = r;
@@ -139,9 +149,9 @@ static int join_group(int member, const int *sockets, unsigned count)
  * join.
  */
 static int bind_group(const struct sockaddr *address, socklen_t length, const int *sockets,
-                      unsigned workers, bool is_shared)
+                      unsigned workers, bool is_joined)
 {
-    int r = is_shared ? share_port(sockets[0]) : 0;
+    int r = is_joined ? share_port(sockets[0]) : 0;
 
     if (r == 0 && bind(sockets[0], address, length) < 0)
         r = -errno;
@@ -168,11 +178,11 @@ static int bind_and_spread(const struct sockaddr *address, socklen_t length, con
     int r = 0;
 
     if (workers == 1)
-        return bind_group(address, length, sockets, 1, options->is_shared);
+        return bind_group(address, length, sockets, 1, options->is_joined);
     for (unsigned i = 0; r == 0 && i < workers; i++)
         r = block_datagrams(sockets[i]);
     if (r == 0)
-        r = bind_group(address, length, sockets, workers, options->is_shared);
+        r = bind_group(address, length, sockets, workers, options->is_joined);
     if (r == 0)
         r = attach_spread(options, spread, address->sa_family, sockets);
     for (unsigned i = 0; r == 0 && i < workers; i++)
@@ -194,6 +204,8 @@ static int open_group(const struct sockaddr *address, socklen_t length,
     }
     if (r == 0)
         r = bind_and_spread(address, length, ret_sockets, options, spread);
+    for (unsigned i = 0; i < opened; i++)
+        reuse_address(ret_sockets[i], false);
     while (r < 0 && opened > 0)
         close(ret_sockets[--opened]);
     return r;
@@ -269,8 +281,8 @@ int listener_complete(const struct listener_options *options, int *sockets, bool
         first++;
     int member = sockets[first];
     int r = getsockopt(member, SOL_SOCKET, SO_DOMAIN, &family, &length) < 0 ? -errno : 0;
-    if (r == 0)
-        r = share_port(member);
+    for (unsigned i = 0; r == 0 && i < workers; i++)
+        r = given[i] < 0 ? 0 : share_port(given[i]);
     if (r == 0)
         r = open_missing(options, family, member, sockets, is_lone);
     if (r == 0 && !(is_lone && workers == 1)) /* a lone socket needs no program */
@@ -309,8 +321,9 @@ void listener_adopt(int socket, const struct listener_options *options)
         setsockopt(socket, IPPROTO_UDP, UDP_GRO, &on, sizeof(on));
 }
 
-void listener_share(int socket)
+void listener_share(int socket, bool may)
 {
+    reuse_address(socket, may);
     share_port(socket);
 }
 

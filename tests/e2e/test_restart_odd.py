@@ -67,6 +67,22 @@ class Passed(Odd):
                 self.end(collector)
                 self.assertRegex(collector.ended_with, f"127.0.0.1:{port} is a socket that the serv")
 
+    def test_somebody_else_at_the_address(self):
+        """Another program of the same user, which shares the port: no second group beside its own."""
+        with bound() as passed:
+            port = passed.getsockname()[1]
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+                for one in passed, other:
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                other.bind(("0.0.0.0", port))
+                self.pass_sockets(passed)
+                for workers in "1", "2":
+                    refused = self.start_managed("--workers", workers, listen=f"0.0.0.0:{port}",
+                                                 wait=False)
+                    self.assertEqual(refused.process.wait(timeout=DEADLINE), 1)
+                    self.assertRegex(refused.output(), f"cannot listen on 0.0.0.0:{port}: Address al")
+                self.assertEqual(len(bound_sockets(f"0.0.0.0:{port}")), 1)
+
     def test_two_of_one_address(self):
         """The one that --listen names, and its twin."""
         with bound(shares=True) as one:
@@ -136,10 +152,16 @@ class OtherUser(Odd):
         self.end(self.start_as(self.nobody, 2, listen))
         self.wait_received(20)
         self.manager.lose()
-        self.end(self.start_as(self.nobody, 2, listen))  # with sockets of its own
-        collector = self.start_as((), 4, listen)
-        self.check_sockets(port, 4)
+        self.end(self.start_as(self.nobody, 3, listen))  # with sockets of its own
+        for lost, workers in (None, 5), ("-socket-1-", 2):
+            self.manager.lose(lambda name: not lost or lost not in name)
+            collector = self.start_as((), workers, listen)
+            self.check_sockets(port, workers)
+            self.end(collector)
+            self.manager.lose()
+            self.end(self.start_as(self.nobody, 3, listen))
         self.send_each(range(20, 60), ("127.0.0.1", port))
+        collector = self.start_as((), 4, listen)
         self.check_all_counted(60)
         self.assertEqual(collector.stop(), 0)
 
