@@ -187,7 +187,7 @@ class Units(UnitCase):
         self.assertEqual(self.stats()["datagrams_rejected_unauthenticated"], 0)
 
         exporter = self.start_exporter(self.as_unit("presence-exporter"))
-        self.assertTrue(self.is_up(exporter), exporter.output())
+        wait_until(lambda: self.is_up(exporter), exporter.output)
         state = os.path.join(self.directory, "state")  # as StateDirectory= makes it
         os.mkdir(state, 0o750)
         os.chown(state, *self.users["presence-recorder"])
