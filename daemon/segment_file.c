@@ -317,6 +317,19 @@ static bool is_attachable(const struct former *former, const struct segment_sett
            memcmp(&former->header.geometry, &wanted, sizeof(wanted)) == 0;
 }
 
+static void name_kept(const char *path, char ret[PATH_MAX])
+{
+    snprintf(ret, PATH_MAX, "%.*s.newer", PATH_MAX - 32, path);
+}
+
+bool segment_file_has_kept(const char *path)
+{
+    char kept[PATH_MAX];
+
+    name_kept(path, kept);
+    return access(kept, F_OK) == 0;
+}
+
 /* Let a file of a newer version have another name, too, before it is replaced: that version, which
  * may come back, can read it. */
 static void keep_newer(int descriptor, const struct segment_header *header, const char *path,
@@ -326,7 +339,7 @@ static void keep_newer(int descriptor, const struct segment_header *header, cons
         header->abi_major > SEGMENT_ABI_MAJOR ||
         (header->abi_major == SEGMENT_ABI_MAJOR && header->abi_minor > SEGMENT_ABI_MINOR);
 
-    snprintf(ret, PATH_MAX, "%.*s.newer", PATH_MAX - 32, path);
+    name_kept(path, ret);
     if (!is_newer || name_file(descriptor, ret, true) < 0)
         *ret = '\0';
 }

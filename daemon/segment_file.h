@@ -18,7 +18,7 @@ struct segment_file {
     int descriptor; /* holds the lock */
     enum segment_origin origin;
     enum segment_state former_state; /* of an attached one, as the last daemon left it */
-    uint64_t entries; /* of an attached one: words in its table when it was judged */
+    uint64_t entries;                /* of an attached one: words in its table when it was judged */
     struct segment segment;
     uint64_t huge_end; /* offset up to which segment_map_collapse got */
     char account[320]; /* of a renewed one: why, and what moved into it */
@@ -38,6 +38,9 @@ int segment_file_open(const char *path, const struct segment_settings *settings,
 /* Check that no other daemon holds the segment at `path`, without touching it. Errors: -EBUSY one
  * does (its pid in *ret_holder); all others are left to segment_file_open. */
 int segment_file_probe(const char *path, pid_t *ret_holder);
+
+/* True if a file of a newer version was kept beside the path when it was replaced. */
+bool segment_file_has_kept(const char *path);
 
 /* Remove the name of a file that segment_file_open has created, since nobody will count there. A
  * file that was there before stays. Before segment_file_close. */

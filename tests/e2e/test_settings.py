@@ -194,12 +194,13 @@ class BadPlaces(Case):
             'small="--max-entries 1000 --max-scopes 16 --max-histories 4 --events 64"; : >log; '
             '"$1" --segment segment --listen 127.0.0.1:0 $small 2>log & '
             "while ! grep -q ready log; do :; done; kill $!; wait $!; "
-            "before=$(md5sum segment); "
+            "before=$(md5sum segment); : >segment.newer; "
             '"$1" --segment segment --listen 127.0.0.1:0 --max-entries 10000000; echo $? >status; '
             '[ "$before" = "$(md5sum segment)" ] && echo same; cat status; ls -A')
-        self.assertEqual(done.stdout.split(), ["same", "1", "log", "segment", "status"])
+        self.assertEqual(done.stdout.split(), ["same", "1", "log", "segment", "segment.newer",
+                                               "status"])
         self.assert_refused((1, "", done.stderr), 1, "No space left", "beside the old one",
-                            "remove the old one")
+                            "remove the old one", "remove its .newer, which a downgrade kept")
 
 
 if __name__ == "__main__":
