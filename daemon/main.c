@@ -99,10 +99,12 @@ static void log_segment_failure(const struct config *config, int error, pid_t ho
     case ENOMEM:
         log_line(
             "cannot reserve %.1f MB for the segment %s%s: %s (%.1f MB are free); make its file "
-            "system larger (in a container: --shm-size), %slower --max-entries, --max-scopes, "
+            "system larger (in a container: --shm-size), %s%slower --max-entries, --max-scopes, "
             "--max-histories or --events",
             bytes / 1e6, config->segment, is_beside ? " beside the old one" : "", strerror(-error),
             free_megabytes(config->segment),
+            segment_file_has_kept(config->segment) ? "remove its .newer, which a downgrade kept, "
+                                                   : "",
             is_beside ? "remove the old one and all it holds, or " : "or ");
         break;
     default:
