@@ -131,7 +131,7 @@ class Clients(ExporterCase):
             readable, _, _ = select.select([client], [], [], 0.2)
             return bool(readable) and client.recv(1) == b""
 
-        wait_until(ended, "the slow client to be ended", deadline=40)
+        wait_until(ended, "the slow client to be ended", 20 + DEADLINE)
         self.assertGreater(time.monotonic() - begin, 15)
 
     def test_storm(self):

@@ -92,7 +92,7 @@ class Options(unittest.TestCase):
                 path = os.path.join(GENERATED, file)
                 named = {f"--{name}" for name in re.findall(pattern, read(path), re.M)}
                 self.assertEqual(named, set(options_of(program)), file)
-                done = subprocess.run([*check, path], capture_output=True, text=True, timeout=30)
+                done = subprocess.run([*check, path], capture_output=True, text=True, timeout=DEADLINE)
                 self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""), file)
 
     def test_values_are_completed(self):

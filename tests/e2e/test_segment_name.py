@@ -13,7 +13,7 @@ import unittest
 
 from exporter import ExporterCase
 from harness import (
-    PRESENCED, SOON, Collector, native, own_mounts, visitor, wait_until, with_defaults,
+    PRESENCED, Collector, native, own_mounts, visitor, wait_until, with_defaults,
 )
 from web import Web
 
@@ -134,7 +134,7 @@ class LostName(ExporterCase):
                     ("the exporter", lambda: self.value(exporter, "presence_active_visitors",
                                                         site=SITE, window="5m") or 0),
                     ("presence-web", lambda: self.live(web))):
-                wait_until(lambda: count() > sent, f"{what} to see what comes", deadline=SOON)
+                wait_until(lambda: count() > sent, f"{what} to see what comes")
             self.took.append(time.monotonic() - lost_at)
             self.assertRegex(collector.output()[logged:], told)
         number = traffic.sent
@@ -176,7 +176,7 @@ class LostName(ExporterCase):
         collector = self.begin()
         for number in range(1, 8):
             os.unlink(self.segment)
-            wait_until(lambda: os.path.exists(self.segment), "the name", deadline=SOON)
+            wait_until(lambda: os.path.exists(self.segment), "the name")
             self.send(collector, native(SITE, [visitor(number)]))
             self.wait_received(number)
             self.wait_fresh(number)
@@ -227,14 +227,14 @@ class LostName(ExporterCase):
             while True:
                 file.write(bytes(1 << 16))
         os.unlink(self.segment)
-        wait_until(lambda: "can't be made" in collector.output(), "a line", deadline=SOON)
+        wait_until(lambda: "can't be made" in collector.output(), "a line")
         self.assertRegex(collector.output(), r"a copy of [\d.]+ MB can't be made: No space left")
         self.send(collector, native(SITE, [visitor(4)]))
         begun = time.monotonic()
         wait_until(lambda: time.monotonic() > begun + 2.5, "two more tries")
         self.assertEqual(collector.output().count("can't be made"), 1)
         os.unlink(ballast)
-        wait_until(lambda: os.path.exists(self.segment), "the name", deadline=SOON)
+        wait_until(lambda: os.path.exists(self.segment), "the name")
         wait_until(lambda: self.fresh() == 4, "all of them")
         self.assertEqual(os.listdir(own), ["segment"])
         os.unlink(self.segment)  # without another line in between, it would be said again
@@ -263,12 +263,12 @@ class LostName(ExporterCase):
         for lose in (lambda: os.unlink(self.segment), lambda: shutil.rmtree(self.own),
                      lambda: os.rename(self.own, self.path("away"))):
             lose()
-            wait_until(lambda: os.path.exists(self.segment), "the name", deadline=SOON)
+            wait_until(lambda: os.path.exists(self.segment), "the name")
             wait_until(lambda: self.ctl("status", environment=environment)[0] == 0, "its status")
         # Where it may not write it says so, and tries on.
         shutil.rmtree(self.own)
         os.mkdir(self.own)
-        wait_until(lambda: "given it again: Permission denied" in output(), "a line", deadline=SOON)
+        wait_until(lambda: "given it again: Permission denied" in output(), "a line")
         os.rmdir(self.own)
         wait_until(lambda: self.ctl("status", environment=environment)[0] == 0, "its status")
 
@@ -278,7 +278,7 @@ class LostName(ExporterCase):
         with Traffic(self, collector) as traffic:
             wait_until(lambda: (self.fresh() or 0) > 100, "visitors")
             os.unlink(self.segment)
-            wait_until(lambda: os.path.exists(self.segment), "the name", deadline=SOON)
+            wait_until(lambda: os.path.exists(self.segment), "the name")
         self.wait_received(traffic.sent)
         self.wait_fresh(traffic.sent)
         self.assertEqual(self.stats()["socket_drops"], 0)
