@@ -73,7 +73,8 @@ class Install(Case):
         self.assertEqual(packages.split(), ["apt-get", "install", *listed.split()])
         self.assertEqual(commands, ["meson setup --prefix=/usr build/package",
                                     "ninja -C build/package install", "ldconfig ",
-                                    "systemd-sysusers ", "systemctl daemon-reload",
+                                    "systemd-sysusers ", "systemd-tmpfiles --create presence.conf",
+                                    "systemctl daemon-reload",
                                     "systemctl enable presenced", "systemctl restart presenced",
                                     "systemctl try-restart presence-exporter presence-web "
                                     "presence-recorder"])
@@ -89,9 +90,9 @@ class Names(unittest.TestCase):
     """Options and counters that README.md and docs/ mention exist."""
 
     # Of meson, systemctl, docker, logger, pkg-config and tests/bench/run; a property of the badge's style.
-    OTHERS = {"--prefix", "--sysconfdir", "--now", "--network", "--shm-size", "--security-opt", "--udp",
-              "--server", "--port", "--size", "--tag", "--libs", "--svg", "--markdown", "--only", "--quick",
-              "--presence-color"}
+    OTHERS = {"--prefix", "--sysconfdir", "--create", "--now", "--network", "--shm-size",
+              "--security-opt", "--udp", "--server", "--port", "--size", "--tag", "--libs", "--svg",
+              "--markdown", "--only", "--quick", "--presence-color"}
 
     def mentioned(self, pattern):
         return {name for page in PAGES if page.startswith(("README", "docs/"))
