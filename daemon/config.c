@@ -154,14 +154,14 @@ static const struct option_entry entries[] = {
      .fallback = "auto", .help = "where the filter runs: auto, native or generic",
      .details = "native runs in the interface's driver, before the kernel has spent anything on a "
                 "packet; generic runs on every Ethernet interface and costs more. With either, the "
-                "daemon ends if it cannot attach the filter. auto tries native, then generic, then "
-                "goes on without and logs why."},
+                "collector ends if it cannot attach the filter. auto tries native, then generic, "
+                "then goes on without and logs why."},
     {"give-to", OPTION_TEXT(struct config, give_to), .max = TRUST_NAME_SIZE, .argument = "USER",
      .expected = "the name of a user", .example = "presence",
      .help = "give the segment to this user and end; needs root",
      .details = "The directory is made if it is missing. What belongs to root is given, what "
                 "belongs to somebody else is moved aside. The unit does this before it starts the "
-                "daemon as the user presence, so that the counts of a daemon that ran as root are "
+                "collector as the user presence, so that the counts of one that ran as root are "
                 "kept."},
     {OPTION_RENAMED("max-visitors", "max-entries")},
     {OPTION_RENAMED("source-rate", "sender-rate")},

@@ -10,7 +10,7 @@
  * One place has one name, in both halves: ASCII letters of a site and of a source are lower-cased,
  * those of a country upper-cased. A room that begins with `/` is a path: repeated slashes count as
  * one, and a trailing one is dropped. Names are returned in that form, and their lengths are those
- * of it.
+ * of it. Rules such as R4 are those of docs/counting.md, which is presence-counting(7).
  */
 #ifndef PRESENCE_PRESENCE_H
 #define PRESENCE_PRESENCE_H

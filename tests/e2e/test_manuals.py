@@ -51,6 +51,8 @@ class Manuals(unittest.TestCase):
                 text, warnings = rendered(page)
                 self.assertEqual(warnings, "")
                 self.assertLessEqual(max(map(len, text.splitlines())), 80)
+                self.assertNotRegex(text[text.index("\nNAME\n"):].rstrip().rpartition("\n")[0].rstrip(),
+                                    "\n\n\n")
         lint = subprocess.run(["mandoc", "-T", "lint", *PAGES.values()], capture_output=True,
                               text=True, timeout=60)
         # mandoc looks for other manuals where they are not installed yet.
@@ -124,13 +126,14 @@ class Sources(unittest.TestCase):
             self.assertEqual(missing - {"md"}, set())
 
     def test_examples(self):
-        """Programs accept the commands of their manuals, up to a pipe: they print their help."""
+        """A command of a manual fits a line. Its program accepts it, up to a pipe, and prints its help."""
         for program in PROGRAMS:
             page = next(page for page in PAGES if page.rsplit(".", 1)[0] == program)
             examples = re.search(r"^EXAMPLES$(?s:.*?)^SEE", text_of(page), re.M)[0]
             commands = re.findall(rf"^ {{7}}({program}\b.*(?:\n {{7}}\S.*)*)", examples, re.M)
             self.assertTrue(commands, page)
             for command in commands:
+                self.assertNotIn("\n", command)
                 words = shlex.split(re.split("[|>]", command)[0])
                 done = run(program, *words[1:], "--help")
                 self.assertEqual((done.returncode, done.stderr), (0, ""), command)

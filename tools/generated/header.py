@@ -37,6 +37,8 @@ def commented(line, comment, width):
         return [line]
     text = f"/* {comment}\xa0*/"
     if len(line) > width:
+        if len(line) + 1 + len(text) <= COLUMNS:
+            return [f"{line} {text}"]
         indent = re.match(" *", line)[0] + "    "
         return [line, *textwrap.wrap(text, COLUMNS, initial_indent=indent,
                                      subsequent_indent=indent + "   ")]
@@ -131,4 +133,4 @@ def page(path, examples, pages):
            ".SH SYNOPSIS\n.nf\n\\fB#include <presence/presence.h>\\fR\n.fi\n"
            f".SH DESCRIPTION\n{described(about)}")
     out += "".join(rendered(*part) for part in items(rest))
-    return out + f".SH EXAMPLES\n{markdown.section(*examples)}{roff.see_also(pages)}"
+    return out + f".SH EXAMPLES\n{markdown.section(*examples, 'libpresence(3)')}{roff.see_also(pages)}"

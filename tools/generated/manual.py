@@ -97,13 +97,16 @@ def settings(tables):
 
 # ---- the page ------------------------------------------------------------------------------------
 
-def filled(path, tables, docs, directories):
-    """The template with its marks replaced. `directories`: what stands for @DATADIR@ and the like."""
+def filled(path, page, tables, docs, directories):
+    """The template of a page, such as presenced.8, with its marks replaced.
+
+    `directories`: what stands for @DATADIR@ and the like.
+    """
     def replaced(mark):
         word, _, rest = mark[1].partition(" ")
         if word == "SECTION":
-            page, name = rest.split(": ", 1)
-            return markdown.section(f"{docs}/{page}", name)
+            source, name = rest.split(": ", 1)
+            return markdown.section(f"{docs}/{source}", name, "{}({})".format(*page.rsplit(".", 1)))
         if word == "SETTINGS":
             return settings(tables)
         render = {"OPTIONS": options, "ENVIRONMENT": environment, "COMMAND": command}

@@ -1,4 +1,4 @@
-"""Render a page of docs/ as a manual, with what of Markdown our pages use.
+"""Render a page of docs/ as a manual. It knows the part of Markdown that our pages use.
 
 A table of terms and their meanings or values becomes a list, any other a table of tbl(1). A block whose
 lines are too long for a terminal is an error, but for hexadecimal digits and commands, which are folded.
@@ -19,15 +19,15 @@ TERM_COLUMNS = 16  # a term up to here stands beside its text
 
 # ---- text within a paragraph ---------------------------------------------------------------------
 
-def reference(text, target):
-    """A link, as words."""
+def reference(text, target, manual):
+    """A link, as words. `manual`: the one that it stands in, such as presenced(8)."""
     page, _, anchor = target.partition("#")
     if "://" in target:
         return f"{text} <{target}>"
     if not page:
         return text
     page = page.rsplit("/")[-1]
-    name = MANUALS.get(page, f"*docs/{page}*")
+    name = MANUALS.get(page, f"*docs/{page}*").removesuffix(f" in {manual}")
     if text == page:
         return name
     return f"{text} in {name}" if anchor else f"{text} ({name})"
@@ -35,7 +35,6 @@ def reference(text, target):
 
 def inline(text):
     """A paragraph's text as roff."""
-    text = re.sub(r"\[([^\]]+)\]\(([^)]+)\)", lambda link: reference(link[1], link[2]), text)
     done = ""
     for code, strong, emphasis, other in re.findall(
             r"`([^`]+)`|\*\*([^*]+)\*\*|\*([^*]+)\*|([^`*]+|[`*])", text):
@@ -115,24 +114,24 @@ def heading(line):
     return f".SH {roff.plain(text.upper())}\n" if level == 2 else f".SS {roff.plain(text)}\n"
 
 
-def chunks(text):
-    """Split a page into blocks: each with its kind and its lines."""
-    fenced = None
+def chunks(text, manual):
+    """Split a page into blocks: each with its kind and its lines. Links are words in them."""
     for part in re.split(r"(^```.*\n(?s:.*?)^```$)", text, flags=re.M):
         fenced = re.fullmatch(r"```(.*)\n((?s:.*?))```", part)
         if fenced:
             yield "code", [fenced[1], *fenced[2].splitlines()]
             continue
+        part = re.sub(r"\[([^\]]+)\]\(([^)]+)\)", lambda link: reference(link[1], link[2], manual), part)
         for block in re.split(r"\n\s*\n", part.strip("\n")):
             lines = [line for line in block.splitlines() if line.strip()]
             if lines:
                 yield {"#": "heading", "|": "table"}.get(lines[0][0], "text"), lines
 
 
-def body(text):
+def body(text, manual=""):
     """Markdown as roff, without the page's title."""
     out = ""
-    for kind, lines in chunks(text):
+    for kind, lines in chunks(text, manual):
         if kind == "heading":
             out += heading(lines.pop(0))
             kind = "text"
@@ -149,13 +148,13 @@ def body(text):
     return out
 
 
-def section(path, name):
-    """One section of a page, without its heading."""
+def section(path, name, manual):
+    """One section of a page, without its heading, for a manual such as presenced(8)."""
     with open(path, encoding="utf-8") as file:
         found = re.search(rf"^## {re.escape(name)}\n((?s:.*?))(?=^## |\Z)", file.read(), re.M)
     if not found:
         sys.exit(f"{path}: no section '{name}'")
-    return body(found[1])
+    return body(found[1], manual)
 
 
 def page(path, name, pages):

@@ -38,7 +38,7 @@ def paged(page, release, text):
 
 
 def render_manual(page, release, docs, datadir, sysconfdir, template, *tables):
-    return paged(page, release, manual.filled(template, list(map(load, tables)), docs,
+    return paged(page, release, manual.filled(template, page, list(map(load, tables)), docs,
                                               {"DATADIR": datadir, "SYSCONFDIR": sysconfdir}))
 
 

@@ -4,8 +4,10 @@ import re
 
 WIDTH = 79
 ESCAPES = {"\\": r"\e", "-": r"\-", "'": r"\(aq", "`": r"\(ga", "^": r"\(ha", "~": r"\(ti"}
-# Options, errors, counters and other names with underscores, and manuals such as presenced(8).
-NAMES = r"(?<![\w./-])(--[\w.-]*\w|-E[A-Z]{3,}|\$?\w*_\w+(?![\w.-]*\.\w)|[\w.-]*\w(?=\(\d\)))"
+# Options, errors, counters and other names with underscores, manuals such as presenced(8), and headers such as
+# User-Agent.
+NAMES = (r"(?<![\w./-])(--[\w.-]*\w|-E[A-Z]{3,}|\$?\w*_\w+(?![\w.-]*\.\w)|[\w.-]*\w(?=\(\d\))"
+         r"|[A-Z]\w*(?:-[A-Z]\w*)+)")
 
 
 def ascii_only(text):

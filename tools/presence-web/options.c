@@ -111,13 +111,14 @@ static const struct option_entry entries[] = {
     {"api-key-file", OPTION_TEXT(struct options, api_key_file), .argument = "FILE",
      .expected = "a file", .example = "/etc/presence/api-keys",
      .help = "reading /api needs one of the keys in this file, one a line",
-     .details = "Sent as in Authorization: Bearer KEY. Keys have at least 16 bytes; # begins a "
-                "comment. See KEY FILES."},
+     .details = "A key is sent as \"Authorization: Bearer KEY\" and has at least 16 bytes; # "
+                "begins a comment. See KEY FILES."},
     {"jwt-key-file", OPTION_TEXT(struct options, jwt_key_file), .argument = "FILE",
      .expected = "a file", .example = "/etc/presence/jwt-keys",
      .help = "/touch, /beacon.gif and /stream need a token (JWT, HS256) signed with one of the "
              "keys in this file",
-     .details = "One a line, of at least 32 bytes, otherwise as above. See TOKENS."},
+     .details = "The file has a key a line, each of at least 32 bytes; # begins a comment. See "
+                "TOKENS."},
     {"max-streams", OPTION_UINT32(struct options, max_streams), .max = STREAMS_MAX, .argument = "N",
      .help = "places on open streams at a time",
      .details = "A stream of one place counts once, one of ten counts ten times. Beside the "

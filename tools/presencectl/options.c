@@ -212,8 +212,8 @@ static const struct option_entry entries[] = {
      .commands =
          BIT(COMMAND_TOP) | BIT(COMMAND_SITES) | BIT(COMMAND_HISTORY) | BIT(COMMAND_EVENTS)},
     {"names", OPTION_FLAG(struct options, names), .help = "print the names alone, one a line",
-     .details = "For scripts; shells' completions use it. Names with characters that a "
-                "terminal does not show as they are are left out.",
+     .details = "For scripts; shells' completions use it. Names with characters that are "
+                "not printable are left out.",
      .commands = BIT(COMMAND_TOP) | BIT(COMMAND_SITES)},
     {"follow", OPTION_FLAG(struct options, follow),
      .help = "print new events as they come, until it is interrupted",
