@@ -8,6 +8,7 @@ name; test_documents.py fails when a block is claimed by none.
 import glob
 import os
 import re
+import subprocess
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 PAGES = sorted(glob.glob("*.md", root_dir=TOP) + glob.glob("docs/*.md", root_dir=TOP) +
@@ -37,6 +38,12 @@ def fenced(name):
     if len(texts) != 1:
         raise AssertionError(f"{len(texts)} blocks are named {name!r}; there must be one")
     return texts[0]
+
+
+def build_packages():
+    """The packages that tools/packages.sh installs to build presence."""
+    return subprocess.run(["bash", "-c", '. tools/packages.sh; echo "${packages_build[@]}"'], cwd=TOP,
+                          check=True, capture_output=True, text=True).stdout.split()
 
 
 def substitute(text, **changes):

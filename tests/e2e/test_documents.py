@@ -7,7 +7,7 @@ import re
 import subprocess
 import unittest
 
-from documents import PAGES, TOP, blocks, fenced, prose, read, substitute
+from documents import PAGES, TOP, blocks, build_packages, fenced, prose, read, substitute
 from harness import BUILD, DEADLINE, Case, native, program, wait_until
 
 PROGRAMS = ("daemon/presenced", "tools/presencectl/presencectl", "tools/presence-send/presence-send",
@@ -50,7 +50,8 @@ class Pages(unittest.TestCase):
 
 
 class Install(Case):
-    """README's commands; those that change the system are only noted."""
+    """The commands of README.md and docs/deploying.md that install presence; those that change the system
+    are only noted."""
 
     def note(self, block):
         """Run a block, and return the commands that would have changed the system."""
@@ -67,10 +68,7 @@ class Install(Case):
 
     def test_without_packages(self):
         packages, *commands = self.note(fenced("sh install"))
-        listed = subprocess.run(
-            ["bash", "-c", '. tools/packages.sh; echo "${packages_build[@]}"'], cwd=TOP, check=True,
-            capture_output=True, text=True).stdout
-        self.assertEqual(packages.split(), ["apt-get", "install", *listed.split()])
+        self.assertEqual(packages.split(), ["apt-get", "install", *build_packages()])
         self.assertEqual(commands, ["meson setup --prefix=/usr build/package",
                                     "ninja -C build/package install", "ldconfig ",
                                     "systemd-sysusers ", "systemd-tmpfiles --create presence.conf",
