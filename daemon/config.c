@@ -157,7 +157,7 @@ static const struct option_entry entries[] = {
                 "collector ends if it cannot attach the filter. auto tries native, then generic, "
                 "then goes on without and logs why."},
     {"give-to", OPTION_TEXT(struct config, give_to), .max = TRUST_NAME_SIZE, .argument = "USER",
-     .expected = "the name of a user", .example = "presence",
+     .expected = "the name of a user", .line_only = true,
      .help = "give the segment to this user and end; needs root",
      .details = "The directory is made if it is missing. What belongs to root is given, what "
                 "belongs to somebody else is moved aside. The unit does this before it starts the "
