@@ -320,7 +320,7 @@ static void put_one(struct archive *archive, uint64_t number)
     put(archive, &site, BEGAN, &minute, 1);
 }
 
-/* The pause: a kernel's times of files may be those of its timer ticks. */
+/* Sleep first: file times may move only with the kernel's timer ticks. */
 static void run_shell(const struct fixture *fixture, const char *command)
 {
     char text[512];

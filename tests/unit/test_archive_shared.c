@@ -58,7 +58,7 @@ static void put_one(struct fixture *fixture)
     assert_int_equal(archive_commit(fixture->archive), 0);
 }
 
-/* The pause: a kernel's times of files may be those of its timer ticks. */
+/* Sleep first: file times may move only with the kernel's timer ticks. */
 static void run_shell(const struct fixture *fixture, const char *command)
 {
     char text[512];
