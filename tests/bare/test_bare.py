@@ -1,5 +1,5 @@
 """Bare roots of Debian 12 and 13: tests there and for 64-bit Arm, a newcomer's first hour, an installation
-without packages, the container's steps.
+without packages, the packages of the last commit, the container's steps.
 
 All of it takes hours and installs gigabytes, so it runs only with TEST_LONG."""
 
@@ -42,6 +42,12 @@ class Bare(unittest.TestCase):
                 with self.subTest(release=release, prefix=prefix):
                     said = self.run_it("root", "--boot", release, "tests/bare/without_packages", prefix)
                     self.assertIn("everything works", said)
+
+    def test_packages(self):
+        """Those of the last commit and of the one before: built, compared, upgraded and removed."""
+        for release in RELEASES:
+            with self.subTest(release=release):
+                self.run_it("root", "--boot", release, "tests/packages/in_root")
 
     def test_container(self):
         for release in RELEASES:

@@ -7,10 +7,10 @@ import shlex
 import subprocess
 import tempfile
 
+from documents import TOP
 from harness import BUILD, DEADLINE
 from installed import run
 
-TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 BASELINE = os.path.join(TOP, "lib/presence/presence.abi")
 HEADERS = os.path.join(TOP, "include/presence")
 # Leave out what depends on the compiler and the machine, and what no program can see.

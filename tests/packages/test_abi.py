@@ -6,14 +6,9 @@ import tempfile
 import unittest
 
 import abi
+from documents import read
 
-SYMBOLS = os.path.join(abi.TOP, "debian/libpresence0.symbols")
 HINT = "libpresence is not what it was in lib/presence/presence.abi; see CONTRIBUTING.md\n"
-
-
-def read(path):
-    with open(path, encoding="utf-8") as file:
-        return file.read()
 
 
 class Abi(unittest.TestCase):
@@ -39,8 +34,9 @@ class Abi(unittest.TestCase):
         self.assertLessEqual({"presence_count", "presence_reading", "presence_kind"}, baseline)
 
     def test_the_package_lists_each_symbol(self):
-        header = read(os.path.join(abi.HEADERS, "presence.h"))
-        self.assertEqual(sorted(re.findall(r"^ (\w+)@Base [\d.]+$", read(SYMBOLS), re.M)),
+        header = read("include/presence/presence.h")
+        symbols = read("debian/libpresence0.symbols")
+        self.assertEqual(sorted(re.findall(r"^ (\w+)@Base [\d.]+$", symbols, re.M)),
                          sorted(re.findall(r"^PRESENCE_API [^(]*?(\w+)\(", header, re.M)))
 
 

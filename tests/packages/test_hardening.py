@@ -8,10 +8,10 @@ import re
 import tempfile
 import unittest
 
+from documents import TOP
 from harness import BUILD
 from installed import build_options, install, installed_files, run
 
-TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 # How a function begins that may be called by a pointer (CET; BTI or PAC), and a probe of the stack.
 LANDING = {"x86_64": "endbr64", "aarch64": "bti|paciasp"}.get(platform.machine())
 PROBE = {"x86_64": b"\x48\x83\x0c\x24\x00"}.get(platform.machine())  # orq $0, (%rsp)
