@@ -395,8 +395,7 @@ static void add_all_passed(struct endpoints *endpoints)
         endpoints->count++;
     }
     if (left_out)
-        log_line("the service manager passes %u sockets more than the %d addresses that there may "
-                 "be: they get no heartbeats from here",
+        log_line("closed %u sockets that the service manager passes: there may be %d addresses",
                  left_out, CONFIG_LISTEN_MAX);
 }
 

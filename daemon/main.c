@@ -138,9 +138,9 @@ static int open_collector(struct daemon *daemon)
     return 0;
 }
 
-/* Raise our share of the processor: datagrams that overflow a socket's buffer while its worker
- * waits for one, or while a restart does, are lost. A niceness that an operator chose stays, and so
- * does ours without the privilege.
+/* Raise our share of the processor: while a worker or a restart waits for one, buffers of sockets
+ * overflow and datagrams are lost. A niceness that an operator chose stays, and so does ours
+ * without the privilege.
  */
 static void raise_priority(void)
 {

@@ -74,8 +74,8 @@ static int map_segment(const struct segment_header *header, struct segment_file 
     return 0;
 }
 
-/* Make huge pages of a new segment's, at once. While datagrams wait for a restart there is no time
- * for that: segment_name_check does it later. */
+/* Give a new segment huge pages at once. At a restart datagrams wait, so segment_name_check does it
+ * later. */
 static void make_huge_pages(struct segment_file *file)
 {
     segment_map_advise(file->segment.header);
@@ -205,7 +205,7 @@ static int fill_segment(struct segment_file *file, const struct segment_header *
     if (former->fault) {
         snprintf(file->account, sizeof(file->account),
                  "replaced, with nothing of the old one: %s%s%s", former->fault,
-                 *former->kept ? "; it is kept as " : "", former->kept);
+                 *former->kept ? "; the old one is kept as " : "", former->kept);
         return 0;
     }
     int r = segment_move(&former->file.segment, &file->segment, &moved);

@@ -57,7 +57,7 @@ static int restore_name(struct collector *collector, const char *path)
 
 void segment_name_check(struct collector *collector, const char *path)
 {
-    /* A copy starts with small pages, and so does a segment that others moved into. */
+    /* Copies, and segments that a restart attached or moved, may have small pages. */
     segment_map_collapse(collector->file.segment.header, HUGE_PAGES_MS, &collector->file.huge_end);
     if (segment_file_is_at(collector->file.descriptor, path))
         return;

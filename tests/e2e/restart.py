@@ -12,6 +12,7 @@ from harness import LEAVE, Case, native, visitor
 from service_manager import ServiceManager
 
 SITE = "restart.example"
+BURST = 256  # buffers of an io_uring: what a killed worker may have received and not counted
 WAITING = 8000  # datagrams that are sent, at most, while no collector runs: buffers hold them
 
 

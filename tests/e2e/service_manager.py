@@ -82,7 +82,8 @@ class ServiceManager:
                 os.close(one[1])
         elif "FDSTORE" in message and ":" not in name and len(name) < 256:
             for descriptor in descriptors:
-                if self.deaf or len(self.store) >= self.room or any(is_same(descriptor, other) for _, other in self.store):
+                known = any(is_same(descriptor, other) for _, other in self.store)
+                if self.deaf or known or len(self.store) >= self.room:
                     os.close(descriptor)
                 else:
                     high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, HIGH)

@@ -17,10 +17,9 @@ from harness import (
     DEADLINE, ENGINES, PRESENCE_SEND, WITHOUT_BPF, bound_sockets, native, refuse_call, visitor,
     wait_until,
 )
-from restart import SITE, WAITING, Restart, comings, heartbeats
+from restart import BURST, SITE, WAITING, Restart, comings, heartbeats
 
 MEMBARRIER = {"x86_64": 324, "aarch64": 283}.get(os.uname().machine)
-BURST = 256  # buffers of an io_uring: what a killed worker may have received and not counted
 
 
 @unittest.skipIf(os.geteuid(), "needs root, for buffers that hold what comes during a restart")

@@ -17,6 +17,10 @@ ENTRIES = "10000000" if os.environ.get("TEST_LONG") else "100000"
 
 @unittest.skipIf(os.geteuid(), "needs root, for buffers that hold what comes during a restart")
 class Layout(Restart, ExporterCase, WebCase):
+    def version(self):
+        with open(self.segment, "rb") as file:
+            return struct.unpack_from("=H", file.read(10), 8)[0]
+
     def set_version(self, version, size=None):
         """Make the segment one of another version; `size` is that of its header."""
         self.write_header((8, "=H"), version)
@@ -31,7 +35,7 @@ class Layout(Restart, ExporterCase, WebCase):
         """A load, and readers that go on: an exporter, and a stream of presence-web."""
         self.arguments = "--workers", "2", "--max-entries", ENTRIES
         self.collector = self.start_managed(*self.arguments)
-        self.load_ = self.load(self.collector, heartbeats(VISITORS))
+        self.traffic = self.load(self.collector, heartbeats(VISITORS))
         wait_until(lambda: self.counted() and self.count(SITE) == VISITORS, "all visitors")
         self.exporter, self.web = self.export(), self.serve()
         self.wait_readers()
@@ -59,9 +63,9 @@ class Layout(Restart, ExporterCase, WebCase):
         print(f"{int(ENTRIES):,} entries, version {version}: {1000 * took:.0f} ms")
 
     def finish(self, counted=0):
-        self.load_.stop()
-        stats = self.wait_received(self.load_.sent - counted)
-        self.assertEqual(stats["datagrams_received"] + counted, self.load_.sent)
+        self.traffic.stop()
+        stats = self.wait_received(self.traffic.sent - counted)
+        self.assertEqual(stats["datagrams_received"] + counted, self.traffic.sent)
         self.assertEqual(stats["socket_drops"], 0)
         self.assertEqual(self.collector.stop(), 0)
 
@@ -85,18 +89,19 @@ class Layout(Restart, ExporterCase, WebCase):
         cookies = self.manager.cookies()
         self.end(self.collector)
         counted = self.stats()["datagrams_received"]
+        version = self.version()
         self.set_version(99)
         self.collector = self.start_managed(*self.arguments)
         kept = self.segment + ".newer"
         self.assertRegex(self.collector.output(),
-                         f"replaced, with nothing of the old one: it is of a newer version; it is "
-                         f"kept as {kept}\n")
+                         f"replaced, with nothing of the old one: it is of a newer version; the "
+                         f"old one is kept as {kept}\n")
         self.assertEqual((os.stat(kept).st_ino, self.manager.cookies()), (newer, cookies))
         self.wait_readers()
         self.finish(counted)
         # That version comes back, and the operator gives it what it left.
         os.rename(kept, self.segment)
-        self.set_version(4)
+        self.set_version(version)
         self.collector = self.start_managed(*self.arguments)
         self.assertRegex(self.collector.output(), "attached")
         self.assertGreaterEqual(self.stats()["datagrams_received"], counted)

@@ -11,21 +11,15 @@ import subprocess
 import sys
 import unittest
 
+from documents import TOP
 from harness import BUILD, DEADLINE, NAMESPACES, PRESENCED, Case, free_port, wait_until
+from installed import run
 from restart import SITE, Load, heartbeats
 from service_manager import LIBC
 
-TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 UNITS = "/run/systemd/system"
 SEGMENT = "/dev/shm/presence/segment"
 INSIDE = "PRESENCE_INSIDE"
-
-
-def run(*command):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
-    if done.returncode != 0:
-        raise AssertionError(f"{command}: {done.stdout}{done.stderr}")
-    return done.stdout
 
 
 @unittest.skipUnless(os.environ.get("TEST_LONG"), "boots a systemd, which takes its time: TEST_LONG")
@@ -33,7 +27,7 @@ def run(*command):
 class Booted(unittest.TestCase):
     def test_inside(self):
         done = subprocess.run(
-            [f"{TREE}/tests/boot", "--unit", "basic.target", "--share", TREE, "/",
+            [f"{TOP}/tests/boot", "--unit", "basic.target", "--share", TOP, "/",
              "env", f"{INSIDE}=1", f"PRESENCE_BUILD={os.path.abspath(BUILD)}",
              f"PRESENCE_SANITIZED={os.environ['PRESENCE_SANITIZED']}", "PYTHONDONTWRITEBYTECODE=1",
              sys.executable, os.path.abspath(__file__), "-v", "Inside"],
@@ -58,11 +52,11 @@ class Inside(Case):
         self.segment = SEGMENT
         self.port = free_port(socket.SOCK_DGRAM)
         for file in glob.glob(os.path.join(BUILD, "daemon/*.sysusers")) + glob.glob(
-                os.path.join(TREE, "daemon/*.sysusers")):
-            run("systemd-sysusers", file)
+                os.path.join(TOP, "daemon/*.sysusers")):
+            run(["systemd-sysusers", file])
         self.configure(2)
         shutil.rmtree(os.path.dirname(SEGMENT), ignore_errors=True)
-        run("systemctl", "start", "presenced")
+        run(["systemctl", "start", "presenced"])
         self.addCleanup(run, "systemctl", "stop", "presenced")
 
     def configure(self, workers, *more):
@@ -73,10 +67,10 @@ class Inside(Case):
         with open(f"{UNITS}/presenced.service", "w") as file:
             unit = unit.replace("[Service]", "\n".join(("[Service]", *more)))
             file.write(unit.replace("[Unit]", "[Unit]\nStartLimitIntervalSec=0"))
-        run("systemctl", "daemon-reload")
+        run(["systemctl", "daemon-reload"])
 
     def show(self, *names):
-        values = run("systemctl", "show", "presenced", *(f"-p{name}" for name in names), "--value")
+        values = run(["systemctl", "show", "presenced", *(f"-p{name}" for name in names), "--value"])
         return values.split()
 
     def counted(self):
@@ -114,7 +108,7 @@ class Inside(Case):
         load = self.begin_load()
         for workers in 2, 2, 4, 1, 3, 2:
             self.configure(workers)
-            run("systemctl", "restart", "presenced")
+            run(["systemctl", "restart", "presenced"])
             self.wait_more()
             in_turn = self.json("status")["spread"] == "turn"
             # Sockets and record; the map of sockets, and once it was there, those of senders.
@@ -125,7 +119,7 @@ class Inside(Case):
     def test_killed(self):
         load = self.begin_load()
         for number in range(1, 6):
-            run("systemctl", "kill", "--signal", "KILL", "presenced")
+            run(["systemctl", "kill", "--signal", "KILL", "presenced"])
             wait_until(lambda: self.show("NRestarts", "SubState") == [str(number), "running"],
                        lambda: f"a restart: {self.show('NRestarts', 'SubState')}")
             self.wait_more()
@@ -134,10 +128,10 @@ class Inside(Case):
     def test_watchdog(self):
         """A collector that hangs is killed, and the next one counts what waited."""
         self.configure(2, "WatchdogSec=3")
-        run("systemctl", "restart", "presenced")
+        run(["systemctl", "restart", "presenced"])
         load = self.begin_load()
         load.pause = 0.05
-        run("systemctl", "kill", "--signal", "STOP", "presenced")
+        run(["systemctl", "kill", "--signal", "STOP", "presenced"])
         wait_until(lambda: self.show("NRestarts", "SubState") == ["1", "running"], "a restart")
         self.wait_more()
         self.wait_all(load, 2 * 256)
@@ -146,10 +140,10 @@ class Inside(Case):
         """`systemctl stop` counts what waits, then closes the port."""
         load = self.begin_load()
         load.stop()
-        run("systemctl", "stop", "presenced")
+        run(["systemctl", "stop", "presenced"])
         self.assertEqual(self.stats()["datagrams_received"], load.sent)
         self.assertEqual(self.show("NFileDescriptorStore"), ["0"])
-        run("systemctl", "start", "presenced")
+        run(["systemctl", "start", "presenced"])
 
 
 if __name__ == "__main__":

@@ -327,7 +327,7 @@ static void newer_versions_are_renewed_and_kept(void **state)
         close(fd);
         struct segment_file file;
         expect_opened("a newer version", scratch, now, SEGMENT_RENEWED, &file);
-        assert_non_null(strstr(file.account, "is of a newer version; it is kept as /"));
+        assert_non_null(strstr(file.account, "is of a newer version; the old one is kept as /"));
         assert_int_equal(stat(kept, &after), 0);
         assert_int_equal(after.st_ino, before.st_ino);
         assert_int_equal(scratch_count(scratch), 2); /* the second one replaces the first one */
