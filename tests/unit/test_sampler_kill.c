@@ -474,6 +474,6 @@ int main(void)
         cmocka_unit_test(sampling_can_be_killed),
         cmocka_unit_test(beginning_a_minute_can_be_killed),
     };
-    alarm(110);
+    alarm(300);
     return cmocka_run_group_tests_name("sampler_kill", tests, NULL, NULL);
 }
