@@ -380,7 +380,7 @@ class Told(Restart):
     def test_the_unit_is_one(self):
         """systemd finds nothing wrong with it, on its own version."""
         with open(os.path.join(BUILD, "daemon/presenced.service")) as file:
-            unit = re.sub(r"(?m)^ExecStart=\S+", "ExecStart=" + os.path.abspath(PRESENCED),
+            unit = re.sub(r"(?m)^(ExecStart\w*=\+?)\S+", r"\1" + os.path.abspath(PRESENCED),
                           file.read())
         self.assertRegex(unit, r"(?m)^Type=notify(-reload)?$")
         stored = int(re.search(r"(?m)^FileDescriptorStoreMax=(\d+)$", unit)[1])
