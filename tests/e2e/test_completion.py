@@ -110,14 +110,16 @@ class Completion(CtlCase):
                                         room=room))
         self.send(collector, native(SITE, [visitor(1)], room="/hidden\u200b"))
         self.wait_received(len(ROOMS) + 1)
+        return collector
 
-    def populate_names(self):
-        collector = self.start("--warm-up", "0")
+    def populate_names(self, collector=None):
+        collector = collector or self.start("--warm-up", "0")
+        before = self.stats()["datagrams_received"]
         self.send(collector, native("a site's.example", [visitor(1)], room="/x", country="DE",
                                     source="the news"),
                   native(SITE, [visitor(1)], room="-dash", source="a:b"),
                   native(SITE, [visitor(1)], room="/p:q r"), native(SITE, [visitor(1)], room="/p:q s"))
-        self.wait_received(4)
+        self.wait_received(before + 4)
         file = os.path.join(self.directory, "my segment")
         os.symlink(self.segment, file)
         return file
@@ -164,17 +166,13 @@ class Completion(CtlCase):
                 bash.clear()
 
     def test_zsh(self):
-        """Each room, with its beginning bare or quoted in turn. Zsh quotes by itself."""
-        self.populate_rooms()
+        """Each room, with its beginning bare or quoted in turn, and other names. Zsh quotes by itself."""
+        file = self.populate_names(self.populate_rooms())
+        site = "presencectl count a\\ site\\'s.example "
         with contextlib.closing(Zsh(self.segment)) as zsh:
             for number, (room, beginnings) in enumerate(ROOMS.items()):
                 line = zsh.complete(f"presencectl count {SITE} {beginnings[number % 3]}")
                 self.assertRegex(zsh.enter(), rf"(?m)^{number + 1}\r$", line)
-
-    def test_other_names_in_zsh(self):
-        file = self.populate_names()
-        site = "presencectl count a\\ site\\'s.example "
-        with contextlib.closing(Zsh(self.segment)) as zsh:
             for typed, wanted in (
                 ("presencectl top a\\ ", "presencectl top a\\ site\\'s.example "),
                 (f"{site}--source ", f"{site}--source the\\ news "),
