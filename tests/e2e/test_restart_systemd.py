@@ -57,12 +57,12 @@ class Inside(Case):
         self.configure(2)
         shutil.rmtree(os.path.dirname(SEGMENT), ignore_errors=True)
         run(["systemctl", "start", "presenced"])
-        self.addCleanup(run, "systemctl", "stop", "presenced")
+        self.addCleanup(run, ["systemctl", "stop", "presenced"])
 
     def configure(self, workers, *more):
         with open(os.path.join(BUILD, "daemon/presenced.service")) as file:
-            unit = re.sub(r"(?m)^ExecStart=.*", f"ExecStart={os.path.abspath(PRESENCED)} --listen "
-                          f"127.0.0.1:{self.port} --workers {workers}", file.read())
+            unit = re.sub(r"(?m)^(ExecStart\w*=\+?)\S+ --config \S+", r"\1" + os.path.abspath(PRESENCED) +
+                          f" --listen 127.0.0.1:{self.port} --workers {workers}", file.read())
         os.makedirs(UNITS, exist_ok=True)
         with open(f"{UNITS}/presenced.service", "w") as file:
             unit = unit.replace("[Service]", "\n".join(("[Service]", *more)))
