@@ -2,9 +2,12 @@
 
 #include "common/confine.h"
 
-int landlock_confine(const char *segment)
+int landlock_open(const char *segment)
 {
-    const int above = confine_open_above(segment);
+    return confine_open_above(segment);
+}
 
-    return confine_files(CONFINE_WRITE, CONFINE_WRITE, &above, 1);
+int landlock_confine(int place)
+{
+    return confine_files(CONFINE_WRITE, CONFINE_WRITE, &place, 1);
 }

@@ -148,11 +148,19 @@ static void raise_priority(void)
         setpriority(PRIO_PROCESS, 0, NICENESS);
 }
 
-static int confine_files(const struct config *config)
+/* Without its capabilities root enters the segment's directory only as a member of `presence`. */
+static int give_up_privileges(const struct config *config)
 {
-    permission_prepare(config->keys ? config->keys : config->segment);
-    int r = landlock_confine(config->segment);
+    permission_join();
+    int place = landlock_open(config->segment);
+    int r = capabilities_drop();
 
+    if (r < 0) {
+        log_line("cannot drop privileges: %s", strerror(-r));
+        return r;
+    }
+    permission_prepare(config->keys ? config->keys : config->segment);
+    r = landlock_confine(place);
     if (r < 0)
         log_line("cannot confine file access to the directory of %s: %s", config->segment,
                  strerror(-r));
@@ -173,10 +181,7 @@ static int attach_filter(struct daemon *daemon)
         return r;
     if (daemon->filter.xdp && daemon->filter.xdp->is_generic)
         endpoints_stop_offload(endpoints);
-    r = capabilities_drop();
-    if (r < 0)
-        log_line("cannot drop privileges: %s", strerror(-r));
-    return r < 0 ? r : confine_files(&daemon->config);
+    return give_up_privileges(&daemon->config);
 }
 
 static int open_workers(struct daemon *daemon)

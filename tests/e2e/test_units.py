@@ -313,6 +313,17 @@ class WhoMayRead(UnitCase):
         self.assertEqual(self.start_web(collector, prefix=self.root).get("/api/sites").status, 200)
         self.assertTrue(self.is_up(self.start_exporter(self.root)))
 
+    def test_root_starts_a_collector(self):
+        """By hand, in the directory that tmpfiles.d makes, without the right to enter everything."""
+        os.mkdir(self.own)
+        os.chmod(self.own, 0o750)
+        os.chown(self.own, self.users["presence"][0], self.group)
+        with mock.patch.object(harness, "PRESENCED", os.path.abspath(harness.PRESENCED)):
+            collector = self.start(*SMALL, small=False, prefix=self.root)
+        self.send(collector, native(SITE, [visitor(1)]))
+        self.wait_received(1)
+        self.assertEqual(self.count(SITE), 1)
+
     def test_a_user_is_told_which_group_to_join(self):
         collector = self.start_unit()
         self.send(collector, native(SITE, [visitor(1)]))

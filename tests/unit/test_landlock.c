@@ -34,7 +34,7 @@ static int confined(const struct scratch *scratch)
     snprintf(away, sizeof(away), "%s/presence.away", scratch->directory);
     MUST(mkdir(own, 0700) == 0);
     MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    MUST(landlock_confine(segment) == 0);
+    MUST(landlock_confine(landlock_open(segment)) == 0);
     MUST(may_make(own) && may_make(scratch->directory));
     MUST(rename(own, away) == 0 && mkdir(own, 0700) == 0 && may_make(own));
     MUST(open("/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0); /* reading is allowed */
@@ -65,7 +65,7 @@ static void only_the_segments_place_can_be_written(void **state)
 static void a_place_that_is_not_there_is_an_error(void **state)
 {
     (void)state;
-    int r = landlock_confine("/nonexistent/presence/segment");
+    int r = landlock_confine(landlock_open("/nonexistent/presence/segment"));
     assert_true(r == -ENOENT || r == 0); /* 0: no Landlock */
 }
 
