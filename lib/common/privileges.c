@@ -1,51 +1,88 @@
 #include "privileges.h"
 
+#include <stdlib.h>
+
 #include "common/capabilities.h"
 #include "common/confine.h"
 #include "common/confine_calls.h"
 #include "common/permission.h"
 #include "common/trust.h"
 
+#define PATHS_MAX   7
+#define WRITTEN_MAX 2 /* by its name, and where a link of that name leads */
+
+/* Descriptors of directories that stay within reach. */
+struct reach {
+    int readable[1 + PATHS_MAX + WRITTEN_MAX];
+    int writable[WRITTEN_MAX];
+    unsigned readable_count, writable_count;
+};
+
 #ifdef PRIVILEGES_UNCONFINED
 
-static int confine_to(const char *const *paths, const char *written)
+static void reach_open(const char *const *paths, const char *written, struct reach *ret)
 {
     (void)paths;
     (void)written;
+    *ret = (struct reach){0};
+}
+
+static int reach_confine(const struct reach *reach)
+{
+    (void)reach;
     return 0;
 }
 
 #else
 
-#define PATHS_MAX 8
-
-static int confine_to(const char *const *paths, const char *written)
+static unsigned open_written(const char *written, int *ret)
 {
-    int directories[PATHS_MAX + 1] = {confine_open_mount("/proc/self")}; /* boot id */
-    unsigned count = 1;
+    char *real = realpath(written, NULL);
 
-    for (; *paths && count < PATHS_MAX; paths++)
-        directories[count++] = confine_open_mount(*paths);
-    if (written)
-        directories[count++] = confine_open_above(written);
-    int r = confine_files(CONFINE_READ | CONFINE_EXECUTE, CONFINE_READ, directories, count);
+    ret[0] = confine_open_above(written);
+    if (!real) /* a file that isn't there is no link either */
+        return 1;
+    ret[1] = confine_open_above(real);
+    free(real);
+    return 2;
+}
+
+static void reach_open(const char *const *paths, const char *written, struct reach *ret)
+{
+    *ret = (struct reach){.readable = {confine_open_mount("/proc/self")}, /* boot id */
+                          .readable_count = 1};
+    for (; *paths && ret->readable_count <= PATHS_MAX; paths++)
+        ret->readable[ret->readable_count++] = confine_open_mount(*paths);
+    if (!written)
+        return;
+    ret->writable_count = open_written(written, ret->writable);
+    ret->readable_count += open_written(written, ret->readable + ret->readable_count);
+}
+
+static int reach_confine(const struct reach *reach)
+{
+    int r = confine_files(CONFINE_READ | CONFINE_EXECUTE, CONFINE_READ, reach->readable,
+                          reach->readable_count);
+
     if (r < 0)
         return r;
-    const int writable = written ? confine_open_above(written) : 0;
-    r = confine_files(CONFINE_WRITE, CONFINE_WRITE, &writable, written ? 1 : 0);
-    return r < 0 ? r : confine_calls(!written);
+    r = confine_files(CONFINE_WRITE, CONFINE_WRITE, reach->writable, reach->writable_count);
+    return r < 0 ? r : confine_calls(reach->writable_count == 0);
 }
 
 #endif
 
 int privileges_drop(const char *const *paths, const char *written)
 {
+    struct reach reach;
+
     permission_join();
+    reach_open(paths, written, &reach); /* root without capabilities may not enter them */
     int r = capabilities_drop();
 
     /* The lists of users and groups are out of reach afterwards. */
     trust_prepare();
     if (*paths)
         permission_prepare(*paths);
-    return r < 0 ? r : confine_to(paths, written);
+    return r < 0 ? r : reach_confine(&reach);
 }

@@ -124,6 +124,71 @@ static void a_writer_writes(void **state)
     assert_int_equal(in_child(writing_is_left, directory), 0);
 }
 
+/* As when root names a file in somebody's home: the file is open, the way to it is closed. */
+static int drop_where_only_the_owner_enters(const char *path)
+{
+    char written[256], home[200];
+
+    snprintf(home, sizeof(home), "%s/home", path);
+    snprintf(written, sizeof(written), "%s/file", home);
+    MUST(mkdir(home, 0700) == 0);
+    int file = open(written, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    MUST(file >= 0 && chown(home, 65534, 65534) == 0);
+    MUST(privileges_drop((const char *const[]){written, NULL}, written) == 0);
+    MUST(error_of(open(written, O_RDONLY)) == EACCES);
+    MUST(write(file, "x", 1) == 1);
+    return 0;
+}
+
+static void a_closed_directory_is_no_obstacle(void **state)
+{
+    char path[256];
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(in_child(drop_where_only_the_owner_enters, directory), 0);
+    snprintf(path, sizeof(path), "%s/home/file", directory);
+    unlink(path);
+    snprintf(path, sizeof(path), "%s/home", directory);
+    rmdir(path);
+}
+
+/* As SQLite does with the -wal file, which is beside the file and not beside the link. */
+static int write_through_link(const char *path)
+{
+    char link[256], real[256], beside[256];
+
+    snprintf(link, sizeof(link), "%s/linked/here/file", path);
+    snprintf(real, sizeof(real), "%s/real/kept/file", path);
+    snprintf(beside, sizeof(beside), "%s/real/kept/file-wal", path);
+    MUST(error_of(open(real, O_RDWR | O_CREAT, 0600)) == 0 && symlink(real, link) == 0);
+    MUST(privileges_drop((const char *const[]){"/dev/shm/none", NULL}, link) == 0);
+    MUST(error_of(open(beside, O_RDWR | O_CREAT, 0600)) == 0 && unlink(beside) == 0);
+    MUST(unlink(real) == 0 && error_of(open(link, O_RDWR | O_CREAT, 0600)) == 0);
+    MUST(unlink(real) == 0 && unlink(link) == 0);
+    if (has_landlock())
+        MUST(error_of(open("/tmp/presence-privileges", O_RDWR | O_CREAT, 0600)) == EACCES);
+    return 0;
+}
+
+static void a_writer_writes_where_a_link_leads(void **state)
+{
+    static const char *const names[] = {"linked", "linked/here", "real", "real/kept"};
+    char path[256];
+
+    (void)state;
+    for (unsigned i = 0; i < LENGTH(names); i++) {
+        snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
+        assert_int_equal(mkdir(path, 0700), 0);
+    }
+    assert_int_equal(in_child(write_through_link, directory), 0);
+    for (unsigned i = LENGTH(names); i-- > 0;) {
+        snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
+        assert_int_equal(rmdir(path), 0);
+    }
+}
+
 static int call_execve(void)
 {
     return execl("/bin/true", "true", (char *)NULL);
@@ -233,6 +298,8 @@ int main(void)
         cmocka_unit_test(a_directory_may_come_back),
 #ifndef PRIVILEGES_UNCONFINED
         cmocka_unit_test(a_writer_writes),
+        cmocka_unit_test(a_closed_directory_is_no_obstacle),
+        cmocka_unit_test(a_writer_writes_where_a_link_leads),
         cmocka_unit_test(calls_of_attackers_kill),
 #endif
     };
