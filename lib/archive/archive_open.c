@@ -254,7 +254,8 @@ static int check_file(struct archive *archive, int rights)
         return archive_fail(archive, error,
                             "no such file; start presence-recorder, or give --database");
     if (error == -EACCES && archive->is_writer)
-        return archive_fail(archive, error, "permission denied; run as its owner");
+        return archive_fail(archive, error,
+                            "permission denied; run as its owner, or chown it to this user");
     if (error == -EACCES) {
         permission_explain(archive->path, denied);
         return archive_fail(archive, error, denied);

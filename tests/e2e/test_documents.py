@@ -57,7 +57,7 @@ class Install(Case):
         """Run a block, and return the commands that would have changed the system."""
         noted = os.path.join(self.directory, "noted")
         for name in ("apt-get", "dpkg-buildpackage", "meson", "ninja", "ldconfig", "systemctl",
-                     "systemd-sysusers", "systemd-tmpfiles"):
+                     "systemd-sysusers"):
             path = os.path.join(self.directory, name)
             with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o755), "w") as file:
                 file.write(f'#!/bin/sh\necho "${{0##*/}} $*" >> {noted}\n')
@@ -71,8 +71,7 @@ class Install(Case):
         self.assertEqual(packages.split(), ["apt-get", "install", *build_packages()])
         self.assertEqual(commands, ["meson setup --prefix=/usr --sysconfdir=/etc build/package",
                                     "ninja -C build/package install", "ldconfig ",
-                                    "systemd-sysusers ", "systemd-tmpfiles --create presence.conf",
-                                    "systemctl daemon-reload",
+                                    "systemd-sysusers ", "systemctl daemon-reload",
                                     "systemctl enable presenced", "systemctl restart presenced",
                                     "systemctl try-restart presence-exporter presence-web "
                                     "presence-recorder"])
