@@ -387,23 +387,6 @@ class Database(RecorderCase):
         self.assertEqual(self.query("PRAGMA user_version"), [(1,)])
         self.assertEqual(os.stat(self.database).st_mode & 0o007, 0)
 
-    @unittest.skipIf(os.geteuid(), "needs root, to give a directory away")
-    def test_root_records_in_a_home(self):
-        """Root without its privileges can't enter it, and goes on with the files that are open."""
-        home = os.path.join(self.directory, "home")
-        os.mkdir(home, 0o700)
-        os.chown(home, 65534, 65534)
-        self.database = os.path.join(home, "history.db")
-        self.begin()
-        self.visit(range(3))
-        self.wait_sampled(1)
-        self.assertIn(" at first", self.record())
-        self.assertEqual(self.query("SELECT count(*) FROM scope"), [(1,)])
-        with program(self.command(), stderr=subprocess.PIPE, text=True) as recorder:
-            self.assertIn(" at first", recorder.stderr.readline())
-            recorder.terminate()
-            self.assertEqual((recorder.communicate(timeout=DEADLINE)[1], recorder.returncode), ("", 0))
-
     def as_nobody(self, *arguments):
         """presencectl without any right to write. The segment is none of its business."""
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""presence-recorder beside other programs that use its database through SQLite."""
+"""presence-recorder beside other programs that use its database, and in another user's directory."""
 
 import contextlib
 import os
@@ -73,6 +73,21 @@ class Shared(RecorderCase):
                 return os.stat(self.database).st_mtime_ns != before
 
             wait_until(is_moved, "what is in the -wal file to be moved")
+
+    @unittest.skipIf(os.geteuid(), "needs root, to give a directory away")
+    def test_a_home_of_another_user(self):
+        """Root without its privileges can't enter it, and goes on with the files that are open."""
+        home = os.path.join(self.directory, "home")
+        os.mkdir(home, 0o700)
+        os.chown(home, 65534, 65534)
+        self.database = os.path.join(home, "history.db")
+        self.begin()
+        self.visit(range(3))
+        self.wait_sampled(1)
+        self.assertIn(" at first", self.record())
+        self.assertEqual(self.query("SELECT count(*) FROM scope"), [(1,)])
+        with self.recording() as output:
+            wait_until(lambda: " at first" in output(), output)
 
 
 if __name__ == "__main__":
