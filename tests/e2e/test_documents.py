@@ -69,7 +69,7 @@ class Install(Case):
     def test_without_packages(self):
         packages, *commands = self.note(fenced("sh install"))
         self.assertEqual(packages.split(), ["apt-get", "install", *build_packages()])
-        self.assertEqual(commands, ["meson setup --prefix=/usr --sysconfdir=/etc build/package",
+        self.assertEqual(commands, ["meson setup --prefix=/usr build/package",
                                     "ninja -C build/package install", "ldconfig ",
                                     "systemd-sysusers ", "systemctl daemon-reload",
                                     "systemctl enable presenced", "systemctl restart presenced",
