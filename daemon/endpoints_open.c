@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include "endpoints.h"
 #include "listener.h"
 #include "local_address.h"
+#include "shared_port.h"
 
 /* A wait for a port. */
 struct wait {
@@ -82,7 +82,7 @@ static void open_spread(struct endpoints *endpoints)
  * it now. */
 static void add_earlier(struct endpoints *endpoints, int socket, const char *name)
 {
-    listener_share(socket, false); /* others of its group may be opened yet */
+    listener_share(socket); /* others of its group may be opened yet */
     if (endpoints->earlier_count == HANDOVER_SOCKETS) {
         handover_remove(&endpoints->handover, name);
         close(socket);
@@ -196,43 +196,6 @@ static int take_over(struct endpoints *endpoints, struct endpoint *endpoint,
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
-/* Let a socket be bound beside those that are passed and have the address's port, or end that.
- * Those of the last daemon are closed only when they have been read. */
-static void share_port(const struct endpoints *endpoints, const struct sockaddr_storage *address,
-                       bool may, struct listener_options *options)
-{
-    const struct handover_socket *socket = NULL;
-
-    for (unsigned i = 0; i < endpoints->earlier_count; i++) {
-        struct sockaddr_storage earlier;
-        socklen_t length = sizeof(earlier);
-        if (getsockname(endpoints->earlier[i], (struct sockaddr *)&earlier, &length) < 0 ||
-            !address_conflicts(&earlier, address))
-            continue;
-        listener_share(endpoints->earlier[i], may);
-        options->is_shared = true;
-        options->is_joined |= address_is_same(&earlier, address);
-    }
-    while ((socket = handover_find_conflict(&endpoints->handover, address, socket))) {
-        listener_share(socket->descriptor, may);
-        options->is_shared = true;
-        options->is_joined |= address_is_same(&socket->address, address);
-    }
-}
-
-/* Find a passed socket of another user that has the address's port in part, or return NULL. */
-static const struct handover_socket *find_foreign(const struct endpoints *endpoints,
-                                                  const struct sockaddr_storage *address)
-{
-    const struct handover_socket *socket = NULL;
-    struct stat status;
-
-    do
-        socket = handover_find_conflict(&endpoints->handover, address, socket);
-    while (socket && fstat(socket->descriptor, &status) == 0 && status.st_uid == geteuid());
-    return socket;
-}
-
 /* Open all sockets of an address. If datagrams come already, to sockets that are passed, let one
  * have them until the group is complete: a new group would drop them. */
 static int open_sockets(struct endpoints *endpoints, struct endpoint *endpoint,
@@ -242,19 +205,18 @@ static int open_sockets(struct endpoints *endpoints, struct endpoint *endpoint,
     socklen_t length =
         address.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
     unsigned workers = endpoints->config->workers;
-    struct listener_options lone = *options;
 
     endpoint->is_array_new = true;
     open_spread(endpoints);
-    lone.spread = NULL;
-    share_port(endpoints, &address, true, &lone);
-    if (!lone.is_shared)
+    if (!shared_port_allow(endpoints, &address))
         return listener_open((const struct sockaddr *)&address, length, options, workers,
                              endpoint->sockets);
-    int r = -EADDRINUSE;
-    if (!find_foreign(endpoints, &address))
+    struct listener_options lone = *options;
+    lone.spread = NULL;
+    lone.is_shared = true;
+    int r = shared_port_wait(endpoints, endpoint, &lone);
+    if (r == 0)
         r = listener_open((const struct sockaddr *)&address, length, &lone, 1, endpoint->sockets);
-    share_port(endpoints, &address, false, &lone);
     return r < 0 || workers == 1 ? r : change_sockets(endpoints, endpoint, options, 1);
 }
 
@@ -274,7 +236,7 @@ static void add_passed(struct endpoints *endpoints, struct endpoint *endpoint, i
 static void log_failure(const struct endpoints *endpoints, const struct endpoint *endpoint,
                         const struct config_address *address, int error)
 {
-    const struct handover_socket *socket = find_foreign(endpoints, &endpoint->address);
+    const struct handover_socket *socket = shared_port_find_foreign(endpoints, &endpoint->address);
     char name[ADDRESS_SIZE] = "";
 
     if (socket)
@@ -360,7 +322,7 @@ static int open_address(struct endpoints *endpoints, unsigned index, const sigse
         r = take_over(endpoints, endpoint, &options);
     if (r == 0)
         r = open_sockets(endpoints, endpoint, &options);
-    if (r == -EINTR)
+    if (r == -EINTR || r == -ECANCELED)
         return r;
     if (r < 0) {
         log_failure(endpoints, endpoint, address, r);

@@ -69,15 +69,6 @@ static void allow_any_address(int socket, int family)
         setsockopt(socket, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on));
 }
 
-/* Let the port be bound beside sockets that have this option, too, at other addresses: without it
- * on both sides, and whoever has it, the kernel refuses. */
-static void reuse_address(int socket, bool may)
-{
-    int value = may;
-
-    setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &value, sizeof(value));
-}
-
 static int open_socket(int family, const struct listener_options *options, int *ret)
 {
     static const int on = 1;
@@ -93,7 +84,6 @@ static int open_socket(int family, const struct listener_options *options, int *
     allow_any_address(r, family);
     enlarge_receive_buffer(r, options->receive_buffer_bytes ? options->receive_buffer_bytes
                                                             : (size_t)LISTENER_BUFFER_BYTES);
-    reuse_address(r, options->is_shared);
     if (options->generic_receive_offload) /* a kernel without it receives one by one */
         setsockopt(r, IPPROTO_UDP, UDP_GRO, &on, sizeof(on));
     *ret = r;
@@ -119,7 +109,8 @@ static int admit_datagrams(int socket)
                                                                                          : 0;
 }
 
-/* Let others be bound to the port. The kernel lets only sockets of the same owner share one. */
+/* Let others be bound to the port. The kernel lets only sockets of the same owner share one, as
+ * SO_REUSEADDR would not. */
 static int share_port(int socket)
 {
     static const int on = 1;
@@ -146,12 +137,11 @@ static int join_group(int member, const int *sockets, unsigned count)
 
 /* Bind all sockets to one address, as a group. The first is bound without SO_REUSEPORT, so that it
  * fails if another program has the port, and gets the option afterwards, so that the others can
- * join.
- */
+ * join. Beside passed sockets (`is_shared`) it needs the option at once. */
 static int bind_group(const struct sockaddr *address, socklen_t length, const int *sockets,
-                      unsigned workers, bool is_joined)
+                      unsigned workers, bool is_shared)
 {
-    int r = is_joined ? share_port(sockets[0]) : 0;
+    int r = is_shared ? share_port(sockets[0]) : 0;
 
     if (r == 0 && bind(sockets[0], address, length) < 0)
         r = -errno;
@@ -178,11 +168,11 @@ static int bind_and_spread(const struct sockaddr *address, socklen_t length, con
     int r = 0;
 
     if (workers == 1)
-        return bind_group(address, length, sockets, 1, options->is_joined);
+        return bind_group(address, length, sockets, 1, options->is_shared);
     for (unsigned i = 0; r == 0 && i < workers; i++)
         r = block_datagrams(sockets[i]);
     if (r == 0)
-        r = bind_group(address, length, sockets, workers, options->is_joined);
+        r = bind_group(address, length, sockets, workers, options->is_shared);
     if (r == 0)
         r = attach_spread(options, spread, address->sa_family, sockets);
     for (unsigned i = 0; r == 0 && i < workers; i++)
@@ -204,8 +194,6 @@ static int open_group(const struct sockaddr *address, socklen_t length,
     }
     if (r == 0)
         r = bind_and_spread(address, length, ret_sockets, options, spread);
-    for (unsigned i = 0; i < opened; i++)
-        reuse_address(ret_sockets[i], false);
     while (r < 0 && opened > 0)
         close(ret_sockets[--opened]);
     return r;
@@ -311,8 +299,10 @@ static size_t granted_without_privilege(void)
 
 void listener_adopt(int socket, const struct listener_options *options)
 {
-    static const int on = 1, bytes = LISTENER_BUFFER_BYTES;
+    static const int off = 0, on = 1, bytes = LISTENER_BUFFER_BYTES;
 
+    /* systemd sets it: every user who does the same could bind the port. */
+    setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &off, sizeof(off));
     if (listener_receive_buffer(socket) < (size_t)bytes &&
         setsockopt(socket, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) < 0 &&
         listener_receive_buffer(socket) < granted_without_privilege())
@@ -321,9 +311,8 @@ void listener_adopt(int socket, const struct listener_options *options)
         setsockopt(socket, IPPROTO_UDP, UDP_GRO, &on, sizeof(on));
 }
 
-void listener_share(int socket, bool may)
+void listener_share(int socket)
 {
-    reuse_address(socket, may);
     share_port(socket);
 }
 

@@ -18,8 +18,8 @@ struct listener_options {
     bool generic_receive_offload; /* receive trains of datagrams, if the kernel can */
     struct spread *spread;        /* NULL: senders are spread by hash */
     int *array;                   /* for spread_attach, which sets it; NULL: not wanted */
-    bool is_shared;               /* sockets that are passed have the port, too (listener_share) */
-    bool is_joined;               /* some of them at this very address */
+    bool is_shared;               /* sockets that are passed have the port, too (listener_share),
+                                   * and nobody else (udp_table_find_other) */
 
     /* Called instead of sleeping while a port is in use; returns false to end the wait. NULL:
      * sleep.
@@ -56,9 +56,9 @@ int listener_complete(const struct listener_options *options, int *sockets, bool
 /* Give a socket that was passed the options of a new one, where they are not less. */
 void listener_adopt(int socket, const struct listener_options *options);
 
-/* Let a socket be bound that has this one's port in part, and end that at once: others may then do
- * the same. Ours of the same user may always be, and root makes this one its own. */
-void listener_share(int socket, bool may);
+/* Let sockets of the same user be bound that have this one's port in part or in full. Root makes
+ * this one its own. */
+void listener_share(int socket);
 
 /* Stop datagrams from coming to this socket: another one whose address covers its gets them. What
  * waits in it stays. */

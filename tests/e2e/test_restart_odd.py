@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -68,20 +69,47 @@ class Passed(Odd):
                 self.assertRegex(collector.ended_with, f"127.0.0.1:{port} is a socket that the serv")
 
     def test_somebody_else_at_the_address(self):
-        """Another program of the same user, which shares the port: no second group beside its own."""
+        """Another program of the same user, which shares the port: no second group beside its own,
+        and no datagram of it. It is given the time to end."""
+        with bound(shares=True) as passed:
+            port = passed.getsockname()[1]
+            with bound("0.0.0.0", port, shares=True) as other:
+                self.pass_sockets(passed)
+                listen = f"0.0.0.0:{port}"
+                refused = self.start_managed("--workers", "2", listen=listen, wait=False)
+                self.assertEqual(refused.process.wait(timeout=DEADLINE), 1)
+                self.assertRegex(refused.output(), f"cannot listen on {listen} yet: another program")
+                self.assertRegex(refused.output(), f"cannot listen on {listen}: Address already in use; "
+                                                   "another program has the port, choose another")
+                self.assertEqual(len(bound_sockets(listen)), 1)
+                waiting = self.start_managed("--workers", "2", listen=listen, wait=False)
+                wait_until(lambda: "trying for" in waiting.output(), "it to wait")
+                self.assertEqual(len(bound_sockets(listen)), 1)
+                other.close()
+                self.manager.wait_said("READY")
+                self.assertEqual(waiting.stop(), 0)
+
+    @unittest.skipIf(os.geteuid(), "needs root, to hide the table")
+    def test_nobody_knows_who_has_the_port(self):
+        """Without a table of sockets: refused, and said why."""
         with bound() as passed:
             port = passed.getsockname()[1]
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-                for one in passed, other:
-                    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-                other.bind(("0.0.0.0", port))
-                self.pass_sockets(passed)
-                for workers in "1", "2":
-                    refused = self.start_managed("--workers", workers, listen=f"0.0.0.0:{port}",
-                                                 wait=False)
-                    self.assertEqual(refused.process.wait(timeout=DEADLINE), 1)
-                    self.assertRegex(refused.output(), f"cannot listen on 0.0.0.0:{port}: Address al")
-                self.assertEqual(len(bound_sockets(f"0.0.0.0:{port}")), 1)
+            self.pass_sockets(passed)
+            hide = ("unshare", "--mount", "bash", "-c", 'mount -t tmpfs none /proc && exec "$@"', "bash")
+            refused = self.start_managed(prefix=hide, listen=f"0.0.0.0:{port}", wait=False)
+            self.assertEqual(refused.process.wait(timeout=DEADLINE), 1)
+            self.assertRegex(refused.output(), f"cannot listen on 0.0.0.0:{port}: cannot learn from "
+                                               "/proc/self/net/udp who else has the port: No such file")
+            self.assertEqual(bound_sockets(f"0.0.0.0:{port}"), [])
+
+    def test_an_option_that_lets_everybody_in(self):
+        """systemd sets it at its sockets."""
+        with bound() as passed:
+            passed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self.pass_sockets(passed)
+            collector = self.start_managed(listen=f"127.0.0.1:{passed.getsockname()[1]}")
+            self.assertEqual(passed.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR), 0)
+            self.assertEqual(collector.stop(), 0)
 
     def test_two_of_one_address(self):
         """The one that --listen names, and its twin."""
@@ -95,9 +123,53 @@ class Passed(Odd):
                 self.assertEqual(collector.stop(), 0)
 
 
+class Thief:
+    """Tries to bind a port, over and over, at all addresses that presenced may have there; ends when
+    one can be bound."""
+
+    PROGRAM = """if True:
+        import itertools, mmap, os, socket, sys
+        tries = mmap.mmap(int(sys.argv[2]), 8)
+        for i in itertools.count():
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+                for option in socket.SO_REUSEADDR, socket.SO_REUSEPORT:
+                    one.setsockopt(socket.SOL_SOCKET, option, 1)
+                try:
+                    one.bind((("127.0.0.1", "0.0.0.0")[i % 2], int(sys.argv[1])))
+                except OSError:
+                    tries[:] = i.to_bytes(8, sys.byteorder)
+                else:
+                    break"""
+
+    def __init__(self, port, prefix):
+        self.counter = tempfile.TemporaryFile()
+        self.counter.truncate(8)
+        fd = self.counter.fileno()
+        self.process = subprocess.Popen([*prefix, sys.executable, "-c", self.PROGRAM, str(port),
+                                         str(fd)], pass_fds=[fd])
+
+    def tries(self):
+        assert self.process.poll() is None, "the thief has the port"
+        return int.from_bytes(os.pread(self.counter.fileno(), 8, 0), sys.byteorder)
+
+    def wait_tries(self, before):
+        """Wait for more tries, in vain, and return how many there have been."""
+        return wait_until(lambda: self.tries() > before and self.tries(), "the thief to try")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.counter.close()
+
+
 @unittest.skipIf(os.geteuid(), "needs root, to be another user")
 class OtherUser(Odd):
-    """Sockets that another user opened: an upgrade may change the unit's User=."""
+    """Sockets that another user opened: an upgrade may change the unit's User=. And other users."""
+
+    CHANGES = 20 if os.environ.get("TEST_LONG") else 4
 
     def setUp(self):
         super().setUp()
@@ -163,6 +235,19 @@ class OtherUser(Odd):
         self.send_each(range(20, 60), ("127.0.0.1", port))
         collector = self.start_as((), 4, listen)
         self.check_all_counted(60)
+        self.assertEqual(collector.stop(), 0)
+
+    def test_a_thief(self):
+        """Another user who binds the port as soon as SO_REUSEADDR would let them: never, while
+        --listen changes between addresses that overlap."""
+        port, tries = free_port(socket.SOCK_DGRAM), 0
+        collector = self.start_managed("--workers", "2", listen=f"127.0.0.1:{port}")
+        with Thief(port, self.nobody) as thief:
+            for host in ("0.0.0.0", "127.0.0.1") * self.CHANGES:
+                tries = thief.wait_tries(tries)
+                self.end(collector)
+                collector = self.start_managed("--workers", "2", listen=f"{host}:{port}")
+            thief.wait_tries(tries)
         self.assertEqual(collector.stop(), 0)
 
     def test_an_address_beside_it(self):
