@@ -178,6 +178,8 @@ class Services(unittest.TestCase):
         self.wait_count(3)
         for service in SERVICES[1:]:  # they went on without a restart
             self.assertEqual(machine.show(service, "NRestarts"), "0")
+        wait_until(lambda: json.loads(machine.run(self.program("presencectl"), "history", SITE, "--json",
+                                                  status=None) or "{}").get("history"), "a sample")
         machine.run("systemctl", "stop", "presence-recorder")
         self.assertEqual(machine.show("presence-recorder", "Result"), "success")
         history = json.loads(machine.run(
