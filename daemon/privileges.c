@@ -54,6 +54,7 @@ static const int allowed_calls[] = {
     SCMP_SYS(mkdirat),
     SCMP_SYS(linkat),
     SCMP_SYS(renameat2),
+    SCMP_SYS(readlinkat),
     SCMP_SYS(fallocate),
     SCMP_SYS(fchmod),
     /* memory */

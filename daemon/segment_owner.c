@@ -10,9 +10,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/trust.h"
 #include "core/segment.h"
 #include "segment_path.h"
 
@@ -35,10 +37,27 @@ static bool is_segment(int descriptor, const struct stat *status)
            pread(descriptor, &magic, sizeof(magic), 0) == sizeof(magic) && magic == SEGMENT_MAGIC;
 }
 
-static int change_owner(int descriptor, const char *path, const struct passwd *user)
+/* Remove the access control lists. Their mask, if it let users write, would let the group. */
+static int close_to_others(int descriptor, const struct stat *status)
 {
-    int r = fchown(descriptor, user->pw_uid, user->pw_gid) < 0 ? -errno : 0;
+    static const char *const names[] = {"system.posix_acl_access", "system.posix_acl_default"};
 
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (fremovexattr(descriptor, names[i]) < 0 && errno != ENODATA && errno != ENOTSUP)
+            return -errno;
+    }
+    if (S_ISREG(status->st_mode) && !trust_file_mode(status) && fchmod(descriptor, 0640) < 0)
+        return -errno;
+    return 0;
+}
+
+static int change_owner(int descriptor, const struct stat *status, const char *path,
+                        const struct passwd *user)
+{
+    int r = close_to_others(descriptor, status);
+
+    if (r == 0 && fchown(descriptor, user->pw_uid, user->pw_gid) < 0)
+        r = -errno;
     if (r < 0)
         log_line("cannot give %s to the user %s: %s", path, user->pw_name, strerror(-r));
     else
@@ -57,13 +76,13 @@ static int give_segment(int directory, const char *path, const struct passwd *us
         return 0;
     int r = 0;
     if (fstat(descriptor, &status) == 0 && is_segment(descriptor, &status))
-        r = change_owner(descriptor, path, user);
+        r = change_owner(descriptor, &status, path, user);
     close(descriptor);
     return r;
 }
 
 /* Give the segment first: from then on, whoever owns the directory may put another in its place. */
-static int give_both(const char *path, const struct passwd *user)
+static int give_both(int directory, const char *path, const struct passwd *user)
 {
     struct stat status;
     char name[PATH_MAX];
@@ -71,16 +90,9 @@ static int give_both(const char *path, const struct passwd *user)
 
     memcpy(name, path, length);
     name[length] = '\0';
-    int directory = open(length ? name : "/", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    int r = directory < 0 || fstat(directory, &status) < 0 ? -errno : 0;
-    if (r < 0)
-        log_line("cannot open the directory %s of the segment: %s", name, strerror(-r));
-    if (r == 0)
-        r = give_segment(directory, path, user);
-    if (r == 0 && is_own_directory(directory, &status))
-        r = change_owner(directory, name, user);
-    if (directory >= 0)
-        close(directory);
+    int r = give_segment(directory, path, user);
+    if (r == 0 && fstat(directory, &status) == 0 && is_own_directory(directory, &status))
+        r = change_owner(directory, &status, name, user);
     return r;
 }
 
@@ -98,10 +110,12 @@ int segment_owner_give(const char *segment, const char *user)
                  user);
         return -ENOENT;
     }
-    if (!strchr(segment, '/') || strlen(segment) >= PATH_MAX) {
-        log_line("cannot give %s to the user %s: name it with its directory", segment, user);
-        return -EINVAL;
-    }
-    int r = segment_path_prepare(segment);
-    return r < 0 ? r : give_both(segment, entry);
+    int directory = strchr(segment, '/') ? segment_path_take(segment) : -EINVAL;
+    if (directory == -EINVAL)
+        log_line("cannot give %s to the user %s: name a file with its directory", segment, user);
+    if (directory < 0)
+        return directory;
+    int r = give_both(directory, segment, entry);
+    close(directory);
+    return r;
 }

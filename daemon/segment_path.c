@@ -18,6 +18,7 @@
 #define DIRECTORY_MODE 0750
 #define ATTEMPTS       16 /* one is lost whenever a process changes the path at the same moment */
 #define NAMES_MAX      100
+#define LINKS_MAX      8 /* that lead from one to the next */
 
 static uid_t presence_user = (uid_t)-1; /* (uid_t)-1: there is none */
 static char last_line[1024];
@@ -141,6 +142,14 @@ static bool is_held(int descriptor)
     return fcntl(descriptor, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
+static int refuse_held(const char *segment)
+{
+    segment_path_log("the segment %s is in use by another presenced: stop that one, or choose "
+                     "another --segment",
+                     segment);
+    return -EBUSY;
+}
+
 /* ---- a segment in its directory's place -------------------------------------------------- */
 
 /* Make a directory with a new name beside another. */
@@ -198,10 +207,7 @@ static int move_in(const char *path, const char *directory)
                          directory);
         r = -ENOTDIR;
     } else if (r == 0 && is_held(descriptor)) {
-        segment_path_log("the segment %s is in use by another presenced: stop that one, or "
-                         "choose another --segment",
-                         directory);
-        r = -EBUSY;
+        r = refuse_held(directory);
     } else if (r == 0) {
         r = put_into_directory(descriptor, directory, strrchr(path, '/') + 1);
         if (r == 0)
@@ -237,6 +243,12 @@ static int make_directory(const char *directory)
     return r;
 }
 
+/* Root follows only its own links: another's may lead to what only root may change. */
+static bool follows_links_of(uid_t user)
+{
+    return geteuid() == 0 ? user == 0 : segment_path_trusts(user);
+}
+
 /* Judge what is in the directory's place. Returns 0 if another try may succeed. */
 static int judge_place(const char *path, const char *directory, int error)
 {
@@ -244,7 +256,8 @@ static int judge_place(const char *path, const char *directory, int error)
 
     if (lstat(directory, &status) < 0)
         return errno == ENOENT ? 0 : -errno;
-    if (!segment_path_trusts(status.st_uid))
+    if (!segment_path_trusts(status.st_uid) ||
+        (S_ISLNK(status.st_mode) && !follows_links_of(status.st_uid)))
         return clear_stranger(directory, &status);
     if (S_ISREG(status.st_mode) && !confined)
         return move_in(path, directory);
@@ -258,13 +271,15 @@ static int judge_place(const char *path, const char *directory, int error)
     return S_ISDIR(status.st_mode) ? -error : -ENOTDIR;
 }
 
-static int judge_mode(const char *directory, int descriptor, const struct stat *status)
+static int judge_mode(const char *directory, int descriptor, const struct stat *status,
+                      bool is_linked)
 {
     mode_t mode = status->st_mode & 07777;
 
     if (trust_directory_mode(status))
         return 0;
-    if (status->st_uid == geteuid() && fchmod(descriptor, mode & ~(mode_t)TRUST_OTHERS) == 0) {
+    if (!is_linked && status->st_uid == geteuid() &&
+        fchmod(descriptor, mode & ~(mode_t)TRUST_OTHERS) == 0) {
         log_line("others could write the directory %s of the segment (mode %04o): made it %04o",
                  directory, (unsigned)mode, (unsigned)(mode & ~(mode_t)TRUST_OTHERS));
         return 0;
@@ -275,27 +290,57 @@ static int judge_mode(const char *directory, int descriptor, const struct stat *
     return -EPERM;
 }
 
-/* Open the directory. A link to it is followed if its owner is trusted. */
-static int open_directory(const char *directory)
+/* Replace a path by where the link there leads, if we follow its owner's. */
+static int follow_link(char path[PATH_MAX])
 {
+    char target[PATH_MAX], joined[PATH_MAX];
     struct stat status;
-    int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int descriptor = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
-    if (descriptor >= 0 || (errno != ELOOP && errno != ENOTDIR))
-        return descriptor < 0 ? -errno : descriptor;
-    if (lstat(directory, &status) < 0)
+    if (descriptor < 0)
         return -errno;
-    if (!S_ISLNK(status.st_mode) || !segment_path_trusts(status.st_uid))
+    bool follow = fstat(descriptor, &status) == 0 && S_ISLNK(status.st_mode) &&
+                  follows_links_of(status.st_uid);
+    ssize_t length = follow ? readlinkat(descriptor, "", target, sizeof(target)) : -1;
+    close(descriptor);
+    if (length <= 0)
         return -ENOTDIR;
-    descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return descriptor >= 0 ? descriptor : errno == ENOENT ? -ENOTDIR : -errno;
+    while (length > 1 && target[length - 1] == '/') /* with a slash O_NOFOLLOW would follow */
+        length--;
+    const char *slash = target[0] == '/' ? NULL : strrchr(path, '/');
+    int above = slash ? (int)(slash - path) + 1 : 0;
+    int size = snprintf(joined, sizeof(joined), "%.*s%.*s", above, path, (int)length, target);
+    if (size >= PATH_MAX)
+        return -ENAMETOOLONG;
+    strcpy(path, joined);
+    return 0;
 }
 
-/* Try once. -EAGAIN: an obstacle was removed. */
+/* Open the directory, through links that we follow. */
+static int open_directory(const char *directory, bool *ret_linked)
+{
+    char place[PATH_MAX];
+    int r = 0;
+
+    strcpy(place, directory);
+    for (unsigned links = 0; r == 0 && links <= LINKS_MAX; links++) {
+        int descriptor = open(place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        *ret_linked = links > 0;
+        if (descriptor >= 0)
+            return descriptor;
+        if (errno == ENOENT && links > 0)
+            return -ENOTDIR;
+        r = errno == ELOOP || errno == ENOTDIR ? follow_link(place) : -errno;
+    }
+    return r < 0 ? r : -ENOTDIR;
+}
+
+/* Try once, and return a descriptor. -EAGAIN: an obstacle was removed. */
 static int try_directory(const char *path, const char *directory)
 {
     struct stat status;
-    int descriptor = open_directory(directory);
+    bool is_linked;
+    int descriptor = open_directory(directory, &is_linked);
 
     if (descriptor == -ENOENT) {
         int r = make_directory(directory);
@@ -310,14 +355,16 @@ static int try_directory(const char *path, const char *directory)
         r = clear_stranger(directory, &status);
         r = r == 0 ? -EAGAIN : r;
     } else if (r == 0) {
-        r = judge_mode(directory, descriptor, &status);
+        r = judge_mode(directory, descriptor, &status, is_linked);
         segment_path_share(descriptor, &status, directory);
     }
+    if (r == 0)
+        return descriptor;
     close(descriptor);
     return r;
 }
 
-/* Make the directory ours, in several attempts. */
+/* Make the directory ours, in several attempts, and return a descriptor. */
 static int secure_directory(const char *path, const char *directory)
 {
     int r = -EAGAIN;
@@ -372,25 +419,78 @@ static int secure_name(const char *path)
     return confined ? clear_ours(path, &status) : 0;
 }
 
-int segment_path_prepare(const char *path)
+/* Make the directory ours, and the name in it, and return a descriptor of the directory. */
+static int secure(const char *path, const char *directory)
+{
+    int descriptor = secure_directory(path, directory);
+    int r = descriptor < 0 ? descriptor : secure_name(path);
+
+    if (r == 0)
+        return descriptor;
+    if (descriptor >= 0)
+        close(descriptor);
+    return r;
+}
+
+static int secure_and_close(const char *path)
 {
     char directory[PATH_MAX];
 
-    if (trust_find_user(TRUST_USER, &presence_user) < 0)
-        presence_user = (uid_t)-1;
     if (!directory_of(path, directory))
         return 0;
-    int r = secure_directory(path, directory);
-    return r == 0 ? secure_name(path) : r;
+    int descriptor = secure(path, directory);
+    if (descriptor < 0)
+        return descriptor;
+    close(descriptor);
+    return 0;
+}
+
+/* Find out, without any change, whether a collector holds the segment. */
+static int check_free(const char *path, const char *directory)
+{
+    struct stat status;
+    bool is_linked;
+    const char *slash = strrchr(path, '/');
+    int above = open_directory(directory, &is_linked), descriptor = -1;
+
+    if (above < 0)
+        return 0;
+    if (fstat(above, &status) == 0 && segment_path_trusts(status.st_uid))
+        descriptor = openat(above, slash ? slash + 1 : path,
+                            O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    bool held = descriptor >= 0 && fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) &&
+                segment_path_trusts(status.st_uid) && is_held(descriptor);
+    if (descriptor >= 0)
+        close(descriptor);
+    close(above);
+    return held ? refuse_held(path) : 0;
+}
+
+static void find_presence_user(void)
+{
+    if (trust_find_user(TRUST_USER, &presence_user) < 0)
+        presence_user = (uid_t)-1;
+}
+
+int segment_path_prepare(const char *path)
+{
+    find_presence_user();
+    return secure_and_close(path);
+}
+
+int segment_path_take(const char *path)
+{
+    char directory[PATH_MAX];
+
+    find_presence_user();
+    if (!directory_of(path, directory))
+        return -EINVAL;
+    int r = check_free(path, directory);
+    return r < 0 ? r : secure(path, directory);
 }
 
 int segment_path_clear(const char *path)
 {
-    char directory[PATH_MAX];
-
     confined = true;
-    if (!directory_of(path, directory))
-        return 0;
-    int r = secure_directory(path, directory);
-    return r == 0 ? secure_name(path) : r;
+    return secure_and_close(path);
 }

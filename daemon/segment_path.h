@@ -2,7 +2,8 @@
  *
  * Anybody may create files in /dev/shm, so a stranger may own either: anybody but root, our own
  * user and the user `presence`. As root, we move a stranger's file aside to NAME.untrusted-PID.
- * Nothing is deleted, and no link of a stranger's is followed.
+ * Nothing is deleted, and no link of a stranger's is followed; as root, none but root's. What a
+ * link leads to keeps its mode.
  */
 #ifndef PRESENCED_SEGMENT_PATH_H
 #define PRESENCED_SEGMENT_PATH_H
@@ -17,6 +18,11 @@
  * something else is in the directory's place; -EBUSY another presenced holds a segment there; those
  * of mkdir(2) and rename(2). */
 int segment_path_prepare(const char *path);
+
+/* The same, unless a collector holds the segment: then nothing is touched. Returns a descriptor of
+ * the directory. Errors: those of segment_path_prepare; -EBUSY; -EINVAL the path has no name in a
+ * directory, and nothing is logged. */
+int segment_path_take(const char *path);
 
 /* Clear the path of a segment that has lost its name: make the directory again, and move aside what
  * has the name now, unless another presenced holds it. The main thread, confined or not. Errors:

@@ -298,6 +298,8 @@ class Directory(SegmentCase):
         os.symlink("real", self.own)
         self.make(stop=False)
         self.assertEqual(os.listdir(real), ["segment"])
+        os.unlink(self.segment)
+        wait_until(lambda: os.path.exists(self.segment), "the lost segment's name, through the link")
         self.assertTrue(os.path.islink(self.own))
 
 

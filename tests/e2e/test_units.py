@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 import unittest
@@ -237,6 +238,11 @@ class GiveTo(UnitCase):
     def owners(self, *paths):
         return [os.lstat(path).st_uid for path in paths]
 
+    def refuse(self):
+        done = self.run_in(self.root, harness.PRESENCED, "--give-to", "presence", "--segment", self.segment)
+        self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), done.stderr)
+        return done.stderr
+
     def leave_segment(self):
         self.assertEqual(self.start(*SMALL, small=False).stop(), 0)
 
@@ -275,6 +281,67 @@ class GiveTo(UnitCase):
             file.write("something else\n")
         self.give()
         self.assertEqual(self.owners(self.segment), [0])
+
+    def test_links_to_the_directory(self):
+        """Root's are followed, one after another; a way that anybody else's is part of is not."""
+        real = os.path.join(self.directory, "real")
+        second = os.path.join(self.directory, "second")
+        user = self.users["presence"][0]
+        self.leave_segment()
+        os.rename(self.own, real)
+        os.symlink("real/", second)
+        os.symlink(second, self.own)
+        self.assertEqual(self.give().count("to the user presence\n"), 2)
+        self.assertEqual(self.owners(self.own, real, self.segment), [0, user, user])
+        self.start_unit().stop()
+        for owner in user, STRANGER:
+            for path in real, self.segment:
+                os.chown(path, 0, 0)
+            os.lchown(second, owner, owner)
+            self.assertIn("is no directory, where that of the segment should be", self.refuse())
+            os.lchown(self.own, owner, owner)
+            self.assertIn(f"{self.own} belonged to ", self.give())
+            self.assertEqual(self.owners(self.own, real, f"{real}/segment"), [user, 0, 0])
+            os.rmdir(self.own)
+            os.lchown(second, 0, 0)
+            os.symlink(second, self.own)
+
+    def test_what_a_link_leads_to_keeps_its_mode(self):
+        real = os.path.join(self.directory, "real")
+        os.mkdir(real)
+        os.chmod(real, 0o770)
+        os.symlink(real, self.own)
+        self.assertIn("others than its owner may write the directory", self.refuse())
+        self.assertEqual((os.stat(real).st_mode & 0o7777, *self.owners(real)), (0o770, 0))
+
+    def test_access_control_lists_are_not_given(self):
+        lists = ("system.posix_acl_access", "system.posix_acl_default")
+        # Version 2; for the owner, SOMEBODY, the group, the mask and others: rwx, rwx, -, rwx, -.
+        value = struct.pack("<I" + "HHI" * 5, 2, 1, 7, 2**32 - 1, 2, 7, SOMEBODY, 4, 0, 2**32 - 1,
+                            16, 7, 2**32 - 1, 32, 0, 2**32 - 1)
+        self.leave_segment()
+        for path, name in (self.own, lists[0]), (self.own, lists[1]), (self.segment, lists[0]):
+            os.setxattr(path, name, value)
+        self.give()
+        for path, mode in (self.own, 0o750), (self.segment, 0o640):
+            self.assertEqual([name for name in os.listxattr(path) if name in lists], [], path)
+            self.assertEqual((os.stat(path).st_mode & 0o777, *self.owners(path)),
+                             (mode, self.users["presence"][0]), path)
+
+    def test_a_segment_in_use(self):
+        """Nothing changes, not even the mode of its directory; once its collector has ended, it is given."""
+        collector = self.start(*SMALL, small=False)
+        os.chmod(self.own, 0o770)
+        self.assertIn(f"the segment {self.segment} is in use by another presenced: stop that one",
+                      self.refuse())
+        self.assertEqual(self.owners(self.own, self.segment), [0, 0])
+        self.assertEqual(os.stat(self.own).st_mode & 0o7777, 0o770)
+        self.assertEqual(collector.stop(), 0)
+        self.give()
+        unit = self.start_unit()
+        self.assertIn("is in use by another presenced", self.refuse())
+        self.assertEqual(unit.stop(), 0)
+        self.start_unit()
 
     def test_who_may(self):
         for prefix, user, reason in ((self.as_person(SOMEBODY), "presence", "only root can"),
