@@ -10,7 +10,9 @@ import errno
 import json
 import os
 import re
+import shutil
 import subprocess
+import tempfile
 import unittest
 import urllib.request
 
@@ -87,12 +89,19 @@ class Containers(Case):
         """Start what a container's command says, with these mounts."""
         name, *arguments = command
         self.assertEqual(name, "presenced")
-        arguments = [word.replace("/etc/presence", os.path.join(TOP, "container")) for word in arguments]
+        arguments = [word.replace("/etc/presence", self.configurations()) for word in arguments]
         collector = Collector("/dev/shm/presence/segment", *arguments, listen=None,
                               preexec=without_io_uring,
                               prefix=(*own_mounts(f'{mounts} && exec "$@"'), *self.AS_USER))
         self.addCleanup(self.ensure_ended, collector)
         return collector
+
+    def configurations(self):
+        """Return a directory with those of the image, which its user can reach wherever the tree is."""
+        directory = self.enterContext(tempfile.TemporaryDirectory(dir="/var/tmp"))
+        os.chmod(directory, 0o755)
+        shutil.copy(os.path.join(TOP, "container/presenced.conf"), directory)
+        return directory
 
     def inside(self, collector, command):
         """The words that run a container's command beside a collector."""
