@@ -138,29 +138,36 @@ class Completion(CtlCase):
                 typed = f"presencectl count {SITE} /hid"  # its name does not show what it is
                 self.assertEqual(bash.complete(typed), typed)
 
+    def lines(self, file):
+        """Beginnings of lines, and what bash and zsh both make of them."""
+        site = "presencectl count a\\ site\\'s.example "
+        return (
+            ("presencectl top a\\ ", "presencectl top a\\ site\\'s.example "),
+            (f"{site}--source ", f"{site}--source the\\ news "),
+            (f"{site}--country=", f"{site}--country=DE "),
+            (f"presencectl history {SITE} --source a", f"presencectl history {SITE} --source a:b "),
+            (f"presencectl count {SITE} /p", f"presencectl count {SITE} /p:q\\ "),
+            (f"presencectl count {SITE} -d", f"presencectl count {SITE} -d"),
+            (f"presencectl count {SITE} -- -d", f"presencectl count {SITE} -- -dash "),
+            (f"presencectl --segment {self.directory}/my",
+             f"presencectl --segment {self.directory}/my\\ segment "),
+            (f"presencectl --segment={self.directory}/my\\ segment sites --na",
+             f"presencectl --segment={self.directory}/my\\ segment sites --names "),
+            (f"PRESENCE_SEGMENT=/ presencectl --segment '{file}' peak a",
+             f"PRESENCE_SEGMENT=/ presencectl --segment '{file}' peak a\\ site\\'s.example "),
+            ("presencectl top --by=s", "presencectl top --by=source "),
+            ("presencectl help se", "presencectl help seen "),
+        )
+
     def test_other_names(self):
         file = self.populate_names()
         site = "presencectl count a\\ site\\'s.example "
         with self.bash("set -u") as bash:
             for typed, wanted in (
-                ("presencectl top a\\ ", "presencectl top a\\ site\\'s.example "),
-                (f"{site}--source ", f"{site}--source the\\ news "),
+                *self.lines(file),
                 (f"{site}--source=\"the", f"{site}--source=\"the news\" "),
-                (f"{site}--country=", f"{site}--country=DE "),
-                (f"presencectl history {SITE} --source a", f"presencectl history {SITE} --source a:b "),
-                (f"presencectl count {SITE} /p", f"presencectl count {SITE} /p:q\\ "),
-                (f"presencectl count {SITE} -d", f"presencectl count {SITE} -d"),
-                (f"presencectl count {SITE} -- -d", f"presencectl count {SITE} -- -dash "),
-                (f"presencectl --segment {self.directory}/my",
-                 f"presencectl --segment {self.directory}/my\\ segment "),
-                (f"presencectl --segment={self.directory}/my\\ segment sites --na",
-                 f"presencectl --segment={self.directory}/my\\ segment sites --names "),
-                (f"PRESENCE_SEGMENT=/ presencectl --segment '{file}' peak a",
-                 f"PRESENCE_SEGMENT=/ presencectl --segment '{file}' peak a\\ site\\'s.example "),
                 (f"presencectl sites --csv > {self.directory}/my",
                  f"presencectl sites --csv > {self.directory}/my\\ segment "),
-                ("presencectl top --by=s", "presencectl top --by=source "),
-                ("presencectl help se", "presencectl help seen "),
             ):
                 self.assertEqual(bash.complete(typed), wanted)
                 bash.clear()
@@ -168,28 +175,13 @@ class Completion(CtlCase):
     def test_zsh(self):
         """Each room, with its beginning bare or quoted in turn, and other names. Zsh quotes by itself."""
         file = self.populate_names(self.populate_rooms())
-        site = "presencectl count a\\ site\\'s.example "
         with contextlib.closing(Zsh(self.segment)) as zsh:
             for number, (room, beginnings) in enumerate(ROOMS.items()):
                 line = zsh.complete(f"presencectl count {SITE} {beginnings[number % 3]}")
                 self.assertRegex(zsh.enter(), rf"(?m)^{number + 1}\r$", line)
             for typed, wanted in (
-                ("presencectl top a\\ ", "presencectl top a\\ site\\'s.example "),
-                (f"{site}--source ", f"{site}--source the\\ news "),
-                (f"{site}--country=", f"{site}--country=DE "),
-                (f"presencectl history {SITE} --source a", f"presencectl history {SITE} --source a:b "),
-                (f"presencectl count {SITE} /p", f"presencectl count {SITE} /p:q\\ "),
-                (f"presencectl count {SITE} -d", f"presencectl count {SITE} -d"),
-                (f"presencectl count {SITE} -- -d", f"presencectl count {SITE} -- -dash "),
-                (f"presencectl --segment {self.directory}/my",
-                 f"presencectl --segment {self.directory}/my\\ segment "),
-                (f"presencectl --segment={self.directory}/my\\ segment sites --na",
-                 f"presencectl --segment={self.directory}/my\\ segment sites --names "),
-                (f"PRESENCE_SEGMENT=/ presencectl --segment '{file}' peak a",
-                 f"PRESENCE_SEGMENT=/ presencectl --segment '{file}' peak a\\ site\\'s.example "),
-                ("presencectl top --by=s", "presencectl top --by=source "),
+                *self.lines(file),
                 ("presencectl --json co", "presencectl --json count "),
-                ("presencectl help se", "presencectl help seen "),
             ):
                 self.assertEqual(zsh.complete(typed), wanted)
                 zsh.clear()
