@@ -22,12 +22,13 @@ export const learnAnswer = ({ site, room }, news) => {
     learn('', news.site_count);
 };
 
-// Record a stream's counts. Ignore those that are older than an answer. A lower one may have been
-// read before a touch was counted: wait until it is sent again.
+// Record a stream's counts. Ignore those that are older than an answer, unless the clock was set
+// back since. A lower one may have been read before a touch was counted: wait until it is sent again.
 export const learnNews = (counts, at) => {
     for (const [key, count] of counts) {
         const known = numbers.get(key);
         const isLate = count < known?.count && !isOver(known.answered, 1000);
-        if (!isLate && !(at < known?.at)) numbers.set(key, { count, at });
+        const isOlder = at < known?.at && known.at <= Date.now();
+        if (!isLate && !isOlder) numbers.set(key, { count, at });
     }
 };

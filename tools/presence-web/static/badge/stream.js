@@ -13,7 +13,8 @@ let own = []; // the places of this page
 const requests = new Map(); // places of all tabs by key, and when each was last requested
 let stream; // with the keys of its places, the counts it sent, and when it last sent something
 let opening;
-let retryAt = 0;
+let lost; // when the stream was lost
+let pause; // how long to wait before it is opened again
 let listener;
 
 const learn = ({ counts, heard }) => {
@@ -47,7 +48,8 @@ const streamOf = (places) => {
 
 const lose = () => {
     close();
-    retryAt = Date.now() + 2000 + Math.random() * 13000;
+    lost = Date.now();
+    pause = 2000 + Math.random() * 13000;
 };
 const open = (places) => {
     close();
@@ -79,7 +81,7 @@ const renew = () => {
         places.every(({ key }) => stream.keys.includes(key)) &&
         !isOver(stream.heard, silence);
     if (isGood) learn(stream);
-    else if (stream || Date.now() >= retryAt) open(places);
+    else if (stream || isOver(lost, pause)) open(places);
 };
 // Wait a moment, so that badges and tabs that appear together share one stream.
 const renewSoon = () => {

@@ -88,7 +88,7 @@ export const createView = (data, findPlace) => {
         moveFrom(isStill ? shown : drawn);
         // Announce a change to screen readers at most once a minute.
         if (before === undefined) speak();
-        else speaking = setTimeout(speak, spokenAt + minute - Date.now());
+        else speaking = setTimeout(speak, Math.min(minute, spokenAt + minute - Date.now()));
     };
     return { host, update };
 };
