@@ -124,7 +124,7 @@ ALWAYS bool is_over_rate(const struct sender *sender)
     return (uint32_t)__sync_fetch_and_add(word, 1) >= config.sender_rate;
 }
 
-/* Judge a payload by its first WIRE_HEADER_SIZE bytes, padded with zeros if it is shorter. */
+/* Judge a payload by its first WIRE_HEADER_MAX bytes, padded with zeros if it is shorter. */
 ALWAYS enum wire_reason judge_header(const uint8_t *header, uint32_t length)
 {
     return length == 0 || wire_is_native(header, length) ? wire_shape(header, length)
@@ -136,8 +136,8 @@ ALWAYS enum wire_reason judge_header(const uint8_t *header, uint32_t length)
 static __attribute__((noinline)) enum wire_reason judge_copy(struct xdp_md *context,
                                                              uint32_t offset, uint32_t length)
 {
-    uint8_t header[WIRE_HEADER_SIZE] = {0};
-    uint32_t size = length < WIRE_HEADER_SIZE ? length : WIRE_HEADER_SIZE;
+    uint8_t header[WIRE_HEADER_MAX] = {0};
+    uint32_t size = length < WIRE_HEADER_MAX ? length : WIRE_HEADER_MAX;
 
     if (size != 0 && bpf_xdp_load_bytes(context, offset, header, size) < 0)
         return WIRE_ACCEPTED;
@@ -147,8 +147,8 @@ static __attribute__((noinline)) enum wire_reason judge_copy(struct xdp_md *cont
 ALWAYS enum wire_reason judge_payload(const struct cursor *cursor, const struct datagram *datagram,
                                       uint32_t length)
 {
-    if (length < WIRE_HEADER_SIZE || datagram->options ||
-        datagram->payload + WIRE_HEADER_SIZE > cursor->end)
+    if (length < WIRE_HEADER_MAX || datagram->options ||
+        datagram->payload + WIRE_HEADER_MAX > cursor->end)
         return judge_copy(cursor->context, datagram->offset, length);
     return judge_header(datagram->payload, length);
 }

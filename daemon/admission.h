@@ -94,8 +94,8 @@ bool admission_spend_visitor(const struct admission_view *view, uint64_t sender,
 enum wire_reason admission_judge(const struct admission_view *view, const uint8_t *datagram,
                                  uint32_t length, const struct wire_heartbeat *heartbeat);
 
-/* Parse a datagram by wire_decode or text_decode and judge it. Returns the first reason that fits,
- * in the order of enum wire_reason. `*ret` is meaningful only with WIRE_ACCEPTED. */
+/* Parse a datagram by wire_v1_decode or text_decode and judge it. Returns the first reason that
+ * fits, in the order of enum wire_reason. `*ret` is meaningful only with WIRE_ACCEPTED. */
 static inline enum wire_reason admission_decode(const struct admission_view *view,
                                                 const uint8_t *datagram, uint32_t length,
                                                 struct wire_scratch *scratch,
@@ -104,7 +104,7 @@ static inline enum wire_reason admission_decode(const struct admission_view *vie
     if (!admission_is_welcome(view))
         return WIRE_SENDER;
     enum wire_reason reason = wire_is_native(datagram, length)
-                                  ? wire_decode(datagram, length, scratch, ret)
+                                  ? wire_v1_decode(datagram, length, scratch, ret)
                                   : text_decode(datagram, length, scratch, ret);
     return reason == WIRE_ACCEPTED && view->judges ? admission_judge(view, datagram, length, ret)
                                                    : reason;

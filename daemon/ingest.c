@@ -498,6 +498,8 @@ static enum counter counter_of(enum wire_reason reason)
         return COUNTER_datagrams_rejected_unauthenticated;
     case WIRE_STALE:
         return COUNTER_datagrams_rejected_stale;
+    case WIRE_DUPLICATE:
+        return COUNTER_datagrams_rejected_duplicate;
     case WIRE_SITE:
         return COUNTER_datagrams_rejected_site;
     case WIRE_ACCEPTED:

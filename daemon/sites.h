@@ -21,8 +21,8 @@ int sites_add(struct sites *sites, const char *name);
 /* Free what it holds, and empty it. */
 void sites_free(struct sites *sites);
 
-/* True if the site is in the set. `bytes` are in lower case, as wire_decode and text_decode leave
- * them. Any thread, once all are added. */
+/* True if the site is in the set. `bytes` are in lower case, as wire_v1_decode and text_decode
+ * leave them. Any thread, once all are added. */
 bool sites_contain(const struct sites *sites, const uint8_t *bytes, uint32_t length);
 
 #endif

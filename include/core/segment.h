@@ -1,7 +1,8 @@
 /* segment.h - the layout of the shared segment, and the checks before any of it is trusted.
  *
  * One file in tmpfs: header, counters, directory entries, directory heads, scope rings, visitor
- * table, scope activities, histories and their minutes, events, each at an offset in the header.
+ * table, scope activities, histories and their minutes, events, streams, each at an offset in the
+ * header.
  * The daemon is the only writer. Everything is in the machine's own byte order: the segment never
  * leaves it.
  */
@@ -14,10 +15,11 @@
 #include "core/events.h"
 #include "core/history.h"
 #include "core/scope.h"
+#include "core/stream.h"
 #include "core/table.h"
 
 #define SEGMENT_MAGIC         UINT64_C(0x3145434e45534552) /* "RESENCE1" read as little-endian */
-#define SEGMENT_ABI_MAJOR     4                            /* another major: not readable */
+#define SEGMENT_ABI_MAJOR     5                            /* another major: not readable */
 #define SEGMENT_ABI_MINOR     0                            /* a higher minor only adds */
 #define SEGMENT_WORKERS_MAX   64
 #define SEGMENT_ALIGNMENT     4096
@@ -28,6 +30,7 @@
 #define SEGMENT_ENTRIES_MAX   (UINT64_C(1) << 35)
 #define SEGMENT_SCOPES_MAX    (UINT32_C(1) << 22)
 #define SEGMENT_HISTORIES_MAX (UINT32_C(1) << 20)
+#define SEGMENT_STREAMS_MAX   (UINT32_C(1) << 16)
 
 enum segment_state {
     SEGMENT_STARTING = 1,
@@ -64,6 +67,7 @@ enum segment_section_kind {
     SECTION_HISTORIES,
     SECTION_MINUTES,
     SECTION_EVENTS,
+    SECTION_STREAMS,
     SECTIONS,
 };
 
@@ -79,6 +83,7 @@ struct segment_settings {
     uint32_t max_window;    /* seconds, 1 to WINDOW_MAX */
     uint32_t max_histories; /* 0 to SEGMENT_HISTORIES_MAX */
     uint32_t max_events;    /* 0, or a power of two from EVENTS_MIN to EVENTS_MAX */
+    uint32_t max_streams;   /* 0 to SEGMENT_STREAMS_MAX */
     uint32_t warm_up;       /* seconds, up to WINDOW_MAX */
 };
 
@@ -91,7 +96,7 @@ struct segment_geometry {
     uint32_t max_window; /* seconds */
     uint32_t max_histories;
     uint32_t max_events;
-    uint32_t reserved;
+    uint32_t max_streams;
     struct segment_section sections[12];
 };
 
@@ -149,6 +154,7 @@ SHARED_AT(struct segment_geometry, head_count, 20);
 SHARED_AT(struct segment_geometry, max_window, 24);
 SHARED_AT(struct segment_geometry, max_histories, 28);
 SHARED_AT(struct segment_geometry, max_events, 32);
+SHARED_AT(struct segment_geometry, max_streams, 36);
 SHARED_AT(struct segment_geometry, sections, 40);
 _Static_assert(sizeof(struct segment_geometry) == 232, "geometry");
 SHARED_AT(struct segment_header, state, 320);
@@ -186,6 +192,7 @@ struct segment {
     struct table table;
     struct histories histories;
     struct events events;
+    struct streams streams;
     uint64_t size;
     uint32_t max_window;
 };
@@ -211,6 +218,7 @@ static inline bool segment_settings_are_sound(const struct segment_settings *set
            settings->max_scopes >= 1 && settings->max_scopes <= SEGMENT_SCOPES_MAX &&
            settings->max_window >= 1 && settings->max_window <= WINDOW_MAX &&
            settings->max_histories <= SEGMENT_HISTORIES_MAX &&
+           settings->max_streams <= SEGMENT_STREAMS_MAX &&
            (events == 0 ||
             (events >= EVENTS_MIN && events <= EVENTS_MAX && (events & (events - 1)) == 0));
 }
@@ -228,6 +236,7 @@ static inline uint64_t segment_layout(const struct segment_settings *settings,
         .max_window = settings->max_window,
         .max_histories = settings->max_histories,
         .max_events = settings->max_events,
+        .max_streams = settings->max_streams,
     };
     while (geometry.head_count < max_scopes * 2)
         geometry.head_count *= 2;
@@ -243,6 +252,7 @@ static inline uint64_t segment_layout(const struct segment_settings *settings,
         [SECTION_MINUTES] =
             (uint64_t)settings->max_histories * HISTORY_MINUTES * sizeof(struct history_minute),
         [SECTION_EVENTS] = events_section_size(settings->max_events),
+        [SECTION_STREAMS] = (uint64_t)settings->max_streams * sizeof(struct stream),
     };
     uint64_t end = sizeof(struct segment_header);
     for (int i = 0; i < SECTIONS; i++) {
@@ -281,6 +291,7 @@ static inline enum segment_verdict segment_judge(const struct segment_header *he
         .max_window = geometry->max_window,
         .max_histories = geometry->max_histories,
         .max_events = geometry->max_events,
+        .max_streams = geometry->max_streams,
     };
     if (!segment_settings_are_sound(&settings))
         return SEGMENT_DAMAGED;
@@ -333,6 +344,11 @@ static inline struct segment segment_view(void *base, const struct segment_heade
                 .slots = (struct event_slot *)(void *)(start + sections[SECTION_EVENTS].offset +
                                                        sizeof(struct events_head)),
                 .capacity = geometry->max_events,
+            },
+        .streams =
+            {
+                .slots = (struct stream *)(void *)(start + sections[SECTION_STREAMS].offset),
+                .capacity = geometry->max_streams,
             },
         .size = header->file_size,
         .max_window = geometry->max_window,

@@ -48,7 +48,7 @@ static uint32_t encode_signed(const struct batches *batches, struct wire_heartbe
     heartbeat->authenticated = 1;
     heartbeat->key_id = batches->key_id;
     heartbeat->sent_at = (uint32_t)now.tv_sec;
-    uint32_t bytes = wire_encode(heartbeat, datagram, batches->datagram_bytes);
+    uint32_t bytes = wire_v1_encode(heartbeat, datagram, batches->datagram_bytes);
     if (bytes > 0)
         siphash_tag(batches->key, datagram, bytes - WIRE_TAG_SIZE,
                     datagram + bytes - WIRE_TAG_SIZE);
@@ -62,8 +62,9 @@ static void batches_close(struct batches *batches, struct batch *batch)
     heartbeat.visitors = batch->visitors;
     heartbeat.visitor_ids = batch->visitor_ids;
     uint8_t *datagram = outbox_room(batches->outbox);
-    uint32_t bytes = batches->key_id ? encode_signed(batches, &heartbeat, datagram)
-                                     : wire_encode(&heartbeat, datagram, batches->datagram_bytes);
+    uint32_t bytes = batches->key_id
+                         ? encode_signed(batches, &heartbeat, datagram)
+                         : wire_v1_encode(&heartbeat, datagram, batches->datagram_bytes);
     batch->visitors = 0;
     batches->waiting--;
     batches->waiting_leaves -= sender_place_is_leave(&batch->place);
@@ -125,7 +126,7 @@ static struct batch *batches_lookup(struct batches *batches, const struct sender
 static uint32_t batches_capacity(const struct batches *batches, const struct sender_place *place)
 {
     struct wire_heartbeat heartbeat = sender_place_heartbeat(place);
-    uint32_t before = WIRE_HEADER_SIZE + heartbeat.site.length + heartbeat.room.length +
+    uint32_t before = WIRE_V1_HEADER_SIZE + heartbeat.site.length + heartbeat.room.length +
                       heartbeat.source.length + heartbeat.event.length +
                       (batches->key_id ? WIRE_TAG_SIZE : 0);
 

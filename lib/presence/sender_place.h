@@ -35,7 +35,7 @@ int sender_place_parse(const struct presence_place *given, struct sender_place *
  * sender_place_parse. */
 bool sender_place_matches(const struct sender_place *place, const struct presence_place *given);
 
-/* Return the place for wire_encode or text_encode, without visitors; it points into `place`. */
+/* Return the place for wire_v1_encode or text_encode, without visitors; it points into `place`. */
 struct wire_heartbeat sender_place_heartbeat(const struct sender_place *place);
 
 #endif

@@ -160,7 +160,7 @@ void bench_arrive(struct ingest *ingest, struct wire_heartbeat heartbeat, uint64
         heartbeat.visitors = count < BENCH_BATCH ? (uint32_t)count : BENCH_BATCH;
         for (uint32_t i = 0; i < heartbeat.visitors; i++)
             bench_visitor(first + i, ids + (size_t)i * WIRE_VISITOR_SIZE);
-        uint32_t length = wire_encode(&heartbeat, datagram, sizeof(datagram));
+        uint32_t length = wire_v1_encode(&heartbeat, datagram, sizeof(datagram));
         if (datagrams++ % BATCH_DATAGRAMS == 0)
             ingest_begin(ingest);
         ingest_datagram(ingest, datagram, length);

@@ -111,7 +111,7 @@ static void lay_out_lap(struct worker *worker)
                           ids + (size_t)i * WIRE_VISITOR_SIZE);
         heartbeat.visitors = worker->batch;
         heartbeat.visitor_ids = ids;
-        worker->lengths[d] = wire_encode(&heartbeat, worker->datagrams[d], DATAGRAM_BYTES);
+        worker->lengths[d] = wire_v1_encode(&heartbeat, worker->datagrams[d], DATAGRAM_BYTES);
     }
 }
 

@@ -63,7 +63,7 @@ static void send_visitor(struct probe *probe)
     };
 
     bench_visitor(bench_random(&probe->random), id);
-    uint32_t length = wire_encode(&heartbeat, datagram, sizeof(datagram));
+    uint32_t length = wire_v1_encode(&heartbeat, datagram, sizeof(datagram));
     if (send(probe->socket, datagram, length, 0) != (ssize_t)length)
         bench_fail("cannot send: %s", strerror(errno));
 }

@@ -55,7 +55,7 @@ static const char *difference(const struct wire_heartbeat *got, const struct jud
 /* True if the shape alone, read from a copy of the header, gives the same verdict. */
 static bool shape_agrees(const uint8_t *datagram, uint32_t length, enum wire_reason decoded)
 {
-    uint32_t header_size = length < WIRE_HEADER_SIZE ? length : WIRE_HEADER_SIZE;
+    uint32_t header_size = length < WIRE_HEADER_MAX ? length : WIRE_HEADER_MAX;
     uint8_t *header = malloc(header_size);
     memcpy(header, datagram, header_size);
     enum wire_reason shape = wire_shape(header, length);
@@ -70,9 +70,9 @@ static bool is_written_again(const uint8_t *datagram, uint32_t length,
                              const struct wire_heartbeat *heartbeat)
 {
     uint8_t *written = malloc(length);
-    uint32_t size = wire_encode(heartbeat, written, length);
+    uint32_t size = wire_v1_encode(heartbeat, written, length);
     uint32_t shorter = datagram[15] - heartbeat->room.length;
-    uint32_t names = WIRE_HEADER_SIZE + heartbeat->site.length + heartbeat->room.length +
+    uint32_t names = WIRE_V1_HEADER_SIZE + heartbeat->site.length + heartbeat->room.length +
                      heartbeat->source.length;
     bool same = size != 0 && size == length - shorter && memcmp(written, datagram, 4) == 0 &&
                 memcmp(written + 6, datagram + 6, 9) == 0 &&
@@ -124,7 +124,7 @@ static const char *compare(const uint8_t *datagram, uint32_t length)
     if (native != judge_is_native(datagram, length))
         return "native or text";
     judge(datagram, length, &expected);
-    enum wire_reason reason = native ? wire_decode(datagram, length, &scratch, &got)
+    enum wire_reason reason = native ? wire_v1_decode(datagram, length, &scratch, &got)
                                      : text_decode(datagram, length, &scratch, &got);
     if ((int)reason != (int)expected.reason) {
         fprintf(stderr, "reason %d, judged %d: ", (int)reason, (int)expected.reason);

@@ -2,16 +2,16 @@
 #include <string.h>
 
 #include "core/scope_name.h"
-#include "stream.h"
+#include "scenario.h"
 
 #define RANDOM_WINDOWS  6
 #define WINDOWS_IN_VIEW 24
 
 static const char *const place_names[PLACES] = {"site", "room", "country", "source"};
 
-static const struct segment *segment_of(const struct stream *stream)
+static const struct segment *segment_of(const struct scenario *scenario)
 {
-    return &stream->fixture->collector.file.segment;
+    return &scenario->fixture->collector.file.segment;
 }
 
 static void lower_case(uint8_t *ret, const struct name *name)
@@ -22,10 +22,10 @@ static void lower_case(uint8_t *ret, const struct name *name)
 }
 
 /* Find a scope by its names, as a reader does, and return its index or SCOPE_NONE. */
-static uint32_t find_scope(const struct stream *stream, const struct oracle_scope *scope)
+static uint32_t find_scope(const struct scenario *scenario, const struct oracle_scope *scope)
 {
-    const struct segment *segment = segment_of(stream);
-    const struct name *site = &stream->names.names[PLACE_SITE][scope->site];
+    const struct segment *segment = segment_of(scenario);
+    const struct name *site = &scenario->names.names[PLACE_SITE][scope->site];
     uint8_t bytes[255];
     uint64_t state;
 
@@ -34,7 +34,7 @@ static uint32_t find_scope(const struct stream *stream, const struct oracle_scop
     uint32_t found = scope_find(&segment->directory, &site_name, &state);
     if (found == SCOPE_NONE || scope->place == PLACE_SITE)
         return found;
-    const struct name *label = &stream->names.names[scope->place][scope->name];
+    const struct name *label = &scenario->names.names[scope->place][scope->name];
     struct scope_name name = scope_name_label(&site_name, found, (enum scope_kind)scope->place,
                                               label->bytes, label->length);
     return scope_find(&segment->directory, &name, &state);
@@ -45,84 +45,84 @@ static int shown(const struct name *name)
     return name->length < 40 ? name->length : 40;
 }
 
-static void check_window(struct stream *stream, const struct oracle_scope *scope, uint32_t found,
-                         unsigned window)
+static void check_window(struct scenario *scenario, const struct oracle_scope *scope,
+                         uint32_t found, unsigned window)
 {
     unsigned least, most;
     int64_t counted = 0;
 
-    oracle_count(&stream->oracle, scope, stream->tick, window, &least, &most);
+    oracle_count(&scenario->oracle, scope, scenario->tick, window, &least, &most);
     if (found != SCOPE_NONE)
-        counted = ring_count(&segment_of(stream)->directory.rings[found], stream->tick, window);
+        counted = ring_count(&segment_of(scenario)->directory.rings[found], scenario->tick, window);
     if (counted >= least && counted <= most)
         return;
-    const struct name *site = &stream->names.names[PLACE_SITE][scope->site];
-    const struct name *name = &stream->names.names[scope->place][scope->name];
-    stream_fail(stream, "%s '%.*s' of '%.*s' (entry %d), window %u: counted %lld, not %u to %u",
-                place_names[scope->place], shown(name), (const char *)name->bytes, shown(site),
-                (const char *)site->bytes, (int)found, window, (long long)counted, least, most);
+    const struct name *site = &scenario->names.names[PLACE_SITE][scope->site];
+    const struct name *name = &scenario->names.names[scope->place][scope->name];
+    scenario_fail(scenario, "%s '%.*s' of '%.*s' (entry %d), window %u: counted %lld, not %u to %u",
+                  place_names[scope->place], shown(name), (const char *)name->bytes, shown(site),
+                  (const char *)site->bytes, (int)found, window, (long long)counted, least, most);
 }
 
 /* Check that a scope with a heartbeat within the longest window exists, and its last heartbeat. */
-static void check_entry(struct stream *stream, const struct oracle_scope *scope, uint32_t found)
+static void check_entry(struct scenario *scenario, const struct oracle_scope *scope, uint32_t found)
 {
     if (found == SCOPE_NONE) {
-        if (!oracle_is_idle(&stream->oracle, scope, stream->tick))
-            stream_fail(stream, "%s %d of site %d is not found", place_names[scope->place],
-                        scope->name, scope->site);
+        if (!oracle_is_idle(&scenario->oracle, scope, scenario->tick))
+            scenario_fail(scenario, "%s %d of site %d is not found", place_names[scope->place],
+                          scope->name, scope->site);
         return;
     }
-    uint64_t last = segment_of(stream)->directory.entries[found].last_heartbeat;
+    uint64_t last = segment_of(scenario)->directory.entries[found].last_heartbeat;
     if (last != scope->last_heartbeat)
-        stream_fail(stream, "%s %d of site %d: last heartbeat at %llu, not %llu",
-                    place_names[scope->place], scope->name, scope->site, (unsigned long long)last,
-                    (unsigned long long)scope->last_heartbeat);
+        scenario_fail(scenario, "%s %d of site %d: last heartbeat at %llu, not %llu",
+                      place_names[scope->place], scope->name, scope->site, (unsigned long long)last,
+                      (unsigned long long)scope->last_heartbeat);
 }
 
-static unsigned choose_windows(struct stream *stream, unsigned windows[WINDOWS_IN_VIEW])
+static unsigned choose_windows(struct scenario *scenario, unsigned windows[WINDOWS_IN_VIEW])
 {
     static const unsigned always[] = {1,   2,   59,  60,  299,  300,  479,  480, 481,
                                       500, 539, 540, 541, 3540, 3541, 3599, 3600};
-    unsigned longest = stream->oracle.longest, count = 0;
+    unsigned longest = scenario->oracle.longest, count = 0;
 
     for (unsigned i = 0; i < sizeof(always) / sizeof(always[0]); i++)
         if (always[i] <= longest)
             windows[count++] = always[i];
     for (unsigned i = 0; i < RANDOM_WINDOWS; i++)
-        windows[count++] = random_between(&stream->random, 1, longest);
+        windows[count++] = random_between(&scenario->random, 1, longest);
     return count;
 }
 
-static void check_counts(struct stream *stream)
+static void check_counts(struct scenario *scenario)
 {
     unsigned windows[WINDOWS_IN_VIEW];
-    unsigned count = choose_windows(stream, windows);
+    unsigned count = choose_windows(scenario, windows);
 
-    for (unsigned i = 0; i < stream->oracle.scope_count; i++) {
-        const struct oracle_scope *scope = &stream->oracle.scopes[i];
+    for (unsigned i = 0; i < scenario->oracle.scope_count; i++) {
+        const struct oracle_scope *scope = &scenario->oracle.scopes[i];
         if (!scope->is_known)
             continue;
-        uint32_t found = find_scope(stream, scope);
-        check_entry(stream, scope, found);
+        uint32_t found = find_scope(scenario, scope);
+        check_entry(scenario, scope, found);
         for (unsigned w = 0; w < count; w++)
-            check_window(stream, scope, found, windows[w]);
+            check_window(scenario, scope, found, windows[w]);
     }
 }
 
-static void check_counter(struct stream *stream, const char *name, enum counter counter,
+static void check_counter(struct scenario *scenario, const char *name, enum counter counter,
                           uint64_t least, uint64_t most)
 {
-    uint64_t counted = fixture_counter(stream->fixture, counter);
+    uint64_t counted = fixture_counter(scenario->fixture, counter);
 
     if (counted < least || counted > most)
-        stream_fail(stream, "counter %s is %llu, not %llu to %llu", name,
-                    (unsigned long long)counted, (unsigned long long)least,
-                    (unsigned long long)most);
+        scenario_fail(scenario, "counter %s is %llu, not %llu to %llu", name,
+                      (unsigned long long)counted, (unsigned long long)least,
+                      (unsigned long long)most);
 }
 
-static void check_counters(struct stream *stream)
+static void check_counters(struct scenario *scenario)
 {
-    const struct oracle_counters *counters = &stream->oracle.counters;
+    const struct oracle_counters *counters = &scenario->oracle.counters;
     const struct {
         const char *name;
         enum counter counter;
@@ -150,88 +150,90 @@ static void check_counters(struct stream *stream)
         {"custom_events", COUNTER_custom_events, counters->custom_events, 0},
     };
     for (unsigned i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
-        check_counter(stream, expected[i].name, expected[i].counter, expected[i].least,
+        check_counter(scenario, expected[i].name, expected[i].counter, expected[i].least,
                       expected[i].least + expected[i].slack);
 
-    uint64_t new_or_refreshed = fixture_counter(stream->fixture, COUNTER_heartbeats_new) +
-                                fixture_counter(stream->fixture, COUNTER_heartbeats_refreshed);
+    uint64_t new_or_refreshed = fixture_counter(scenario->fixture, COUNTER_heartbeats_new) +
+                                fixture_counter(scenario->fixture, COUNTER_heartbeats_refreshed);
     if (new_or_refreshed != counters->entered + counters->refreshed + counters->unsure)
-        stream_fail(
-            stream, "new + refreshed is %llu, not %llu", (unsigned long long)new_or_refreshed,
+        scenario_fail(
+            scenario, "new + refreshed is %llu, not %llu", (unsigned long long)new_or_refreshed,
             (unsigned long long)(counters->entered + counters->refreshed + counters->unsure));
-    if (!stream->variant->table_may_fill && counters->table_full + counters->label_table_full)
-        stream_fail(stream, "the table refused somebody");
-    if (!stream->variant->directory_may_fill && counters->scopes_full + counters->label_scopes_full)
-        stream_fail(stream, "the directory has fewer entries than the variant needs");
+    if (!scenario->variant->table_may_fill && counters->table_full + counters->label_table_full)
+        scenario_fail(scenario, "the table refused somebody");
+    if (!scenario->variant->directory_may_fill &&
+        counters->scopes_full + counters->label_scopes_full)
+        scenario_fail(scenario, "the directory has fewer entries than the variant needs");
 }
 
-void check_step(struct stream *stream)
+void check_step(struct scenario *scenario)
 {
-    const struct segment_header *header = segment_of(stream)->header;
+    const struct segment_header *header = segment_of(scenario)->header;
 
-    if (collector_tick(&stream->fixture->collector) != stream->tick)
-        stream_fail(stream, "the published tick is %llu",
-                    (unsigned long long)collector_tick(&stream->fixture->collector));
-    if (header->listening_since != stream->listening_since)
-        stream_fail(stream, "listening since %llu, not %llu",
-                    (unsigned long long)header->listening_since,
-                    (unsigned long long)stream->listening_since);
-    check_counters(stream);
-    check_counts(stream);
+    if (collector_tick(&scenario->fixture->collector) != scenario->tick)
+        scenario_fail(scenario, "the published tick is %llu",
+                      (unsigned long long)collector_tick(&scenario->fixture->collector));
+    if (header->listening_since != scenario->listening_since)
+        scenario_fail(scenario, "listening since %llu, not %llu",
+                      (unsigned long long)header->listening_since,
+                      (unsigned long long)scenario->listening_since);
+    check_counters(scenario);
+    check_counts(scenario);
 }
 
 /* Check that the words that can still be counted are those that the oracle holds, no more, no
  * fewer. */
-static void check_words(struct stream *stream)
+static void check_words(struct scenario *scenario)
 {
-    const struct segment *segment = segment_of(stream);
-    const struct oracle *oracle = &stream->oracle;
+    const struct segment *segment = segment_of(scenario);
+    const struct oracle *oracle = &scenario->oracle;
     unsigned held = oracle->longest; /* older ones may have been evicted */
     uint64_t words = 0, least = 0, most = 0;
 
     for (uint64_t i = 0; i < segment->table.pairs * TABLE_PAIR_WORDS; i++) {
         uint64_t word = segment->table.words[i];
-        words += word && ((stream->tick - word) & 0xfffff) < held;
+        words += word && ((scenario->tick - word) & 0xfffff) < held;
     }
     for (unsigned i = 0; i < oracle->scope_count; i++) {
         for (unsigned v = 0; v < oracle->visitors; v++) {
             const struct oracle_presence *presence = &oracle->scopes[i].visitors[v];
-            if (presence->last == ORACLE_ABSENT || stream->tick - presence->last >= held)
+            if (presence->last == ORACLE_ABSENT || scenario->tick - presence->last >= held)
                 continue;
             most++;
             least += !presence->unsure;
         }
     }
     if (words < least || words > most)
-        stream_fail(stream, "the table holds %llu words, not %llu to %llu",
-                    (unsigned long long)words, (unsigned long long)least, (unsigned long long)most);
+        scenario_fail(scenario, "the table holds %llu words, not %llu to %llu",
+                      (unsigned long long)words, (unsigned long long)least,
+                      (unsigned long long)most);
 }
 
 /* Check that created less retired scopes are those in use. */
-static void check_directory(struct stream *stream)
+static void check_directory(struct scenario *scenario)
 {
-    const struct directory *directory = &segment_of(stream)->directory;
+    const struct directory *directory = &segment_of(scenario)->directory;
     uint64_t in_use = 0;
 
     for (uint32_t i = 0; i < directory->capacity; i++)
         in_use += scope_state_of(directory->entries[i].state) != SCOPE_FREE;
-    if (fixture_counter(stream->fixture, COUNTER_scopes_created) -
-            fixture_counter(stream->fixture, COUNTER_scopes_retired) !=
+    if (fixture_counter(scenario->fixture, COUNTER_scopes_created) -
+            fixture_counter(scenario->fixture, COUNTER_scopes_retired) !=
         in_use)
-        stream_fail(stream, "%llu scopes are in use: not those created less those retired",
-                    (unsigned long long)in_use);
+        scenario_fail(scenario, "%llu scopes are in use: not those created less those retired",
+                      (unsigned long long)in_use);
 }
 
-void check_thoroughly(struct stream *stream)
+void check_thoroughly(struct scenario *scenario)
 {
-    for (unsigned i = 0; i < stream->oracle.scope_count; i++) {
-        const struct oracle_scope *scope = &stream->oracle.scopes[i];
+    for (unsigned i = 0; i < scenario->oracle.scope_count; i++) {
+        const struct oracle_scope *scope = &scenario->oracle.scopes[i];
         if (!scope->is_known)
             continue;
-        uint32_t found = find_scope(stream, scope);
-        for (unsigned window = 1; window <= stream->oracle.longest; window++)
-            check_window(stream, scope, found, window);
+        uint32_t found = find_scope(scenario, scope);
+        for (unsigned window = 1; window <= scenario->oracle.longest; window++)
+            check_window(scenario, scope, found, window);
     }
-    check_words(stream);
-    check_directory(stream);
+    check_words(scenario);
+    check_directory(scenario);
 }

@@ -17,7 +17,7 @@
 
 /* The events of one batch, matched with the oracle's. */
 struct match {
-    struct stream *stream;
+    struct scenario *scenario;
     struct presence_events emitted;
     int *sites;      /* of each emitted event, as a number in struct names */
     unsigned unsure; /* how many of the oracle's events are unsure */
@@ -30,18 +30,18 @@ struct match {
 /* Load all that follow the last known one, in pages, so that each continues where one ended. */
 static void load_emitted(struct match *match)
 {
-    struct stream *stream = match->stream;
+    struct scenario *scenario = match->scenario;
     struct presence_events page, *emitted = &match->emitted;
-    uint64_t next = stream->feed.first + stream->feed.length;
+    uint64_t next = scenario->feed.first + scenario->feed.length;
 
     for (;;) {
         size_t limit =
-            random_one_in(&stream->random, 2) ? 0 : random_between(&stream->random, 1, 5);
-        int r = presence_events(stream->reader, NULL, next, limit, &page);
-        checks_expect_exactly(stream, NULL, "presence_events returns", (uint64_t)r, 0);
-        checks_expect_exactly(stream, NULL, "missed", page.missed, 0);
-        checks_expect_exactly(stream, NULL, "renewed", page.renewed, false);
-        checks_expect_exactly(stream, NULL, "next", page.next, next + page.length);
+            random_one_in(&scenario->random, 2) ? 0 : random_between(&scenario->random, 1, 5);
+        int r = presence_events(scenario->reader, NULL, next, limit, &page);
+        checks_expect_exactly(scenario, NULL, "presence_events returns", (uint64_t)r, 0);
+        checks_expect_exactly(scenario, NULL, "missed", page.missed, 0);
+        checks_expect_exactly(scenario, NULL, "renewed", page.renewed, false);
+        checks_expect_exactly(scenario, NULL, "next", page.next, next + page.length);
         next = page.next;
         if (page.length == 0)
             break;
@@ -54,42 +54,42 @@ static void load_emitted(struct match *match)
     presence_events_free(&page);
 }
 
-static int find_site(struct stream *stream, const char *emitted)
+static int find_site(struct scenario *scenario, const char *emitted)
 {
-    for (unsigned i = 0; i < stream->variant->names[PLACE_SITE]; i++)
-        if (checks_is_named(stream, (int)i, PLACE_SITE, 0, emitted))
+    for (unsigned i = 0; i < scenario->variant->names[PLACE_SITE]; i++)
+        if (checks_is_named(scenario, (int)i, PLACE_SITE, 0, emitted))
             return (int)i;
-    stream_fail(stream, "an event at '%s', which is no site", emitted);
+    scenario_fail(scenario, "an event at '%s', which is no site", emitted);
 }
 
 /* ---- matching ---------------------------------------------------------------------------- */
 
-static bool is_label(const struct stream *stream, const struct oracle_event *expected,
+static bool is_label(const struct scenario *scenario, const struct oracle_event *expected,
                      enum place place, const char *emitted)
 {
     int name = expected->names[place];
 
     if (emitted[0] == '\0')
         return name < 0 || expected->may_lack[place];
-    return name >= 0 && checks_is_named(stream, 0, place, name, emitted);
+    return name >= 0 && checks_is_named(scenario, 0, place, name, emitted);
 }
 
-static bool is_same(const struct stream *stream, const struct oracle_event *expected,
+static bool is_same(const struct scenario *scenario, const struct oracle_event *expected,
                     const struct presence_event *emitted)
 {
     return (int)emitted->kind == (int)expected->kind &&
-           checks_is_named(stream, expected->names[PLACE_SITE], PLACE_SITE, 0, emitted->site) &&
-           is_label(stream, expected, PLACE_ROOM, emitted->room) &&
-           is_label(stream, expected, PLACE_COUNTRY, emitted->country) &&
-           is_label(stream, expected, PLACE_SOURCE, emitted->source) &&
+           checks_is_named(scenario, expected->names[PLACE_SITE], PLACE_SITE, 0, emitted->site) &&
+           is_label(scenario, expected, PLACE_ROOM, emitted->room) &&
+           is_label(scenario, expected, PLACE_COUNTRY, emitted->country) &&
+           is_label(scenario, expected, PLACE_SOURCE, emitted->source) &&
            strcmp(emitted->name, expected->kind == ORACLE_CUSTOM ? expected->name : "") == 0;
 }
 
 /* Return how many of a site's turns are spent once `count` of the batch's events were emitted. */
 static unsigned spent(const struct match *match, int site, size_t count)
 {
-    const struct feed_log *feed = &match->stream->feed;
-    unsigned turns = feed->spent_at == match->stream->tick ? feed->spent[site] : 0;
+    const struct feed_log *feed = &match->scenario->feed;
+    unsigned turns = feed->spent_at == match->scenario->tick ? feed->spent[site] : 0;
 
     for (size_t i = 0; i < count; i++)
         turns += match->sites[i] == site;
@@ -99,7 +99,7 @@ static unsigned spent(const struct match *match, int site, size_t count)
 /* Match one more of the oracle's events, after every way to match those before. */
 static void match_one(struct match *match, const struct oracle_event *expected)
 {
-    const struct stream *stream = match->stream;
+    const struct scenario *scenario = match->scenario;
     size_t width = match->unsure + 1, size = (match->emitted.length + 1) * width;
     int site = expected->names[PLACE_SITE];
 
@@ -110,10 +110,10 @@ static void match_one(struct match *match, const struct oracle_event *expected)
             continue;
         if (expected->is_unsure)
             match->then[at] = true; /* it did not happen */
-        if (spent(match, site, emitted) >= stream->feed.capacity / 64)
+        if (spent(match, site, emitted) >= scenario->feed.capacity / 64)
             match->then[happened] = true; /* thinned out */
         else if (emitted < match->emitted.length &&
-                 is_same(stream, expected, &match->emitted.events[emitted]))
+                 is_same(scenario, expected, &match->emitted.events[emitted]))
             match->then[happened + width] = true;
     }
     bool *then = match->can_be;
@@ -130,8 +130,8 @@ static bool can_be_at_all(const struct match *match)
 
 static void fail_match(struct match *match, unsigned at)
 {
-    struct stream *stream = match->stream;
-    const struct oracle_event *expected = &stream->oracle.events.events[at];
+    struct scenario *scenario = match->scenario;
+    const struct oracle_event *expected = &scenario->oracle.events.events[at];
 
     for (size_t i = 0; i < match->emitted.length; i++) {
         const struct presence_event *emitted = &match->emitted.events[i];
@@ -140,36 +140,36 @@ static void fail_match(struct match *match, unsigned at)
             (int)emitted->kind, emitted->site, emitted->room, emitted->country, emitted->source,
             emitted->name);
     }
-    stream_fail(stream,
-                "of %u events that happened, %zu were emitted; it can't be explained from number "
-                "%u on: kind %d, site %d, room %d, country %d, source %d, name '%s'",
-                stream->oracle.events.length, match->emitted.length, at, (int)expected->kind,
-                expected->names[PLACE_SITE], expected->names[PLACE_ROOM],
-                expected->names[PLACE_COUNTRY], expected->names[PLACE_SOURCE],
-                expected->kind == ORACLE_CUSTOM ? expected->name : "");
+    scenario_fail(scenario,
+                  "of %u events that happened, %zu were emitted; it can't be explained from number "
+                  "%u on: kind %d, site %d, room %d, country %d, source %d, name '%s'",
+                  scenario->oracle.events.length, match->emitted.length, at, (int)expected->kind,
+                  expected->names[PLACE_SITE], expected->names[PLACE_ROOM],
+                  expected->names[PLACE_COUNTRY], expected->names[PLACE_SOURCE],
+                  expected->kind == ORACLE_CUSTOM ? expected->name : "");
 }
 
 /* Check that the events that happened and were not emitted are those counted as thinned. */
 static void check_thinned(struct match *match)
 {
-    struct stream *stream = match->stream;
-    uint64_t counted = fixture_counter(stream->fixture, COUNTER_events_thinned);
-    uint64_t thinned = counted - stream->feed.thinned;
+    struct scenario *scenario = match->scenario;
+    uint64_t counted = fixture_counter(scenario->fixture, COUNTER_events_thinned);
+    uint64_t thinned = counted - scenario->feed.thinned;
     uint64_t happened = match->emitted.length + thinned;
     size_t width = match->unsure + 1;
 
     if (happened < match->sure || happened - match->sure > match->unsure ||
         !match->can_be[match->emitted.length * width + happened - match->sure])
-        stream_fail(stream,
-                    "of %u events, %u of them unsure, %zu were emitted and %llu thinned out",
-                    match->sure + match->unsure, match->unsure, match->emitted.length,
-                    (unsigned long long)thinned);
-    stream->feed.thinned = counted;
+        scenario_fail(scenario,
+                      "of %u events, %u of them unsure, %zu were emitted and %llu thinned out",
+                      match->sure + match->unsure, match->unsure, match->emitted.length,
+                      (unsigned long long)thinned);
+    scenario->feed.thinned = counted;
 }
 
 static void match_all(struct match *match)
 {
-    const struct oracle_events *events = &match->stream->oracle.events;
+    const struct oracle_events *events = &match->scenario->oracle.events;
 
     for (unsigned i = 0; i < events->length; i++)
         match->unsure += events->events[i].is_unsure;
@@ -190,36 +190,36 @@ static void match_all(struct match *match)
 
 static void log_emitted(struct match *match)
 {
-    struct stream *stream = match->stream;
-    struct feed_log *feed = &stream->feed;
+    struct scenario *scenario = match->scenario;
+    struct feed_log *feed = &scenario->feed;
 
-    if (feed->spent_at != stream->tick)
+    if (feed->spent_at != scenario->tick)
         memset(feed->spent, 0, sizeof(feed->spent));
-    feed->spent_at = stream->tick;
+    feed->spent_at = scenario->tick;
     for (size_t i = 0; i < match->emitted.length; i++) {
         struct feed_entry entry = {FEED_WRITTEN, match->emitted.events[i]};
-        checks_expect_exactly(stream, NULL, "sequence", entry.event.sequence,
+        checks_expect_exactly(scenario, NULL, "sequence", entry.event.sequence,
                               feed->first + feed->length);
-        checks_expect_exactly(stream, NULL, "time of an event", (uint64_t)entry.event.time_us,
+        checks_expect_exactly(scenario, NULL, "time of an event", (uint64_t)entry.event.time_us,
                               feed_log_time(feed));
         feed_log_append(feed, &entry);
         feed->spent[match->sites[i]]++;
     }
 }
 
-void check_feed(struct stream *stream)
+void check_feed(struct scenario *scenario)
 {
-    struct match match = {.stream = stream};
+    struct match match = {.scenario = scenario};
 
-    if (stream->feed.capacity) {
+    if (scenario->feed.capacity) {
         load_emitted(&match);
         match.sites = calloc(match.emitted.length + 1, sizeof(*match.sites));
         for (size_t i = 0; i < match.emitted.length; i++)
-            match.sites[i] = find_site(stream, match.emitted.events[i].site);
+            match.sites[i] = find_site(scenario, match.emitted.events[i].site);
         match_all(&match);
         log_emitted(&match);
     }
-    oracle_events_clear(&stream->oracle.events);
+    oracle_events_clear(&scenario->oracle.events);
     presence_events_free(&match.emitted);
     free(match.sites);
     free(match.can_be);

@@ -23,20 +23,20 @@ struct census {
     struct range new_refused; /* new sites that got none */
 };
 
-static const struct segment *segment_of(const struct stream *stream)
+static const struct segment *segment_of(const struct scenario *scenario)
 {
-    return &stream->fixture->collector.file.segment;
+    return &scenario->fixture->collector.file.segment;
 }
 
 /* ---- finding ----------------------------------------------------------------------------- */
 
-static bool is_history_of(const struct stream *stream, const struct history *head,
+static bool is_history_of(const struct scenario *scenario, const struct history *head,
                           const struct oracle_scope *scope)
 {
-    const struct name *label = &stream->names.names[scope->place][scope->name];
+    const struct name *label = &scenario->names.names[scope->place][scope->name];
     char site[256];
 
-    checks_site_name(stream, scope->site, site);
+    checks_site_name(scenario, scope->site, site);
     if (head->kind != (uint8_t)scope->place || head->site_length != strlen(site) ||
         memcmp(head->site, site, head->site_length) != 0)
         return false;
@@ -44,12 +44,13 @@ static bool is_history_of(const struct stream *stream, const struct history *hea
                                           memcmp(head->name, label->bytes, label->length) == 0);
 }
 
-static struct holding find_holding(const struct stream *stream, const struct oracle_scope *scope)
+static struct holding find_holding(const struct scenario *scenario,
+                                   const struct oracle_scope *scope)
 {
-    const struct histories *histories = &segment_of(stream)->histories;
+    const struct histories *histories = &segment_of(scenario)->histories;
 
     for (uint32_t i = 0; i < histories->capacity; i++)
-        if (is_history_of(stream, &histories->heads[i], scope))
+        if (is_history_of(scenario, &histories->heads[i], scope))
             return (struct holding){true, i, histories->heads[i].version};
     return (struct holding){0};
 }
@@ -62,14 +63,14 @@ static bool is_first_sample(const struct oracle_scope *scope, uint64_t since)
 }
 
 /* True if a site without a history was created since the last round. */
-static struct range is_newborn(const struct stream *stream, const struct oracle_scope *scope)
+static struct range is_newborn(const struct scenario *scenario, const struct oracle_scope *scope)
 {
-    const struct segment *segment = segment_of(stream);
+    const struct segment *segment = segment_of(scenario);
     const struct oracle_lives *lives = &scope->lives;
     char site[256];
     uint64_t state;
 
-    checks_site_name(stream, scope->site, site);
+    checks_site_name(scenario, scope->site, site);
     uint32_t found = fixture_scope(segment, site, NULL, &state);
     if (found != SCOPE_NONE) {
         uint64_t since = segment->directory.activities[found].since;
@@ -85,7 +86,7 @@ static struct range is_newborn(const struct stream *stream, const struct oracle_
 
 /* ---- judging ----------------------------------------------------------------------------- */
 
-static void judge_unheld(struct stream *stream, const struct oracle_scope *scope,
+static void judge_unheld(struct scenario *scenario, const struct oracle_scope *scope,
                          bool has_just_lost_it, struct census *census)
 {
     bool is_forgotten = oracle_is_forgotten(scope, census->round->now);
@@ -93,7 +94,7 @@ static void judge_unheld(struct stream *stream, const struct oracle_scope *scope
         census->round->before == ORACLE_ABSENT || scope->last_heartbeat > census->round->before;
 
     if (scope->place == PLACE_SITE) {
-        struct range newborn = is_newborn(stream, scope);
+        struct range newborn = is_newborn(scenario, scope);
         census->new_refused.least += is_forgotten ? 0 : newborn.least;
         census->new_refused.most += newborn.most;
     }
@@ -123,10 +124,10 @@ static bool is_new_minute(const struct oracle_round *round)
 
 /* True if a history that was given in this round knows its scope from the start. One that was taken
  * from a quieter label, which happens once a minute, does not. */
-static bool knows_all(const struct stream *stream, const struct oracle_scope *scope, uint32_t index,
-                      const struct oracle_round *round)
+static bool knows_all(const struct scenario *scenario, const struct oracle_scope *scope,
+                      uint32_t index, const struct oracle_round *round)
 {
-    const struct histories *histories = &segment_of(stream)->histories;
+    const struct histories *histories = &segment_of(scenario)->histories;
     bool may_be_taken = scope->place != PLACE_SITE && is_new_minute(round);
 
     return is_first_sample(scope, histories->heads[index].since) &&
@@ -134,81 +135,82 @@ static bool knows_all(const struct stream *stream, const struct oracle_scope *sc
 }
 
 /* Tell the oracle what a scope has, and check that no site lost its own. */
-static void judge_scope(struct stream *stream, struct oracle_scope *scope, struct holding *before,
-                        struct census *census)
+static void judge_scope(struct scenario *scenario, struct oracle_scope *scope,
+                        struct holding *before, struct census *census)
 {
-    struct holding now = find_holding(stream, scope);
+    struct holding now = find_holding(scenario, scope);
     bool is_same = now.is_held && before->is_held && now.index == before->index &&
                    now.version == before->version;
     bool is_forgotten = oracle_is_forgotten(scope, census->round->now);
     enum oracle_holding holding = ORACLE_UNHELD;
 
     if (now.is_held && is_forgotten)
-        stream_fail(stream, "place %d, name %d of site %d was silent for a day, and has a history",
-                    (int)scope->place, scope->name, scope->site);
+        scenario_fail(scenario,
+                      "place %d, name %d of site %d was silent for a day, and has a history",
+                      (int)scope->place, scope->name, scope->site);
     if (before->is_held && !is_same && !is_forgotten && scope->place == PLACE_SITE)
-        stream_fail(stream, "site %d has lost its history", scope->site);
+        scenario_fail(scenario, "site %d has lost its history", scope->site);
     census->forgotten += scope->fell_silent;
     if (now.is_held) {
         judge_held(scope, is_same ? before->sampled : scope->sampled, census);
-        holding = is_same                                              ? ORACLE_HELD
-                  : knows_all(stream, scope, now.index, census->round) ? ORACLE_GIVEN_NEW
-                                                                       : ORACLE_GIVEN;
+        holding = is_same                                                ? ORACLE_HELD
+                  : knows_all(scenario, scope, now.index, census->round) ? ORACLE_GIVEN_NEW
+                                                                         : ORACLE_GIVEN;
     } else {
-        judge_unheld(stream, scope, before->is_held, census);
+        judge_unheld(scenario, scope, before->is_held, census);
     }
     oracle_hold(scope, holding, census->round);
     *before = now;
     before->sampled = scope->sampled;
 }
 
-static void judge_census(struct stream *stream, const struct census *census)
+static void judge_census(struct scenario *scenario, const struct census *census)
 {
     const struct oracle_round *round = census->round;
-    uint64_t refused = fixture_counter(stream->fixture, COUNTER_histories_full);
+    uint64_t refused = fixture_counter(scenario->fixture, COUNTER_histories_full);
 
     if (census->sites_wanting && census->labels_held)
-        stream_fail(stream, "%u sites want a history, while %u labels have one",
-                    census->sites_wanting, census->labels_held);
-    if (census->wanting && !census->forgotten && census->held < stream->variant->max_histories)
-        stream_fail(stream, "%u scopes want a history, while %u of %u are given", census->wanting,
-                    census->held, stream->variant->max_histories);
+        scenario_fail(scenario, "%u sites want a history, while %u labels have one",
+                      census->sites_wanting, census->labels_held);
+    if (census->wanting && !census->forgotten && census->held < scenario->variant->max_histories)
+        scenario_fail(scenario, "%u scopes want a history, while %u of %u are given",
+                      census->wanting, census->held, scenario->variant->max_histories);
     if (is_new_minute(round) && census->labels_held && census->labels_held <= CANDIDATES_MAX &&
         census->busiest > 3 * census->quietest + 16)
-        stream_fail(stream, "a label with %u wants a history, while one with %u has one",
-                    census->busiest, census->quietest);
-    checks_expect(stream, NULL, "sites without a history", refused - stream->histories_full,
+        scenario_fail(scenario, "a label with %u wants a history, while one with %u has one",
+                      census->busiest, census->quietest);
+    checks_expect(scenario, NULL, "sites without a history", refused - scenario->histories_full,
                   census->new_refused);
-    stream->histories_full = refused;
+    scenario->histories_full = refused;
 }
 
 /* If there are enough, every scope has one from its first sample on. */
-static enum oracle_holding holding_of_all(const struct stream *stream,
+static enum oracle_holding holding_of_all(const struct scenario *scenario,
                                           const struct oracle_scope *scope)
 {
-    if (stream->variant->max_histories == 0)
+    if (scenario->variant->max_histories == 0)
         return ORACLE_UNHELD;
     return scope->trend.is_kept ? ORACLE_HELD : ORACLE_GIVEN_NEW;
 }
 
-void check_holders(struct stream *stream, const struct oracle_round *round)
+void check_holders(struct scenario *scenario, const struct oracle_round *round)
 {
     struct census census = {.round = round, .quietest = UINT32_MAX};
-    bool for_all =
-        stream->variant->max_histories == 0 || stream->variant->max_histories == VARIANT_FOR_ALL;
+    bool for_all = scenario->variant->max_histories == 0 ||
+                   scenario->variant->max_histories == VARIANT_FOR_ALL;
 
-    for (unsigned i = 0; i < stream->oracle.scope_count; i++) {
-        struct oracle_scope *scope = &stream->oracle.scopes[i];
+    for (unsigned i = 0; i < scenario->oracle.scope_count; i++) {
+        struct oracle_scope *scope = &scenario->oracle.scopes[i];
         if (!scope->is_known)
             continue;
         if (for_all)
-            oracle_hold(scope, holding_of_all(stream, scope), round);
+            oracle_hold(scope, holding_of_all(scenario, scope), round);
         else
-            judge_scope(stream, scope, &stream->holdings[i], &census);
+            judge_scope(scenario, scope, &scenario->holdings[i], &census);
     }
     if (!for_all)
-        judge_census(stream, &census);
-    else if (fixture_counter(stream->fixture, COUNTER_histories_full) &&
-             stream->variant->max_histories)
-        stream_fail(stream, "sites got no history, of which there are enough");
+        judge_census(scenario, &census);
+    else if (fixture_counter(scenario->fixture, COUNTER_histories_full) &&
+             scenario->variant->max_histories)
+        scenario_fail(scenario, "sites got no history, of which there are enough");
 }

@@ -1,4 +1,4 @@
-/* feed_log.h - every event that was written into a stream's ring, from the first on. */
+/* feed_log.h - every event that was written into a scenario's ring, from the first on. */
 #ifndef PRESENCE_TESTS_FEED_LOG_H
 #define PRESENCE_TESTS_FEED_LOG_H
 

@@ -140,10 +140,10 @@ uint32_t fixture_encode(uint8_t *datagram, uint32_t capacity, uint8_t kind, cons
 
     for (unsigned i = 0; i < count; i++)
         fixture_visitor(first + i, ids + (size_t)i * WIRE_VISITOR_SIZE);
-    uint32_t length = wire_encode(&heartbeat, datagram, capacity);
+    uint32_t length = wire_v1_encode(&heartbeat, datagram, capacity);
     free(ids);
     if (length == 0)
-        fail_msg("wire_encode: %u visitors of %s in %u bytes", count, site, capacity);
+        fail_msg("wire_v1_encode: %u visitors of %s in %u bytes", count, site, capacity);
     return length;
 }
 

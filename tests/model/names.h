@@ -1,4 +1,4 @@
-/* names.h - the sites, labels and visitors of random streams. */
+/* names.h - the sites, labels and visitors of random scenarios. */
 #ifndef PRESENCE_TESTS_NAMES_H
 #define PRESENCE_TESTS_NAMES_H
 

@@ -15,40 +15,40 @@
 #define VARIANTS_MAX           32
 
 static struct fixture fixture;
-static struct stream stream;
+static struct scenario scenario;
 static double seconds_each;
 
-/* Sums over all streams of a variant. */
+/* Sums over all scenarios of a variant. */
 static struct {
     uint64_t ticks, events, missed;
 } played;
 
-static void play_stream(const struct variant *variant, uint64_t seed)
+static void play_scenario(const struct variant *variant, uint64_t seed)
 {
     unsigned steps = variant->steps ? variant->steps : STEPS;
 
-    stream_open(&stream, variant, seed, &fixture);
-    uint64_t began = stream.tick;
-    while (stream.step < steps) {
-        stream_step(&stream);
-        check_step(&stream);
-        check_activities(&stream);
-        check_peaks(&stream);
-        check_some_minutes(&stream);
-        check_listings(&stream);
-        check_followers(&stream);
-        if (stream.step % STEPS_A_THOROUGH_CHECK == 0) {
-            check_thoroughly(&stream);
-            check_minutes(&stream);
+    scenario_open(&scenario, variant, seed, &fixture);
+    uint64_t began = scenario.tick;
+    while (scenario.step < steps) {
+        scenario_step(&scenario);
+        check_step(&scenario);
+        check_activities(&scenario);
+        check_peaks(&scenario);
+        check_some_minutes(&scenario);
+        check_listings(&scenario);
+        check_followers(&scenario);
+        if (scenario.step % STEPS_A_THOROUGH_CHECK == 0) {
+            check_thoroughly(&scenario);
+            check_minutes(&scenario);
         }
     }
-    played.ticks += stream.tick - began;
-    played.events += stream.feed.written;
-    played.missed += stream.feed.missed;
-    stream_close(&stream);
+    played.ticks += scenario.tick - began;
+    played.events += scenario.feed.written;
+    played.missed += scenario.feed.missed;
+    scenario_close(&scenario);
 }
 
-static void streams_match_the_oracle(void **state)
+static void scenarios_match_the_oracle(void **state)
 {
     const struct variant *variant = *state;
     uint64_t seed = random_seed(), first = seed;
@@ -56,13 +56,14 @@ static void streams_match_the_oracle(void **state)
 
     memset(&played, 0, sizeof(played));
     do
-        play_stream(variant, seed++);
+        play_scenario(variant, seed++);
     while (fixture_seconds() < end);
-    print_message("%s: %llu streams of %llu days, %llu events, %llu missed, from TEST_SEED=%llu\n",
-                  variant->name, (unsigned long long)(seed - first),
-                  (unsigned long long)(played.ticks / 86400 / (seed - first)),
-                  (unsigned long long)played.events, (unsigned long long)played.missed,
-                  (unsigned long long)first);
+    print_message(
+        "%s: %llu scenarios of %llu days, %llu events, %llu missed, from TEST_SEED=%llu\n",
+        variant->name, (unsigned long long)(seed - first),
+        (unsigned long long)(played.ticks / 86400 / (seed - first)),
+        (unsigned long long)played.events, (unsigned long long)played.missed,
+        (unsigned long long)first);
 }
 
 static int clean_up(void **state)
@@ -70,8 +71,8 @@ static int clean_up(void **state)
     (void)state;
     model_clock.fixture = NULL;
     fixture_remove(&fixture);
-    stream.fixture = NULL;
-    stream_close(&stream);
+    scenario.fixture = NULL;
+    scenario_close(&scenario);
     return 0;
 }
 
@@ -83,7 +84,7 @@ int play_variants(const char *name, const struct variant *variants, unsigned cou
     for (unsigned i = 0; i < count; i++)
         tests[i] = (struct CMUnitTest){
             .name = variants[i].name,
-            .test_func = streams_match_the_oracle,
+            .test_func = scenarios_match_the_oracle,
             .teardown_func = clean_up,
             .initial_state = (void *)(uintptr_t)&variants[i],
         };

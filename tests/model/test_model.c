@@ -1,4 +1,4 @@
-/* test_model.c - random streams of datagrams: after every step all that readers return must match
+/* test_model.c - random scenarios of datagrams: after every step all that readers return must match
  * the oracle. Windows, tables and directories of all sizes. */
 #include "play.h"
 

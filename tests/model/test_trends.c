@@ -1,4 +1,4 @@
-/* test_trends.c - the model's streams where trends and events are hard to keep: for days on end,
+/* test_trends.c - the model's scenarios where trends and events are hard to keep: for days on end,
  * and with too few histories and the smallest ring of events. */
 #include "play.h"
 

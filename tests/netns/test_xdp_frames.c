@@ -91,7 +91,7 @@ static bool is_accepted(const uint8_t *payload, uint32_t length)
     struct wire_heartbeat heartbeat;
 
     return (wire_is_native(payload, length)
-                ? wire_decode(payload, length, &scratch, &heartbeat)
+                ? wire_v1_decode(payload, length, &scratch, &heartbeat)
                 : text_decode(payload, length, &scratch, &heartbeat)) == WIRE_ACCEPTED;
 }
 

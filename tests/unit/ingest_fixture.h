@@ -62,7 +62,7 @@ static inline uint32_t write_beat(const struct beat *beat, uint8_t *datagram)
         memcpy(heartbeat.country, beat->country, 2);
     for (uint32_t i = 0; i < heartbeat.visitors; i++)
         make_visitor(beat->visitor + i, ids + (size_t)i * WIRE_VISITOR_SIZE);
-    uint32_t length = wire_encode(&heartbeat, datagram, WIRE_DATAGRAM_MAX);
+    uint32_t length = wire_v1_encode(&heartbeat, datagram, WIRE_DATAGRAM_MAX);
     if (length == 0)
         fail_msg("the test wants a datagram that can't be written");
     return length;

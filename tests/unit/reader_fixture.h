@@ -138,7 +138,7 @@ static inline void fixture_deliver(struct fixture *fixture, uint8_t kind, const 
         id[i] = (uint8_t)visitor[i];
     if (country)
         memcpy(heartbeat.country, country, 2);
-    uint32_t size = wire_encode(&heartbeat, datagram, sizeof(datagram));
+    uint32_t size = wire_v1_encode(&heartbeat, datagram, sizeof(datagram));
     assert_int_not_equal(size, 0);
     ingest_begin(fixture->ingest);
     ingest_datagram(fixture->ingest, datagram, size);

@@ -61,8 +61,8 @@ static inline bool receiver_take(struct receiver *receiver, int flags)
         return false;
     receiver->length = (uint32_t)length;
     enum wire_reason reason = wire_is_native(receiver->datagram, receiver->length)
-                                  ? wire_decode(receiver->datagram, receiver->length,
-                                                &receiver->scratch, &receiver->heartbeat)
+                                  ? wire_v1_decode(receiver->datagram, receiver->length,
+                                                   &receiver->scratch, &receiver->heartbeat)
                                   : text_decode(receiver->datagram, receiver->length,
                                                 &receiver->scratch, &receiver->heartbeat);
     assert_int_equal(reason, WIRE_ACCEPTED);

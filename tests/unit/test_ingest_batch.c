@@ -295,7 +295,8 @@ static void *take_traffic(void *context)
             for (uint32_t k = 0; k < count; k++)
                 make_visitor((first + k) % THREAD_VISITORS, ids + k * WIRE_VISITOR_SIZE);
             heartbeat.visitor_ids = ids;
-            ingest_datagram(ingest, datagram, wire_encode(&heartbeat, datagram, sizeof(datagram)));
+            ingest_datagram(ingest, datagram,
+                            wire_v1_encode(&heartbeat, datagram, sizeof(datagram)));
             thread->visitors += count;
         }
         ingest_end(ingest);

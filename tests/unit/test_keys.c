@@ -197,7 +197,7 @@ static enum wire_reason verify(const struct keys *keys, const struct bytes *data
     struct wire_scratch scratch;
     struct wire_heartbeat heartbeat;
 
-    assert_int_equal(wire_decode(datagram->bytes, datagram->length, &scratch, &heartbeat),
+    assert_int_equal(wire_v1_decode(datagram->bytes, datagram->length, &scratch, &heartbeat),
                      WIRE_ACCEPTED);
     return keys_verify(keys, datagram->bytes, datagram->length, &heartbeat, now);
 }

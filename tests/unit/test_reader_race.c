@@ -33,7 +33,7 @@ static void beat_all(struct fixture *fixture, const char *site, const char *room
 
     for (int i = 0; i < VISITORS; i++)
         memcpy(ids[i], &i, sizeof(i));
-    uint32_t size = wire_encode(&heartbeat, datagram, sizeof(datagram));
+    uint32_t size = wire_v1_encode(&heartbeat, datagram, sizeof(datagram));
     ingest_begin(fixture->ingest);
     ingest_datagram(fixture->ingest, datagram, size);
     ingest_end(fixture->ingest);

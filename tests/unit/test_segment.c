@@ -54,7 +54,7 @@ static void sections_follow_each_other(void **state)
         assert_int_equal(geometry.max_window, layouts[i].max_window);
         assert_int_equal(geometry.max_histories, layouts[i].max_histories);
         assert_int_equal(geometry.max_events, layouts[i].max_events);
-        assert_int_equal(geometry.reserved, 0);
+        assert_int_equal(geometry.max_streams, 0);
         for (size_t j = 0; j < LENGTH(geometry.sections); j++) {
             const struct segment_section *section = &geometry.sections[j];
             if (j >= SECTIONS) {
@@ -220,7 +220,7 @@ static const struct field {
     {"max_window", FIELD(geometry.max_window), SEGMENT_DAMAGED},
     {"max_histories", FIELD(geometry.max_histories), SEGMENT_DAMAGED},
     {"max_events", FIELD(geometry.max_events), SEGMENT_DAMAGED},
-    {"reserved", FIELD(geometry.reserved), SEGMENT_DAMAGED},
+    {"max_streams", FIELD(geometry.max_streams), SEGMENT_DAMAGED},
     {"sections", FIELD(geometry.sections), SEGMENT_DAMAGED},
     {"state", FIELD(state), SEGMENT_GOOD},
     {"pid", FIELD(pid), SEGMENT_GOOD},
@@ -257,8 +257,8 @@ static bool is_same_layout(const struct segment_geometry *geometry)
 {
     struct segment_geometry layout;
     const struct segment_settings limits = {geometry->max_entries, geometry->max_scopes,
-                                          geometry->max_window, geometry->max_histories,
-                                          geometry->max_events};
+                                            geometry->max_window, geometry->max_histories,
+                                            geometry->max_events};
 
     if (!segment_settings_are_sound(&limits))
         return false;

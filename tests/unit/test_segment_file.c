@@ -292,7 +292,7 @@ static void unusable_segments_are_renewed(void **state)
         {"another table", HEADER(geometry.table_pairs), 85, 8, true},
         {"wild settings", HEADER(geometry.max_scopes), UINT32_MAX, 4, true},
         {"a moved section", HEADER(geometry.sections[3].offset), 4096, 8, true},
-        {"something reserved", HEADER(geometry.reserved), 1, 4, true},
+        {"something reserved", HEADER(geometry.max_streams), 1, 4, true},
     };
 
     for (size_t i = 0; i < LENGTH(cases); i++) {

@@ -248,7 +248,7 @@ static void the_same_in_text_and_native(void **state)
     struct wire_heartbeat from_native = {0}, from_text = {0};
     const char *line = "PH1 site=EXAMPLE.com room=/pricing country=de source=news.example "
                        "visitor=9B2D6F2E-1c3a-4f5b-8d7e-0a1b2c3d4e5f";
-    assert_int_equal(wire_decode(native.bytes, native.length, &scratch, &from_native), 0);
+    assert_int_equal(wire_v1_decode(native.bytes, native.length, &scratch, &from_native), 0);
     assert_int_equal(
         text_decode((const uint8_t *)line, (uint32_t)strlen(line), &other_scratch, &from_text), 0);
     assert_memory_equal(from_native.visitor_ids, from_text.visitor_ids, 16);

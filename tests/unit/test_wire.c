@@ -19,7 +19,7 @@ static void golden_labels_are_read(void **state)
     struct wire_heartbeat heartbeat = {0};
     assert_true(wire_is_native(datagram.bytes, datagram.length));
     expect_reason("golden", wire_shape(datagram.bytes, datagram.length), WIRE_ACCEPTED);
-    expect_reason("golden", wire_decode(datagram.bytes, datagram.length, &scratch, &heartbeat),
+    expect_reason("golden", wire_v1_decode(datagram.bytes, datagram.length, &scratch, &heartbeat),
                   WIRE_ACCEPTED);
     expect_name("site", heartbeat.site, "example.com");
     expect_name("room", heartbeat.room, "/pricing");
@@ -35,7 +35,7 @@ static void golden_labels_are_read(void **state)
     assert_int_equal(heartbeat.visitors, 2);
     expect_bytes("visitors", heartbeat.visitor_ids, GOLDEN_VISITOR_HEX GOLDEN_VISITOR_2_HEX);
     assert_null(heartbeat.tag);
-    assert_ptr_equal(heartbeat.site.bytes, datagram.bytes + WIRE_HEADER_SIZE);
+    assert_ptr_equal(heartbeat.site.bytes, datagram.bytes + WIRE_V1_HEADER_SIZE);
     bytes_free(&datagram);
 }
 
@@ -45,7 +45,7 @@ static void golden_signed_is_read(void **state)
     struct bytes datagram = bytes_from_hex(GOLDEN_SIGNED_HEX);
     struct wire_scratch scratch;
     struct wire_heartbeat heartbeat = {0};
-    expect_reason("golden", wire_decode(datagram.bytes, datagram.length, &scratch, &heartbeat),
+    expect_reason("golden", wire_v1_decode(datagram.bytes, datagram.length, &scratch, &heartbeat),
                   WIRE_ACCEPTED);
     expect_name("site", heartbeat.site, "example.com");
     assert_int_equal(heartbeat.room.length, 0);
@@ -165,7 +165,7 @@ static void every_field(void **state)
         memset(&before, 0xa5, sizeof(before));
         memcpy(&heartbeat, &before, sizeof(before));
         enum wire_reason reason =
-            wire_decode(datagram.bytes, datagram.length, &scratch, &heartbeat);
+            wire_v1_decode(datagram.bytes, datagram.length, &scratch, &heartbeat);
         expect_reason(patches[i].what, reason, patches[i].expected);
         if (reason != WIRE_ACCEPTED && memcmp(&heartbeat, &before, sizeof(before)) != 0)
             fail_msg("%s: the output is touched", patches[i].what);
@@ -188,7 +188,7 @@ static void every_truncation_and_extension(void **state)
             struct wire_heartbeat heartbeat = {0};
             enum wire_reason expected = length == golden.length ? WIRE_ACCEPTED : WIRE_MALFORMED;
             expect_reason("cut or extended",
-                          wire_decode(datagram.bytes, length, &scratch, &heartbeat), expected);
+                          wire_v1_decode(datagram.bytes, length, &scratch, &heartbeat), expected);
             bytes_free(&datagram);
         }
         bytes_free(&golden);
@@ -211,7 +211,7 @@ static void the_shortest(void **state)
         struct wire_scratch scratch;
         struct wire_heartbeat heartbeat = {0};
         expect_reason(cases[i].hex,
-                      wire_decode(datagram.bytes, datagram.length, &scratch, &heartbeat),
+                      wire_v1_decode(datagram.bytes, datagram.length, &scratch, &heartbeat),
                       cases[i].expected);
         bytes_free(&datagram);
     }
@@ -261,7 +261,7 @@ static void expect_built(const struct lengths *of, const struct bytes *datagram,
     assert_ptr_equal(got->tag, of->flags ? visitors + 16 * of->visitors : NULL);
 
     struct bytes written = {malloc(datagram->length), datagram->length};
-    assert_int_equal(wire_encode(got, written.bytes, written.length), datagram->length);
+    assert_int_equal(wire_v1_encode(got, written.bytes, written.length), datagram->length);
     assert_memory_equal(written.bytes, datagram->bytes, datagram->length);
     bytes_free(&written);
 }
@@ -274,11 +274,12 @@ static void every_length(void **state)
     for (size_t i = 0; i < LENGTH(lengths); i++) {
         const struct lengths *of = &lengths[i];
         struct bytes datagram = build(of);
-        struct bytes header = bytes_copy(datagram.bytes, WIRE_HEADER_SIZE);
+        struct bytes header = bytes_copy(datagram.bytes, WIRE_V1_HEADER_SIZE);
         struct wire_scratch scratch;
         struct wire_heartbeat heartbeat = {0};
-        expect_reason(of->what, wire_shape(header.bytes, datagram.length), of->expected);
-        expect_reason(of->what, wire_decode(datagram.bytes, datagram.length, &scratch, &heartbeat),
+        expect_reason(of->what, wire_v1_shape(header.bytes, datagram.length), of->expected);
+        expect_reason(of->what,
+                      wire_v1_decode(datagram.bytes, datagram.length, &scratch, &heartbeat),
                       of->expected);
         if (of->expected == WIRE_ACCEPTED)
             expect_built(of, &datagram, &heartbeat);
@@ -310,7 +311,7 @@ static void malformed_goes_before_visitor(void **state)
         struct wire_scratch scratch;
         struct wire_heartbeat heartbeat = {0};
         expect_reason("bad name",
-                      wire_decode(datagram.bytes, datagram.length, &scratch, &heartbeat),
+                      wire_v1_decode(datagram.bytes, datagram.length, &scratch, &heartbeat),
                       WIRE_MALFORMED);
         bytes_free(&datagram);
     }

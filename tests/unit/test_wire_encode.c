@@ -24,7 +24,7 @@ static void expect_encoded(const struct wire_heartbeat *heartbeat, const char *h
     struct bytes expected = bytes_from_hex(hex);
     for (uint32_t capacity = 0; capacity <= expected.length; capacity++) {
         struct bytes written = {calloc(1, capacity), capacity};
-        uint32_t size = wire_encode(heartbeat, written.bytes, capacity);
+        uint32_t size = wire_v1_encode(heartbeat, written.bytes, capacity);
         assert_int_equal(size, capacity == expected.length ? expected.length : 0);
         if (size != 0)
             assert_memory_equal(written.bytes, expected.bytes, size);
@@ -64,7 +64,7 @@ static void goldens_are_written(void **state)
     uint8_t datagram[256];
     memset(datagram, 0xee, sizeof(datagram));
     signed_one.tag = NULL;
-    assert_int_equal(wire_encode(&signed_one, datagram, sizeof(datagram)), 55);
+    assert_int_equal(wire_v1_encode(&signed_one, datagram, sizeof(datagram)), 55);
     struct bytes untouched = bytes_from_hex("eeeeeeeeeeeeeeee");
     assert_memory_equal(datagram + 55 - WIRE_TAG_SIZE, untouched.bytes, WIRE_TAG_SIZE);
     bytes_free(&untouched);
@@ -106,20 +106,20 @@ static void what_cannot_be_carried_is_refused(void **state)
     for (uint32_t length = 0; length <= WIRE_SITE_MAX + 1; length++) {
         heartbeat.site = (struct wire_name){letters, length};
         uint32_t expected = length >= 1 && length <= WIRE_SITE_MAX ? 36 + length : 0;
-        assert_int_equal(wire_encode(&heartbeat, datagram, sizeof(datagram)), expected);
+        assert_int_equal(wire_v1_encode(&heartbeat, datagram, sizeof(datagram)), expected);
     }
     for (size_t i = 0; i < LENGTH(refused); i++) {
         heartbeat = refused[i].heartbeat;
         heartbeat.site = name("example.com");
         heartbeat.visitor_ids = letters;
-        if (wire_encode(&heartbeat, datagram, sizeof(datagram)) != 0)
+        if (wire_v1_encode(&heartbeat, datagram, sizeof(datagram)) != 0)
             fail_msg("%s must be refused", refused[i].what);
     }
     heartbeat = (struct wire_heartbeat){
         .site = name("abc"), .kind = 1, .visitors = 4094, .visitor_ids = letters};
-    assert_int_equal(wire_encode(&heartbeat, datagram, sizeof(datagram)), 20 + 3 + 4094 * 16);
+    assert_int_equal(wire_v1_encode(&heartbeat, datagram, sizeof(datagram)), 20 + 3 + 4094 * 16);
     heartbeat.site = name("example.com.");
-    assert_int_equal(wire_encode(&heartbeat, datagram, sizeof(datagram)), 0);
+    assert_int_equal(wire_v1_encode(&heartbeat, datagram, sizeof(datagram)), 0);
 }
 
 int main(void)

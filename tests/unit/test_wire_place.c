@@ -16,7 +16,8 @@ static void sites_are_lower_cased(void **state)
                 datagram.bytes[20 + place] = (uint8_t)byte;
                 struct wire_scratch scratch;
                 struct wire_heartbeat got = {0};
-                expect_reason("site", wire_decode(datagram.bytes, datagram.length, &scratch, &got),
+                expect_reason("site",
+                              wire_v1_decode(datagram.bytes, datagram.length, &scratch, &got),
                               WIRE_ACCEPTED);
                 bool upper = byte >= 'A' && byte <= 'Z';
                 assert_int_equal(got.site.bytes[place], upper ? byte + 32 : byte);
@@ -40,13 +41,13 @@ static void only_ascii_is_lower_cased(void **state)
            12); /* U with dots, Kelvin */
     struct wire_scratch scratch;
     struct wire_heartbeat got = {0};
-    expect_reason("site", wire_decode(datagram.bytes, datagram.length, &scratch, &got),
+    expect_reason("site", wire_v1_decode(datagram.bytes, datagram.length, &scratch, &got),
                   WIRE_ACCEPTED);
     expect_name("site", got.site,
                 "b\xc3\x9c"
                 "c@[\xe2\x84\xaaza.");
     memcpy(datagram.bytes + 20, "b\xc3\x81x\xc3\x9axyz.yz", 12); /* their low bits are A and Z */
-    expect_reason("site", wire_decode(datagram.bytes, datagram.length, &scratch, &got),
+    expect_reason("site", wire_v1_decode(datagram.bytes, datagram.length, &scratch, &got),
                   WIRE_ACCEPTED);
     assert_ptr_equal(got.site.bytes, datagram.bytes + 20);
     bytes_free(&datagram);
@@ -65,7 +66,7 @@ static enum wire_reason decode_labels(const char *room, const char *source,
     datagram = build(&of);
     memcpy(datagram.bytes + 21, room, of.room);
     memcpy(datagram.bytes + 21 + of.room, source, of.source);
-    return wire_decode(datagram.bytes, datagram.length, scratch, ret);
+    return wire_v1_decode(datagram.bytes, datagram.length, scratch, ret);
 }
 
 static const struct {

@@ -1,4 +1,4 @@
-/* stream.h - a random stream of datagrams into a collector, with the oracle beside it. */
+/* scenario.h - a random scenario of datagrams into a collector, with the oracle beside it. */
 #ifndef PRESENCE_TESTS_STREAM_H
 #define PRESENCE_TESTS_STREAM_H
 
@@ -33,7 +33,7 @@ struct holding {
     unsigned sampled; /* then */
 };
 
-struct stream {
+struct scenario {
     const struct variant *variant;
     uint64_t seed;
     unsigned step;
@@ -53,51 +53,51 @@ struct stream {
 };
 
 /* Create the segment at a random tick, and everything from the seed. */
-void stream_open(struct stream *stream, const struct variant *variant, uint64_t seed,
-                 struct fixture *fixture);
-void stream_close(struct stream *stream);
+void scenario_open(struct scenario *scenario, const struct variant *variant, uint64_t seed,
+                   struct fixture *fixture);
+void scenario_close(struct scenario *scenario);
 
 /* Set the clocks, restart the collector, let it do its maintenance, send it batches: each of these
  * at random. */
-void stream_step(struct stream *stream);
+void scenario_step(struct scenario *scenario);
 
 /* Fail, with all that is needed to repeat it. */
-_Noreturn void stream_fail(const struct stream *stream, const char *format, ...)
+_Noreturn void scenario_fail(const struct scenario *scenario, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* ---- check.c: the segment itself ---- */
 
 /* Compare counts at the important windows and a few at random, and all counters. */
-void check_step(struct stream *stream);
+void check_step(struct scenario *scenario);
 
 /* Compare counts at every window, and the words of the table. */
-void check_thoroughly(struct stream *stream);
+void check_thoroughly(struct scenario *scenario);
 
 /* ---- what libpresence tells, while the collector runs or not ---- */
 
 /* check_activity.c: what made each count. */
-void check_activities(struct stream *stream);
+void check_activities(struct scenario *scenario);
 
 /* check_trends.c: peaks of all scopes, and all minutes. */
-void check_peaks(struct stream *stream);
-void check_minutes(struct stream *stream);
+void check_peaks(struct scenario *scenario);
+void check_minutes(struct scenario *scenario);
 
 /* And the minutes of a scope between two points in time, one of which may be an hour ago. */
-void check_some_minutes(struct stream *stream);
+void check_some_minutes(struct scenario *scenario);
 
 /* check_listings.c: top, sites, the busiest of all sites, and when a visitor was seen. */
-void check_listings(struct stream *stream);
+void check_listings(struct scenario *scenario);
 
 /* check_followers.c: readers that read events at times, each from where it was. */
-void check_followers(struct stream *stream);
+void check_followers(struct scenario *scenario);
 
 /* ---- after each of what changes them ---- */
 
 /* check_holders.c: after samples, find out which scopes have a history, check that they may, and
  * tell the oracle. */
-void check_holders(struct stream *stream, const struct oracle_round *round);
+void check_holders(struct scenario *scenario, const struct oracle_round *round);
 
 /* check_feed.c: after a batch, the events that it wrote, and how many it did not. */
-void check_feed(struct stream *stream);
+void check_feed(struct scenario *scenario);
 
 #endif

@@ -1,0 +1,198 @@
+/* wire_v2.h - decode and encode version 2 of the native heartbeat datagram.
+ *
+ * One datagram carries names and records. A record is a place, which refers to names by their
+ * number, and the visitors there. The datagram has a sequence number in its stream, so that its
+ * loss is known. All of it is judged before any record is counted.
+ */
+#ifndef PRESENCE_WIRE_V2_H
+#define PRESENCE_WIRE_V2_H
+
+#include "core/wire_base.h"
+
+#define WIRE_V2_HEADER_SIZE  28
+#define WIRE_V2_RECORD_SIZE  8   /* without its visitors */
+#define WIRE_V2_NAMES_MAX    255 /* in a datagram */
+#define WIRE_V2_NAME_MAX     255 /* bytes of a name */
+#define WIRE_V2_VISITORS_MAX 255 /* in a record */
+
+/* What is known of a name: bits of wire_v2_datagram.forms. */
+#define WIRE_V2_LOWER 0x01 /* it is a site or a source in canonical form */
+#define WIRE_V2_ROOM  0x02 /* it is a room in canonical form */
+
+/* A decoded datagram. It points into the datagram and lives as long. */
+struct wire_v2_datagram {
+    uint64_t stream;   /* 0: it belongs to none */
+    uint32_t sequence; /* 0 if there is no stream, and once in 2^32 datagrams */
+    uint16_t target;
+    uint8_t authenticated;
+    uint8_t key_id;
+    uint32_t sent_at; /* Unix seconds; meaningful only if authenticated */
+    uint32_t records;
+    uint32_t visitors;                             /* of all records */
+    const uint8_t *tag;                            /* 8 bytes; NULL if not authenticated */
+    const uint8_t *next;                           /* the record that wire_v2_next reads next */
+    const uint8_t *end;                            /* of the records */
+    struct wire_name names[WIRE_V2_NAMES_MAX + 1]; /* by number; number 0 is the absent name */
+    uint8_t forms[WIRE_V2_NAMES_MAX + 1];
+};
+
+static inline uint64_t wire_load64(const uint8_t *bytes)
+{
+    return (uint64_t)wire_load32(bytes) << 32 | wire_load32(bytes + 4);
+}
+
+static inline void wire_store64(uint8_t *bytes, uint64_t value)
+{
+    wire_store32(bytes, (uint32_t)(value >> 32));
+    wire_store32(bytes + 4, (uint32_t)value);
+}
+
+/* Judge a datagram of version 2 by its header and its length alone: WIRE_MALFORMED or
+ * WIRE_ACCEPTED. Reads at most the first WIRE_V2_HEADER_SIZE bytes, and none beyond `length`. */
+static inline enum wire_reason wire_v2_shape(const uint8_t *datagram, uint32_t length)
+{
+    if (length < WIRE_V2_HEADER_SIZE || wire_load16(datagram + 4) != length)
+        return WIRE_MALFORMED;
+
+    uint8_t flags = datagram[3], key_id = datagram[6];
+    if (flags & ~WIRE_AUTHENTICATED || (key_id != 0) != (flags == WIRE_AUTHENTICATED))
+        return WIRE_MALFORMED;
+    if (wire_load64(datagram + 12) == 0 && wire_load32(datagram + 20) != 0)
+        return WIRE_MALFORMED;
+
+    uint32_t names = datagram[7], records = wire_load16(datagram + 24);
+    uint32_t fixed = WIRE_V2_HEADER_SIZE + (flags ? WIRE_TAG_SIZE : 0);
+    uint32_t least = fixed + 2 * names + (WIRE_V2_RECORD_SIZE + WIRE_VISITOR_SIZE) * records;
+    uint32_t most = fixed + (1 + WIRE_V2_NAME_MAX) * names +
+                    (WIRE_V2_RECORD_SIZE + WIRE_VISITOR_SIZE * WIRE_V2_VISITORS_MAX) * records;
+    bool fits = length >= least && length <= most && (names != 0 || records == 0);
+    return fits ? WIRE_ACCEPTED : WIRE_MALFORMED;
+}
+
+/* Read the names of a datagram whose header is right, and return where the records begin, or NULL
+ * if a name is invalid or does not end before `end`. */
+static inline const uint8_t *wire_v2_read_names(const uint8_t *datagram, const uint8_t *end,
+                                                struct wire_v2_datagram *ret)
+{
+    const uint8_t *at = datagram + WIRE_V2_HEADER_SIZE;
+
+    ret->names[0] = (struct wire_name){0};
+    ret->forms[0] = WIRE_V2_LOWER | WIRE_V2_ROOM;
+    for (unsigned i = 1; i <= datagram[7]; i++) {
+        if (at == end || at[0] == 0 || end - at - 1 < at[0])
+            return NULL;
+        struct wire_name name = {at + 1, at[0]};
+        if (!utf8_is_plain(name.bytes, name.length) && !utf8_is_name(name.bytes, name.length))
+            return NULL;
+        ret->names[i] = name;
+        ret->forms[i] =
+            (uint8_t)((canonical_is_lower(name.bytes, name.length) ? WIRE_V2_LOWER : 0) |
+                      (canonical_is_room(name.bytes, name.length) ? WIRE_V2_ROOM : 0));
+        at += 1 + name.length;
+    }
+    return at;
+}
+
+/* Judge the record at `at` and return where the next one begins, or NULL if it breaks a rule or
+ * does not end before `end`. */
+static inline const uint8_t *wire_v2_judge_record(const struct wire_v2_datagram *datagram,
+                                                  const uint8_t *at, const uint8_t *end,
+                                                  unsigned names)
+{
+    if (end - at < WIRE_V2_RECORD_SIZE)
+        return NULL;
+    uint8_t kind = at[0], site = at[1], room = at[2], source = at[3], event = at[4];
+    uint32_t size = WIRE_V2_RECORD_SIZE + (uint32_t)at[5] * WIRE_VISITOR_SIZE;
+    if (!utf8_is_within(kind, WIRE_HEARTBEAT, WIRE_EVENT) || site == 0 || at[5] == 0)
+        return NULL;
+    if (site > names || room > names || source > names || event > names ||
+        (event != 0) != (kind == WIRE_EVENT))
+        return NULL;
+    if (datagram->names[site].length > WIRE_SITE_MAX ||
+        datagram->names[source].length > WIRE_SOURCE_MAX ||
+        datagram->names[event].length > WIRE_EVENT_MAX || !wire_country_is_valid(at + 6))
+        return NULL;
+    return (uint32_t)(end - at) < size ? NULL : at + size;
+}
+
+/* Judge all records between `ret->next` and `ret->end`, of which there must be as many as the
+ * header says, and add up their visitors. */
+static inline bool wire_v2_judge_records(struct wire_v2_datagram *ret, unsigned names)
+{
+    const uint8_t *at = ret->next;
+
+    ret->visitors = 0;
+    for (uint32_t i = 0; i < ret->records; i++) {
+        const uint8_t *next = wire_v2_judge_record(ret, at, ret->end, names);
+        if (!next)
+            return false;
+        ret->visitors += at[5];
+        at = next;
+    }
+    return at == ret->end;
+}
+
+/* Decode a datagram of version 2: judge its header, then its names and records. Returns
+ * WIRE_ACCEPTED and fills `*ret`, or WIRE_MALFORMED with `*ret` partly written. The caller judges
+ * sender, tag, time, stream and sites. */
+static inline enum wire_reason wire_v2_decode(const uint8_t *datagram, uint32_t length,
+                                              struct wire_v2_datagram *ret)
+{
+    if (wire_v2_shape(datagram, length) != WIRE_ACCEPTED)
+        return WIRE_MALFORMED;
+
+    ret->authenticated = datagram[3] & WIRE_AUTHENTICATED;
+    ret->key_id = datagram[6];
+    ret->sent_at = wire_load32(datagram + 8);
+    ret->stream = wire_load64(datagram + 12);
+    ret->sequence = wire_load32(datagram + 20);
+    ret->records = wire_load16(datagram + 24);
+    ret->target = (uint16_t)wire_load16(datagram + 26);
+    ret->end = datagram + length - (ret->authenticated ? WIRE_TAG_SIZE : 0);
+    ret->tag = ret->authenticated ? ret->end : NULL;
+    ret->next = wire_v2_read_names(datagram, ret->end, ret);
+    if (!ret->next || !wire_v2_judge_records(ret, datagram[7]))
+        return WIRE_MALFORMED;
+    return WIRE_ACCEPTED;
+}
+
+/* Bring the names of a record into canonical form, in `scratch`. Out of line: senders that use
+ * libpresence send them in that form. */
+static __attribute__((noinline, unused)) void wire_v2_canonical(struct wire_heartbeat *heartbeat,
+                                                                struct wire_scratch *scratch)
+{
+    wire_canonical_lower(&heartbeat->site, scratch->site);
+    wire_canonical_labels(&heartbeat->room, &heartbeat->source, scratch);
+}
+
+/* Read the next record of a datagram that wire_v2_decode has accepted, with its names in canonical
+ * form; false if there is none left. The heartbeat points into the datagram or the scratch, and is
+ * valid until the next call. It has no key, time or tag: those are the datagram's. */
+static inline bool wire_v2_next(struct wire_v2_datagram *datagram, struct wire_scratch *scratch,
+                                struct wire_heartbeat *ret)
+{
+    const uint8_t *at = datagram->next;
+
+    if (at == datagram->end)
+        return false;
+    ret->kind = at[0];
+    ret->site = datagram->names[at[1]];
+    ret->room = datagram->names[at[2]];
+    ret->source = datagram->names[at[3]];
+    ret->event = datagram->names[at[4]];
+    ret->visitors = at[5];
+    ret->country[0] = at[6];
+    ret->country[1] = at[7];
+    ret->visitor_ids = at + WIRE_V2_RECORD_SIZE;
+    ret->authenticated = ret->key_id = 0;
+    ret->labels_invalid = ret->rooms_too_long = 0;
+    ret->sent_at = 0;
+    ret->tag = NULL;
+    datagram->next = ret->visitor_ids + (size_t)ret->visitors * WIRE_VISITOR_SIZE;
+    uint8_t lower = datagram->forms[at[1]] & datagram->forms[at[3]];
+    if (!(lower & WIRE_V2_LOWER) || !(datagram->forms[at[2]] & WIRE_V2_ROOM))
+        wire_v2_canonical(ret, scratch);
+    return true;
+}
+
+#endif
