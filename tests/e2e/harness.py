@@ -88,6 +88,27 @@ def native(site, visitors, room="", source="", country="", kind=1, event=""):
     return header + b"".join(names) + b"".join(visitors)
 
 
+def record(site, visitors, **place):
+    """A record of native2: like native's arguments, with 1 to 255 visitors."""
+    return site, visitors, place
+
+
+def native2(*records, stream=0, sequence=0, target=0):
+    """Build a native datagram of version 2, from docs/protocol.md alone."""
+    names, body = [""], b""
+    for site, visitors, place in records:
+        numbers = []
+        for name in (site, *(place.get(label, "") for label in ("room", "source", "event"))):
+            names += [name] if name not in names else []
+            numbers.append(names.index(name))
+        body += bytes([place.get("kind", 1), *numbers, len(visitors)])
+        body += (place.get("country", "").encode() or bytes(2)) + b"".join(visitors)
+    table = b"".join(bytes([len(name)]) + name for name in map(str.encode, names[1:]))
+    length = 28 + len(table) + len(body)
+    return struct.pack(">2sBBHBBIQIHH", b"PH", 2, 0, length, 0, len(names) - 1, 0, stream,
+                       sequence, len(records), target) + table + body
+
+
 def visitor(number):
     """The 16 bytes of a visitor's id."""
     return number.to_bytes(16, "big")

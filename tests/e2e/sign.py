@@ -36,9 +36,11 @@ def siphash(key, message):
 
 
 def signed(datagram, key_id, key, at=None):
-    """A native datagram, authenticated as of `at`, Unix seconds; now by default."""
+    """A native datagram of either version, authenticated as of `at`, Unix seconds; now by default."""
     at = int(time.time()) if at is None else at
-    header = (datagram[:4] + (len(datagram) + 8).to_bytes(2, "big") + bytes([1, key_id]) +
-              at.to_bytes(4, "big"))
-    message = header + datagram[12:]
+    length, at = (len(datagram) + 8).to_bytes(2, "big"), at.to_bytes(4, "big")
+    if datagram[2] == 2:
+        message = b"PH\2\1" + length + bytes([key_id, datagram[7]]) + at + datagram[12:]
+    else:
+        message = datagram[:4] + length + bytes([1, key_id]) + at + datagram[12:]
     return message + siphash(key, message)

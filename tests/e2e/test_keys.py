@@ -7,7 +7,8 @@ import threading
 import time
 import unittest
 
-from harness import DEADLINE, PRESENCE_SEND, Case, native, run_daemon, visitor, wait_until
+from harness import (DEADLINE, PRESENCE_SEND, Case, native, native2, record, run_daemon, visitor,
+                     wait_until)
 from sign import signed, siphash
 
 SITE = "keys.example"
@@ -15,6 +16,9 @@ KEYS = {7: bytes(range(16)), 8: bytes(range(100, 116)), 200: os.urandom(16)}
 GOLDEN_SIGNED = bytes.fromhex(
     "50480101003701076955b90000010b00000000006578616d706c652e636f6d9b2d6f2e1c3a4f5b8d7e0a1b2c3d4e5f"
     "d4cb34e9109a969f")
+GOLDEN_SIGNED_2 = bytes.fromhex(
+    "50480201004807016955b900010203040506070800000002000100000b6578616d706c652e636f6d01010000000100"
+    "009b2d6f2e1c3a4f5b8d7e0a1b2c3d4e5f2ac7e700bcaabd6e")
 
 
 class Keys(Case):
@@ -106,6 +110,9 @@ class Keys(Case):
     def test_the_reference(self):
         self.assertEqual(siphash(KEYS[7], bytes(range(15))).hex(), "e545be4961ca29a1")
         self.assertEqual(siphash(KEYS[7], GOLDEN_SIGNED[:-8]), GOLDEN_SIGNED[-8:])
+        beat = native2(record("example.com", [GOLDEN_SIGNED[31:47]]), stream=0x0102030405060708,
+                       sequence=2)
+        self.assertEqual(signed(beat, 7, KEYS[7], 1767225600), GOLDEN_SIGNED_2)
 
     def test_reasons(self):
         self.write(7, 8)
