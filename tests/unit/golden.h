@@ -24,6 +24,22 @@
     "50480101003701076955b90000010b00000000006578616d706c652e636f6d" GOLDEN_VISITOR_HEX \
         GOLDEN_TAG_HEX
 
+/* Version 2, stream 0102030405060708. Sequence 1: a heartbeat of both visitors on /pricing from DE
+ * by news.example, then a pageview of the first on /. */
+#define GOLDEN_V2_HEX                                                                              \
+    "504802000080000400000000010203040506070800000001000200000b6578616d706c652e636f6d082f70726963" \
+    "696e670c6e6577732e6578616d706c65012f0101020300024445" GOLDEN_VISITOR_HEX GOLDEN_VISITOR_2_HEX \
+    "0301040000010000" GOLDEN_VISITOR_HEX
+
+/* Sequence 2: a heartbeat of the first on the site, key 7. */
+#define GOLDEN_V2_TAG_HEX "2ac7e700bcaabd6e"
+#define GOLDEN_V2_SIGNED_HEX                                                                   \
+    "50480201004807016955b900010203040506070800000002000100000b6578616d706c652e636f6d01010000" \
+    "00010000" GOLDEN_VISITOR_HEX GOLDEN_V2_TAG_HEX
+
+/* Sequence 3: empty. */
+#define GOLDEN_V2_EMPTY_HEX "50480200001c00000000000001020304050607080000000300000000"
+
 /* Bytes in a heap block of exactly their size, so that a sanitizer sees any read beyond them. */
 struct bytes {
     uint8_t *bytes;
