@@ -15,9 +15,27 @@
 #define WIRE_V2_NAME_MAX     255 /* bytes of a name */
 #define WIRE_V2_VISITORS_MAX 255 /* in a record */
 
-/* What is known of a name: bits of wire_v2_datagram.forms. */
-#define WIRE_V2_LOWER 0x01 /* it is a site or a source in canonical form */
-#define WIRE_V2_ROOM  0x02 /* it is a room in canonical form */
+/* A record's place, as it stands before its visitors. Names are those of the datagram, by their
+ * number from 1; 0 is absent. */
+struct wire_v2_record {
+    uint8_t kind; /* enum wire_kind */
+    uint8_t site, room, source, event;
+    uint8_t visitors;   /* 1 to 255 */
+    uint8_t country[2]; /* two zero bytes: absent */
+};
+
+_Static_assert(sizeof(struct wire_v2_record) == WIRE_V2_RECORD_SIZE, "as on the wire");
+
+/* What a number of a name may be used for: bits of wire_v2_datagram.uses. */
+enum wire_v2_use {
+    WIRE_V2_SITE = 1 << 0,
+    WIRE_V2_ROOM = 1 << 1,
+    WIRE_V2_SOURCE = 1 << 2,
+    WIRE_V2_EVENT = 1 << 3,
+    WIRE_V2_NO_EVENT = 1 << 4,
+    WIRE_V2_IS_LOWER = 1 << 5, /* in canonical form as a site or source; never set for a path */
+    WIRE_V2_IS_ROOM = 1 << 6,  /* in canonical form as a room */
+};
 
 /* A decoded datagram. It points into the datagram and lives as long. */
 struct wire_v2_datagram {
@@ -33,7 +51,19 @@ struct wire_v2_datagram {
     const uint8_t *next;                           /* the record that wire_v2_next reads next */
     const uint8_t *end;                            /* of the records */
     struct wire_name names[WIRE_V2_NAMES_MAX + 1]; /* by number; number 0 is the absent name */
-    uint8_t forms[WIRE_V2_NAMES_MAX + 1];
+    uint8_t uses[WIRE_V2_NAMES_MAX + 1];           /* enum wire_v2_use; 0: no such number */
+};
+
+/* The fields of a header that is written. */
+struct wire_v2_header {
+    uint64_t stream;
+    uint32_t sequence;
+    uint16_t target;
+    uint8_t key_id; /* 0: not authenticated */
+    uint8_t names;
+    uint32_t sent_at; /* Unix seconds */
+    uint32_t records;
+    uint32_t length; /* of the datagram, with its tag if it is authenticated */
 };
 
 static inline uint64_t wire_load64(const uint8_t *bytes)
@@ -69,6 +99,22 @@ static inline enum wire_reason wire_v2_shape(const uint8_t *datagram, uint32_t l
     return fits ? WIRE_ACCEPTED : WIRE_MALFORMED;
 }
 
+/* Return what a valid name, which has at least a byte, may be used for. Only paths can fail to be
+ * in canonical form as a room, and they are hardly ever sites: one test of the bytes is enough. */
+static inline uint8_t wire_v2_uses(const uint8_t *bytes, uint32_t length)
+{
+    uint8_t uses = WIRE_V2_ROOM;
+
+    if (length <= WIRE_EVENT_MAX)
+        uses |= WIRE_V2_EVENT;
+    if (length <= WIRE_SITE_MAX)
+        uses |= WIRE_V2_SITE | WIRE_V2_SOURCE;
+    if (bytes[0] == '/')
+        return canonical_is_room(bytes, length) ? uses | WIRE_V2_IS_ROOM : uses;
+    uses |= WIRE_V2_IS_ROOM;
+    return canonical_is_lower(bytes, length) ? uses | WIRE_V2_IS_LOWER : uses;
+}
+
 /* Read the names of a datagram whose header is right, and return where the records begin, or NULL
  * if a name is invalid or does not end before `end`. */
 static inline const uint8_t *wire_v2_read_names(const uint8_t *datagram, const uint8_t *end,
@@ -76,18 +122,18 @@ static inline const uint8_t *wire_v2_read_names(const uint8_t *datagram, const u
 {
     const uint8_t *at = datagram + WIRE_V2_HEADER_SIZE;
 
+    __builtin_memset(ret->uses, 0, sizeof(ret->uses));
     ret->names[0] = (struct wire_name){0};
-    ret->forms[0] = WIRE_V2_LOWER | WIRE_V2_ROOM;
+    ret->uses[0] =
+        WIRE_V2_ROOM | WIRE_V2_SOURCE | WIRE_V2_NO_EVENT | WIRE_V2_IS_LOWER | WIRE_V2_IS_ROOM;
     for (unsigned i = 1; i <= datagram[7]; i++) {
         if (at == end || at[0] == 0 || end - at - 1 < at[0])
             return NULL;
         struct wire_name name = {at + 1, at[0]};
-        if (!utf8_is_plain(name.bytes, name.length) && !utf8_is_name(name.bytes, name.length))
+        if (!utf8_is_name(name.bytes, name.length))
             return NULL;
         ret->names[i] = name;
-        ret->forms[i] =
-            (uint8_t)((canonical_is_lower(name.bytes, name.length) ? WIRE_V2_LOWER : 0) |
-                      (canonical_is_room(name.bytes, name.length) ? WIRE_V2_ROOM : 0));
+        ret->uses[i] = wire_v2_uses(name.bytes, name.length);
         at += 1 + name.length;
     }
     return at;
@@ -96,34 +142,33 @@ static inline const uint8_t *wire_v2_read_names(const uint8_t *datagram, const u
 /* Judge the record at `at` and return where the next one begins, or NULL if it breaks a rule or
  * does not end before `end`. */
 static inline const uint8_t *wire_v2_judge_record(const struct wire_v2_datagram *datagram,
-                                                  const uint8_t *at, const uint8_t *end,
-                                                  unsigned names)
+                                                  const uint8_t *at, const uint8_t *end)
 {
     if (end - at < WIRE_V2_RECORD_SIZE)
         return NULL;
-    uint8_t kind = at[0], site = at[1], room = at[2], source = at[3], event = at[4];
-    uint32_t size = WIRE_V2_RECORD_SIZE + (uint32_t)at[5] * WIRE_VISITOR_SIZE;
-    if (!utf8_is_within(kind, WIRE_HEARTBEAT, WIRE_EVENT) || site == 0 || at[5] == 0)
+    const struct wire_v2_record *record = (const void *)at;
+    const uint8_t *uses = datagram->uses;
+    uint8_t event = record->kind == WIRE_EVENT ? WIRE_V2_EVENT : WIRE_V2_NO_EVENT;
+    uint8_t as_used = (uses[record->site] & WIRE_V2_SITE) | (uses[record->room] & WIRE_V2_ROOM) |
+                      (uses[record->source] & WIRE_V2_SOURCE) | (uses[record->event] & event);
+    if (as_used != (WIRE_V2_SITE | WIRE_V2_ROOM | WIRE_V2_SOURCE | event))
         return NULL;
-    if (site > names || room > names || source > names || event > names ||
-        (event != 0) != (kind == WIRE_EVENT))
+    if (!utf8_is_within(record->kind, WIRE_HEARTBEAT, WIRE_EVENT) || record->visitors == 0 ||
+        !wire_country_is_valid(record->country))
         return NULL;
-    if (datagram->names[site].length > WIRE_SITE_MAX ||
-        datagram->names[source].length > WIRE_SOURCE_MAX ||
-        datagram->names[event].length > WIRE_EVENT_MAX || !wire_country_is_valid(at + 6))
-        return NULL;
+    uint32_t size = WIRE_V2_RECORD_SIZE + (uint32_t)record->visitors * WIRE_VISITOR_SIZE;
     return (uint32_t)(end - at) < size ? NULL : at + size;
 }
 
 /* Judge all records between `ret->next` and `ret->end`, of which there must be as many as the
  * header says, and add up their visitors. */
-static inline bool wire_v2_judge_records(struct wire_v2_datagram *ret, unsigned names)
+static inline bool wire_v2_judge_records(struct wire_v2_datagram *ret)
 {
     const uint8_t *at = ret->next;
 
     ret->visitors = 0;
     for (uint32_t i = 0; i < ret->records; i++) {
-        const uint8_t *next = wire_v2_judge_record(ret, at, ret->end, names);
+        const uint8_t *next = wire_v2_judge_record(ret, at, ret->end);
         if (!next)
             return false;
         ret->visitors += at[5];
@@ -151,7 +196,7 @@ static inline enum wire_reason wire_v2_decode(const uint8_t *datagram, uint32_t 
     ret->end = datagram + length - (ret->authenticated ? WIRE_TAG_SIZE : 0);
     ret->tag = ret->authenticated ? ret->end : NULL;
     ret->next = wire_v2_read_names(datagram, ret->end, ret);
-    if (!ret->next || !wire_v2_judge_records(ret, datagram[7]))
+    if (!ret->next || !wire_v2_judge_records(ret))
         return WIRE_MALFORMED;
     return WIRE_ACCEPTED;
 }
@@ -171,28 +216,45 @@ static __attribute__((noinline, unused)) void wire_v2_canonical(struct wire_hear
 static inline bool wire_v2_next(struct wire_v2_datagram *datagram, struct wire_scratch *scratch,
                                 struct wire_heartbeat *ret)
 {
-    const uint8_t *at = datagram->next;
-
-    if (at == datagram->end)
+    if (datagram->next == datagram->end)
         return false;
-    ret->kind = at[0];
-    ret->site = datagram->names[at[1]];
-    ret->room = datagram->names[at[2]];
-    ret->source = datagram->names[at[3]];
-    ret->event = datagram->names[at[4]];
-    ret->visitors = at[5];
-    ret->country[0] = at[6];
-    ret->country[1] = at[7];
-    ret->visitor_ids = at + WIRE_V2_RECORD_SIZE;
+    const struct wire_v2_record *record = (const void *)datagram->next;
+    ret->kind = record->kind;
+    ret->site = datagram->names[record->site];
+    ret->room = datagram->names[record->room];
+    ret->source = datagram->names[record->source];
+    ret->event = datagram->names[record->event];
+    ret->visitors = record->visitors;
+    ret->country[0] = record->country[0];
+    ret->country[1] = record->country[1];
+    ret->visitor_ids = datagram->next + WIRE_V2_RECORD_SIZE;
     ret->authenticated = ret->key_id = 0;
     ret->labels_invalid = ret->rooms_too_long = 0;
     ret->sent_at = 0;
     ret->tag = NULL;
     datagram->next = ret->visitor_ids + (size_t)ret->visitors * WIRE_VISITOR_SIZE;
-    uint8_t lower = datagram->forms[at[1]] & datagram->forms[at[3]];
-    if (!(lower & WIRE_V2_LOWER) || !(datagram->forms[at[2]] & WIRE_V2_ROOM))
+    uint8_t lower = datagram->uses[record->site] & datagram->uses[record->source];
+    if (!(lower & WIRE_V2_IS_LOWER) || !(datagram->uses[record->room] & WIRE_V2_IS_ROOM))
         wire_v2_canonical(ret, scratch);
     return true;
+}
+
+/* Write the WIRE_V2_HEADER_SIZE bytes of a header. Names, each with its length before it, records,
+ * each with its visitors after it, and the tag must follow. */
+static inline void wire_v2_encode_header(const struct wire_v2_header *fields, uint8_t *header)
+{
+    header[0] = 'P';
+    header[1] = 'H';
+    header[2] = WIRE_VERSION_2;
+    header[3] = fields->key_id ? WIRE_AUTHENTICATED : 0;
+    wire_store16(header + 4, fields->length);
+    header[6] = fields->key_id;
+    header[7] = fields->names;
+    wire_store32(header + 8, fields->sent_at);
+    wire_store64(header + 12, fields->stream);
+    wire_store32(header + 20, fields->sequence);
+    wire_store16(header + 24, fields->records);
+    wire_store16(header + 26, fields->target);
 }
 
 #endif
