@@ -146,20 +146,30 @@ static enum wire_reason authenticate(const struct admission_view *view, const ui
                                      uint32_t length, const struct wire_heartbeat *heartbeat)
 {
     if (wire_is_native(datagram, length))
-        return keys_verify(view->keys, datagram, length, heartbeat, view->wall_now);
+        return keys_verify(view->keys, datagram, length, heartbeat->key_id, heartbeat->sent_at,
+                           view->wall_now);
     return has_networks(view->admission) ? WIRE_ACCEPTED : WIRE_UNAUTHENTICATED;
 }
 
 enum wire_reason admission_judge(const struct admission_view *view, const uint8_t *datagram,
                                  uint32_t length, const struct wire_heartbeat *heartbeat)
 {
-    const struct sites *sites = &view->admission->sites;
     enum wire_reason reason = WIRE_ACCEPTED;
 
     if (view->keys)
         reason = authenticate(view, datagram, length, heartbeat);
-    if (reason != WIRE_ACCEPTED || sites->count == 0)
+    if (reason != WIRE_ACCEPTED)
         return reason;
-    return sites_contain(sites, heartbeat->site.bytes, heartbeat->site.length) ? WIRE_ACCEPTED
-                                                                               : WIRE_SITE;
+    return admission_counts_site(view, heartbeat->site) ? WIRE_ACCEPTED : WIRE_SITE;
+}
+
+enum wire_reason admission_decode_v2(const struct admission_view *view, const uint8_t *datagram,
+                                     uint32_t length, struct wire_v2_datagram *ret)
+{
+    if (!admission_is_welcome(view))
+        return WIRE_SENDER;
+    enum wire_reason reason = wire_v2_decode(datagram, length, ret);
+    if (reason != WIRE_ACCEPTED || !view->keys)
+        return reason;
+    return keys_verify(view->keys, datagram, length, ret->key_id, ret->sent_at, view->wall_now);
 }

@@ -90,12 +90,13 @@ static inline bool admission_spend_datagram(const struct admission_view *view)
 bool admission_spend_visitor(const struct admission_view *view, uint64_t sender,
                              enum scope_kind kind);
 
-/* Judge the tag, the time and the site of a datagram that was parsed as `heartbeat`. */
+/* Judge the tag, the time and the site of a datagram of version 1 or of text that was parsed as
+ * `heartbeat`. */
 enum wire_reason admission_judge(const struct admission_view *view, const uint8_t *datagram,
                                  uint32_t length, const struct wire_heartbeat *heartbeat);
 
-/* Parse a datagram by wire_v1_decode or text_decode and judge it. Returns the first reason that
- * fits, in the order of enum wire_reason. `*ret` is meaningful only with WIRE_ACCEPTED. */
+/* Parse a datagram of version 1 or of text and judge it. Returns the first reason that fits, in the
+ * order of enum wire_reason. `*ret` is meaningful only with WIRE_ACCEPTED. */
 static inline enum wire_reason admission_decode(const struct admission_view *view,
                                                 const uint8_t *datagram, uint32_t length,
                                                 struct wire_scratch *scratch,
@@ -108,6 +109,23 @@ static inline enum wire_reason admission_decode(const struct admission_view *vie
                                   : text_decode(datagram, length, scratch, ret);
     return reason == WIRE_ACCEPTED && view->judges ? admission_judge(view, datagram, length, ret)
                                                    : reason;
+}
+
+/* Parse a datagram of version 2 and judge it, except for its stream and its sites, likewise. */
+enum wire_reason admission_decode_v2(const struct admission_view *view, const uint8_t *datagram,
+                                     uint32_t length, struct wire_v2_datagram *ret);
+
+/* True if not every site is counted. */
+static inline bool admission_limits_sites(const struct admission_view *view)
+{
+    return view->admission && view->admission->sites.count;
+}
+
+/* True if a site, in canonical form, is counted. */
+static inline bool admission_counts_site(const struct admission_view *view, struct wire_name site)
+{
+    return !admission_limits_sites(view) ||
+           sites_contain(&view->admission->sites, site.bytes, site.length);
 }
 
 #endif

@@ -51,6 +51,7 @@ struct ingest {
     struct table_key site_keys[PENDING_MAX];
     uint64_t counted[COUNTERS]; /* since the batch began */
     struct wire_scratch scratch;
+    struct wire_v2_datagram datagram; /* being counted */
     struct lookup lookup;
     struct tally tally;
     struct traffic *traffic; /* the collector's; others publish it, too */
@@ -509,33 +510,86 @@ static enum counter counter_of(enum wire_reason reason)
     return COUNTER_datagrams_accepted;
 }
 
-static enum wire_reason judge_datagram(struct ingest *ingest, const uint8_t *datagram,
-                                       uint32_t length, struct wire_heartbeat *ret)
+/* Charge the sender for a datagram; false if it has sent too many. */
+static bool spend_datagram(struct ingest *ingest)
 {
     const struct admission_view *admission = &ingest->admission;
 
-    if (admission_is_welcome(admission) && !admission_spend_datagram(admission)) {
-        ingest->counted[COUNTER_sender_rate_exceeded]++;
-        return WIRE_SENDER;
-    }
-    return admission_decode(admission, datagram, length, &ingest->scratch, ret);
+    if (!admission_is_welcome(admission) || admission_spend_datagram(admission))
+        return true;
+    ingest->counted[COUNTER_sender_rate_exceeded]++;
+    return false;
+}
+
+static void count_place(struct ingest *ingest, const struct wire_heartbeat *heartbeat)
+{
+    if (heartbeat->kind == WIRE_LEAVE)
+        count_leave(ingest, heartbeat);
+    else
+        count_heartbeat(ingest, heartbeat);
+}
+
+/* Count a datagram of one place: version 1 or text. */
+static enum wire_reason count_one_place(struct ingest *ingest, const uint8_t *datagram,
+                                        uint32_t length)
+{
+    struct wire_heartbeat heartbeat;
+    enum wire_reason reason =
+        admission_decode(&ingest->admission, datagram, length, &ingest->scratch, &heartbeat);
+
+    if (reason != WIRE_ACCEPTED)
+        return reason;
+    ingest->counted[COUNTER_label_invalid] += heartbeat.labels_invalid;
+    ingest->counted[COUNTER_room_too_long] += heartbeat.rooms_too_long;
+    count_place(ingest, &heartbeat);
+    return WIRE_ACCEPTED;
+}
+
+/* Return how many of a datagram's visitors are at a site that is not counted. */
+static uint32_t refused_visitors(struct ingest *ingest)
+{
+    struct wire_v2_datagram *datagram = &ingest->datagram;
+    const uint8_t *first = datagram->next;
+    struct wire_heartbeat record;
+    uint32_t refused = 0;
+
+    if (!admission_limits_sites(&ingest->admission))
+        return 0;
+    while (wire_v2_next(datagram, &ingest->scratch, &record))
+        refused += admission_counts_site(&ingest->admission, record.site) ? 0 : record.visitors;
+    datagram->next = first;
+    return refused;
+}
+
+/* Count a datagram of version 2: its records in their order. */
+static enum wire_reason count_places(struct ingest *ingest, const uint8_t *datagram,
+                                     uint32_t length)
+{
+    struct wire_heartbeat record;
+    enum wire_reason reason =
+        admission_decode_v2(&ingest->admission, datagram, length, &ingest->datagram);
+
+    if (reason != WIRE_ACCEPTED)
+        return reason;
+    uint32_t refused = refused_visitors(ingest);
+    ingest->counted[COUNTER_site_refused] += refused;
+    if (refused && refused == ingest->datagram.visitors)
+        return WIRE_SITE;
+    while (wire_v2_next(&ingest->datagram, &ingest->scratch, &record))
+        if (!refused || admission_counts_site(&ingest->admission, record.site))
+            count_place(ingest, &record);
+    return WIRE_ACCEPTED;
 }
 
 void ingest_datagram(struct ingest *ingest, const uint8_t *datagram, uint32_t length)
 {
-    struct wire_heartbeat heartbeat;
-    enum wire_reason reason = judge_datagram(ingest, datagram, length, &heartbeat);
+    enum wire_reason reason = !spend_datagram(ingest) ? WIRE_SENDER
+                              : wire_is_v2(datagram, length)
+                                  ? count_places(ingest, datagram, length)
+                                  : count_one_place(ingest, datagram, length);
 
     ingest->counted[COUNTER_datagrams_received]++;
     ingest->counted[counter_of(reason)]++;
-    if (reason != WIRE_ACCEPTED)
-        return;
-    ingest->counted[COUNTER_label_invalid] += heartbeat.labels_invalid;
-    ingest->counted[COUNTER_room_too_long] += heartbeat.rooms_too_long;
-    if (heartbeat.kind == WIRE_LEAVE)
-        count_leave(ingest, &heartbeat);
-    else
-        count_heartbeat(ingest, &heartbeat);
 }
 
 void ingest_truncated(struct ingest *ingest)

@@ -26,10 +26,10 @@ int keys_load(const char *path, struct keys **ret, char ret_problem[KEY_FILE_PRO
 /* Overwrite and free. NULL is fine. */
 void keys_free(struct keys *keys);
 
-/* Judge a native datagram that wire_v1_decode has accepted as `heartbeat`: WIRE_UNAUTHENTICATED (no
- * tag, an unknown key, a wrong tag), WIRE_STALE (`sent at` more than KEYS_CLOCK_SKEW from
- * `wall_now`, Unix seconds) or WIRE_ACCEPTED. Any thread. */
+/* Judge a native datagram that the decoder of its version has accepted with these `key_id` and
+ * `sent_at`: WIRE_UNAUTHENTICATED (no tag, an unknown key, a wrong tag), WIRE_STALE (`sent at` more
+ * than KEYS_CLOCK_SKEW from `wall_now`, Unix seconds) or WIRE_ACCEPTED. Any thread. */
 enum wire_reason keys_verify(const struct keys *keys, const uint8_t *datagram, uint32_t length,
-                             const struct wire_heartbeat *heartbeat, int64_t wall_now);
+                             uint8_t key_id, uint32_t sent_at, int64_t wall_now);
 
 #endif

@@ -39,11 +39,10 @@ static void measure_tags(unsigned visitors)
         bench_fail("no memory");
     keys->known[7] = true;
     uint32_t length = wire_v1_encode(&heartbeat, datagram, sizeof(datagram));
-    heartbeat.tag = datagram + length - WIRE_TAG_SIZE;
     double begin = bench_cpu_s();
     for (unsigned i = 0; i < rounds; i++) {
         memcpy(datagram + 8, &i, sizeof(i));
-        sum += keys_verify(keys, datagram, length, &heartbeat, 0);
+        sum += keys_verify(keys, datagram, length, 7, wire_load32(datagram + 8), 0);
     }
     print("tag, by visitors", visitors, bench_cpu_s() - begin, rounds);
     free(keys);

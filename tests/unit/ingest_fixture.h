@@ -126,7 +126,7 @@ static inline void check_counter(struct fixture *fixture, enum counter which, co
 /* Check that the counters account for every datagram and visitor. */
 static inline void expect_accounted(struct fixture *fixture, uint64_t visitors)
 {
-    uint64_t rejected = 0;
+    uint64_t rejected = counter(fixture, COUNTER_datagrams_rejected_duplicate);
 
     for (int i = COUNTER_datagrams_rejected_sender; i <= COUNTER_datagrams_rejected_site; i++)
         rejected += counter(fixture, (enum counter)i);
@@ -135,7 +135,7 @@ static inline void expect_accounted(struct fixture *fixture, uint64_t visitors)
     uint64_t accounted =
         counter(fixture, COUNTER_heartbeats_new) + counter(fixture, COUNTER_heartbeats_refreshed) +
         counter(fixture, COUNTER_heartbeats_left) + counter(fixture, COUNTER_table_full) +
-        counter(fixture, COUNTER_scopes_full);
+        counter(fixture, COUNTER_scopes_full) + counter(fixture, COUNTER_site_refused);
     if (accounted != visitors)
         fail_msg("%lld of %llu visitors are accounted for", (long long)accounted,
                  (unsigned long long)visitors);

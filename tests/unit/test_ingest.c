@@ -50,7 +50,8 @@ static void rejections_are_counted_by_reason(void **state)
     } cases[] = {
         {"", 0, COUNTER_datagrams_rejected_malformed},
         {"PH", 2, COUNTER_datagrams_rejected_malformed},
-        {"PH\x02", 3, COUNTER_datagrams_rejected_version},
+        {"PH\x02", 3, COUNTER_datagrams_rejected_malformed},
+        {"PH\x03", 3, COUNTER_datagrams_rejected_version},
         {"PH2 site=a visitor=b", 20, COUNTER_datagrams_rejected_version},
         {"PH\x01", 3, COUNTER_datagrams_rejected_malformed},
         {"PH\x01\x01\0\x15\0\0\0\0\0\0\0\0\x01\0\0\0\0\0a", 21, COUNTER_datagrams_rejected_visitor},
@@ -77,7 +78,7 @@ static void rejections_are_counted_by_reason(void **state)
     ingest_count(fixture->ingests[0], COUNTER_socket_drops, 7);
     ingest_count(fixture->ingests[0], COUNTER_receive_rearmed, 2);
     ingest_end(fixture->ingests[0]);
-    expect_counter(fixture, datagrams_rejected_malformed, 7);
+    expect_counter(fixture, datagrams_rejected_malformed, 8);
     expect_counter(fixture, receive_truncated, 1);
     expect_counter(fixture, socket_drops, 7);
     expect_counter(fixture, receive_rearmed, 2);

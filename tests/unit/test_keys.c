@@ -199,7 +199,8 @@ static enum wire_reason verify(const struct keys *keys, const struct bytes *data
 
     assert_int_equal(wire_v1_decode(datagram->bytes, datagram->length, &scratch, &heartbeat),
                      WIRE_ACCEPTED);
-    return keys_verify(keys, datagram->bytes, datagram->length, &heartbeat, now);
+    return keys_verify(keys, datagram->bytes, datagram->length, heartbeat.key_id, heartbeat.sent_at,
+                       now);
 }
 
 static void tags(void **state)
