@@ -115,11 +115,93 @@ static bool is_carried_as_text(const struct wire_heartbeat *heartbeat)
     return size != 0 && read.reason == JUDGE_ACCEPTED && !difference(&place, &read);
 }
 
+/* Return the name of the first part of the header that differs, or NULL. */
+static const char *difference_v2(const struct wire_v2_datagram *got,
+                                 const struct judgement_v2 *expected)
+{
+    if (got->stream != expected->stream || got->sequence != expected->sequence ||
+        got->target != expected->target)
+        return "the stream";
+    if (got->authenticated != expected->authenticated || got->key_id != expected->key_id ||
+        got->sent_at != expected->sent_at)
+        return "the key or the time";
+    if ((got->tag != NULL) != expected->authenticated ||
+        (got->tag && memcmp(got->tag, expected->tag, WIRE_TAG_SIZE) != 0))
+        return "the tag";
+    if (got->records != expected->record_count || got->visitors != expected->visitors)
+        return "how much it carries";
+    return NULL;
+}
+
+/* True if the fields that were decoded are encoded as the same header again. */
+static bool is_header_written_again(const uint8_t *datagram, uint32_t length,
+                                    const struct wire_v2_datagram *decoded)
+{
+    uint8_t header[WIRE_V2_HEADER_SIZE];
+    struct wire_v2_header fields = {
+        .stream = decoded->stream,
+        .sequence = decoded->sequence,
+        .target = decoded->target,
+        .key_id = decoded->key_id,
+        .names = datagram[7],
+        .sent_at = decoded->sent_at,
+        .records = decoded->records,
+        .length = length,
+    };
+    wire_v2_encode_header(&fields, header);
+    return memcmp(header, datagram, sizeof(header)) == 0;
+}
+
+static const char *compare_records(struct wire_v2_datagram *got,
+                                   const struct judgement_v2 *expected)
+{
+    static struct judgement record;
+    static struct wire_scratch scratch;
+    struct wire_heartbeat heartbeat = {0};
+    const char *differs = NULL;
+    for (uint32_t i = 0; i < expected->record_count && !differs; i++) {
+        if (!wire_v2_next(got, &scratch, &heartbeat))
+            return "the number of records";
+        judge_one_record(expected, i, &record);
+        differs = difference(&heartbeat, &record);
+        if (!differs && i < 4 && !is_carried_as_text(&heartbeat))
+            differs = "a record that is written as text";
+    }
+    if (!differs && wire_v2_next(got, &scratch, &heartbeat))
+        differs = "the number of records";
+    return differs;
+}
+
+static const char *compare_v2(const uint8_t *datagram, uint32_t length)
+{
+    static struct judgement_v2 expected;
+    static struct wire_v2_datagram got;
+    judge_v2(datagram, length, &expected);
+    enum wire_reason reason = wire_v2_decode(datagram, length, &got);
+    if ((int)reason != (int)expected.reason) {
+        fprintf(stderr, "reason %d, judged %d: ", (int)reason, (int)expected.reason);
+        return "the reason";
+    }
+    if (!shape_agrees(datagram, length, reason))
+        return "the shape's reason";
+    if (reason != WIRE_ACCEPTED)
+        return NULL;
+    accepted++;
+    const char *differs = difference_v2(&got, &expected);
+    if (!differs && !is_header_written_again(datagram, length, &got))
+        differs = "the header that is written again";
+    return differs ? differs : compare_records(&got, &expected);
+}
+
 static const char *compare(const uint8_t *datagram, uint32_t length)
 {
     static struct judgement expected;
     static struct wire_scratch scratch;
     struct wire_heartbeat got = {0};
+    if (wire_is_v2(datagram, length) != judge_is_v2(datagram, length))
+        return "the version";
+    if (judge_is_v2(datagram, length))
+        return compare_v2(datagram, length);
     bool native = wire_is_native(datagram, length);
     if (native != judge_is_native(datagram, length))
         return "native or text";

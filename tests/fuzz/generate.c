@@ -297,14 +297,27 @@ static void put_random(struct generator *generator, uint32_t count)
         put(generator, generate_below(generator, 256));
 }
 
-/* Change one or two bytes of the header: to any value, or by one. */
-static void disturb_header(struct generator *generator)
+/* Change one or two of the first `size` bytes: to any value, or by one. */
+static void disturb(struct generator *generator, uint32_t size)
 {
     for (uint32_t i = generate_below(generator, 2); i < 2; i++) {
-        uint8_t *byte = &generator->bytes[generate_below(generator, 20)];
+        uint8_t *byte = &generator->bytes[generate_below(generator, size)];
         *byte = (uint8_t)(once_in(generator, 2) ? generate_below(generator, 256)
                                                 : *byte + 2 * generate_below(generator, 2) - 1);
     }
+}
+
+/* Write the length, cut off at the longest possible, to bytes 4 and 5; sometimes then cut it. */
+static void end_native(struct generator *generator, uint32_t header_size)
+{
+    if (generator->length > 65535)
+        generator->length = 65535;
+    generator->bytes[4] = (uint8_t)(generator->length >> 8);
+    generator->bytes[5] = (uint8_t)generator->length;
+    if (once_in(generator, 3))
+        disturb(generator, header_size);
+    if (once_in(generator, 20))
+        generator->length -= generate_below(generator, generator->length + 1);
 }
 
 void generate_native(struct generator *generator)
@@ -329,12 +342,75 @@ void generate_native(struct generator *generator)
     put_name(generator, "source", 16, once_in(generator, 3));
     put_name(generator, "event", 17, (header[3] != 4) != once_in(generator, 50));
     put_random(generator, visitors * 16 + (authenticated ? 8 : 0));
-    if (generator->length > 65535)
-        generator->length = 65535;
-    header[4] = (uint8_t)(generator->length >> 8);
-    header[5] = (uint8_t)generator->length;
-    if (once_in(generator, 3))
-        disturb_header(generator);
-    if (once_in(generator, 20))
-        generator->length -= generate_below(generator, generator->length + 1);
+    end_native(generator, 20);
+}
+
+/* Put names for the four fields of records in turn, and return how many. */
+static uint32_t put_names(struct generator *generator)
+{
+    static const char *const keys[] = {"site", "room", "source", "event"};
+    uint32_t count = once_in(generator, 50) ? generate_below(generator, 256)
+                                            : 4 * (1 + generate_below(generator, 3));
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = generator->length;
+        put(generator, 0);
+        put_name(generator, keys[i % 4], at, false);
+        if (generator->bytes[at] == 0)
+            put_text(generator, once_in(generator, 40) ? "" : "x");
+        generator->bytes[at] = (uint8_t)(generator->length - at - 1);
+    }
+    return count;
+}
+
+/* Put a record whose names are those that put_names put for its fields, or, rarely, any. */
+static void put_record(struct generator *generator, uint32_t names)
+{
+    uint32_t kind =
+        once_in(generator, 100) ? generate_below(generator, 7) : 1 + generate_below(generator, 4);
+    uint32_t visitors = once_in(generator, 100)   ? generate_below(generator, 256)
+                        : once_in(generator, 200) ? 0
+                                                  : 1 + generate_below(generator, 2);
+    put(generator, kind);
+    for (uint32_t field = 0; field < 4; field++) {
+        uint32_t group = names < 4 ? 0 : generate_below(generator, names / 4);
+        uint32_t number = 4 * group + field + 1;
+        bool absent = field == 3 ? (kind != 4) != once_in(generator, 200)
+                                 : once_in(generator, field == 0 ? 300 : 3);
+        if (once_in(generator, 200))
+            number = generate_below(generator, names + 2);
+        put(generator, absent ? 0 : number);
+    }
+    put(generator, visitors);
+    static const char countries[][2] = {{0, 0}, {'D', 'E'}, {'X', 'X'}, {'d', 'e'}, {'D', 0}};
+    uint32_t country = generate_below(generator, once_in(generator, 100) ? 5 : 3);
+    put(generator, (uint8_t)countries[country][0]);
+    put(generator, (uint8_t)countries[country][1]);
+    put_random(generator, visitors * 16);
+}
+
+void generate_v2(struct generator *generator)
+{
+    uint8_t *header = generator->bytes;
+    bool authenticated = once_in(generator, 3), has_stream = !once_in(generator, 4);
+    uint32_t records =
+        once_in(generator, 500) ? generate_below(generator, 3000) : generate_below(generator, 8);
+    memcpy(header, "PH\2", 3);
+    header[3] = authenticated;
+    header[6] = authenticated ? (uint8_t)(1 + generate_below(generator, 255)) : 0;
+    generator->length = 8;
+    put_random(generator, 4);
+    put_many(generator, 0, 12);
+    if (has_stream) {
+        generator->length = 12;
+        put_random(generator, 12);
+    }
+    put(generator, records >> 8);
+    put(generator, records);
+    put_random(generator, 2);
+    header[7] = (uint8_t)put_names(generator);
+    for (uint32_t i = 0; i < records && generator->length < 65536; i++)
+        put_record(generator, header[7]);
+    if (authenticated)
+        put_random(generator, 8);
+    end_native(generator, once_in(generator, 2) ? 28 : generator->length);
 }

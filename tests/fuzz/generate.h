@@ -16,7 +16,8 @@ struct generator {
 uint32_t generate_below(struct generator *generator, uint32_t bound);
 
 /* Put one datagram of at most 65535 bytes into `bytes`. */
-void generate_native(struct generator *generator);
+void generate_native(struct generator *generator); /* of version 1 */
+void generate_v2(struct generator *generator);
 void generate_text(struct generator *generator);
 
 #endif

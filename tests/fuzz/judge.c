@@ -55,14 +55,19 @@ static void take(struct reader *reader, uint32_t length, uint8_t *ret)
     reader->left -= length;
 }
 
-static uint32_t parse_number(struct reader *reader, uint32_t size)
+static uint64_t parse_long_number(struct reader *reader, uint32_t size)
 {
-    uint8_t bytes[4] = {0};
-    uint32_t value = 0;
+    uint8_t bytes[8] = {0};
+    uint64_t value = 0;
     take(reader, size, bytes);
     for (uint32_t i = 0; i < size; i++)
         value = value * 256 + bytes[i];
     return value;
+}
+
+static uint32_t parse_number(struct reader *reader, uint32_t size)
+{
+    return (uint32_t)parse_long_number(reader, size);
 }
 
 static void parse_name(struct reader *reader, uint32_t length, struct judge_name *ret)
@@ -128,6 +133,76 @@ void judge_native(const uint8_t *datagram, uint32_t length, struct judgement *re
         ret->reason = ret->visitors == 0 ? JUDGE_VISITOR : JUDGE_ACCEPTED;
 }
 
+bool judge_is_v2(const uint8_t *datagram, uint32_t length)
+{
+    return length >= 3 && memcmp(datagram, "PH\2", 3) == 0;
+}
+
+static void parse_record(struct reader *reader, struct judge_record *ret)
+{
+    ret->kind = parse_number(reader, 1);
+    for (uint32_t i = 0; i < 4; i++)
+        ret->names[i] = parse_number(reader, 1);
+    ret->visitors = parse_number(reader, 1);
+    take(reader, 2, ret->country);
+    ret->visitor_ids = reader->bytes;
+    static uint8_t ids[16 * 255];
+    take(reader, 16 * ret->visitors, ids);
+}
+
+/* True if a record's names exist and are short enough, and the rest of it is right, too. */
+static bool is_record_right(const struct judgement_v2 *datagram, uint32_t names,
+                            const struct judge_record *record)
+{
+    static const uint32_t longest[] = {253, 255, 253, 63};
+    for (uint32_t i = 0; i < 4; i++) {
+        if (record->names[i] > names || datagram->names[record->names[i]].length > longest[i])
+            return false;
+    }
+    bool has_event = record->names[3] != 0;
+    return record->kind >= 1 && record->kind <= 4 && has_event == (record->kind == 4) &&
+           record->names[0] != 0 && record->visitors != 0 && is_country(record->country);
+}
+
+/* Parse everything after the version. True if it follows every rule. */
+static bool parse_rest_v2(struct reader *reader, uint32_t length, struct judgement_v2 *ret)
+{
+    uint32_t flags = parse_number(reader, 1), stated_length = parse_number(reader, 2);
+    ret->key_id = parse_number(reader, 1);
+    uint32_t names = parse_number(reader, 1);
+    ret->sent_at = parse_number(reader, 4);
+    ret->stream = parse_long_number(reader, 8);
+    ret->sequence = parse_number(reader, 4);
+    ret->record_count = parse_number(reader, 2);
+    ret->target = parse_number(reader, 2);
+    ret->names[0].length = ret->visitors = 0;
+    for (uint32_t i = 1; i <= names && !reader->failed; i++) {
+        uint32_t size = parse_number(reader, 1);
+        parse_name(reader, size, &ret->names[i]);
+        reader->failed |= size == 0;
+    }
+    bool records_right = true;
+    for (uint32_t i = 0; i < ret->record_count && !reader->failed; i++) {
+        parse_record(reader, &ret->records[i]);
+        records_right = records_right && is_record_right(ret, names, &ret->records[i]);
+        ret->visitors += ret->records[i].visitors;
+    }
+    ret->authenticated = flags == 1;
+    if (flags == 1)
+        take(reader, 8, ret->tag);
+    if (reader->failed || reader->left != 0 || stated_length != length || !records_right)
+        return false;
+    bool key_right = flags == 1 ? ret->key_id != 0 : flags == 0 && ret->key_id == 0;
+    return key_right && (ret->stream != 0 || ret->sequence == 0);
+}
+
+void judge_v2(const uint8_t *datagram, uint32_t length, struct judgement_v2 *ret)
+{
+    struct reader reader = {datagram, length, false};
+    parse_number(&reader, 3);
+    ret->reason = parse_rest_v2(&reader, length, ret) ? JUDGE_ACCEPTED : JUDGE_MALFORMED;
+}
+
 uint32_t judge_room(const uint8_t *bytes, uint32_t length, uint8_t *ret)
 {
     uint32_t written = 0, i = 0;
@@ -159,17 +234,38 @@ static void lower(struct judge_name *name)
     }
 }
 
+static void make_canonical(struct judgement *judgement)
+{
+    static uint8_t room[65536];
+    lower(&judgement->site);
+    lower(&judgement->source);
+    judgement->room.length = judge_room(judgement->room.bytes, judgement->room.length, room);
+    memcpy(judgement->room.bytes, room, judgement->room.length);
+}
+
+void judge_one_record(const struct judgement_v2 *datagram, uint32_t index, struct judgement *ret)
+{
+    const struct judge_record *record = &datagram->records[index];
+    ret->reason = JUDGE_ACCEPTED;
+    ret->site = datagram->names[record->names[0]];
+    ret->room = datagram->names[record->names[1]];
+    ret->source = datagram->names[record->names[2]];
+    ret->event = datagram->names[record->names[3]];
+    memcpy(ret->country, record->country, 2);
+    ret->kind = record->kind;
+    ret->authenticated = ret->key_id = ret->sent_at = 0;
+    ret->labels_invalid = ret->rooms_too_long = 0;
+    ret->visitors = record->visitors;
+    memcpy(ret->visitor_ids, record->visitor_ids, 16 * (size_t)record->visitors);
+    make_canonical(ret);
+}
+
 void judge(const uint8_t *datagram, uint32_t length, struct judgement *ret)
 {
     if (judge_is_native(datagram, length))
         judge_native(datagram, length, ret);
     else
         judge_text(datagram, length, ret);
-    if (ret->reason != JUDGE_ACCEPTED)
-        return;
-    lower(&ret->site);
-    lower(&ret->source);
-    static uint8_t room[65536];
-    ret->room.length = judge_room(ret->room.bytes, ret->room.length, room);
-    memcpy(ret->room.bytes, room, ret->room.length);
+    if (ret->reason == JUDGE_ACCEPTED)
+        make_canonical(ret);
 }

@@ -30,9 +30,38 @@ struct judgement {
     uint8_t tag[8];
 };
 
+/* A record of version 2. */
+struct judge_record {
+    uint32_t kind, visitors;
+    uint32_t names[4]; /* the numbers of site, room, source and event */
+    uint8_t country[2];
+    const uint8_t *visitor_ids; /* in the datagram */
+};
+
+#define JUDGE_RECORDS_MAX 4096 /* more do not fit into a datagram */
+
+struct judgement_v2 {
+    enum judge_reason reason; /* the rest is set only if it is accepted */
+    uint64_t stream;
+    uint32_t sequence, target, authenticated, key_id, sent_at;
+    uint8_t tag[8];
+    struct judge_name names[256]; /* from 1; 0 is the absent name */
+    struct judge_record records[JUDGE_RECORDS_MAX];
+    uint32_t record_count, visitors;
+};
+
 bool judge_is_native(const uint8_t *datagram, uint32_t length);
 
-/* Judge a datagram, native or text by its first bytes. One thread at a time. */
+/* True if the datagram is native and of version 2: judge_v2 judges it, and judge does not. */
+bool judge_is_v2(const uint8_t *datagram, uint32_t length);
+
+void judge_v2(const uint8_t *datagram, uint32_t length, struct judgement_v2 *ret);
+
+/* Write what a record of an accepted datagram says, as if it were a datagram of its own that is not
+ * authenticated. One thread at a time. */
+void judge_one_record(const struct judgement_v2 *datagram, uint32_t index, struct judgement *ret);
+
+/* Judge any other datagram, native or text by its first bytes. One thread at a time. */
 void judge(const uint8_t *datagram, uint32_t length, struct judgement *ret);
 
 void judge_native(const uint8_t *datagram, uint32_t length, struct judgement *ret);
