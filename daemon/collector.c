@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "segment_copy.h"
+#include "streams.h"
 #include "traffic.h"
 
 #define SWEEP_TICKS       65536 /* the whole table is swept in 18 h, far less than 2^19 s */
@@ -35,10 +36,13 @@ int collector_open(const struct collector_settings *settings, struct collector *
     r = history_pool_open(&ret->file.segment, &ret->histories);
     if (r < 0)
         goto fail_directory;
+    r = streams_open(&ret->file.segment, &ret->streams);
+    if (r < 0)
+        goto fail_histories;
     ret->traffics = calloc(settings->workers, sizeof(*ret->traffics));
     if (!ret->traffics) {
         r = -ENOMEM;
-        goto fail_histories;
+        goto fail_streams;
     }
     for (unsigned i = 0; i < settings->workers; i++)
         ret->traffics[i].directory = &ret->file.segment.directory;
@@ -56,6 +60,8 @@ int collector_open(const struct collector_settings *settings, struct collector *
     ret->file.segment.table.lone_writer = settings->workers == 1;
     return 0;
 
+fail_streams:
+    streams_close(ret->streams);
 fail_histories:
     history_pool_close(&ret->histories);
 fail_directory:
@@ -358,6 +364,7 @@ void collector_close(struct collector *collector)
     pthread_mutex_destroy(&collector->advancing);
     pthread_mutex_destroy(&collector->holding);
     free(collector->traffics);
+    streams_close(collector->streams);
     history_pool_close(&collector->histories);
     directory_close(&collector->directory);
     segment_file_close(&collector->file);

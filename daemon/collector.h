@@ -2,8 +2,8 @@
  *
  * A worker holds its gate, a mutex of its own, while it is inside a batch. A thread that gets a
  * worker's gate knows that the worker has passed a batch boundary.
- * Order of locks: retiring, advancing, holding, gates, the directory's mutex; a thread that holds
- * that one locks nothing else.
+ * Order of locks: retiring, advancing, holding, gates, the directory's mutex or those of the
+ * streams; a thread that holds one of these locks nothing else.
  */
 #ifndef PRESENCED_COLLECTOR_H
 #define PRESENCED_COLLECTOR_H
@@ -16,6 +16,7 @@
 #include "segment_file.h"
 
 struct admission;
+struct stream_table;
 struct traffic;
 
 struct collector_gate {
@@ -26,6 +27,7 @@ struct collector {
     struct segment_file file;
     struct directory_writer directory;
     struct history_pool histories; /* the maintenance thread's */
+    struct stream_table *streams;
     clock_function clock;
     clock_function wall_clock;
     void *clock_context;

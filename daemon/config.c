@@ -107,6 +107,13 @@ static const struct option_entry entries[] = {
      .details = "An event takes 900 bytes; N is rounded up to a power of two of at least 64. In "
                 "one second, a site writes at most a 64th of them; events beyond are dropped and "
                 "counted as events_thinned."},
+    {"max-streams", OPTION_UINT32(struct config, settings.max_streams), .max = SEGMENT_STREAMS_MAX,
+     .argument = "N", .fallback = "1024",
+     .help = "senders' streams whose losses are known; 0 keeps none",
+     .details = "A sender of version 2 has one stream to each of its targets, which takes 256 "
+                "bytes here. A new one replaces the quietest that was silent for over a minute. "
+                "Where there is none, it is counted without its losses being known, and a datagram "
+                "that is replayed counts again: streams_full counts its datagrams."},
     {"workers", OPTION_UINT32(struct config, workers), .min = 1, .max = SEGMENT_WORKERS_MAX,
      .argument = "N", .help = "receiving threads; half of the processors by default, at most 4",
      .example = "4", .details = "1 to 64; see ADDRESSES AND WORKERS."},

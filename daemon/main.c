@@ -188,7 +188,8 @@ static int open_workers(struct daemon *daemon)
 {
     const struct receive_options options = {
         .engine = daemon->config.engine,
-        .want_sender = admission_wants_sender(&daemon->admission),
+        .want_sender = admission_wants_sender(&daemon->admission) ||
+                       daemon->config.settings.max_streams != 0, /* streams show their sender */
     };
 
     const struct worker_backlog backlog = endpoints_backlog(&daemon->endpoints);

@@ -13,11 +13,13 @@
 #define STREAM_SEEN_MAX 1024 /* sequences back from the highest that are remembered */
 #define STREAM_SEEN     (STREAM_SEEN_MAX / 64)
 #define STREAM_SILENCE  60 /* seconds: a stream silent for longer may be replaced */
+#define STREAM_FIRST    (UINT64_C(1) << 32)
 
-/* A stream. Sequences have 64 bits here: those of the wire, going on beyond 2^32. */
+/* A stream. Sequences have 64 bits here: the first is that of the wire plus STREAM_FIRST, so that
+ * earlier ones have numbers, too; the low 32 bits are always those of the wire. */
 struct stream {
     uint64_t version; /* 0: never used */
-    uint64_t id;      /* not 0 */
+    uint64_t id;      /* 0: the slot is free */
     uint16_t target;
     uint8_t key_id; /* 0: datagrams need no key */
     uint8_t family; /* of the last sender's address: 4, 6, or 0 if it is unknown */
@@ -59,6 +61,35 @@ struct streams {
 static inline uint64_t stream_expected(const struct stream *stream)
 {
     return stream->highest - stream->lowest + 1;
+}
+
+/* Copy what readers show of a stream: all but `version` and `seen`. False if the slot is free or
+ * just being written: try again, a bounded number of times. */
+static inline bool stream_load(const struct stream *stream, struct stream *ret)
+{
+    uint64_t version = atomic_load_acquire(&stream->version); /* pairs with end_write */
+
+    if (version == 0 || version & 1)
+        return false;
+    *ret = (struct stream){
+        .id = atomic_load_relaxed(&stream->id),
+        .target = atomic_load_relaxed(&stream->target),
+        .key_id = atomic_load_relaxed(&stream->key_id),
+        .family = atomic_load_relaxed(&stream->family),
+        .port = atomic_load_relaxed(&stream->port),
+        .first_tick = atomic_load_relaxed(&stream->first_tick),
+        .last_tick = atomic_load_relaxed(&stream->last_tick),
+        .received = atomic_load_relaxed(&stream->received),
+        .duplicates = atomic_load_relaxed(&stream->duplicates),
+        .heartbeats = atomic_load_relaxed(&stream->heartbeats),
+        .lowest = atomic_load_relaxed(&stream->lowest),
+        .highest = atomic_load_relaxed(&stream->highest),
+    };
+    for (unsigned i = 0; i < sizeof(ret->address); i++)
+        ret->address[i] = atomic_load_relaxed(&stream->address[i]);
+    /* Order every load of a field before the second load of the version (seqlock). */
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return atomic_load_relaxed(&stream->version) == version && ret->id != 0;
 }
 
 #endif
