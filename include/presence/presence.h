@@ -5,7 +5,10 @@
  *
  * Every function returns 0 or a negative errno unless its description says otherwise; outputs are
  * untouched on failure. A handle may be used by one thread at a time; different handles are
- * independent. The library prints nothing, installs no signal handler and starts no thread.
+ * independent. The library prints nothing, installs no signal handler and starts no thread. What it
+ * allocates for a caller is freed with the function that is named after its type. Names come from
+ * strangers: escape them for where they are shown. They are zero-terminated, valid UTF-8 without
+ * control characters, and empty where there is none.
  *
  * One place has one name, in both halves: ASCII letters of a site and of a source are lower-cased,
  * those of a country upper-cased. A room that begins with `/` is a path: repeated slashes count as
@@ -63,11 +66,10 @@ struct presence_reading {
     uint64_t as_of_age_s; /* how long ago that was, seconds */
 };
 
-/* One line of a listing. Names come from strangers: escape them for where they are shown. */
+/* One line of a listing. */
 struct presence_entry {
-    char name[PRESENCE_NAME_MAX + 1]; /* zero-terminated; valid UTF-8 without control characters */
-    uint32_t count;
-    uint32_t last_heartbeat_s;
+    char name[PRESENCE_NAME_MAX + 1];
+    uint32_t count, last_heartbeat_s;
     bool partial; /* as in struct presence_reading */
 };
 
@@ -81,14 +83,12 @@ struct presence_listing {
 
 struct presence_status {
     enum presence_state state;
-    bool stale;
-    bool warming;
+    bool stale, warming;
     bool partial;             /* scopes or visitors were refused: some counts are lower bounds */
     int64_t as_of;            /* Unix seconds of the published tick */
     uint64_t as_of_age_s;     /* how long ago that was, seconds */
     uint64_t listening_for_s; /* since the collector began to listen, or its last gap over 10 s */
-    uint32_t warm_up_s;
-    uint32_t max_window_s;
+    uint32_t warm_up_s, max_window_s;
     int32_t pid; /* in the collector's own pid namespace */
     uint32_t workers;
     char receive[16];        /* "io_uring" or "recvmmsg" */
@@ -97,28 +97,24 @@ struct presence_status {
     uint64_t entries_capacity; /* that the table is made for: one per visitor and scope */
     uint64_t entries_live;     /* those that some window can still count */
     uint64_t entries_taken;    /* slots in use, including reusable ones that no window counts */
-    uint32_t scopes_capacity;
-    uint32_t scopes_live;
-    char filter[16];             /* the XDP filter: "native", "generic" or "none" */
-    char filter_interface[16];   /* where it is attached, or was to be; empty otherwise */
-    char filter_reason[96];      /* why there is none, or why it is idle; or empty */
-    uint32_t histories_capacity; /* scopes whose minutes can be kept; 0: the daemon keeps none */
-    uint32_t histories_live;
+    uint32_t scopes_capacity, scopes_live;
+    char filter[16];           /* the XDP filter: "native", "generic" or "none" */
+    char filter_interface[16]; /* where it is attached, or was to be; empty otherwise */
+    char filter_reason[96];    /* why there is none, or why it is idle; or empty */
+    uint32_t histories_capacity, histories_live; /* scopes whose minutes can be, and are, kept */
     uint32_t events_capacity; /* events that are held before they are overwritten; 0: none are */
     char spread[16]; /* new senders are assigned to workers by "turn", by "hash", or "none" */
     char spread_reason[96];  /* why not in turn; empty otherwise */
     char listen_missing[96]; /* addresses of --listen that the machine lacks now, such as
-                                "192.0.2.1:9514, [2001:db8::1]:9514"; empty: none. Ends in ", ..."
-                                where more are missing than fit */
+                                "192.0.2.1:9514, [2001:db8::1]:9514"; ", ..." stands for more */
     uint32_t keys;           /* keys in use; 0: heartbeats need no signature */
-    char keys_refused[124];  /* why the keys of the last reload were refused, so that the previous
-                                ones are still in use; empty: they were not */
+    char keys_refused[124];  /* why those reloaded last were not taken into use; or empty */
+    uint32_t streams_capacity, streams_live; /* places for streams, and those that are taken */
 };
 
 /* A counter's value, its name and one line of explanation (static strings). */
 struct presence_counter {
-    const char *name;
-    const char *help;
+    const char *name, *help;
     uint64_t value;
 };
 
@@ -130,8 +126,7 @@ struct presence_counter {
  * `presence` or to the user that $PRESENCE_SEGMENT_OWNER names (a name or a number), and be
  * writable by nobody else; the directory may instead be root's and sticky, as /dev/shm is. A
  * symbolic link is followed if its owner is one of these, and its target is judged in the same way.
- * Only the mode is checked, not access control lists.
- */
+ * Only the mode is checked, not access control lists. */
 PRESENCE_API int presence_open(const char *path, struct presence **ret);
 
 /* Explain in a sentence why presence_open has just failed with -EPERM on this path (not NULL), and
@@ -140,11 +135,11 @@ PRESENCE_API int presence_open(const char *path, struct presence **ret);
 #define PRESENCE_DISTRUST_SIZE 9000
 PRESENCE_API void presence_explain_distrust(const char *path, char *ret, size_t size);
 
-/* Unmap and free; NULL is fine. */
-PRESENCE_API void presence_close(struct presence *presence);
-
 /* Return the path of the segment that this handle reads; valid until presence_close. */
 PRESENCE_API const char *presence_path(const struct presence *presence);
+
+/* Unmap and free; NULL is fine. */
+PRESENCE_API void presence_close(struct presence *presence);
 
 /* Read the collector's state. Never fails on an open handle except -EBADMSG as presence_open. */
 PRESENCE_API int presence_status(struct presence *presence, struct presence_status *ret);
@@ -161,30 +156,25 @@ PRESENCE_API struct presence_reading presence_freshness(struct presence *presenc
 PRESENCE_API int presence_count(struct presence *presence, const char *site, const char *room,
                                 uint32_t window_s, struct presence_reading *ret);
 
-/* Count any kind of scope, likewise; `name` is ignored for PRESENCE_SITE. */
+/* Count any kind of scope. Here and elsewhere, `name` is ignored for PRESENCE_SITE. */
 PRESENCE_API int presence_count_scope(struct presence *presence, enum presence_kind kind,
                                       const char *site, const char *name, uint32_t window_s,
                                       struct presence_reading *ret);
 
 /* List a site's rooms, countries or sources, the busiest first, at most `limit` (0: all). Scopes
- * without a heartbeat within the longest window are left out. `ret` is to be released with
- * presence_listing_free. Errors as presence_count, and -ENOMEM. */
+ * without a heartbeat within the longest window are left out. Errors as presence_count, -ENOMEM. */
 PRESENCE_API int presence_top(struct presence *presence, const char *site, enum presence_kind kind,
                               uint32_t window_s, size_t limit, struct presence_listing *ret);
 
-/* List all sites, the busiest first. `ret` as for presence_top. */
+/* List all sites likewise. */
 PRESENCE_API int presence_sites(struct presence *presence, uint32_t window_s,
                                 struct presence_listing *ret);
 
-/* Free what presence_top or presence_sites has returned, and clear it. */
-PRESENCE_API void presence_listing_free(struct presence_listing *listing);
-
-/* One line of a listing across sites. Names as in struct presence_entry. */
+/* One line of a listing across sites. */
 struct presence_busy_scope {
     char site[PRESENCE_NAME_MAX + 1];
     char name[PRESENCE_NAME_MAX + 1]; /* of the room, country or source; empty for a site */
-    uint32_t count;
-    uint32_t last_heartbeat_s;
+    uint32_t count, last_heartbeat_s;
     bool partial; /* as in struct presence_reading */
 };
 
@@ -197,25 +187,18 @@ struct presence_busiest {
 
 /* List the rooms, countries or sources (or the sites themselves) of all sites, the busiest first,
  * at most `limit` (0: all), in one pass over the directory. Scopes without a heartbeat within the
- * longest window are left out; of equal counts at the limit, the older scopes tend to stay. `ret`
- * is to be released with presence_busiest_free. Errors: -ERANGE as presence_count; -EINVAL no such
- * kind; -ENOMEM. */
+ * longest window are left out; of equal counts at the limit, the older scopes tend to stay. Errors:
+ * -ERANGE as presence_count; -EINVAL no such kind; -ENOMEM. */
 PRESENCE_API int presence_busiest(struct presence *presence, enum presence_kind kind,
                                   uint32_t window_s, size_t limit, struct presence_busiest *ret);
 
-/* Free what presence_busiest has returned, and clear it. */
-PRESENCE_API void presence_busiest_free(struct presence_busiest *busiest);
-
-/* Read whether a visitor (a UUID, or any other id of 1..512 bytes) was seen on the site within the
- * longest window: a reading of one person. `exists`: they were, `last_heartbeat_s` is how long ago,
- * and `count` is 1. `known` alone: they were not, or have left. Neither: unknown, since the
- * collector is stale or warms, or refused visitors of the site (`partial`). The id is hashed and
- * forgotten. Errors as presence_count, and -EINVAL the id is empty, too long, or one that
- * presence_send refuses. */
+/* Read whether a visitor (a UUID, or any other id of 1..512 bytes) was seen on the site, or in any
+ * kind of scope, within the longest window: a reading of one person. `exists`: they were,
+ * `last_heartbeat_s` ago, and `count` is 1. `known` alone: they were not, or have left. Neither:
+ * unknown, as for a count. The id is hashed and forgotten. Errors as presence_count, and -EINVAL
+ * the id is empty, too long, or one that presence_send refuses. */
 PRESENCE_API int presence_seen(struct presence *presence, const char *site, const char *visitor,
                                struct presence_reading *ret);
-
-/* Read the same for any kind of scope; `name` is ignored for PRESENCE_SITE. */
 PRESENCE_API int presence_seen_scope(struct presence *presence, enum presence_kind kind,
                                      const char *site, const char *name, const char *visitor,
                                      struct presence_reading *ret);
@@ -229,17 +212,16 @@ enum presence_refusal {
 
 /* Return what was refused in the second of the published tick or the one before: a scope of this
  * kind in this site (for PRESENCE_SITE: a site), if this one does not exist; otherwise one of its
- * visitors, or of another scope of the kind in the site. `name` is ignored for PRESENCE_SITE. */
+ * visitors, or of another scope of the kind in the site. */
 PRESENCE_API enum presence_refusal presence_refused(struct presence *presence,
                                                     enum presence_kind kind, const char *site,
                                                     const char *name);
 
-/* Read all counters, summed over the workers. Writes at most `capacity` entries to `counters` and
- * returns how many there are. */
+/* Read all counters, summed over the workers: at most `capacity`. Returns how many there are. */
 PRESENCE_API size_t presence_counters(struct presence *presence, struct presence_counter *counters,
                                       size_t capacity);
 
-/* Return one counter's value now, summed over the workers; 0 if none has that name. */
+/* Return one counter's value; 0 if none has that name. */
 PRESENCE_API uint64_t presence_counter(struct presence *presence, const char *name);
 
 /* The result of comparing the visitor table with the rings, by which scopes are counted. */
@@ -273,17 +255,16 @@ struct presence_peaks {
                       heartbeat; with one, after 24 hours. */
 };
 
-/* Read when the most visitors were there, today (UTC) and ever. `name` is ignored for
- * PRESENCE_SITE. "Today" is the day of the collector's last tick: yesterday if it has stopped
- * since. Errors: -ENOENT no such scope within the longest window, nor with a history; -EINVAL a
- * name is empty or too long; -EAGAIN the directory kept changing. */
+/* Read when the most visitors were there, today (UTC) and ever. "Today" is the day of the
+ * collector's last tick: yesterday if it has stopped since. Errors: -ENOENT no such scope within
+ * the longest window, nor with a history; -EINVAL, -EAGAIN as presence_count. */
 PRESENCE_API int presence_peaks(struct presence *presence, enum presence_kind kind,
                                 const char *site, const char *name, struct presence_peaks *ret);
 
-/* A scope by its names. They come from strangers: escape them for where they are shown. */
+/* A scope by its names. */
 struct presence_scope {
     enum presence_kind kind;
-    char site[PRESENCE_NAME_MAX + 1]; /* valid UTF-8 without control characters */
+    char site[PRESENCE_NAME_MAX + 1];
     char name[PRESENCE_NAME_MAX + 1]; /* of the room, country or source; empty for a site */
 };
 
@@ -292,13 +273,9 @@ struct presence_scopes {
     size_t length;
 };
 
-/* List the scopes that have histories: every site (unless none was free: see the counter
- * histories_full), and the busiest rooms, countries and sources. `ret` is to be released with
- * presence_scopes_free. Errors: -ENOMEM; -EOPNOTSUPP the collector keeps no histories. */
+/* List the scopes that have histories: every site (unless none was free: see histories_full), and
+ * the busiest rooms, countries and sources. Errors: -ENOMEM; -EOPNOTSUPP none are kept. */
 PRESENCE_API int presence_history_scopes(struct presence *presence, struct presence_scopes *ret);
-
-/* Free what presence_history_scopes has returned, and clear it. */
-PRESENCE_API void presence_scopes_free(struct presence_scopes *scopes);
 
 /* One minute of the collector's clock, which no step of the wall clock moves. */
 struct presence_minute {
@@ -325,22 +302,17 @@ struct presence_history {
 
 /* Read a scope's minutes that began at `since` or later and before `until` (Unix seconds by the
  * wall clock of now; 0: no bound). A scope keeps its history for 24 hours after its last heartbeat,
- * even when it no longer exists for presence_count. `ret` is to be released with
- * presence_history_free. Errors: -ENOENT it has no history; -EOPNOTSUPP the collector keeps none;
- * -EINVAL; -ENOMEM; -EAGAIN it was reused for another scope meanwhile, try again. */
+ * even when it no longer exists for presence_count. Errors: -ENOENT it has no history; -EOPNOTSUPP
+ * the collector keeps none; -EINVAL; -ENOMEM; -EAGAIN it was reused meanwhile, try again. */
 PRESENCE_API int presence_history(struct presence *presence, enum presence_kind kind,
                                   const char *site, const char *name, int64_t since, int64_t until,
                                   struct presence_history *ret);
-
-/* Free what presence_history has returned, and clear it. */
-PRESENCE_API void presence_history_free(struct presence_history *history);
 
 #define PRESENCE_AGE_BANDS 8
 
 /* Visitors whose last heartbeat is from `from_s` to `to_s` seconds old, both included. */
 struct presence_age_band {
-    uint32_t from_s, to_s;
-    uint32_t visitors;
+    uint32_t from_s, to_s, visitors;
 };
 
 /* A count and what made it. */
@@ -348,17 +320,13 @@ struct presence_activity {
     struct presence_reading reading;                    /* of the default window */
     struct presence_age_band bands[PRESENCE_AGE_BANDS]; /* youngest first, over the window */
     size_t bands_length;
-    bool has_history;    /* the following are known; false: they are 0 */
-    uint32_t seconds;    /* of the last 60 s, how many were sampled */
-    uint64_t heartbeats; /* in these, as in struct presence_minute */
-    uint64_t entries;
-    uint64_t leaves;
-    uint64_t departures;
+    bool has_history; /* the following are known; false: they are 0 */
+    uint32_t seconds; /* of the last 60 s, how many were sampled */
+    uint64_t heartbeats, entries, leaves, departures; /* in these, as in struct presence_minute */
 };
 
 /* Explain a scope's count: how old the heartbeats are that it counts, who came and who left in the
- * last 60 s. A scope that does not exist has only the reading. What was rejected or dropped is in
- * presence_counters, the rest in presence_status. Errors as presence_count. */
+ * last 60 s. A scope that does not exist has only the reading. Errors as presence_count. */
 PRESENCE_API int presence_activity(struct presence *presence, enum presence_kind kind,
                                    const char *site, const char *name,
                                    struct presence_activity *ret);
@@ -370,8 +338,7 @@ enum presence_event_kind {
     PRESENCE_EVENT_CUSTOM = 4, /* `name` says which */
 };
 
-/* One event. It doesn't say which visitor. Names come from strangers: escape them for where they
- * are shown. Each is zero-terminated, valid UTF-8 without control characters; empty: absent. */
+/* One event. It doesn't say which visitor. */
 struct presence_event {
     uint64_t sequence; /* one more than the event before it */
     int64_t time_us;   /* Unix microseconds; strictly increasing with the sequence */
@@ -389,8 +356,7 @@ struct presence_events {
     uint64_t missed; /* events from `from_sequence` on, of any site, that were overwritten before
                         they could be read, or whose writer was killed */
     uint64_t next;   /* where to continue: neither a gap nor a repeat */
-    bool renewed;    /* `from_sequence` is of a former segment. What happened in between is unknown:
-                        `missed` counts only in the present one */
+    bool renewed;    /* `from_sequence` is of a former segment: `missed` is only of this one */
 };
 
 #define PRESENCE_EVENTS_OLDEST 0          /* the oldest event that is held */
@@ -399,19 +365,52 @@ struct presence_events {
 /* Read at most `limit` (0: all) events of a site (NULL: of all), from a sequence number on: a
  * former `next`, presence_events_since, or one of the two above. Sequence numbers always rise,
  * across segments and boots, too; they fit a double. A busy site's events are thinned out before
- * they are numbered: see the counter events_thinned. Silent departures are no events. `ret` is to
- * be released with presence_events_free. Errors: -EOPNOTSUPP the collector keeps no events;
- * -EINVAL; -ENOMEM. */
+ * they are numbered: see the counter events_thinned. Silent departures are no events. Errors:
+ * -EOPNOTSUPP the collector keeps no events; -EINVAL; -ENOMEM. */
 PRESENCE_API int presence_events(struct presence *presence, const char *site,
                                  uint64_t from_sequence, size_t limit, struct presence_events *ret);
-
-/* Free what presence_events has returned, and clear it. */
-PRESENCE_API void presence_events_free(struct presence_events *events);
 
 /* Find the first event at or after `time_us` (Unix microseconds) that is held, and return its
  * sequence number; without one, the next number. Errors: -EOPNOTSUPP. */
 PRESENCE_API int presence_events_since(struct presence *presence, int64_t time_us,
                                        uint64_t *ret_sequence);
+
+/* ---- streams ---------------------------------------------------------------------------- */
+
+/* The numbered datagrams of one sender to one of its targets (R7). Ages are those at the tick. */
+struct presence_stream {
+    uint64_t id;              /* that the sender chose at random when it started */
+    uint64_t first_s, last_s; /* ages of the first and of the last datagram, seconds */
+    uint64_t datagrams;       /* received and duplicates */
+    uint64_t heartbeats;      /* visitors of the received ones */
+    uint64_t expected;   /* datagrams sent: the sequence numbers from the lowest to the highest */
+    uint64_t received;   /* datagrams, each once */
+    uint64_t lost;       /* expected - received; falls when a late one comes */
+    uint64_t duplicates; /* rejected: they had come before, or too late to tell */
+    uint16_t target;     /* which of the sender's targets it goes to, from 0 */
+    uint16_t port;       /* of `address`; 0: unknown */
+    uint8_t key_id;      /* 0: datagrams need no signature */
+    bool silent;         /* no datagram for over 3 s, while senders send one a second */
+    bool restarted;      /* silent, but another stream of that address, key and target is not */
+    char address[46];    /* of the last datagram's sender, numeric; empty: unknown */
+};
+
+struct presence_streams {
+    struct presence_stream *streams; /* last heard first */
+    size_t length;
+    struct presence_reading moment; /* only how fresh */
+};
+
+/* List the streams that the collector knows. Errors: -EOPNOTSUPP it keeps none; -ENOMEM. */
+PRESENCE_API int presence_streams(struct presence *presence, struct presence_streams *ret);
+
+/* Free what a function of the reading half has returned, and clear it. */
+PRESENCE_API void presence_listing_free(struct presence_listing *listing);
+PRESENCE_API void presence_busiest_free(struct presence_busiest *busiest);
+PRESENCE_API void presence_scopes_free(struct presence_scopes *scopes);
+PRESENCE_API void presence_history_free(struct presence_history *history);
+PRESENCE_API void presence_events_free(struct presence_events *events);
+PRESENCE_API void presence_streams_free(struct presence_streams *streams);
 
 /* ---- sending ---------------------------------------------------------------------------- */
 

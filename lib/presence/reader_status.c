@@ -52,6 +52,15 @@ static void count_histories(const struct presence *presence, struct presence_sta
         status->histories_live += *(const volatile uint8_t *)&histories->heads[i].site_length != 0;
 }
 
+static void count_streams(const struct presence *presence, struct presence_status *status)
+{
+    const struct streams *streams = &presence->segment.streams;
+
+    /* Relaxed: any recent values will do. */
+    for (uint32_t i = 0; i < streams->capacity; i++)
+        status->streams_live += atomic_load_relaxed(&streams->slots[i].version) != 0;
+}
+
 int presence_status(struct presence *presence, struct presence_status *ret)
 {
     struct reader_moment moment = reader_current_moment(presence);
@@ -67,6 +76,7 @@ int presence_status(struct presence *presence, struct presence_status *ret)
         .scopes_capacity = presence->header.geometry.max_scopes,
         .histories_capacity = presence->header.geometry.max_histories,
         .events_capacity = presence->header.geometry.max_events,
+        .streams_capacity = presence->header.geometry.max_streams,
     };
     uint64_t taken = reader_counter(presence, COUNTER_entries_taken);
     uint64_t freed = reader_counter(presence, COUNTER_entries_freed);
@@ -88,6 +98,7 @@ int presence_status(struct presence *presence, struct presence_status *ret)
     copy_text(header->keys_refused, sizeof(header->keys_refused), status.keys_refused);
     count_live(presence, &moment, &status);
     count_histories(presence, &status);
+    count_streams(presence, &status);
     uint64_t since = atomic_load_relaxed(&header->listening_since); /* written before the tick */
     status.listening_for_s = moment.tick > since ? moment.tick - since : 0;
     status.stale = reader_is_stale(&moment);

@@ -11,7 +11,8 @@ static const struct segment_settings settings = {.max_entries = 100,
                                                  .max_window = 3600,
                                                  .warm_up = 90,
                                                  .max_histories = 4,
-                                                 .max_events = 64};
+                                                 .max_events = 64,
+                                                 .max_streams = 8};
 
 /* Choose a number that may do harm: near an edge, or any. */
 static uint64_t awkward(uint64_t *random)
@@ -100,6 +101,15 @@ static void spoil_trends(uint64_t *random, struct segment *segment)
                 events->capacity * sizeof(struct event_slot) / 8);
 }
 
+/* Only one slot is left odd, since a reader waits for its writer. */
+static void spoil_streams(uint64_t *random, const struct streams *streams)
+{
+    spoil_words(random, (uint64_t *)streams->slots, streams->capacity * sizeof(struct stream) / 8);
+    for (uint32_t i = 0; i < streams->capacity; i++)
+        streams->slots[i].version &= ~UINT64_C(1);
+    streams->slots[0].version |= random_next(random) % 256 == 0;
+}
+
 static void spoil(uint64_t *random, struct segment *segment)
 {
     struct directory *directory = &segment->directory;
@@ -116,6 +126,7 @@ static void spoil(uint64_t *random, struct segment *segment)
     spoil_words(random, segment->table.words, segment->table.pairs * TABLE_PAIR_WORDS);
     spoil_words(random, (uint64_t *)segment->counters, COUNTERS);
     spoil_trends(random, segment);
+    spoil_streams(random, &segment->streams);
 }
 
 static void expect_result(int r, bool may_be_missing)
@@ -239,6 +250,20 @@ static void read_events(struct presence *presence, uint64_t from)
     presence_events_free(&events);
 }
 
+static void read_streams(struct presence *presence)
+{
+    struct presence_streams list;
+
+    assert_int_equal(presence_streams(presence, &list), 0);
+    assert_in_range(list.length, 0, settings.max_streams);
+    for (size_t i = 0; i < list.length; i++) {
+        expect_text(list.streams[i].address, sizeof(list.streams[i].address));
+        assert_true(list.streams[i].lost <= list.streams[i].expected);
+        assert_true(i == 0 || list.streams[i - 1].last_s <= list.streams[i].last_s);
+    }
+    presence_streams_free(&list);
+}
+
 /* The same for everything but counts. */
 static void read_trends(struct presence *presence)
 {
@@ -258,6 +283,7 @@ static void read_trends(struct presence *presence)
     assert_int_equal(presence_events_since(presence, 1, &sequence), 0);
     read_events(presence, sequence);
     read_events(presence, sequence + 7);
+    read_streams(presence);
 }
 
 static void fill(struct fixture *fixture)

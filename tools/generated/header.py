@@ -15,7 +15,7 @@ TOKEN = re.compile(rf"""
     | ^\#define[ ](?P<constant>PRESENCE_(?!API|PRESENCE_H)\w+)[ ]+(?P<value>\S+)
       (?:[ ]*/\*(?P<about>(?s:.*?))\*/)?(?P<end>\n*)
     | ^(?P<kind>struct|enum)[ ](?P<name>\w+)[ ]\{{\n(?P<body>(?s:.*?))^\}};
-    | ^PRESENCE_API[ ](?P<function>[^;]*);
+    | ^PRESENCE_API[ ](?P<function>[^;]*);(?P<more>\n(?=PRESENCE_API))?
     """, re.X | re.M)
 
 
@@ -84,39 +84,41 @@ def signature(text):
 
 def items(text):
     """The header's parts, in order: (comment's paragraphs, code, functions) or a heading."""
-    comment, constants = [], []
+    comment, constants, functions = [], [], []
     for token in TOKEN.finditer(text):
         if token["constant"]:
             constants.append((f"#define {token['constant']} {token['value']}",
                               " ".join(uncommented(token["about"] or ""))))
             if len(token["end"]) > 1:
-                yield comment, aligned(constants), ""
+                yield comment, aligned(constants), []
                 comment, constants = [], []
         elif token["kind"]:
             lines = aligned(list(members(token["body"])))
-            yield comment, [f"{token['kind']} {token['name']} {{", *lines, "};"], ""
+            yield comment, [f"{token['kind']} {token['name']} {{", *lines, "};"], []
             comment = []
         elif token["function"]:
-            yield comment, aligned(constants), token["function"]
-            comment, constants = [], []
+            functions.append(token["function"])
+            if not token["more"]:
+                yield comment, aligned(constants), functions
+                comment, constants, functions = [], [], []
         elif heading := re.match(r" ---- ([\w ]+?) -", token[1]):
-            yield heading[1], [], ""
+            yield heading[1], [], []
         else:
             comment = uncommented(token[1])
             if len(token["gap"]) > 1:
-                yield comment, [], ""
+                yield comment, [], []
                 comment = []
 
 
-def rendered(comment, code, function):
+def rendered(comment, code, functions):
     if isinstance(comment, str):
         return f".SH {comment.upper()}\n"
-    out = roff.example("\n".join(code), indent=0) if code and not function else ""
-    if not code and not function:
+    out = roff.example("\n".join(code), indent=0) if code and not functions else ""
+    if not code and not functions:
         return f".PP\n{described(comment)}"
-    if function:
+    if functions:
         lines = "".join(roff.literal(line) + "\n" for line in code)
-        out = f".PP\n.nf\n{lines}{signature(function)}.fi\n"
+        out = f".PP\n.nf\n{lines}{''.join(map(signature, functions))}.fi\n"
         return out + f".RS 4\n{described(comment)}.RE\n" if comment else out
     return (f".PP\n{described(comment)}" if comment else "") + out
 
