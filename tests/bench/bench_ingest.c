@@ -2,10 +2,13 @@
  * the table, count. By one worker, by one that locks as if there were others, and by several, in
  * turn, each on a processor of its own.
  *
- * bench_ingest [--visitors N] [--workers N] [--laps N] [--rounds N] [--batch N] [--labels]
+ * bench_ingest [--visitors N] [--workers N] [--laps N] [--rounds N] [--batch N]
+ *              [--labels | --edge 1|2]
  *
  * Native datagrams of 80 visitors, or --batch, in random order, 2048 a lap. --labels: they name
- * room, country and source too, of which there are a hundred, ten and ten.
+ * room, country and source too, of which there are a hundred, ten and ten. --edge: heartbeats as a
+ * busy site's edge sends them (edge.h), every visitor once a minute: datagrams of version 1 with
+ * one each, or full ones of version 2.
  *
  * Each rate comes with a list of the laps, as moments of all workers (see core_share.h).
  */
@@ -16,6 +19,7 @@
 #include <string.h>
 
 #include "core_share.h"
+#include "edge.h"
 
 #define DATAGRAMS       2048 /* per lap: few enough to stay in the cache, as a socket's do */
 #define DATAGRAM_BYTES  1408
@@ -39,8 +43,12 @@ struct worker {
     struct ingest *ingest;
     unsigned number;
     uint64_t visitors, laps;
-    uint64_t places; /* with equally many visitors, who stay there; 1: only the site */
-    unsigned batch;  /* visitors a datagram */
+    uint64_t places;         /* with equally many visitors, who stay there; 1: only the site */
+    unsigned batch;          /* visitors a datagram, except with an edge */
+    const struct edge *edge; /* NULL: none */
+    unsigned version;        /* of the edge's datagrams */
+    uint64_t next;           /* visitor whose heartbeat is the edge's next */
+    uint64_t lap_heartbeats;
     uint64_t random;
     uint64_t first_tick;
     double clock;        /* seconds since then */
@@ -87,9 +95,47 @@ static struct wire_heartbeat name_place(const struct worker *worker, uint64_t pl
     return heartbeat;
 }
 
+/* Write the edge's next datagram and return its length. */
+static uint32_t write_edge(struct worker *worker, uint8_t *datagram)
+{
+    uint8_t id[WIRE_VISITOR_SIZE];
+    uint32_t count = 1, length;
+
+    if (worker->version == WIRE_VERSION_2) {
+        length = edge_fill(worker->edge, worker->next, worker->visitors, 0, 0, datagram, &count);
+    } else {
+        struct wire_heartbeat heartbeat = edge_heartbeat(worker->edge, worker->next, id);
+        length = wire_v1_encode(&heartbeat, datagram, DATAGRAM_BYTES);
+    }
+    worker->next = (worker->next + count) % worker->visitors;
+    worker->lap_heartbeats += count;
+    return length;
+}
+
+/* Let the edge's visitors arrive, within a minute. */
+static void fill_from_edge(struct worker *worker)
+{
+    uint8_t *datagram = worker->datagrams[0];
+
+    worker->lap_heartbeats = 0;
+    while (worker->lap_heartbeats < worker->visitors) {
+        double share = (double)worker->lap_heartbeats / (double)worker->visitors;
+        worker->bench->tick = worker->first_tick + (uint64_t)(share * HEARTBEAT_EVERY);
+        ingest_begin(worker->ingest);
+        for (unsigned i = 0; i < BATCH_DATAGRAMS; i++)
+            ingest_datagram(worker->ingest, datagram, write_edge(worker, datagram));
+        ingest_end(worker->ingest);
+    }
+    worker->clock = HEARTBEAT_EVERY;
+}
+
 /* Let every visitor arrive once, so that refreshes are measured. */
 static void fill(struct worker *worker)
 {
+    if (worker->edge) {
+        fill_from_edge(worker);
+        return;
+    }
     uint64_t here = worker->visitors / worker->places;
     struct names names;
 
@@ -103,6 +149,13 @@ static void lay_out_lap(struct worker *worker)
     uint64_t here = worker->visitors / worker->places;
     struct names names;
 
+    worker->lap_heartbeats = (uint64_t)DATAGRAMS * worker->batch;
+    if (worker->edge) {
+        worker->lap_heartbeats = 0;
+        for (unsigned d = 0; d < DATAGRAMS; d++)
+            worker->lengths[d] = write_edge(worker, worker->datagrams[d]);
+        return;
+    }
     for (unsigned d = 0; d < DATAGRAMS; d++) {
         uint64_t place = bench_random(&worker->random) % worker->places;
         struct wire_heartbeat heartbeat = name_place(worker, place, &names);
@@ -130,16 +183,16 @@ static void run_lap(struct worker *worker, struct core_moment *lap)
     wall = bench_wall_s() - wall;
     worker->cpu_s += bench_cpu_s() - cpu;
     worker->wall_s += wall;
-    worker->heartbeats += (uint64_t)DATAGRAMS * worker->batch;
+    worker->heartbeats += worker->lap_heartbeats;
     lap->core_ns = core_longer(before, core_share_ns());
-    lap->rate = (double)DATAGRAMS * worker->batch / wall;
+    lap->rate = (double)worker->lap_heartbeats / wall;
 }
 
 /* Advance the clock by the time that so many visitors need to send a lap's heartbeats. All meet
  * before and after, so none is in a batch. */
 static void pass_time(struct worker *worker)
 {
-    double lap = (double)worker->meeting->members * DATAGRAMS * worker->batch;
+    double lap = (double)worker->meeting->members * (double)worker->lap_heartbeats;
     double seconds = lap / (double)worker->visitors * HEARTBEAT_EVERY;
 
     worker->clock += seconds < HEARTBEAT_EVERY ? seconds : HEARTBEAT_EVERY;
@@ -205,11 +258,18 @@ static void run(struct worker *workers[], unsigned members, bool lone, uint64_t 
     printf("}\n");
 }
 
-static struct worker *open_worker(struct bench *bench, unsigned number, uint64_t visitors,
-                                  unsigned batch, bool labels, uint64_t laps)
+/* What the command line asks for. */
+struct wanted {
+    uint64_t visitors, laps, rounds;
+    unsigned workers, batch, version;
+    bool labels;
+};
+
+static struct worker *open_worker(struct bench *bench, unsigned number, const struct wanted *wanted,
+                                  const struct edge *edge)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
-    struct core_moment *lap = calloc(laps, sizeof(*lap));
+    struct core_moment *lap = calloc(wanted->laps, sizeof(*lap));
 
     if (!worker || !lap)
         bench_fail("no memory");
@@ -217,66 +277,79 @@ static struct worker *open_worker(struct bench *bench, unsigned number, uint64_t
     worker->bench = bench;
     worker->ingest = bench_ingest_open(bench, number);
     worker->number = number;
-    worker->visitors = visitors;
-    worker->batch = batch;
-    worker->places = labels ? PLACES : 1;
+    worker->visitors = wanted->visitors;
+    worker->batch = wanted->batch;
+    worker->places = wanted->labels ? PLACES : 1;
+    worker->edge = edge;
+    worker->version = wanted->version;
+    worker->next = wanted->visitors / wanted->workers * number;
     worker->random = number + 1;
     worker->first_tick = bench->tick;
     return worker;
 }
 
-int main(int argc, char **argv)
+static bool read_options(int argc, char **argv, struct wanted *wanted)
 {
-    static const struct option options[] = {{"visitors", required_argument, NULL, 'v'},
-                                            {"workers", required_argument, NULL, 'w'},
-                                            {"laps", required_argument, NULL, 'l'},
-                                            {"rounds", required_argument, NULL, 'r'},
-                                            {"batch", required_argument, NULL, 'b'},
-                                            {"labels", no_argument, NULL, 'n'},
-                                            {0}};
-    uint64_t visitors = 10000000, laps = 100, rounds = 1;
-    struct worker *workers[SEGMENT_WORKERS_MAX];
-    unsigned count = 1, batch = BENCH_BATCH;
-    bool labels = false;
+    static const struct option options[] = {
+        {"visitors", required_argument, NULL, 'v'}, {"workers", required_argument, NULL, 'w'},
+        {"laps", required_argument, NULL, 'l'},     {"rounds", required_argument, NULL, 'r'},
+        {"batch", required_argument, NULL, 'b'},    {"labels", no_argument, NULL, 'n'},
+        {"edge", required_argument, NULL, 'e'},     {0}};
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'v')
-            visitors = bench_number("visitors", optarg, UINT32_MAX);
+            wanted->visitors = bench_number("visitors", optarg, UINT32_MAX);
         else if (option == 'w')
-            count = (unsigned)bench_number("workers", optarg, SEGMENT_WORKERS_MAX);
+            wanted->workers = (unsigned)bench_number("workers", optarg, SEGMENT_WORKERS_MAX);
         else if (option == 'l')
-            laps = bench_number("laps", optarg, 1000000);
+            wanted->laps = bench_number("laps", optarg, 1000000);
         else if (option == 'r')
-            rounds = bench_number("rounds", optarg, 1000);
+            wanted->rounds = bench_number("rounds", optarg, 1000);
         else if (option == 'b')
-            batch = (unsigned)bench_number("batch", optarg, BENCH_BATCH);
+            wanted->batch = (unsigned)bench_number("batch", optarg, BENCH_BATCH);
         else if (option == 'n')
-            labels = true;
+            wanted->labels = true;
+        else if (option == 'e')
+            wanted->version = (unsigned)bench_number("edge", optarg, WIRE_VERSION_2);
         else
-            return 2;
+            return false;
     }
-    if (labels && visitors < PLACES)
+    return !wanted->labels || !wanted->version;
+}
+
+int main(int argc, char **argv)
+{
+    struct wanted wanted = {
+        .visitors = 10000000, .laps = 100, .rounds = 1, .workers = 1, .batch = BENCH_BATCH};
+    struct worker *workers[SEGMENT_WORKERS_MAX];
+
+    if (!read_options(argc, argv, &wanted))
+        return 2;
+    if (wanted.labels && wanted.visitors < PLACES)
         bench_fail("there are %d places: not enough visitors", PLACES);
-    const struct segment_settings settings = {.max_entries = visitors * (labels ? 4 : 1),
-                                              .max_scopes = 256,
+    struct edge *edge = wanted.version ? edge_open() : NULL;
+    const unsigned entries = wanted.labels || edge ? 4 : 1; /* a visitor's */
+    const struct segment_settings settings = {.max_entries = wanted.visitors * entries,
+                                              .max_scopes = edge ? 2 * EDGE_SCOPES : 256,
                                               .max_window = 3600,
                                               .max_histories = 256,
                                               .max_events = 16384};
-    struct bench *bench = bench_open(&settings, count, false);
-    for (unsigned i = 0; i < count; i++)
-        workers[i] = open_worker(bench, i, visitors, batch, labels, laps);
+    struct bench *bench = bench_open(&settings, wanted.workers, false);
+    for (unsigned i = 0; i < wanted.workers; i++)
+        workers[i] = open_worker(bench, i, &wanted, edge);
     fill(workers[0]);
-    for (uint64_t round = 0; round < rounds; round++) {
-        run(workers, 1, true, laps);
-        for (unsigned members = 1; members <= count && count > 1; members++)
-            run(workers, members, false, laps);
+    for (uint64_t round = 0; round < wanted.rounds; round++) {
+        run(workers, 1, true, wanted.laps);
+        for (unsigned members = 1; members <= wanted.workers && wanted.workers > 1; members++)
+            run(workers, members, false, wanted.laps);
     }
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < wanted.workers; i++) {
         ingest_close(workers[i]->ingest);
         free(workers[i]->lap);
         free(workers[i]);
     }
     bench_close(bench);
+    free(edge);
     return 0;
 }
