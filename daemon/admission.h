@@ -115,6 +115,13 @@ static inline enum wire_reason admission_decode(const struct admission_view *vie
 enum wire_reason admission_decode_v2(const struct admission_view *view, const uint8_t *datagram,
                                      uint32_t length, struct wire_v2_datagram *ret);
 
+/* Return the key that a datagram is known to be signed with, or 0 if tags are not checked. */
+static inline uint8_t admission_identity(const struct admission_view *view,
+                                         const struct wire_v2_datagram *datagram)
+{
+    return view->keys ? datagram->key_id : 0;
+}
+
 /* True if not every site is counted. */
 static inline bool admission_limits_sites(const struct admission_view *view)
 {

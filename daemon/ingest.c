@@ -10,6 +10,7 @@
 #include "lookup.h"
 #include "pending.h"
 #include "refusals.h"
+#include "streams.h"
 #include "tally.h"
 #include "traffic.h"
 
@@ -33,6 +34,7 @@ struct ingest {
     struct collector *collector;
     struct segment *segment;
     struct admission_view admission;
+    const struct sockaddr *sender; /* NULL: unknown */
     pthread_mutex_t *gate;
     struct segment_counters *published;
     uint64_t now;
@@ -108,6 +110,7 @@ void ingest_begin(struct ingest *ingest)
 
 void ingest_from(struct ingest *ingest, const struct sockaddr *sender)
 {
+    ingest->sender = sender;
     admission_from(&ingest->admission, sender);
 }
 
@@ -571,6 +574,10 @@ static enum wire_reason count_places(struct ingest *ingest, const uint8_t *datag
 
     if (reason != WIRE_ACCEPTED)
         return reason;
+    uint8_t key_id = admission_identity(&ingest->admission, &ingest->datagram);
+    if (!streams_receive(ingest->collector->streams, &ingest->datagram, key_id, ingest->sender,
+                         ingest->now, ingest->counted))
+        return WIRE_DUPLICATE;
     uint32_t refused = refused_visitors(ingest);
     ingest->counted[COUNTER_site_refused] += refused;
     if (refused && refused == ingest->datagram.visitors)

@@ -23,8 +23,8 @@ void ingest_close(struct ingest *ingest);
 /* Begin a batch at the clock's tick. */
 void ingest_begin(struct ingest *ingest);
 
-/* Set the sender of the datagrams that follow; NULL, and before the first call: unknown. Inside a
- * batch. */
+/* Set the sender of the datagrams that follow; NULL, and before the first call: unknown. It has to
+ * outlive them. Inside a batch. */
 void ingest_from(struct ingest *ingest, const struct sockaddr *sender);
 
 /* Count one datagram of `length` bytes, or the reason why it is rejected. Inside a batch. */

@@ -42,10 +42,9 @@ static inline void make_visitor(uint32_t number, uint8_t *id)
     memcpy(id + 12, &number, sizeof(number));
 }
 
-/* Encode it in at most WIRE_DATAGRAM_MAX bytes. Returns how many. */
-static inline uint32_t write_beat(const struct beat *beat, uint8_t *datagram)
+/* Return the heartbeat of a beat, whose visitors are written to `ids`. */
+static inline struct wire_heartbeat heartbeat_of(const struct beat *beat, uint8_t *ids)
 {
-    static uint8_t ids[WIRE_DATAGRAM_MAX];
     struct wire_heartbeat heartbeat = {
         .site = wire_name_of(beat->site),
         .room = wire_name_of(beat->room),
@@ -62,7 +61,16 @@ static inline uint32_t write_beat(const struct beat *beat, uint8_t *datagram)
         memcpy(heartbeat.country, beat->country, 2);
     for (uint32_t i = 0; i < heartbeat.visitors; i++)
         make_visitor(beat->visitor + i, ids + (size_t)i * WIRE_VISITOR_SIZE);
+    return heartbeat;
+}
+
+/* Encode it in at most WIRE_DATAGRAM_MAX bytes. Returns how many. */
+static inline uint32_t write_beat(const struct beat *beat, uint8_t *datagram)
+{
+    static uint8_t ids[WIRE_DATAGRAM_MAX];
+    struct wire_heartbeat heartbeat = heartbeat_of(beat, ids);
     uint32_t length = wire_v1_encode(&heartbeat, datagram, WIRE_DATAGRAM_MAX);
+
     if (length == 0)
         fail_msg("the test wants a datagram that can't be written");
     return length;
