@@ -51,7 +51,13 @@ uint32_t frame_write(const struct envelope *envelope, const uint8_t *payload, ui
 /* Return payload `number`, valid until the next call; NULL after the last one. */
 const struct payload *payload_at(unsigned index);
 
-/* Heartbeats for a site alone, `visitors` of them: returns the datagram's length. */
+/* The part of them that is of version 2. */
+const struct payload *payload_v2_at(unsigned index);
+
+/* Heartbeats for a site alone, `visitors` of them, in version 1: returns the datagram's length. */
 uint32_t payload_native(uint32_t visitors, uint8_t *datagram);
+
+/* The same in version 2, as number `sequence` of a stream. */
+uint32_t payload_v2(uint8_t visitors, uint32_t sequence, uint8_t *datagram);
 
 #endif

@@ -40,12 +40,27 @@ static void become_service(int left_out)
     assert_int_equal(capng_change_id(USER, USER, CAPNG_DROP_SUPP_GRP), 0);
 }
 
-static struct code load(void)
+/* Load the filter with all that it can do: without endpoints, networks and a rate, the kernel
+ * removes most of it before it looks for what needs a barrier. */
+static struct code load(bool generic)
 {
     struct xdp *xdp = NULL;
     struct bpf_prog_info info = {0};
     uint32_t size = sizeof(info);
-    struct code code = {.error = xdp_load(&(struct xdp_settings){0}, false, &xdp)};
+    struct sockaddr_storage endpoints[2];
+    struct network network;
+
+    set_endpoint(&endpoints[0], FRAME_V4, FRAME_PORT);
+    set_endpoint(&endpoints[1], FRAME_V6, FRAME_PORT);
+    assert_int_equal(network_parse("198.51.100.0/24", &network), 0);
+    const struct xdp_settings settings = {
+        .endpoints = endpoints,
+        .endpoint_count = LENGTH(endpoints),
+        .networks = &network,
+        .network_count = 1,
+        .sender_rate = 1000,
+    };
+    struct code code = {.error = xdp_load(&settings, generic, &xdp)};
 
     if (code.error == 0) {
         assert_int_equal(bpf_obj_get_info_by_fd(xdp->program, &info, &size), 0);
@@ -57,7 +72,7 @@ static struct code load(void)
 }
 
 /* Load it as the service's user in a process of its own. */
-static struct code load_as_service(int left_out)
+static struct code load_as_service(bool generic, int left_out)
 {
     struct code code = {.error = -ECHILD};
     int ends[2];
@@ -66,7 +81,7 @@ static struct code load_as_service(int left_out)
     pid_t child = fork();
     if (child == 0) {
         become_service(left_out);
-        code = load();
+        code = load(generic);
         _exit(write(ends[1], &code, sizeof(code)) == sizeof(code) ? 0 : 1);
     }
     close(ends[1]);
@@ -76,27 +91,34 @@ static struct code load_as_service(int left_out)
     return code;
 }
 
-static void print_code(const char *whose, const struct code *code)
+static void print_code(const char *whose, bool generic, const struct code *code)
 {
-    print_message("%s: %s, %u instructions, %u bytes\n", whose, strerror(-code->error),
-                  code->instructions, code->bytes);
+    print_message("%s, %s: %s, %u instructions, %u bytes\n", whose, generic ? "generic" : "native",
+                  strerror(-code->error), code->instructions, code->bytes);
+}
+
+static void check_mode(bool generic)
+{
+    const struct code root = load(generic);
+    const struct code service = load_as_service(generic, -1);
+    const struct code without = load_as_service(generic, CAP_PERFMON);
+
+    print_code("root", generic, &root);
+    print_code("the service", generic, &service);
+    print_code("without CAP_PERFMON", generic, &without);
+    assert_int_equal(root.error, 0);
+    assert_int_equal(service.error, 0);
+    assert_int_equal(without.error, 0);
+    assert_int_equal(service.instructions, root.instructions);
+    assert_int_equal(service.bytes, root.bytes);
+    assert_int_equal(load_as_service(generic, CAP_BPF).error, -EPERM);
 }
 
 static void the_service_has_roots_filter(void **state)
 {
-    const struct code root = load();
-    const struct code service = load_as_service(-1);
-    const struct code without = load_as_service(CAP_PERFMON);
-
     (void)state;
-    print_code("root", &root);
-    print_code("the service", &service);
-    print_code("without CAP_PERFMON", &without);
-    assert_int_equal(root.error, 0);
-    assert_int_equal(service.error, 0);
-    assert_int_equal(service.instructions, root.instructions);
-    assert_int_equal(service.bytes, root.bytes);
-    assert_int_equal(load_as_service(CAP_BPF).error, -EPERM);
+    check_mode(false);
+    check_mode(true);
 }
 
 int main(int argc, char **argv)

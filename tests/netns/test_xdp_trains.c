@@ -45,29 +45,58 @@ static void trains_pass_in_generic_mode(void **state)
     close_filter(&native);
 }
 
+/* Trains of libpresence, which only sends this version in them. */
+static void trains_of_version_2_pass_in_generic_mode(void **state)
+{
+    uint8_t train[FRAME_MAX], two[128], one[128];
+    uint32_t two_size = payload_v2(2, 1, two), one_size = payload_v2(1, 2, one), length;
+    struct filter generic, native;
+
+    (void)state;
+    open_filter(&generic, true, NULL, 0, 0);
+    open_filter(&native, false, NULL, 0, 0);
+    for (int v6 = 0; v6 < 2; v6++) {
+        for (unsigned count = 1; count < 100; count++) {
+            length = write_train(train, two, two_size, count, one, one_size);
+            assert_int_equal(run_payload(&generic, v6, train, length), PRESENCE_XDP_PASSED);
+            assert_int_equal(run_payload(&native, v6, train, length), PRESENCE_XDP_MALFORMED);
+        }
+        length = write_train(train, two, two_size, 1, (const uint8_t *)"\0\0\0", 3);
+        assert_int_equal(run_payload(&generic, v6, train, length), PRESENCE_XDP_MALFORMED);
+    }
+    close_filter(&generic);
+    close_filter(&native);
+}
+
 /* A valid datagram of a train is not lost, whatever the first one is. */
 static void bad_beginnings_of_trains_pass(void **state)
 {
     static const char text[] = "PH1 site=a visitor=b";
-    uint8_t train[FRAME_MAX], bad[2048], one[64];
-    uint32_t one_size = payload_native(1, one);
+    static const struct {
+        const char *magic;
+        int fate;
+    } beginnings[] = {
+        {"PH\1", PRESENCE_XDP_MALFORMED},
+        {"PH\2", PRESENCE_XDP_MALFORMED},
+        {"PH\3", PRESENCE_XDP_VERSION},
+    };
+    uint8_t train[FRAME_MAX], bad[2048], valid[3][128];
+    uint32_t valid_size[3] = {payload_native(1, valid[0]), payload_v2(1, 1, valid[1]),
+                              strlen(text)};
     struct filter generic;
 
     (void)state;
     open_filter(&generic, true, NULL, 0, 0);
+    memcpy(valid[2], text, strlen(text));
     memset(bad, 0xff, sizeof(bad));
     for (uint32_t size = 3; size <= sizeof(bad); size++) {
-        bool native = size % 2;
-        memcpy(bad, native ? "PH\1" : "PH\2", 3);
-        uint32_t length = write_train(train, bad, size, 1, native ? one : (const uint8_t *)text,
-                                      native ? one_size : (uint32_t)strlen(text));
+        const uint8_t *behind = valid[size / 3 % 3];
+        memcpy(bad, beginnings[size % 3].magic, 3);
+        uint32_t length = write_train(train, bad, size, 1, behind, valid_size[size / 3 % 3]);
         if (run_payload(&generic, size & 4, train, length) != PRESENCE_XDP_PASSED)
             fail_msg("a valid datagram behind %u bad bytes is lost", size);
         int alone = run_payload(&generic, size & 4, bad, size);
-        int expected = size > SEARCHED ? PRESENCE_XDP_PASSED
-                       : native        ? PRESENCE_XDP_MALFORMED
-                                       : PRESENCE_XDP_VERSION;
-        if (alone != expected)
+        if (alone != (size > SEARCHED ? PRESENCE_XDP_PASSED : beginnings[size % 3].fate))
             fail_msg("%u bad bytes alone have fate %d", size, alone);
     }
     close_filter(&generic);
@@ -79,6 +108,7 @@ int main(void)
         return 77; /* skipped */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trains_pass_in_generic_mode),
+        cmocka_unit_test(trains_of_version_2_pass_in_generic_mode),
         cmocka_unit_test(bad_beginnings_of_trains_pass),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
