@@ -25,19 +25,23 @@ struct scenario {
     uint32_t rate;
     const char *text; /* instead of a native heartbeat */
     bool malformed;
+    bool v2;
     bool trains; /* as in generic mode */
 };
 
 static const struct scenario scenarios[] = {
     {.name = "a heartbeat"},
+    {.name = "a heartbeat, version 2", .v2 = true},
     {.name = "a heartbeat, IPv6", .envelope = {.v6 = true}},
     {.name = "a heartbeat, VLAN", .envelope = {.tags = {0x8100}}},
     {.name = "a heartbeat, IPv4 options", .envelope = {.options = 1}},
     {.name = "a heartbeat, allowed network", .networks = true},
     {.name = "a heartbeat, rate", .rate = 16000000},
     {.name = "malformed", .malformed = true},
+    {.name = "malformed, version 2", .v2 = true, .malformed = true},
     {.name = "malformed, trains", .malformed = true, .trains = true},
     {.name = "a heartbeat, trains", .trains = true},
+    {.name = "a heartbeat, version 2, trains", .v2 = true, .trains = true},
     {.name = "text", .text = "PH1 site=example.com visitor=3f2a"},
     {.name = "another port", .envelope = {.port = 9999}},
     {.name = "TCP", .envelope = {.next_header = 6}},
@@ -119,8 +123,8 @@ static uint32_t write_payload(const struct scenario *scenario, uint8_t *payload)
         memcpy(payload, scenario->text, strlen(scenario->text));
         return (uint32_t)strlen(scenario->text);
     }
-    uint32_t length = payload_native(1, payload);
-    payload[3] = scenario->malformed ? 77 : payload[3];
+    uint32_t length = scenario->v2 ? payload_v2(1, 1, payload) : payload_native(1, payload);
+    payload[3] = scenario->malformed ? 77 : payload[3]; /* the kind, or the flags */
     return length;
 }
 
