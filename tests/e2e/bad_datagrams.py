@@ -2,7 +2,7 @@
 
 import struct
 
-from harness import GOLDEN
+from harness import GOLDEN, native2, record, visitor
 
 UUID = "9b2d6f2e-1c3a-4f5b-8d7e-0a1b2c3d4e5f"
 # A lone continuation, overlong forms, a surrogate, beyond U+10FFFF, what never leads, cut off.
@@ -28,6 +28,10 @@ def patched(offset, data, datagram=GOLDEN):
     return datagram[:offset] + data + datagram[offset + len(data):]
 
 
+def is_country(data):
+    return data == bytes(2) or all(0x41 <= letter <= 0x5a for letter in data)
+
+
 def is_name(data):
     """UTF-8 without control characters, as section 2 wants names."""
     try:
@@ -37,10 +41,51 @@ def is_name(data):
     return not any(ord(letter) < 0x20 or 0x7f <= ord(letter) <= 0x9f for letter in text)
 
 
+def native2_shape(data):
+    """The reason for a datagram of version 2 by its header and length alone; None: accepted."""
+    if len(data) < 28:
+        return "malformed"
+    flags, length, key, names, _, stream, sequence, records = struct.unpack(">BHBBIQIH", data[3:26])
+    tag = 8 * flags
+    fine = (
+        flags in (0, 1) and (key > 0) == (flags == 1) and length == len(data)
+        and (stream > 0 or sequence == 0) and (names > 0 or records == 0)
+        and 28 + 2 * names + 24 * records + tag <= length
+        and length <= 28 + 256 * names + (8 + 16 * 255) * records + tag
+    )
+    return None if fine else "malformed"
+
+
+def native2_reason(data):
+    """The same by all its bytes."""
+    if native2_shape(data):
+        return "malformed"
+    flags, count, records = data[3], data[7], int.from_bytes(data[24:26], "big")
+    rest, names = data[28:len(data) - 8 * flags], [b""]
+    for _ in range(count):
+        names.append(rest[1:1 + rest[0]] if rest else b"")
+        if not names[-1] or len(names[-1]) < rest[0] or not is_name(names[-1]):
+            return "malformed"
+        rest = rest[1 + rest[0]:]
+    for _ in range(records):
+        if len(rest) < 24:
+            return "malformed"
+        kind, site, room, source, event, visitors = rest[:6]
+        if (kind not in (1, 2, 3, 4) or site == 0 or (event > 0) != (kind == 4)
+                or max(site, room, source, event) > count or visitors == 0
+                or len(names[site]) > 253 or len(names[source]) > 253 or len(names[event]) > 63
+                or not is_country(rest[6:8]) or len(rest) < 8 + 16 * visitors):
+            return "malformed"
+        rest = rest[8 + 16 * visitors:]
+    return "malformed" if rest else None
+
+
 def native_reason(data):
     """The reason for a datagram that begins with "PH" and has no 1 in byte 2; None: accepted."""
     if len(data) < 3:
         return "malformed"
+    if data[2] == 2:
+        return native2_reason(data)
     if data[2] != 1:
         return "version"
     if len(data) < 20:
@@ -55,7 +100,7 @@ def native_reason(data):
         kind in (1, 2, 3, 4) and length == len(data) and flags in (0, 1)
         and (key > 0) == (flags == 1) and 1 <= sizes[0] <= 253 and sizes[2] <= 253
         and (1 <= sizes[3] <= 63 if kind == 4 else sizes[3] == 0)
-        and (country == bytes(2) or all(0x41 <= letter <= 0x5a for letter in country))
+        and is_country(country)
         and length == 20 + sum(sizes) + 16 * visitors + 8 * flags
         and all(map(is_name, names))
     )
@@ -94,13 +139,61 @@ NATIVE_MALFORMED = [
 NATIVE_VISITOR = [raw_native(visitors=0),
                   raw_native(b"A" * 253, b"/" * 255, b"s" * 253, visitors=0)]
 VERSION = [
-    patched(2, b"\0"), patched(2, b"\2"), patched(2, b"2"), patched(2, b"\xff"),
+    patched(2, b"\0"), patched(2, b"\3"), patched(2, b"2"), patched(2, b"\xff"),
     b"PH2 site=a.example visitor=1", b"PH\0", b"PHP", b"PH\n" + bytes(1000), b"PH " * 100,
 ]
 NATIVE_ACCEPTED = [
     *(raw_native(room=b"/" + fine, source=fine, kind=4, event=fine) for fine in FINE),
     raw_native(b"A" * 253, b"/" * 255, b"s" * 253, b"e" * 63, kind=4, country=b"AZ"),
     patched(8, b"\xff" * 4),  # sent at: looked at only when authenticated
+]
+
+def raw_native2(*names, count=None, records=((1, 1, 0, 0, 0, 1),), country=bytes(2), beyond=b""):
+    """A datagram of version 2 without a stream, whose length is right: these names (`count` of them,
+    it says) and these records, each of kind, four numbers of names and visitors."""
+    body = b"".join(bytes([len(name)]) + name for name in names)
+    body += b"".join(bytes(fields) + country + bytes(range(16)) * fields[5] for fields in records)
+    body += beyond
+    return struct.pack(">2sBBHBBIQIHH", b"PH", 2, 0, 28 + len(body), 0,
+                       len(names) if count is None else count, 0, 0, 0, len(records), 0) + body
+
+
+def event2(name):
+    """A datagram of version 2 with a custom event of this name."""
+    return raw_native2(b"a.example", name, records=((4, 1, 0, 0, 2, 1),))
+
+
+BOTH = native2(record("b.example", [visitor(1), visitor(2)], room="/r", source="s", country="DE"),
+               record("b.example", [visitor(3)], room="/q", kind=4, event="buy"))
+NATIVE2_MALFORMED = [
+    *(BOTH[:length] for length in range(3, len(BOTH))),
+    *(patched(4, length.to_bytes(2, "big"), BOTH[:length]) for length in range(28, len(BOTH))),
+    patched(4, (len(BOTH) + 1).to_bytes(2, "big"), BOTH + b"\0"), BOTH + bytes(16),
+    patched(2, b"\2"),  # version 1's layout
+    *(patched(3, bytes([flags]), BOTH) for flags in (1, 2, 0x80, 0xff)),
+    patched(6, b"\1", BOTH),  # a key, but no flag
+    *(patched(7, bytes([names]), BOTH) for names in (0, 1, 4, 6, 255)),
+    *(patched(20, sequence, BOTH) for sequence in (b"\0\0\0\1", b"\x80\0\0\0")),  # and no stream
+    *(patched(24, records.to_bytes(2, "big"), BOTH) for records in (0, 1, 3, 512, 65535)),
+    raw_native2(count=1), raw_native2(), raw_native2(b"", records=()), raw_native2(b"a", b""),
+    raw_native2(b"a", count=2, records=()), raw_native2(b"a", count=0, records=()),
+    raw_native2(b"a", beyond=b"\0"), raw_native2(b"a", beyond=bytes(24)),
+    *(raw_native2(b"a", b"b", records=((1, 1, 0, 0, 0, 1), (kind, *numbers, visitors)))
+      for kind, *numbers, visitors in (
+          (0, 1, 0, 0, 0, 1), (5, 1, 0, 0, 0, 1), (255, 1, 0, 0, 2, 1), (1, 0, 0, 0, 0, 1),
+          (1, 3, 0, 0, 0, 1), (1, 255, 0, 0, 0, 1), (1, 1, 3, 0, 0, 1), (1, 1, 0, 3, 0, 1),
+          (4, 1, 0, 0, 3, 1), (4, 1, 0, 0, 0, 1), (1, 1, 0, 0, 2, 1), (2, 1, 0, 0, 2, 1),
+          (3, 1, 0, 0, 2, 1), (1, 1, 2, 2, 0, 0))),
+    *(raw_native2(b"a", country=country) for country in (b"de", b"D\0", b"\0E", b"@A", b"A[")),
+    raw_native2(b"a" * 254), raw_native2(b"a", b"s" * 254, records=((1, 1, 0, 2, 0, 1),)),
+    event2(b"e" * 64), raw_native2(b"a\xc3", b"\xa9"),
+    *(raw_native2(b"a", b"x" + bad) for bad in NOT_UTF8 + CONTROL),  # in a name that nobody uses
+]
+NATIVE2_ACCEPTED = [
+    BOTH, raw_native2(b"a"), *map(event2, FINE), event2(b"e" * 63),
+    raw_native2(b"A" * 253, b"/" * 255, b"s" * 253, records=((1, 1, 2, 3, 0, 255),), country=b"AZ"),
+    raw_native2(*[b"a"] * 255, records=((1, 255, 255, 255, 0, 1), (3, 1, 0, 0, 0, 1))),
+    patched(8, b"\xff" * 4, BOTH), patched(26, b"\xff\xff", BOTH),  # sent at, target
 ]
 
 TEXT = f"PH1 site=a.example visitor={UUID}"

@@ -11,8 +11,9 @@ import subprocess
 import unittest
 
 from bad_datagrams import (
-    LABELS, NATIVE_ACCEPTED, NATIVE_MALFORMED, NATIVE_VISITOR, TEXT, TEXT_ACCEPTED, TEXT_MALFORMED,
-    TEXT_MALFORMED_BYTES, TEXT_VISITOR, UUID, VERSION, patched, raw_native, reason,
+    BOTH, LABELS, NATIVE2_ACCEPTED, NATIVE2_MALFORMED, NATIVE_ACCEPTED, NATIVE_MALFORMED,
+    NATIVE_VISITOR, TEXT, TEXT_ACCEPTED, TEXT_MALFORMED, TEXT_MALFORMED_BYTES, TEXT_VISITOR, UUID,
+    VERSION, patched, raw_native, reason,
 )
 from harness import DEADLINE, ENGINES, GOLDEN, PRESENCECTL, Case, native, visitor
 
@@ -79,6 +80,8 @@ class Datagrams(Case):
                 self.assert_rejected("visitor", NATIVE_VISITOR)
                 self.assert_rejected("version", VERSION)
                 self.assert_accepted(NATIVE_ACCEPTED)
+                self.assert_rejected("malformed", NATIVE2_MALFORMED)
+                self.assert_accepted(NATIVE2_ACCEPTED)
                 self.assertEqual(self.ctl("verify")[0], 0)
 
     def test_text(self):
@@ -120,12 +123,12 @@ class Datagrams(Case):
         self.assertEqual(self.count("cut.example"), len("someone"))
 
     def test_flipped_bits_and_random_bytes(self):
-        """Every bit of the golden datagram, and random damage, against the rules written anew."""
+        """Every bit of two datagrams, and random damage, against the rules written anew."""
         generator = random.Random(SEED)
-        datagrams = [patched(bit // 8, bytes([GOLDEN[bit // 8] ^ 1 << bit % 8]))
-                     for bit in range(len(GOLDEN) * 8)]
-        for _ in range(2000):
-            data = bytearray(generator.choice((GOLDEN, native("b.example", [visitor(1)]),
+        datagrams = [patched(bit // 8, bytes([good[bit // 8] ^ 1 << bit % 8]), good)
+                     for good in (GOLDEN, BOTH) for bit in range(len(good) * 8)]
+        for number in range(3000):
+            data = bytearray(generator.choice((GOLDEN, native("b.example", [visitor(1)]), BOTH, BOTH,
                                                raw_native(kind=4, event=b"buy", country=b"FR"))))
             for _ in range(generator.randrange(4)):
                 data[generator.randrange(len(data))] = generator.choice(
@@ -136,6 +139,8 @@ class Datagrams(Case):
                 data += generator.randbytes(generator.choice((1, 8, 16, 100)))
             if generator.random() < 0.7 and len(data) >= 6:
                 data[4:6] = len(data).to_bytes(2, "big")
+            if len(data) >= 28 and data[2] == 2 and any(data[12:20]):
+                data[12:20] = b"\xff" + number.to_bytes(7, "big")  # or it may be a duplicate
             datagrams.append(bytes(data))
         wanted = {"datagrams_received": len(datagrams), "datagrams_accepted": 0}
         for data in datagrams:

@@ -194,14 +194,31 @@ class Datagrams(Case):
         self.assertEqual(self.count("example.com", "--country", "DE"), 2)
         self.assertEqual(self.count("example.com", "--source", "news.example"), 2)
 
+    def test_version_2(self):
+        collector = self.start()
+        self.send(collector, bytes.fromhex(fenced("hex two records")))
+        self.wait_received(1)
+        self.assertEqual(self.count("example.com"), 2)
+        self.assertEqual(self.count("example.com", "/pricing"), 2)
+        self.assertEqual(self.count("example.com", "/"), 1)
+        self.assertEqual(self.count("example.com", "--country", "DE"), 2)
+        self.assertEqual(self.count("example.com", "--source", "news.example"), 2)
+        self.send(collector, bytes.fromhex(fenced("hex no record")),
+                  bytes.fromhex(fenced("hex two records")))
+        stats = self.wait_received(3)
+        self.assertEqual((stats["datagrams_accepted"], stats["datagrams_rejected_duplicate"]), (2, 1))
+        # Number 2 is missing.
+        self.assertEqual((stats["streams_expected"], stats["streams_received"]), (3, 2))
+
     def test_signed(self):
-        """The tag is right: it is rejected for its time alone."""
+        """The tags are right: they are rejected for their time alone."""
         keys = os.path.join(self.directory, "keys")
         with open(os.open(keys, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
             file.write("7 000102030405060708090a0b0c0d0e0f\n")
         collector = self.start("--keys", keys)
-        self.send(collector, bytes.fromhex(fenced("hex signed")))
-        self.assertEqual(self.wait_received(1)["datagrams_rejected_stale"], 1)
+        self.send(collector, bytes.fromhex(fenced("hex signed")),
+                  bytes.fromhex(fenced("hex signed record")))
+        self.assertEqual(self.wait_received(2)["datagrams_rejected_stale"], 2)
 
     def test_text(self):
         """The leave of somebody who is there. Any id but a UUID is hashed."""

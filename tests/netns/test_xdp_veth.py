@@ -31,23 +31,10 @@ def shape(data, mode):
     if data[:2] != b"PH" or data[2:3] == b"1":
         return None  # text
     if data[2:3] == b"\2":
-        return None if is_header_2(data) else "malformed"
+        return bad.native2_shape(data)
     # With names that are fine, what is left to judge is the shape.
     fine = data[:20] + b"x" * (len(data) - 20)
     return bad.native_reason(fine)
-
-
-def is_header_2(data):
-    """True if the header of version 2 is right, and so many names and records may fill the rest."""
-    if len(data) < 28:
-        return False
-    flags, length, key, names, _, stream, sequence, records, _ = struct.unpack(
-        ">BHBBIQIHH", data[3:28])
-    rest = len(data) - 28 - 8 * flags
-    return (length == len(data) and flags in (0, 1) and (key > 0) == (flags == 1)
-            and (stream > 0 or sequence == 0) and (names > 0 or records == 0)
-            and 2 * names + 24 * records <= rest
-            <= 256 * names + (8 + 16 * 255) * records)
 
 
 class Veth(Case):
@@ -111,6 +98,7 @@ class Modes(Veth):
     def check_datagrams(self, mode, listen, address, sender):
         collector = self.collect(mode, listen=listen)
         every = [*bad.NATIVE_MALFORMED, *bad.NATIVE_VISITOR, *bad.VERSION, *bad.NATIVE_ACCEPTED,
+                 *bad.NATIVE2_MALFORMED, *bad.NATIVE2_ACCEPTED,
                  *(text.encode() for text in bad.TEXT_ACCEPTED + bad.TEXT_MALFORMED), GOLDEN]
         every = [data for data in every if len(data) < 1400]  # a fragment is not judged
         dropped = {"version": 0, "malformed": 0, "visitor": 0}
