@@ -87,6 +87,12 @@ static uint64_t get_accepted(struct round *round, struct live *live)
     return round->accepted;
 }
 
+/* True if the collector has ended a batch with an accepted datagram since the touch began. */
+static bool has_accepted_since(const struct touch *touch, struct round *round)
+{
+    return get_accepted(round, touch->touches->web->live) > touch->sample.counters[TOUCH_ACCEPTED];
+}
+
 /* True if the collector has seen the visitor since the touch began. If their last heartbeat was
  * that recent before, the ages don't differ: then any datagram that was accepted since counts as
  * theirs. */
@@ -98,11 +104,11 @@ static bool is_seen(const struct touch *touch, uint32_t age_s, struct round *rou
         return false;
     if (before_s == LIVE_NEVER_SEEN || before_s > JUST_SEEN_S)
         return age_s < before_s;
-    return get_accepted(round, touch->touches->web->live) > touch->sample.counters[TOUCH_ACCEPTED];
+    return has_accepted_since(touch, round);
 }
 
 /* True if the count includes the visitor. The table knows of them a moment before the count does,
- * so the count must have risen, or have had the time to. */
+ * so the batch that saw them must have ended, and the count have risen, or have had the time to. */
 static bool is_counted(struct touch *touch, struct round *round)
 {
     const struct heartbeat *heartbeat = &touch->heartbeat;
@@ -113,7 +119,9 @@ static bool is_counted(struct touch *touch, struct round *round)
                  &now);
     if (!touch->seen_at_ns && is_seen(touch, now.age_s, round))
         touch->seen_at_ns = round->now_ns;
-    if (!touch->seen_at_ns)
+    /* A worker may be suspended in the middle of its batch: it counts what it has accepted when the
+     * batch ends. */
+    if (!touch->seen_at_ns || !has_accepted_since(touch, round))
         return false;
     return (now.number.reading.known && before->known &&
             now.number.reading.count > before->count) ||
