@@ -72,8 +72,8 @@ class PresenceSend(unittest.TestCase):
         return self.socket.recv(65536)
 
     def received(self, at_least=0):
-        """All datagrams that wait, once there are so many. On loopback they have nearly always arrived
-        when the sender has ended."""
+        """All datagrams that wait, once there are so many. Also over loopback some may not have
+        arrived yet when the sender has ended."""
         datagrams = [self.receive() for _ in range(at_least)]
         self.socket.setblocking(False)
         try:

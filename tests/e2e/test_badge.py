@@ -31,7 +31,7 @@ class Counting(BadgeCase):
         self.wait_seen("1 viewing now", bob)
         self.wait_counted(1)
         # Two each of cid and ann (the room, the site): the first of ann's tabs said nothing.
-        self.assertEqual(self.stats()["heartbeats_left"], 4)
+        wait_until(lambda: self.stats()["heartbeats_left"] == 4, self.stats)
 
     def test_rooms(self):
         """A tab that closes ends its room; another tab keeps the visitor in the site."""

@@ -130,7 +130,8 @@ class Listen(Case):
                                socket.SOCK_DGRAM) as sender:
                 sender.sendto(native("example.com", [visitor(number)]), (host, port))
         self.segment = command[2]
-        wait_until(lambda: self.count("example.com") == 2, "both families to be counted")
+        wait_until(lambda: self.json("count", "example.com")["count"] == 2,
+                   "both families to be counted")
 
 
 if __name__ == "__main__":

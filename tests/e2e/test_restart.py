@@ -276,11 +276,16 @@ class Workers(Restart):
             found = []
             for number, sender in enumerate(senders):
                 sender.send(native(SITE, [visitor(number)]))
-                waiting = {inodes[int(fields[9])]: int(fields[4].split(":")[1], 16)
-                           for fields in bound_sockets(collector.address)}
-                found.append(next(worker for worker, some in waiting.items()
-                                  if some > before.get(worker, 0)))
-                before.update(waiting)
+
+                def arrived():
+                    """Who has more waiting than before; also over loopback that takes a moment."""
+                    waiting = {inodes[int(fields[9])]: int(fields[4].split(":")[1], 16)
+                               for fields in bound_sockets(collector.address)}
+                    more = [worker for worker, some in waiting.items() if some > before.get(worker, 0)]
+                    before.update(waiting)
+                    return more
+
+                found += wait_until(arrived, "the datagram to arrive")
             collector.thaw()
             goal[0] += len(senders)
             self.wait_received(goal[0])

@@ -24,7 +24,8 @@ SMALL = ("--max-entries", "10000", "--max-scopes", "256", "--max-histories", "16
 
 
 class Traffic:
-    """A heartbeat of another visitor each millisecond or so; `sent` is how many so far."""
+    """Heartbeats of one visitor after another, a thousand a second and then, however long a busy
+    machine takes, not too many for the table; `sent` is how many so far."""
 
     def __init__(self, case, collector):
         self.sent, self.case, self.collector = 0, case, collector
@@ -32,7 +33,7 @@ class Traffic:
         self.thread = threading.Thread(target=self.run)
 
     def run(self):
-        while not self.stopping.wait(0.001):
+        while not self.stopping.wait(0.001 if self.sent < 3000 else 0.05):
             self.sent += 1
             self.case.send(self.collector, native(SITE, [visitor(self.sent)]))
 
@@ -187,9 +188,10 @@ class LostName(ExporterCase):
             """The inodes of segments that are mapped, and those that are open."""
             with open(f"/proc/{collector.process.pid}/maps") as maps:
                 mapped = {int(line.split()[4]) for line in maps if self.own in line}
-            files = [os.stat(f"/proc/{collector.process.pid}/fd/{fd}").st_ino
-                     for fd in os.listdir(f"/proc/{collector.process.pid}/fd")
-                     if self.own in os.readlink(f"/proc/{collector.process.pid}/fd/{fd}")]
+            files = []
+            for fd in os.scandir(f"/proc/{collector.process.pid}/fd"):
+                with contextlib.suppress(FileNotFoundError):  # it is closed again
+                    files += [os.stat(fd.path).st_ino] if self.own in os.readlink(fd.path) else []
             return mapped, files
 
         wait_until(lambda: held() == ({inode}, [inode]), lambda: f"only {inode}: {held()}")

@@ -182,13 +182,16 @@ class Starting(ClockCase):
         """Exit 0 not before it listens: what is sent then arrives."""
         port = free_port(socket.SOCK_DGRAM)
         for again in range(2):  # a new segment, and one that is continued
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-                other.bind(("127.0.0.1", port))
-                collector = self.start(wait=False, listen=f"127.0.0.1:{port}")
-                end = time.monotonic() + 1
-                while time.monotonic() < end:
-                    for command in ("status",), ("count", SITE):
-                        self.assertIn(self.ctl(*command)[0], (1, 3))
+            while True:
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+                    other.bind(("127.0.0.1", port))
+                    collector = self.start(wait=False, listen=f"127.0.0.1:{port}")
+                    end = time.monotonic() + 1
+                    while time.monotonic() < end:
+                        for command in ("status",), ("count", SITE):
+                            self.assertIn(self.ctl(*command)[0], (1, 3))
+                if collector.process.poll() is None:  # it waits 5 s: a busy machine may be late
+                    break
             wait_until(lambda: self.ctl("status")[0] == 0, "it to listen")
             self.socket.sendto(native(SITE, [visitor(again)]), ("127.0.0.1", port))
             self.wait_received(again + 1)
@@ -261,10 +264,13 @@ class Gaps(ClockCase):
         collector = self.start("--warm-up", "0")
         self.people(collector, range(3))
         for how, ahead, longer in (signal.SIGTERM, 4, False), (signal.SIGKILL, 4 + 12, True):
+            ended = time.monotonic()
             self.end(collector, how)
             with clock_ahead(ahead):
                 start = time.monotonic()
                 collector = self.start("--warm-up", "4")
+                # The gap is as much longer as the start of a busy machine takes.
+                longer = longer or time.monotonic() - ended > 5 and "no daemon" in collector.output()
                 status = self.json("status")
                 if longer:
                     self.assert_warming(status, start)

@@ -378,7 +378,7 @@ class WhoMayRead(UnitCase):
         self.send(collector, native(SITE, [visitor(1)]))
         self.wait_received(1)
         self.assertEqual(self.start_web(collector, prefix=self.root).get("/api/sites").status, 200)
-        self.assertTrue(self.is_up(self.start_exporter(self.root)))
+        self.wait_up(self.start_exporter(self.root))
 
     def test_root_starts_a_collector(self):
         """By hand, in the directory that tmpfiles.d makes, without the right to enter everything."""
