@@ -87,7 +87,9 @@ static inline enum wire_reason wire_v2_shape(const uint8_t *datagram, uint32_t l
     uint8_t flags = datagram[3], key_id = datagram[6];
     if (flags & ~WIRE_AUTHENTICATED || (key_id != 0) != (flags == WIRE_AUTHENTICATED))
         return WIRE_MALFORMED;
-    if (wire_load64(datagram + 12) == 0 && wire_load32(datagram + 20) != 0)
+    /* Half of the stream's id is nearly always enough: BPF loads it byte by byte. */
+    if (wire_load32(datagram + 12) == 0 && wire_load32(datagram + 16) == 0 &&
+        wire_load32(datagram + 20) != 0)
         return WIRE_MALFORMED;
 
     uint32_t names = datagram[7], records = wire_load16(datagram + 24);
