@@ -436,13 +436,17 @@ struct presence_place {
 /* Zero in any field means its default. */
 struct presence_sender_options {
     uint32_t batch;          /* visitors per datagram, if they fit; default: as many as fit */
-    uint32_t datagram_bytes; /* largest UDP payload; default 1400, 37 (signed 45) to 65507 */
+    uint32_t datagram_bytes; /* largest UDP payload; default 1400, 54 (signed 62) to 65507 */
     uint32_t max_age_ms;     /* longest wait of a queued visitor (a timer tick more); default 100 */
     bool text;               /* text heartbeats, one per datagram, instead of native batches */
     bool no_offload;         /* never let the kernel segment runs of datagrams (UDP_SEGMENT) */
     uint8_t key_id; /* 1 to 255: sign with `key`, the collector's key of this id, and the wall clock
                        (within 30 s of the collector's); not with `text`. 0: don't sign */
     uint8_t key[16]; /* copied */
+    bool one_shot;   /* a program that sends once and ends: without a stream, not known as alive */
+    bool no_wait;    /* drop what a full socket refuses at once, so that nobody else waits */
+    uint16_t target; /* which of the program's targets this is, from 0 */
+    uint64_t stream; /* the same for all of them; default random */
 };
 
 struct presence_sender_totals {

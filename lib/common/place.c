@@ -9,8 +9,9 @@
 _Static_assert(PLACE_SITE_MAX == WIRE_SITE_MAX && PLACE_ROOM_MAX == WIRE_ROOM_MAX &&
                    PLACE_SOURCE_MAX == WIRE_SOURCE_MAX && PLACE_EVENT_MAX == WIRE_EVENT_MAX &&
                    PLACE_ID_MAX == WIRE_ID_MAX && PLACE_ID_SIZE == WIRE_VISITOR_SIZE &&
-                   PLACE_WINDOW_MAX == WINDOW_MAX && PLACE_HEADER_SIZE == WIRE_V1_HEADER_SIZE &&
-                   PLACE_TAG_SIZE == WIRE_TAG_SIZE,
+                   PLACE_WINDOW_MAX == WINDOW_MAX && PLACE_HEADER_SIZE == WIRE_V2_HEADER_SIZE &&
+                   PLACE_RECORD_SIZE == WIRE_V2_RECORD_SIZE &&
+                   PLACE_RECORD_MAX == WIRE_V2_VISITORS_MAX && PLACE_TAG_SIZE == WIRE_TAG_SIZE,
                "the contracts' limits");
 
 bool place_is_name(const char *text, size_t longest)

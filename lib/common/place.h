@@ -11,16 +11,19 @@
 #include "presence/presence.h"
 
 /* Bytes, without a terminator. */
-#define PLACE_SITE_MAX    253
-#define PLACE_ROOM_MAX    255
-#define PLACE_SOURCE_MAX  253
-#define PLACE_EVENT_MAX   63
-#define PLACE_ID_MAX      512 /* of a visitor, trimmed */
-#define PLACE_ID_SIZE     16  /* of the hash or UUID that stands for one */
+#define PLACE_SITE_MAX   253
+#define PLACE_ROOM_MAX   255
+#define PLACE_SOURCE_MAX 253
+#define PLACE_EVENT_MAX  63
+#define PLACE_ID_MAX     512 /* of a visitor, trimmed */
+#define PLACE_ID_SIZE    16  /* of the hash or UUID that stands for one */
 
-#define PLACE_WINDOW_MAX  3600 /* seconds: the longest window of any collector */
+#define PLACE_WINDOW_MAX 3600 /* seconds: the longest window of any collector */
 
-#define PLACE_HEADER_SIZE 20 /* of a native datagram of version 1 */
+/* Of a native datagram of version 2. */
+#define PLACE_HEADER_SIZE 28
+#define PLACE_RECORD_SIZE 8
+#define PLACE_RECORD_MAX  255 /* visitors */
 #define PLACE_TAG_SIZE    8
 
 /* True if `text` is 1 to `longest` bytes of UTF-8 without control characters. */

@@ -3,58 +3,71 @@
 
 #include "common/monotonic.h"
 #include "core/text.h"
-#include "sender_batch.h"
-#include "sender_outbox.h"
+#include "sender_datagram.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #define DATAGRAM_BYTES_DEFAULT 1400
-#define DATAGRAM_BYTES_MIN     (WIRE_V1_HEADER_SIZE + 1 + WIRE_VISITOR_SIZE)
+#define DATAGRAM_BYTES_MIN     (WIRE_V2_HEADER_SIZE + 2 + WIRE_V2_RECORD_SIZE + WIRE_VISITOR_SIZE)
 #define MAX_AGE_MS_DEFAULT     100
+#define ALIVE_NS               NS_PER_S /* after so long without a datagram an empty one is sent */
 #define UUID_TEXT_LENGTH       36
 
 struct presence_sender {
     bool text;
     int64_t max_age_ns;
     int64_t due; /* when the oldest queued visitor is due, ns; INT64_MAX: nothing is queued */
+    struct sender_place place; /* of the last visitor */
     struct outbox outbox;
-    struct batches batches;
+    struct datagram datagram;
 };
+
+/* Replace zeros by defaults. */
+static int options_complete(struct presence_sender_options *options)
+{
+    uint32_t least = DATAGRAM_BYTES_MIN + (options->key_id ? WIRE_TAG_SIZE : 0);
+
+    if (options->batch == 0)
+        options->batch = UINT32_MAX;
+    if (options->datagram_bytes == 0)
+        options->datagram_bytes = DATAGRAM_BYTES_DEFAULT;
+    if (options->max_age_ms == 0)
+        options->max_age_ms = MAX_AGE_MS_DEFAULT;
+    if (options->datagram_bytes < least || options->datagram_bytes > OUTBOX_DATAGRAM_MAX)
+        return -EINVAL;
+    if ((options->text && options->key_id) || (options->one_shot && options->stream))
+        return -EINVAL; /* text carries no tag */
+    while (!options->one_shot && !options->stream) {
+        if (getrandom(&options->stream, sizeof(options->stream), 0) < 0 && errno != EINTR)
+            return -errno;
+    }
+    return 0;
+}
 
 int presence_sender_open(const char *address, const struct presence_sender_options *options,
                          struct presence_sender **ret)
 {
     struct presence_sender_options chosen =
         options ? *options : (struct presence_sender_options){0};
+    int error = options_complete(&chosen);
 
-    if (chosen.batch == 0)
-        chosen.batch = UINT32_MAX;
-    if (chosen.datagram_bytes == 0)
-        chosen.datagram_bytes = DATAGRAM_BYTES_DEFAULT;
-    if (chosen.max_age_ms == 0)
-        chosen.max_age_ms = MAX_AGE_MS_DEFAULT;
-    uint32_t least = DATAGRAM_BYTES_MIN + (chosen.key_id ? WIRE_TAG_SIZE : 0);
-    if (chosen.datagram_bytes < least || chosen.datagram_bytes > OUTBOX_DATAGRAM_MAX)
-        return -EINVAL;
-    if (chosen.text && chosen.key_id) /* text carries no tag */
-        return -EINVAL;
-
+    if (error < 0)
+        return error;
     struct presence_sender *sender = malloc(sizeof(*sender));
     if (!sender)
         return -ENOMEM;
     sender->text = chosen.text;
     sender->max_age_ns = chosen.max_age_ms * NS_PER_MS;
     sender->due = INT64_MAX;
-    int error = outbox_open(&sender->outbox, address ? address : PRESENCE_DEFAULT_ADDRESS,
-                            chosen.datagram_bytes, !chosen.no_offload);
+    sender->place = (struct sender_place){0};
+    error = outbox_open(&sender->outbox, address ? address : PRESENCE_DEFAULT_ADDRESS, &chosen);
     if (error < 0)
         goto free_sender;
-    error = batches_init(&sender->batches, &sender->outbox, chosen.batch, chosen.datagram_bytes);
+    error = datagram_init(&sender->datagram, &sender->outbox, &chosen);
     if (error < 0)
         goto close_outbox;
-    if (chosen.key_id)
-        batches_sign(&sender->batches, chosen.key_id, chosen.key);
     *ret = sender;
     return 0;
 
@@ -70,9 +83,28 @@ void presence_sender_close(struct presence_sender *sender)
     if (!sender)
         return;
     presence_sender_flush(sender);
-    batches_free(&sender->batches);
+    datagram_free(&sender->datagram);
     outbox_close(&sender->outbox);
     free(sender);
+}
+
+/* Make this the place of what is queued next. */
+static int sender_go_to(struct presence_sender *sender, const struct presence_place *given)
+{
+    struct sender_place place;
+
+    if (sender_place_matches(&sender->place, given))
+        return 0;
+    int error = sender_place_parse(given, &place);
+    if (error < 0)
+        return error;
+    if (sender_place_equals(&sender->place, &place))
+        return 0;
+    if (!sender->text && !datagram_carries(&sender->datagram, &place))
+        return -ENAMETOOLONG;
+    datagram_end_record(&sender->datagram);
+    sender->place = place;
+    return 0;
 }
 
 /* After queueing: send what is older than max_age_ms, and compute when the rest is due. */
@@ -87,12 +119,11 @@ static void sender_queued(struct presence_sender *sender, int64_t now)
 static int sender_queue_text(struct presence_sender *sender, const struct presence_place *place,
                              const uint8_t *visitor, uint32_t length)
 {
-    struct batch *batch;
-    int error = batches_find(&sender->batches, place, &batch);
+    int error = sender_go_to(sender, place);
 
     if (error < 0)
         return error;
-    struct wire_heartbeat heartbeat = sender_place_heartbeat(&batch->place);
+    struct wire_heartbeat heartbeat = sender_place_heartbeat(&sender->place);
     if (!text_is_encodable(&heartbeat))
         return -EINVAL;
     uint32_t bytes = text_encode(&heartbeat, visitor, length, outbox_room(&sender->outbox),
@@ -108,13 +139,12 @@ static int sender_queue_text(struct presence_sender *sender, const struct presen
 static int sender_queue_id(struct presence_sender *sender, const struct presence_place *place,
                            const uint8_t id[WIRE_VISITOR_SIZE])
 {
-    struct batch *batch;
-    int error = batches_find(&sender->batches, place, &batch);
+    int error = sender_go_to(sender, place);
 
     if (error < 0)
         return error;
     int64_t now = monotonic_coarse_ns();
-    batches_add(&sender->batches, batch, id, now);
+    datagram_add(&sender->datagram, &sender->place, id, now);
     sender_queued(sender, now);
     return 0;
 }
@@ -167,20 +197,33 @@ int presence_send(struct presence_sender *sender, const struct presence_place *p
     return sender_queue_id(sender, place, id);
 }
 
+/* True if the open datagram is to be closed: its first visitor has waited long enough, or, empty or
+ * not, it is time to show that the sender is alive. */
+static bool sender_is_due(const struct presence_sender *sender, int64_t now)
+{
+    const struct datagram *datagram = &sender->datagram;
+
+    if (datagram->visitors > 0 && now - datagram->queued_at >= sender->max_age_ns)
+        return true;
+    return datagram->stream && !sender->text && now - datagram->closed_at >= ALIVE_NS;
+}
+
 void presence_sender_flush_aged(struct presence_sender *sender)
 {
+    struct datagram *datagram = &sender->datagram;
     int64_t now = monotonic_coarse_ns();
 
-    batches_close_older(&sender->batches, now - sender->max_age_ns);
+    if (sender_is_due(sender, now))
+        datagram_close(datagram, now);
     if (sender->outbox.length > 0)
         outbox_send(&sender->outbox);
-    int64_t oldest_at = batches_oldest(&sender->batches);
-    sender->due = oldest_at == INT64_MAX ? INT64_MAX : oldest_at + sender->max_age_ns;
+    sender->due = datagram->visitors > 0 ? datagram->queued_at + sender->max_age_ns : INT64_MAX;
 }
 
 void presence_sender_flush(struct presence_sender *sender)
 {
-    batches_close_older(&sender->batches, INT64_MAX);
+    if (sender->datagram.visitors > 0)
+        datagram_close(&sender->datagram, monotonic_coarse_ns());
     outbox_send(&sender->outbox);
     sender->due = INT64_MAX;
 }

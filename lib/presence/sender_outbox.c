@@ -130,7 +130,8 @@ static uint64_t socket_refused(int descriptor)
 
 /* ---- the outbox -------------------------------------------------------------------------- */
 
-int outbox_open(struct outbox *outbox, const char *address, uint32_t datagram_bytes, bool offload)
+int outbox_open(struct outbox *outbox, const char *address,
+                const struct presence_sender_options *options)
 {
     uint8_t *datagrams = malloc(OUTBOX_BYTES);
 
@@ -141,8 +142,9 @@ int outbox_open(struct outbox *outbox, const char *address, uint32_t datagram_by
         free(datagrams);
         return outbox->socket;
     }
-    outbox->datagram_bytes = datagram_bytes;
-    outbox->offload = offload;
+    outbox->datagram_bytes = options->datagram_bytes;
+    outbox->offload = !options->no_offload;
+    outbox->no_wait = options->no_wait;
     outbox->length = 0;
     outbox->used = 0;
     outbox->totals = (struct presence_sender_totals){0};
@@ -260,6 +262,8 @@ static bool outbox_wait(struct outbox *outbox, struct outbox_progress *progress,
     struct pollfd writable = {outbox->socket, error == EAGAIN ? POLLOUT : 0, 0};
     int64_t now = monotonic_coarse_ns();
 
+    if (outbox->no_wait)
+        return false;
     if (progress->wait_until == 0)
         progress->wait_until = now + WAIT_LONGEST_NS;
     if (now >= progress->wait_until)

@@ -37,6 +37,7 @@ struct outbox {
     int socket;
     uint32_t datagram_bytes; /* the largest datagram that is added */
     bool offload;
+    bool no_wait;
     uint32_t length; /* datagrams */
     uint32_t used;   /* bytes of `datagrams` */
     struct presence_sender_totals totals;
@@ -48,9 +49,11 @@ struct outbox {
     struct outbox_control controls[OUTBOX_DATAGRAMS];
 };
 
-/* Open an empty outbox to `address`, a numeric HOST:PORT. Errors: -EINVAL it is malformed; -ENOMEM;
- * or the socket's own. */
-int outbox_open(struct outbox *outbox, const char *address, uint32_t datagram_bytes, bool offload);
+/* Open an empty outbox to `address`, a numeric HOST:PORT. Takes `datagram_bytes`, `no_offload` and
+ * `no_wait` from `options`. Errors: -EINVAL the address is malformed; -ENOMEM; or the socket's own.
+ */
+int outbox_open(struct outbox *outbox, const char *address,
+                const struct presence_sender_options *options);
 
 /* Close and free; datagrams that were not sent are dropped. */
 void outbox_close(struct outbox *outbox);
@@ -63,8 +66,8 @@ uint8_t *outbox_room(struct outbox *outbox);
 void outbox_add(struct outbox *outbox, uint32_t bytes, uint32_t visitors);
 
 /* Send everything, and collect the kernel's reports of what came back. Wait at most 50 ms while the
- * socket is full; drop and count what is refused for longer, or twice. The outbox is empty
- * afterwards. */
+ * socket is full, or with `no_wait` not at all; drop and count what is refused for longer, or
+ * twice. The outbox is empty afterwards. */
 void outbox_send(struct outbox *outbox);
 
 #endif

@@ -1,7 +1,6 @@
 #include "sender_place.h"
 
 #include <errno.h>
-#include <string.h>
 
 static struct wire_name name_of(const char *text)
 {
@@ -110,7 +109,7 @@ bool sender_place_matches(const struct sender_place *place, const struct presenc
 
     return (enum presence_heartbeat_kind)place->bytes[0] == kind &&
            country_is(place->bytes + 1, given->country) &&
-           name_is(sender_place_site(place), given->site) &&
+           name_is(place->bytes + SENDER_PLACE_SITE, given->site) &&
            name_is(place->bytes + place->room, given->room) &&
            name_is(place->bytes + place->source, given->source) &&
            name_is(place->bytes + place->event, given->event);

@@ -5,6 +5,8 @@
 #include "core/wire.h"
 #include "presence/presence.h"
 
+#include <string.h>
+
 /* A place: kind, country (two bytes, zero if absent), then site, room, source and event, each with
  * a terminating zero: equal places have equal bytes. Names are in canonical form (canonical.h); an
  * absent one is empty. */
@@ -14,16 +16,13 @@ struct sender_place {
     char bytes[3 + WIRE_SITE_MAX + WIRE_ROOM_MAX + WIRE_SOURCE_MAX + WIRE_EVENT_MAX + 4];
 };
 
-#define SENDER_PLACE_SITE 3
+#define SENDER_PLACE_SITE  3
+#define SENDER_PLACE_NAMES 4
 
-static inline const char *sender_place_site(const struct sender_place *place)
+static inline bool sender_place_equals(const struct sender_place *left,
+                                       const struct sender_place *right)
 {
-    return place->bytes + SENDER_PLACE_SITE;
-}
-
-static inline bool sender_place_is_leave(const struct sender_place *place)
-{
-    return place->bytes[0] == PRESENCE_LEAVE;
+    return left->length == right->length && memcmp(left->bytes, right->bytes, left->length) == 0;
 }
 
 /* Check a caller's place and bring it into that form. Errors: -EINVAL a name is missing, the kind
@@ -35,7 +34,7 @@ int sender_place_parse(const struct presence_place *given, struct sender_place *
  * sender_place_parse. */
 bool sender_place_matches(const struct sender_place *place, const struct presence_place *given);
 
-/* Return the place for wire_v1_encode or text_encode, without visitors; it points into `place`. */
+/* Return the place for a record or text_encode, without visitors; it points into `place`. */
 struct wire_heartbeat sender_place_heartbeat(const struct sender_place *place);
 
 #endif

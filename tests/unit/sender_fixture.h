@@ -21,7 +21,11 @@ struct receiver {
     uint32_t length;
     uint8_t datagram[65536];
     struct wire_scratch scratch;
-    struct wire_heartbeat heartbeat; /* points into the two above */
+    bool is_native;
+    struct wire_v2_datagram native;  /* of a datagram that is */
+    struct wire_heartbeat heartbeat; /* of text, or the native datagram's last record that was read;
+                                        points into the above */
+    uint32_t read;                   /* visitors of `heartbeat` that were read */
 };
 
 /* Listen on `port` of 127.0.0.1; 0: a free one. */
@@ -53,6 +57,15 @@ static inline void receiver_close(struct receiver *receiver)
     close(receiver->socket);
 }
 
+/* Read the datagram's next record. False if there is none. */
+static inline bool receiver_record(struct receiver *receiver)
+{
+    receiver->read = 0;
+    return receiver->is_native &&
+           wire_v2_next(&receiver->native, &receiver->scratch, &receiver->heartbeat);
+}
+
+/* Receive a datagram and read its first record, if it has one. */
 static inline bool receiver_take(struct receiver *receiver, int flags)
 {
     ssize_t length = recv(receiver->socket, receiver->datagram, sizeof(receiver->datagram), flags);
@@ -60,15 +73,23 @@ static inline bool receiver_take(struct receiver *receiver, int flags)
     if (length < 0)
         return false;
     receiver->length = (uint32_t)length;
-    enum wire_reason reason = wire_is_native(receiver->datagram, receiver->length)
-                                  ? wire_v1_decode(receiver->datagram, receiver->length,
-                                                   &receiver->scratch, &receiver->heartbeat)
-                                  : text_decode(receiver->datagram, receiver->length,
-                                                &receiver->scratch, &receiver->heartbeat);
-    assert_int_equal(reason, WIRE_ACCEPTED);
+    receiver->heartbeat = (struct wire_heartbeat){0};
+    receiver->is_native = wire_is_native(receiver->datagram, receiver->length);
+    if (receiver->is_native) {
+        assert_true(wire_is_v2(receiver->datagram, receiver->length));
+        assert_int_equal(wire_v2_decode(receiver->datagram, receiver->length, &receiver->native),
+                         WIRE_ACCEPTED);
+        receiver->visitors += receiver->native.visitors;
+        receiver_record(receiver);
+    } else {
+        assert_int_equal(text_decode(receiver->datagram, receiver->length, &receiver->scratch,
+                                     &receiver->heartbeat),
+                         WIRE_ACCEPTED);
+        receiver->visitors += receiver->heartbeat.visitors;
+        receiver->read = 0;
+    }
     receiver->datagrams++;
     receiver->bytes += receiver->length;
-    receiver->visitors += receiver->heartbeat.visitors;
     return true;
 }
 
@@ -85,8 +106,7 @@ static inline void receiver_next(struct receiver *receiver)
 static inline void receiver_expect_nothing(struct receiver *receiver)
 {
     if (receiver_take(receiver, MSG_DONTWAIT))
-        fail_msg("a datagram of %u visitors that should not have been sent (yet)",
-                 receiver->heartbeat.visitors);
+        fail_msg("a datagram of %u bytes that should not have been sent (yet)", receiver->length);
 }
 
 static inline struct presence_sender *receiver_sender(const struct receiver *receiver,
@@ -122,14 +142,26 @@ static inline void send_number(struct presence_sender *sender, const struct pres
     assert_int_equal(presence_send_id(sender, place, id), 0);
 }
 
+/* Read the datagram's next visitor, and their place if it is another. False if there is none. */
+static inline bool receiver_visitor(struct receiver *receiver, uint64_t *ret_number)
+{
+    if (receiver->read == receiver->heartbeat.visitors && !receiver_record(receiver))
+        return false;
+    *ret_number = visitor_number(receiver->heartbeat.visitor_ids + (size_t)receiver->read++ * 16);
+    return true;
+}
+
 /* Check that the next datagram has the visitors `first` to `first + count - 1`, in this order. */
 static inline void expect_numbers(struct receiver *receiver, uint64_t first, uint32_t count)
 {
+    uint64_t number = 0;
+
     receiver_next(receiver);
-    assert_int_equal(receiver->heartbeat.visitors, count);
-    for (uint32_t i = 0; i < count; i++)
-        assert_int_equal(visitor_number(receiver->heartbeat.visitor_ids + (size_t)i * 16),
-                         first + i);
+    assert_int_equal(receiver->native.visitors, count);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_true(receiver_visitor(receiver, &number));
+        assert_int_equal(number, first + i);
+    }
 }
 
 static inline struct presence_sender_totals totals_of(const struct presence_sender *sender)

@@ -1,12 +1,10 @@
-/* test_sender.c - the sending half of presence.h: batches, when they are sent, and in which
- * order. */
+/* test_sender.c - the sending half of presence.h: what datagrams hold, and when they are sent. */
 #include "golden.h"
 #include "sender_fixture.h"
 
 #include <common/monotonic.h>
 
 #define LONG_AGE_MS (3600 * 1000) /* nothing grows that old in a test */
-#define OPEN_PLACES 64            /* batches a sender keeps open */
 
 static const struct presence_place here = {.site = "example.com", .room = "/pricing"};
 
@@ -26,18 +24,20 @@ static int close_receiver(void **state)
     return 0;
 }
 
-static void golden_datagram(void **state)
+static void golden_datagrams(void **state)
 {
-    const struct presence_place place = {PRESENCE_HEARTBEAT, "Example.COM", "/pricing", "de",
-                                         "news.example",     NULL};
-    struct presence_sender *sender =
-        receiver_sender(&receiver, (struct presence_sender_options){0});
+    const struct presence_place pricing = {PRESENCE_HEARTBEAT, "Example.COM", "/pricing", "de",
+                                           "news.example",     NULL};
+    const struct presence_place root = {.kind = PRESENCE_PAGEVIEW, .site = "example.com", "//"};
+    struct presence_sender *sender = receiver_sender(
+        &receiver, (struct presence_sender_options){.stream = UINT64_C(0x0102030405060708)});
     struct bytes second = bytes_from_hex(GOLDEN_VISITOR_2_HEX);
-    struct bytes golden = bytes_from_hex(GOLDEN_LABELS_HEX);
+    struct bytes golden = bytes_from_hex(GOLDEN_V2_HEX);
 
     (void)state;
-    assert_int_equal(presence_send(sender, &place, "  " GOLDEN_VISITOR_TEXT " "), 0);
-    assert_int_equal(presence_send_id(sender, &place, second.bytes), 0);
+    assert_int_equal(presence_send(sender, &pricing, "  " GOLDEN_VISITOR_TEXT " "), 0);
+    assert_int_equal(presence_send_id(sender, &pricing, second.bytes), 0);
+    assert_int_equal(presence_send(sender, &root, GOLDEN_VISITOR_TEXT), 0);
     receiver_expect_nothing(&receiver);
     presence_sender_flush(sender);
     receiver_next(&receiver);
@@ -62,8 +62,20 @@ static void expect_name(struct wire_name name, const char *expected)
         assert_memory_equal(name.bytes, expected, name.length);
 }
 
-/* Places that differ in one thing each. */
-static void batched_by_place(void **state)
+static void expect_place(const struct wire_heartbeat *heartbeat,
+                         const struct presence_place *expected)
+{
+    assert_int_equal(heartbeat->kind, expected->kind);
+    expect_name(heartbeat->site, expected->site);
+    expect_name(heartbeat->room, expected->room);
+    expect_name(heartbeat->source, expected->source);
+    expect_name(heartbeat->event, expected->event);
+    assert_memory_equal(heartbeat->country, expected->country ? expected->country : "\0", 2);
+}
+
+/* Places that differ in one thing each: all share a datagram, and neighbours of one place a
+ * record. */
+static void a_record_for_each_place(void **state)
 {
     static const struct presence_place places[] = {
         {PRESENCE_HEARTBEAT, "a.example", "/r", "DE", "s", NULL},
@@ -80,37 +92,35 @@ static void batched_by_place(void **state)
         {PRESENCE_HEARTBEAT, "a.example", "/rs", "DE", NULL, NULL},
         {PRESENCE_EVENT, "a.example", "/r", "DE", "s", "e"},
         {PRESENCE_EVENT, "a.example", "/r", "DE", "s", "f"},
-        {PRESENCE_LEAVE, "c.example", "/r", "DE", "s", NULL},
+        {PRESENCE_LEAVE, "a.example", "/r", "DE", "s", NULL},
     };
     struct presence_sender *sender =
-        receiver_sender(&receiver, (struct presence_sender_options){.max_age_ms = LONG_AGE_MS});
-    bool seen[LENGTH(places)] = {false};
+        receiver_sender(&receiver, (struct presence_sender_options){.datagram_bytes = 65507});
 
     (void)state;
     for (size_t i = 0; i < LENGTH(places); i++) {
         for (size_t j = 0; j < LENGTH(places); j++) {
             send_number(sender, &places[i], i);
             send_number(sender, &places[j], j);
+            send_number(sender, &places[j], j);
         }
     }
-    receiver_expect_nothing(&receiver);
     presence_sender_flush(sender);
-    for (size_t datagram = 0; datagram < LENGTH(places); datagram++) {
-        receiver_next(&receiver);
-        const struct wire_heartbeat *heartbeat = &receiver.heartbeat;
-        size_t i = visitor_number(heartbeat->visitor_ids);
-        assert_true(i < LENGTH(places) && !seen[i]);
-        seen[i] = true;
-        assert_int_equal(heartbeat->kind, places[i].kind);
-        expect_name(heartbeat->site, places[i].site);
-        expect_name(heartbeat->room, places[i].room);
-        expect_name(heartbeat->source, places[i].source);
-        expect_name(heartbeat->event, places[i].event);
-        assert_memory_equal(heartbeat->country, places[i].country ? places[i].country : "\0", 2);
-        assert_int_equal(heartbeat->visitors, 2 * LENGTH(places));
-        for (size_t n = 0; n < heartbeat->visitors; n++)
-            assert_int_equal(visitor_number(heartbeat->visitor_ids + n * 16), i);
+    receiver_next(&receiver);
+    assert_int_equal(receiver.datagram[7], 10); /* names, each once */
+    for (size_t i = 0; i < LENGTH(places); i++) {
+        for (size_t j = 0; j < LENGTH(places); j++) {
+            size_t expected[] = {i, j, j};
+            for (size_t k = 0; k < LENGTH(expected); k++) {
+                uint64_t number = 0;
+                assert_true(receiver_visitor(&receiver, &number));
+                assert_int_equal(number, expected[k]);
+                expect_place(&receiver.heartbeat, &places[number]);
+            }
+        }
     }
+    size_t same = 2 * LENGTH(places); /* neighbours */
+    assert_int_equal(receiver.native.records, 2 * LENGTH(places) * LENGTH(places) - same);
     receiver_expect_nothing(&receiver);
     presence_sender_close(sender);
 }
@@ -136,10 +146,12 @@ static void one_place_however_spelled(void **state)
         send_number(sender, &spellings[i], i);
     presence_sender_flush(sender);
     expect_numbers(&receiver, 0, LENGTH(spellings));
+    assert_int_equal(receiver.native.records, 1);
     for (size_t i = 0; i < LENGTH(rooms); i++)
         send_number(sender, &rooms[i], i);
     presence_sender_flush(sender);
     expect_numbers(&receiver, 0, LENGTH(rooms));
+    assert_int_equal(receiver.native.records, 1);
     assert_int_equal(receiver.heartbeat.country[0], 0);
     receiver_expect_nothing(&receiver);
     presence_sender_close(sender);
@@ -158,18 +170,18 @@ static void strings_are_copied(void **state)
     site[0] = 'b';
     send_number(sender, &place, 1);
     presence_sender_flush(sender);
-    for (int i = 0; i < 2; i++) {
-        receiver_next(&receiver);
-        bool first = visitor_number(receiver.heartbeat.visitor_ids) == 0;
-        expect_name(receiver.heartbeat.site, first ? "a.example" : "b.example");
-    }
+    receiver_next(&receiver);
+    expect_name(receiver.heartbeat.site, "a.example");
+    assert_true(receiver_record(&receiver));
+    expect_name(receiver.heartbeat.site, "b.example");
     presence_sender_close(sender);
 }
 
 static void sent_when_full(void **state)
 {
     struct presence_sender *sender = receiver_sender(
-        &receiver, (struct presence_sender_options){.batch = 3, .max_age_ms = LONG_AGE_MS});
+        &receiver,
+        (struct presence_sender_options){.batch = 3, .max_age_ms = LONG_AGE_MS, .one_shot = true});
 
     (void)state;
     for (uint64_t i = 0; i < 8; i++)
@@ -189,7 +201,7 @@ static void sent_when_datagram_is_full(void **state)
 {
     static const struct {
         uint32_t datagram_bytes, visitors;
-    } cases[] = {{0, 85}, {1400, 85}, {55, 1}, {70, 1}, {71, 2}, {65507, 4091}};
+    } cases[] = {{0, 83}, {1400, 83}, {75, 1}, {90, 1}, {91, 2}};
 
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
@@ -207,6 +219,57 @@ static void sent_when_datagram_is_full(void **state)
         expect_numbers(&receiver, 2 * cases[i].visitors, 1);
         presence_sender_close(sender);
     }
+}
+
+/* A record has at most 255 visitors, and a datagram as many records as it needs. */
+static void long_records_are_split(void **state)
+{
+    enum { VISITORS = 4000 };
+    struct presence_sender *sender =
+        receiver_sender(&receiver, (struct presence_sender_options){.datagram_bytes = 65507,
+                                                                    .max_age_ms = LONG_AGE_MS});
+
+    (void)state;
+    for (uint64_t i = 0; i < VISITORS; i++)
+        send_number(sender, &here, i);
+    presence_sender_flush(sender);
+    expect_numbers(&receiver, 0, VISITORS);
+    assert_int_equal(receiver.native.records, (VISITORS + 254) / 255);
+    assert_int_equal(receiver.datagram[7], 2); /* names */
+    receiver_expect_nothing(&receiver);
+    presence_sender_close(sender);
+}
+
+static const struct presence_place *numbered_room(uint64_t number)
+{
+    static char room[32];
+    static struct presence_place place = {.site = "example.com", .room = room};
+
+    snprintf(room, sizeof(room), "/room-%llu", (unsigned long long)number);
+    return &place;
+}
+
+/* A datagram has at most 255 names. */
+static void many_names_take_another_datagram(void **state)
+{
+    enum { NAMES = 255 };
+    struct presence_sender *sender =
+        receiver_sender(&receiver, (struct presence_sender_options){.datagram_bytes = 65507,
+                                                                    .max_age_ms = LONG_AGE_MS});
+
+    (void)state;
+    for (uint64_t i = 0; i < NAMES - 1; i++)
+        send_number(sender, numbered_room(i), i);
+    send_number(sender, numbered_room(0), NAMES - 1); /* both names are in the datagram */
+    send_number(sender, numbered_room(NAMES), NAMES);
+    presence_sender_flush(sender);
+    expect_numbers(&receiver, 0, NAMES);
+    assert_int_equal(receiver.datagram[7], NAMES);
+    expect_numbers(&receiver, NAMES, 1);
+    expect_place(&receiver.heartbeat, &(struct presence_place){PRESENCE_HEARTBEAT, "example.com",
+                                                               "/room-255", NULL, NULL, NULL});
+    receiver_expect_nothing(&receiver);
+    presence_sender_close(sender);
 }
 
 /* The sender's clock: the other one may be ahead of it by as long as the machine stalls. */
@@ -245,119 +308,39 @@ static void sent_when_old_by_later_sends(void **state)
     (void)state;
     send_number(sender, &here, 1);
     do {
+        usleep(1000); /* so that the datagram does not become full */
         send_number(sender, &elsewhere, 2);
         assert_true(coarse_ms() - queued_at < RECEIVE_DEADLINE_S * 1000);
-    } while (!receiver_take(&receiver, MSG_DONTWAIT) || receiver.heartbeat.room.length == 0);
+    } while (!receiver_take(&receiver, MSG_DONTWAIT));
     assert_int_equal(receiver.heartbeat.visitors, 1);
+    expect_name(receiver.heartbeat.site, "example.com");
     presence_sender_close(sender);
 }
 
-static const struct presence_place *numbered_room(size_t number)
+/* Whatever is sent, in whichever datagrams, it arrives in the order in which it was sent. */
+static void order_is_kept(void **state)
 {
-    static char room[32];
-    static struct presence_place place = {.site = "example.com", .room = room};
-
-    snprintf(room, sizeof(room), "/room-%zu", number);
-    return &place;
-}
-
-/* The least recently used place is replaced by a new one. */
-static void open_places_are_limited(void **state)
-{
+    enum { STEPS = 20000, ROOMS = 400 };
+    uint64_t random = random_seed("order_is_kept"), received = 0, number = 0;
     struct presence_sender *sender =
         receiver_sender(&receiver, (struct presence_sender_options){.max_age_ms = LONG_AGE_MS});
 
     (void)state;
-    for (size_t i = 0; i < OPEN_PLACES; i++)
-        send_number(sender, numbered_room(i), i);
-    send_number(sender, numbered_room(0), 0);
-    presence_sender_flush_aged(sender);
-    receiver_expect_nothing(&receiver);
-    send_number(sender, numbered_room(OPEN_PLACES), OPEN_PLACES);
-    presence_sender_flush_aged(sender);
-    expect_numbers(&receiver, 1, 1);
-    receiver_expect_nothing(&receiver);
-    presence_sender_flush(sender);
-    uint64_t visitors = 1;
-    for (size_t i = 0; i < OPEN_PLACES; i++) {
-        receiver_next(&receiver);
-        visitors += receiver.heartbeat.visitors;
-    }
-    assert_int_equal(visitors, OPEN_PLACES + 2);
-    receiver_expect_nothing(&receiver);
-    presence_sender_close(sender);
-}
-
-/* A visitor's heartbeats and leaves on a site arrive in the order in which they were sent. */
-static void leaves_keep_their_order(void **state)
-{
-    enum { VISITORS = 5, SITES = 3, STEPS = 4000, HISTORY = 4096 };
-    static const char *const sites[SITES][2] = {
-        {"a.example", "A.example"}, {"b.example", "b.EXAMPLE"}, {"c.example", "c.example"}};
-    static bool sent[SITES][VISITORS][HISTORY];
-    uint32_t lengths[SITES][VISITORS] = {{0}}, taken[SITES][VISITORS] = {{0}};
-    uint64_t random = random_seed("leaves_keep_their_order");
-    struct presence_sender *sender = receiver_sender(
-        &receiver, (struct presence_sender_options){.batch = 4, .max_age_ms = LONG_AGE_MS});
-    uint64_t received = 0, queued = 0;
-
-    (void)state;
-    for (int step = 0; step < STEPS; step++) {
+    for (uint64_t step = 0; step < STEPS; step++) {
         uint64_t draw = random_next(&random);
-        uint32_t site = draw % SITES, visitor = draw / 8 % VISITORS;
-        bool leave = draw / 256 % 4 == 0;
-        const struct presence_place place = {
-            .kind = leave             ? PRESENCE_LEAVE
-                    : draw / 1024 % 2 ? PRESENCE_PAGEVIEW
-                                      : 0,
-            .site = sites[site][draw / 2048 % 2],
-            .room = draw / 4096 % 2   ? "/a"
-                    : draw / 8192 % 2 ? "/b"
-                                      : NULL,
-        };
-        send_number(sender, &place, visitor);
-        sent[site][visitor][lengths[site][visitor]++] = leave;
-        queued++;
-        if (step % 100 == 99)
+        struct presence_place place = *numbered_room(draw / 64 % (draw % 2 ? ROOMS : 2));
+        place.kind = draw / 2 % 4 == 0 ? PRESENCE_LEAVE : PRESENCE_PAGEVIEW;
+        place.source = draw / 8 % 4 == 0 ? "news.example" : NULL;
+        send_number(sender, &place, step);
+        if (step % 1000 == 999)
             presence_sender_flush(sender);
         while (receiver_take(&receiver, MSG_DONTWAIT)) {
-            uint32_t from = receiver.heartbeat.site.bytes[0] - 'a';
-            for (uint32_t i = 0; i < receiver.heartbeat.visitors; i++) {
-                uint64_t who = visitor_number(receiver.heartbeat.visitor_ids + (size_t)i * 16);
-                bool is_leave = receiver.heartbeat.kind == WIRE_LEAVE;
-                assert_int_equal(is_leave, sent[from][who][taken[from][who]++]);
-                received++;
-            }
+            while (receiver_visitor(&receiver, &number))
+                assert_int_equal(number, received++);
         }
     }
-    assert_int_equal(received, queued);
+    assert_int_equal(received, STEPS);
     presence_sender_close(sender);
-}
-
-/* A leave closes the batches of its own site only. */
-static void leaves_leave_other_sites_alone(void **state)
-{
-    const struct presence_place other = {.site = "other.example"};
-    const struct presence_place leave = {.kind = PRESENCE_LEAVE, .site = "example.com"};
-    struct presence_sender *sender =
-        receiver_sender(&receiver, (struct presence_sender_options){.max_age_ms = LONG_AGE_MS});
-
-    (void)state;
-    send_number(sender, &here, 1);
-    send_number(sender, &other, 2);
-    send_number(sender, &leave, 1);
-    presence_sender_flush_aged(sender);
-    expect_numbers(&receiver, 1, 1);
-    assert_int_equal(receiver.heartbeat.kind, WIRE_HEARTBEAT);
-    receiver_expect_nothing(&receiver);
-    send_number(sender, &here, 1);
-    presence_sender_flush_aged(sender);
-    expect_numbers(&receiver, 1, 1);
-    assert_int_equal(receiver.heartbeat.kind, WIRE_LEAVE);
-    receiver_expect_nothing(&receiver);
-    presence_sender_close(sender);
-    receiver_next(&receiver);
-    receiver_next(&receiver);
 }
 
 static void text_heartbeats(void **state)
@@ -400,17 +383,17 @@ static void text_heartbeats(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(golden_datagram),
-        TEST(batched_by_place),
+        TEST(golden_datagrams),
+        TEST(a_record_for_each_place),
         TEST(one_place_however_spelled),
         TEST(strings_are_copied),
         TEST(sent_when_full),
         TEST(sent_when_datagram_is_full),
+        TEST(long_records_are_split),
+        TEST(many_names_take_another_datagram),
         TEST(sent_when_old),
         TEST(sent_when_old_by_later_sends),
-        TEST(open_places_are_limited),
-        TEST(leaves_keep_their_order),
-        TEST(leaves_leave_other_sites_alone),
+        TEST(order_is_kept),
         TEST(text_heartbeats),
     };
 

@@ -7,7 +7,7 @@
 #define A_126 A_63 A_63
 #define A_252 A_126 A_126
 
-static const char site_253[] = A_252 "1", site_254[] = A_252 "12";
+static const char site_253[] = A_252 "1", site_254[] = A_252 "12", source_253[] = A_252 "2";
 static const char room_255[] = A_252 "123", room_256[] = A_252 "1234";
 static const char long_room[] = "/" A_252 "12//////";
 static const char id_512[] = A_252 A_252 "12345678", id_513[] = A_252 A_252 "123456789";
@@ -111,27 +111,28 @@ static void text_sends(void **state)
 static void limits_of_a_form(void **state)
 {
     const struct presence_place dash = {.site = "a", .room = "-"};
-    const struct presence_place longest = {.site = site_253, .room = room_255, .source = site_253};
+    const struct presence_place longest = {
+        .site = site_253, .room = room_255, .source = source_253};
     struct receiver receiver;
 
     (void)state;
     receiver_open(&receiver, 0);
     struct presence_sender *native =
-        receiver_sender(&receiver, (struct presence_sender_options){.datagram_bytes = 796});
+        receiver_sender(&receiver, (struct presence_sender_options){.datagram_bytes = 815});
     struct presence_sender *text = receiver_sender(
-        &receiver, (struct presence_sender_options){.text = true, .datagram_bytes = 796});
+        &receiver, (struct presence_sender_options){.text = true, .datagram_bytes = 787});
     assert_int_equal(presence_send(native, &dash, "x"), 0);
     assert_int_equal(presence_send(text, &dash, "x"), -EINVAL);
     assert_int_equal(presence_send(native, &longest, "x"), -ENAMETOOLONG);
     assert_int_equal(presence_send(text, &longest, "x"), -ENAMETOOLONG);
     presence_sender_close(native);
     presence_sender_close(text);
-    native = receiver_sender(&receiver, (struct presence_sender_options){.datagram_bytes = 797});
+    native = receiver_sender(&receiver, (struct presence_sender_options){.datagram_bytes = 816});
     assert_int_equal(presence_send(native, &longest, "x"), 0);
     presence_sender_close(native);
     receiver_next(&receiver);
     receiver_next(&receiver);
-    assert_int_equal(receiver.length, 797);
+    assert_int_equal(receiver.length, 816);
     receiver_expect_nothing(&receiver);
     receiver_close(&receiver);
 }
@@ -178,10 +179,13 @@ static void options(void **state)
         int error;
         struct presence_sender_options options;
     } cases[] = {
-        {0, {.datagram_bytes = 37}},
+        {0, {.datagram_bytes = 54}},
+        {0, {.one_shot = true, .target = UINT16_MAX}},
+        {0, {.stream = 1, .target = 1, .no_wait = true}},
         {0, {.datagram_bytes = 65507, .batch = UINT32_MAX, .max_age_ms = UINT32_MAX}},
-        {-EINVAL, {.datagram_bytes = 36}},
+        {-EINVAL, {.datagram_bytes = 53}},
         {-EINVAL, {.datagram_bytes = 65508}},
+        {-EINVAL, {.one_shot = true, .stream = 1}},
     };
 
     (void)state;
@@ -215,7 +219,7 @@ static void ipv6(void **state)
     assert_int_equal(presence_sender_open(text, NULL, &sender), 0);
     assert_int_equal(presence_send(sender, &sends[0].place, "x"), 0);
     presence_sender_flush(sender);
-    assert_int_equal(recv(listener, datagram, sizeof(datagram), 0), 37);
+    assert_int_equal(recv(listener, datagram, sizeof(datagram), 0), 54);
     close(listener);
 
     /* Nobody listens any more, as ICMPv6 reports. */

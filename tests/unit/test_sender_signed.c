@@ -45,24 +45,29 @@ static int close_receiver(void **state)
 static void expect_signed(uint32_t sent_at)
 {
     receiver_next(&receiver);
-    assert_true(receiver.heartbeat.authenticated);
-    assert_int_equal(receiver.heartbeat.key_id, 7);
-    assert_int_equal(receiver.heartbeat.sent_at, sent_at);
+    assert_true(receiver.native.authenticated);
+    assert_int_equal(receiver.native.key_id, 7);
+    assert_int_equal(receiver.native.sent_at, sent_at);
     assert_true(siphash_tag_matches(siphash_key(golden_key), receiver.datagram,
-                                    receiver.length - WIRE_TAG_SIZE, receiver.heartbeat.tag));
+                                    receiver.length - WIRE_TAG_SIZE, receiver.native.tag));
 }
 
 static void golden_datagram(void **state)
 {
     const struct presence_place place = {.site = "Example.COM"};
-    struct presence_sender *sender = receiver_sender(&receiver, golden_options);
-    struct bytes golden = bytes_from_hex(GOLDEN_SIGNED_HEX);
+    struct presence_sender_options options = golden_options;
+    options.stream = UINT64_C(0x0102030405060708);
+    struct presence_sender *sender = receiver_sender(&receiver, options);
+    struct bytes golden = bytes_from_hex(GOLDEN_V2_SIGNED_HEX);
 
     (void)state;
     wall_now = GOLDEN_SENT_AT;
-    assert_int_equal(presence_send(sender, &place, GOLDEN_VISITOR_TEXT), 0);
+    for (int sequence = 1; sequence <= 2; sequence++) {
+        assert_int_equal(presence_send(sender, &place, GOLDEN_VISITOR_TEXT), 0);
+        presence_sender_flush(sender);
+        receiver_next(&receiver);
+    }
     presence_sender_close(sender);
-    receiver_next(&receiver);
     assert_int_equal(receiver.length, golden.length);
     assert_memory_equal(receiver.datagram, golden.bytes, golden.length);
     bytes_free(&golden);
@@ -86,8 +91,8 @@ static void every_datagram(void **state)
         for (size_t i = 0; i < LENGTH(places); i++)
             send_number(sender, &places[i], i);
         presence_sender_flush(sender);
-        for (size_t i = 0; i < LENGTH(places); i++)
-            expect_signed(1000 + 10 * round);
+        expect_signed(1000 + 10 * round);
+        assert_int_equal(receiver.native.visitors, LENGTH(places));
     }
     presence_sender_close(sender);
 }
@@ -98,17 +103,17 @@ static void sizes(void **state)
     const struct presence_place place = {.site = "12345678901"};
 
     (void)state;
-    for (uint32_t bytes = 55; bytes < 120; bytes++) {
+    for (uint32_t bytes = 72; bytes < 140; bytes++) {
         struct presence_sender_options options = golden_options;
         options.datagram_bytes = bytes;
         struct presence_sender *sender = receiver_sender(&receiver, options);
-        uint32_t fitting = (bytes - 20 - 11 - 8) / 16;
+        uint32_t fitting = (bytes - 28 - 12 - 8 - 8) / 16;
         for (uint32_t i = 0; i < 2 * fitting; i++)
             send_number(sender, &place, i);
         presence_sender_flush(sender);
         for (int i = 0; i < 2; i++) {
             expect_signed((uint32_t)wall_now);
-            assert_int_equal(receiver.heartbeat.visitors, fitting);
+            assert_int_equal(receiver.native.visitors, fitting);
             assert_in_range(receiver.length, 1, bytes);
         }
         receiver_expect_nothing(&receiver);
@@ -122,8 +127,8 @@ static void options(void **state)
         int error;
         struct presence_sender_options options;
     } cases[] = {
-        {0, {.key_id = 1, .datagram_bytes = 45}},
-        {-EINVAL, {.key_id = 1, .datagram_bytes = 44}},
+        {0, {.key_id = 1, .datagram_bytes = 62}},
+        {-EINVAL, {.key_id = 1, .datagram_bytes = 61}},
         {0, {.key_id = 255}},
         {-EINVAL, {.key_id = 7, .key = GOLDEN_KEY, .text = true}},
         {0, {.key_id = 0, .key = GOLDEN_KEY, .text = true}},

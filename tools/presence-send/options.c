@@ -237,15 +237,18 @@ static enum option_verdict check_place(const struct options *options)
 
 static uint32_t name_bytes(const char *name)
 {
-    return name ? (uint32_t)strlen(name) : MADE_UP_NAME_BYTES;
+    return 1 + (name ? (uint32_t)strlen(name) : MADE_UP_NAME_BYTES);
 }
 
-/* Let a datagram have as many visitors as --batch says, even if it is then fragmented. */
+/* Let a datagram have as many visitors of one place as --batch says, even if it is then fragmented.
+ */
 static uint32_t datagram_bytes(const struct options *options)
 {
+    uint32_t visitors = options->sender.batch;
+    uint32_t records = (visitors + PLACE_RECORD_MAX - 1) / PLACE_RECORD_MAX;
     uint32_t bytes = PLACE_HEADER_SIZE + name_bytes(options->site) + name_bytes(options->room) +
                      name_bytes(options->source) + name_bytes(options->event) +
-                     options->sender.batch * PLACE_ID_SIZE +
+                     records * PLACE_RECORD_SIZE + visitors * PLACE_ID_SIZE +
                      (options->sender.key_id || options->key_file ? PLACE_TAG_SIZE : 0);
 
     return bytes > DATAGRAM_BYTES ? bytes : DATAGRAM_BYTES;
@@ -268,6 +271,7 @@ enum option_verdict send_options_parse(int argc, char **argv, struct options *re
     if (options.place.kind == 0)
         options.place.kind = options.event ? PRESENCE_EVENT : PRESENCE_HEARTBEAT;
     options.sender.datagram_bytes = datagram_bytes(&options);
+    options.sender.one_shot = options.mode == MODE_ONE;
     options.load.random = option_given(&use, "seed");
     if (!option_given(&use, "rate"))
         options.load.rate = (double)options.load.visitors / HEARTBEAT_EVERY_S;
