@@ -12,7 +12,8 @@ import unittest
 
 import bad_datagrams as bad
 from harness import (
-    BUILD, DEADLINE, GOLDEN, PRESENCE_SEND, Case, native, run_daemon, visitor, wait_until,
+    BUILD, DEADLINE, GOLDEN, PRESENCE_SEND, Case, native, native2, record, run_daemon, visitor,
+    wait_until,
 )
 from veth import INSIDE, OUTSIDE, V4, V6, Pair, ip, open_tap, receive_in_batches, udp
 
@@ -145,6 +146,9 @@ class Modes(Veth):
                 collector = self.collect(mode)
                 self.send_paced((V4, collector.port),
                                 [native(SITE, [visitor(i)], room="/" + "r" * (i % 200))
+                                 if i % 2 else
+                                 native2(record(SITE, [visitor(i)], room="/" + "r" * (i % 200)),
+                                         stream=1, sequence=i)
                                  for i in range(2000)])
                 self.send_paced((V4, collector.port),
                                 [native(SITE, [visitor(i + j) for j in range(400)])  # fragments
@@ -217,7 +221,7 @@ class Modes(Veth):
             with self.subTest(mode=mode), self.pair.socket() as stranger:
                 collector = self.collect(mode, "--allow", "192.0.2.0/25")
                 stranger.bind(("192.0.2.200", 0))
-                for data in (GOLDEN, b"PH\2", b"PH1 site=a visitor=b"):
+                for data in (GOLDEN, b"PH\3", b"PH1 site=a visitor=b"):
                     stranger.sendto(data, (V4, collector.port))
                     self.sender.sendto(data, (V4, collector.port))
                 stats = self.wait_filtered(6)
