@@ -12,7 +12,7 @@
 #define DATAGRAM_BYTES_DEFAULT 1400
 #define DATAGRAM_BYTES_MIN     (WIRE_V2_HEADER_SIZE + 2 + WIRE_V2_RECORD_SIZE + WIRE_VISITOR_SIZE)
 #define MAX_AGE_MS_DEFAULT     100
-#define ALIVE_NS               NS_PER_S /* after so long without a datagram an empty one is sent */
+#define ALIVE_NS               (900 * NS_PER_MS) /* less than a second, which a timer may be early */
 #define UUID_TEXT_LENGTH       36
 
 struct presence_sender {

@@ -1,8 +1,10 @@
 """What the tests of presence-send share: a plain UDP socket that sees what it sends."""
 
 import collections
+import io
 import json
 import socket
+import struct
 import subprocess
 import unittest
 import uuid
@@ -12,22 +14,31 @@ from harness import DEADLINE, PRESENCE_SEND
 RECEIVE_BUFFER = 16 << 20
 SO_RCVBUFFORCE = 33  # asm-generic/socket.h; without the privilege the default has to do
 
-Datagram = collections.namedtuple("Datagram", "kind site room country source event visitors")
+Record = collections.namedtuple("Record", "kind site room country source event visitors")
+
+
+class Datagram(collections.namedtuple("Datagram", "stream sequence target records")):
+    @property
+    def visitors(self):
+        return [visitor for record in self.records for visitor in record.visitors]
 
 
 def decode(datagram):
-    """Parse a native datagram by the wire format."""
-    assert datagram[:3] == b"PH\x01", datagram[:20]
-    assert int.from_bytes(datagram[4:6], "big") == len(datagram)
-    assert datagram[6:12] == bytes(6)
-    names, offset = [], 20
-    for size in datagram[14:18]:
-        names.append(datagram[offset : offset + size].decode())
-        offset += size
-    visitors = [datagram[i : i + 16] for i in range(offset, len(datagram), 16)]
-    assert len(visitors) == int.from_bytes(datagram[12:14], "big")
-    country = datagram[18:20].strip(b"\0").decode()
-    return Datagram(datagram[3], names[0], names[1], country, names[2], names[3], visitors)
+    """Parse a native datagram of version 2, not signed, by the wire format."""
+    assert datagram[:4] == b"PH\2\0", datagram[:20]
+    length, key_id, names, sent_at, stream, sequence, records, target = struct.unpack(
+        ">HBBIQIHH", datagram[4:28])
+    assert (length, key_id, sent_at) == (len(datagram), 0, 0)
+    rest = io.BytesIO(datagram[28:])
+    named = [""] + [rest.read(rest.read(1)[0]).decode() for _ in range(names)]
+    found = []
+    for _ in range(records):
+        kind, site, room, source, event, visitors = rest.read(6)
+        country = rest.read(2).strip(b"\0").decode()
+        ids = [rest.read(16) for _ in range(visitors)]
+        found.append(Record(kind, named[site], named[room], country, named[source], named[event], ids))
+    assert rest.tell() == length - 28
+    return Datagram(stream, sequence, target, found)
 
 
 def numbered(number):
@@ -71,6 +82,12 @@ class PresenceSend(unittest.TestCase):
     def receive(self):
         return self.socket.recv(65536)
 
+    def next_datagram(self):
+        """The next datagram that has visitors. The others only say that the sender is alive."""
+        while not (datagram := decode(self.receive())).visitors:
+            pass
+        return datagram
+
     def received(self, at_least=0):
         """All datagrams that wait, once there are so many. Also over loopback some may not have
         arrived yet when the sender has ended."""
@@ -84,7 +101,8 @@ class PresenceSend(unittest.TestCase):
             return datagrams
 
     def load(self, *arguments, status=0):
-        """Run a load. Returns its summary, checked against the datagrams received, and these."""
+        """Run a load. Returns its summary, checked against the datagrams received, and those of them
+        that have visitors."""
         done = self.run_send("--site", "example.com", *arguments, status=status)
         summary = json.loads(done.stdout)
         raw = self.received(summary["datagrams"])
@@ -94,4 +112,5 @@ class PresenceSend(unittest.TestCase):
         self.assertEqual(summary["heartbeats"], sum(len(d.visitors) for d in datagrams))
         self.assertEqual(summary["failed"], 0)
         self.assertEqual(summary["refused"], 0)
-        return summary, datagrams
+        self.assertEqual([d.sequence for d in datagrams], list(range(1, len(raw) + 1)))
+        return summary, [datagram for datagram in datagrams if datagram.visitors]

@@ -32,8 +32,8 @@ class Load(PresenceSend):
         _, datagrams = self.load("--visitors", "240", "--rate", "0", "--rooms", str(rooms),
                                  "--countries", str(countries), "--sources", str(sources))
         at = collections.defaultdict(list)
-        for d in datagrams:
-            at[d.room, d.country, d.source] += d.visitors
+        for record in (record for d in datagrams for record in d.records):
+            at[record.room, record.country, record.source] += record.visitors
         self.assertEqual(len(at), rooms * countries * sources)
         for n in range(240):
             room, country, source = n % rooms, n // rooms % countries, n // 12 % sources
@@ -85,7 +85,7 @@ class Load(PresenceSend):
                                  "10", stdout=subprocess.PIPE)
             at = []
             for number in range(10):
-                self.assertEqual(len(decode(self.receive()).visitors), 10)
+                self.assertEqual(len(self.next_datagram().visitors), 10)
                 at.append(time.monotonic())
                 self.assertGreaterEqual(at[-1] - begun, 0.1 * number, "sent too early")
             self.assertEqual(process.wait(DEADLINE), 0)
@@ -111,12 +111,12 @@ class Load(PresenceSend):
         seen = []
         for seed in ("1", "1", "2"):
             _, datagrams = self.load("--visitors", "100", "--rate", "0", "--seed", seed, "--rooms", "3")
-            for d in datagrams:
-                for visitor in d.visitors:
+            for record in (record for d in datagrams for record in d.records):
+                for visitor in record.visitors:
                     number = int.from_bytes(visitor[10:], "big")
                     self.assertLess(number, 100)
-                    self.assertEqual(d.room, f"/room-{number % 3}")
-            seen.append([(d.room, d.visitors) for d in datagrams])
+                    self.assertEqual(record.room, f"/room-{number % 3}")
+            seen.append([d.visitors for d in datagrams])
         self.assertEqual(seen[0], seen[1])
         self.assertNotEqual(seen[0], seen[2])
 
@@ -126,7 +126,8 @@ class Load(PresenceSend):
 
     def test_kind_and_place(self):
         _, datagrams = self.load("--visitors", "10", "--rate", "0", "--kind", "leave", "--room", "r")
-        self.assertEqual((datagrams[0].kind, datagrams[0].room), (LEAVE, "r"))
+        (record,) = datagrams[0].records
+        self.assertEqual((record.kind, record.room), (LEAVE, "r"))
 
     def test_text(self):
         self.run_send("--site", "a", "--visitors", "3", "--rate", "0", "--text")
@@ -139,7 +140,7 @@ class Load(PresenceSend):
                 process = self.start("--site", "a", "--visitors", "1000", "--rate", "1000",
                                      "--duration", "600", stdout=subprocess.PIPE,
                                      stderr=subprocess.PIPE)
-                heartbeats = len(decode(self.receive()).visitors)
+                heartbeats = len(self.next_datagram().visitors)
                 process.send_signal(number)
                 self.assertEqual(process.wait(DEADLINE), 0)
                 summary = json.loads(process.stdout.read())

@@ -164,6 +164,7 @@ static int64_t load_send(struct load *load)
     /* Wait for the end of the last heartbeat's interval, or the measured rate would be too high. */
     while (load->rate > 0 && !interrupted() && load_now(load) < load->end) {
         now = load_now(load);
+        presence_sender_flush_aged(load->sender);
         load_sleep_until(load, load->end < now + LONGEST_SLEEP ? load->end : now + LONGEST_SLEEP);
     }
     return load_now(load);

@@ -29,7 +29,7 @@ int interruptible_poll(struct pollfd *descriptor, int timeout_ms)
     sigaddset(&both, SIGTERM);
     sigprocmask(SIG_BLOCK, &both, &before);
     if (!last_signal)
-        result = ppoll(descriptor, 1, timeout_ms < 0 ? NULL : &timeout, &before);
+        result = ppoll(descriptor, 1, &timeout, &before);
     sigprocmask(SIG_SETMASK, &before, NULL);
     return result;
 }

@@ -46,7 +46,7 @@ enum option_verdict send_options_parse(int argc, char **argv, struct options *re
 /* Return the last of the two signals that came, or 0. */
 int interrupted(void);
 
-/* Call poll(2) for `timeout_ms` (-1: forever). Either signal ends the call, even one that came just
+/* Call poll(2) for `timeout_ms`. Either signal ends the call, even one that came just
  * before. */
 int interruptible_poll(struct pollfd *descriptor, int timeout_ms);
 

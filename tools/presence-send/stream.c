@@ -15,6 +15,7 @@
 #define BUFFER_BYTES    (2 * 65536)
 #define BAD_LINES_SHOWN 10
 #define PAUSE_MS        100  /* queued heartbeats are sent if no line comes for so long */
+#define ALIVE_MS        1000 /* between two calls of presence_sender_flush_aged while none comes */
 #define REST_MS         1000 /* a pipe is read for so long after SIGTERM */
 
 struct stream {
@@ -23,6 +24,7 @@ struct stream {
     uint64_t line; /* number of the current line */
     uint64_t bad_lines;
     bool too_long; /* the rest of this line is skipped */
+    bool idle;     /* no line came for PAUSE_MS */
     bool warned;   /* it was reported that nobody listens */
     bool unreadable;
     size_t length;
@@ -137,17 +139,18 @@ static bool stream_fill(struct stream *stream)
     return bytes > 0;
 }
 
-/* Wait for input and read it. Sends what is queued if none comes. Returns false at stdin's end. */
+/* Wait for input and read it. If none comes, send what is queued, and then show every second that
+ * this sender is alive. Returns false at stdin's end. */
 static bool stream_read(struct stream *stream)
 {
     struct pollfd input = {STDIN_FILENO, POLLIN, 0};
-    int ready = interruptible_poll(&input, PAUSE_MS);
+    int ready = interruptible_poll(&input, stream->idle ? ALIVE_MS : PAUSE_MS);
 
     if (ready == 0) {
         presence_sender_flush(stream->sender);
-        stream_check(stream);
-        ready = interruptible_poll(&input, -1);
+        presence_sender_flush_aged(stream->sender);
     }
+    stream->idle = ready == 0;
     return ready <= 0 || stream_fill(stream);
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/random.h>
 #include <time.h>
 #include <xxhash.h>
 
@@ -12,6 +13,7 @@
 #include "common/monotonic.h"
 
 #define COMPLAINT_NS (60 * NS_PER_S) /* between two log lines about the same collector */
+#define ALIVE_NS     NS_PER_S        /* between two looks whether it is time to show that */
 #define TOUCHES      65536           /* that are remembered; a power of two */
 #define ARRIVAL_MS   1000            /* until a touch that nobody waits for is in the segment */
 #define CLOCK_MS     20              /* by which the readers' clock may be behind */
@@ -55,12 +57,30 @@ struct outbound {
 
 /* ---- collectors ----------------------------------------------------------------------------- */
 
-static int open_sender(const char *address, const struct key *key, struct presence_sender **ret)
+/* Open a sender for each target, all of one new stream, in place of those that were open before.
+ * Errors: as presence_sender_open(), and `ret_failed` is the first that failed. */
+static int open_senders(struct outbound *outbound, const struct key *key, const char **ret_failed)
 {
-    struct presence_sender_options options = {.key_id = key->id};
+    struct presence_sender_options options = {
+        .key_id = key->id,
+        .no_wait = outbound->target_count > 1, /* a full socket must not delay the others */
+    };
+    int r = 0;
 
     memcpy(options.key, key->bytes, sizeof(options.key));
-    int r = presence_sender_open(address, &options, ret);
+    if (getrandom(&options.stream, sizeof(options.stream), 0) != sizeof(options.stream))
+        r = -errno;
+    for (; r == 0 && options.target < outbound->target_count; options.target++) {
+        struct target *target = &outbound->targets[options.target];
+        struct presence_sender *sender;
+        *ret_failed = target->address;
+        r = presence_sender_open(target->address, &options, &sender);
+        if (r == 0) {
+            presence_sender_close(target->sender);
+            target->sender = sender;
+            target->lost = 0;
+        }
+    }
     explicit_bzero(&options, sizeof(options));
     return r;
 }
@@ -76,16 +96,15 @@ int outbound_open(char *const *addresses, size_t count, const struct key *key, s
     outbound->live = live;
     for (int i = 0; i <= HEARTBEAT_HOLD_MAX; i++)
         TAILQ_INIT(&outbound->queues[i]);
-    for (; outbound->target_count < count; outbound->target_count++) {
-        struct target *target = &outbound->targets[outbound->target_count];
-        *target = (struct target){.address = addresses[outbound->target_count],
-                                  .complained_at_ns = INT64_MIN / 2};
-        int r = open_sender(target->address, key, &target->sender);
-        if (r < 0) {
-            *ret_failed = target->address;
-            outbound_close(outbound);
-            return r;
-        }
+    for (size_t i = 0; i < count; i++) {
+        outbound->targets[i] =
+            (struct target){.address = addresses[i], .complained_at_ns = INT64_MIN / 2};
+    }
+    outbound->target_count = count;
+    int r = open_senders(outbound, key, ret_failed);
+    if (r < 0) {
+        outbound_close(outbound);
+        return r;
     }
     *ret = outbound;
     return 0;
@@ -93,17 +112,9 @@ int outbound_open(char *const *addresses, size_t count, const struct key *key, s
 
 int outbound_sign(struct outbound *outbound, const struct key *key)
 {
-    for (size_t i = 0; i < outbound->target_count; i++) {
-        struct target *target = &outbound->targets[i];
-        struct presence_sender *sender;
-        int r = open_sender(target->address, key, &sender);
-        if (r < 0)
-            return r;
-        presence_sender_close(target->sender);
-        target->sender = sender;
-        target->lost = 0;
-    }
-    return 0;
+    const char *failed;
+
+    return open_senders(outbound, key, &failed);
 }
 
 static int queue_heartbeat(struct outbound *outbound, const struct heartbeat *heartbeat,
@@ -153,13 +164,17 @@ static void report_losses(struct target *target)
     target->complained_at_ns = now_ns;
 }
 
+/* Send what is queued; otherwise show that this sender is alive, if it is time to. */
 static void flush(struct outbound *outbound)
 {
-    if (!outbound->queued)
-        return;
     for (size_t i = 0; i < outbound->target_count; i++) {
-        presence_sender_flush(outbound->targets[i].sender);
-        report_losses(&outbound->targets[i]);
+        struct target *target = &outbound->targets[i];
+        if (outbound->queued) {
+            presence_sender_flush(target->sender);
+            report_losses(target);
+        } else {
+            presence_sender_flush_aged(target->sender);
+        }
     }
     outbound->queued = false;
 }
@@ -363,7 +378,8 @@ int64_t outbound_run_timers(struct outbound *outbound, int64_t now_ns)
     while ((leave = next_due(outbound)) && leave->due_ns <= now_ns)
         end_leave(outbound, leave);
     flush(outbound);
-    return leave ? leave->due_ns : INT64_MAX;
+    int64_t alive_ns = now_ns + ALIVE_NS;
+    return leave && leave->due_ns < alive_ns ? leave->due_ns : alive_ns;
 }
 
 void outbound_close(struct outbound *outbound)

@@ -43,8 +43,9 @@ void outbound_record_counted(struct outbound *outbound, const struct heartbeat *
 /* Return how many heartbeats are known to have reached nobody. Sends nothing. */
 uint64_t outbound_lost(struct outbound *outbound);
 
-/* Send the leaves that are due and all that is queued, and log which collectors can't be reached.
- * Return when the next leave is due, or INT64_MAX. */
+/* Send the leaves that are due and all that is queued, log which collectors can't be reached, and
+ * show them that this sender is alive. Return when to call this again, in a second at the latest.
+ */
 int64_t outbound_run_timers(struct outbound *outbound, int64_t now_ns);
 
 #endif
