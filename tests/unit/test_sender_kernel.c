@@ -302,6 +302,59 @@ static void full_socket_is_not_waited_for_long(void **state)
     }
 }
 
+/* With `no_wait`, time may stand still: nothing waits for it to pass. */
+static void full_socket_is_not_waited_for_at_all(void **state)
+{
+    struct presence_sender *sender = receiver_sender(
+        &receiver,
+        (struct presence_sender_options){.batch = 1, .no_offload = true, .no_wait = true});
+
+    (void)state;
+    time_stands_still = true;
+    fault.error = EAGAIN;
+    fault.refusals = 5;
+    send_numbers(sender, 100);
+    for (uint64_t i = 5; i < 100; i++)
+        expect_numbers(&receiver, i, 1);
+    receiver_expect_nothing(&receiver);
+    expect_totals(sender, 95, 5);
+
+    fault.refusals = UINT32_MAX;
+    send_numbers(sender, 100);
+    expect_totals(sender, 95, 105);
+    presence_sender_close(sender);
+}
+
+/* Full datagrams have one size, whatever is in them, so that they are runs. */
+static void mixed_places_are_runs(void **state)
+{
+    uint64_t random = random_seed("mixed_places_are_runs"), full = 0, odd = 0;
+    struct presence_sender *sender =
+        receiver_sender(&receiver, (struct presence_sender_options){.max_age_ms = LONG_AGE_MS});
+
+    (void)state;
+    for (uint64_t i = 0; i < 5000; i++) {
+        char room[64];
+        uint64_t draw = random_next(&random);
+        snprintf(room, sizeof(room), "/%0*llu", 1 + (int)(draw % 30),
+                 (unsigned long long)(draw / 32 % 1000));
+        const struct presence_place place = {.site = "example.com", .room = room};
+        send_number(sender, &place, i);
+    }
+    presence_sender_flush(sender);
+    for (uint64_t next = 0, number = 0; next < 5000;) {
+        receiver_next(&receiver);
+        while (receiver_visitor(&receiver, &number))
+            assert_int_equal(number, next++);
+        full += receiver.length == 1400;
+        odd += receiver.length != 1400;
+    }
+    assert_true(full >= 100);
+    assert_true(odd <= full / 10); /* the last one, and those that a byte is missing in */
+    assert_true(fault.segmented > 0 && fault.segmented <= 2 * (odd + full / 64 + 1));
+    presence_sender_close(sender);
+}
+
 /* A datagram that is refused for good is lost alone. */
 static void refused_datagram_is_counted(void **state)
 {
@@ -410,13 +463,22 @@ static void totals_add_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(runs_go_in_one_call),         TEST(gathered_datagrams_are_limited),
-        TEST(offload_can_be_turned_off),   TEST(mixed_sizes_keep_their_order),
-        TEST(long_runs_are_split),         TEST(refused_offload_is_done_without),
-        TEST(offload_survives_a_report),   TEST(short_calls_go_on),
-        TEST(full_socket_is_waited_for),   TEST(full_socket_is_not_waited_for_long),
-        TEST(refused_datagram_is_counted), TEST(report_does_not_lose_the_next),
-        TEST(nobody_listens_for_a_while),  TEST(totals_add_up),
+        TEST(runs_go_in_one_call),
+        TEST(gathered_datagrams_are_limited),
+        TEST(offload_can_be_turned_off),
+        TEST(mixed_sizes_keep_their_order),
+        TEST(long_runs_are_split),
+        TEST(refused_offload_is_done_without),
+        TEST(offload_survives_a_report),
+        TEST(short_calls_go_on),
+        TEST(full_socket_is_waited_for),
+        TEST(full_socket_is_not_waited_for_long),
+        TEST(full_socket_is_not_waited_for_at_all),
+        TEST(mixed_places_are_runs),
+        TEST(refused_datagram_is_counted),
+        TEST(report_does_not_lose_the_next),
+        TEST(nobody_listens_for_a_while),
+        TEST(totals_add_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
