@@ -15,6 +15,7 @@
 #include "common/boot_id.h"
 #include "common/time_namespace.h"
 #include "common/trust.h"
+#include "segment_account.h"
 #include "segment_judge.h"
 #include "segment_map.h"
 #include "segment_move.h"
@@ -194,6 +195,7 @@ struct former {
 static int fill_segment(struct segment_file *file, const struct segment_header *header,
                         const struct former *former)
 {
+    struct segment_geometry old;
     struct segment_moved moved;
 
     memcpy(file->segment.header, header, sizeof(*header));
@@ -209,9 +211,12 @@ static int fill_segment(struct segment_file *file, const struct segment_header *
         return 0;
     }
     int r = segment_move(&former->file.segment, &file->segment, &moved);
-    if (r == 0)
-        segment_move_describe(&former->header.geometry, &header->geometry, &moved, file->account,
-                              sizeof(file->account));
+    if (r < 0)
+        return r;
+    old = former->header.geometry;
+    if (former->abi_major != SEGMENT_ABI_MAJOR)
+        old.max_streams = header->geometry.max_streams; /* it had no such setting */
+    segment_account(&old, &header->geometry, &moved, file->account, sizeof(file->account));
     return r;
 }
 

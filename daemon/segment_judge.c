@@ -2,6 +2,8 @@
 
 #include "core/scope_name.h"
 #include "core/utf8.h"
+#include "segment_judge_events.h"
+#include "stream_record.h"
 
 #define BLOCK_PAIRS 64 /* judged at once */
 #define CHAIN_MAX   64 /* hashes are keyed, and there are at least twice as many heads as entries */
@@ -13,7 +15,6 @@
 #define COUNTER_BELOW (-(INT64_C(1) << 32))
 #define DEFICIT_MIN   (-(INT64_C(1) << 40))
 #define VERSION_MAX   (UINT64_C(1) << 62)
-#define NUMBER_MAX    (UINT64_C(1) << 62) /* of an event, and of its time in microseconds */
 /* A history's total may be ahead of its scope's, for the same reason. */
 #define AHEAD_MAX (INT64_C(1) << 32)
 
@@ -91,7 +92,8 @@ static bool counters_are_sound(const struct judge *judge)
     for (unsigned block = 0; block < SEGMENT_COUNTER_BLOCKS; block++) {
         for (unsigned i = 0; i < COUNTERS; i++) {
             int64_t value = (int64_t)judge->segment->counters[block].values[i];
-            if (value < COUNTER_BELOW || value > COUNTER_MAX)
+            bool is_bounded = i != COUNTER_streams_expected; /* a datagram may add up to 2^31 */
+            if (is_bounded && (value < COUNTER_BELOW || value > COUNTER_MAX))
                 return fault(judge->fault, "counter block", block, "counter out of range");
         }
     }
@@ -416,59 +418,20 @@ static bool histories_are_sound(const struct segment *segment, uint64_t now, int
     return true;
 }
 
-/* ---- events --------------------------------------------------------------------------------- */
+/* ---- streams -------------------------------------------------------------------------------- */
 
-/* True if the record that was published in this slot, perhaps a lap ago, is sound. */
-static bool record_is_sound(const struct event_record *record)
+static bool streams_are_sound(const struct judge *judge)
 {
-    return record->kind >= EVENT_ENTERED && record->kind <= EVENT_CUSTOM &&
-           record->site_length <= EVENT_SITE_MAX && record->source_length <= EVENT_SOURCE_MAX &&
-           record->name_length <= EVENT_NAME_MAX;
-}
+    const struct streams *streams = &judge->segment->streams;
 
-static bool slot_is_sound(const struct events *events, uint64_t place)
-{
-    const struct event_slot *slot = &events->slots[place];
-    uint64_t number = slot->state / 2;
-
-    if (event_claim_time(slot->claim) > NUMBER_MAX)
-        return false;
-    if (slot->state == 0)
-        return true;
-    if ((number & (events->capacity - 1)) != place || number < events->head->first ||
-        number >= events->head->next)
-        return false;
-    return slot->state & 1 || record_is_sound(&slot->record);
-}
-
-/* True if claims rise with numbers: events_claim would skip an event whose time is ahead of its
- * successor's. The slot of the oldest event may have been claimed for the next one already. */
-static bool claims_rise(const struct events *events)
-{
-    const struct events_head *head = events->head;
-    uint64_t written = head->next - head->first;
-    uint64_t number = head->next - (written < events->capacity ? written : events->capacity - 1);
-
-    for (; number + 1 < head->next; number++)
-        if (event_claim_time(event_slot_at(events, number)->claim) >=
-            event_claim_time(event_slot_at(events, number + 1)->claim))
-            return false;
-    return true;
-}
-
-static bool events_are_sound(const struct segment *segment, struct segment_fault *ret)
-{
-    const struct events *events = &segment->events;
-
-    if (events->capacity == 0)
-        return true;
-    if (events->head->first > events->head->next || events->head->next > NUMBER_MAX)
-        return fault(ret, "event", events->head->next, "impossible numbers");
-    for (uint32_t i = 0; i < events->capacity; i++)
-        if (!slot_is_sound(events, i))
-            return fault(ret, "event slot", i, "no event in it");
-    if (!claims_rise(events))
-        return fault(ret, "event", events->head->next, "times do not rise");
+    for (uint32_t i = 0; i < streams->capacity; i++) {
+        const struct stream *stream = &streams->slots[i];
+        const char *what = stream->version > VERSION_MAX ? "version out of range" : NULL;
+        if (!what)
+            what = stream_find_fault(stream, judge->now);
+        if (what)
+            return fault(judge->fault, "stream", i, what);
+    }
     return true;
 }
 
@@ -490,10 +453,11 @@ bool segment_is_sound(const struct segment *segment, uint64_t now, uint64_t *ret
         .fault = ret,
     };
 
-    bool is_sound =
-        header_is_sound(&judge) && counters_are_sound(&judge) && table_is_sound(&judge) &&
-        chains_are_sound(&judge) && scopes_are_sound(&judge) &&
-        histories_are_sound(segment, now, judge.count_max, ret) && events_are_sound(segment, ret);
+    bool is_sound = header_is_sound(&judge) && counters_are_sound(&judge) &&
+                    table_is_sound(&judge) && chains_are_sound(&judge) &&
+                    scopes_are_sound(&judge) &&
+                    histories_are_sound(segment, now, judge.count_max, ret) &&
+                    events_are_sound(&segment->events, ret) && streams_are_sound(&judge);
     if (is_sound)
         *ret_entries = judge.used;
     return is_sound;

@@ -1,20 +1,19 @@
 #include "segment_move.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "history_pool.h"
 
-/* Earlier versions whose headers only had fewer fields. */
+/* Earlier versions. Their headers had fewer fields, and they had no streams. */
 static const struct {
     uint16_t abi_major;
     uint32_t header_size; /* bytes */
 } earlier[] = {
     {2, 592}, /* up to the day */
     {3, 816}, /* up to the missing addresses */
+    {4, 944}, /* all of it */
 };
 
 struct move {
@@ -343,6 +342,42 @@ static void move_events(struct move *move)
     move->moved.events = held - count;
 }
 
+/* ---- streams ------------------------------------------------------------------------------ */
+
+/* Order streams by who gets room first: the last that was heard. */
+static int compare_streams(const void *left, const void *right, void *context)
+{
+    const struct move *move = context;
+    const struct stream *a = &move->old->streams.slots[*(const uint32_t *)left];
+    const struct stream *b = &move->old->streams.slots[*(const uint32_t *)right];
+    int order = (a->last_tick < b->last_tick) - (a->last_tick > b->last_tick);
+
+    return order ? order : (a > b) - (a < b);
+}
+
+/* Move the streams, in the order in which they were last heard if not all have room. One that was
+ * being written by a killed daemon is repaired by streams_open. */
+static int move_streams(struct move *move)
+{
+    const struct streams *old = &move->old->streams, *new = &move->new->streams;
+    uint32_t *kept = calloc((size_t)old->capacity + 1, sizeof(*kept)), count = 0;
+
+    if (!kept)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < old->capacity; i++)
+        if (old->slots[i].id != 0)
+            kept[count++] = i;
+    if (count > new->capacity) {
+        qsort_r(kept, count, sizeof(*kept), compare_streams, move);
+        move->moved.streams = count - new->capacity;
+        count = new->capacity;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        new->slots[i] = old->slots[kept[i]];
+    free(kept);
+    return 0;
+}
+
 /* ---- all of it ---------------------------------------------------------------------------- */
 
 static void move_header(const struct move *move)
@@ -377,6 +412,9 @@ bool segment_move_upgrade_header(const struct segment_header *header, struct seg
     upgraded.abi_major = SEGMENT_ABI_MAJOR;
     upgraded.abi_minor = SEGMENT_ABI_MINOR;
     upgraded.header_size = sizeof(upgraded);
+    struct segment_section *sections = upgraded.geometry.sections;
+    sections[SECTION_STREAMS].offset = segment_align(
+        sections[SECTION_EVENTS].offset + sections[SECTION_EVENTS].size, SEGMENT_ALIGNMENT);
     *ret = upgraded;
     return true;
 }
@@ -394,6 +432,9 @@ int segment_move(const struct segment *old, const struct segment *new, struct se
 
     if (r < 0)
         goto out;
+    r = move_streams(&move);
+    if (r < 0)
+        goto out;
     move_header(&move);
     memcpy(new->counters, old->counters, SEGMENT_COUNTER_BLOCKS * sizeof(*new->counters));
     move_scopes(&move);
@@ -407,57 +448,4 @@ out:
     free(move.scopes);
     free(move.histories);
     return r;
-}
-
-/* ---- in words ----------------------------------------------------------------------------- */
-
-struct text {
-    char *bytes;
-    size_t size, length;
-};
-
-static __attribute__((format(printf, 2, 3))) void append(struct text *text, const char *format, ...)
-{
-    va_list arguments;
-
-    if (text->length >= text->size)
-        return;
-    va_start(arguments, format);
-    text->length +=
-        (size_t)vsnprintf(text->bytes + text->length, text->size - text->length, format, arguments);
-    va_end(arguments);
-}
-
-static void append_setting(struct text *text, const char *name, uint64_t old, uint64_t new)
-{
-    if (old != new)
-        append(text, "%s--%s %llu (was %llu)", text->length ? ", " : "replaced for ", name,
-               (unsigned long long)new, (unsigned long long)old);
-}
-
-static void append_lost(struct text *text, uint64_t count, const char *one, const char *more)
-{
-    if (count)
-        append(text, "; no room for %llu %s", (unsigned long long)count, count == 1 ? one : more);
-}
-
-void segment_move_describe(const struct segment_geometry *old, const struct segment_geometry *new,
-                           const struct segment_moved *moved, char *ret, size_t size)
-{
-    struct text text = {.bytes = ret, .size = size};
-
-    append_setting(&text, "max-entries", old->max_entries, new->max_entries);
-    append_setting(&text, "max-scopes", old->max_scopes, new->max_scopes);
-    append_setting(&text, "max-window", old->max_window, new->max_window);
-    append_setting(&text, "max-histories", old->max_histories, new->max_histories);
-    append_setting(&text, "events", old->max_events, new->max_events);
-    if (text.length == 0)
-        append(&text, "replaced in this version's layout");
-    if (moved->counts)
-        append(&text, ": everything moved");
-    else
-        append(&text, ": histories, peaks, events and counters moved, counts start anew");
-    append_lost(&text, moved->scopes, "scope", "scopes");
-    append_lost(&text, moved->histories, "history", "histories");
-    append_lost(&text, moved->events, "event", "events");
 }

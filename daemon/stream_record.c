@@ -3,7 +3,9 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#define SPAN_MAX (UINT64_C(1) << 62) /* from the lowest to the highest sequence */
+#define SPAN_MAX  (UINT64_C(1) << 62) /* from the lowest to the highest sequence */
+
+#define COUNT_MAX (UINT64_C(1) << 56)
 
 /* Make the version odd: readers meanwhile discard what they load, and stream_repair repairs what
  * was being written when the daemon was killed. */
@@ -97,9 +99,7 @@ static void begin_numbers(struct stream *stream, const struct stream_arrival *ar
     SET(stream->received, 0);
     SET(stream->duplicates, 0);
     SET(stream->heartbeats, 0);
-    SET(stream->first_tick, arrival->now);
-    SET(stream->last_tick, arrival->now);
-    SET(stream->lowest, sequence);
+    SET(stream->lowest, sequence); /* never above the highest */
     SET(stream->highest, sequence);
     for (unsigned i = 0; i < STREAM_SEEN; i++)
         SET(stream->seen[i], 0);
@@ -115,6 +115,8 @@ void stream_begin(struct stream *stream, const struct stream_arrival *arrival)
     SET(stream->family, 0);
     SET(stream->target, arrival->datagram->target);
     SET(stream->key_id, arrival->key_id);
+    SET(stream->first_tick, arrival->now);
+    SET(stream->last_tick, arrival->now);
     begin_numbers(stream, arrival);
     SET(stream->id, arrival->datagram->stream);
     end_write(stream);
@@ -170,6 +172,23 @@ bool stream_receive(struct stream *stream, const struct stream_arrival *arrival)
         return fill_in(stream, arrival, 0 - (uint32_t)ahead);
     advance(stream, arrival, (uint32_t)ahead);
     return true;
+}
+
+const char *stream_find_fault(const struct stream *stream, uint64_t now)
+{
+    if (stream->id == 0)
+        return NULL; /* free, or its daemon was killed while it began */
+    if (stream->version == 0)
+        return "a stream that was never written";
+    if (stream->family != 0 && stream->family != 4 && stream->family != 6)
+        return "invalid address";
+    if (stream->first_tick > stream->last_tick || stream->last_tick > now)
+        return "impossible time";
+    if (stream->lowest > stream->highest || stream->received > stream_expected(stream))
+        return "impossible sequence numbers";
+    if (stream->duplicates > COUNT_MAX || stream->heartbeats > COUNT_MAX)
+        return "counts out of range";
+    return NULL;
 }
 
 void stream_repair(struct stream *stream)

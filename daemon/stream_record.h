@@ -31,6 +31,10 @@ void stream_begin(struct stream *stream, const struct stream_arrival *arrival);
  * old to tell. Adds to the same counters. */
 bool stream_receive(struct stream *stream, const struct stream_arrival *arrival);
 
+/* Return what no daemon can have left in a slot at tick `now`, wherever it was killed, or NULL.
+ * Reads all but the version's size and the bits of `seen`. */
+const char *stream_find_fault(const struct stream *stream, uint64_t now);
+
 /* Finish what a killed daemon was writing: a slot that has no stream yet is free again. */
 void stream_repair(struct stream *stream);
 

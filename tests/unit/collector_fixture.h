@@ -5,7 +5,10 @@
 #include "../support/buckets.h"
 #include "../support/scratch.h"
 
+#include <sys/mman.h>
+
 #include "collector.h"
+#include "streams.h"
 
 #define START UINT64_C(5000000) /* tick at which tests begin */
 
@@ -76,9 +79,24 @@ static inline uint64_t start_collector(struct fixture *fixture)
 static inline void kill_collector(struct fixture *fixture)
 {
     free(fixture->collector.traffics);
+    streams_close(fixture->collector.streams);
     history_pool_close(&fixture->collector.histories);
     directory_close(&fixture->collector.directory);
     segment_file_close(&fixture->collector.file);
+}
+
+/* Map the file that a daemon has left, to damage it. */
+static inline struct segment map_left(struct fixture *fixture)
+{
+    struct segment_header header;
+    int fd = open(fixture->scratch.path, O_RDWR | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(read(fd, &header, sizeof(header)), sizeof(header));
+    void *start = mmap(NULL, header.file_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    assert_true(start != MAP_FAILED);
+    close(fd);
+    return segment_view(start, &header);
 }
 
 static inline struct segment *segment_of(struct fixture *fixture)

@@ -23,6 +23,15 @@ static inline void stop_ingest(struct fixture *fixture)
     collector_close(&fixture->collector);
 }
 
+/* Record a datagram of a stream, without its counters. Returns false if it is a duplicate. */
+static inline bool take_sequence(struct fixture *fixture, uint64_t stream, uint32_t sequence)
+{
+    const struct wire_v2_datagram datagram = {.stream = stream, .sequence = sequence};
+    uint64_t counted[COUNTERS] = {0};
+
+    return streams_receive(fixture->collector.streams, &datagram, 0, NULL, fixture->clock, counted);
+}
+
 /* A native datagram; NULL and 0 are absent. Its visitors are `count` consecutive numbers. */
 struct beat {
     const char *site, *room, *country, *source, *event;

@@ -16,6 +16,7 @@ static const struct segment_settings base = {
     .warm_up = 90,
     .max_histories = 4,
     .max_events = 128,
+    .max_streams = 8,
 };
 
 static inline int open_moved(void **state)

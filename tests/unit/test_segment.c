@@ -17,19 +17,20 @@ static struct segment_header good_header(struct segment_settings limits)
     return header;
 }
 
-static const struct segment_settings small = {1000, 16, 300, 3, 128};
+static const struct segment_settings small = {1000, 16, 300, 3, 128, 5};
 
 static const struct segment_settings layouts[] = {
-    {1, 1, 1, 0, 0},
-    {1, SEGMENT_SCOPES_MAX, WINDOW_MAX, 1, EVENTS_MIN},
-    {23, 7, 10, 0, 256},
-    {1000, 16, 300, 3, 128},
-    {1000000, 16384, 3600, 256, 16384},
-    {65000000, 100000, 3600, 5000, 1024},
-    {SEGMENT_ENTRIES_MAX, 1, 480, SEGMENT_HISTORIES_MAX, 0},
-    {SEGMENT_ENTRIES_MAX, SEGMENT_SCOPES_MAX, WINDOW_MAX, SEGMENT_HISTORIES_MAX, EVENTS_MAX},
-    {999999, 16383, 481, 17, 64},
-    {1000001, 16385, 3599, 255, 32768},
+    {1, 1, 1, 0, 0, 0},
+    {1, SEGMENT_SCOPES_MAX, WINDOW_MAX, 1, EVENTS_MIN, 1},
+    {23, 7, 10, 0, 256, 0},
+    {1000, 16, 300, 3, 128, 5},
+    {1000000, 16384, 3600, 256, 16384, 1024},
+    {65000000, 100000, 3600, 5000, 1024, 0},
+    {SEGMENT_ENTRIES_MAX, 1, 480, SEGMENT_HISTORIES_MAX, 0, SEGMENT_STREAMS_MAX},
+    {SEGMENT_ENTRIES_MAX, SEGMENT_SCOPES_MAX, WINDOW_MAX, SEGMENT_HISTORIES_MAX, EVENTS_MAX,
+     SEGMENT_STREAMS_MAX},
+    {999999, 16383, 481, 17, 64, 17},
+    {1000001, 16385, 3599, 255, 32768, 8192},
 };
 
 static void the_magic_can_be_read(void **state)
@@ -54,7 +55,7 @@ static void sections_follow_each_other(void **state)
         assert_int_equal(geometry.max_window, layouts[i].max_window);
         assert_int_equal(geometry.max_histories, layouts[i].max_histories);
         assert_int_equal(geometry.max_events, layouts[i].max_events);
-        assert_int_equal(geometry.max_streams, 0);
+        assert_int_equal(geometry.max_streams, layouts[i].max_streams);
         for (size_t j = 0; j < LENGTH(geometry.sections); j++) {
             const struct segment_section *section = &geometry.sections[j];
             if (j >= SECTIONS) {
@@ -99,6 +100,7 @@ static void sections_hold_what_they_must(void **state)
             [SECTION_MINUTES] = layouts[i].max_histories * UINT64_C(1440) * 48,
             [SECTION_EVENTS] =
                 layouts[i].max_events ? 256 + layouts[i].max_events * UINT64_C(896) : 0,
+            [SECTION_STREAMS] = layouts[i].max_streams * UINT64_C(256),
         };
         for (unsigned j = 0; j < SECTIONS; j++)
             assert_int_equal(geometry.sections[j].size, sizes[j]);
@@ -257,8 +259,8 @@ static bool is_same_layout(const struct segment_geometry *geometry)
 {
     struct segment_geometry layout;
     const struct segment_settings limits = {geometry->max_entries, geometry->max_scopes,
-                                            geometry->max_window, geometry->max_histories,
-                                            geometry->max_events};
+                                            geometry->max_window,  geometry->max_histories,
+                                            geometry->max_events,  geometry->max_streams};
 
     if (!segment_settings_are_sound(&limits))
         return false;
@@ -294,21 +296,23 @@ static void settings_out_of_bounds_are_damage(void **state)
 {
     (void)state;
     static const struct segment_settings wrong[] = {
-        {0, 16, 300, 3, 128},
-        {SEGMENT_ENTRIES_MAX + 1, 16, 300, 3, 128},
-        {UINT64_MAX, 16, 300, 3, 128},
-        {1000, 0, 300, 3, 128},
-        {1000, SEGMENT_SCOPES_MAX + 1, 300, 3, 128},
-        {1000, UINT32_MAX, 300, 3, 128},
-        {1000, 16, 0, 3, 128},
-        {1000, 16, WINDOW_MAX + 1, 3, 128},
-        {1000, 16, UINT32_MAX, 3, 128},
-        {1000, 16, 300, SEGMENT_HISTORIES_MAX + 1, 128},
-        {1000, 16, 300, UINT32_MAX, 128},
-        {1000, 16, 300, 3, 1},
+        {0, 16, 300, 3, 128, 5},
+        {SEGMENT_ENTRIES_MAX + 1, 16, 300, 3, 128, 5},
+        {UINT64_MAX, 16, 300, 3, 128, 5},
+        {1000, 0, 300, 3, 128, 5},
+        {1000, SEGMENT_SCOPES_MAX + 1, 300, 3, 128, 5},
+        {1000, UINT32_MAX, 300, 3, 128, 5},
+        {1000, 16, 0, 3, 128, 5},
+        {1000, 16, WINDOW_MAX + 1, 3, 128, 5},
+        {1000, 16, UINT32_MAX, 3, 128, 5},
+        {1000, 16, 300, SEGMENT_HISTORIES_MAX + 1, 128, 5},
+        {1000, 16, 300, UINT32_MAX, 128, 5},
+        {1000, 16, 300, 3, 1, 5},
         {1000, 16, 300, 3, EVENTS_MIN / 2},
-        {1000, 16, 300, 3, 129},
+        {1000, 16, 300, 3, 129, 5},
         {1000, 16, 300, 3, EVENTS_MAX * 2},
+        {1000, 16, 300, 3, 128, SEGMENT_STREAMS_MAX + 1},
+        {1000, 16, 300, 3, 128, UINT32_MAX},
     };
 
     for (size_t i = 0; i < LENGTH(wrong); i++) {
@@ -319,6 +323,7 @@ static void settings_out_of_bounds_are_damage(void **state)
         header.geometry.max_window = wrong[i].max_window;
         header.geometry.max_histories = wrong[i].max_histories;
         header.geometry.max_events = wrong[i].max_events;
+        header.geometry.max_streams = wrong[i].max_streams;
         assert_int_equal(segment_judge(&header, header.file_size), SEGMENT_DAMAGED);
         if (wrong[i].max_scopes == UINT32_MAX) /* such heads can't be laid out */
             continue;
@@ -366,6 +371,7 @@ static void good_headers_lead_nowhere_else(void **state)
         assert_true(header.geometry.max_histories <= sections[SECTION_HISTORIES].size / 2688);
         assert_true(header.geometry.max_histories <= sections[SECTION_MINUTES].size / (1440 * 48));
         assert_true(header.geometry.max_events <= sections[SECTION_EVENTS].size / 896);
+        assert_true(header.geometry.max_streams <= sections[SECTION_STREAMS].size / 256);
     }
     assert_true(good > 100);
 }

@@ -3,8 +3,6 @@
  * harm, whether it is found or not. */
 #include "ingest_fixture.h"
 
-#include <sys/mman.h>
-
 #include "segment_judge.h"
 
 #define CAPACITY 8
@@ -18,7 +16,8 @@ static int open_judged(void **state)
                                                   .max_window = 3600,
                                                   .warm_up = 90,
                                                   .max_histories = 3,
-                                                  .max_events = 64};
+                                                  .max_events = 64,
+                                                  .max_streams = 3};
     return 0;
 }
 
@@ -28,6 +27,7 @@ static void leave_segment(struct fixture *fixture)
     fixture->clock = START;
     start_ingest(fixture);
     for (unsigned i = 0; i < 30; i++) {
+        take_sequence(fixture, 1 + i % 2, i);
         batch(fixture, {"a.example", "/r", "DE", .visitor = i, .count = 3},
               {"b.example", .visitor = 100, .kind = WIRE_PAGEVIEW});
         fixture->clock += 7;
@@ -36,20 +36,6 @@ static void leave_segment(struct fixture *fixture)
     batch(fixture, {"a.example", "/r", .kind = WIRE_LEAVE, .visitor = 31});
     ingest_close(fixture->ingests[0]);
     kill_collector(fixture);
-}
-
-/* Map the file, to damage it. */
-static struct segment map_left(struct fixture *fixture)
-{
-    struct segment_header header;
-    int fd = open(fixture->scratch.path, O_RDWR | O_CLOEXEC);
-
-    assert_true(fd >= 0);
-    assert_int_equal(read(fd, &header, sizeof(header)), sizeof(header));
-    void *base = mmap(NULL, header.file_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    assert_true(base != MAP_FAILED);
-    close(fd);
-    return segment_view(base, &header);
 }
 
 static void unmap_left(struct segment *segment)
@@ -422,6 +408,7 @@ static void count_on(struct fixture *fixture, uint64_t *random)
     start_ingest(fixture);
     for (unsigned i = 0; i < 4; i++) {
         uint32_t visitor = (uint32_t)random_next(random) % 64;
+        take_sequence(fixture, 1 + visitor % 6, visitor);
         batch(fixture, {"a.example", "/r", "DE", "s", .visitor = visitor, .count = 5},
               {"b.example", "/new", "FR", .visitor = visitor, .event = "e"},
               {"c.example", .visitor = visitor}, {"d.example", "/x", .visitor = visitor},
@@ -441,6 +428,7 @@ static void draw_settings(struct segment_settings *settings, uint64_t draw)
     settings->max_scopes = draw & 16 ? 4 : 20;
     settings->max_histories = draw & 32 ? 1 : 5;
     settings->max_events = draw & 64 ? 128 : 64;
+    settings->max_streams = draw & 256 ? 1 : 5;
     settings->max_window = draw & 128 ? 300 : 3600;
 }
 

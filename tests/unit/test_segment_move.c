@@ -109,35 +109,36 @@ static const struct {
     unsigned histories; /* of 4 */
     const char *account;
 } changes[] = {
-    {{1000, 64, 600, 4, 128, 90}, true, 4, "replaced for --max-scopes 64 (was 16): everything"},
-    {{1000, 8, 600, 4, 128, 90}, true, 4, "--max-scopes 8 (was 16): everything moved"},
-    {{1000, 6, 600, 4, 128, 90}, false, 4, "counts start anew; no room for 1 scope"},
-    {{1000, 16, 3600, 4, 128, 90}, true, 4, "--max-window 3600 (was 600): everything moved"},
-    {{1000, 16, 300, 4, 128, 90}, true, 4, "--max-window 300 (was 600): everything moved"},
-    {{1000, 16, 600, 8, 128, 90}, true, 4, "--max-histories 8 (was 4): everything moved"},
-    {{1000, 16, 600, 3, 128, 90}, true, 3, "everything moved; no room for 1 history"},
-    {{1000, 16, 600, 2, 128, 90}, true, 2, "everything moved; no room for 2 histories"},
-    {{1000, 16, 600, 0, 128, 90},
+    {{1000, 64, 600, 4, 128, 8, 90}, true, 4, "replaced for --max-scopes 64 (was 16): everything"},
+    {{1000, 8, 600, 4, 128, 8, 90}, true, 4, "--max-scopes 8 (was 16): everything moved"},
+    {{1000, 6, 600, 4, 128, 8, 90}, false, 4, "counts start anew; no room for 1 scope"},
+    {{1000, 16, 3600, 4, 128, 8, 90}, true, 4, "--max-window 3600 (was 600): everything moved"},
+    {{1000, 16, 300, 4, 128, 8, 90}, true, 4, "--max-window 300 (was 600): everything moved"},
+    {{1000, 16, 600, 8, 128, 8, 90}, true, 4, "--max-histories 8 (was 4): everything moved"},
+    {{1000, 16, 600, 3, 128, 8, 90}, true, 3, "everything moved; no room for 1 history"},
+    {{1000, 16, 600, 2, 128, 8, 90}, true, 2, "everything moved; no room for 2 histories"},
+    {{1000, 16, 600, 0, 128, 8, 90},
      true,
      0,
      "--max-histories 0 (was 4): everything moved; no room for 4 histories"},
-    {{1000, 16, 600, 4, 512, 90}, true, 4, "--events 512 (was 128): everything moved"},
-    {{1000, 16, 600, 4, 64, 90},
+    {{1000, 16, 600, 4, 512, 8, 90}, true, 4, "--events 512 (was 128): everything moved"},
+    {{1000, 16, 600, 4, 64, 8, 90},
      true,
      4,
      "--events 64 (was 128): everything moved; no room for 64 events"},
-    {{1000, 16, 600, 4, 0, 90},
+    {{1000, 16, 600, 4, 0, 8, 90},
      true,
      4,
      "--events 0 (was 128): everything moved; no room for 128 events"},
-    {{1001, 16, 600, 4, 128, 90}, true, 4, "--max-entries 1001 (was 1000): everything moved"},
-    {{9000, 16, 600, 4, 128, 90},
+    {{1001, 16, 600, 4, 128, 8, 90}, true, 4, "--max-entries 1001 (was 1000): everything moved"},
+    {{9000, 16, 600, 4, 128, 8, 90},
      false,
      4,
-     "replaced for --max-entries 9000 (was 1000): histories, peaks, events and counters moved, "
+     "replaced for --max-entries 9000 (was 1000): histories, peaks, events, streams and counters "
+     "moved, "
      "counts start anew"},
-    {{100, 16, 600, 4, 128, 90}, false, 4, "--max-entries 100 (was 1000)"},
-    {{500, 32, 900, 6, 256, 90},
+    {{100, 16, 600, 4, 128, 8, 90}, false, 4, "--max-entries 100 (was 1000)"},
+    {{500, 32, 900, 6, 256, 8, 90},
      false,
      4,
      "for --max-entries 500 (was 1000), --max-scopes 32 (was 16), --max-window 900 (was 600), "
@@ -293,13 +294,16 @@ static void write_header(struct fixture *fixture, size_t offset, const void *byt
     write_header(fixture, offsetof(struct segment_header, field), &(__VA_ARGS__), \
                  sizeof(((struct segment_header *)0)->field))
 
-/* The headers of earlier versions ended sooner: zero the rest. */
+/* Earlier versions had no streams, whose section is the last, and shorter headers: zero the rest.
+ */
 static void make_version(struct fixture *fixture, uint16_t version, uint32_t size)
 {
     static const uint8_t zeros[sizeof(struct segment_header)];
 
+    assert_int_equal(fixture->settings.max_streams, 0);
     WRITE(fixture, abi_major, version);
     WRITE(fixture, header_size, size);
+    WRITE(fixture, geometry.sections[SECTION_STREAMS], (struct segment_section){0});
     write_header(fixture, size, zeros, sizeof(zeros) - size);
 }
 
@@ -309,10 +313,12 @@ static void expect_version_moves(struct fixture *fixture, uint16_t version, uint
 
     for (unsigned i = 0; i < LENGTH(settings); i++) {
         fixture->settings = base;
+        fixture->settings.max_streams = 0;
         fill(fixture);
         struct copy *before = copy_of(fixture);
         stop_ingest(fixture);
         make_version(fixture, version, size);
+        fixture->settings.max_streams = base.max_streams;
         fixture->settings.max_entries = settings[i];
         start_ingest(fixture);
         expect_account(fixture, i ? "--max-entries 5000 (was 1000): histories"
@@ -332,6 +338,7 @@ static void earlier_versions_move(void **state)
 {
     expect_version_moves(*state, 2, 592);
     expect_version_moves(*state, 3, 816);
+    expect_version_moves(*state, 4, 944);
 }
 
 static void expect_nothing_moved(struct fixture *fixture, const char *account)
@@ -371,6 +378,7 @@ static void nothing_moves_that_is_not_of_this_boot_or_not_sound(void **state)
     segment_of(fixture)->directory.entries[scope_at(fixture, 0, 0)].site = 9999;
     stop_ingest(fixture);
     expect_nothing_moved(fixture, "was damaged (scope ");
+    fixture->settings.max_streams = 0;
     fill(fixture);
     segment_of(fixture)->directory.entries[scope_at(fixture, 0, 2)].kind = 99;
     stop_ingest(fixture);

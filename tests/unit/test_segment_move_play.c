@@ -147,7 +147,7 @@ static struct segment_settings draw_settings(uint64_t *random)
 {
     static const uint32_t windows[] = {60, 300, 300, 480, 481, 600, 3600};
     static const uint32_t scopes[] = {5, 8, 9, 16, 64}, histories[] = {0, 2, 4, 9};
-    static const uint32_t events[] = {0, 64, 128, 512};
+    static const uint32_t events[] = {0, 64, 128, 512}, streams[] = {0, 1, 4, 8};
     struct segment_settings settings = base;
 
     settings.max_entries = random_next(random) % 4 ? 1000 : 2000;
@@ -155,6 +155,7 @@ static struct segment_settings draw_settings(uint64_t *random)
     settings.max_scopes = scopes[random_next(random) % LENGTH(scopes)];
     settings.max_histories = histories[random_next(random) % LENGTH(histories)];
     settings.max_events = events[random_next(random) % LENGTH(events)];
+    settings.max_streams = streams[random_next(random) % LENGTH(streams)];
     return settings;
 }
 
