@@ -123,6 +123,7 @@ static void check_counter(struct scenario *scenario, const char *name, enum coun
 static void check_counters(struct scenario *scenario)
 {
     const struct oracle_counters *counters = &scenario->oracle.counters;
+    const struct oracle_stream_counters *streams = &scenario->oracle.streams.counters;
     const struct {
         const char *name;
         enum counter counter;
@@ -130,13 +131,19 @@ static void check_counters(struct scenario *scenario)
     } expected[] = {
         {"received", COUNTER_datagrams_received, counters->received, 0},
         {"accepted", COUNTER_datagrams_accepted, counters->accepted, 0},
-        {"rejected_sender", COUNTER_datagrams_rejected_sender, 0, 0},
+        {"rejected_sender", COUNTER_datagrams_rejected_sender, counters->sender, 0},
         {"rejected_version", COUNTER_datagrams_rejected_version, counters->version, 0},
         {"rejected_malformed", COUNTER_datagrams_rejected_malformed, counters->malformed, 0},
         {"rejected_visitor", COUNTER_datagrams_rejected_visitor, counters->visitor, 0},
-        {"rejected_unauthenticated", COUNTER_datagrams_rejected_unauthenticated, 0, 0},
-        {"rejected_stale", COUNTER_datagrams_rejected_stale, 0, 0},
-        {"rejected_site", COUNTER_datagrams_rejected_site, 0, 0},
+        {"rejected_unauthenticated", COUNTER_datagrams_rejected_unauthenticated,
+         counters->unauthenticated, 0},
+        {"rejected_stale", COUNTER_datagrams_rejected_stale, counters->stale, 0},
+        {"rejected_site", COUNTER_datagrams_rejected_site, counters->site, 0},
+        {"rejected_duplicate", COUNTER_datagrams_rejected_duplicate, counters->duplicate, 0},
+        {"site_refused", COUNTER_site_refused, counters->site_refused, 0},
+        {"streams_expected", COUNTER_streams_expected, streams->expected, 0},
+        {"streams_received", COUNTER_streams_received, streams->received, 0},
+        {"streams_full", COUNTER_streams_full, streams->full, 0},
         {"new", COUNTER_heartbeats_new, counters->entered, counters->unsure},
         {"refreshed", COUNTER_heartbeats_refreshed, counters->refreshed, counters->unsure},
         {"left", COUNTER_heartbeats_left, counters->left, 0},

@@ -64,6 +64,7 @@ uint64_t fixture_start(struct fixture *fixture, unsigned workers)
     if (r < 0)
         fail_msg("collector_open: %s", strerror(-r));
     fixture->is_running = true;
+    fixture->collector.admission = fixture->admission;
     uint64_t gap = collector_listen(&fixture->collector, "test", "");
     for (fixture->workers = 0; fixture->workers < workers; fixture->workers++)
         assert_int_equal(

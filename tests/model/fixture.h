@@ -11,6 +11,7 @@ struct fixture {
     struct collector collector;
     struct ingest *ingests[FIXTURE_WORKERS_MAX];
     struct segment_settings settings;
+    struct admission *admission; /* of the next start; NULL: everything is admitted */
     unsigned workers;
     bool is_running;
     uint64_t wall;  /* Unix seconds at tick 0 */

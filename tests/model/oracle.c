@@ -318,8 +318,6 @@ static void apply_leave(struct oracle *oracle, const struct beat *beat, uint64_t
 void oracle_apply(struct oracle *oracle, const struct beat *beat, uint64_t now,
                   struct oracle_refusal refusal)
 {
-    oracle->counters.received++;
-    oracle->counters.accepted++;
     oracle->counters.labels_invalid += beat->labels_invalid;
     oracle->counters.rooms_too_long += beat->rooms_too_long;
     if (beat->kind == BEAT_LEAVE)

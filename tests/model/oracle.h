@@ -12,6 +12,7 @@
 #include "beat.h"
 #include "oracle_events.h"
 #include "oracle_peaks.h"
+#include "oracle_streams.h"
 #include "oracle_trends.h"
 
 #define ORACLE_ABSENT UINT64_MAX
@@ -38,10 +39,11 @@ struct oracle_scope {
 
 /* The required value of each counter. `unsure` heartbeats may be in new or in refreshed. */
 struct oracle_counters {
-    uint64_t received, accepted, version, malformed, visitor;
+    uint64_t received, accepted;
+    uint64_t sender, version, malformed, visitor, unauthenticated, stale, duplicate, site;
     uint64_t entered, refreshed, unsure, left, table_full, scopes_full;
     uint64_t label_table_full, label_scopes_full, labels_invalid, rooms_too_long;
-    uint64_t pageviews, custom_events;
+    uint64_t pageviews, custom_events, site_refused;
 };
 
 struct oracle {
@@ -53,6 +55,7 @@ struct oracle {
     struct oracle_scope *scopes; /* each that can be named */
     struct oracle_counters counters;
     struct oracle_events events; /* since the last oracle_events_clear */
+    struct oracle_streams streams;
 };
 
 /* How the table refused heartbeats of one visitor: the site's, and how many labels'. */
@@ -80,7 +83,8 @@ void oracle_close(struct oracle *oracle);
 struct oracle_scope *oracle_scope(const struct oracle *oracle, int site, enum place place,
                                   int name);
 
-/* Apply an accepted datagram at tick `now`. A refusal is given only for beats of one visitor. */
+/* Apply a beat of an accepted datagram at tick `now`. A refusal is given only for beats of one
+ * visitor. */
 void oracle_apply(struct oracle *oracle, const struct beat *beat, uint64_t now,
                   struct oracle_refusal refusal);
 

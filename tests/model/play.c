@@ -21,6 +21,8 @@ static double seconds_each;
 /* Sums over all scenarios of a variant. */
 static struct {
     uint64_t ticks, events, missed;
+    struct oracle_stream_counters streams;
+    uint64_t duplicates;
 } played;
 
 static void play_scenario(const struct variant *variant, uint64_t seed)
@@ -32,10 +34,12 @@ static void play_scenario(const struct variant *variant, uint64_t seed)
     while (scenario.step < steps) {
         scenario_step(&scenario);
         check_step(&scenario);
+        check_streams(&scenario);
         check_activities(&scenario);
         check_peaks(&scenario);
         check_some_minutes(&scenario);
         check_listings(&scenario);
+        check_listed_streams(&scenario);
         check_followers(&scenario);
         if (scenario.step % STEPS_A_THOROUGH_CHECK == 0) {
             check_thoroughly(&scenario);
@@ -45,6 +49,10 @@ static void play_scenario(const struct variant *variant, uint64_t seed)
     played.ticks += scenario.tick - began;
     played.events += scenario.feed.written;
     played.missed += scenario.feed.missed;
+    played.streams.expected += scenario.oracle.streams.counters.expected;
+    played.streams.received += scenario.oracle.streams.counters.received;
+    played.streams.full += scenario.oracle.streams.counters.full;
+    played.duplicates += scenario.oracle.counters.duplicate;
     scenario_close(&scenario);
 }
 
@@ -64,6 +72,10 @@ static void scenarios_match_the_oracle(void **state)
         (unsigned long long)(played.ticks / 86400 / (seed - first)),
         (unsigned long long)played.events, (unsigned long long)played.missed,
         (unsigned long long)first);
+    print_message("  version 2: %llu of %llu in streams received, %llu duplicates, %llu no place\n",
+                  (unsigned long long)played.streams.received,
+                  (unsigned long long)played.streams.expected,
+                  (unsigned long long)played.duplicates, (unsigned long long)played.streams.full);
 }
 
 static int clean_up(void **state)

@@ -56,6 +56,17 @@ static uint64_t first_tick(struct random_source *random)
     }
 }
 
+/* Choose what the wall clock is ahead of the ticks. Native datagrams have 32 bits for their time.
+ */
+static uint64_t first_wall(struct scenario *scenario)
+{
+    uint64_t any = random_next(&scenario->random);
+
+    if (scenario->variant->keys)
+        return (UINT64_C(1) << 30) + any % (UINT64_C(1) << 31) - fixture_clock(scenario->fixture);
+    return (UINT64_C(1) << 30) + any % (UINT64_C(1) << 40);
+}
+
 static uint64_t short_gap(struct random_source *random)
 {
     static const unsigned edges[] = {11,  60,  61,  299, 300, 301,  391,  392,  393,  479,
@@ -164,109 +175,20 @@ static void expect_samples(struct scenario *scenario)
     check_holders(scenario, &round);
 }
 
-/* ---- beats ------------------------------------------------------------------------------- */
-
-static void choose_place(struct scenario *scenario, struct beat *beat)
-{
-    for (int place = 0; place < PLACES; place++) {
-        unsigned count = scenario->variant->names[place];
-        bool is_given = count && (place == PLACE_SITE || random_one_in(&scenario->random, 2));
-        beat->names[place] = is_given ? (int)random_below(&scenario->random, count) : -1;
-    }
-}
-
-static void choose_visitors(struct scenario *scenario, struct beat *beat)
-{
-    struct random_source *random = &scenario->random;
-    unsigned all = scenario->variant->visitors;
-    unsigned nearby = all < 16 ? all : 16; /* most come back soon */
-    unsigned first = scenario->step / 8;
-
-    beat->visitors = 1;
-    if (!scenario->variant->table_may_fill && random_one_in(random, 3))
-        beat->visitors = random_one_in(random, 8) ? random_between(random, 1, BEAT_VISITORS_MAX)
-                                                  : random_between(random, 1, 12);
-    bool anybody = random_one_in(random, 3);
-    for (unsigned i = 0; i < beat->visitors; i++)
-        beat->visitor[i] =
-            anybody ? random_below(random, all) : (first + random_below(random, nearby)) % all;
-}
-
-static struct beat choose_beat(struct scenario *scenario)
-{
-    static const char *const events[] = {
-        "sign-up",
-        "sign up",
-        "e",
-        "\"quoted\" = \\",
-        "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80",
-        "of the greatest length, which is sixty-three bytes: ...........",
-    };
-    static const enum beat_kind kinds[] = {
-        BEAT_HEARTBEAT, BEAT_HEARTBEAT, BEAT_HEARTBEAT, BEAT_HEARTBEAT,
-        BEAT_PAGEVIEW,  BEAT_EVENT,     BEAT_LEAVE,     BEAT_LEAVE,
-    };
-    struct beat beat = {.kind = kinds[random_below(&scenario->random, LENGTH(kinds))]};
-
-    if (beat.kind == BEAT_EVENT)
-        beat.event = events[random_below(&scenario->random, LENGTH(events))];
-    choose_place(scenario, &beat);
-    choose_visitors(scenario, &beat);
-    return beat;
-}
-
 /* ---- datagrams --------------------------------------------------------------------------- */
-
-/* Ingest a copy of exactly its size, so that a sanitizer detects any read beyond it. */
-static void ingest_copy(struct ingest *ingest, const uint8_t *datagram, uint32_t length)
-{
-    uint8_t *copy = malloc(length);
-
-    if (length)
-        memcpy(copy, datagram, length);
-    ingest_datagram(ingest, copy, length);
-    free(copy);
-}
-
-static uint32_t encode_beat(struct scenario *scenario, struct beat *beat, uint8_t *datagram)
-{
-    if (encode_text_can_carry(&scenario->names, beat) && random_one_in(&scenario->random, 2))
-        return encode_text(&scenario->names, beat, &scenario->random, datagram);
-    return encode_native(&scenario->names, beat, &scenario->random, datagram);
-}
-
-static void send_rejected(struct scenario *scenario, struct ingest *ingest)
-{
-    struct oracle_counters *counters = &scenario->oracle.counters;
-    uint8_t datagram[ENCODE_MAX];
-    enum rejection reason;
-    uint32_t length = encode_rejected(&scenario->random, datagram, &reason);
-
-    ingest_copy(ingest, datagram, length);
-    counters->received++;
-    counters->version += reason == REJECTED_VERSION;
-    counters->malformed += reason == REJECTED_MALFORMED;
-    counters->visitor += reason == REJECTED_VISITOR;
-}
 
 static void run_batch(struct scenario *scenario)
 {
     struct ingest *ingest =
         scenario->fixture->ingests[random_below(&scenario->random, scenario->fixture->workers)];
     unsigned datagrams = random_below(&scenario->random, 9);
-    uint8_t datagram[ENCODE_MAX];
 
     ingest_begin(ingest);
     expect_advance(scenario);
     for (; datagrams; datagrams--) {
-        if (random_one_in(&scenario->random, 12)) {
-            send_rejected(scenario, ingest);
-            continue;
-        }
-        struct beat beat = choose_beat(scenario);
-        uint32_t length = encode_beat(scenario, &beat, datagram);
-        ingest_copy(ingest, datagram, length);
-        oracle_apply(&scenario->oracle, &beat, scenario->tick, (struct oracle_refusal){0});
+        const struct packet *packet = senders_next(scenario);
+        arrivals_expect(scenario, packet, arrivals_ingest(scenario, ingest, packet),
+                        (struct oracle_refusal){0});
     }
     ingest_end(ingest);
     check_feed(scenario);
@@ -300,22 +222,21 @@ static void run_refusable_batch(struct scenario *scenario)
 {
     struct fixture *fixture = scenario->fixture;
     struct ingest *ingest = fixture->ingests[random_below(&scenario->random, fixture->workers)];
-    struct beat beat = choose_beat(scenario);
-    uint8_t datagram[ENCODE_MAX];
-    uint32_t length = encode_beat(scenario, &beat, datagram);
     uint64_t site = fixture_counter(fixture, COUNTER_table_full);
     uint64_t labels = fixture_counter(fixture, COUNTER_label_table_full);
 
     ingest_begin(ingest);
     expect_advance(scenario);
-    ingest_copy(ingest, datagram, length);
+    const struct packet *packet = senders_next(scenario);
+    struct arrival arrival = arrivals_ingest(scenario, ingest, packet);
     ingest_end(ingest);
     struct oracle_refusal refusal = {
         .site = fixture_counter(fixture, COUNTER_table_full) != site,
         .labels = (unsigned)(fixture_counter(fixture, COUNTER_label_table_full) - labels),
     };
-    check_refusal(scenario, &beat, refusal);
-    oracle_apply(&scenario->oracle, &beat, scenario->tick, refusal);
+    if (packet->records)
+        check_refusal(scenario, &packet->beats[0], refusal);
+    arrivals_expect(scenario, packet, arrival, refusal);
     check_feed(scenario);
 }
 
@@ -341,21 +262,26 @@ static void check_meanwhile(struct scenario *scenario)
     check_peaks(scenario);
     check_some_minutes(scenario);
     check_listings(scenario);
+    check_listed_streams(scenario);
     check_followers(scenario);
 }
 
-/* Start with another ring: the segment is a new one, and everything has moved into it. */
+/* Start with another ring and room for other streams: the segment is a new one, and everything has
+ * moved into it. */
 static void renew(struct scenario *scenario)
 {
     const struct variant *variant = scenario->variant;
-    uint32_t *max_events = &scenario->fixture->settings.max_events;
+    struct segment_settings *settings = &scenario->fixture->settings;
 
-    *max_events =
-        *max_events == variant->max_events ? 2 * variant->max_events : variant->max_events;
+    settings->max_events =
+        settings->max_events == variant->max_events ? 2 * variant->max_events : variant->max_events;
+    if (variant->max_streams)
+        settings->max_streams = random_between(&scenario->random, 1, 2 * variant->max_streams);
     start(scenario, false);
     if (scenario->fixture->collector.file.origin != SEGMENT_RENEWED)
         scenario_fail(scenario, "the segment was not replaced");
     feed_log_move(&scenario->feed, scenario->fixture);
+    oracle_streams_resize(&scenario->oracle.streams, settings->max_streams);
 }
 
 static void restart(struct scenario *scenario)
@@ -393,6 +319,7 @@ static struct segment_settings settings_of(const struct scenario *scenario)
         .warm_up = WARM_UP,
         .max_histories = for_all ? scenario->oracle.scope_count : variant->max_histories,
         .max_events = variant->max_events,
+        .max_streams = variant->max_streams,
     };
 }
 
@@ -410,12 +337,15 @@ void scenario_open(struct scenario *scenario, const struct variant *variant, uin
     scenario->holdings = calloc(scenario->oracle.scope_count, sizeof(*scenario->holdings));
     struct segment_settings settings = settings_of(scenario);
     fixture_create(fixture, &settings, first_tick(&scenario->random));
-    fixture->wall = (UINT64_C(1) << 30) + random_next(&scenario->random) % (UINT64_C(1) << 40);
+    fixture->wall = first_wall(scenario);
     model_clock = (struct model_clock){.fixture = fixture};
     scenario->tick = fixture_clock(fixture);
     scenario->sampled = scenario->day = ORACLE_ABSENT;
+    fixture->admission = scenario->admission = arrivals_admission(scenario);
     start(scenario, true);
     feed_log_open(&scenario->feed, fixture, &scenario->random);
+    check_streams_open(scenario);
+    senders_open(scenario);
     int r = presence_open(fixture->path, &scenario->reader);
     if (r < 0)
         scenario_fail(scenario, "presence_open: %s", strerror(-r));
@@ -431,6 +361,10 @@ void scenario_close(struct scenario *scenario)
         fixture_remove(scenario->fixture);
     model_clock.fixture = NULL;
     oracle_close(&scenario->oracle);
+    senders_close(scenario);
+    oracle_streams_close(&scenario->oracle.streams);
+    arrivals_admission_free(scenario->admission);
+    scenario->admission = NULL;
     free(scenario->holdings);
     scenario->holdings = NULL;
     feed_log_close(&scenario->feed);

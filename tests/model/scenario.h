@@ -1,12 +1,14 @@
 /* scenario.h - a random scenario of datagrams into a collector, with the oracle beside it. */
-#ifndef PRESENCE_TESTS_STREAM_H
-#define PRESENCE_TESTS_STREAM_H
+#ifndef PRESENCE_TESTS_SCENARIO_H
+#define PRESENCE_TESTS_SCENARIO_H
 
+#include "arrivals.h"
 #include "encode.h"
 #include "feed_log.h"
 #include "fixture.h"
 #include "oracle.h"
 #include "presence/presence.h"
+#include "senders.h"
 
 #define VARIANT_FOR_ALL UINT32_MAX
 
@@ -19,6 +21,10 @@ struct variant {
     unsigned max_window;
     unsigned max_histories; /* VARIANT_FOR_ALL: as many as there can be scopes */
     unsigned max_events;
+    unsigned max_streams;
+    unsigned refused_sites;  /* the last so many of the sites are not counted */
+    unsigned keys;           /* 1 to this are known, and all native datagrams must be signed */
+    bool has_networks;       /* senders from elsewhere are rejected */
     unsigned steps;          /* 0: as many as most variants have */
     bool is_steady;          /* the collector is never away for as long as a day */
     bool table_may_fill;     /* then datagrams come one a batch, each of one visitor */
@@ -45,6 +51,8 @@ struct scenario {
     struct random_source random;
     struct names names;
     struct oracle oracle;
+    struct senders senders;
+    struct admission *admission;
     struct fixture *fixture;
     struct presence *reader;  /* open from the first start to the end */
     struct holding *holdings; /* by scope; if there are too few histories for all */
@@ -73,6 +81,12 @@ void check_step(struct scenario *scenario);
 /* Compare counts at every window, and the words of the table. */
 void check_thoroughly(struct scenario *scenario);
 
+/* check_streams.c: open the oracle's streams. It asks which of equally quiet ones was replaced. */
+void check_streams_open(struct scenario *scenario);
+
+/* Compare all streams, and what is counted of version 2 and of rejected datagrams. */
+void check_streams(struct scenario *scenario);
+
 /* ---- what libpresence tells, while the collector runs or not ---- */
 
 /* check_activity.c: what made each count. */
@@ -87,6 +101,9 @@ void check_some_minutes(struct scenario *scenario);
 
 /* check_listings.c: top, sites, the busiest of all sites, and when a visitor was seen. */
 void check_listings(struct scenario *scenario);
+
+/* check_streams.c: the streams of senders. */
+void check_listed_streams(struct scenario *scenario);
 
 /* check_followers.c: readers that read events at times, each from where it was. */
 void check_followers(struct scenario *scenario);

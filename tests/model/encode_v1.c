@@ -9,10 +9,11 @@ static const struct name *name_of(const struct names *names, const struct beat *
     return beat->names[place] < 0 ? &absent : &names->names[place][beat->names[place]];
 }
 
-uint32_t encode_native(const struct names *names, const struct beat *beat,
-                       struct random_source *random, uint8_t *datagram)
+uint32_t encode_v1(const struct names *names, const struct packet *packet,
+                   struct random_source *random, uint8_t *datagram)
 {
-    bool is_signed = random_one_in(random, 8); /* without keys neither is checked */
+    const struct beat *beat = &packet->beats[0];
+    const struct signature *signature = &packet->signature;
     uint8_t event_length = beat->kind == BEAT_EVENT ? (uint8_t)strlen(beat->event) : 0;
     static const enum place places[] = {PLACE_SITE, PLACE_ROOM, PLACE_SOURCE};
     uint8_t *end = datagram + 20;
@@ -29,24 +30,20 @@ uint32_t encode_native(const struct names *names, const struct beat *beat,
     end += event_length;
     for (unsigned i = 0; i < beat->visitors; i++, end += 16)
         memcpy(end, names->visitors[beat->visitor[i]].id, 16);
-    if (is_signed) {
-        memset(end, (int)random_below(random, 256), 8);
-        end += 8;
-    }
-    uint32_t length = (uint32_t)(end - datagram);
+    uint32_t length = (uint32_t)(end - datagram), whole = length + (signature->key_id ? 8 : 0);
 
     memcpy(datagram, "PH\1", 3);
     datagram[3] = (uint8_t)beat->kind;
-    datagram[4] = (uint8_t)(length >> 8);
-    datagram[5] = (uint8_t)length;
-    datagram[6] = is_signed;
-    datagram[7] = is_signed ? (uint8_t)random_between(random, 1, 255) : 0;
-    for (int i = 8; i < 12; i++)
-        datagram[i] = (uint8_t)random_next(random);
+    datagram[4] = (uint8_t)(whole >> 8);
+    datagram[5] = (uint8_t)whole;
+    datagram[6] = signature->key_id != 0;
+    datagram[7] = signature->key_id;
+    for (int i = 0; i < 4; i++)
+        datagram[8 + i] = (uint8_t)(signature->sent_at >> (24 - i * 8));
     datagram[12] = (uint8_t)(beat->visitors >> 8);
     datagram[13] = (uint8_t)beat->visitors;
     datagram[17] = event_length;
     const struct name *country = name_of(names, beat, PLACE_COUNTRY);
     memcpy(datagram + 18, country->bytes, country->length);
-    return length;
+    return length + encode_tag(signature, datagram, length);
 }
