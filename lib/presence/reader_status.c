@@ -56,9 +56,9 @@ static void count_streams(const struct presence *presence, struct presence_statu
 {
     const struct streams *streams = &presence->segment.streams;
 
-    /* Relaxed: any recent values will do. */
+    /* Relaxed: any recent value will do. Stored by stream_begin. */
     for (uint32_t i = 0; i < streams->capacity; i++)
-        status->streams_live += atomic_load_relaxed(&streams->slots[i].version) != 0;
+        status->streams_live += atomic_load_relaxed(&streams->slots[i].id) != 0;
 }
 
 int presence_status(struct presence *presence, struct presence_status *ret)

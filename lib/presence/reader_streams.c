@@ -6,59 +6,38 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SPINS       1000    /* a writer's store takes far less, unless it is interrupted */
-#define PAUSE_NS    1000000 /* then let it run */
-#define PAUSES_MAX  50      /* in a call: a writer that was killed never ends its store */
-#define FIRST_WORD  (offsetof(struct stream, id) / 8)
-#define AFTER_WORDS (offsetof(struct stream, seen) / 8)
+#define SPINS      1000    /* a writer's store takes far less, unless it is interrupted */
+#define PAUSE_NS   1000000 /* then let it run */
+#define PAUSES_MAX 50      /* in a call: a writer that was killed never ends its store */
 
 _Static_assert(sizeof(((struct presence_stream *)0)->address) == INET6_ADDRSTRLEN,
                "every address fits");
 
-/* Words of the mapping that may alias any field of a stream. */
-typedef uint64_t __attribute__((may_alias)) stream_word;
-
-/* Copy a slot, without `seen`. False if it is being written. */
-static bool copy_slot(const struct stream *slot, struct stream *ret)
-{
-    const stream_word *from = (const stream_word *)(const void *)slot;
-    stream_word *to = (stream_word *)(void *)ret;
-
-    ret->version = atomic_load_acquire(&slot->version); /* pairs with write_end */
-    if (ret->version % 2)
-        return false;
-    for (size_t i = FIRST_WORD; i < AFTER_WORDS; i++)
-        to[i] = atomic_load_relaxed(&from[i]);
-    /* Order the copy before the second load of the version (seqlock). */
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    return atomic_load_relaxed(&slot->version) == ret->version;
-}
-
-/* Copy a slot, and wait for its writer, which may have been interrupted, while `*pauses` lasts. */
-static bool copy_patiently(const struct stream *slot, unsigned *pauses, struct stream *ret)
+/* Copy a stream. If it is being written, try again, and let its writer run while `*pauses` lasts:
+ * it may have been interrupted, or killed. False if there is none. */
+static bool load_stream(const struct stream *slot, unsigned *pauses, struct stream *ret)
 {
     const struct timespec pause = {.tv_nsec = PAUSE_NS};
 
-    for (;;) {
-        for (int i = 0; i < SPINS; i++) {
-            if (copy_slot(slot, ret))
-                return true;
-        }
+    for (unsigned i = 1; !stream_load(slot, ret); i++) {
+        uint64_t version = atomic_load_relaxed(&slot->version); /* stored by begin_write */
+        uint64_t id = atomic_load_relaxed(&slot->id);           /* stored by stream_begin */
+        if (version == 0 || (version % 2 == 0 && id == 0))
+            return false;
+        if (i % SPINS)
+            continue;
         if (*pauses == 0)
             return false;
         (*pauses)--;
         nanosleep(&pause, NULL);
     }
+    return true;
 }
 
 static void format_address(const struct stream *stream, struct presence_stream *ret)
 {
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}; /* IPv4 in IPv6 */
-    bool is_mapped = stream->family == 6 && memcmp(stream->address, mapped, sizeof(mapped)) == 0;
-
-    if (stream->family == 4 || is_mapped)
-        inet_ntop(AF_INET, stream->address + (is_mapped ? sizeof(mapped) : 0), ret->address,
-                  sizeof(ret->address));
+    if (stream->family == 4)
+        inet_ntop(AF_INET, stream->address, ret->address, sizeof(ret->address));
     else if (stream->family == 6)
         inet_ntop(AF_INET6, stream->address, ret->address, sizeof(ret->address));
     if (*ret->address)
@@ -75,7 +54,7 @@ static uint64_t age_of(uint64_t tick, const struct reader_moment *moment)
 static bool convert(const struct stream *stream, const struct reader_moment *moment,
                     uint64_t listened_s, struct presence_stream *ret)
 {
-    if (stream->version == 0 || stream->id == 0 || stream->lowest > stream->highest)
+    if (stream->lowest > stream->highest)
         return false;
     uint64_t expected = stream_expected(stream);
     *ret = (struct presence_stream){
@@ -159,9 +138,7 @@ int presence_streams(struct presence *presence, struct presence_streams *ret)
     if (!list.streams)
         return -ENOMEM;
     for (uint32_t i = 0; i < streams->capacity; i++) {
-        /* Acquire, also in copy_slot: pairs with write_end. */
-        if (atomic_load_acquire(&streams->slots[i].version) &&
-            copy_patiently(&streams->slots[i], &pauses, &copy) &&
+        if (load_stream(&streams->slots[i], &pauses, &copy) &&
             convert(&copy, &moment, age_of(since, &moment), &list.streams[list.length]))
             list.length++;
     }

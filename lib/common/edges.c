@@ -1,0 +1,56 @@
+#include "edges.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "time_text.h"
+
+/* A heartbeat's stream and its site may be stored a tick apart. */
+#define TICKS_APART 1
+
+struct edges edges_judge(const struct presence_streams *streams, uint64_t quiet_s)
+{
+    struct edges edges = {0};
+
+    for (size_t i = 0; i < streams->length; i++) {
+        const struct presence_stream *stream = &streams->streams[i];
+        if (!stream->silent) {
+            edges.alive++;
+        } else if (!stream->restarted && stream->last_s <= quiet_s + TICKS_APART) {
+            edges.gone++;
+            edges.gone_s = stream->last_s; /* the last heard come first */
+        }
+    }
+    return edges;
+}
+
+struct edges edges_load(struct presence *presence, uint64_t quiet_s)
+{
+    struct presence_streams streams;
+
+    if (presence_streams(presence, &streams) < 0)
+        return (struct edges){0};
+    struct edges edges = edges_judge(&streams, quiet_s);
+    presence_streams_free(&streams);
+    return edges;
+}
+
+struct shown_edges edges_show(const struct edges *edges)
+{
+    struct shown_edges shown = {"whether its edge is alive is not known"};
+    struct shown_duration ago = show_duration(edges->gone_s);
+    char others[64] = "";
+
+    if (edges->gone && edges->alive)
+        snprintf(others, sizeof(others), ", and %zu other%s alive", edges->alive,
+                 edges->alive == 1 ? " is" : "s are");
+    if (edges->gone > 1)
+        snprintf(shown.text, sizeof(shown.text), "%zu edges fell silent, the first %s ago%s",
+                 edges->gone, ago.text, others);
+    else if (edges->gone)
+        snprintf(shown.text, sizeof(shown.text), "an edge fell silent %s ago%s", ago.text, others);
+    else if (edges->alive)
+        snprintf(shown.text, sizeof(shown.text), "%zu edge%s alive, with nobody there",
+                 edges->alive, edges->alive == 1 ? " is" : "s are");
+    return shown;
+}

@@ -1,0 +1,81 @@
+/* test_edges.c - why a site is quiet, by the streams of its edges (R6). */
+#include "../support/unit.h"
+
+#include <common/edges.h>
+
+#define QUIET 240 /* seconds since the site's last heartbeat */
+
+static struct presence_stream alive(uint64_t last_s)
+{
+    return (struct presence_stream){.id = 1, .last_s = last_s};
+}
+
+static struct presence_stream silent(uint64_t last_s)
+{
+    return (struct presence_stream){.id = 1, .last_s = last_s, .silent = true};
+}
+
+static struct presence_stream restarted(uint64_t last_s)
+{
+    return (struct presence_stream){.id = 1, .last_s = last_s, .silent = true, .restarted = true};
+}
+
+static void expect(struct presence_stream *streams, size_t length, const char *text)
+{
+    const struct presence_streams list = {.streams = streams, .length = length};
+    struct edges edges = edges_judge(&list, QUIET);
+
+    assert_string_equal(edges_show(&edges).text, text);
+}
+
+#define EXPECT(text, ...)                           \
+    expect((struct presence_stream[]){__VA_ARGS__}, \
+           sizeof((struct presence_stream[]){__VA_ARGS__}) / sizeof(struct presence_stream), text)
+
+static void edges_that_are_heard_have_nobody(void **state)
+{
+    (void)state;
+    EXPECT("1 edge is alive, with nobody there", alive(0));
+    EXPECT("2 edges are alive, with nobody there", alive(0), alive(3));
+}
+
+static void an_edge_that_fell_silent_since_is_gone(void **state)
+{
+    (void)state;
+    EXPECT("an edge fell silent 4 s ago", silent(4));
+    EXPECT("an edge fell silent 4 min ago", silent(241));
+    EXPECT("an edge fell silent 4 s ago, and 1 other is alive", alive(0), silent(4));
+    EXPECT("3 edges fell silent, the first 3 min ago, and 2 others are alive", alive(0), alive(1),
+           silent(60), silent(61), silent(200));
+}
+
+static void an_edge_that_was_silent_before_has_no_part_in_it(void **state)
+{
+    (void)state;
+    EXPECT("whether its edge is alive is not known", silent(242));
+    EXPECT("1 edge is alive, with nobody there", alive(0), silent(242));
+}
+
+static void an_edge_that_was_restarted_is_not_gone(void **state)
+{
+    (void)state;
+    EXPECT("1 edge is alive, with nobody there", alive(0), restarted(60));
+}
+
+static void without_streams_nothing_is_known(void **state)
+{
+    (void)state;
+    expect(NULL, 0, "whether its edge is alive is not known");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(edges_that_are_heard_have_nobody),
+        cmocka_unit_test(an_edge_that_fell_silent_since_is_gone),
+        cmocka_unit_test(an_edge_that_was_silent_before_has_no_part_in_it),
+        cmocka_unit_test(an_edge_that_was_restarted_is_not_gone),
+        cmocka_unit_test(without_streams_nothing_is_known),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
