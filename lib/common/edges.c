@@ -30,7 +30,9 @@ struct edges edges_load(struct presence *presence, uint64_t quiet_s)
 
     if (presence_streams(presence, &streams) < 0)
         return (struct edges){0};
-    struct edges edges = edges_judge(&streams, quiet_s);
+    struct edges edges = {0};
+    if (!streams.moment.stale)
+        edges = edges_judge(&streams, quiet_s);
     presence_streams_free(&streams);
     return edges;
 }

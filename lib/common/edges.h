@@ -1,4 +1,5 @@
-/* edges.h - tell why a site is quiet (R6): its edges are alive with nobody there, or one is gone. */
+/* edges.h - tell why a site is quiet (R6): its edges are alive with nobody there, or one is gone.
+ */
 #ifndef PRESENCE_EDGES_H
 #define PRESENCE_EDGES_H
 
@@ -17,7 +18,7 @@ struct edges {
 struct edges edges_judge(const struct presence_streams *streams, uint64_t quiet_s);
 
 /* List the streams and judge the edges; all 0 if there is no memory, or the collector keeps no
- * streams. The handle's thread. */
+ * streams or is stale. The handle's thread. */
 struct edges edges_load(struct presence *presence, uint64_t quiet_s);
 
 #define EDGES_TEXT_SIZE 160

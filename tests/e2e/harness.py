@@ -339,8 +339,8 @@ class Case(unittest.TestCase):
         rejected = sum(n for name, n in stats.items() if name.startswith("datagrams_rejected_"))
         self.assertEqual(stats["datagrams_received"], stats["datagrams_accepted"] + rejected, stats)
         visitors = sum(stats[name] for name in OUTCOMES if name in stats)
-        with_visitors = stats["datagrams_accepted"] - stats.get("streams_received", 0)
-        self.assertGreaterEqual(visitors, with_visitors, stats)
+        streamed = stats.get("streams_received", 0) + stats.get("streams_full", 0)
+        self.assertGreaterEqual(visitors + streamed, stats["datagrams_accepted"], stats)
         self.assertLessEqual(stats["pageviews"] + stats["custom_events"], visitors, stats)
 
 

@@ -14,8 +14,8 @@ from harness import BUILD, DEADLINE, PRESENCECTL, Case, native, visitor
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 GENERATED = os.path.join(BUILD, "tools/generated")
 SITE = "example.com"
-COMMANDS = ("count", "top", "sites", "peak", "history", "events", "watch", "explain", "seen", "stats",
-            "status", "verify")
+COMMANDS = ("count", "top", "sites", "peak", "history", "events", "watch", "explain", "seen", "senders",
+            "stats", "status", "verify")
 GEOMETRY_SECTIONS = 88 + 40  # offset of geometry.sections in the header; 16 bytes each
 SECTION_RINGS = 3
 

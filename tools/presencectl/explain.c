@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/edges.h"
 #include "scope.h"
 #include "show.h"
 
@@ -13,9 +14,11 @@ struct view {
     struct scope scope;
     struct presence_activity activity;
     struct presence_status status;
+    struct edges edges;
     struct presence_counter counters[COUNTERS_MAX];
     size_t counters_length;
-    uint64_t received; /* datagrams */
+    uint64_t received;          /* datagrams */
+    uint64_t expected, arrived; /* datagrams in streams */
 };
 
 /* Classes of counters of heartbeats that are missing from a number. */
@@ -28,11 +31,12 @@ enum loss {
 
 static enum loss loss_of(const char *name)
 {
-    static const char *const uncounted[] = {"table_full",          "scopes_full",
-                                            "sender_new_exceeded", "label_table_full",
-                                            "label_scopes_full",   "label_sender_new_exceeded",
-                                            "site_rooms_full",     "site_sources_full",
-                                            "label_invalid",       "room_too_long"};
+    static const char *const uncounted[] = {
+        "table_full",       "scopes_full",       "sender_new_exceeded",
+        "label_table_full", "label_scopes_full", "label_sender_new_exceeded",
+        "site_rooms_full",  "site_sources_full", "site_refused",
+        "label_invalid",    "room_too_long",
+    };
 
     if (strncmp(name, "datagrams_rejected_", 19) == 0)
         return LOSS_REJECTED;
@@ -105,9 +109,16 @@ static void print_json(const struct view *view)
     json_object_set_new(object, "ages", json_of_ages(activity));
     json_object_set_new(object, "last_minute",
                         activity->has_history ? json_of_minute(activity) : json_null());
+    json_object_set_new(
+        object, "edges",
+        json_pack("{s:I, s:I, s:o}", "alive", (json_int_t)view->edges.alive, "gone",
+                  (json_int_t)view->edges.gone, "gone_for_s",
+                  view->edges.gone ? json_integer((json_int_t)view->edges.gone_s) : json_null()));
     json_object_set_new(object, "listening_for_s",
                         json_integer((json_int_t)view->status.listening_for_s));
     json_object_set_new(object, "datagrams_received", json_integer((json_int_t)view->received));
+    json_object_set_new(object, "streams_expected", json_integer((json_int_t)view->expected));
+    json_object_set_new(object, "streams_received", json_integer((json_int_t)view->arrived));
     json_object_set_new(object, "rejected", json_of_losses(view, LOSS_REJECTED, 19));
     json_object_set_new(object, "dropped", json_of_losses(view, LOSS_DROPPED, 0));
     json_object_set_new(object, "uncounted", json_of_losses(view, LOSS_UNCOUNTED, 0));
@@ -163,6 +174,21 @@ static void print_rules(const struct view *view)
         places[view->scope.kind], show_window(reading->window_s).text);
 }
 
+/* Print why a place is quiet, and what to do about it. */
+static void print_quiet(const struct view *view)
+{
+    const struct edges *edges = &view->edges;
+
+    printf("  No heartbeat has come for %s (quiet): %s.\n",
+           show_duration(view->activity.reading.last_heartbeat_s).text, edges_show(edges).text);
+    if (edges->gone)
+        puts("  'presencectl senders' lists them: check the silent ones.");
+    else if (edges->alive)
+        puts("  But an edge that sends text or version 1 could be gone unnoticed.");
+    else
+        puts("  Check that it still sends: text and version 1 do not say that they are alive.");
+}
+
 static void print_trust(const struct view *view)
 {
     const struct presence_reading *reading = &view->activity.reading;
@@ -187,8 +213,7 @@ static void print_trust(const struct view *view)
         puts("  It is too low (partial): not everybody could be counted in the window. See the\n"
              "  last section for the limit to raise.");
     if (reading->last_heartbeat_s > QUIET_AGE)
-        printf("  No heartbeat has come for %s (quiet): check that the edge still sends.\n",
-               show_duration(reading->last_heartbeat_s).text);
+        print_quiet(view);
     else
         printf("  The last heartbeat came %" PRIu32 " s before that.\n", reading->last_heartbeat_s);
 }
@@ -264,6 +289,13 @@ static void print_losses(const struct view *view)
     printf("  %" PRIu64 " %s dropped before they were parsed%s\n", dropped,
            dropped == 1 ? "was" : "were", dropped ? ":" : ".");
     print_loss(view, LOSS_DROPPED);
+    if (view->expected) {
+        uint64_t lost = view->expected > view->arrived ? view->expected - view->arrived : 0;
+        printf("  %" PRIu64 " of %" PRIu64
+               " that senders numbered (%.3f %%) %s lost on the way%s\n",
+               lost, view->expected, 100.0 * (double)lost / (double)view->expected,
+               lost == 1 ? "was" : "were", lost ? ": see 'presencectl senders'." : ".");
+    }
     if (sum_of(view, LOSS_UNCOUNTED)) {
         puts("  Of the accepted ones, not everything could be counted:");
         print_loss(view, LOSS_UNCOUNTED);
@@ -295,10 +327,13 @@ int command_explain(struct presence *presence, const struct options *options, ch
         r = presence_status(presence, &view.status);
     if (r < 0)
         return report_error(r, presence, options);
+    view.edges = edges_load(presence, view.activity.reading.last_heartbeat_s);
     view.counters_length = presence_counters(presence, view.counters, COUNTERS_MAX);
     if (view.counters_length > COUNTERS_MAX)
         view.counters_length = COUNTERS_MAX;
     view.received = presence_counter(presence, "datagrams_received");
+    view.arrived = presence_counter(presence, "streams_received"); /* never ahead of the other */
+    view.expected = presence_counter(presence, "streams_expected");
     if (options->json)
         print_json(&view);
     else if (view.activity.reading.exists)

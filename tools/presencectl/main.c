@@ -21,6 +21,7 @@ static const struct {
     [COMMAND_WATCH] = {command_watch},
     [COMMAND_EXPLAIN] = {command_explain},
     [COMMAND_SEEN] = {command_seen},
+    [COMMAND_SENDERS] = {command_senders},
     [COMMAND_STATS] = {command_stats},
     [COMMAND_STATUS] = {command_status},
     [COMMAND_VERIFY] = {command_verify},

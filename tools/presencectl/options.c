@@ -144,6 +144,11 @@ static const struct option_command commands[] = {
                       "ID is a UUID or any other id, as the edge sends it; only its hash is\n"
                       "looked up, and it is never printed.",
                       2, 2},
+    [COMMAND_SENDERS] = {"senders", "", "who sends heartbeats: alive or silent, and what was lost",
+                         "Lists the senders of version 2, which number their datagrams, the last\n"
+                         "heard first. They send one a second even while nobody is there: one\n"
+                         "that has sent none for over 3 seconds is silent.",
+                         0, 0},
     [COMMAND_STATS] = {"stats", "", "what the collector has received, counted and dropped",
                        "Prints all counters, also those that are 0.", 0, 0},
     [COMMAND_STATUS] = {"status", "", "the state of the collector, and how full its tables are", "",
@@ -179,7 +184,8 @@ static const struct option_entry entries[] = {
      .expected = "a whole number, 0 for all",
      .help = "print at most N lines, 0 for all; default 20 for top, 500 for events",
      .details = "With --follow and without --since, N past events come first.",
-     .commands = BIT(COMMAND_TOP) | BIT(COMMAND_SITES) | BIT(COMMAND_EVENTS)},
+     .commands =
+         BIT(COMMAND_TOP) | BIT(COMMAND_SITES) | BIT(COMMAND_EVENTS) | BIT(COMMAND_SENDERS)},
     {"all", OPTION_FLAG(struct options, all),
      .help = "list rooms, countries and sources with nobody left in the window, too",
      .details =
@@ -209,8 +215,8 @@ static const struct option_entry entries[] = {
     {"csv", OPTION_FLAG(struct options, csv), .help = "print comma-separated values",
      .details = "They conform to RFC 4180 and begin with a line of names. A name that a "
                 "spreadsheet would read as a formula gets an apostrophe before it.",
-     .commands =
-         BIT(COMMAND_TOP) | BIT(COMMAND_SITES) | BIT(COMMAND_HISTORY) | BIT(COMMAND_EVENTS)},
+     .commands = BIT(COMMAND_TOP) | BIT(COMMAND_SITES) | BIT(COMMAND_HISTORY) |
+                 BIT(COMMAND_EVENTS) | BIT(COMMAND_SENDERS)},
     {"names", OPTION_FLAG(struct options, names), .help = "print the names alone, one a line",
      .details = "For scripts; shells' completions use it. Names with characters that are "
                 "not printable are left out.",

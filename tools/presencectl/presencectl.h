@@ -29,6 +29,7 @@ enum command {
     COMMAND_WATCH,
     COMMAND_EXPLAIN,
     COMMAND_SEEN,
+    COMMAND_SENDERS,
     COMMAND_STATS,
     COMMAND_STATUS,
     COMMAND_VERIFY,
@@ -70,6 +71,7 @@ int command_count(struct presence *presence, const struct options *options, char
 int command_top(struct presence *presence, const struct options *options, char **arguments);
 int command_sites(struct presence *presence, const struct options *options, char **arguments);
 int command_seen(struct presence *presence, const struct options *options, char **arguments);
+int command_senders(struct presence *presence, const struct options *options, char **arguments);
 int command_stats(struct presence *presence, const struct options *options, char **arguments);
 int command_status(struct presence *presence, const struct options *options, char **arguments);
 int command_verify(struct presence *presence, const struct options *options, char **arguments);

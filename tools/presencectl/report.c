@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/edges.h"
 #include "common/time_text.h"
 #include "presencectl.h"
 
@@ -170,6 +171,15 @@ int report_status(const struct presence_status *status, const char *what)
     return EXIT_FINE;
 }
 
+/* Report that a place is quiet, and why. */
+static void report_quiet(struct presence *presence, uint32_t last_heartbeat_s, const char *place)
+{
+    struct edges edges = edges_load(presence, last_heartbeat_s);
+
+    report("quiet: the last heartbeat from %s came %s ago; %s", place,
+           show_duration(last_heartbeat_s).text, edges_show(&edges).text);
+}
+
 int report_reading(struct presence *presence, const struct presence_reading *reading,
                    const char *what, const char *place)
 {
@@ -185,8 +195,7 @@ int report_reading(struct presence *presence, const struct presence_reading *rea
         report("partial: %s, a lower bound, since not everybody could be counted in the last %s%s",
                what, show_window(reading->window_s).text, show_refusals(presence).text);
     if (!reading->stale && place && reading->last_heartbeat_s > QUIET_AGE)
-        report("quiet: the last heartbeat from %s came %s ago", place,
-               show_duration(reading->last_heartbeat_s).text);
+        report_quiet(presence, reading->last_heartbeat_s, place);
     return reading->stale ? EXIT_STALE : EXIT_FINE;
 }
 

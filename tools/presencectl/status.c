@@ -37,6 +37,8 @@ static void print_status_json(struct presence *presence, const struct presence_s
         {"scopes_live", status->scopes_live},
         {"histories_capacity", status->histories_capacity},
         {"histories_live", status->histories_live},
+        {"streams_capacity", status->streams_capacity},
+        {"streams_live", status->streams_live},
     };
 
     json_object_set_new(object, "state", json_string(state_names[status->state]));
@@ -130,6 +132,7 @@ static void print_status(struct presence *presence, const struct presence_status
     add_capacity(table, "table entries", status->entries_taken, status->entries_capacity);
     add_capacity(table, "scopes", status->scopes_live, status->scopes_capacity);
     add_capacity(table, "histories", status->histories_live, status->histories_capacity);
+    add_capacity(table, "streams", status->streams_live, status->streams_capacity);
     add(table, "segment", "%s, %.1f MB", presence_path(presence),
         (double)status->segment_bytes / 1e6);
     table_print(table);

@@ -150,6 +150,8 @@ static int load_model(struct watch *watch)
             (struct presence_activity){.reading = presence_freshness(watch->presence)};
         r = 0;
     }
+    if (model->activity.reading.last_heartbeat_s > QUIET_AGE)
+        model->edges = edges_load(watch->presence, model->activity.reading.last_heartbeat_s);
     if (r == 0)
         r = load_list(watch);
     if (r < 0 && r != -EAGAIN)

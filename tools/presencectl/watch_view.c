@@ -82,8 +82,8 @@ static void draw_state(struct canvas *canvas, unsigned row, const struct watch_m
         canvas_print(canvas, row, 1, INK_WARN,
                      "partial: there was no room for everybody; this is a lower bound");
     else if (reading->exists && reading->last_heartbeat_s > QUIET_AGE)
-        canvas_print(canvas, row, 1, INK_WARN, "quiet: the last heartbeat came %s ago",
-                     show_duration(reading->last_heartbeat_s).text);
+        canvas_print(canvas, row, 1, INK_WARN, "quiet: the last heartbeat came %s ago; %s",
+                     show_duration(reading->last_heartbeat_s).text, edges_show(&model->edges).text);
     else
         canvas_print(canvas, row, 1, INK_DIM, "r: rooms, c: countries, s: sources, q: quit");
 }

@@ -3,12 +3,14 @@
 #define PRESENCECTL_WATCH_VIEW_H
 
 #include "canvas.h"
+#include "common/edges.h"
 #include "graph.h"
 #include "presence/presence.h"
 
 struct watch_model {
     const char *site;
     struct presence_activity activity;
+    struct edges edges;        /* why the site is quiet, if it is */
     struct presence_peak peak; /* of today; count 0: none */
     struct presence_status status;
     struct graph graph; /* of the last minutes; may have no points */

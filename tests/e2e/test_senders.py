@@ -1,0 +1,225 @@
+"""presencectl senders: who sends, who fell silent, what was lost; and why a site is quiet."""
+
+import csv
+import io
+import os
+import random
+import re
+import socket
+import unittest
+
+from harness import clock_ahead, native, native2, record, visitor, wait_until
+from sign import signed
+from test_presencectl import SITE, CtlCase
+
+KEY = bytes(range(16))
+
+
+class Edge:
+    """A sender of version 2 with an address of its own."""
+
+    def __init__(self, case, collector, address="127.0.0.1", **options):
+        self.stream = random.getrandbits(64) | 1
+        self.collector, self.address, self.sequence, self.options = collector, address, 0, options
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        case.addCleanup(self.socket.close)
+        self.socket.bind((address, 0))
+
+    def send(self, *records, lost=False, again=False, key=None):
+        """Send the next datagram, or lose it on the way, or send the one before again."""
+        self.sequence += not again
+        datagram = native2(*records, stream=self.stream, sequence=self.sequence, **self.options)
+        if key:
+            datagram = signed(datagram, key, KEY)
+        if not lost:
+            self.socket.sendto(datagram, ("127.0.0.1", self.collector.port))
+
+
+def heartbeats(*numbers):
+    return record(SITE, [visitor(number) for number in numbers])
+
+
+class Senders(CtlCase):
+    def senders(self):
+        """The senders by their streams' ids, as numbers."""
+        return {int(each["stream"], 16): each for each in self.json("senders")["senders"]}
+
+    def wait_state(self, edge, state, *alive):
+        """Wait for an edge to be in a state, while others say that they are alive."""
+        def reached():
+            for other in alive:
+                other.send()
+            got = self.senders().get(edge.stream, {})
+            return got if got.get("state") == state else None
+
+        return wait_until(reached, lambda: f"{state}: {self.senders()}")
+
+    def test_figures(self):
+        collector = self.start("--warm-up", "0")
+        first, second = Edge(self, collector), Edge(self, collector, "127.0.0.2", target=3)
+        first.send(heartbeats(1, 2))
+        for lost in True, False, False, True, True, False:
+            first.send(heartbeats(3), lost=lost)
+        first.send(heartbeats(3), again=True)
+        second.send()
+        self.wait_received(6)
+        got = self.senders()
+        figures = ("address", "port", "key", "target", "state", "datagrams", "heartbeats", "expected",
+                   "received", "lost", "duplicates")
+        self.assertEqual([got[first.stream][name] for name in figures],
+                         ["127.0.0.1", first.socket.getsockname()[1], None, 0, "alive", 5, 5, 7, 4, 3, 1])
+        self.assertEqual([got[second.stream][name] for name in figures],
+                         ["127.0.0.2", second.socket.getsockname()[1], None, 3, "alive", 1, 0, 1, 1, 0, 0])
+        stats = self.stats()
+        self.assertEqual((stats["streams_expected"], stats["streams_received"],
+                          stats["datagrams_rejected_duplicate"]), (8, 5, 1))
+        self.assertEqual(self.json("status")["streams_live"], 2)
+
+        status, out, err = self.ctl("senders")
+        self.assertEqual((status, err), (0, ""))
+        lines = out.splitlines()
+        self.assertRegex(lines[0], r"^2 senders: 2 alive; as of \S+Z$")
+        self.assertEqual(lines[1].split(), ["ADDRESS", "KEY", "STATE", "AGE", "DATAGRAMS", "HEARTBEATS",
+                                            "EXPECTED", "RECEIVED", "LOST", "DUPLICATES"])
+        self.assertRegex(out, r"\n127\.0\.0\.1:\d+ +- +alive +\d+ s +5 +5 +7 +4 +3 +1\n")
+
+    def test_a_late_datagram_is_not_lost(self):
+        collector = self.start("--warm-up", "0")
+        edge = Edge(self, collector)
+        edge.send()
+        edge.send(lost=True)
+        edge.send()
+        self.wait_received(2)
+        self.assertEqual(self.senders()[edge.stream]["lost"], 1)
+        edge.sequence = 1
+        edge.send()
+        self.wait_received(3)
+        self.assertEqual(self.senders()[edge.stream]["lost"], 0)
+
+    def test_silence_and_restart(self):
+        collector = self.start("--warm-up", "0")
+        alive, gone = Edge(self, collector, "127.0.0.2"), Edge(self, collector, "127.0.0.3")
+        alive.send()
+        gone.send()
+        self.wait_state(gone, "silent", alive)
+        status, out, err = self.ctl("senders")
+        self.assertEqual((status, err), (0, ""))
+        self.assertRegex(out, r"\A2 senders: 1 alive, 1 silent; as of ")
+        self.assertRegex(out, r"\n127\.0\.0\.3:\d+ +- +silent +\d+ s ")
+        again = Edge(self, collector, "127.0.0.3")
+        self.wait_state(gone, "restarted", alive, again)
+        answer = self.json("senders")
+        self.assertEqual((answer["total"], answer["silent"], answer["restarted"]), (3, 0, 1))
+        self.assertRegex(self.ctl("senders")[1], r"\A3 senders: 2 alive, 1 restarted since; ")
+        gone.send()
+        self.wait_state(gone, "alive", alive)
+
+    def test_forms(self):
+        collector = self.start("--warm-up", "0")
+        self.assertRegex(self.ctl("senders")[1], r"\A0 senders: 0 alive; as of \S+Z\n\Z")
+        self.assertEqual(self.json("senders")["senders"], [])
+        edges = [Edge(self, collector, f"127.0.0.{n}") for n in (1, 2, 3)]
+        for edge in edges:
+            edge.send()
+        self.wait_received(3)
+        status, out, err = self.ctl("senders", "--csv")
+        self.assertEqual((status, err), (0, ""))
+        rows = list(csv.DictReader(io.StringIO(out, newline="")))
+        self.assertEqual({int(row["stream"], 16): (row["address"], row["received"]) for row in rows},
+                         {edge.stream: (edge.address, "1") for edge in edges})
+        self.assertEqual(len(self.ctl("senders", "--csv", "--limit", "2")[1].splitlines()), 3)
+        self.assertRegex(self.ctl("senders", "--limit", "2")[1], r"\A[^\n]*; the last heard 2 of 3\n")
+        answer = self.json("senders", "--limit", "1")
+        self.assertEqual((len(answer["senders"]), answer["total"]), (1, 3))
+
+    def test_keys(self):
+        keys = os.path.join(self.directory, "keys")
+        with open(keys, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            file.write(f"7 {KEY.hex()}\n")
+        collector = self.start("--warm-up", "0", "--keys", keys)
+        edge, forger = Edge(self, collector), Edge(self, collector)
+        edge.send(key=7)
+        forger.send()
+        self.wait_received(2)
+        self.assertEqual({stream: each["key"] for stream, each in self.senders().items()},
+                         {edge.stream: 7})
+        self.assertRegex(self.ctl("senders")[1], r"\n127\.0\.0\.1:\d+ +7 +alive ")
+
+    def test_a_full_table(self):
+        collector = self.start("--warm-up", "0", "--max-streams", "1")
+        first, second = Edge(self, collector), Edge(self, collector)
+        first.send()
+        self.wait_received(1)
+        second.send()
+        self.wait_received(2)
+        status, out, err = self.ctl("senders")
+        self.assertEqual(status, 0)
+        self.assertEqual(set(self.senders()), {first.stream})
+        self.assertRegex(err, r"\Apresencectl: 1 datagram of senders that are not listed: raise "
+                              r"--max-streams \(streams_full\)\n\Z")
+
+    def test_no_table(self):
+        self.start("--max-streams", "0")
+        self.assert_line(self.ctl("senders"), 1, "keeps no streams", "--max-streams")
+        self.assert_line(self.ctl("senders", SITE), 2)
+
+    def test_stale(self):
+        collector = self.start("--warm-up", "0")
+        edge = Edge(self, collector)
+        edge.send()
+        self.wait_received(1)
+        collector.stop()
+        status, out, err = self.ctl("senders")
+        self.assertEqual(status, 3)
+        self.assertRegex(out, r"\A1 sender: 1 alive; as of \S+Z \[stale\]\n")
+        self.assertRegex(err, r"\Apresencectl: stale: the collector stopped .*; these are the senders as of")
+        self.assertTrue(self.json("senders")["stale"])
+
+
+@unittest.skipIf(os.geteuid(), "needs root, for time namespaces")
+class Quiet(CtlCase):
+    """R6: a quiet site has nobody on its edges, or has lost one."""
+
+    def expect(self, cause, edges, *alive):
+        """Check what says why SITE is quiet, while some edges are alive."""
+        def said():
+            for edge in alive:
+                edge.send()
+            return re.search(cause, self.ctl("count", SITE)[2])
+
+        wait_until(said, lambda: f"{cause}: {self.ctl('count', SITE)} {self.json('senders')}")
+        status, out, err = self.ctl("count", SITE)
+        self.assertEqual((status, out), (0, "2\n"))
+        self.assertRegex(err, rf"\Apresencectl: quiet: the last heartbeat from {SITE} came \d+ (s|min) "
+                              rf"ago; {cause}.*\n\Z")
+        out = self.ctl("explain", SITE)[1]
+        self.assertRegex(out, rf"No heartbeat has come for \d+ (s|min) \(quiet\): {cause}")
+        got = self.json("explain", SITE)["edges"]
+        self.assertEqual((got["alive"], got["gone"]), edges)
+        self.assertEqual(got["gone_for_s"] is None, not edges[1])
+
+    def test_causes(self):
+        collector = self.start("--warm-up", "0")
+        first, second = (Edge(self, collector, f"127.0.0.{n}") for n in (2, 3))
+        first.send(heartbeats(1, 2))
+        second.send()
+        self.wait_received(2)
+        collector.stop()
+        with clock_ahead(70):
+            first.collector = second.collector = collector = self.start("--warm-up", "0")
+            self.expect("2 edges are alive, with nobody there", (2, 0), first, second)
+            self.expect("an edge fell silent .* ago, and 1 other is alive", (1, 1), second)
+            self.expect("2 edges fell silent, the first .* ago", (0, 2))
+
+    def test_text_says_nothing(self):
+        collector = self.start("--warm-up", "0")
+        self.send(collector, native(SITE, [visitor(1), visitor(2)]))
+        self.wait_received(1)
+        collector.stop()
+        with clock_ahead(70):
+            self.start("--warm-up", "0")
+            self.expect("whether its edge is alive is not known", (0, 0))
+
+
+if __name__ == "__main__":
+    unittest.main()
