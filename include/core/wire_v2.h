@@ -8,6 +8,7 @@
 #define PRESENCE_WIRE_V2_H
 
 #include "core/wire_base.h"
+#include "core/wire_v2_scan.h"
 
 #define WIRE_V2_HEADER_SIZE  28
 #define WIRE_V2_RECORD_SIZE  8   /* without its visitors */
@@ -33,7 +34,7 @@ enum wire_v2_use {
     WIRE_V2_SOURCE = 1 << 2,
     WIRE_V2_EVENT = 1 << 3,
     WIRE_V2_NO_EVENT = 1 << 4,
-    WIRE_V2_IS_LOWER = 1 << 5, /* in canonical form as a site or source; never set for a path */
+    WIRE_V2_IS_LOWER = 1 << 5, /* in canonical form as a site or source; a path may lack it */
     WIRE_V2_IS_ROOM = 1 << 6,  /* in canonical form as a room */
 };
 
@@ -101,26 +102,22 @@ static inline enum wire_reason wire_v2_shape(const uint8_t *datagram, uint32_t l
     return fits ? WIRE_ACCEPTED : WIRE_MALFORMED;
 }
 
-/* Return what a valid name, which has at least a byte, may be used for. Only paths can fail to be
- * in canonical form as a room, and they are hardly ever sites: one test of the bytes is enough. */
-static inline uint8_t wire_v2_uses(const uint8_t *bytes, uint32_t length)
+/* Return what a name of this length, at least 1, may be used for; it is taken to be in canonical
+ * form. */
+static inline uint8_t wire_v2_uses(uint32_t length)
 {
-    uint8_t uses = WIRE_V2_ROOM;
+    uint32_t any = WIRE_V2_ROOM | WIRE_V2_IS_LOWER | WIRE_V2_IS_ROOM;
+    uint32_t site = length <= WIRE_SITE_MAX ? WIRE_V2_SITE | WIRE_V2_SOURCE : 0;
+    uint32_t event = length <= WIRE_EVENT_MAX ? WIRE_V2_EVENT : 0;
 
-    if (length <= WIRE_EVENT_MAX)
-        uses |= WIRE_V2_EVENT;
-    if (length <= WIRE_SITE_MAX)
-        uses |= WIRE_V2_SITE | WIRE_V2_SOURCE;
-    if (bytes[0] == '/')
-        return canonical_is_room(bytes, length) ? uses | WIRE_V2_IS_ROOM : uses;
-    uses |= WIRE_V2_IS_ROOM;
-    return canonical_is_lower(bytes, length) ? uses | WIRE_V2_IS_LOWER : uses;
+    return (uint8_t)(any | site | event);
 }
 
-/* Read the names of a datagram whose header is right, and return where the records begin, or NULL
- * if a name is invalid or does not end before `end`. */
-static inline const uint8_t *wire_v2_read_names(const uint8_t *datagram, const uint8_t *end,
-                                                struct wire_v2_datagram *ret)
+/* Find the names of a datagram whose header is right, and return where the records begin, or NULL
+ * if a name has no byte or does not end before `end`. Add to `*unusual` how many of their lengths
+ * are not 0x20..0x7e. */
+static inline const uint8_t *wire_v2_find_names(const uint8_t *datagram, const uint8_t *end,
+                                                struct wire_v2_datagram *ret, uint32_t *unusual)
 {
     const uint8_t *at = datagram + WIRE_V2_HEADER_SIZE;
 
@@ -131,14 +128,54 @@ static inline const uint8_t *wire_v2_read_names(const uint8_t *datagram, const u
     for (unsigned i = 1; i <= datagram[7]; i++) {
         if (at == end || at[0] == 0 || end - at - 1 < at[0])
             return NULL;
-        struct wire_name name = {at + 1, at[0]};
-        if (!utf8_is_name(name.bytes, name.length))
-            return NULL;
-        ret->names[i] = name;
-        ret->uses[i] = wire_v2_uses(name.bytes, name.length);
-        at += 1 + name.length;
+        uint32_t length = at[0];
+        bool trails = (length > 1) & (at[1] == '/') & (at[length] == '/');
+        ret->names[i] = (struct wire_name){at + 1, length};
+        ret->uses[i] = wire_v2_uses(length) & (uint8_t) ~(trails ? WIRE_V2_IS_ROOM : 0);
+        *unusual += !utf8_is_within((uint8_t)length, 0x20, 0x7e);
+        at += 1 + length;
     }
     return at;
+}
+
+/* Judge names one by one for what was found in some of them: true if all are valid. Withdraw what
+ * they can't be used for without a change; a path may count as no site in canonical form without a
+ * test. Out of line: most datagrams don't need it. */
+static __attribute__((noinline, unused)) bool
+wire_v2_judge_names(struct wire_v2_datagram *datagram, unsigned names, struct wire_v2_scan found)
+{
+    for (unsigned i = 1; i <= names; i++) {
+        struct wire_name name = datagram->names[i];
+        if (found.unusual && !utf8_is_name(name.bytes, name.length))
+            return false;
+        bool is_path = name.bytes[0] == '/';
+        if (found.capitals && (is_path || !canonical_is_lower(name.bytes, name.length)))
+            datagram->uses[i] &= (uint8_t)~WIRE_V2_IS_LOWER;
+        if (found.slashes && is_path && !canonical_is_room(name.bytes, name.length))
+            datagram->uses[i] &= (uint8_t)~WIRE_V2_IS_ROOM;
+    }
+    return true;
+}
+
+/* Read the names of a datagram whose header is right, and return where the records begin, or NULL
+ * if a name is invalid or does not end before `end`. */
+static inline const uint8_t *wire_v2_read_names(const uint8_t *datagram, const uint8_t *end,
+                                                struct wire_v2_datagram *ret)
+{
+    const uint8_t *begin = datagram + WIRE_V2_HEADER_SIZE;
+    uint32_t unusual_lengths = 0;
+    const uint8_t *at = wire_v2_find_names(datagram, end, ret, &unusual_lengths);
+
+    if (!at)
+        return NULL;
+    struct wire_v2_scan found = {.unusual = 1, .capitals = true, .slashes = true};
+    if (at - begin <= WIRE_V2_SCAN_MAX && end - at >= WIRE_V2_SCAN_OVER) {
+        found = wire_v2_scan(begin, (uint32_t)(at - begin));
+        found.unusual -= unusual_lengths;
+    }
+    if (!found.unusual && !found.capitals && !found.slashes)
+        return at;
+    return wire_v2_judge_names(ret, datagram[7], found) ? at : NULL;
 }
 
 /* Judge the record at `at` and return where the next one begins, or NULL if it breaks a rule or

@@ -84,6 +84,60 @@ static void a_character_stays_in_its_name(void **state)
     }
 }
 
+/* A name beginning at `at` in the draft, whose byte `place` is `byte`, is as valid as it is. */
+static void expect_byte(uint32_t at, uint32_t place, uint8_t byte, bool right)
+{
+    uint8_t before = draft.bytes[at + place];
+    draft.bytes[at + place] = byte;
+    expect_draft("a byte", 0, right ? WIRE_ACCEPTED : WIRE_MALFORMED);
+    draft.bytes[at + place] = before;
+}
+
+/* Two names of every length up to 40, with each kind of byte everywhere; without and with records,
+ * since names are scanned together only if enough bytes follow. */
+static void a_fault_anywhere(void **state)
+{
+    (void)state;
+    static const uint8_t bad[] = {0x00, 0x1f, 0x7f, 0x80, 0xff};
+    for (uint32_t i = 0; i < 40 * 40 * 2; i++) {
+        const uint32_t lengths[] = {1 + i % 40, 1 + i / 40 % 40};
+        draft_begin(&draft);
+        draft_run(&draft, 'a', lengths[0]);
+        draft_run(&draft, 'b', lengths[1]);
+        if (i < 40 * 40)
+            draft_record(&draft, (struct wire_v2_record){.kind = 1, .site = 1, .visitors = 1});
+        const uint32_t begins[] = {29, 29 + lengths[0] + 1};
+        for (uint32_t name = 0; name < 2; name++) {
+            for (uint32_t place = 0; place < lengths[name]; place++) {
+                expect_byte(begins[name], place, bad[(i + place) % LENGTH(bad)], false);
+                expect_byte(begins[name], place, place % 2 ? 0x20 : 0x7e, true);
+            }
+        }
+    }
+}
+
+/* As many and as long names as are scanned together, about so many, and all. */
+static void a_fault_among_many_names(void **state)
+{
+    (void)state;
+    static const uint32_t lengths[] = {1, 14, 15, 16, 31, 32, 126, 127, 247};
+    for (size_t i = 0; i < LENGTH(lengths); i++) {
+        draft_begin(&draft);
+        for (uint32_t name = 0; name < 255; name++)
+            draft_run(&draft, 'n', lengths[i]);
+        uint32_t size = lengths[i] + 1;
+        draft_record(&draft, (struct wire_v2_record){.kind = 1, .site = 255, .visitors = 1});
+        expect_draft("many names", 0, WIRE_ACCEPTED);
+        for (uint32_t name = 0; name < 255; name += name < 250 ? 7 : 1) {
+            uint32_t at = 29 + name * size;
+            expect_byte(at, 0, 0x1f, false);
+            expect_byte(at, lengths[i] / 2, 0xa0, false);
+            expect_byte(at, lengths[i] - 1, 0x7f, false);
+            expect_byte(at, lengths[i] - 1, 'N', true);
+        }
+    }
+}
+
 /* ---- numbers ----------------------------------------------------------------------------- */
 
 /* Every number of a name in each field, with from no to all 255 names. */
@@ -224,6 +278,51 @@ static void each_use_has_its_form(void **state)
     bytes_free(&datagram);
 }
 
+/* Expect the first record's site and room, for a path that is both. */
+static void expect_path(const uint8_t *path, uint32_t length, const char *site, const char *room)
+{
+    static struct wire_v2_datagram got;
+    struct wire_scratch scratch;
+    struct wire_heartbeat record;
+    draft_begin(&draft);
+    draft_run(&draft, 'x', 3);
+    draft_name(&draft, path, length);
+    draft_run(&draft, 'y', '/'); /* its length looks like a slash */
+    draft_record(&draft, (struct wire_v2_record){.kind = 1, .site = 2, .room = 2, .visitors = 1});
+    struct bytes datagram = draft_end(&draft, 0);
+    expect_reason("path", wire_v2_decode(datagram.bytes, datagram.length, &got), WIRE_ACCEPTED);
+    assert_true(wire_v2_next(&got, &scratch, &record));
+    expect_name("site", record.site, site);
+    expect_name("room", record.room, room);
+    bytes_free(&datagram);
+}
+
+/* A capital, a slash, two slashes, at each place of paths of every length; and at their end. */
+static void each_place_of_a_path(void **state)
+{
+    (void)state;
+    for (uint32_t length = 1; length <= 60; length++) {
+        char path[64] = "/", site[64], room[64];
+        memset(path + 1, 'p', length - 1);
+        expect_path((const uint8_t *)path, length, path, path);
+        for (uint32_t place = 1; place < length; place++) {
+            memset(path + 1, 'p', length - 1);
+            path[place] = (char)('A' + (length + place) % 26);
+            strcpy(site, path);
+            site[place] = (char)('a' + (length + place) % 26);
+            expect_path((const uint8_t *)path, length, site, path);
+            path[place] = '/';
+            strcpy(site, path);
+            strcpy(room, path);
+            if (place == 1)
+                memmove(room, room + 1, length);
+            if (strlen(room) > 1 && room[strlen(room) - 1] == '/')
+                room[strlen(room) - 1] = '\0';
+            expect_path((const uint8_t *)path, length, site, room);
+        }
+    }
+}
+
 /* ---- encoding ---------------------------------------------------------------------------- */
 
 static struct wire_name name(const char *text)
@@ -311,10 +410,13 @@ int main(void)
         cmocka_unit_test(every_length_of_a_name),
         cmocka_unit_test(names_may_be_unused_and_repeated),
         cmocka_unit_test(a_character_stays_in_its_name),
+        cmocka_unit_test(a_fault_anywhere),
+        cmocka_unit_test(a_fault_among_many_names),
         cmocka_unit_test(every_number_of_a_name),
         cmocka_unit_test(the_most),
         cmocka_unit_test(the_header_bounds_the_length),
         cmocka_unit_test(each_use_has_its_form),
+        cmocka_unit_test(each_place_of_a_path),
         cmocka_unit_test(goldens_are_written),
         cmocka_unit_test(header_fields_are_kept),
     };
