@@ -344,7 +344,7 @@ static void move_events(struct move *move)
 
 /* ---- streams ------------------------------------------------------------------------------ */
 
-/* Order streams by who gets room first: the last that was heard. */
+/* Order streams by who gets room first: the last that was heard, as streams_open does. */
 static int compare_streams(const void *left, const void *right, void *context)
 {
     const struct move *move = context;
@@ -352,7 +352,7 @@ static int compare_streams(const void *left, const void *right, void *context)
     const struct stream *b = &move->old->streams.slots[*(const uint32_t *)right];
     int order = (a->last_tick < b->last_tick) - (a->last_tick > b->last_tick);
 
-    return order ? order : (a > b) - (a < b);
+    return order ? order : (a < b) - (a > b);
 }
 
 /* Move the streams, in the order in which they were last heard if not all have room. One that was

@@ -19,7 +19,7 @@ from harness import DEADLINE, ENGINES, GOLDEN, PRESENCECTL, Case, native, visito
 
 SEED = int(os.environ.get("TEST_SEED", random.SystemRandom().randrange(1 << 32)))
 SANITIZED = os.environ.get("PRESENCE_SANITIZED") == "1"  # then a program takes long to start
-SEGMENT_ABI = 4
+SEGMENT_ABI = 5
 
 
 class Datagrams(Case):

@@ -386,7 +386,7 @@ class StartAndStop(DaemonCase):
         Only with another table do counts start anew (test_moves.py has the rest)."""
         for change, stays in ((("--max-entries", "500"), 0), (("--max-scopes", "8"), 1),
                               (("--max-window", "600"), 1), (("--max-histories", "5"), 1),
-                              (("--events", "128"), 1)):
+                              (("--events", "128"), 1), (("--max-streams", "5"), 1)):
             with self.subTest(change=change):
                 os.path.exists(self.segment) and os.unlink(self.segment)
                 first = self.start(*SMALL, small=False)

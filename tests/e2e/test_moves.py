@@ -10,15 +10,16 @@ import subprocess
 import time
 import unittest
 
+from earlier_layout import HEADERS, make_earlier
 from exporter import ExporterCase
 from harness import (
-    DEADLINE, PRESENCECTL, native, program, visitor, wait_away_from_midnight, wait_until,
+    DEADLINE, PRESENCECTL, native, native2, program, visitor, wait_away_from_midnight, wait_until,
 )
 from side_by_side import AT_ONCE, SideBySide
 
 SITE = "a.example"
 SETTINGS = {"max-entries": 1000, "max-scopes": 16, "max-histories": 6, "events": 128,
-            "max-window": 600}
+            "max-window": 600, "max-streams": 8}
 PEOPLE = 40
 
 # What is changed, whether the counts move, what the log says.
@@ -33,11 +34,13 @@ CHANGES = (
     ({"events": 1024}, True, r"--events 1024 \(was 128\): everything moved$"),
     ({"events": 64}, True, r"--events 64 \(was 128\): everything moved$"),
     ({"events": 0}, True, r"everything moved; no room for \d+ events$"),
+    ({"max-streams": 100}, True, r"replaced for --max-streams 100 \(was 8\): everything moved$"),
+    ({"max-streams": 1}, True, r"everything moved; no room for 1 stream$"),
     ({"max-window": 3600}, True, r"--max-window 3600 \(was 600\): everything moved$"),
     ({"max-window": 300}, True, r"--max-window 300 \(was 600\): everything moved$"),
     ({"max-entries": 5000}, False,
-     r"replaced for --max-entries 5000 \(was 1000\): histories, peaks, events and counters moved, "
-     r"counts start anew$"),
+     r"replaced for --max-entries 5000 \(was 1000\): histories, peaks, events, streams and counters "
+     r"moved, counts start anew$"),
     ({"max-entries": 200}, False, r"--max-entries 200 \(was 1000\): .*counts start anew$"),
     ({"max-scopes": 64, "max-histories": 20, "events": 512, "max-window": 3600}, True,
      r"--max-scopes 64 .*--max-window 3600 .*--max-histories 20 .*--events 512 .*everything moved$"),
@@ -51,7 +54,7 @@ def section(data, number):
     return struct.unpack_from("=QQ", data, 88 + 40 + 16 * number)
 
 
-COUNTERS, ENTRIES, HEADS, RINGS, TABLE, ACTIVITIES, HISTORIES, MINUTES, EVENTS = range(9)
+COUNTERS, ENTRIES, HEADS, RINGS, TABLE, ACTIVITIES, HISTORIES, MINUTES, EVENTS, STREAMS = range(10)
 
 
 class MoveCase(SideBySide, ExporterCase):
@@ -66,14 +69,15 @@ class MoveCase(SideBySide, ExporterCase):
         return self.collector
 
     def fill(self):
-        """Everything that can move: five scopes, events, a peak, a minute."""
+        """Everything that can move: five scopes, events, a peak, a minute, two streams."""
         people = [visitor(number) for number in range(PEOPLE)]
         self.send(self.collector,
                   native(SITE, people, room="/r", country="DE"),
                   native(SITE, people[:10], room="/s", source="news.example", kind=3),
                   native(SITE, people[30:], kind=2),
-                  native(SITE, people[:2], kind=4, event="buy"))
-        self.wait_received(4)
+                  native(SITE, people[:2], kind=4, event="buy"),
+                  native2(stream=1, sequence=5), native2(stream=2, sequence=7))
+        self.wait_received(6)
         wait_until(lambda: (self.peak() or 0) >= PEOPLE - 10, "the peak")
         wait_until(lambda: self.json("history", SITE)["history"], "the history")
 
@@ -134,8 +138,10 @@ class OtherSettings(MoveCase):
             self.assertEqual(again, events[-len(again):])
             self.assertGreaterEqual(len(again), min(len(events), changes.get("events", 128)))
 
-        self.send(second, native(SITE, [visitor(i) for i in range(5, PEOPLE + 10)]))
-        self.wait_received(stats["datagrams_received"] + 1)
+        self.send(second, native(SITE, [visitor(i) for i in range(5, PEOPLE + 10)]),
+                  native2(stream=2, sequence=7), native2(stream=2, sequence=8))
+        self.wait_received(stats["datagrams_received"] + 3)
+        self.assertEqual(self.stats()["datagrams_rejected_duplicate"], 1)
         self.assertEqual(self.count(SITE), PEOPLE + 10 if moves else PEOPLE + 10 - 5)
         if changes.get("events") != 0:  # a few of those who entered are told of
             told = [event["sequence"] for event in self.events()]
@@ -216,24 +222,18 @@ class OtherSettings(MoveCase):
 
     def test_earlier_versions(self):
         """What versions before have left moves, too."""
-        for version, size in (2, 592), (3, 816):
+        for version in HEADERS:
             with self.subTest(version=version):
-                self.check_version(version, size)
+                self.check_version(version)
                 self.collector.stop()
                 os.unlink(self.segment)
 
-    def check_version(self, version, size):
+    def check_version(self, version):
         self.begin()
         self.fill()
         counts, events, peak = self.counts(), self.events(), self.peak()
         self.collector.stop()
-        with open(self.segment, "r+b") as file:
-            file.seek(8)
-            file.write(struct.pack("=H", version))
-            file.seek(12)
-            file.write(struct.pack("=I", size))
-            file.seek(size)
-            file.write(bytes(944 - size))
+        make_earlier(self.segment, version)
         self.begin()
         self.assertRegex(self.replaced(self.collector),
                          "replaced in this version's layout: everything moved$")
@@ -282,6 +282,7 @@ class Damaged(MoveCase):
         bucket = ring + 8 * (tick % 512)
         events, _ = section(good, EVENTS)
         minutes, _ = section(good, MINUTES)
+        streams, _ = section(good, STREAMS)
         minute = next(at for at in range(minutes, len(good), 48) if any(good[at:at + 8]))
         return (
             ("a site's own index is out of range", site + 28, struct.pack("=I", 0xfffffff0)),
@@ -322,6 +323,10 @@ class Damaged(MoveCase):
             ("samples to come", 576, struct.pack("=Q", tick + 99999)),
             ("listening since a future tick", 344, struct.pack("=Q", tick + 99999)),
             ("a day", 584, struct.pack("=q", -1)),
+            ("a stream's time to come", streams + 48, struct.pack("=Q", tick + 99999)),
+            ("a stream that received too much", streams + 56, struct.pack("=Q", 9)),
+            ("a stream's numbers", streams + 80, struct.pack("=Q", 1 << 63)),
+            ("a stream's address", streams + 19, b"\x05"),
         )
 
     def check(self, good, damages):

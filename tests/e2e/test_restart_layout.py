@@ -1,18 +1,28 @@
 """Upgrades to another layout of the segment, and back, under load: the sockets are the same all the
 time, and the segment moves, or is kept."""
 
+import itertools
 import os
 import struct
 import time
 import unittest
 
+from earlier_layout import HEADERS, make_earlier
 from exporter import ExporterCase
-from harness import wait_until
-from restart import SITE, Restart, heartbeats
+from harness import native2, visitor, wait_until
+from restart import SITE, Restart
 from web import WebCase
 
 VISITORS = 500
 ENTRIES = "10000000" if os.environ.get("TEST_LONG") else "100000"
+
+
+def heartbeats(senders):
+    """Heartbeats of the same visitors, over and over: each sender in turn sends ten of its stream."""
+    for i in itertools.count():
+        first = 10 * (i // senders)
+        yield [native2((SITE, [visitor((i + j) % VISITORS)], {}), stream=1 + i % senders,
+                       sequence=first + j + 1) for j in range(10)]
 
 
 @unittest.skipIf(os.geteuid(), "needs root, for buffers that hold what comes during a restart")
@@ -21,21 +31,11 @@ class Layout(Restart, ExporterCase, WebCase):
         with open(self.segment, "rb") as file:
             return struct.unpack_from("=H", file.read(10), 8)[0]
 
-    def set_version(self, version, size=None):
-        """Make the segment one of another version; `size` is that of its header."""
-        self.write_header((8, "=H"), version)
-        if size:
-            with open(self.segment, "r+b") as file:
-                file.seek(12)
-                file.write(struct.pack("=I", size))
-                file.seek(size)
-                file.write(bytes(944 - size))
-
     def begin(self):
         """A load, and readers that go on: an exporter, and a stream of presence-web."""
         self.arguments = "--workers", "2", "--max-entries", ENTRIES
         self.collector = self.start_managed(*self.arguments)
-        self.traffic = self.load(self.collector, heartbeats(VISITORS))
+        self.traffic = self.load(self.collector, heartbeats(3))
         wait_until(lambda: self.counted() and self.count(SITE) == VISITORS, "all visitors")
         self.exporter, self.web = self.export(), self.serve()
         self.wait_readers()
@@ -51,12 +51,12 @@ class Layout(Restart, ExporterCase, WebCase):
             "the exporter to go on")
         wait_until(is_fresh, "presence-web to go on")
 
-    def restart(self, version, size=None):
+    def restart(self, version):
         """The collector ends, the segment becomes what another version left, and one starts."""
         cookies = self.manager.cookies()
         begin = time.monotonic()
         self.end(self.collector)
-        self.set_version(version, size)
+        make_earlier(self.segment, version)
         self.collector = self.start_managed(*self.arguments)
         took = time.monotonic() - begin
         self.assertEqual(self.manager.cookies(), cookies)
@@ -68,19 +68,23 @@ class Layout(Restart, ExporterCase, WebCase):
         self.assertEqual(stats["datagrams_received"] + counted, self.traffic.sent)
         self.assertEqual(stats["socket_drops"], 0)
         self.assertEqual(self.collector.stop(), 0)
+        return stats
 
     def test_upgrade(self):
-        """Nothing is lost: counts, histories and counters stay, and readers go on."""
+        """Nothing is lost: counts, histories and counters stay, readers go on, and no stream misses
+        a datagram."""
         self.begin()
         wait_until(lambda: self.json("peak", SITE)["ever"]["count"] == VISITORS, "a sample of them")
         peak = self.json("peak", SITE)["ever"]
-        for version, size in (3, 816), (2, 592):
-            self.restart(version, size)
+        for version in sorted(HEADERS, reverse=True):
+            self.restart(version)
             self.assertRegex(self.collector.output(), "in this version's layout: everything moved")
             self.assertEqual(self.count(SITE), VISITORS)
             self.wait_readers()
         self.assertEqual(self.json("peak", SITE)["ever"], peak)
-        self.finish()
+        stats = self.finish()
+        for name in "datagrams_accepted", "streams_expected", "streams_received":
+            self.assertEqual(stats[name], self.traffic.sent, name)
 
     def test_downgrade(self):
         """Counts start anew, from what has waited on; the newer segment keeps another name."""
@@ -90,7 +94,7 @@ class Layout(Restart, ExporterCase, WebCase):
         self.end(self.collector)
         counted = self.stats()["datagrams_received"]
         version = self.version()
-        self.set_version(99)
+        self.write_header((8, "=H"), 99)
         self.collector = self.start_managed(*self.arguments)
         kept = self.segment + ".newer"
         self.assertRegex(self.collector.output(),
@@ -101,7 +105,7 @@ class Layout(Restart, ExporterCase, WebCase):
         self.finish(counted)
         # That version comes back, and the operator gives it what it left.
         os.rename(kept, self.segment)
-        self.set_version(version)
+        self.write_header((8, "=H"), version)
         self.collector = self.start_managed(*self.arguments)
         self.assertRegex(self.collector.output(), "attached")
         self.assertGreaterEqual(self.stats()["datagrams_received"], counted)

@@ -63,7 +63,7 @@ class Settings(Case):
         status, out, err = run_daemon("--help")
         self.assertEqual((status, err), (0, ""))
         for option in ("listen segment max-entries max-scopes max-window max-histories events "
-                       "warm-up workers receive site max-rooms-per-site allow sender-rate "
+                       "max-streams warm-up workers receive site max-rooms-per-site allow sender-rate "
                        "sender-new keys xdp xdp-mode "
                        "config help version").split():
             self.assertIn(f"--{option}", out)

@@ -25,6 +25,7 @@ static void defaults(void **state)
     assert_int_equal(config->settings.max_window, 3600);
     assert_int_equal(config->settings.warm_up, 90);
     assert_int_equal(config->settings.max_histories, 1024);
+    assert_int_equal(config->settings.max_streams, 1024);
     assert_int_equal(config->settings.max_events, 16384);
     assert_int_equal(config->workers, half < 1 ? 1 : half > 4 ? 4 : half);
     assert_int_equal(config->engine, RECEIVE_AUTO);
@@ -57,6 +58,11 @@ static uint64_t max_histories_of(const struct config *config)
     return config->settings.max_histories;
 }
 
+static uint64_t max_streams_of(const struct config *config)
+{
+    return config->settings.max_streams;
+}
+
 static uint64_t workers_of(const struct config *config)
 {
     return config->workers;
@@ -72,6 +78,7 @@ static const struct number_option {
     {"max-window", 1, 3600, max_window_of},
     {"warm-up", 0, 3600, warm_up_of},
     {"max-histories", 0, SEGMENT_HISTORIES_MAX, max_histories_of},
+    {"max-streams", 0, SEGMENT_STREAMS_MAX, max_streams_of},
     {"workers", 1, SEGMENT_WORKERS_MAX, workers_of},
 };
 
