@@ -138,6 +138,39 @@ static void a_fault_among_many_names(void **state)
     }
 }
 
+/* Control characters 16 bytes apart, up to a number that is 0 in 8 bits. */
+static void many_faults(void **state)
+{
+    (void)state;
+    draft_begin(&draft);
+    for (uint32_t name = 0; name < 20; name++)
+        draft_run(&draft, 'n', 255);
+    draft_run(&draft, 's', 3);
+    draft_record(&draft, (struct wire_v2_record){.kind = 1, .site = 21, .visitors = 1});
+    expect_draft("no fault", 0, WIRE_ACCEPTED);
+    for (uint32_t faults = 0; faults < 320; faults++) {
+        draft.bytes[28 + 16 * faults + 7] = 0x1f;
+        expect_draft("many faults", 0, WIRE_MALFORMED);
+    }
+}
+
+/* Names of 16 bytes and around, with too little behind them for a record. */
+static void names_near_the_end(void **state)
+{
+    (void)state;
+    for (uint32_t length = 1; length <= 50; length++) {
+        for (uint32_t behind = 0; behind <= 24; behind++) {
+            for (uint32_t records = 0; records <= 1; records++) {
+                draft_begin(&draft);
+                draft_run(&draft, 'n', length);
+                draft.length += behind;
+                draft.records = records;
+                expect_draft("near the end", 0, records || behind ? WIRE_MALFORMED : WIRE_ACCEPTED);
+            }
+        }
+    }
+}
+
 /* ---- numbers ----------------------------------------------------------------------------- */
 
 /* Every number of a name in each field, with from no to all 255 names. */
@@ -278,8 +311,9 @@ static void each_use_has_its_form(void **state)
     bytes_free(&datagram);
 }
 
-/* Expect the first record's site and room, for a path that is both. */
-static void expect_path(const uint8_t *path, uint32_t length, const char *site, const char *room)
+/* Expect the first record's site and room, for a path that is both; beside other names. */
+static void expect_path_among(const uint8_t *path, uint32_t length, uint32_t beside,
+                              const char *site, const char *room)
 {
     static struct wire_v2_datagram got;
     struct wire_scratch scratch;
@@ -287,7 +321,7 @@ static void expect_path(const uint8_t *path, uint32_t length, const char *site, 
     draft_begin(&draft);
     draft_run(&draft, 'x', 3);
     draft_name(&draft, path, length);
-    draft_run(&draft, 'y', '/'); /* its length looks like a slash */
+    draft_run(&draft, 'y', beside);
     draft_record(&draft, (struct wire_v2_record){.kind = 1, .site = 2, .room = 2, .visitors = 1});
     struct bytes datagram = draft_end(&draft, 0);
     expect_reason("path", wire_v2_decode(datagram.bytes, datagram.length, &got), WIRE_ACCEPTED);
@@ -295,6 +329,13 @@ static void expect_path(const uint8_t *path, uint32_t length, const char *site, 
     expect_name("site", record.site, site);
     expect_name("room", record.room, room);
     bytes_free(&datagram);
+}
+
+static void expect_path(const uint8_t *path, uint32_t length, const char *site, const char *room)
+{
+    expect_path_among(path, length, 5, site, room);
+    expect_path_among(path, length, '/', site, room); /* a length that looks like a slash */
+    expect_path_among(path, length, 'Q', site, room);
 }
 
 /* A capital, a slash, two slashes, at each place of paths of every length; and at their end. */
@@ -412,6 +453,8 @@ int main(void)
         cmocka_unit_test(a_character_stays_in_its_name),
         cmocka_unit_test(a_fault_anywhere),
         cmocka_unit_test(a_fault_among_many_names),
+        cmocka_unit_test(many_faults),
+        cmocka_unit_test(names_near_the_end),
         cmocka_unit_test(every_number_of_a_name),
         cmocka_unit_test(the_most),
         cmocka_unit_test(the_header_bounds_the_length),
