@@ -33,6 +33,8 @@ class Streams(DashboardCase):
         self.people([1])
         self.open()
         self.wait_number("1")
+        # The number may have been polled: the stream takes its time on a busy machine.
+        wait_until(lambda: self.proxy.streams == 1, lambda: f"a stream: {self.proxy.streams}")
 
     def test_stream_goes_silent(self):
         """A stream that sends nothing for 40 s is opened anew; what keeps it alive counts."""
