@@ -82,13 +82,15 @@ class Load(PresenceSend):
         def gaps():
             begun = time.monotonic()
             process = self.start("--site", "a", "--visitors", "100", "--rate", "100", "--batch",
-                                 "10", stdout=subprocess.PIPE)
+                                 "10", "--duration", "600", stdout=subprocess.PIPE)
             at = []
             for number in range(10):
                 self.assertEqual(len(self.next_datagram().visitors), 10)
                 at.append(time.monotonic())
                 self.assertGreaterEqual(at[-1] - begun, 0.1 * number, "sent too early")
+            process.terminate()
             self.assertEqual(process.wait(DEADLINE), 0)
+            self.received()  # what it has sent since
             return sorted(after - before for before, after in zip(at, at[1:]))
 
         # A busy machine can delay the sender or this test.
