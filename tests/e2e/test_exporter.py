@@ -9,7 +9,7 @@ import time
 import unittest
 
 from exporter import OPENMETRICS, PRESENCE_EXPORTER, VISITORS, ExporterCase
-from harness import DEADLINE, clock_ahead, native, visitor, wait_away_from_midnight, wait_until
+from harness import DEADLINE, clock_ahead, native, native2, visitor, wait_away_from_midnight, wait_until
 
 SITE = "example.com"
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden")
@@ -122,6 +122,56 @@ class Scrapes(ExporterCase):
             _, headers, body = exporter.get("/metrics", Accept=accept)
             self.assertIn(expected, headers["Content-Type"], accept)
             self.assertEqual(body.endswith(b"# EOF\n"), expected == "openmetrics")
+
+    def stream_samples(self, exporter, figure):
+        """A figure of each stream that is shown: {(address, key, stream, target): value}."""
+        name = f"presence_stream_datagrams_{figure}_total"
+        return {tuple(dict(labels)[label] for label in ("address", "key", "stream", "target")): value
+                for (sample, labels), value in self.metrics(exporter).items() if sample == name}
+
+    def test_streams(self):
+        collector = self.start("--warm-up", "0")
+        exporter = self.export()
+        self.assertEqual((self.stream_samples(exporter, "expected"),
+                          self.value(exporter, "presence_streams_not_shown")), ({}, 0))
+        self.send(collector, *(native2(stream=0xabc, target=3, sequence=n) for n in (1, 2, 5)),
+                  native2(stream=0xdef, sequence=7))
+        wait_until(lambda: len(self.stream_samples(exporter, "expected")) == 2, "both streams")
+        first, second = (("127.0.0.1", "0", f"{stream:016x}", target)
+                         for stream, target in ((0xabc, "3"), (0xdef, "0")))
+        self.assertEqual(self.stream_samples(exporter, "expected"), {first: 5, second: 1})
+        self.assertEqual(self.stream_samples(exporter, "received"), {first: 3, second: 1})
+
+    def test_two_hundred_streams_are_shown(self):
+        collector = self.start("--warm-up", "0")
+        exporter = self.export()
+        for stream in range(1, 204):
+            self.send(collector, native2(stream=stream, sequence=1))
+        wait_until(lambda: self.value(exporter, "presence_streams_not_shown") == 3,
+                   "three not to be shown")
+        self.assertEqual(len(self.stream_samples(exporter, "received")), 200)
+
+    def test_a_collector_without_streams(self):
+        self.start("--max-streams", "0")
+        exporter = self.export()
+        self.wait_up(exporter)
+        self.assertNotIn("presence_stream_", self.text(exporter))
+        self.assertNotIn("presence_streams_not_shown", self.text(exporter))
+
+    @unittest.skipIf(os.geteuid(), "needs root, for a time namespace")
+    def test_a_stream_is_shown_for_an_hour(self):
+        collector = self.start("--warm-up", "0")
+        self.send(collector, native2(stream=1, sequence=1))
+        wait_until(lambda: self.stats()["streams_received"] == 1, "it to be received")
+        collector.stop()
+        for ahead, shown in (3500, 1), (3700, 0):
+            with clock_ahead(ahead):
+                collector = self.start("--warm-up", "0")
+                exporter = self.export()
+                self.wait_up(exporter)
+                self.assertEqual(len(self.stream_samples(exporter, "received")), shown)
+                exporter.stop()
+                collector.stop()
 
     def test_counters_are_presencectl_stats(self):
         self.populate()

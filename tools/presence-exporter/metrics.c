@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define WINDOW_TEXT_SIZE 16
+#define STREAMS_MAX      200 /* that are shown */
 
 /* ---- the collector ----------------------------------------------------------------------- */
 
@@ -195,34 +196,77 @@ static void write_totals(struct exposition *exposition, const struct snapshot_wi
     }
 }
 
+/* ---- streams ----------------------------------------------------------------------------- */
+
+static void write_stream_family(struct exposition *exposition, const struct snapshot *snapshot,
+                                const char *name, const char *help,
+                                uint64_t (*value_of)(const struct presence_stream *stream))
+{
+    exposition_family(exposition, name, FAMILY_COUNTER, help);
+    for (size_t i = 0; i < snapshot->streams_heard && i < STREAMS_MAX; i++) {
+        const struct presence_stream *stream = &snapshot->streams.streams[i];
+        char key[8], id[24], target[8];
+        snprintf(key, sizeof(key), "%d", stream->key_id);
+        snprintf(id, sizeof(id), "%016" PRIx64, stream->id);
+        snprintf(target, sizeof(target), "%d", stream->target);
+        const struct label labels[] = {
+            {"address", stream->address}, {"key", key}, {"stream", id}, {"target", target}};
+        exposition_sample(exposition, labels, 4, value_of(stream));
+    }
+}
+
+static uint64_t stream_expected(const struct presence_stream *stream)
+{
+    return stream->expected;
+}
+
+static uint64_t stream_received(const struct presence_stream *stream)
+{
+    return stream->received;
+}
+
+/* Write the streams heard last, and how many more there are, so that the limit is noticed. */
+static void write_streams(struct exposition *exposition, const struct snapshot *snapshot)
+{
+    size_t heard = snapshot->streams_heard;
+
+    write_stream_family(exposition, snapshot, "stream_datagrams_expected",
+                        "Datagrams of a sender's stream that were sent: from the lowest sequence "
+                        "number received to the highest.",
+                        stream_expected);
+    write_stream_family(exposition, snapshot, "stream_datagrams_received",
+                        "Datagrams of a sender's stream that were received, each once.",
+                        stream_received);
+    exposition_gauge(
+        exposition, "streams_not_shown",
+        "Streams heard within the last hour that are not shown: only 200 are, the last "
+        "heard.",
+        heard > STREAMS_MAX ? heard - STREAMS_MAX : 0);
+}
+
 /* ---- counters ---------------------------------------------------------------------------- */
 
-/* Families whose counters a label distinguishes: those whose names have the prefix, and up to two
- * others. */
+/* Families whose counters a label distinguishes: those whose names have the prefix, and others. */
 static const struct group {
-    const char *prefix, *others[2];
+    const char *prefix, *others[4];
     const char *family, *label, *help;
 } groups[] = {
     {"datagrams_rejected_",
-     {NULL, NULL},
+     {NULL},
      "datagrams_rejected",
      "reason",
      "Datagrams that were not counted."},
     {"heartbeats_",
-     {"table_full", "scopes_full"},
+     {"table_full", "scopes_full", "sender_new_exceeded", "site_refused"},
      "heartbeats",
      "outcome",
      "Visitors of accepted datagrams, by what became of them at their site."},
     {"label_",
-     {"room_too_long", NULL},
+     {"room_too_long"},
      "labels_dropped",
      "reason",
      "Rooms, countries and sources in which a visitor of a site was not counted."},
-    {"xdp_dropped_",
-     {NULL, NULL},
-     "xdp_dropped",
-     "reason",
-     "Datagrams that the XDP filter dropped."},
+    {"xdp_dropped_", {NULL}, "xdp_dropped", "reason", "Datagrams that the XDP filter dropped."},
 };
 
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
@@ -233,7 +277,7 @@ static const struct group *find_group(const char *name)
         const struct group *group = &groups[i];
         if (strncmp(name, group->prefix, strlen(group->prefix)) == 0)
             return group;
-        for (size_t other = 0; other < 2; other++) {
+        for (size_t other = 0; other < 4; other++) {
             if (group->others[other] && strcmp(name, group->others[other]) == 0)
                 return group;
         }
@@ -297,6 +341,8 @@ void metrics_write(struct exposition *exposition, const struct snapshot *snapsho
         write_peaks(exposition, snapshot);
         write_totals(exposition, &snapshot->windows[0]);
     }
+    if (snapshot->up && snapshot->streams.streams)
+        write_streams(exposition, snapshot);
     if (snapshot->readable)
         write_counters(exposition, snapshot);
     exposition_end(exposition);

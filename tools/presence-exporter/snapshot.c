@@ -82,6 +82,19 @@ static int load_peaks(struct presence *presence, struct snapshot *snapshot)
     return 0;
 }
 
+static int load_streams(struct presence *presence, struct snapshot *snapshot)
+{
+    struct presence_streams *streams = &snapshot->streams;
+    int r = presence_streams(presence, streams);
+
+    if (r < 0)
+        return r == -EOPNOTSUPP ? 0 : r;
+    while (snapshot->streams_heard < streams->length &&
+           streams->streams[snapshot->streams_heard].last_s <= SNAPSHOT_STREAMS_S)
+        snapshot->streams_heard++;
+    return streams->moment.stale ? -ESTALE : 0;
+}
+
 static int load_status(struct presence *presence, struct snapshot *snapshot)
 {
     int r = presence_status(presence, &snapshot->status);
@@ -112,6 +125,8 @@ int snapshot_load(struct segment_source *source, const struct options *options,
         r = load_windows(presence, options, &snapshot);
     if (r == 0 && snapshot.up)
         r = load_peaks(presence, &snapshot);
+    if (r == 0 && snapshot.up)
+        r = load_streams(presence, &snapshot);
     if (r == -ESTALE ||
         r == -EBADMSG) { /* the collector has stopped meanwhile, or the segment is damaged */
         segment_source_failed(source, r);
@@ -133,6 +148,8 @@ void snapshot_free(struct snapshot *snapshot)
     for (unsigned i = 0; i < snapshot->window_count; i++)
         free_window(&snapshot->windows[i]);
     snapshot->window_count = 0;
+    presence_streams_free(&snapshot->streams);
+    snapshot->streams_heard = 0;
     free(snapshot->peaks);
     snapshot->peaks = NULL;
 }

@@ -11,6 +11,8 @@
 #define SNAPSHOT_COUNTERS_MAX 128
 #define SNAPSHOT_KINDS        4 /* enum presence_kind */
 
+#define SNAPSHOT_STREAMS_S    3600 /* seconds: streams that are silent for longer are not shown */
+
 /* The scopes that are shown for one window, by kind. */
 struct snapshot_window {
     uint32_t window_s; /* as counted: rounded up to minutes above 480 s */
@@ -25,6 +27,8 @@ struct snapshot {
     size_t counter_count;
     struct snapshot_window windows[OPTIONS_WINDOWS_MAX];
     unsigned window_count;
+    struct presence_streams streams; /* last heard first; `streams` is NULL if none are kept */
+    size_t streams_heard;            /* of these, heard within SNAPSHOT_STREAMS_S */
     struct presence_peaks *peaks; /* of the sites of the first window, in their order; window_s 0:
                                      unknown */
 };
