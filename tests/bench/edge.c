@@ -36,11 +36,11 @@ struct edge *edge_open(void)
         bench_fail("no memory");
     for (unsigned i = 0; i < EDGE_ROOMS; i++) {
         edge->rooms[i].length = (uint8_t)sprintf(text, "/section-%u/article-%u", i % 20, i);
-        memcpy(edge->rooms[i].bytes, text, edge->rooms[i].length);
+        memcpy(edge->rooms[i].bytes, text, edge->rooms[i].length + 1);
     }
     for (unsigned i = 0; i < EDGE_SOURCES; i++) {
         edge->sources[i].length = (uint8_t)sprintf(text, "www.source-%u.example", i);
-        memcpy(edge->sources[i].bytes, text, edge->sources[i].length);
+        memcpy(edge->sources[i].bytes, text, edge->sources[i].length + 1);
     }
     for (unsigned i = 0; i < EDGE_COUNTRIES; i++) {
         edge->countries[i][0] = (uint8_t)('B' + i / 20);

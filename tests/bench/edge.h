@@ -15,7 +15,7 @@
 
 struct edge_name {
     uint8_t length;
-    uint8_t bytes[31];
+    uint8_t bytes[31]; /* zero-terminated */
 };
 
 /* The places, and which of them a random number of 16 bits draws. */
