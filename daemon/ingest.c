@@ -14,6 +14,8 @@
 #include "tally.h"
 #include "traffic.h"
 
+#define RECORDS_MAX 16 /* of version 2 that are looked up at once */
+
 /* Updates of one datagram's visitors in one scope. */
 struct run {
     unsigned end; /* number of the update after its last one; counted since the queue was empty */
@@ -28,6 +30,13 @@ struct run {
 struct origin {
     enum wire_kind kind;
     struct event_place place;
+};
+
+/* A record of version 2, while what it names is looked up. */
+struct record {
+    struct wire_heartbeat heartbeat;
+    struct lookup_ahead ahead;
+    struct wire_scratch scratch;
 };
 
 struct ingest {
@@ -54,6 +63,7 @@ struct ingest {
     uint64_t counted[COUNTERS]; /* since the batch began */
     struct wire_scratch scratch;
     struct wire_v2_datagram datagram; /* being counted */
+    struct record records[RECORDS_MAX];
     struct lookup lookup;
     struct tally tally;
     struct traffic *traffic; /* the collector's; others publish it, too */
@@ -437,18 +447,19 @@ static __attribute__((noinline, cold)) void count_refused_scopes(struct ingest *
     }
 }
 
-static void count_heartbeat(struct ingest *ingest, const struct wire_heartbeat *heartbeat)
+static void count_heartbeat(struct ingest *ingest, const struct wire_heartbeat *heartbeat,
+                            const struct lookup_ahead *ahead)
 {
     record_origin(ingest, heartbeat);
     uint32_t *scopes = ingest->origins[ingest->origin].place.scopes;
     struct lookup_refusals refusals =
-        lookup_scopes(&ingest->lookup, heartbeat, &ingest->now, scopes);
+        lookup_scopes(&ingest->lookup, heartbeat, ahead, &ingest->now, scopes);
     if (refusals.directory_full && collector_may_make_room(ingest->collector, ingest->now)) {
         /* Idle scopes can be retired only between batches. Then look the scopes up again. */
         ingest_end(ingest);
         collector_make_room(ingest->collector);
         ingest_begin(ingest);
-        refusals = lookup_scopes(&ingest->lookup, heartbeat, &ingest->now, scopes);
+        refusals = lookup_scopes(&ingest->lookup, heartbeat, ahead, &ingest->now, scopes);
     }
     if (__builtin_expect((refusals.directory_full | refusals.site_full) != 0, false))
         count_refused_scopes(ingest, refusals, scopes[SCOPE_SITE], heartbeat->visitors);
@@ -473,11 +484,12 @@ static void count_heartbeat(struct ingest *ingest, const struct wire_heartbeat *
 
 /* R4: a leave with a room ends the presence in that room only; without one, in the site and in the
  * country and source that it names. It creates nothing. A room that the parser skipped is none. */
-static void count_leave(struct ingest *ingest, const struct wire_heartbeat *heartbeat)
+static void count_leave(struct ingest *ingest, const struct wire_heartbeat *heartbeat,
+                        const struct lookup_ahead *ahead)
 {
     record_origin(ingest, heartbeat);
     uint32_t *scopes = ingest->origins[ingest->origin].place.scopes;
-    lookup_scopes(&ingest->lookup, heartbeat, NULL, scopes);
+    lookup_scopes(&ingest->lookup, heartbeat, ahead, NULL, scopes);
     ingest->counted[COUNTER_heartbeats_left] += heartbeat->visitors;
     for (unsigned kind = 0; kind < SCOPE_KINDS; kind++) {
         bool ends = heartbeat->room.length ? kind == SCOPE_ROOM : true;
@@ -524,12 +536,13 @@ static bool spend_datagram(struct ingest *ingest)
     return false;
 }
 
-static void count_place(struct ingest *ingest, const struct wire_heartbeat *heartbeat)
+static void count_place(struct ingest *ingest, const struct wire_heartbeat *heartbeat,
+                        const struct lookup_ahead *ahead)
 {
     if (heartbeat->kind == WIRE_LEAVE)
-        count_leave(ingest, heartbeat);
+        count_leave(ingest, heartbeat, ahead);
     else
-        count_heartbeat(ingest, heartbeat);
+        count_heartbeat(ingest, heartbeat, ahead);
 }
 
 /* Count a datagram of one place: version 1 or text. */
@@ -544,7 +557,7 @@ static enum wire_reason count_one_place(struct ingest *ingest, const uint8_t *da
         return reason;
     ingest->counted[COUNTER_label_invalid] += heartbeat.labels_invalid;
     ingest->counted[COUNTER_room_too_long] += heartbeat.rooms_too_long;
-    count_place(ingest, &heartbeat);
+    count_place(ingest, &heartbeat, NULL);
     return WIRE_ACCEPTED;
 }
 
@@ -564,11 +577,32 @@ static uint32_t refused_visitors(struct ingest *ingest)
     return refused;
 }
 
+/* Count the next records of a datagram, as many as are looked up at once: their memory is fetched
+ * meanwhile. Returns false if there was none. */
+static bool count_records(struct ingest *ingest, bool some_refused)
+{
+    struct record *records = ingest->records;
+    unsigned count = 0;
+
+    while (count < RECORDS_MAX &&
+           wire_v2_next(&ingest->datagram, &records[count].scratch, &records[count].heartbeat)) {
+        struct record *record = &records[count];
+        if (some_refused && !admission_counts_site(&ingest->admission, record->heartbeat.site))
+            continue;
+        lookup_hash(&ingest->lookup, &record->heartbeat, &record->ahead);
+        count++;
+    }
+    for (unsigned i = 0; i < count; i++)
+        lookup_fetch(&ingest->lookup, &records[i].heartbeat, &records[i].ahead);
+    for (unsigned i = 0; i < count; i++)
+        count_place(ingest, &records[i].heartbeat, &records[i].ahead);
+    return count;
+}
+
 /* Count a datagram of version 2: its records in their order. */
 static enum wire_reason count_places(struct ingest *ingest, const uint8_t *datagram,
                                      uint32_t length)
 {
-    struct wire_heartbeat record;
     enum wire_reason reason =
         admission_decode_v2(&ingest->admission, datagram, length, &ingest->datagram);
 
@@ -582,9 +616,8 @@ static enum wire_reason count_places(struct ingest *ingest, const uint8_t *datag
     ingest->counted[COUNTER_site_refused] += refused;
     if (refused && refused == ingest->datagram.visitors)
         return WIRE_SITE;
-    while (wire_v2_next(&ingest->datagram, &ingest->scratch, &record))
-        if (!refused || admission_counts_site(&ingest->admission, record.site))
-            count_place(ingest, &record);
+    while (count_records(ingest, refused != 0))
+        ;
     return WIRE_ACCEPTED;
 }
 

@@ -36,18 +36,6 @@ static uint32_t hold_site(struct lookup *lookup, struct wire_name site, const ui
     return hold(lookup, &name, now);
 }
 
-static uint32_t hold_label(struct lookup *lookup, uint32_t site, enum scope_kind kind,
-                           struct wire_name label, const uint64_t *now)
-{
-    if (is_last(lookup, kind, site, label))
-        return lookup->last[kind];
-    const struct scope_name site_name = {
-        .hash = lookup->directory->segment->directory.entries[site].hash,
-    };
-    struct scope_name name = scope_name_label(&site_name, site, kind, label.bytes, label.length);
-    return hold(lookup, &name, now);
-}
-
 /* Return the label of a kind that a heartbeat names, with length 0 if there is none. */
 static struct wire_name label_of(const struct wire_heartbeat *heartbeat, enum scope_kind kind)
 {
@@ -65,8 +53,63 @@ static struct wire_name label_of(const struct wire_heartbeat *heartbeat, enum sc
     return (struct wire_name){0};
 }
 
+static struct scope_name name_label(const struct lookup *lookup, uint32_t site,
+                                    enum scope_kind kind, struct wire_name label)
+{
+    const struct scope_name site_name = {
+        .hash = lookup->directory->segment->directory.entries[site].hash,
+    };
+
+    return scope_name_label(&site_name, site, kind, label.bytes, label.length);
+}
+
+static uint32_t hold_label(struct lookup *lookup, uint32_t site, enum scope_kind kind,
+                           struct wire_name label, const struct lookup_ahead *ahead,
+                           const uint64_t *now)
+{
+    if (ahead && ahead->site == site) {
+        struct scope_name name = {ahead->hashes[kind], label.bytes, label.length, site, kind};
+        return hold(lookup, &name, now);
+    }
+    if (is_last(lookup, kind, site, label))
+        return lookup->last[kind];
+    struct scope_name name = name_label(lookup, site, kind, label);
+    return hold(lookup, &name, now);
+}
+
+void lookup_hash(struct lookup *lookup, const struct wire_heartbeat *heartbeat,
+                 struct lookup_ahead *ret)
+{
+    const struct directory *directory = &lookup->directory->segment->directory;
+
+    ret->site = hold_site(lookup, heartbeat->site, NULL);
+    if (ret->site == SCOPE_NONE)
+        return;
+    for (unsigned kind = SCOPE_ROOM; kind < SCOPE_KINDS; kind++) {
+        struct wire_name label = label_of(heartbeat, (enum scope_kind)kind);
+        if (!label.length)
+            continue;
+        ret->hashes[kind] = name_label(lookup, ret->site, (enum scope_kind)kind, label).hash;
+        __builtin_prefetch(scope_head(directory, ret->hashes[kind]));
+    }
+}
+
+void lookup_fetch(const struct lookup *lookup, const struct wire_heartbeat *heartbeat,
+                  const struct lookup_ahead *ahead)
+{
+    const struct directory *directory = &lookup->directory->segment->directory;
+
+    if (ahead->site == SCOPE_NONE)
+        return;
+    for (unsigned kind = SCOPE_ROOM; kind < SCOPE_KINDS; kind++) {
+        if (label_of(heartbeat, (enum scope_kind)kind).length)
+            scope_fetch(directory, ahead->hashes[kind]);
+    }
+}
+
 struct lookup_refusals lookup_scopes(struct lookup *lookup, const struct wire_heartbeat *heartbeat,
-                                     const uint64_t *now, uint32_t scopes[SCOPE_KINDS])
+                                     const struct lookup_ahead *ahead, const uint64_t *now,
+                                     uint32_t scopes[SCOPE_KINDS])
 {
     uint32_t directory_full = 0, site_full = 0;
     uint32_t site = hold_site(lookup, heartbeat->site, now);
@@ -77,7 +120,7 @@ struct lookup_refusals lookup_scopes(struct lookup *lookup, const struct wire_he
         struct wire_name label = label_of(heartbeat, (enum scope_kind)kind);
         if (!label.length || site == SCOPE_NONE)
             continue;
-        uint32_t scope = hold_label(lookup, site, (enum scope_kind)kind, label, now);
+        uint32_t scope = hold_label(lookup, site, (enum scope_kind)kind, label, ahead, now);
         directory_full |= (uint32_t)(scope == SCOPE_NONE) << kind;
         site_full |= (uint32_t)(scope == DIRECTORY_SITE_FULL) << kind;
         scopes[kind] = scope < DIRECTORY_SITE_FULL ? scope : SCOPE_NONE;

@@ -24,9 +24,25 @@ struct lookup_refusals {
 /* Begin a batch: scopes that the previous one held may be gone. */
 void lookup_begin(struct lookup *lookup);
 
+/* What is known ahead of a heartbeat's lookup. */
+struct lookup_ahead {
+    uint32_t site;                /* SCOPE_NONE: nothing is known */
+    uint64_t hashes[SCOPE_KINDS]; /* of the labels that it names, in that site */
+};
+
+/* Hash the labels that a heartbeat names, and prefetch where their chains begin. Inside a batch. */
+void lookup_hash(struct lookup *lookup, const struct wire_heartbeat *heartbeat,
+                 struct lookup_ahead *ret);
+
+/* Prefetch the labels' entries. */
+void lookup_fetch(const struct lookup *lookup, const struct wire_heartbeat *heartbeat,
+                  const struct lookup_ahead *ahead);
+
 /* Find, or create if `now` is not NULL, all scopes that a heartbeat names. Sets `scopes`, by kind,
- * to their indexes, or SCOPE_NONE where there is nothing to count. Inside a batch. */
+ * to their indexes, or SCOPE_NONE where there is nothing to count. `ahead`, which may be NULL, is
+ * what lookup_hash has returned for this heartbeat. Inside a batch. */
 struct lookup_refusals lookup_scopes(struct lookup *lookup, const struct wire_heartbeat *heartbeat,
-                                     const uint64_t *now, uint32_t scopes[SCOPE_KINDS]);
+                                     const struct lookup_ahead *ahead, const uint64_t *now,
+                                     uint32_t scopes[SCOPE_KINDS]);
 
 #endif

@@ -13,12 +13,16 @@
 #define TALLY_LIMIT     (TALLY_SLOTS * 3 / 4)
 #define TALLY_TICK_BITS 40
 
+struct tally_slot {
+    uint64_t key; /* (scope + 1) << 40 | tick or minute; 0 is free */
+    int64_t delta;
+};
+
 /* Changes of buckets of one size: by second or by minute. */
 struct tally_sums {
     unsigned used_count;
     uint16_t used[TALLY_LIMIT];
-    uint64_t keys[TALLY_SLOTS]; /* (scope + 1) << 40 | tick or minute; 0 is free */
-    int32_t deltas[TALLY_SLOTS];
+    struct tally_slot slots[TALLY_SLOTS];
 };
 
 struct tally {
@@ -53,28 +57,26 @@ static inline uint64_t tally_key(uint32_t scope, uint64_t tick)
 static inline bool tally_sum(struct tally_sums *sums, uint32_t scope, uint64_t tick, int32_t delta)
 {
     uint64_t key = tally_key(scope, tick);
-    unsigned slot = tally_slot(scope, tick);
+    unsigned at = tally_slot(scope, tick);
 
-    while (sums->keys[slot] != key) {
-        if (sums->keys[slot]) {
-            slot = (slot + 1) % TALLY_SLOTS;
+    while (sums->slots[at].key != key) {
+        if (sums->slots[at].key) {
+            at = (at + 1) % TALLY_SLOTS;
             continue;
         }
         if (sums->used_count == TALLY_LIMIT)
             return false;
-        sums->keys[slot] = key;
-        sums->used[sums->used_count++] = (uint16_t)slot;
+        sums->slots[at].key = key;
+        sums->used[sums->used_count++] = (uint16_t)at;
     }
-    sums->deltas[slot] += delta;
+    sums->slots[at].delta += delta;
     return true;
 }
 
 static inline void tally_clear(struct tally_sums *sums)
 {
-    for (unsigned i = 0; i < sums->used_count; i++) {
-        sums->keys[sums->used[i]] = 0;
-        sums->deltas[sums->used[i]] = 0;
-    }
+    for (unsigned i = 0; i < sums->used_count; i++)
+        sums->slots[sums->used[i]] = (struct tally_slot){0};
     sums->used_count = 0;
 }
 
@@ -85,12 +87,10 @@ tally_publish_sums(const struct tally *tally, const struct tally_sums *sums, boo
                    void (*add)(struct ring *, uint64_t, int32_t, bool))
 {
     for (unsigned i = 0; i < sums->used_count; i++) {
-        unsigned slot = sums->used[i];
-        uint64_t key = sums->keys[slot];
-        int32_t delta = sums->deltas[slot];
-        if (delta != 0 && (delta > 0) == added)
-            add(&tally->directory->rings[tally_scope(key)], tally_tick(key), delta,
-                tally->is_alone);
+        const struct tally_slot slot = sums->slots[sums->used[i]];
+        if (slot.delta != 0 && (slot.delta > 0) == added)
+            add(&tally->directory->rings[tally_scope(slot.key)], tally_tick(slot.key),
+                (int32_t)slot.delta, tally->is_alone);
     }
 }
 
@@ -99,12 +99,12 @@ tally_publish_sums(const struct tally *tally, const struct tally_sums *sums, boo
 static inline void tally_publish(struct tally *tally)
 {
     for (unsigned i = 0; i < tally->seconds.used_count; i++) {
-        unsigned slot = tally->seconds.used[i];
-        uint64_t key = tally->seconds.keys[slot];
-        ring_fetch_second(&tally->directory->rings[tally_scope(key)], tally_tick(key));
-        tally_sum(
-            &tally->minutes, tally_scope(key), tally_tick(key) / 60,
-            tally->seconds.deltas[slot]); /* has room: there are no more minutes than seconds */
+        const struct tally_slot slot = tally->seconds.slots[tally->seconds.used[i]];
+        uint32_t scope = tally_scope(slot.key);
+        uint64_t tick = tally_tick(slot.key);
+        ring_fetch(&tally->directory->rings[scope], tick);
+        /* There is room: there are no more minutes than seconds. */
+        tally_sum(&tally->minutes, scope, tick / 60, (int32_t)slot.delta);
     }
     for (int added = 1; added >= 0; added--) {
         tally_publish_sums(tally, &tally->seconds, added, ring_add_second);
@@ -133,10 +133,10 @@ static inline void tally_make_room(struct tally *tally, unsigned sums)
 /* Add `delta` visitors to a scope at a tick. Publishes by itself when full. */
 static inline void tally_add(struct tally *tally, uint32_t scope, uint64_t tick, int32_t delta)
 {
-    unsigned slot = tally_slot(scope, tick);
+    struct tally_slot *slot = &tally->seconds.slots[tally_slot(scope, tick)];
 
-    if (__builtin_expect(tally->seconds.keys[slot] == tally_key(scope, tick), 1))
-        tally->seconds.deltas[slot] += delta;
+    if (__builtin_expect(slot->key == tally_key(scope, tick), 1))
+        slot->delta += delta;
     else
         tally_search(tally, scope, tick, delta);
 }

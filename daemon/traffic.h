@@ -11,7 +11,7 @@
 
 #include "core/scope.h"
 
-#define TRAFFIC_SLOTS 512 /* a power of two */
+#define TRAFFIC_SLOTS 8192 /* a power of two */
 
 struct traffic_slot {
     uint32_t scope; /* + 1; 0 is free */

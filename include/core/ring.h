@@ -69,10 +69,12 @@ static inline void ring_add_bucket_alone(uint64_t *bucket, uint32_t tag, int32_t
         atomic_store_release(bucket, desired); /* pairs with ring_bucket_count */
 }
 
-/* Prefetch a tick's bucket, which another writer's processor may hold. */
-static inline void ring_fetch_second(struct ring *ring, uint64_t tick)
+/* Prefetch a tick's buckets, which another writer's processor may hold. Always inline: the compiler
+ * drops calls of a function that only prefetches. */
+static inline __attribute__((always_inline)) void ring_fetch(struct ring *ring, uint64_t tick)
 {
     __builtin_prefetch(&ring->seconds[tick % RING_SECONDS], 1);
+    __builtin_prefetch(&ring->minutes[tick / 60 % RING_MINUTES], 1);
 }
 
 static inline void ring_move(uint64_t *bucket, uint32_t tag, int32_t delta, bool alone)

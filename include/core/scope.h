@@ -105,18 +105,52 @@ static inline uint32_t *scope_head(const struct directory *directory, uint64_t h
     return &directory->heads[(uint32_t)hash & directory->head_mask];
 }
 
+/* Compare names, which are short: a call of memcmp would take as long as the comparison. */
+static inline bool scope_bytes_equal(const uint8_t *a, const uint8_t *b, uint32_t length)
+{
+    uint64_t left = 0, right = 0;
+
+    if (length < sizeof(left)) {
+        for (uint32_t i = 0; i < length; i++)
+            left |= (uint64_t)(a[i] ^ b[i]);
+        return left == 0;
+    }
+    for (uint32_t i = 0; i + sizeof(left) < length; i += sizeof(left)) {
+        __builtin_memcpy(&left, a + i, sizeof(left));
+        __builtin_memcpy(&right, b + i, sizeof(right));
+        if (left != right)
+            return false;
+    }
+    __builtin_memcpy(&left, a + length - sizeof(left), sizeof(left));
+    __builtin_memcpy(&right, b + length - sizeof(right), sizeof(right));
+    return left == right;
+}
+
 /* True if an entry is of that kind and has the name, in its site. For a site, `site` is ignored. */
 static inline bool scope_has_name(const struct scope_entry *entry, enum scope_kind kind,
                                   uint32_t site, const uint8_t *bytes, uint32_t length)
 {
     return (kind == SCOPE_SITE || entry->site == site) && entry->name_length == length &&
-           __builtin_memcmp(entry->name, bytes, length) == 0;
+           scope_bytes_equal(entry->name, bytes, length);
 }
 
 static inline bool scope_is_named(const struct scope_entry *entry, const struct scope_name *name)
 {
     return entry->hash == name->hash && entry->kind == name->kind &&
            scope_has_name(entry, name->kind, name->site, name->bytes, name->length);
+}
+
+/* Prefetch what scope_find and whoever uses its result need of the first entry in a chain. */
+static inline __attribute__((always_inline)) void scope_fetch(const struct directory *directory,
+                                                              uint64_t hash)
+{
+    uint32_t link = atomic_load_relaxed(scope_head(directory, hash)); /* a hint */
+
+    if (!link || link > directory->capacity)
+        return;
+    const struct scope_entry *entry = &directory->entries[link - 1];
+    __builtin_prefetch(entry);
+    __builtin_prefetch(&entry->key);
 }
 
 /* Find a scope and return its index, or SCOPE_NONE. `ret_state` is the state word under which the

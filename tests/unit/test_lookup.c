@@ -25,17 +25,31 @@ static struct wire_heartbeat heartbeat_at(const char *site, const char *room, co
     return heartbeat;
 }
 
-static void expect_scopes(struct lookup *lookup, struct wire_heartbeat heartbeat,
-                          const uint32_t expected[SCOPE_KINDS])
+static void expect_scopes_ahead(struct lookup *lookup, struct wire_heartbeat heartbeat,
+                                const struct lookup_ahead *ahead,
+                                const uint32_t expected[SCOPE_KINDS])
 {
     uint32_t scopes[SCOPE_KINDS];
-    struct lookup_refusals refusals = lookup_scopes(lookup, &heartbeat, NULL, scopes);
+    struct lookup_refusals refusals = lookup_scopes(lookup, &heartbeat, ahead, NULL, scopes);
 
     for (unsigned kind = 0; kind < SCOPE_KINDS; kind++)
         if (scopes[kind] != expected[kind])
             fail_msg("kind %u of site %.*s: scope %u, not %u", kind, (int)heartbeat.site.length,
                      heartbeat.site.bytes, scopes[kind], expected[kind]);
     assert_int_equal(refusals.site_full, 0);
+}
+
+/* Expect the same whether or not the names were hashed ahead. */
+static void expect_scopes(struct lookup *lookup, struct wire_heartbeat heartbeat,
+                          const uint32_t expected[SCOPE_KINDS])
+{
+    struct lookup_ahead ahead;
+
+    expect_scopes_ahead(lookup, heartbeat, NULL, expected);
+    lookup_hash(lookup, &heartbeat, &ahead);
+    assert_int_equal(ahead.site, expected[SCOPE_SITE]);
+    lookup_fetch(lookup, &heartbeat, &ahead);
+    expect_scopes_ahead(lookup, heartbeat, &ahead, expected);
 }
 
 /* All ordered pairs of places, with scopes in common or just similar names. */
@@ -59,7 +73,7 @@ static void each_heartbeat_finds_its_own(void **state)
         lookup_begin(&lookup);
         heartbeats[i] = heartbeat_at(texts[i][SCOPE_SITE], texts[i][SCOPE_ROOM],
                                      texts[i][SCOPE_COUNTRY], texts[i][SCOPE_SOURCE]);
-        lookup_scopes(&lookup, &heartbeats[i], &now, scopes[i]);
+        lookup_scopes(&lookup, &heartbeats[i], NULL, &now, scopes[i]);
         for (unsigned kind = 0; kind < SCOPE_KINDS; kind++) {
             if (!texts[i][kind][0]) {
                 assert_int_equal(scopes[i][kind], SCOPE_NONE);
@@ -93,7 +107,7 @@ static void batches_remember_nothing_of_each_other(void **state)
     open_directory(&fixture, 4, WINDOW);
     struct lookup lookup = {.directory = &fixture.writer};
     lookup_begin(&lookup);
-    lookup_scopes(&lookup, &first, &now, scopes);
+    lookup_scopes(&lookup, &first, NULL, &now, scopes);
     now += WINDOW + 2;
     while (retire_all(&fixture, now)) /* labels, then their site */
         ;
@@ -102,7 +116,7 @@ static void batches_remember_nothing_of_each_other(void **state)
     for (unsigned kind = 0; kind < SCOPE_KINDS; kind++)
         none[kind] = SCOPE_NONE;
     expect_scopes(&lookup, first, none);
-    lookup_scopes(&lookup, &second, &now, scopes);
+    lookup_scopes(&lookup, &second, NULL, &now, scopes);
     expect_scopes(&lookup, first, none);
     expect_scopes(&lookup, second, scopes);
     close_directory(&fixture);
@@ -122,14 +136,14 @@ static void refusals_are_counted(void **state)
     fixture.writer.labels_max = 1;
     struct lookup lookup = {.directory = &fixture.writer};
     lookup_begin(&lookup);
-    lookup_scopes(&lookup, &crowded, &now, scopes);
+    lookup_scopes(&lookup, &crowded, NULL, &now, scopes);
     for (unsigned twice = 0; twice < 2; twice++) { /* a refusal is not cached */
-        struct lookup_refusals refusals = lookup_scopes(&lookup, &other, &now, scopes);
+        struct lookup_refusals refusals = lookup_scopes(&lookup, &other, NULL, &now, scopes);
         assert_int_equal(refusals.directory_full, 1u << SCOPE_SITE);
         assert_int_equal(refusals.site_full, 0);
         assert_int_equal(scopes[SCOPE_SITE], SCOPE_NONE);
         assert_int_equal(scopes[SCOPE_ROOM], SCOPE_NONE);
-        refusals = lookup_scopes(&lookup, &late, &now, scopes);
+        refusals = lookup_scopes(&lookup, &late, NULL, &now, scopes);
         assert_int_equal(refusals.directory_full, 0);
         assert_int_equal(refusals.site_full, 1u << SCOPE_ROOM | 1u << SCOPE_SOURCE);
         assert_int_equal(scopes[SCOPE_ROOM], SCOPE_NONE);
