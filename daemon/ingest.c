@@ -614,6 +614,7 @@ static enum wire_reason count_places(struct ingest *ingest, const uint8_t *datag
         return WIRE_DUPLICATE;
     uint32_t refused = refused_visitors(ingest);
     ingest->counted[COUNTER_site_refused] += refused;
+    ingest->counted[COUNTER_datagrams_empty] += ingest->datagram.records == 0;
     if (refused && refused == ingest->datagram.visitors)
         return WIRE_SITE;
     while (count_records(ingest, refused != 0))

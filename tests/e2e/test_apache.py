@@ -308,8 +308,7 @@ class ApacheTest(Apache, Case):
         for path in ("/", "/other"):
             self.assertIsNone(self.visit(path, made.partition(";")[0], **DOCUMENT)
                               .getheader("Set-Cookie"))
-        self.wait_received(2)
-        self.assertEqual(self.busiest("room"), {"/": 1, "/other": 1})
+        wait_until(lambda: self.busiest("room") == {"/": 1, "/other": 1}, "both pages")
         self.assertEqual(self.count(SITE), 1)
 
     def answer_after_restart(self, process, visitor):

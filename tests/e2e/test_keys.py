@@ -134,7 +134,7 @@ class Keys(Case):
                         (b"PH1 site=keys.example visitor=1", "unauthenticated"),
                         (b"PH1 site=keys.example", "visitor"),
                         (b"hello", "malformed"),
-                        (b"PH\2", "version"),
+                        (b"PH\3", "version"),
                         (good[:-1] + bytes([good[-1] ^ 1]), "unauthenticated"),
                         (good[:-8] + bytes(8), "unauthenticated"),
                         (good[:40] + b"x" + good[41:], "unauthenticated"),

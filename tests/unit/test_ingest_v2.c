@@ -101,6 +101,7 @@ static void golden_datagrams_are_counted(void **state)
     expect_counter(fixture, heartbeats_refreshed, 2);
     expect_counter(fixture, pageviews, 1);
     expect_counter(fixture, datagrams_accepted, 3);
+    expect_counter(fixture, datagrams_empty, 1);
     expect_accounted(fixture, 4);
     stop_ingest(fixture);
     bytes_free(&places);
