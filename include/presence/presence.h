@@ -391,7 +391,7 @@ struct presence_stream {
     uint16_t port;       /* of `address`; 0: unknown */
     uint8_t key_id;      /* 0: datagrams need no signature */
     bool silent;         /* no datagram for over 3 s, while senders send one a second */
-    bool restarted;      /* silent, but another stream of that address, key and target is not */
+    bool restarted;      /* silent, but then another of this address, key and target began */
     char address[46];    /* of the last datagram's sender, numeric; empty: unknown */
 };
 

@@ -37,6 +37,16 @@ struct edges edges_load(struct presence *presence, uint64_t quiet_s)
     return edges;
 }
 
+const char *edges_state(const struct presence_stream *stream)
+{
+    return stream->restarted ? "restarted" : stream->silent ? "silent" : "alive";
+}
+
+void edges_format_id(const struct presence_stream *stream, char ret[EDGES_ID_SIZE])
+{
+    snprintf(ret, EDGES_ID_SIZE, "%016" PRIx64, stream->id);
+}
+
 struct shown_edges edges_show(const struct edges *edges)
 {
     struct shown_edges shown = {"whether its edge is alive is not known"};

@@ -21,6 +21,14 @@ struct edges edges_judge(const struct presence_streams *streams, uint64_t quiet_
  * streams or is stale. The handle's thread. */
 struct edges edges_load(struct presence *presence, uint64_t quiet_s);
 
+/* Return "alive", "silent" or "restarted". Any thread. */
+const char *edges_state(const struct presence_stream *stream);
+
+#define EDGES_ID_SIZE 17
+
+/* Format a stream's id as it is on the wire: 16 hex digits. Any thread. */
+void edges_format_id(const struct presence_stream *stream, char ret[EDGES_ID_SIZE]);
+
 #define EDGES_TEXT_SIZE 160
 
 struct shown_edges {

@@ -9,6 +9,7 @@
 #define SPINS      1000    /* a writer's store takes far less, unless it is interrupted */
 #define PAUSE_NS   1000000 /* then let it run */
 #define PAUSES_MAX 50      /* in a call: a writer that was killed never ends its store */
+#define OVERLAP_S  10      /* that a restarted sender may run beside its successor */
 
 _Static_assert(sizeof(((struct presence_stream *)0)->address) == INET6_ADDRSTRLEN,
                "every address fits");
@@ -88,12 +89,13 @@ static int compare_senders(const struct presence_stream *a, const struct presenc
     return a->target < b->target ? -1 : a->target > b->target;
 }
 
+/* Order by sender, and the streams of one by when they began, the last first. */
 static int by_sender(const void *left, const void *right)
 {
     const struct presence_stream *a = left, *b = right;
     int order = compare_senders(a, b);
 
-    return order ? order : a->silent - b->silent;
+    return order ? order : a->first_s < b->first_s ? -1 : a->first_s > b->first_s;
 }
 
 static int by_last_heard(const void *left, const void *right)
@@ -106,18 +108,20 @@ static int by_last_heard(const void *left, const void *right)
     return order ? order : a->id < b->id ? -1 : a->id > b->id;
 }
 
-/* Mark the silent streams whose sender is alive with another one. */
+/* Mark the silent streams that the last one of their sender has followed. A sender that began well
+ * before the other fell silent is another program at the same address. */
 static void mark_restarted(struct presence_streams *list)
 {
-    const struct presence_stream *alive = NULL;
+    const struct presence_stream *last = NULL;
 
     qsort(list->streams, list->length, sizeof(*list->streams), by_sender);
     for (size_t i = 0; i < list->length; i++) {
         struct presence_stream *stream = &list->streams[i];
-        if (!stream->silent)
-            alive = stream;
-        else
-            stream->restarted = alive && *stream->address && compare_senders(alive, stream) == 0;
+        if (!last || compare_senders(last, stream) != 0)
+            last = stream;
+        stream->restarted = stream->silent && *stream->address && last->first_s < stream->first_s &&
+                            last->first_s <= stream->last_s + OVERLAP_S &&
+                            last->last_s <= stream->last_s;
     }
 }
 

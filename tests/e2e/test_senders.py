@@ -3,37 +3,12 @@
 import csv
 import io
 import os
-import random
 import re
-import socket
 import unittest
 
-from harness import clock_ahead, native, native2, record, visitor, wait_until
-from sign import signed
+from harness import clock_ahead, native, record, visitor, wait_until
+from senders import KEY, Edge
 from test_presencectl import SITE, CtlCase
-
-KEY = bytes(range(16))
-
-
-class Edge:
-    """A sender of version 2 with an address of its own."""
-
-    def __init__(self, case, collector, address="127.0.0.1", **options):
-        self.stream = random.getrandbits(64) | 1
-        self.collector, self.address, self.sequence, self.options = collector, address, 0, options
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        case.addCleanup(self.socket.close)
-        self.socket.bind((address, 0))
-
-    def send(self, *records, lost=False, again=False, key=None):
-        """Send the next datagram, or lose it on the way, or send the one before again."""
-        self.sequence += not again
-        datagram = native2(*records, stream=self.stream, sequence=self.sequence, **self.options)
-        if key:
-            datagram = signed(datagram, key, KEY)
-        if not lost:
-            self.socket.sendto(datagram, ("127.0.0.1", self.collector.port))
-
 
 def heartbeats(*numbers):
     return record(SITE, [visitor(number) for number in numbers])

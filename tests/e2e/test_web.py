@@ -13,8 +13,9 @@ import unittest
 import urllib.parse
 
 from harness import (
-    DEADLINE, LISTENING, STARTING, STATE, free_port, native, visitor, wait_until,
+    DEADLINE, LISTENING, STARTING, STATE, free_port, native, record, visitor, wait_until,
 )
+from senders import Edge
 from web import PRESENCE_WEB, SITE, WebCase
 
 API_KEY = "an-api-key-of-the-tests"
@@ -157,8 +158,8 @@ class Read(WebCase):
     def test_no_segment(self):
         """Without a segment it logs that once, serves what it can, and waits for one."""
         web = self.serve("--client-rate", "0")
-        for path in ("/api/sites", "/api/status", f"/api/sites/{SITE}/live-user-count",
-                     f"/api/analytics/sites/{SITE}/realtime", f"/api/sites/{SITE}/events"):
+        for path in ("/api/sites", "/api/status", "/api/senders",
+                     f"/api/sites/{SITE}/live-user-count", f"/api/analytics/sites/{SITE}/realtime", f"/api/sites/{SITE}/events"):
             answer = web.get(path)
             self.assert_problem(answer, 503, "no_collector")
             self.assertIn("retry-after", answer.headers)
@@ -181,6 +182,37 @@ class Read(WebCase):
                          ("listening", 2, 7))
         self.assertEqual(set(answer["counters"]), set(self.stats()))
         self.assertEqual(answer["streams"], 0)
+
+    def test_senders(self):
+        """Who sends, and what was lost; presence-web is one of them."""
+        collector = self.start("--warm-up", "0")
+        web = self.serve("--to", f"127.0.0.1:{free_port()}")
+        self.assertEqual(web.get("/api/senders").json["data"], [])
+        edge = Edge(self, collector)
+        edge.send(record(SITE, [visitor(1), visitor(2)]))
+        edge.send(lost=True)
+        edge.send()
+        data = wait_until(lambda: (data := web.get("/api/senders").json["data"]) and
+                          data[0]["received"] == 2 and data, "both to be received")
+        port = edge.socket.getsockname()[1]
+        self.assertLessEqual({"address": "127.0.0.1", "port": port, "key": None, "target": 0,
+                              "stream": f"{edge.stream:016x}", "datagrams": 2, "heartbeats": 2,
+                              "expected": 3, "received": 2, "lost": 1, "duplicates": 0}.items(),
+                             data[0].items())
+        Edge(self, collector, "127.0.0.2").send()
+        wait_until(lambda: web.get("/api/senders").json["total"] == 2, "a second one")
+        self.assertEqual(len(web.get("/api/senders?limit=1").json["data"]), 1)
+        self.assert_problem(web.get("/api/senders?limit=x"), 400, "bad_request")
+        answer = wait_until(lambda: (answer := web.get("/api/senders").json)["restarted"] +
+                            answer["silent"] == 2 and answer, "both to be silent")
+        self.assertEqual([each["state"] for each in answer["data"]], ["silent"] * 2)
+        realtime = web.get(f"/api/analytics/sites/{SITE}/realtime").json
+        self.assertEqual((realtime["edges"]["alive"], realtime["edges"]["gone"]), (0, 2))
+        self.assertIsNone(web.get("/api/analytics/sites/no.example/realtime").json["edges"])
+
+    def test_no_senders_are_kept(self):
+        web = self.serve(collector=self.start("--max-streams", "0"))
+        self.assert_problem(web.get("/api/senders"), 503, "no_streams")
 
     def test_realtime(self):
         collector = self.start()

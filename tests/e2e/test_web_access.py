@@ -247,7 +247,7 @@ class Access(WebCase):
         collector = self.start()
         web = self.serve("--api-key-file", self.secret("keys", "# ours", "", API_KEY, API_KEY + "2"),
                          collector=collector)
-        for path in ("/api/sites", "/api/status", f"/api/sites/{SITE}/live-user-count",
+        for path in ("/api/sites", "/api/status", "/api/senders", f"/api/sites/{SITE}/live-user-count",
                      f"/api/analytics/sites/{SITE}/realtime", f"/api/sites/{SITE}/history"):
             answer = web.get(path)
             self.assert_problem(answer, 401, "key_missing")

@@ -174,12 +174,12 @@ static void nobody_is_silent_while_nobody_listened(void **state)
 static void a_sender_with_a_new_stream_was_restarted(void **state)
 {
     (void)state;
-    put(0, 10, "192.0.2.1", 0);              /* the new stream */
-    put(1, 11, "192.0.2.1", 10)->port = 1;   /* its former one */
-    put(2, 12, "192.0.2.1", 20)->key_id = 1; /* with another key */
-    put(3, 13, "192.0.2.1", 30)->target = 1; /* to another target */
-    put(4, 14, "192.0.2.2", 40);             /* of another sender */
-    put(5, 15, "192.0.2.3", 0)->family = 0;  /* of nobody knows whom */
+    put(0, 10, "192.0.2.1", 0)->first_tick = fixture.now - 9; /* the new stream */
+    put(1, 11, "192.0.2.1", 10)->port = 1;                    /* its former one */
+    put(2, 12, "192.0.2.1", 20)->key_id = 1;                  /* with another key */
+    put(3, 13, "192.0.2.1", 30)->target = 1;                  /* to another target */
+    put(4, 14, "192.0.2.2", 40);                              /* of another sender */
+    put(5, 15, "192.0.2.3", 0)->family = 0;                   /* of nobody knows whom */
     put(6, 16, "192.0.2.4", 50)->family = 0;
     load(7);
     for (size_t i = 0; i < list.length; i++) {
@@ -187,6 +187,29 @@ static void a_sender_with_a_new_stream_was_restarted(void **state)
         assert_int_equal(stream->silent, stream->last_s > 3);
         assert_int_equal(stream->restarted, stream->id == 11);
     }
+}
+
+static void two_senders_of_an_address_do_not_stand_for_each_other(void **state)
+{
+    (void)state;
+    put(0, 1, "192.0.2.1", 0)->first_tick = fixture.now - 31; /* began 11 s before the end of 2 */
+    put(1, 2, "192.0.2.1", 20);
+    load(2);
+    assert_true(list.streams[1].silent);
+    assert_false(list.streams[1].restarted);
+    put(0, 1, "192.0.2.1", 0)->first_tick = fixture.now - 30;
+    load(2);
+    assert_true(list.streams[1].restarted);
+}
+
+static void a_restarted_sender_that_fell_silent_is_one(void **state)
+{
+    (void)state;
+    put(0, 1, "192.0.2.1", 100);
+    put(1, 2, "192.0.2.1", 20)->first_tick = fixture.now - 90;
+    load(2);
+    assert_true(list.streams[0].silent && !list.streams[0].restarted);
+    assert_true(list.streams[1].silent && list.streams[1].restarted);
 }
 
 /* ---- a hostile or interrupted writer ----------------------------------------------------- */
@@ -271,6 +294,8 @@ int main(void)
         TEST(over_3_s_without_a_datagram_is_silence),
         TEST(nobody_is_silent_while_nobody_listened),
         TEST(a_sender_with_a_new_stream_was_restarted),
+        TEST(two_senders_of_an_address_do_not_stand_for_each_other),
+        TEST(a_restarted_sender_that_fell_silent_is_one),
         TEST(what_no_writer_stores_is_left_out),
         TEST(killed_writers_of_all_slots_are_not_waited_for_long),
         TEST(a_copy_is_of_one_moment),

@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "common/edges.h"
+
 #define WINDOW_TEXT_SIZE 16
 #define STREAMS_MAX      200 /* that are shown */
 
@@ -205,9 +207,9 @@ static void write_stream_family(struct exposition *exposition, const struct snap
     exposition_family(exposition, name, FAMILY_COUNTER, help);
     for (size_t i = 0; i < snapshot->streams_heard && i < STREAMS_MAX; i++) {
         const struct presence_stream *stream = &snapshot->streams.streams[i];
-        char key[8], id[24], target[8];
+        char key[8], id[EDGES_ID_SIZE], target[8];
         snprintf(key, sizeof(key), "%d", stream->key_id);
-        snprintf(id, sizeof(id), "%016" PRIx64, stream->id);
+        edges_format_id(stream, id);
         snprintf(target, sizeof(target), "%d", stream->target);
         const struct label labels[] = {
             {"address", stream->address}, {"key", key}, {"stream", id}, {"target", target}};

@@ -25,9 +25,8 @@ static bool no_segment(struct problem *problem)
     return false;
 }
 
-/* Get the segment, if the request may read it. */
-static bool get_presence(const struct web *web, const struct http_request *request,
-                         struct presence **ret, struct problem *problem)
+bool api_get_presence(const struct web *web, const struct http_request *request,
+                      struct presence **ret, struct problem *problem)
 {
     if (!request_may_read(web, request, problem))
         return false;
@@ -113,6 +112,7 @@ static enum MHD_Result answer_realtime(const struct web *web, struct http_reques
     json_object_set_new(object, "currentVisitors", build_count(&number));
     json_object_set_new(object, "pageViews", build_pageviews(web, place, window_s));
     add_lists(object, web, place, window_s, limit);
+    json_object_set_new(object, "edges", api_edges(web, &number.reading));
     json_object_set_new(object, "recentEvents", api_newest_events(web, place, limit));
     add_number(object, place, &number);
     return respond_json(web, request, object);
@@ -218,7 +218,7 @@ enum MHD_Result api_site(void *context, struct http_request *request)
         if (length < strlen(SITES) + strlen(after) ||
             strcmp(request->path + length - strlen(after), after) != 0)
             continue;
-        if (!get_presence(web, request, &presence, &problem) ||
+        if (!api_get_presence(web, request, &presence, &problem) ||
             !request_parse_path_site(web, request, SITES, after, &place, &problem))
             return respond_problem(web, request, &problem);
         return resources[i].answer(web, request, &place);
@@ -234,7 +234,7 @@ enum MHD_Result api_realtime(void *context, struct http_request *request)
     struct problem problem;
     struct place place;
 
-    if (!get_presence(web, request, &presence, &problem) ||
+    if (!api_get_presence(web, request, &presence, &problem) ||
         !request_parse_path_site(web, request, "/api/analytics/sites/", "/realtime", &place,
                                  &problem))
         return respond_problem(web, request, &problem);
@@ -299,7 +299,7 @@ enum MHD_Result api_sites(void *context, struct http_request *request)
     char search[PLACE_SITE_MAX + 1];
     uint32_t limit;
 
-    if (!get_presence(web, request, &presence, &problem) ||
+    if (!api_get_presence(web, request, &presence, &problem) ||
         !request_parse_number(request, "limit", 1, SITES_MAX, SITES_DEFAULT, &limit, &problem) ||
         !parse_search(request, search, &problem))
         return respond_problem(web, request, &problem);
@@ -379,7 +379,7 @@ enum MHD_Result api_status(void *context, struct http_request *request)
     struct presence_status status;
     struct problem problem;
 
-    if (!get_presence(web, request, &presence, &problem))
+    if (!api_get_presence(web, request, &presence, &problem))
         return respond_problem(web, request, &problem);
     if (live_status(web->live, &status) < 0) {
         no_segment(&problem);

@@ -125,6 +125,7 @@ static const struct http_route fixed[] = {
     {"GET", "/api/sites", api_sites},
     {"GET", "/api/analytics/sites/*", api_realtime},
     {"GET", "/api/status", api_status},
+    {"GET", "/api/senders", api_senders},
     {"GET", "/api/*", handle_unknown},
     {"GET", "/stream", streams_handle},
     {"GET", "/beacon.gif", beacon_handle},

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/edges.h"
 #include "presencectl.h"
 #include "show.h"
 
@@ -14,11 +15,6 @@ struct view {
     size_t shown, silent, restarted;
 };
 
-static const char *state_of(const struct presence_stream *stream)
-{
-    return stream->restarted ? "restarted" : stream->silent ? "silent" : "alive";
-}
-
 /* Format a stream's address and port, or "-" if they are unknown. */
 static void format_host_port(const struct presence_stream *stream, char ret[HOST_PORT_SIZE])
 {
@@ -28,12 +24,6 @@ static void format_host_port(const struct presence_stream *stream, char ret[HOST
              stream->port);
     if (!*stream->address)
         snprintf(ret, HOST_PORT_SIZE, "-");
-}
-
-/* Format a stream's id as it is on the wire: 16 hex digits. */
-static void format_id(const struct presence_stream *stream, char ret[17])
-{
-    snprintf(ret, 17, "%016" PRIx64, stream->id);
 }
 
 /* ---- JSON and CSV ------------------------------------------------------------------------ */
@@ -51,14 +41,14 @@ static json_t *json_of_stream(const struct presence_stream *stream)
         {"duplicates", stream->duplicates},
     };
     json_t *object = json_object();
-    char id[17];
+    char id[EDGES_ID_SIZE];
 
-    format_id(stream, id);
+    edges_format_id(stream, id);
     json_object_set_new(object, "address", json_text(stream->address));
     json_object_set_new(object, "port", stream->port ? json_integer(stream->port) : json_null());
     json_object_set_new(object, "key", stream->key_id ? json_integer(stream->key_id) : json_null());
     json_object_set_new(object, "stream", json_string(id));
-    json_object_set_new(object, "state", json_string(state_of(stream)));
+    json_object_set_new(object, "state", json_string(edges_state(stream)));
     for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
         json_object_set_new(object, figures[i].name, json_integer((json_int_t)figures[i].value));
     return object;
@@ -95,14 +85,14 @@ static void print_csv(const struct view *view)
         const uint64_t figures[] = {stream->last_s,    stream->datagrams, stream->heartbeats,
                                     stream->expected,  stream->received,  stream->lost,
                                     stream->duplicates};
-        char id[17];
-        format_id(stream, id);
+        char id[EDGES_ID_SIZE];
+        edges_format_id(stream, id);
         csv_text(&csv, stream->address);
         csv_integer(&csv, stream->port);
         csv_integer(&csv, stream->key_id);
         csv_text(&csv, id);
         csv_integer(&csv, stream->target);
-        csv_text(&csv, state_of(stream));
+        csv_text(&csv, edges_state(stream));
         for (size_t f = 0; f < sizeof(figures) / sizeof(figures[0]); f++)
             csv_integer(&csv, figures[f]);
         csv_text(&csv, show_time(moment->as_of).text);
@@ -145,8 +135,8 @@ static void add_line(struct libscols_table *table, const struct presence_stream 
     for (int i = 0; i < FIGURES; i++)
         snprintf(text[i], FIGURE_SIZE, "%" PRIu64, figures[i]);
     struct libscols_line *line =
-        table_line(table, (const char *const[]){host, key, state_of(stream), age, text[0], text[1],
-                                                text[2], text[3], text[4], text[5]});
+        table_line(table, (const char *const[]){host, key, edges_state(stream), age, text[0],
+                                                text[1], text[2], text[3], text[4], text[5]});
     if (stream->silent)
         scols_line_set_color(line, stream->restarted ? "\033[2m" : "\033[31m");
 }

@@ -3,6 +3,7 @@
 import { read, Refused, remember, remembered, repeat, sitePath, useKey } from './api.js';
 import { Chart } from './chart.js';
 import { learnTime, now } from './clock.js';
+import { learnSenders } from './edges.js';
 import { addEvents, addMissed, clearEvents } from './feed.js';
 import {
     country,
@@ -38,6 +39,7 @@ const state = {
     collector: true, // false: the server has no segment to read
     now: null, // the last of: count, stale, warming, partial, as_of, last_heartbeat_s
     status: null,
+    senders: null,
     history: [],
     peak: null,
 };
@@ -107,10 +109,10 @@ function showNow() {
     const last = state.now?.last_heartbeat_s;
     showFact('heartbeat', duration(isSilent ? (now() - lastAt()) / 1000 : last), 'ago');
     const title = count === null || kind !== 'live' ? words : number(count);
-    state.heartbeat = { last, lastAt: lastAt(), isSilent };
+    state.heartbeat = { last, lastAt: lastAt(), edges: state.now?.edges, isSilent };
     if (kind === 'offline') state.status = null;
     if (state.status || kind === 'offline')
-        showHealth($('health'), state.status, state.heartbeat);
+        showHealth($('health'), state.status, state.senders, state.heartbeat);
     document.title = [title, state.site, 'presence'].filter(Boolean).join(' · ');
     if (isChange) askStatus?.();
 }
@@ -264,7 +266,7 @@ async function readNow() {
     });
     if (!answer) return;
     showLists(answer);
-    const { window_s, last_heartbeat_s, as_of, stale, warming, partial } = answer;
+    const { window_s, last_heartbeat_s, as_of, stale, warming, partial, edges } = answer;
     // Prefer the stream's number: it is newer, and it does not report a short restart as stale. But
     // a proxy may delay it, or its connection be dead: use this answer if it has sent nothing for a
     // while. Believe a second answer that the number is stale.
@@ -272,7 +274,7 @@ async function readNow() {
     const heldUp = open && streamed < asked && (!stale || wasStale);
     asked = performance.now();
     wasStale = stale;
-    const news = { window_s, last_heartbeat_s, as_of };
+    const news = { window_s, last_heartbeat_s, as_of, edges };
     if (!open || heldUp)
         Object.assign(news, { stale, warming, partial, count: answer.currentVisitors });
     confirm();
@@ -317,15 +319,27 @@ async function readEvents() {
     watermark = answer.next_timestamp ?? watermark;
 }
 
+/** Read who sends; null if the collector doesn't keep it. */
+async function readSenders() {
+    try {
+        return await read('api/senders', { limit: 1000 });
+    } catch (error) {
+        if (error.code !== 'no_streams') throw error;
+        return null;
+    }
+}
+
 async function readStatus() {
     try {
         state.status = await read('api/status');
         heard(state.status);
+        state.senders = await readSenders();
+        learnSenders(state.senders);
     } catch (error) {
         state.status = null;
         throw error;
     } finally {
-        showHealth($('health'), state.status, state.heartbeat);
+        showHealth($('health'), state.status, state.senders, state.heartbeat);
     }
 }
 

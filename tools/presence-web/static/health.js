@@ -1,5 +1,6 @@
 // Health: how far the numbers can be relied on.
 
+import { edgesLine, whyQuiet } from './edges.js';
 import { compact, duration, make, moment, number, percent, unknown, write } from './format.js';
 
 const quietAfter = 60; // seconds: a visitor sends one heartbeat a minute
@@ -54,10 +55,13 @@ function measure({ stale, warming, partial, warm_up_s: needed, listening_for_s: 
     return ['Complete', 'nobody is left out', 'good'];
 }
 
-function edge({ last, lastAt, isSilent }) {
+function edge({ last, lastAt, isSilent, edges }) {
     if (!Number.isFinite(last)) return [unknown, isSilent ? '' : 'no heartbeat yet', 'none'];
     if (isSilent) return ['Not known', `last heard at ${moment(new Date(lastAt))}`, 'none'];
-    if (last > quietAfter) return ['Quiet', `for ${duration(last)}`, 'warn'];
+    if (last > quietAfter) {
+        const [why, level] = whyQuiet(edges);
+        return ['Quiet', `for ${duration(last)}, ${why}`, level];
+    }
     return ['Heard', last < 1 ? 'just now' : `${duration(last)} ago`, 'good'];
 }
 
@@ -97,7 +101,7 @@ function drops(counters) {
     const note =
         socket + filter
             ? `${compact(socket)} socket, ${compact(filter)} filter`
-            : 'nothing was lost';
+            : 'nothing was dropped';
     return [compact(socket + filter), note, socket ? 'warn' : 'good'];
 }
 
@@ -109,7 +113,7 @@ function use(live, capacity) {
 }
 
 /** Return the lines of the health section. Nothing is good while the collector is silent. */
-function lines(status, site) {
+function lines(status, senders, site) {
     const counters = status.counters ?? {};
     const rate = rates(counters);
     const isSilent = site.isSilent || status.stale;
@@ -118,6 +122,7 @@ function lines(status, site) {
         ['The number', ...measure(status)],
         ['This site', ...edge({ ...site, isSilent })],
         ['Heartbeats', ...(isSilent ? [unknown, 'a second', 'none'] : heartbeats(rate))],
+        ['Edges', ...(isSilent ? [unknown, 'not known', 'none'] : edgesLine(senders))],
         ['Rejected', ...rejected(counters)],
         ['Dropped', ...drops(counters)],
         ['Visitor table', ...use(status.entries_taken, status.entries_capacity)],
@@ -138,13 +143,13 @@ function cell(list, name) {
 export const isQuiet = (last) => last > quietAfter;
 
 /**
- * Show the health section from the answer of /api/status (null: there was none) and from the site's
- * last heartbeat: `last`, its age when the collector said it, `lastAt`, its time, and `isSilent`:
- * nobody says anything new.
+ * Show the health section from the answers of /api/status and /api/senders (null: there was none)
+ * and from the site's last heartbeat: `last`, its age when the collector said it, `lastAt`, its time,
+ * `edges`, whether some are alive, and `isSilent`: nobody says anything new.
  */
-export function showHealth(section, status, site) {
+export function showHealth(section, status, senders, site) {
     const list = section.querySelector('dl');
-    const all = status ? lines(status, site) : [['Collector', unknown, 'no answer', 'bad']];
+    const all = status ? lines(status, senders, site) : [['Collector', unknown, 'no answer', 'bad']];
     if (list.childElementCount !== all.length) list.replaceChildren();
     all.forEach(([name, value, note, level, share], at) => {
         const item = list.children[at] ?? cell(list, name);
