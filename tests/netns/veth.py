@@ -29,6 +29,10 @@ def ip(*arguments, prefix=()):
     return json.loads(done.stdout) if done.stdout.strip() else None
 
 
+def tc(*arguments):
+    subprocess.run(("tc", *arguments), check=True, timeout=DEADLINE)
+
+
 class Pair:
     """The pair, while the context lasts."""
 
@@ -118,6 +122,31 @@ def receive_in_batches(name, on):
     request = struct.pack("16sP16x", name.encode(), ctypes.addressof(value))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, 0x8946, request)  # SIOCETHTOOL
+
+
+def poll_in_thread(name):
+    """Let a veth that polls do so in a thread of the kernel, instead of at once after each packet
+    (Documentation/networking/napi.rst)."""
+    path = f"/sys/class/net/{name}/threaded"  # of a /sys that shows this namespace
+    subprocess.run(("unshare", "--mount", "sh", "-c", f"mount -t sysfs none /sys && echo 1 > {path}"),
+                   check=True, timeout=DEADLINE)
+
+
+@contextlib.contextmanager
+def random_loss(name, part):
+    """Let an interface drop that part of the packets that arrive there, by chance (tc-bpf(8)). A
+    train that the kernel has not cut is one packet."""
+    load, at_least, give = 0x20, 0x35, 0x06  # BPF_LD|W|ABS, BPF_JMP|JGE|K, BPF_RET|K of linux/filter.h
+    chance, accept, shot = 0xfffff000 + 56, 0, 2  # SKF_AD_RANDOM, TC_ACT_OK, TC_ACT_SHOT
+    steps = ((load, 0, 0, chance), (at_least, 0, 1, int(part * 2**32)), (give, 0, 0, accept),
+             (give, 0, 0, shot))
+    words = ",".join(" ".join(map(str, step)) for step in steps)
+    tc("qdisc", "add", "dev", name, "clsact")
+    tc("filter", "add", "dev", name, "ingress", "bpf", "da", "bytecode", f"{len(steps)},{words}")
+    try:
+        yield
+    finally:
+        tc("qdisc", "delete", "dev", name, "clsact")
 
 
 def open_tap(name):
