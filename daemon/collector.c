@@ -19,6 +19,32 @@ static struct segment_header *header_of(const struct collector *collector)
     return collector->file.segment.header;
 }
 
+/* Open what works on the segment, and allocate the workers' totals. */
+static int open_parts(struct collector *collector, unsigned workers)
+{
+    struct segment *segment = &collector->file.segment;
+    int r = directory_open(segment, &collector->directory);
+
+    if (r < 0)
+        return r;
+    r = history_pool_open(segment, &collector->histories);
+    if (r < 0)
+        goto fail_directory;
+    r = streams_open(segment, &collector->streams);
+    if (r < 0)
+        goto fail_histories;
+    collector->traffics = calloc(workers, sizeof(*collector->traffics));
+    if (collector->traffics)
+        return 0;
+    r = -ENOMEM;
+    streams_close(collector->streams);
+fail_histories:
+    history_pool_close(&collector->histories);
+fail_directory:
+    directory_close(&collector->directory);
+    return r;
+}
+
 int collector_open(const struct collector_settings *settings, struct collector *ret,
                    pid_t *ret_holder)
 {
@@ -30,19 +56,10 @@ int collector_open(const struct collector_settings *settings, struct collector *
         return r;
     memset(ret, 0, sizeof(*ret));
     ret->file = file;
-    r = directory_open(&ret->file.segment, &ret->directory);
-    if (r < 0)
-        goto fail;
-    r = history_pool_open(&ret->file.segment, &ret->histories);
-    if (r < 0)
-        goto fail_directory;
-    r = streams_open(&ret->file.segment, &ret->streams);
-    if (r < 0)
-        goto fail_histories;
-    ret->traffics = calloc(settings->workers, sizeof(*ret->traffics));
-    if (!ret->traffics) {
-        r = -ENOMEM;
-        goto fail_streams;
+    r = open_parts(ret, settings->workers);
+    if (r < 0) {
+        segment_file_close(&file);
+        return r;
     }
     for (unsigned i = 0; i < settings->workers; i++)
         ret->traffics[i].directory = &ret->file.segment.directory;
@@ -59,16 +76,6 @@ int collector_open(const struct collector_settings *settings, struct collector *
     header_of(ret)->workers = settings->workers;
     ret->file.segment.table.lone_writer = settings->workers == 1;
     return 0;
-
-fail_streams:
-    streams_close(ret->streams);
-fail_histories:
-    history_pool_close(&ret->histories);
-fail_directory:
-    directory_close(&ret->directory);
-fail:
-    segment_file_close(&file);
-    return r;
 }
 
 uint64_t collector_tick(const struct collector *collector)

@@ -111,7 +111,7 @@ static void begin_numbers(struct stream *stream, const struct stream_arrival *ar
 void stream_begin(struct stream *stream, const struct stream_arrival *arrival)
 {
     begin_write(stream);
-    SET(stream->id, 0); /* and set it last: stream_repair frees what is not whole */
+    SET(stream->id, 0); /* and set it last: until then the slot is free */
     SET(stream->family, 0);
     SET(stream->target, arrival->datagram->target);
     SET(stream->key_id, arrival->key_id);
@@ -193,9 +193,6 @@ const char *stream_find_fault(const struct stream *stream, uint64_t now)
 
 void stream_repair(struct stream *stream)
 {
-    if (stream->version & 1) {
-        if (stream->id == 0)
-            *stream = (struct stream){.version = stream->version};
+    if (stream->version & 1)
         end_write(stream);
-    }
 }

@@ -2,8 +2,8 @@
  * segment.
  *
  * No two threads may write a stream at once (streams.c locks its slot); readers may load it
- * (stream_load). A daemon that is killed at any store leaves what stream_repair makes whole: a
- * datagram that was just being recorded may be missing, but none counts twice.
+ * (stream_load). Whatever store is a killed daemon's last, the slot is free or its stream
+ * sound: the datagram that was being recorded may be missing, but none counts twice.
  */
 #ifndef PRESENCED_STREAM_RECORD_H
 #define PRESENCED_STREAM_RECORD_H
@@ -35,7 +35,7 @@ bool stream_receive(struct stream *stream, const struct stream_arrival *arrival)
  * Reads all but the version's size and the bits of `seen`. */
 const char *stream_find_fault(const struct stream *stream, uint64_t now);
 
-/* Finish what a killed daemon was writing: a slot that has no stream yet is free again. */
+/* Let readers load a stream again that a killed daemon was writing. */
 void stream_repair(struct stream *stream);
 
 #endif

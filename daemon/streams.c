@@ -147,8 +147,6 @@ static uint32_t lock_replaceable(struct stream_table *table, uint64_t now)
 {
     for (;;) {
         uint32_t slot = table->places[capacity_of(table)].after;
-        if (slot == capacity_of(table))
-            return NONE;
         const struct stream *stream = stream_at(table, slot);
         if (stream->id != 0 && !is_silent(table->places[slot].heard, now))
             return NONE;
@@ -171,6 +169,10 @@ static __attribute__((noinline, cold)) bool receive_rare(struct stream_table *ta
 {
     bool is_new = true;
 
+    if (capacity_of(table) == 0) {
+        arrival->counted[COUNTER_streams_full]++;
+        return true;
+    }
     pthread_mutex_lock(&table->mutex);
     uint32_t slot = find(table, arrival, true);
     if (slot != NONE) {

@@ -302,6 +302,22 @@ static inline enum segment_verdict segment_judge(const struct segment_header *he
     return SEGMENT_GOOD;
 }
 
+/* Point into the sections of the directory. */
+static inline struct directory segment_directory(char *start,
+                                                 const struct segment_geometry *geometry)
+{
+    const struct segment_section *sections = geometry->sections;
+
+    return (struct directory){
+        .entries = (struct scope_entry *)(void *)(start + sections[SECTION_ENTRIES].offset),
+        .rings = (struct ring *)(void *)(start + sections[SECTION_RINGS].offset),
+        .activities = (struct activity *)(void *)(start + sections[SECTION_ACTIVITIES].offset),
+        .heads = (uint32_t *)(void *)(start + sections[SECTION_HEADS].offset),
+        .capacity = geometry->max_scopes,
+        .head_mask = geometry->head_count - 1,
+    };
+}
+
 /* Point into a mapping of `size` bytes at `base` whose header, copied to `header`, was judged
  * good. */
 static inline struct segment segment_view(void *base, const struct segment_header *header)
@@ -313,16 +329,7 @@ static inline struct segment segment_view(void *base, const struct segment_heade
     return (struct segment){
         .header = (struct segment_header *)base,
         .counters = (struct segment_counters *)(void *)(start + sections[SECTION_COUNTERS].offset),
-        .directory =
-            {
-                .entries = (struct scope_entry *)(void *)(start + sections[SECTION_ENTRIES].offset),
-                .rings = (struct ring *)(void *)(start + sections[SECTION_RINGS].offset),
-                .activities =
-                    (struct activity *)(void *)(start + sections[SECTION_ACTIVITIES].offset),
-                .heads = (uint32_t *)(void *)(start + sections[SECTION_HEADS].offset),
-                .capacity = geometry->max_scopes,
-                .head_mask = geometry->head_count - 1,
-            },
+        .directory = segment_directory(start, geometry),
         .table =
             {
                 .words = (uint64_t *)(void *)(start + sections[SECTION_TABLE].offset),

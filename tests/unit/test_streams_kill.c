@@ -28,6 +28,7 @@ static const struct operation {
     {edge, HIGHEST - 7, true, 0},
     {edge, HIGHEST - 8, false, 0},
     {other, 1, true, 0},
+    {other, 9, true, 2},
     {newcomer, 77, true, STREAM_SILENCE + 1},
 };
 
