@@ -438,30 +438,28 @@ struct presence_sender_options {
     uint32_t batch;          /* visitors per datagram, if they fit; default: as many as fit */
     uint32_t datagram_bytes; /* largest UDP payload; default 1400, 54 (signed 62) to 65507 */
     uint32_t max_age_ms;     /* longest wait of a queued visitor (a timer tick more); default 100 */
-    bool text;               /* text heartbeats, one per datagram, instead of native batches */
+    bool text;               /* text heartbeats, one per datagram, instead of native ones */
     bool no_offload;         /* never let the kernel segment runs of datagrams (UDP_SEGMENT) */
-    uint8_t key_id; /* 1 to 255: sign with `key`, the collector's key of this id, and the wall clock
-                       (within 30 s of the collector's); not with `text`. 0: don't sign */
-    uint8_t key[16]; /* copied */
-    bool one_shot;   /* a program that sends once and ends: without a stream, not known as alive */
-    bool no_wait;    /* drop what a full socket refuses at once, so that nobody else waits */
+    uint8_t key_id;  /* 1 to 255: sign with the collector's key of this id; not with `text` */
+    uint8_t key[16]; /* copied; the wall clock has to be within 30 s of the collector's */
+    bool one_shot;   /* no stream: for a program that sends once and ends */
+    bool no_wait;    /* drop at once what a full socket refuses, for the sake of other targets */
     uint16_t target; /* which of the program's targets this is, from 0 */
-    uint64_t stream; /* the same for all of them; default random */
+    uint64_t stream; /* its number, random and the same for all targets; default: draw one */
 };
 
 struct presence_sender_totals {
     uint64_t heartbeats; /* visitors handed to the kernel */
-    uint64_t datagrams;  /* that carried them */
+    uint64_t datagrams;  /* that carried them, and empty ones */
     uint64_t bytes;      /* UDP payload of these */
     uint64_t calls;      /* system calls that sent them */
-    uint64_t failed;     /* datagrams the kernel did not accept: lost */
-    uint64_t refused;    /* reports that nobody listens or there is no route (ICMP unreachable):
-                            rate-limited and late, so a lower bound */
+    uint64_t failed;     /* datagrams the kernel did not accept: lost, for the collector as well */
+    uint64_t refused;    /* ICMP reports that nobody listens or of no route: late, a lower bound */
 };
 
 /* Open a sender to `address`: a numeric HOST:PORT ("127.0.0.1:9514", "[::1]:9514"; NULL: the
- * default). `options` may be NULL. `*ret` is to be released with presence_sender_close. Errors:
- * -EINVAL a malformed address or an invalid option; -ENOMEM; or the socket's own. */
+ * default). `options` may be NULL. Release `*ret` with presence_sender_close. Errors: -EINVAL a
+ * malformed address or an invalid option; -ENOMEM; or the socket's own. */
 PRESENCE_API int presence_sender_open(const char *address,
                                       const struct presence_sender_options *options,
                                       struct presence_sender **ret);
@@ -471,11 +469,11 @@ PRESENCE_API void presence_sender_close(struct presence_sender *sender);
 
 /* Queue one heartbeat of `visitor` (zero-terminated, a UUID or any other id of 1..512 bytes after
  * trimming spaces; neither the UUID of zeros nor `undefined`, `null` or `NaN` in any case, which
- * failed scripts send) at `place`; both are copied. Full datagrams gather until a system call is
- * worth it or max_age_ms has passed; a leave and the heartbeats of its site keep their order.
- * Errors: -EINVAL, -ENAMETOOLONG or -EILSEQ for a place or id the wire cannot carry (nothing is
- * queued; `-` is no id, and in text no name). Failures of the network are counted in the totals
- * instead: a heartbeat is never worth waiting for, except 50 ms for a socket that is full. */
+ * failed scripts send) at `place`; both are copied, and all keep their order. Full datagrams gather
+ * until a system call is worth it or max_age_ms has passed. Errors: -EINVAL, -ENAMETOOLONG or
+ * -EILSEQ for a place or id the wire cannot carry (nothing is queued; `-` is no id, and in text no
+ * name). Failures of the network are counted in the totals instead: a heartbeat is never worth
+ * waiting for, except 50 ms for a socket that is full (none with `no_wait`). */
 PRESENCE_API int presence_send(struct presence_sender *sender, const struct presence_place *place,
                                const char *visitor);
 
@@ -484,15 +482,14 @@ PRESENCE_API int presence_send(struct presence_sender *sender, const struct pres
 PRESENCE_API int presence_send_id(struct presence_sender *sender,
                                   const struct presence_place *place, const uint8_t id[16]);
 
-/* Send what is full or has waited for max_age_ms. A program whose traffic may pause calls this from
- * its event loop; presence_send does it itself. */
+/* Send what is full or has waited for max_age_ms, and an empty datagram if there was none for a
+ * second. Call this at least once a second to be seen alive and to let nobody wait. */
 PRESENCE_API void presence_sender_flush_aged(struct presence_sender *sender);
 
 /* Send everything that is queued. */
 PRESENCE_API void presence_sender_flush(struct presence_sender *sender);
 
-/* Return what has been sent so far, without what is queued. Updated by every sending, and by
- * presence_sender_flush even when nothing is queued. */
+/* Return what was sent so far. Every sending updates it, and presence_sender_flush always does. */
 PRESENCE_API void presence_sender_totals(const struct presence_sender *sender,
                                          struct presence_sender_totals *ret);
 

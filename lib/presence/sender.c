@@ -102,8 +102,8 @@ static int sender_go_to(struct presence_sender *sender, const struct presence_pl
         return 0;
     if (!sender->text && !datagram_carries(&sender->datagram, &place))
         return -ENAMETOOLONG;
-    datagram_end_record(&sender->datagram);
     sender->place = place;
+    sender->datagram.record = NULL;
     return 0;
 }
 
@@ -205,7 +205,7 @@ static bool sender_is_due(const struct presence_sender *sender, int64_t now)
 
     if (datagram->visitors > 0 && now - datagram->queued_at >= sender->max_age_ns)
         return true;
-    return datagram->stream && !sender->text && now - datagram->closed_at >= ALIVE_NS;
+    return datagram->header.stream && !sender->text && now - datagram->closed_at >= ALIVE_NS;
 }
 
 void presence_sender_flush_aged(struct presence_sender *sender)

@@ -24,9 +24,7 @@ int datagram_init(struct datagram *datagram, struct outbox *outbox,
         .outbox = outbox,
         .visitors_max = options->batch,
         .bytes_max = options->datagram_bytes,
-        .key_id = options->key_id,
-        .stream = options->stream,
-        .target = options->target,
+        .header = {.stream = options->stream, .target = options->target, .key_id = options->key_id},
         .closed_at = monotonic_coarse_ns(),
         .name_bytes = bytes,
         .record_bytes = bytes + names_most,
@@ -47,7 +45,7 @@ void datagram_free(struct datagram *datagram)
 static uint32_t datagram_size(const struct datagram *datagram)
 {
     return WIRE_V2_HEADER_SIZE + datagram->names_size + datagram->records_size +
-           (datagram->key_id ? WIRE_TAG_SIZE : 0);
+           (datagram->header.key_id ? WIRE_TAG_SIZE : 0);
 }
 
 static uint32_t wall_clock(void)
@@ -61,44 +59,35 @@ static uint32_t wall_clock(void)
 void datagram_close(struct datagram *datagram, int64_t now)
 {
     uint8_t *bytes = outbox_room(datagram->outbox), *end = bytes + WIRE_V2_HEADER_SIZE;
-    const struct wire_v2_header header = {
-        .length = datagram_size(datagram),
-        .key_id = datagram->key_id,
-        .names = (uint8_t)datagram->names,
-        .sent_at = datagram->key_id ? wall_clock() : 0,
-        .stream = datagram->stream,
-        .sequence = datagram->stream ? ++datagram->sequence : 0,
-        .records = datagram->records,
-        .target = datagram->target,
-    };
+    struct wire_v2_header *header = &datagram->header;
 
-    wire_v2_encode_header(&header, bytes);
+    header->length = datagram_size(datagram);
+    header->names = (uint8_t)datagram->names;
+    header->sequence += header->stream != 0;
+    header->sent_at = header->key_id ? wall_clock() : 0;
+    wire_v2_encode_header(header, bytes);
     memcpy(end, datagram->name_bytes, datagram->names_size);
     end += datagram->names_size;
     memcpy(end, datagram->record_bytes, datagram->records_size);
     end += datagram->records_size;
-    if (datagram->key_id)
+    if (header->key_id)
         siphash_tag(datagram->key, bytes, (size_t)(end - bytes), end);
-    outbox_add(datagram->outbox, header.length, datagram->visitors);
+    outbox_add(datagram->outbox, header->length, datagram->visitors);
     datagram->closed_at = now;
-    datagram->visitors = datagram->names = datagram->records = 0;
+    datagram->visitors = datagram->names = header->records = 0;
     datagram->names_size = datagram->records_size = 0;
     datagram->record = NULL;
 }
 
 /* ---- adding ------------------------------------------------------------------------------ */
 
-void datagram_end_record(struct datagram *datagram)
-{
-    datagram->record = NULL;
-}
-
 bool datagram_carries(const struct datagram *datagram, const struct sender_place *place)
 {
     struct wire_heartbeat heartbeat = sender_place_heartbeat(place);
     const uint32_t names[] = {heartbeat.site.length, heartbeat.room.length, heartbeat.source.length,
                               heartbeat.event.length};
-    uint32_t size = WIRE_V2_HEADER_SIZE + VISITOR_SIZE + (datagram->key_id ? WIRE_TAG_SIZE : 0);
+    uint32_t size =
+        WIRE_V2_HEADER_SIZE + VISITOR_SIZE + (datagram->header.key_id ? WIRE_TAG_SIZE : 0);
 
     for (size_t i = 0; i < SENDER_PLACE_NAMES; i++)
         size += names[i] > 0 ? 1 + names[i] : 0;
@@ -151,7 +140,7 @@ static bool append_record(struct datagram *datagram, const struct sender_place *
     }
     datagram->record =
         memcpy(datagram->record_bytes + datagram->records_size, &record, WIRE_V2_RECORD_SIZE);
-    datagram->records++;
+    datagram->header.records++;
     datagram->records_size += WIRE_V2_RECORD_SIZE;
     return true;
 }

@@ -15,19 +15,16 @@ struct datagram {
     struct outbox *outbox;
     uint32_t visitors_max; /* fewer if they don't fit */
     uint32_t bytes_max;
-    uint8_t key_id; /* 0: datagrams are not signed */
     struct siphash_key key;
-    uint64_t stream; /* 0: none, and no sequence */
-    uint16_t target;
-    uint32_t sequence; /* of the datagram that was closed last */
-    int64_t closed_at; /* when that was, or when the sender was opened; ns */
-
-    int64_t queued_at; /* when the first visitor was added, ns */
+    struct wire_v2_header header; /* sequence: of the datagram that was closed last */
+    int64_t closed_at;            /* when that was, or when the sender was opened; ns */
+    int64_t queued_at;            /* when the first visitor was added, ns */
     uint32_t visitors;
-    uint32_t names, records;
+    uint32_t names;
     uint32_t names_size, records_size;  /* bytes of the two below */
     uint8_t *name_bytes, *record_bytes; /* as they are sent */
-    struct wire_v2_record *record;      /* the last one; NULL: the next visitor begins another */
+    struct wire_v2_record *record;      /* the last one; NULL: the next visitor begins another,
+                                           as one at another place has to */
     /* Of the names, and of those of one place that turn out not to fit. */
     uint32_t hashes[WIRE_V2_NAMES_MAX + SENDER_PLACE_NAMES];
     uint32_t offsets[WIRE_V2_NAMES_MAX + SENDER_PLACE_NAMES]; /* in `name_bytes` */
@@ -45,10 +42,7 @@ void datagram_free(struct datagram *datagram);
 /* True if a datagram has room for a visitor at this place. */
 bool datagram_carries(const struct datagram *datagram, const struct sender_place *place);
 
-/* Begin a new record with the next visitor, who is at another place. */
-void datagram_end_record(struct datagram *datagram);
-
-/* Add a visitor at a place that datagrams carry, the same since datagram_end_record. Close the
+/* Add a visitor at a place that datagrams carry, that of `record` if there is one. Close the
  * datagram before that if they don't fit, and afterwards if it has all the visitors it may have. */
 void datagram_add(struct datagram *datagram, const struct sender_place *place,
                   const uint8_t id[WIRE_VISITOR_SIZE], int64_t now);

@@ -12,6 +12,7 @@ import urllib.parse
 import uuid
 
 from harness import DEADLINE, free_port, native, wait_until
+from presence_send import decode
 from web import BROWSER, SITE, WebCase, new_id
 
 
@@ -350,6 +351,23 @@ class Touch(WebCase):
             self.assertEqual(self.counted(web, {"site": SITE, "visitor": new_id()})["count"], number)
         wait_until(lambda: self.ctl("count", SITE, segment=second_segment)[1] == "3\n",
                    "the second collector to have them too")
+
+    def test_alive_while_nobody_touches(self):
+        """Each collector gets an empty datagram a second, of one stream but with its own numbers."""
+        sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+        for one in sockets:
+            self.addCleanup(one.close)
+            one.bind(("127.0.0.1", 0))
+            one.settimeout(DEADLINE)
+        self.serve(*(word for one in sockets
+                     for word in ("--to", f"127.0.0.1:{one.getsockname()[1]}")))
+        streams = set()
+        for target, one in enumerate(sockets):
+            for sequence in range(1, 4):
+                datagram = decode(one.recv(65536))
+                streams.add(datagram.stream)
+                self.assertEqual(datagram[1:], (sequence, target, []))
+        self.assertEqual(len(streams), 1)
 
     def test_labels_that_cannot_be(self):
         """Invalid labels are left out and the site counts; a leave does not become the site's."""

@@ -90,7 +90,7 @@ static void numbers_wrap(void **state)
     (void)state;
     assert_int_equal(outbox_open(&outbox, receiver.address, &options), 0);
     assert_int_equal(datagram_init(&datagram, &outbox, &options), 0);
-    datagram.sequence = UINT32_MAX - 1;
+    datagram.header.sequence = UINT32_MAX - 1;
     for (int i = 0; i < 3; i++)
         datagram_close(&datagram, 0);
     outbox_send(&outbox);

@@ -67,6 +67,8 @@ static const struct option_entry entries[] = {
     {"to", OPTION_LIST(struct options, to), .check = check_to, .max = OPTIONS_LISTED_MAX,
      .argument = "ADDR:PORT", .expected = "a numeric address and port such as 127.0.0.1:9514",
      .help = "the collector to send heartbeats to; each gets all of them",
+     .details = "While nobody touches, it gets an empty datagram once a second, so that "
+                "presencectl senders shows there that this program is alive.",
      .fallback = PRESENCE_DEFAULT_ADDRESS},
     {"key-file", OPTION_TEXT(struct options, key_file), .argument = "FILE", .expected = "a file",
      .example = "/etc/presence/keys",

@@ -3,9 +3,9 @@
  *     cc send.c $(pkg-config --cflags --libs presence) -o send
  *     ./send example.com /pricing visitor-1 visitor-2
  *
- * A server that has an event loop would open one sender for its life, call presence_send for every
- * request or ping, and presence_sender_flush_aged from a timer, so that heartbeats don't wait while
- * traffic pauses.
+ * A server that has an event loop would open one sender for its life, without `one_shot`, call
+ * presence_send for every request or ping, and presence_sender_flush_aged once a second, so that
+ * heartbeats don't wait while traffic pauses and the sender is seen to be alive.
  */
 #include <presence/presence.h>
 #include <stdio.h>
@@ -14,6 +14,7 @@
 int main(int argc, char **argv)
 {
     struct presence_place place = {.kind = PRESENCE_HEARTBEAT, .country = "DE"};
+    const struct presence_sender_options options = {.one_shot = true};
     struct presence_sender_totals totals;
     struct presence_sender *sender;
     int status = 0;
@@ -25,8 +26,8 @@ int main(int argc, char **argv)
     place.site = argv[1];
     place.room = argv[2];
 
-    /* NULL twice: to the default address, with default options. */
-    int error = presence_sender_open(NULL, NULL, &sender);
+    /* NULL: to the default address. */
+    int error = presence_sender_open(NULL, &options, &sender);
     if (error < 0) {
         fprintf(stderr, "send: cannot open a sender: %s\n", strerror(-error));
         return 1;
