@@ -22,12 +22,13 @@ struct variant {
     unsigned max_histories; /* VARIANT_FOR_ALL: as many as there can be scopes */
     unsigned max_events;
     unsigned max_streams;
-    unsigned refused_sites;  /* the last so many of the sites are not counted */
-    unsigned keys;           /* 1 to this are known, and all native datagrams must be signed */
-    bool has_networks;       /* senders from elsewhere are rejected */
-    unsigned steps;          /* 0: as many as most variants have */
-    bool is_steady;          /* the collector is never away for as long as a day */
-    bool table_may_fill;     /* then datagrams come one a batch, each of one visitor */
+    unsigned refused_sites; /* the last so many of the sites are not counted */
+    unsigned keys;          /* 1 to this are known, and all native datagrams must be signed */
+    bool is_honest;         /* nobody uses a stream of another, or jumps beyond what it remembers */
+    bool has_networks;      /* senders from elsewhere are rejected */
+    unsigned steps;         /* 0: as many as most variants have */
+    bool is_steady;         /* the collector is never away for as long as a day */
+    bool table_may_fill;    /* then datagrams come one a batch, each of one visitor */
     bool directory_may_fill; /* otherwise a refusal is a failure, as it is for the table */
 };
 

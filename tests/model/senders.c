@@ -170,11 +170,12 @@ static void start_sender(struct scenario *scenario, struct sender *sender)
     struct random_source *random = &scenario->random;
     const struct sender *other = &scenario->senders.senders[random_below(random, SENDERS)];
 
-    sender->stream =
-        random_one_in(random, 4) && other->stream ? other->stream : random_next(random) | 1;
+    bool is_stolen = !scenario->variant->is_honest && other->stream && random_one_in(random, 4);
+    sender->stream = is_stolen ? other->stream : random_next(random) | 1;
     sender->key_id = choose_key(scenario);
     for (unsigned i = 0; i < SENDER_TARGETS; i++) {
-        sender->targets[i] = random_one_in(random, 8) ? (uint16_t)random_next(random) : (uint16_t)i;
+        sender->targets[i] =
+            random_one_in(random, 8) ? (uint16_t)(random_next(random) << 2 | i) : (uint16_t)i;
         sender->next[i] = beginnings[random_below(random, LENGTH(beginnings))];
     }
 }
@@ -188,7 +189,7 @@ static uint32_t choose_jump(const struct scenario *scenario, struct random_sourc
 
     if (!scenario->senders.disorder || !random_one_in(random, 40))
         return 1;
-    return jumps[random_below(random, LENGTH(jumps))];
+    return jumps[random_below(random, scenario->variant->is_honest ? 4 : LENGTH(jumps))];
 }
 
 /* Let a program send a datagram. */
