@@ -195,6 +195,7 @@ static void apply_records(struct scenario *scenario, const struct packet *packet
         counters->site++;
     else
         counters->accepted++;
+    counters->empty += packet->records == 0;
 }
 
 void arrivals_expect(struct scenario *scenario, const struct packet *packet, struct arrival arrival,

@@ -131,6 +131,7 @@ static void check_counters(struct scenario *scenario)
     } expected[] = {
         {"received", COUNTER_datagrams_received, counters->received, 0},
         {"accepted", COUNTER_datagrams_accepted, counters->accepted, 0},
+        {"empty", COUNTER_datagrams_empty, counters->empty, 0},
         {"rejected_sender", COUNTER_datagrams_rejected_sender, counters->sender, 0},
         {"rejected_version", COUNTER_datagrams_rejected_version, counters->version, 0},
         {"rejected_malformed", COUNTER_datagrams_rejected_malformed, counters->malformed, 0},

@@ -39,7 +39,7 @@ struct oracle_scope {
 
 /* The required value of each counter. `unsure` heartbeats may be in new or in refreshed. */
 struct oracle_counters {
-    uint64_t received, accepted;
+    uint64_t received, accepted, empty;
     uint64_t sender, version, malformed, visitor, unauthenticated, stale, duplicate, site;
     uint64_t entered, refreshed, unsure, left, table_full, scopes_full;
     uint64_t label_table_full, label_scopes_full, labels_invalid, rooms_too_long;

@@ -124,8 +124,10 @@ static uint64_t clock_step(struct scenario *scenario)
         return 0;
     if (kind < 75)
         return 1;
-    if (kind < 88)
+    if (kind < 86)
         return random_between(random, 2, 10);
+    if (kind < 88)
+        return random_between(random, 59, 61); /* a stream is silent, or not yet */
     if (kind < 95)
         return random_between(random, 1, scenario->variant->max_window + 2);
     return gap(random);
