@@ -27,7 +27,7 @@ static inline bool sender_place_equals(const struct sender_place *left,
 
 /* Check a caller's place and bring it into that form. Errors: -EINVAL a name is missing, the kind
  * or the country is invalid, or event and kind don't match; -ENAMETOOLONG; -EILSEQ a name is not
- * UTF-8 or has control characters. */
+ * UTF-8 or has control characters. `ret` may then be partly written. */
 int sender_place_parse(const struct presence_place *given, struct sender_place *ret);
 
 /* True if `given`, as it is spelled, is this place. False proves nothing. Much cheaper than
