@@ -1,21 +1,25 @@
 #include "api.h"
 
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 
+#include "common/edges.h"
 #include "common/place.h"
 #include "common/time_text.h"
 #include "request.h"
 #include "response.h"
 #include "stream.h"
 
-#define LINES_DEFAULT 10
-#define LINES_MAX     100
-#define HOURS_MAX     24
-#define SITES         "/api/sites/"
-#define SITES_DEFAULT 100
-#define SITES_MAX     1000
-#define COUNTERS_MAX  128
+#define LINES_DEFAULT   10
+#define LINES_MAX       100
+#define HOURS_MAX       24
+#define SITES           "/api/sites/"
+#define SITES_DEFAULT   100
+#define SITES_MAX       1000
+#define COUNTERS_MAX    128
+#define SENDERS_DEFAULT 100
+#define SENDERS_MAX     1000
 
 static bool no_segment(struct problem *problem)
 {
@@ -25,8 +29,9 @@ static bool no_segment(struct problem *problem)
     return false;
 }
 
-bool api_get_presence(const struct web *web, const struct http_request *request,
-                      struct presence **ret, struct problem *problem)
+/* Get the segment, if the request may read it. */
+static bool get_presence(const struct web *web, const struct http_request *request,
+                         struct presence **ret, struct problem *problem)
 {
     if (!request_may_read(web, request, problem))
         return false;
@@ -96,6 +101,20 @@ static json_t *build_pageviews(const struct web *web, const struct place *place,
     return json_integer((json_int_t)pageviews);
 }
 
+/* Return whether edges are alive, for a site with this reading; null if it is stale or the site
+ * does not exist. */
+static json_t *build_edges(const struct web *web, const struct presence_reading *reading)
+{
+    struct presence *presence = live_presence(web->live);
+
+    if (!presence || !reading->exists || reading->stale)
+        return json_null();
+    struct edges edges = edges_load(presence, reading->last_heartbeat_s);
+    return json_pack("{s:I,s:I,s:o}", "alive", (json_int_t)edges.alive, "gone",
+                     (json_int_t)edges.gone, "gone_for_s",
+                     edges.gone ? json_integer((json_int_t)edges.gone_s) : json_null());
+}
+
 static enum MHD_Result answer_realtime(const struct web *web, struct http_request *request,
                                        struct place *place)
 {
@@ -112,7 +131,7 @@ static enum MHD_Result answer_realtime(const struct web *web, struct http_reques
     json_object_set_new(object, "currentVisitors", build_count(&number));
     json_object_set_new(object, "pageViews", build_pageviews(web, place, window_s));
     add_lists(object, web, place, window_s, limit);
-    json_object_set_new(object, "edges", api_edges(web, &number.reading));
+    json_object_set_new(object, "edges", build_edges(web, &number.reading));
     json_object_set_new(object, "recentEvents", api_newest_events(web, place, limit));
     add_number(object, place, &number);
     return respond_json(web, request, object);
@@ -218,7 +237,7 @@ enum MHD_Result api_site(void *context, struct http_request *request)
         if (length < strlen(SITES) + strlen(after) ||
             strcmp(request->path + length - strlen(after), after) != 0)
             continue;
-        if (!api_get_presence(web, request, &presence, &problem) ||
+        if (!get_presence(web, request, &presence, &problem) ||
             !request_parse_path_site(web, request, SITES, after, &place, &problem))
             return respond_problem(web, request, &problem);
         return resources[i].answer(web, request, &place);
@@ -234,7 +253,7 @@ enum MHD_Result api_realtime(void *context, struct http_request *request)
     struct problem problem;
     struct place place;
 
-    if (!api_get_presence(web, request, &presence, &problem) ||
+    if (!get_presence(web, request, &presence, &problem) ||
         !request_parse_path_site(web, request, "/api/analytics/sites/", "/realtime", &place,
                                  &problem))
         return respond_problem(web, request, &problem);
@@ -299,7 +318,7 @@ enum MHD_Result api_sites(void *context, struct http_request *request)
     char search[PLACE_SITE_MAX + 1];
     uint32_t limit;
 
-    if (!api_get_presence(web, request, &presence, &problem) ||
+    if (!get_presence(web, request, &presence, &problem) ||
         !request_parse_number(request, "limit", 1, SITES_MAX, SITES_DEFAULT, &limit, &problem) ||
         !parse_search(request, search, &problem))
         return respond_problem(web, request, &problem);
@@ -379,7 +398,7 @@ enum MHD_Result api_status(void *context, struct http_request *request)
     struct presence_status status;
     struct problem problem;
 
-    if (!api_get_presence(web, request, &presence, &problem))
+    if (!get_presence(web, request, &presence, &problem))
         return respond_problem(web, request, &problem);
     if (live_status(web->live, &status) < 0) {
         no_segment(&problem);
@@ -392,5 +411,81 @@ enum MHD_Result api_status(void *context, struct http_request *request)
     json_object_set_new(object, "stream_places",
                         json_integer((json_int_t)streams_places(web->streams)));
     json_object_set_new(object, "version", json_string(PRESENCE_VERSION));
+    return respond_json(web, request, object);
+}
+
+/* ---- senders -------------------------------------------------------------------------------- */
+
+static json_t *build_sender(const struct presence_stream *stream)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } figures[] = {
+        {"target", stream->target},         {"age_s", stream->last_s},
+        {"first_age_s", stream->first_s},   {"datagrams", stream->datagrams},
+        {"heartbeats", stream->heartbeats}, {"expected", stream->expected},
+        {"received", stream->received},     {"lost", stream->lost},
+        {"duplicates", stream->duplicates},
+    };
+    json_t *object = json_object();
+    char id[EDGES_ID_SIZE];
+
+    edges_format_id(stream, id);
+    json_object_set_new(object, "address",
+                        stream->address[0] ? json_string(stream->address) : json_null());
+    json_object_set_new(object, "port", stream->port ? json_integer(stream->port) : json_null());
+    json_object_set_new(object, "key", stream->key_id ? json_integer(stream->key_id) : json_null());
+    json_object_set_new(object, "stream", json_string(id));
+    json_object_set_new(object, "state", json_string(edges_state(stream)));
+    for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
+        json_object_set_new(object, figures[i].name, json_integer((json_int_t)figures[i].value));
+    return object;
+}
+
+static json_t *build_senders(const struct presence_streams *streams, size_t limit)
+{
+    json_t *object = json_object(), *data = json_array();
+    size_t silent = 0, restarted = 0;
+
+    for (size_t i = 0; i < streams->length; i++) {
+        const struct presence_stream *stream = &streams->streams[i];
+        if (i < limit)
+            json_array_append_new(data, build_sender(stream));
+        restarted += stream->restarted;
+        silent += stream->silent && !stream->restarted;
+    }
+    json_object_set_new(object, "data", data);
+    json_object_set_new(object, "total", json_integer((json_int_t)streams->length));
+    json_object_set_new(object, "silent", json_integer((json_int_t)silent));
+    json_object_set_new(object, "restarted", json_integer((json_int_t)restarted));
+    add_marks(object, &(struct marks){.stale = streams->moment.stale,
+                                      .warming = streams->moment.warming,
+                                      .has_time = true,
+                                      .as_of = streams->moment.as_of});
+    return object;
+}
+
+enum MHD_Result api_senders(void *context, struct http_request *request)
+{
+    const struct web *web = context;
+    struct presence_streams streams;
+    struct presence *presence;
+    struct problem problem;
+    uint32_t limit;
+
+    if (!get_presence(web, request, &presence, &problem) ||
+        !request_parse_number(request, "limit", 1, SENDERS_MAX, SENDERS_DEFAULT, &limit, &problem))
+        return respond_problem(web, request, &problem);
+    int r = presence_streams(presence, &streams);
+    if (r == -EOPNOTSUPP) {
+        problem_set(&problem, MHD_HTTP_SERVICE_UNAVAILABLE, "no_streams",
+                    "the collector keeps no streams: see its --max-streams");
+        return respond_problem(web, request, &problem);
+    }
+    if (r < 0)
+        return MHD_NO;
+    json_t *object = build_senders(&streams, limit);
+    presence_streams_free(&streams);
     return respond_json(web, request, object);
 }

@@ -7,9 +7,6 @@
 #include "web.h"
 
 struct place;
-struct presence;
-struct presence_reading;
-struct problem;
 
 /* Handlers of type http_handler. */
 
@@ -25,18 +22,8 @@ enum MHD_Result api_realtime(void *web, struct http_request *request);
 /* Answer /api/status. */
 enum MHD_Result api_status(void *web, struct http_request *request);
 
-/* Get the segment, if the request may read it; otherwise fill in the problem and return false. */
-bool api_get_presence(const struct web *web, const struct http_request *request,
-                      struct presence **ret, struct problem *problem);
-
-/* ---- api_senders.c -------------------------------------------------------------------------- */
-
-/* Answer /api/senders. A handler of type http_handler. */
+/* Answer /api/senders. */
 enum MHD_Result api_senders(void *web, struct http_request *request);
-
-/* Return whether edges are alive, {"alive": 2, "gone": 0, "gone_for_s": null}, for a site with this
- * reading; null if it is stale or the site does not exist. */
-json_t *api_edges(const struct web *web, const struct presence_reading *reading);
 
 /* ---- api_events.c --------------------------------------------------------------------------- */
 

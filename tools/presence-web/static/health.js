@@ -101,7 +101,7 @@ function drops(counters) {
     const note =
         socket + filter
             ? `${compact(socket)} socket, ${compact(filter)} filter`
-            : 'nothing was dropped';
+            : 'nothing dropped';
     return [compact(socket + filter), note, socket ? 'warn' : 'good'];
 }
 
