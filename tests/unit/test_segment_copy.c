@@ -5,11 +5,14 @@
 
 #include <pthread.h>
 
+#include "streams.h"
+
 static const struct segment_settings settings = {.max_entries = 400000,
                                                  .max_scopes = 64,
                                                  .max_window = 600,
                                                  .max_histories = 8,
-                                                 .max_events = EVENTS_MIN};
+                                                 .max_events = EVENTS_MIN,
+                                                 .max_streams = 2};
 
 static int open_fixture(void **state)
 {
@@ -38,9 +41,13 @@ static void a_deleted_segment_goes_on_in_a_copy(void **state)
 {
     struct fixture *fixture = *state;
     struct segment before = *fixture_segment(fixture);
+    const struct wire_v2_datagram datagram = {.stream = 7, .sequence = 9};
+    uint64_t counted[COUNTERS] = {0};
     bool stale;
 
     fixture_beat(fixture, "a", "example.com", "/room");
+    struct stream_table *streams = fixture->collector->streams;
+    assert_true(streams_receive(streams, &datagram, 0, NULL, fixture->now, counted));
     int old = open(fixture->scratch.path, O_RDONLY);
     assert_int_equal(unlink(fixture->scratch.path), 0);
     assert_int_equal(collector_move(fixture->collector, fixture->scratch.path), 0);
@@ -60,6 +67,10 @@ static void a_deleted_segment_goes_on_in_a_copy(void **state)
         segment_file_open(fixture->scratch.path, &settings, fixture->now, &second, &holder),
         -EBUSY);
     assert_int_equal(scratch_count(&fixture->scratch), 1);
+
+    /* A stream is known, and recorded there. */
+    assert_false(streams_receive(streams, &datagram, 0, NULL, fixture->now, counted));
+    assert_int_equal(before.streams.slots[0].duplicates, 1);
 
     /* An open reader finds the copy, and later counts. */
     fixture_beat(fixture, "b", "example.com", "/room");
