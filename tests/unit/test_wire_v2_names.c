@@ -11,6 +11,7 @@ static void expect_draft(const char *what, uint8_t key_id, enum wire_reason expe
     struct bytes datagram = draft_end(&draft, key_id);
     struct bytes header = bytes_copy(datagram.bytes, WIRE_V2_HEADER_SIZE);
     struct wire_v2_datagram got;
+    memset(&got, 0xff, sizeof(got)); /* what it held before must not matter */
     expect_reason(what, wire_v2_decode(datagram.bytes, datagram.length, &got), expected);
     enum wire_reason shape = wire_v2_shape(header.bytes, datagram.length);
     if (expected == WIRE_ACCEPTED)
@@ -57,7 +58,7 @@ static void names_may_be_unused_and_repeated(void **state)
     draft_name(&draft, "", 0);
     expect_draft("a name of nothing", 0, WIRE_MALFORMED);
     draft_begin(&draft);
-    draft_name(&draft, "s", 1);
+    draft_name(&draft, "site", 4);
     draft_name(&draft, "", 0);
     draft_record(&draft, (struct wire_v2_record){.kind = 1, .site = 1, .visitors = 1});
     expect_draft("an unused name of nothing", 0, WIRE_MALFORMED);
@@ -197,6 +198,21 @@ static void every_number_of_a_name(void **state)
                 expect_draft("number", 0, right ? WIRE_ACCEPTED : WIRE_MALFORMED);
             }
         }
+    }
+}
+
+/* A record without visitors is malformed beside any others. */
+static void no_visitor(void **state)
+{
+    (void)state;
+    for (uint8_t empty = 0; empty < 3; empty++) {
+        draft_begin(&draft);
+        draft_name(&draft, "site", 4);
+        for (uint8_t i = 0; i < 3; i++) {
+            struct wire_v2_record record = {.kind = 1, .site = 1, .visitors = i == empty ? 0 : 2};
+            draft_record(&draft, record);
+        }
+        expect_draft("no visitor", 0, WIRE_MALFORMED);
     }
 }
 
@@ -458,6 +474,7 @@ int main(void)
         cmocka_unit_test(many_faults),
         cmocka_unit_test(names_near_the_end),
         cmocka_unit_test(every_number_of_a_name),
+        cmocka_unit_test(no_visitor),
         cmocka_unit_test(the_most),
         cmocka_unit_test(the_header_bounds_the_length),
         cmocka_unit_test(each_use_has_its_form),
