@@ -156,7 +156,7 @@ class Completion(CtlCase):
             (f"PRESENCE_SEGMENT=/ presencectl --segment '{file}' peak a",
              f"PRESENCE_SEGMENT=/ presencectl --segment '{file}' peak a\\ site\\'s.example "),
             ("presencectl top --by=s", "presencectl top --by=source "),
-            ("presencectl help se", "presencectl help seen "),
+            ("presencectl help see", "presencectl help seen "),
         )
 
     def test_other_names(self):
@@ -216,7 +216,7 @@ class Completion(CtlCase):
             f"PRESENCE_SEGMENT=/ presencectl --segment '{file}' peak a": ["a site's.example"],
             "presencectl top --by=s": ["--by=source"],
             "presencectl --json co": ["count"],
-            "presencectl help se": ["seen"],
+            "presencectl help see": ["seen"],
         }
         self.assertEqual(dict(zip(cases, self.fish(cases))), cases)
 

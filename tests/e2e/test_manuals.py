@@ -104,11 +104,13 @@ class Sources(unittest.TestCase):
         self.assertEqual(tags(listed), commands)
 
     def test_library(self):
-        """Each function has its declaration and is described; each type has its members."""
+        """Each function has its declaration and is described, some together; each type has its
+        members."""
         text = text_of("libpresence.3")
         header = read("include/presence/presence.h")
         for function in re.findall(r"^PRESENCE_API [^(]*?(\w+)\(", header, re.M):
-            self.assertRegex(text, rf"(?m)^ {{7}}\w.*\b{function}\((?s:.{{,300}}?)\);\n {{11}}\w")
+            self.assertRegex(text, rf"(?m)^ {{7}}\w.*\b{function}\((?s:.{{,300}}?)\);\n"
+                                   rf"(?: {{7}}\w[^;]*\);\n)* {{11}}\w")
         words = set(re.findall(r"\w+", text))
         for body in re.findall(r"^(?:struct|enum) \w+ \{((?s:.*?))^\};", header, re.M):
             code = re.sub(r"/\*(?s:.*?)\*/", "", body)

@@ -175,6 +175,9 @@ static void test_states(void **state)
     fill(&fixture);
     fixture.model.activity.reading.last_heartbeat_s = 300;
     assert_shows(&fixture.model, 80, 24, (const char *const[]){"quiet: ", "5 min ago"}, 2);
+    fixture.model.edges = (struct edges){.alive = 1, .gone = 1, .gone_s = 130};
+    assert_shows(&fixture.model, 120, 24,
+                 (const char *const[]){"an edge fell silent 2 min ago, and 1 other is alive"}, 1);
     fixture.model.activity.reading.exists = false;
     assert_shows(&fixture.model, 80, 24, (const char *const[]){"nobody within", "1 h"}, 2);
 }

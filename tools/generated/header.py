@@ -56,7 +56,7 @@ def aligned(pairs):
 
 def members(body):
     """The members of a type: each with its comment, or ""."""
-    pattern = rf"\s*([^;,/]+?(?:\[[^\]]*\])?(?:, *\w+)*[;,])[ ]*(?:{COMMENT})?"
+    pattern = rf"\s*([^;,/]+?(?:\[[^\]]*\])?(?:, *\**\w+)*[;,])[ ]*(?:{COMMENT})?"
     for code, comment in re.findall(pattern, body):
         yield "    " + " ".join(code.split()), " ".join(uncommented(comment))
 
