@@ -37,24 +37,18 @@ static uint32_t hold_site(struct lookup *lookup, struct wire_name site, const ui
 }
 
 /* Return the label of a kind that a heartbeat names, with length 0 if there is none. */
-static struct wire_name label_of(const struct wire_heartbeat *heartbeat, enum scope_kind kind)
+static inline struct wire_name label_of(const struct wire_heartbeat *heartbeat,
+                                        enum scope_kind kind)
 {
-    switch (kind) {
-    case SCOPE_ROOM:
+    if (kind == SCOPE_ROOM)
         return heartbeat->room;
-    case SCOPE_COUNTRY:
-        return (struct wire_name){heartbeat->country, heartbeat->country[0] ? 2 : 0};
-    case SCOPE_SOURCE:
+    if (kind == SCOPE_SOURCE)
         return heartbeat->source;
-    case SCOPE_SITE:
-    case SCOPE_KINDS:
-        break;
-    }
-    return (struct wire_name){0};
+    return (struct wire_name){heartbeat->country, heartbeat->country[0] ? 2 : 0};
 }
 
-static struct scope_name name_label(const struct lookup *lookup, uint32_t site,
-                                    enum scope_kind kind, struct wire_name label)
+static inline struct scope_name name_label(const struct lookup *lookup, uint32_t site,
+                                           enum scope_kind kind, struct wire_name label)
 {
     const struct scope_name site_name = {
         .hash = lookup->directory->segment->directory.entries[site].hash,
@@ -63,13 +57,26 @@ static struct scope_name name_label(const struct lookup *lookup, uint32_t site,
     return scope_name_label(&site_name, site, kind, label.bytes, label.length);
 }
 
-static uint32_t hold_label(struct lookup *lookup, uint32_t site, enum scope_kind kind,
-                           struct wire_name label, const struct lookup_ahead *ahead,
-                           const uint64_t *now)
+/* Hold the first entry of a label's chain if that is the label. Returns SCOPE_NONE if it isn't, or
+ * is about to be retired. */
+static inline uint32_t hold_first(const struct lookup *lookup, const struct scope_name *name,
+                                  uint32_t first)
 {
-    if (ahead && ahead->site == site) {
-        struct scope_name name = {ahead->hashes[kind], label.bytes, label.length, site, kind};
-        return hold(lookup, &name, now);
+    if (first == SCOPE_NONE)
+        return SCOPE_NONE;
+    const struct scope_entry *entry = &lookup->directory->segment->directory.entries[first];
+    uint64_t state = atomic_load_acquire(&entry->state); /* pairs with create_scope */
+    return scope_state_of(state) == SCOPE_LIVE && scope_is_named(entry, name) ? first : SCOPE_NONE;
+}
+
+static inline uint32_t hold_label(struct lookup *lookup, uint32_t site, enum scope_kind kind,
+                                  struct wire_name label, const struct lookup_ahead *ahead,
+                                  const uint64_t *now)
+{
+    if (ahead && ahead->site != SCOPE_NONE) {
+        struct scope_name name = {ahead->labels[kind].hash, label.bytes, label.length, site, kind};
+        uint32_t first = hold_first(lookup, &name, ahead->labels[kind].first);
+        return first != SCOPE_NONE ? first : hold(lookup, &name, now);
     }
     if (is_last(lookup, kind, site, label))
         return lookup->last[kind];
@@ -85,25 +92,27 @@ void lookup_hash(struct lookup *lookup, const struct wire_heartbeat *heartbeat,
     ret->site = hold_site(lookup, heartbeat->site, NULL);
     if (ret->site == SCOPE_NONE)
         return;
-    for (unsigned kind = SCOPE_ROOM; kind < SCOPE_KINDS; kind++) {
-        struct wire_name label = label_of(heartbeat, (enum scope_kind)kind);
+#pragma GCC unroll 4
+    for (enum scope_kind kind = SCOPE_ROOM; kind < SCOPE_KINDS; kind++) {
+        struct wire_name label = label_of(heartbeat, kind);
         if (!label.length)
             continue;
-        ret->hashes[kind] = name_label(lookup, ret->site, (enum scope_kind)kind, label).hash;
-        __builtin_prefetch(scope_head(directory, ret->hashes[kind]));
+        ret->labels[kind].hash = name_label(lookup, ret->site, kind, label).hash;
+        __builtin_prefetch(scope_head(directory, ret->labels[kind].hash));
     }
 }
 
 void lookup_fetch(const struct lookup *lookup, const struct wire_heartbeat *heartbeat,
-                  const struct lookup_ahead *ahead)
+                  struct lookup_ahead *ahead)
 {
     const struct directory *directory = &lookup->directory->segment->directory;
 
     if (ahead->site == SCOPE_NONE)
         return;
-    for (unsigned kind = SCOPE_ROOM; kind < SCOPE_KINDS; kind++) {
-        if (label_of(heartbeat, (enum scope_kind)kind).length)
-            scope_fetch(directory, ahead->hashes[kind]);
+#pragma GCC unroll 4
+    for (enum scope_kind kind = SCOPE_ROOM; kind < SCOPE_KINDS; kind++) {
+        if (label_of(heartbeat, kind).length)
+            ahead->labels[kind].first = scope_fetch(directory, ahead->labels[kind].hash);
     }
 }
 
@@ -112,15 +121,17 @@ struct lookup_refusals lookup_scopes(struct lookup *lookup, const struct wire_he
                                      uint32_t scopes[SCOPE_KINDS])
 {
     uint32_t directory_full = 0, site_full = 0;
-    uint32_t site = hold_site(lookup, heartbeat->site, now);
+    uint32_t site =
+        ahead && ahead->site != SCOPE_NONE ? ahead->site : hold_site(lookup, heartbeat->site, now);
 
     scopes[SCOPE_SITE] = site;
-    for (unsigned kind = SCOPE_ROOM; kind < SCOPE_KINDS; kind++) {
+#pragma GCC unroll 4
+    for (enum scope_kind kind = SCOPE_ROOM; kind < SCOPE_KINDS; kind++) {
         scopes[kind] = SCOPE_NONE;
-        struct wire_name label = label_of(heartbeat, (enum scope_kind)kind);
+        struct wire_name label = label_of(heartbeat, kind);
         if (!label.length || site == SCOPE_NONE)
             continue;
-        uint32_t scope = hold_label(lookup, site, (enum scope_kind)kind, label, ahead, now);
+        uint32_t scope = hold_label(lookup, site, kind, label, ahead, now);
         directory_full |= (uint32_t)(scope == SCOPE_NONE) << kind;
         site_full |= (uint32_t)(scope == DIRECTORY_SITE_FULL) << kind;
         scopes[kind] = scope < DIRECTORY_SITE_FULL ? scope : SCOPE_NONE;

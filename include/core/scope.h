@@ -140,17 +140,18 @@ static inline bool scope_is_named(const struct scope_entry *entry, const struct 
            scope_has_name(entry, name->kind, name->site, name->bytes, name->length);
 }
 
-/* Prefetch what scope_find and whoever uses its result need of the first entry in a chain. */
-static inline __attribute__((always_inline)) void scope_fetch(const struct directory *directory,
-                                                              uint64_t hash)
+/* Prefetch what scope_find and whoever uses its result need of the first entry in a chain. Returns
+ * the entry's index, or SCOPE_NONE. */
+static inline uint32_t scope_fetch(const struct directory *directory, uint64_t hash)
 {
     uint32_t link = atomic_load_relaxed(scope_head(directory, hash)); /* a hint */
 
     if (!link || link > directory->capacity)
-        return;
+        return SCOPE_NONE;
     const struct scope_entry *entry = &directory->entries[link - 1];
     __builtin_prefetch(entry);
     __builtin_prefetch(&entry->key);
+    return link - 1;
 }
 
 /* Find a scope and return its index, or SCOPE_NONE. `ret_state` is the state word under which the

@@ -10,6 +10,7 @@ import audience
 import chart
 import counting
 import curves
+import edge
 import heartbeats
 import latency
 import machine
@@ -19,7 +20,7 @@ import scraping
 import workers
 
 GROUPS = {
-    "heartbeats": heartbeats, "workers": workers, "count": counting, "memory": memory,
+    "heartbeats": heartbeats, "edge": edge, "workers": workers, "count": counting, "memory": memory,
     "audience": audience, "latency": latency, "scrape": scraping, "chart": curves,
 }
 QUIET = 0.5  # load average above which figures are not to be believed
