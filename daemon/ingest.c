@@ -227,7 +227,10 @@ static enum wire_reason count_one_place(struct ingest *ingest, const uint8_t *da
     ingest->counted[COUNTER_label_invalid] += place->heartbeat.labels_invalid;
     ingest->counted[COUNTER_room_too_long] += place->heartbeat.rooms_too_long;
     place->ahead.site = SCOPE_NONE;
-    count_in_order(ingest, place, 1);
+    if (place->heartbeat.kind == WIRE_LEAVE)
+        count_leave(ingest, place);
+    else
+        count_heartbeats(ingest, place, 1);
     return WIRE_ACCEPTED;
 }
 

@@ -7,8 +7,8 @@ void lookup_begin(struct lookup *lookup)
 }
 
 /* True if the previous heartbeat named the same scope of this kind. */
-static bool is_last(const struct lookup *lookup, enum scope_kind kind, uint32_t site,
-                    struct wire_name name)
+static inline bool is_last(const struct lookup *lookup, enum scope_kind kind, uint32_t site,
+                           struct wire_name name)
 {
     uint32_t last = lookup->last[kind];
 
@@ -27,13 +27,20 @@ static uint32_t hold(struct lookup *lookup, const struct scope_name *name, const
     return scope;
 }
 
-static uint32_t hold_site(struct lookup *lookup, struct wire_name site, const uint64_t *now)
+/* The slow path of hold_site. Out of line, so that the usual one is short. */
+static __attribute__((noinline)) uint32_t search_site(struct lookup *lookup, struct wire_name site,
+                                                      const uint64_t *now)
 {
-    if (is_last(lookup, SCOPE_SITE, SCOPE_NONE, site))
-        return lookup->last[SCOPE_SITE];
     struct scope_name name =
         scope_name_site(lookup->directory->segment->header->secret, site.bytes, site.length);
+
     return hold(lookup, &name, now);
+}
+
+static inline uint32_t hold_site(struct lookup *lookup, struct wire_name site, const uint64_t *now)
+{
+    return is_last(lookup, SCOPE_SITE, SCOPE_NONE, site) ? lookup->last[SCOPE_SITE]
+                                                         : search_site(lookup, site, now);
 }
 
 /* Return the label of a kind that a heartbeat names, with length 0 if there is none. */

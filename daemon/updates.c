@@ -310,16 +310,23 @@ static void record_senders(struct updates *updates, uint32_t scope, const uint8_
     }
 }
 
-/* Queue visitors of a scope; the newest group has room for them. */
-static inline void queue_in_group(struct updates *updates, uint32_t scope, const uint8_t *ids,
-                                  unsigned count)
+/* Queue visitors of a scope; the newest group has room for them. Always inline: one visitor is a
+ * case of its own. */
+static inline __attribute__((always_inline)) void queue_in_group(struct updates *updates,
+                                                                 uint32_t scope, uint8_t origin,
+                                                                 const uint8_t *ids, unsigned count)
 {
     const struct scope_key key = updates->segment->directory.entries[scope].key;
     const uint64_t pairs = updates->segment->table.pairs;
-    struct table_key *keys = &updates->pending.keys[updates->pending.queued % PENDING_MAX];
+    unsigned first = updates->pending.queued % PENDING_MAX;
+    struct table_key *keys = &updates->pending.keys[first];
 
     if (__builtin_expect(updates->limited, false))
         record_senders(updates, scope, ids, count);
+    for (unsigned i = 0; i < count; i++) {
+        updates->scopes[first + i] = scope;
+        updates->origin_of[first + i] = origin;
+    }
     for (unsigned i = 0; i < count; i++)
         keys[i] = table_key(hash_visitor(&key, ids + (size_t)i * WIRE_VISITOR_SIZE), pairs);
     updates->pending.queued += count;
@@ -331,18 +338,16 @@ static inline void queue_visitors(struct updates *updates, uint32_t scope,
 {
     const uint8_t *ids = place->heartbeat.visitor_ids;
 
+    if (place->heartbeat.visitors == 1) {
+        queue_in_group(updates, scope, place->origin, ids, 1);
+        if (updates->pending.queued % PENDING_GROUP == 0)
+            advance(updates, false);
+        return;
+    }
     for (uint32_t left = place->heartbeat.visitors; left;) {
-        unsigned first = updates->pending.queued % PENDING_MAX;
-        unsigned room = PENDING_GROUP - first % PENDING_GROUP;
+        unsigned room = PENDING_GROUP - updates->pending.queued % PENDING_GROUP;
         unsigned count = left < room ? left : room;
-        for (unsigned i = first; i < first + count; i++) {
-            updates->scopes[i] = scope;
-            updates->origin_of[i] = place->origin;
-        }
-        if (count == 1)
-            queue_in_group(updates, scope, ids, 1);
-        else
-            queue_in_group(updates, scope, ids, count);
+        queue_in_group(updates, scope, place->origin, ids, count);
         ids += (size_t)count * WIRE_VISITOR_SIZE;
         left -= count;
         if (count == room)
@@ -377,9 +382,11 @@ static inline void count_traffic(struct updates *updates, uint32_t scope,
         traffic->pageviews += heartbeat->visitors;
 }
 
-/* Queue all places' visitors in their scopes of one kind. */
-static inline void queue_kind(struct updates *updates, const struct place *places, unsigned count,
-                              enum scope_kind kind)
+/* Queue all places' visitors in their scopes of one kind. Always inline: one place is a case of its
+ * own. */
+static inline __attribute__((always_inline)) void queue_kind(struct updates *updates,
+                                                             const struct place *places,
+                                                             unsigned count, enum scope_kind kind)
 {
     struct update_run run = {.kind = (uint8_t)kind, .scope = SCOPE_NONE};
     bool several = false;
@@ -411,6 +418,12 @@ void updates_queue(struct updates *updates, struct place *places, unsigned count
     for (unsigned i = 0; i < count; i++)
         if (places[i].scopes[SCOPE_SITE] != SCOPE_NONE)
             record_origin(updates, &places[i]);
+    if (count == 1) {
+        for (unsigned kind = 0; kind < SCOPE_KINDS; kind++)
+            if (places->scopes[kind] != SCOPE_NONE)
+                queue_kind(updates, places, 1, (enum scope_kind)kind);
+        return;
+    }
     for (unsigned kind = 0; kind < SCOPE_KINDS; kind++)
         queue_kind(updates, places, count, (enum scope_kind)kind);
 }

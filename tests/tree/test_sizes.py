@@ -5,7 +5,7 @@ import unittest
 import source
 
 FILE_LINES = 500
-LONGER = {"daemon/ingest.c"}  # splitting it would make the way of a datagram longer
+LONGER = set()
 FUNCTION_LINES = 45
 PROGRAM_FILES = {"tools/presence-web": 30, "tools/presencectl": 35}
 
