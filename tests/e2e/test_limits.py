@@ -39,7 +39,7 @@ class Limits(Case):
         before = self.stats()
         family, host = (socket.AF_INET6, "::1") if "[" in listen else (socket.AF_INET, "127.0.0.1")
         with socket.socket(family, socket.SOCK_DGRAM) as sender:
-            for datagram in (native(SITE, [visitor(1)]), b"", b"PH\2"):
+            for datagram in (native(SITE, [visitor(1)]), b"", b"PH\3"):
                 sender.sendto(datagram, (host, collector.port))
         after = self.wait_received(before["datagrams_received"] + 3)
         names = (("datagrams_accepted", 1), ("datagrams_rejected_malformed", 1),
