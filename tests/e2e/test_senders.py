@@ -148,9 +148,12 @@ class Senders(SendersCase):
     def test_stale(self):
         collector = self.start("--warm-up", "0")
         edge = Edge(self, collector)
-        edge.send()
+        edge.send(heartbeats(1))
         self.wait_arrived(1)
+        self.assertEqual(self.json("explain", SITE)["edges"]["alive"], 1)
         collector.stop()
+        self.assertEqual(self.json("explain", SITE)["edges"],
+                         {"alive": 0, "gone": 0, "gone_for_s": None})
         status, out, err = self.ctl("senders")
         self.assertEqual(status, 3)
         self.assertRegex(out, r"\A1 sender: 1 alive; as of \S+Z \[stale\]\n")
