@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 from exporter import ExporterCase
-from harness import BUILD, DEADLINE, native, visitor, wait_until
+from harness import BUILD, DEADLINE, native2, record, visitor, wait_until
 
 TOOL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/presence-exporter")
 MODULES = os.path.join(os.path.abspath(BUILD), "../packages/npm/node_modules")
@@ -104,8 +104,9 @@ class Schema(unittest.TestCase):
 class Metrics(ExporterCase):
     def test_exist(self):
         """Every metric that a panel, a variable or an alert rule names, with the labels it has."""
-        self.send(self.start("--warm-up", "0"), native("a.example", [visitor(1)], room="/",
-                                                       country="DE", source="b.example"))
+        self.send(self.start("--warm-up", "0"),
+                  native2(record("a.example", [visitor(1)], room="/", country="DE",
+                                 source="b.example"), stream=1, sequence=1))
         self.wait_received(1)
         exporter, labels = self.export(), {}
         wait_until(lambda: "presence_peak_visitors{" in self.text(exporter), "a peak")
