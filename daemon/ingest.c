@@ -128,12 +128,14 @@ static bool find_scopes(struct ingest *ingest, struct place *place, bool may_ret
     return true;
 }
 
-/* Retire idle scopes, which is possible only between batches. */
+/* Retire idle scopes, which is possible only between batches: what was found ahead may be gone. */
 static __attribute__((noinline, cold)) void make_room(struct ingest *ingest)
 {
     ingest_end(ingest);
     collector_make_room(ingest->collector);
     ingest_begin(ingest);
+    for (unsigned i = 0; i < UPDATES_PLACES_MAX; i++)
+        ingest->places[i].ahead.site = SCOPE_NONE;
 }
 
 /* Count neighbouring places, none of which is a leave. */
@@ -147,8 +149,6 @@ static void count_heartbeats(struct ingest *ingest, struct place *places, unsign
         updates_queue(&ingest->updates, places + first, i - first);
         make_room(ingest);
         first = i;
-        for (unsigned rest = i; rest < count; rest++)
-            places[rest].ahead.site = SCOPE_NONE; /* another batch: it may be gone */
         find_scopes(ingest, &places[i], false);
     }
     updates_queue(&ingest->updates, places + first, count - first);

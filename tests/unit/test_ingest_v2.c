@@ -208,6 +208,25 @@ static void directories_make_room_within_a_datagram(void **state)
     stop_ingest(fixture);
 }
 
+/* Room is made by retiring a site that a later record names, on the other side of a leave. */
+static void places_after_a_leave_are_looked_up_again(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->settings.max_scopes = 2;
+    start(fixture, 0, NULL);
+    places(fixture, (struct wire_v2_header){0}, {.site = "old"}, {.site = "other"});
+    fixture->clock += 4000;
+    places(fixture, (struct wire_v2_header){0}, {.site = "new"},
+           {.site = "old", .kind = WIRE_LEAVE}, {.site = "old", .visitor = 1});
+    expect_site(fixture, "new", 1);
+    expect_site(fixture, "old", 1);
+    expect_site(fixture, "other", -1);
+    expect_counter(fixture, scopes_retired, 2);
+    expect_accounted(fixture, 5);
+    stop_ingest(fixture);
+}
+
 static void records_of_other_sites_are_skipped(void **state)
 {
     struct fixture *fixture = *state;
@@ -377,6 +396,7 @@ int main(void)
         TEST(names_become_canonical),
         TEST(full_datagrams_are_counted),
         TEST(directories_make_room_within_a_datagram),
+        TEST(places_after_a_leave_are_looked_up_again),
         TEST(records_of_other_sites_are_skipped),
         TEST(replays_change_nothing),
         TEST(datagrams_without_a_stream_are_not_checked),
