@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 import unittest
 import uuid
@@ -212,6 +213,26 @@ class Stream(PresenceSend):
         self.assertEqual(numbers, [(datagram.stream, i + 1) for i in range(len(numbers))])
         process.stdin.close()
         self.assertEqual(process.wait(DEADLINE), 0)
+
+    def test_alive_while_no_line_is_good(self):
+        """Lines come without a pause: the pipe is always full."""
+        process = self.start("--site", "a", stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        over = threading.Event()
+
+        def write():
+            while not over.is_set():
+                process.stdin.write(b"-\n" * 1000)
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        try:
+            numbers = [decode(self.receive()).sequence for _ in range(3)]
+        finally:
+            over.set()
+            thread.join()
+        self.assertEqual(numbers, [1, 2, 3])
+        process.stdin.close()
+        self.assertEqual(process.wait(DEADLINE), 1)
 
     def test_rest_of_a_pipe(self):
         """After SIGTERM, lines in the pipe and those written soon after are sent; a pipe that stays

@@ -27,6 +27,7 @@ struct stream {
     bool idle;     /* no line came for PAUSE_MS */
     bool warned;   /* it was reported that nobody listens */
     bool unreadable;
+    int64_t flushed_at; /* when presence_sender_flush_aged was called last, ns */
     size_t length;
     char buffer[BUFFER_BYTES + 1];
 };
@@ -139,16 +140,19 @@ static bool stream_fill(struct stream *stream)
     return bytes > 0;
 }
 
-/* Wait for input and read it. If none comes, send what is queued, and then show every second that
- * this sender is alive. Returns false at stdin's end. */
+/* Wait for input and read it. If none comes, send what is queued. Show every second that this
+ * sender is alive, even if no line is complete or good. Returns false at stdin's end. */
 static bool stream_read(struct stream *stream)
 {
     struct pollfd input = {STDIN_FILENO, POLLIN, 0};
     int ready = interruptible_poll(&input, stream->idle ? ALIVE_MS : PAUSE_MS);
+    int64_t now = monotonic_ns();
 
-    if (ready == 0) {
+    if (ready == 0)
         presence_sender_flush(stream->sender);
+    if (ready == 0 || now - stream->flushed_at >= PAUSE_MS * NS_PER_MS) {
         presence_sender_flush_aged(stream->sender);
+        stream->flushed_at = now;
     }
     stream->idle = ready == 0;
     return ready <= 0 || stream_fill(stream);
