@@ -445,7 +445,7 @@ struct presence_sender_options {
     bool one_shot;   /* no stream: for a program that sends once and ends */
     bool no_wait;    /* drop at once what a full socket refuses, for the sake of other targets */
     uint16_t target; /* which of the program's targets this is, from 0 */
-    uint64_t stream; /* its number, random and the same for all targets; default: draw one */
+    uint64_t stream; /* random, the same for all targets; 0: draw one, as a child process does */
 };
 
 struct presence_sender_totals {

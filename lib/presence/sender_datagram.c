@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -25,6 +27,7 @@ int datagram_init(struct datagram *datagram, struct outbox *outbox,
         .visitors_max = options->batch,
         .bytes_max = options->datagram_bytes,
         .header = {.stream = options->stream, .target = options->target, .key_id = options->key_id},
+        .process = getpid(),
         .closed_at = monotonic_coarse_ns(),
         .name_bytes = bytes,
         .record_bytes = bytes + names_most,
@@ -56,11 +59,26 @@ static uint32_t wall_clock(void)
     return (uint32_t)now.tv_sec;
 }
 
+/* Draw a stream for a child that has inherited the sender: with the numbers of its parent, the
+ * collector would take the datagrams of one for duplicates of the other's. */
+static void leave_parent(struct datagram *datagram)
+{
+    struct wire_v2_header *header = &datagram->header;
+
+    datagram->process = getpid();
+    header->sequence = 0;
+    if (header->stream &&
+        getrandom(&header->stream, sizeof(header->stream), 0) != sizeof(header->stream))
+        header->stream = 0;
+}
+
 void datagram_close(struct datagram *datagram, int64_t now)
 {
     uint8_t *bytes = outbox_room(datagram->outbox), *end = bytes + WIRE_V2_HEADER_SIZE;
     struct wire_v2_header *header = &datagram->header;
 
+    if (datagram->process != getpid())
+        leave_parent(datagram);
     header->length = datagram_size(datagram);
     header->names = (uint8_t)datagram->names;
     header->sequence += header->stream != 0;

@@ -11,12 +11,15 @@
 #include "sender_outbox.h"
 #include "sender_place.h"
 
+#include <sys/types.h>
+
 struct datagram {
     struct outbox *outbox;
     uint32_t visitors_max; /* fewer if they don't fit */
     uint32_t bytes_max;
     struct siphash_key key;
     struct wire_v2_header header; /* sequence: of the datagram that was closed last */
+    pid_t process;                /* that has the stream */
     int64_t closed_at;            /* when that was, or when the sender was opened; ns */
     int64_t queued_at;            /* when the first visitor was added, ns */
     uint32_t visitors;

@@ -8,6 +8,7 @@
 
 #include <common/monotonic.h>
 #include <sender_datagram.h>
+#include <sys/wait.h>
 
 #define STREAM UINT64_C(0x0102030405060708)
 
@@ -117,6 +118,37 @@ static void streams_are_random(void **state)
     }
 }
 
+/* Parent and child must not number their datagrams alike. */
+static void a_child_has_its_own_stream(void **state)
+{
+    struct presence_sender *sender =
+        open_sender((struct presence_sender_options){.stream = STREAM, .target = 3});
+    int status;
+
+    (void)state;
+    send_one(sender);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        for (uint64_t i = 0; i < 2; i++) {
+            send_number(sender, &here, i);
+            presence_sender_flush(sender);
+        }
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    for (uint32_t i = 1; i <= 2; i++) {
+        receiver_next(&receiver);
+        assert_true(receiver.native.stream != STREAM && receiver.native.stream != 0);
+        assert_int_equal(receiver.native.sequence, i);
+        assert_int_equal(receiver.native.target, 3);
+    }
+    send_one(sender);
+    assert_true(receiver.native.stream == STREAM);
+    assert_int_equal(receiver.native.sequence, 2);
+    presence_sender_close(sender);
+}
+
 /* A program that ends has no stream, and is not alive afterwards. */
 static void one_shot_has_no_stream(void **state)
 {
@@ -216,9 +248,11 @@ static void text_has_no_stream(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(datagrams_are_numbered),    TEST(numbers_wrap),        TEST(streams_are_random),
-        TEST(one_shot_has_no_stream),    TEST(alive_once_a_second), TEST(not_while_others_are_sent),
-        TEST(alive_while_visitors_wait), TEST(text_has_no_stream),
+        TEST(datagrams_are_numbered),    TEST(numbers_wrap),
+        TEST(streams_are_random),        TEST(a_child_has_its_own_stream),
+        TEST(one_shot_has_no_stream),    TEST(alive_once_a_second),
+        TEST(not_while_others_are_sent), TEST(alive_while_visitors_wait),
+        TEST(text_has_no_stream),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
