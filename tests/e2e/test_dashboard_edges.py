@@ -3,6 +3,7 @@
 import unittest
 
 from dashboard import CONTRAST, DashboardCase
+from harness import wait_until
 from senders import Edge
 
 
@@ -28,7 +29,7 @@ class Edges(DashboardCase):
                 self.assertEqual(self.level("Edges"), "good")
             self.wait_text("#health", r"Edges\s+2 alive\s+127\.0\.0\.3 silent for \d+ s")
             self.assertEqual(self.level("Edges"), "bad")
-            self.assertEqual(self.browser.run(CONTRAST)[1], [])
+            wait_until(lambda: self.browser.run(CONTRAST)[1] == [], "its colour to be the last one")
             with self.edge("127.0.0.3").kept_alive():
                 self.wait_text("#health", r"Edges\s+3 alive\s+nothing lost")
         self.wait_text("#health", r"Edges\s+1 alive\s+2 silent")
