@@ -111,18 +111,18 @@ static inline enum wire_reason admission_decode(const struct admission_view *vie
                                                    : reason;
 }
 
-/* Parse a datagram of version 2 and judge it, except for its stream and its sites, likewise. */
+/* Parse a datagram of version 2 and judge it likewise, except for its stream and its sites. */
 enum wire_reason admission_decode_v2(const struct admission_view *view, const uint8_t *datagram,
                                      uint32_t length, struct wire_v2_datagram *ret);
 
-/* Return the key that a datagram is known to be signed with, or 0 if tags are not checked. */
+/* Return the id of the key that has signed a datagram, or 0 if tags are not checked. */
 static inline uint8_t admission_identity(const struct admission_view *view,
                                          const struct wire_v2_datagram *datagram)
 {
     return view->keys ? datagram->key_id : 0;
 }
 
-/* True if not every site is counted. */
+/* True if only some sites are counted (--site). */
 static inline bool admission_limits_sites(const struct admission_view *view)
 {
     return view->admission && view->admission->sites.count;

@@ -109,11 +109,11 @@ static const struct option_entry entries[] = {
                 "counted as events_thinned."},
     {"max-streams", OPTION_UINT32(struct config, settings.max_streams), .max = SEGMENT_STREAMS_MAX,
      .argument = "N", .fallback = "1024",
-     .help = "senders' streams whose losses are known; 0 keeps none",
+     .help = "streams of senders whose losses are known; 0 keeps none",
      .details = "A sender of version 2 has one stream to each of its targets, which takes 256 "
-                "bytes here. A new one replaces the quietest that was silent for over a minute. "
-                "Where there is none, it is counted without its losses being known, and a datagram "
-                "that is replayed counts again: streams_full counts its datagrams."},
+                "bytes here. A new one replaces the one that has been silent longest, if that is "
+                "over a minute. Otherwise its datagrams count, but its losses are not known, and a "
+                "replayed datagram counts again: streams_full counts them all."},
     {"workers", OPTION_UINT32(struct config, workers), .min = 1, .max = SEGMENT_WORKERS_MAX,
      .argument = "N", .help = "receiving threads; half of the processors by default, at most 4",
      .example = "4", .details = "1 to 64; see ADDRESSES AND WORKERS."},

@@ -344,7 +344,8 @@ static void move_events(struct move *move)
 
 /* ---- streams ------------------------------------------------------------------------------ */
 
-/* Order streams by who gets room first: the last that was heard, as streams_open does. */
+/* Order streams by when they were last heard, the latest first. Of those heard in the same second
+ * the higher slots come first, as if they were later: streams_open does the same. */
 static int compare_streams(const void *left, const void *right, void *context)
 {
     const struct move *move = context;
@@ -355,8 +356,8 @@ static int compare_streams(const void *left, const void *right, void *context)
     return order ? order : (a < b) - (a > b);
 }
 
-/* Move the streams, in the order in which they were last heard if not all have room. One that was
- * being written by a killed daemon is repaired by streams_open. */
+/* Move the streams; if not all have room, those that were heard last. streams_open repairs one that
+ * a killed daemon was writing. */
 static int move_streams(struct move *move)
 {
     const struct streams *old = &move->old->streams, *new = &move->new->streams;

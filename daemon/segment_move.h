@@ -10,7 +10,7 @@ struct segment_moved {
     uint32_t scopes;    /* that had no room in the new one */
     uint32_t histories; /* likewise; their scopes keep the peaks */
     uint64_t events;    /* likewise, the oldest */
-    uint32_t streams;   /* likewise, the quietest */
+    uint32_t streams;   /* likewise, silent longest */
 };
 
 /* Convert the header of a segment to this version's layout, or return false if its layout can't be
@@ -18,8 +18,8 @@ struct segment_moved {
  * as long or shorter: the rest becomes 0. */
 bool segment_move_upgrade_header(const struct segment_header *header, struct segment_header *ret);
 
-/* Fill a new segment with the contents of an old one. Counters, streams, events, histories
- * and peaks move in any case. Entries and rings move if the table has the same size and every scope
+/* Fill a new segment with the contents of an old one. Counters, streams, events, histories and
+ * peaks move in any case. Entries and rings move if the table has the same size and every scope
  * with visitors finds room; otherwise all counts start anew, without departures.
  *
  * The old one has a header that segment_move_upgrade_header made, is sound (segment_is_sound) and

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #define SPAN_MAX  (UINT64_C(1) << 62) /* from the lowest to the highest sequence */
-
 #define COUNT_MAX (UINT64_C(1) << 56)
 
 /* Make the version odd: readers meanwhile discard what they load, and stream_repair repairs what
@@ -56,7 +55,7 @@ static uint64_t *seen_word(struct stream *stream, uint64_t sequence)
     return &stream->seen[sequence / 64 % STREAM_SEEN];
 }
 
-/* Forget `count` sequences from `first` on: their bits are those of far older ones. */
+/* Clear the bits of `count` sequences from `first` on, which older sequences have set. */
 static void forget(struct stream *stream, uint64_t first, uint64_t count)
 {
     if (count > STREAM_SEEN_MAX)

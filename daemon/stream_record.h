@@ -31,8 +31,8 @@ void stream_begin(struct stream *stream, const struct stream_arrival *arrival);
  * old to tell. Adds to the same counters. */
 bool stream_receive(struct stream *stream, const struct stream_arrival *arrival);
 
-/* Return what no daemon can have left in a slot at tick `now`, wherever it was killed, or NULL.
- * Reads all but the version's size and the bits of `seen`. */
+/* Return a fault that no daemon can have left in a slot at tick `now`, wherever it was killed, or
+ * NULL. The size of `version` and the bits of `seen` are not checked. */
 const char *stream_find_fault(const struct stream *stream, uint64_t now);
 
 /* Let readers load a stream again that a killed daemon was writing. */

@@ -95,7 +95,8 @@ static void index_add(struct stream_table *table, uint64_t hash, uint32_t slot)
     atomic_store_relaxed(&table->index[at], hash >> 32 << 32 | (slot + 1)); /* loaded by find */
 }
 
-/* Remove a stream's slot, and move those behind it forward whom the gap would hide. */
+/* Remove a stream's slot from the index, and move forward those behind it that the gap would hide.
+ */
 static void index_remove(struct stream_table *table, uint32_t slot)
 {
     const uint32_t mask = table->index_mask;
@@ -141,8 +142,8 @@ static bool is_silent(uint64_t heard, uint64_t now)
     return heard < now && now - heard > STREAM_SILENCE;
 }
 
-/* Return a slot that is free, or whose stream is the quietest and silent, with its lock held; NONE
- * if there is none. */
+/* Lock a slot that is free, or else the one whose stream has been silent longest, and return it;
+ * NONE if no stream has been silent for long enough. */
 static uint32_t lock_replaceable(struct stream_table *table, uint64_t now)
 {
     for (;;) {
@@ -154,7 +155,7 @@ static uint32_t lock_replaceable(struct stream_table *table, uint64_t now)
         uint64_t heard = stream->last_tick;
         if (stream->id == 0 || is_silent(heard, now))
             return slot;
-        /* Its worker is about to put it last, see streams_receive. */
+        /* A worker has just heard it, and has yet to put it last: see streams_receive. */
         pthread_mutex_unlock(lock_of(table, slot));
         move_last(table, slot, heard);
     }
@@ -162,8 +163,8 @@ static uint32_t lock_replaceable(struct stream_table *table, uint64_t now)
 
 /* ---- receiving ------------------------------------------------------------------------------- */
 
-/* Receive a datagram whose stream the index did not show at once: the stream is new, or another
- * worker's change of the index hid it. */
+/* Receive a datagram whose stream was not found without the mutex: it is new, or another worker was
+ * changing the index. */
 static __attribute__((noinline, cold)) bool receive_rare(struct stream_table *table,
                                                          const struct stream_arrival *arrival)
 {

@@ -132,6 +132,7 @@ int presence_streams(struct presence *presence, struct presence_streams *ret)
     struct presence_streams list = {.moment = presence_freshness(presence)};
     struct reader_moment moment = reader_load_moment(presence);
     const struct streams *streams = &presence->segment.streams;
+    /* Stored by collector_advance and collector_listen. */
     uint64_t since = atomic_load_relaxed(&presence->segment.header->listening_since);
     unsigned pauses = PAUSES_MAX;
     struct stream copy;

@@ -1,4 +1,4 @@
-/* test_wire.c - wire.h against the native datagram of docs/protocol.md. */
+/* test_wire.c - wire_v1.h against version 1 of the native datagram of docs/protocol.md. */
 #include "wire_fixture.h"
 
 static void expect_bytes(const char *what, const uint8_t *got, const char *hex)

@@ -1,4 +1,4 @@
-/* test_wire_encode.c - the encoding half of wire.h. That what is decoded is encoded as the same,
+/* test_wire_encode.c - the encoding half of wire_v1.h. That what is decoded is encoded as the same,
  * whatever its lengths, is tested with the decoding. */
 #include "golden.h"
 

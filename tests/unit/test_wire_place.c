@@ -1,4 +1,4 @@
-/* test_wire_place.c - the names of a native datagram in canonical form. */
+/* test_wire_place.c - the names of version 1 in canonical form. */
 #include "wire_fixture.h"
 
 /* ---- sites ------------------------------------------------------------------------------- */

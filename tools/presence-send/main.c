@@ -58,8 +58,8 @@ static int run(const struct options *options)
     sigaction(SIGTERM, &action, NULL);
     if (options->mode == MODE_ONE)
         status = send_one(options, sender);
-    else if (options->mode == MODE_STREAM)
-        status = stream_run(options, sender);
+    else if (options->mode == MODE_INPUT)
+        status = input_run(options, sender);
     else
         status = load_run(options, sender);
     presence_sender_close(sender);

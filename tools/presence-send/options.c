@@ -183,7 +183,7 @@ static enum mode choose_mode(const struct option_use *use)
 {
     if (option_given(use, "visitor"))
         return MODE_ONE;
-    return option_given(use, "visitors") || option_given(use, "rate") ? MODE_LOAD : MODE_STREAM;
+    return option_given(use, "visitors") || option_given(use, "rate") ? MODE_LOAD : MODE_INPUT;
 }
 
 static enum option_verdict check_pairs(const struct option_use *use)
@@ -222,7 +222,7 @@ static enum option_verdict check_place(const struct options *options)
                                     {"event", place->event}};
     bool is_event = place->kind == PRESENCE_EVENT;
 
-    if (!place->site && options->mode != MODE_STREAM)
+    if (!place->site && options->mode != MODE_INPUT)
         return option_wrong("site", "is needed, as in --site example.com");
     if (is_event && !place->event)
         return option_wrong("kind", "an event needs --event NAME");

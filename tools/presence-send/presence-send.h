@@ -10,9 +10,9 @@
 #include "presence/presence.h"
 
 enum mode {
-    MODE_ONE,    /* one heartbeat */
-    MODE_STREAM, /* a heartbeat for each line of stdin */
-    MODE_LOAD,   /* a load of made-up visitors */
+    MODE_ONE,   /* one heartbeat */
+    MODE_INPUT, /* a heartbeat for each line of stdin */
+    MODE_LOAD,  /* a load of made-up visitors */
 };
 
 struct load_options {
@@ -46,8 +46,7 @@ enum option_verdict send_options_parse(int argc, char **argv, struct options *re
 /* Return the last of the two signals that came, or 0. */
 int interrupted(void);
 
-/* Call poll(2) for `timeout_ms`. Either signal ends the call, even one that came just
- * before. */
+/* Call poll(2) for `timeout_ms`. Either signal ends the call, even one that came just before. */
 int interruptible_poll(struct pollfd *descriptor, int timeout_ms);
 
 /* ---- target.c: the collector ---- */
@@ -68,7 +67,7 @@ void target_flush(struct presence_sender *sender);
 /* Send a heartbeat for each line of stdin, until it ends or a signal comes. A line is a visitor's
  * id, for the place of the options, or a text heartbeat that begins with `PH1 `. Returns the exit
  * status: 1, after reporting why, if a line was bad or the collector is not there. */
-int stream_run(const struct options *options, struct presence_sender *sender);
+int input_run(const struct options *options, struct presence_sender *sender);
 
 /* Send the load of the options, until it ends or a signal comes, and print its summary, one JSON
  * object, to stdout. Returns the exit status: 1, after reporting why, if datagrams were lost or

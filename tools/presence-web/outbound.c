@@ -13,7 +13,7 @@
 #include "common/monotonic.h"
 
 #define COMPLAINT_NS (60 * NS_PER_S) /* between two log lines about the same collector */
-#define ALIVE_NS     NS_PER_S        /* between two looks whether it is time to show that */
+#define ALIVE_NS     NS_PER_S        /* between two calls of presence_sender_flush_aged */
 #define TOUCHES      65536           /* that are remembered; a power of two */
 #define ARRIVAL_MS   1000            /* until a touch that nobody waits for is in the segment */
 #define CLOCK_MS     20              /* by which the readers' clock may be behind */
