@@ -42,6 +42,19 @@ const char *edges_state(const struct presence_stream *stream)
     return stream->restarted ? "restarted" : stream->silent ? "silent" : "alive";
 }
 
+struct edges_states edges_count(const struct presence_streams *streams)
+{
+    struct edges_states states = {0};
+
+    for (size_t i = 0; i < streams->length; i++) {
+        const struct presence_stream *stream = &streams->streams[i];
+        states.restarted += stream->restarted;
+        states.silent += stream->silent && !stream->restarted;
+        states.alive += !stream->silent;
+    }
+    return states;
+}
+
 void edges_format_id(const struct presence_stream *stream, char ret[EDGES_ID_SIZE])
 {
     snprintf(ret, EDGES_ID_SIZE, "%016" PRIx64, stream->id);

@@ -24,6 +24,13 @@ struct edges edges_load(struct presence *presence, uint64_t quiet_s);
 /* Return "alive", "silent" or "restarted". Any thread. */
 const char *edges_state(const struct presence_stream *stream);
 
+/* How many streams are in each of these states. */
+struct edges_states {
+    size_t alive, silent, restarted;
+};
+
+struct edges_states edges_count(const struct presence_streams *streams);
+
 #define EDGES_ID_SIZE 17
 
 /* Format a stream's id as it is on the wire: 16 hex digits. Any thread. */

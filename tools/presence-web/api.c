@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/edges.h"
+#include "common/edges_json.h"
 #include "common/place.h"
 #include "common/time_text.h"
 #include "request.h"
@@ -101,8 +101,8 @@ static json_t *build_pageviews(const struct web *web, const struct place *place,
     return json_integer((json_int_t)pageviews);
 }
 
-/* Return whether edges are alive, for a site with this reading; null if it is stale or the site
- * does not exist. */
+/* Build an object of the edges, for a site with this reading; null if it is stale or the site does
+ * not exist. */
 static json_t *build_edges(const struct web *web, const struct presence_reading *reading)
 {
     struct presence *presence = live_presence(web->live);
@@ -110,9 +110,7 @@ static json_t *build_edges(const struct web *web, const struct presence_reading 
     if (!presence || !reading->exists || reading->stale)
         return json_null();
     struct edges edges = edges_load(presence, reading->last_heartbeat_s);
-    return json_pack("{s:I,s:I,s:o}", "alive", (json_int_t)edges.alive, "gone",
-                     (json_int_t)edges.gone, "gone_for_s",
-                     edges.gone ? json_integer((json_int_t)edges.gone_s) : json_null());
+    return edges_build(&edges);
 }
 
 static enum MHD_Result answer_realtime(const struct web *web, struct http_request *request,
@@ -416,49 +414,17 @@ enum MHD_Result api_status(void *context, struct http_request *request)
 
 /* ---- senders -------------------------------------------------------------------------------- */
 
-static json_t *build_sender(const struct presence_stream *stream)
-{
-    const struct {
-        const char *name;
-        uint64_t value;
-    } figures[] = {
-        {"target", stream->target},         {"age_s", stream->last_s},
-        {"first_age_s", stream->first_s},   {"datagrams", stream->datagrams},
-        {"heartbeats", stream->heartbeats}, {"expected", stream->expected},
-        {"received", stream->received},     {"lost", stream->lost},
-        {"duplicates", stream->duplicates},
-    };
-    json_t *object = json_object();
-    char id[EDGES_ID_SIZE];
-
-    edges_format_id(stream, id);
-    json_object_set_new(object, "address",
-                        stream->address[0] ? json_string(stream->address) : json_null());
-    json_object_set_new(object, "port", stream->port ? json_integer(stream->port) : json_null());
-    json_object_set_new(object, "key", stream->key_id ? json_integer(stream->key_id) : json_null());
-    json_object_set_new(object, "stream", json_string(id));
-    json_object_set_new(object, "state", json_string(edges_state(stream)));
-    for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
-        json_object_set_new(object, figures[i].name, json_integer((json_int_t)figures[i].value));
-    return object;
-}
-
 static json_t *build_senders(const struct presence_streams *streams, size_t limit)
 {
     json_t *object = json_object(), *data = json_array();
-    size_t silent = 0, restarted = 0;
+    struct edges_states states = edges_count(streams);
 
-    for (size_t i = 0; i < streams->length; i++) {
-        const struct presence_stream *stream = &streams->streams[i];
-        if (i < limit)
-            json_array_append_new(data, build_sender(stream));
-        restarted += stream->restarted;
-        silent += stream->silent && !stream->restarted;
-    }
+    for (size_t i = 0; i < streams->length && i < limit; i++)
+        json_array_append_new(data, edges_build_stream(&streams->streams[i]));
     json_object_set_new(object, "data", data);
     json_object_set_new(object, "total", json_integer((json_int_t)streams->length));
-    json_object_set_new(object, "silent", json_integer((json_int_t)silent));
-    json_object_set_new(object, "restarted", json_integer((json_int_t)restarted));
+    json_object_set_new(object, "silent", json_integer((json_int_t)states.silent));
+    json_object_set_new(object, "restarted", json_integer((json_int_t)states.restarted));
     add_marks(object, &(struct marks){.stale = streams->moment.stale,
                                       .warming = streams->moment.warming,
                                       .has_time = true,

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/edges.h"
+#include "common/edges_json.h"
 #include "scope.h"
 #include "show.h"
 
@@ -109,11 +109,7 @@ static void print_json(const struct view *view)
     json_object_set_new(object, "ages", json_of_ages(activity));
     json_object_set_new(object, "last_minute",
                         activity->has_history ? json_of_minute(activity) : json_null());
-    json_object_set_new(
-        object, "edges",
-        json_pack("{s:I, s:I, s:o}", "alive", (json_int_t)view->edges.alive, "gone",
-                  (json_int_t)view->edges.gone, "gone_for_s",
-                  view->edges.gone ? json_integer((json_int_t)view->edges.gone_s) : json_null()));
+    json_object_set_new(object, "edges", edges_build(&view->edges));
     json_object_set_new(object, "listening_for_s",
                         json_integer((json_int_t)view->status.listening_for_s));
     json_object_set_new(object, "datagrams_received", json_integer((json_int_t)view->received));

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/edges.h"
+#include "common/edges_json.h"
 #include "presencectl.h"
 #include "show.h"
 
@@ -12,7 +12,8 @@
 
 struct view {
     struct presence_streams streams;
-    size_t shown, silent, restarted;
+    struct edges_states states;
+    size_t shown;
 };
 
 /* Format a stream's address and port, or "-" if they are unknown. */
@@ -28,43 +29,17 @@ static void format_host_port(const struct presence_stream *stream, char ret[HOST
 
 /* ---- JSON and CSV ------------------------------------------------------------------------ */
 
-static json_t *json_of_stream(const struct presence_stream *stream)
-{
-    const struct {
-        const char *name;
-        uint64_t value;
-    } figures[] = {
-        {"target", stream->target},         {"age_s", stream->last_s},
-        {"first_age_s", stream->first_s},   {"datagrams", stream->datagrams},
-        {"heartbeats", stream->heartbeats}, {"expected", stream->expected},
-        {"received", stream->received},     {"lost", stream->lost},
-        {"duplicates", stream->duplicates},
-    };
-    json_t *object = json_object();
-    char id[EDGES_ID_SIZE];
-
-    edges_format_id(stream, id);
-    json_object_set_new(object, "address", json_text(stream->address));
-    json_object_set_new(object, "port", stream->port ? json_integer(stream->port) : json_null());
-    json_object_set_new(object, "key", stream->key_id ? json_integer(stream->key_id) : json_null());
-    json_object_set_new(object, "stream", json_string(id));
-    json_object_set_new(object, "state", json_string(edges_state(stream)));
-    for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
-        json_object_set_new(object, figures[i].name, json_integer((json_int_t)figures[i].value));
-    return object;
-}
-
 static void print_json(const struct view *view)
 {
     const struct presence_reading *moment = &view->streams.moment;
     json_t *object = json_object(), *array = json_array();
 
     for (size_t i = 0; i < view->shown; i++)
-        json_array_append_new(array, json_of_stream(&view->streams.streams[i]));
+        json_array_append_new(array, edges_build_stream(&view->streams.streams[i]));
     json_object_set_new(object, "senders", array);
     json_object_set_new(object, "total", json_integer((json_int_t)view->streams.length));
-    json_object_set_new(object, "silent", json_integer((json_int_t)view->silent));
-    json_object_set_new(object, "restarted", json_integer((json_int_t)view->restarted));
+    json_object_set_new(object, "silent", json_integer((json_int_t)view->states.silent));
+    json_object_set_new(object, "restarted", json_integer((json_int_t)view->states.restarted));
     json_set_moment(object, moment->stale, moment->warming, moment->as_of);
     json_print(object);
 }
@@ -107,15 +82,15 @@ static void print_csv(const struct view *view)
 static void print_header(const struct view *view)
 {
     const struct presence_reading *moment = &view->streams.moment;
+    const struct edges_states *states = &view->states;
     const char *bold = show_in_colour() ? "\033[1m" : "", *plain = *bold ? "\033[0m" : "";
     size_t length = view->streams.length;
 
-    printf("%s%zu sender%s: %zu alive", bold, length, plural_of(length),
-           length - view->silent - view->restarted);
-    if (view->silent)
-        printf(", %zu silent", view->silent);
-    if (view->restarted)
-        printf(", %zu restarted since", view->restarted);
+    printf("%s%zu sender%s: %zu alive", bold, length, plural_of(length), states->alive);
+    if (states->silent)
+        printf(", %zu silent", states->silent);
+    if (states->restarted)
+        printf(", %zu restarted since", states->restarted);
     printf("; as of %s", show_time(moment->as_of).text);
     if (view->shown < length)
         printf("; the last heard %zu of %zu", view->shown, length);
@@ -186,10 +161,7 @@ int command_senders(struct presence *presence, const struct options *options, ch
         return report_error(r, presence, options);
     size_t length = view.streams.length;
     view.shown = options->limit && options->limit < length ? options->limit : length;
-    for (size_t i = 0; i < length; i++) {
-        view.restarted += view.streams.streams[i].restarted;
-        view.silent += view.streams.streams[i].silent && !view.streams.streams[i].restarted;
-    }
+    view.states = edges_count(&view.streams);
     print_view(options, &view);
     uint64_t full = presence_counter(presence, "streams_full");
     if (full)
