@@ -84,14 +84,7 @@ static void native_or_text(void **state)
     }
 }
 
-/* One changed field of a golden datagram. */
-static const struct {
-    const char *what;
-    const char *golden;
-    uint32_t offset;
-    const char *hex;
-    enum wire_reason expected;
-} patches[] = {
+static const struct patch patches[] = {
     {"magic, first byte", GOLDEN_LABELS_HEX, 0, "70", WIRE_MALFORMED},
     {"magic, second byte", GOLDEN_LABELS_HEX, 1, "68", WIRE_MALFORMED},
     {"version 0", GOLDEN_LABELS_HEX, 2, "00", WIRE_VERSION},
@@ -156,9 +149,7 @@ static void every_field(void **state)
 {
     (void)state;
     for (size_t i = 0; i < LENGTH(patches); i++) {
-        struct bytes datagram = bytes_from_hex(patches[i].golden);
-        struct bytes patch = bytes_from_hex(patches[i].hex);
-        memcpy(datagram.bytes + patches[i].offset, patch.bytes, patch.length);
+        struct bytes datagram = patched(&patches[i]);
 
         struct wire_scratch scratch;
         struct wire_heartbeat heartbeat, before;
@@ -170,7 +161,6 @@ static void every_field(void **state)
         if (reason != WIRE_ACCEPTED && memcmp(&heartbeat, &before, sizeof(before)) != 0)
             fail_msg("%s: the output is touched", patches[i].what);
         bytes_free(&datagram);
-        bytes_free(&patch);
     }
 }
 

@@ -93,14 +93,8 @@ static void golden_empty_is_read(void **state)
 
 /* ---- one change -------------------------------------------------------------------------- */
 
-/* One changed field of a golden datagram. Its names are at 28, records at 64 and 104. */
-static const struct {
-    const char *what;
-    const char *golden;
-    uint32_t offset;
-    const char *hex;
-    enum wire_reason expected;
-} patches[] = {
+/* The names of GOLDEN_V2_HEX are at 28, its records at 64 and 104. */
+static const struct patch patches[] = {
     {"flag bit 1", GOLDEN_V2_HEX, 3, "02", WIRE_MALFORMED},
     {"flag bit 7", GOLDEN_V2_HEX, 3, "80", WIRE_MALFORMED},
     {"both flags", GOLDEN_V2_SIGNED_HEX, 3, "03", WIRE_MALFORMED},
@@ -191,14 +185,11 @@ static void every_field(void **state)
 {
     (void)state;
     for (size_t i = 0; i < LENGTH(patches); i++) {
-        struct bytes datagram = bytes_from_hex(patches[i].golden);
-        struct bytes patch = bytes_from_hex(patches[i].hex);
-        memcpy(datagram.bytes + patches[i].offset, patch.bytes, patch.length);
+        struct bytes datagram = patched(&patches[i]);
         struct wire_v2_datagram got;
         expect_reason(patches[i].what, wire_v2_decode(datagram.bytes, datagram.length, &got),
                       patches[i].expected);
         bytes_free(&datagram);
-        bytes_free(&patch);
     }
 }
 

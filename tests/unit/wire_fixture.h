@@ -27,6 +27,25 @@ static inline void expect_name(const char *what, struct wire_name got, const cha
         fail_msg("%s: '%.*s', not '%s'", what, (int)got.length, (const char *)got.bytes, expected);
 }
 
+/* One changed field of a golden datagram. */
+struct patch {
+    const char *what;
+    const char *golden;
+    uint32_t offset;
+    const char *hex;
+    enum wire_reason expected;
+};
+
+static inline struct bytes patched(const struct patch *patch)
+{
+    struct bytes datagram = bytes_from_hex(patch->golden);
+    struct bytes change = bytes_from_hex(patch->hex);
+
+    memcpy(datagram.bytes + patch->offset, change.bytes, change.length);
+    bytes_free(&change);
+    return datagram;
+}
+
 struct lengths {
     const char *what;
     uint8_t kind, flags;
