@@ -16,7 +16,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_PORT          9514
 #define WIRE_VERSION_1     1
 #define WIRE_VERSION_2     2
 #define WIRE_VISITOR_SIZE  16
