@@ -386,12 +386,12 @@ struct presence_stream {
     uint64_t expected;   /* datagrams sent: the sequence numbers from the lowest to the highest */
     uint64_t received;   /* datagrams, each once */
     uint64_t lost;       /* expected - received; falls when a late one comes */
-    uint64_t duplicates; /* rejected: they had come before, or too late to tell */
+    uint64_t duplicates; /* rejected: they came before, or too late to tell */
     uint16_t target;     /* which of the sender's targets it goes to, from 0 */
     uint16_t port;       /* of `address`; 0: unknown */
     uint8_t key_id;      /* 0: datagrams need no signature */
     bool silent;         /* no datagram for over 3 s, while senders send one a second */
-    bool restarted;      /* silent, but then another of this address, key and target began */
+    bool restarted;      /* silent, and its sender (by address, key, target) began another */
     char address[46];    /* of the last datagram's sender, numeric; empty: unknown */
 };
 
@@ -453,7 +453,7 @@ struct presence_sender_totals {
     uint64_t datagrams;  /* that carried them, and empty ones */
     uint64_t bytes;      /* UDP payload of these */
     uint64_t calls;      /* system calls that sent them */
-    uint64_t failed;     /* datagrams the kernel did not accept: lost, for the collector as well */
+    uint64_t failed;     /* datagrams the kernel did not accept: the collector misses them, too */
     uint64_t refused;    /* ICMP reports that nobody listens or of no route: late, a lower bound */
 };
 
