@@ -1,7 +1,7 @@
-/* oracle_streams.h - what the design says of streams, computed in the simplest way.
+/* oracle_streams.h - what docs/protocol.md says of streams, computed in the simplest way.
  *
- * A stream is the list of all sequences that were received. Written from the design alone: nothing
- * is shared with the code under test.
+ * A stream is the list of all sequences that were received. Written from that page alone:
+ * nothing is shared with the code under test.
  */
 #ifndef PRESENCE_TESTS_ORACLE_STREAMS_H
 #define PRESENCE_TESTS_ORACLE_STREAMS_H

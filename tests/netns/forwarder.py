@@ -3,8 +3,8 @@
 Usage: forwarder.py ADDRESS PORT SEED
 It listens at a free port of all its namespace's addresses, and prints it. Each line of stdin is a
 word: "rough" and "calm" (everything passes; what was held goes first) are confirmed, and "report"
-is answered by a line of JSON: what the collector should know of each stream, from DESIGN's rules
-and from what was really forwarded.
+is answered by a line of JSON: what the collector must know of each stream after what was really
+forwarded, by the rules of docs/protocol.md.
 """
 
 import heapq
