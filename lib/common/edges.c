@@ -2,18 +2,38 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "time_text.h"
 
 /* A heartbeat's stream and its site may be stored a tick apart. */
 #define TICKS_APART 1
 
+/* Streams without visitors whose predecessor is looked for, each in a pass over the list. */
+#define IDLE_MAX 64
+
+/* True if a stream with visitors was restarted as this one. */
+static bool follows_an_edge(const struct presence_streams *streams,
+                            const struct presence_stream *stream)
+{
+    for (size_t i = 0; i < streams->length; i++) {
+        const struct presence_stream *former = &streams->streams[i];
+        if (former->restarted && former->heartbeats && former->key_id == stream->key_id &&
+            former->target == stream->target && strcmp(former->address, stream->address) == 0)
+            return true;
+    }
+    return false;
+}
+
 struct edges edges_judge(const struct presence_streams *streams, uint64_t quiet_s)
 {
     struct edges edges = {0};
+    unsigned idle = 0;
 
     for (size_t i = 0; i < streams->length; i++) {
         const struct presence_stream *stream = &streams->streams[i];
+        if (!stream->heartbeats && (++idle > IDLE_MAX || !follows_an_edge(streams, stream)))
+            continue;
         if (!stream->silent) {
             edges.alive++;
         } else if (!stream->restarted && stream->last_s <= quiet_s + TICKS_APART) {

@@ -5,8 +5,9 @@
 
 #include "presence/presence.h"
 
-/* The edges that number their datagrams, by the streams of these. All 0: none is known that could
- * have sent the site's last heartbeat or is heard now. */
+/* The edges that number their datagrams, by the streams of these. A sender of no visitor, such as a
+ * presence-web that only reads, is none, unless it is an edge that was restarted. All 0: none is
+ * known that could have sent the site's last heartbeat or is heard now. */
 struct edges {
     size_t alive;    /* they are heard */
     size_t gone;     /* they fell silent after the site's last heartbeat, and were not restarted */

@@ -79,7 +79,7 @@ class Silence(DashboardCase):
         self.open()
         self.wait_number("15", "quiet")
         self.assertRegex(self.text("#mark"), r"^Quiet since (.*, )?\d\d:\d\d$")
-        self.wait_text("#health", r"This site\s+Quiet\s+for 1 min.*, an edge is alive")
+        self.wait_text("#health", r"This site\s+Quiet\s+for 1 min.*, its edge may be gone")
         self.wait_text("#heartbeat", r"1 min \d+ s\s+ago")
 
     def test_nothing_known(self):

@@ -197,7 +197,7 @@ class Quiet(SendersCase):
         collector = self.start("--warm-up", "0")
         first, second = (Edge(self, collector, f"127.0.0.{n}") for n in (2, 3))
         first.send(heartbeats(1, 2))
-        second.send()
+        second.send(record("b.example", [visitor(1)]))
         self.wait_arrived(2)
         collector.stop()
         with clock_ahead(70):
@@ -207,12 +207,18 @@ class Quiet(SendersCase):
             self.expect("2 edges fell silent, the first .* ago", (0, 2))
 
     def test_text_says_nothing(self):
+        """Nor does a sender that has no visitors, as a presence-web that only reads."""
         collector = self.start("--warm-up", "0")
+        reader = Edge(self, collector)
         self.send(collector, native(SITE, [visitor(1), visitor(2)]))
         self.wait_arrived(1)
         collector.stop()
         with clock_ahead(70):
-            self.start("--warm-up", "0")
+            reader.collector = self.start("--warm-up", "0")
+            reader.send()
+            self.wait_arrived(2)
+            self.expect("whether its edge is alive is not known", (0, 0), reader)
+            wait_until(lambda: self.json("senders")["silent"] == 1, "it to fall silent")
             self.expect("whether its edge is alive is not known", (0, 0))
 
 

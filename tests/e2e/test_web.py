@@ -199,7 +199,7 @@ class Read(WebCase):
                               "stream": f"{edge.stream:016x}", "datagrams": 2, "heartbeats": 2,
                               "expected": 3, "received": 2, "lost": 1, "duplicates": 0}.items(),
                              data[0].items())
-        Edge(self, collector, "127.0.0.2").send()
+        Edge(self, collector, "127.0.0.2").send(record("b.example", [visitor(1)]))
         wait_until(lambda: web.get("/api/senders").json["total"] == 2, "a second one")
         self.assertEqual(len(web.get("/api/senders?limit=1").json["data"]), 1)
         self.assert_problem(web.get("/api/senders?limit=x"), 400, "bad_request")

@@ -7,17 +7,18 @@
 
 static struct presence_stream alive(uint64_t last_s)
 {
-    return (struct presence_stream){.id = 1, .last_s = last_s};
+    return (struct presence_stream){.id = 1, .last_s = last_s, .heartbeats = 9};
 }
 
 static struct presence_stream silent(uint64_t last_s)
 {
-    return (struct presence_stream){.id = 1, .last_s = last_s, .silent = true};
+    return (struct presence_stream){.id = 1, .last_s = last_s, .heartbeats = 9, .silent = true};
 }
 
 static struct presence_stream restarted(uint64_t last_s)
 {
-    return (struct presence_stream){.id = 1, .last_s = last_s, .silent = true, .restarted = true};
+    return (struct presence_stream){
+        .id = 1, .last_s = last_s, .heartbeats = 9, .silent = true, .restarted = true};
 }
 
 static void expect(struct presence_stream *streams, size_t length, const char *text)
@@ -62,6 +63,34 @@ static void an_edge_that_was_restarted_is_not_gone(void **state)
     EXPECT("1 edge is alive, with nobody there", alive(0), restarted(60));
 }
 
+/* A presence-web that only reads is alive even when the edges are dead. */
+static void senders_of_nobody_are_no_edges(void **state)
+{
+    struct presence_stream reads = {.id = 2, .address = "::1"};
+    struct presence_stream ended = {.id = 3, .last_s = 60, .silent = true, .address = "::1"};
+    struct presence_stream other_key = {.id = 4, .key_id = 7};
+
+    (void)state;
+    EXPECT("whether its edge is alive is not known", reads, ended);
+    EXPECT("whether its edge is alive is not known", other_key, restarted(60));
+    EXPECT("an edge fell silent 4 s ago", reads, silent(4), ended);
+    EXPECT("1 edge is alive, with nobody there", reads, alive(0));
+    EXPECT("1 edge is alive, with nobody there", (struct presence_stream){.id = 5}, restarted(60));
+}
+
+/* Looking for what a stream followed takes time: a stranger may open any number. */
+static void few_senders_of_nobody_are_looked_at(void **state)
+{
+    static struct presence_stream many[1000];
+    const struct presence_streams list = {.streams = many, .length = LENGTH(many)};
+
+    (void)state;
+    many[LENGTH(many) - 1] = restarted(60);
+    assert_int_equal(edges_judge(&list, QUIET).alive, 64);
+    many[LENGTH(many) - 2] = alive(0);
+    assert_int_equal(edges_judge(&list, QUIET).alive, 65);
+}
+
 static void without_streams_nothing_is_known(void **state)
 {
     (void)state;
@@ -75,6 +104,8 @@ int main(void)
         cmocka_unit_test(an_edge_that_fell_silent_since_is_gone),
         cmocka_unit_test(an_edge_that_was_silent_before_has_no_part_in_it),
         cmocka_unit_test(an_edge_that_was_restarted_is_not_gone),
+        cmocka_unit_test(senders_of_nobody_are_no_edges),
+        cmocka_unit_test(few_senders_of_nobody_are_looked_at),
         cmocka_unit_test(without_streams_nothing_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
