@@ -445,7 +445,7 @@ struct presence_sender_options {
     bool one_shot;   /* no stream: for a program that sends once and ends */
     bool no_wait;    /* drop at once what a full socket refuses, for the sake of other targets */
     uint16_t target; /* which of the program's targets this is, from 0 */
-    uint64_t stream; /* random, the same for all targets; 0: draw one, as a child process does */
+    uint64_t stream; /* random, the same for all targets; 0: draw one. A child draws its own */
 };
 
 struct presence_sender_totals {
@@ -482,7 +482,7 @@ PRESENCE_API int presence_send(struct presence_sender *sender, const struct pres
 PRESENCE_API int presence_send_id(struct presence_sender *sender,
                                   const struct presence_place *place, const uint8_t id[16]);
 
-/* Send what is full or has waited for max_age_ms, and an empty datagram if there was none for a
+/* Send what is full or has waited for max_age_ms, and an empty datagram if none was sent for a
  * second. Call this at least once a second to be seen alive and to let nobody wait. */
 PRESENCE_API void presence_sender_flush_aged(struct presence_sender *sender);
 

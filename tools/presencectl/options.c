@@ -146,8 +146,8 @@ static const struct option_command commands[] = {
                       2, 2},
     [COMMAND_SENDERS] = {"senders", "", "who sends heartbeats: alive or silent, and what was lost",
                          "Lists the senders of version 2, which number their datagrams, the last\n"
-                         "heard first. They send one a second even while nobody is there: one\n"
-                         "that has sent none for over 3 seconds is silent.",
+                         "heard first. Each sends a datagram a second even while nobody is there:\n"
+                         "a sender that was not heard for over 3 seconds is silent.",
                          0, 0},
     [COMMAND_STATS] = {"stats", "", "what the collector has received, counted and dropped",
                        "Prints all counters, also those that are 0.", 0, 0},
