@@ -22,7 +22,8 @@ const char *segment_error_text(int error, const char *path, char ret[SEGMENT_ERR
         permission_explain(path, ret);
         return ret;
     case -EBADMSG:
-        return "not a presence segment, or damaged: check --segment, or restart presenced";
+        return "not a presence segment of this version, or damaged: check --segment, or restart "
+               "presenced";
     case -EPROTO:
         return "written by a newer presenced: update this program";
     case -ESTALE:

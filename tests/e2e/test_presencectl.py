@@ -315,7 +315,7 @@ class Segments(CtlCase):
     def assert_all_fail(self, *patterns):
         for command in (("count", SITE), ("top", SITE), ("sites",), ("seen", SITE, "x"), ("stats",),
                         ("status",), ("verify",), ("peak", SITE), ("history", SITE),
-                        ("events", SITE), ("watch", SITE), ("explain", SITE)):
+                        ("events", SITE), ("watch", SITE), ("explain", SITE), ("senders",)):
             with self.subTest(command=command, patterns=patterns):
                 self.assert_line(self.ctl(*command), 1, self.segment, *patterns)
 
@@ -344,6 +344,7 @@ class Segments(CtlCase):
         self.overwrite(8, struct.pack("=H", 60000))  # ABI major
         self.assert_all_fail("newer", "update")
         self.overwrite(8, struct.pack("=H", 2))
+        self.assert_all_fail("not a presence segment of this version", "restart presenced")
         os.truncate(self.segment, size - 4096)
         self.assert_all_fail("damaged")
         os.truncate(self.segment, 0)
