@@ -146,6 +146,9 @@ class Senders(SendersCase):
         self.assertEqual(set(self.senders()), {first.stream})
         self.assertRegex(err, r"\Apresencectl: 1 datagram of senders that are not listed: raise "
                               r"--max-streams \(streams_full\)\n\Z")
+        collector.stop()
+        self.start("--warm-up", "0", "--max-streams", "2")
+        self.assertEqual(self.ctl("senders")[2], "")
 
     def test_no_table(self):
         self.start("--max-streams", "0")

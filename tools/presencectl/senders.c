@@ -147,6 +147,20 @@ static void print_view(const struct options *options, const struct view *view)
     }
 }
 
+/* Say how many datagrams found no place, unless there is one now: streams keep their places until
+ * others need them. */
+static void report_full(struct presence *presence)
+{
+    uint64_t full = presence_counter(presence, "streams_full");
+    struct presence_status status;
+
+    if (full && presence_status(presence, &status) >= 0 &&
+        status.streams_live == status.streams_capacity)
+        report("%" PRIu64 " datagram%s of senders that are not listed: raise --max-streams "
+               "(streams_full)",
+               full, plural_of(full));
+}
+
 int command_senders(struct presence *presence, const struct options *options, char **arguments)
 {
     struct view view = {0};
@@ -163,11 +177,7 @@ int command_senders(struct presence *presence, const struct options *options, ch
     view.shown = options->limit && options->limit < length ? options->limit : length;
     view.states = edges_count(&view.streams);
     print_view(options, &view);
-    uint64_t full = presence_counter(presence, "streams_full");
-    if (full)
-        report("%" PRIu64 " datagram%s of senders that are not listed: raise --max-streams "
-               "(streams_full)",
-               full, plural_of(full));
+    report_full(presence);
     view.streams.moment.warming = false; /* these figures are exact while it warms, too */
     int status = report_reading(presence, &view.streams.moment, "these are the senders", NULL);
     presence_streams_free(&view.streams);
