@@ -13,6 +13,7 @@
 
 #include "core/scope_name.h"
 #include "core/wire.h"
+#include "streams.h"
 
 static uint64_t read_clock(void *context)
 {
@@ -90,6 +91,7 @@ void fixture_kill(struct fixture *fixture)
 {
     close_ingests(fixture);
     free(fixture->collector.traffics);
+    streams_close(fixture->collector.streams);
     history_pool_close(&fixture->collector.histories);
     directory_close(&fixture->collector.directory);
     segment_file_close(&fixture->collector.file);
