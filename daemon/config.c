@@ -8,7 +8,6 @@
 #include "budget.h"
 #include "common/trust.h"
 #include "core/wire.h"
-#include "listener.h"
 
 #define WORKERS_DEFAULT_MAX 4
 #define PATH_BYTES_MAX      4095
@@ -16,16 +15,8 @@
 static int add_listen(void *target, const char *text)
 {
     struct config *config = target;
-    struct config_address address = {0};
 
-    if (config->listen_count == CONFIG_LISTEN_MAX)
-        return -ENOSPC;
-    if (strlen(text) >= sizeof(address.text) ||
-        listener_parse(text, &address.address, &address.length) < 0)
-        return -EINVAL;
-    strcpy(address.text, text);
-    config->listen[config->listen_count++] = address;
-    return 0;
+    return endpoints_add(&config->endpoints, text);
 }
 
 static int add_site(void *value, const char *text)
@@ -60,7 +51,7 @@ static const char *const xdp_modes[] = {
 };
 
 static const struct option_entry entries[] = {
-    {"listen", OPTION_PARSED_INTO(add_listen), .max = CONFIG_LISTEN_MAX, .repeatable = true,
+    {"listen", OPTION_PARSED_INTO(add_listen), .max = ENDPOINTS_MAX, .repeatable = true,
      .argument = "ADDR:PORT", .fallback = PRESENCE_DEFAULT_ADDRESS,
      .expected = "a numeric address and port such as 127.0.0.1:9514 or [::1]:9514",
      .help = "receive heartbeats here",
@@ -114,9 +105,10 @@ static const struct option_entry entries[] = {
                 "bytes here. A new one replaces the one that has been silent longest, if that is "
                 "over a minute. Otherwise its datagrams count, but its losses are not known, and a "
                 "replayed datagram counts again: streams_full counts them all."},
-    {"workers", OPTION_UINT32(struct config, workers), .min = 1, .max = SEGMENT_WORKERS_MAX,
-     .argument = "N", .help = "receiving threads; half of the processors by default, at most 4",
-     .example = "4", .details = "1 to 64; see ADDRESSES AND WORKERS."},
+    {"workers", OPTION_UINT32(struct config, endpoints.workers), .min = 1,
+     .max = SEGMENT_WORKERS_MAX, .argument = "N",
+     .help = "receiving threads; half of the processors by default, at most 4", .example = "4",
+     .details = "1 to 64; see ADDRESSES AND WORKERS."},
     {"receive", OPTION_WORD(struct config, engine, engines), .argument = "ENGINE",
      .fallback = "auto", .help = "how to receive: auto, io_uring or recvmmsg",
      .details = "With auto, io_uring is used if the kernel allows it; if not, the log and "
@@ -205,7 +197,7 @@ enum option_verdict config_parse(int argc, char **argv, struct config *ret)
 {
     struct option_use use;
 
-    *ret = (struct config){.workers = default_workers()};
+    *ret = (struct config){.endpoints.workers = default_workers()};
     enum option_verdict verdict = options_parse(&options_table, argc, argv, ret, &use);
     if (verdict != OPTION_RUN)
         sites_free(&ret->sites);

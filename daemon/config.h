@@ -2,29 +2,18 @@
 #ifndef PRESENCED_CONFIG_H
 #define PRESENCED_CONFIG_H
 
-#include <sys/socket.h>
-
 #include "common/networks.h"
 #include "common/options.h"
-#include "receive.h"
+#include "receive/endpoints.h"
+#include "receive/receive.h"
 #include "segment_file.h"
 #include "sites.h"
 #include "xdp.h"
 
-#define CONFIG_LISTEN_MAX 16
-
-struct config_address {
-    char text[64]; /* as it was given */
-    struct sockaddr_storage address;
-    socklen_t length;
-};
-
 struct config {
-    struct config_address listen[CONFIG_LISTEN_MAX];
-    unsigned listen_count;
+    struct endpoints_settings endpoints;
     char *segment; /* path */
     struct segment_settings settings;
-    uint32_t workers;
     enum receive_engine engine;
     struct sites sites;                 /* the only ones that are counted; none: all are */
     struct network allow[NETWORKS_MAX]; /* the only ones that heartbeats may come from */

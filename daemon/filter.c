@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "listener.h"
+#include "receive/listener.h"
 
 _Static_assert(COUNTER_xdp_dropped_visitor - COUNTER_xdp_passed ==
                        PRESENCE_XDP_VISITOR - PRESENCE_XDP_PASSED &&
@@ -65,7 +65,7 @@ static void publish_attached(const struct filter *filter, struct collector *coll
 int filter_attach(struct filter *filter, const struct config *config, struct collector *collector,
                   const int *sockets, unsigned count)
 {
-    struct sockaddr_storage endpoints[CONFIG_LISTEN_MAX];
+    struct sockaddr_storage endpoints[ENDPOINTS_MAX];
     char problem[XDP_PROBLEM_SIZE];
 
     if (!config->xdp) {

@@ -4,9 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "receive/streams.h"
 #include "refusals.h"
-#include "streams.h"
 #include "updates.h"
+
+/* A batch is closed once it has so many bytes, so that its heartbeats count within about a
+ * millisecond. */
+#define BATCH_BYTES (256u << 10)
 
 struct ingest {
     struct collector *collector;
@@ -333,4 +337,48 @@ void ingest_end(struct ingest *ingest)
     if (!traffic_is_published(ingest->updates.traffic))
         traffic_publish(ingest->updates.traffic);
     pthread_mutex_unlock(ingest->gate);
+}
+
+/* ---- what a worker receives -------------------------------------------------------------- */
+
+/* Count a buffer: one datagram, or with receive offload several of the same size. */
+static void count_buffer(struct ingest *ingest, const struct receive_buffer *buffer)
+{
+    uint32_t step = buffer->segment_bytes ? buffer->segment_bytes : buffer->length;
+    uint32_t offset = 0;
+
+    ingest_from(ingest, buffer->sender);
+    do {
+        uint32_t rest = buffer->length - offset;
+        ingest_datagram(ingest, buffer->data + offset, rest < step ? rest : step);
+        offset += step;
+    } while (offset < buffer->length);
+}
+
+static void count_statistics(struct ingest *ingest, const struct receive_statistics *counted)
+{
+    ingest_begin(ingest);
+    ingest_count(ingest, COUNTER_receive_rearmed, counted->rearmed);
+    ingest_count(ingest, COUNTER_receive_buffers_exhausted, counted->buffers_exhausted);
+    for (uint64_t i = 0; i < counted->truncated; i++)
+        ingest_truncated(ingest);
+    ingest_end(ingest);
+}
+
+void ingest_arrivals(void *context, const struct receive_buffer *buffers, unsigned count,
+                     const struct receive_statistics *counted)
+{
+    struct ingest *ingest = context;
+
+    for (unsigned i = 0; i < count;) {
+        uint32_t bytes = 0;
+        ingest_begin(ingest);
+        do {
+            count_buffer(ingest, &buffers[i]);
+            bytes += buffers[i].length;
+        } while (++i < count && bytes < BATCH_BYTES);
+        ingest_end(ingest);
+    }
+    if (counted->rearmed || counted->buffers_exhausted || counted->truncated)
+        count_statistics(ingest, counted);
 }

@@ -8,10 +8,10 @@
 #define PRESENCED_INGEST_H
 
 #include <stddef.h>
-
 #include <sys/socket.h>
 
 #include "collector.h"
+#include "receive/receive.h"
 
 struct ingest;
 
@@ -38,5 +38,10 @@ void ingest_count(struct ingest *ingest, enum counter counter, uint64_t value);
 
 /* End the batch: apply all its updates and publish them. */
 void ingest_end(struct ingest *ingest);
+
+/* Count what a worker has received, in batches short enough that counts keep up: `handle` of a
+ * struct worker_handler, whose `context` is the ingest. */
+void ingest_arrivals(void *context, const struct receive_buffer *buffers, unsigned count,
+                     const struct receive_statistics *counted);
 
 #endif

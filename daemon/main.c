@@ -15,20 +15,23 @@
 #include "common/capabilities.h"
 #include "common/log.h"
 #include "common/permission.h"
+#include "common/service_manager.h"
 #include "config.h"
-#include "endpoints.h"
 #include "filter.h"
+#include "ingest.h"
 #include "landlock.h"
 #include "privileges.h"
+#include "receive/endpoints.h"
+#include "receive/worker.h"
 #include "segment_name.h"
 #include "segment_owner.h"
 #include "segment_path.h"
 #include "segment_room.h"
-#include "service_manager.h"
-#include "worker.h"
 
 /* This gives us three quarters of a processor beside one busy process of the usual niceness. */
 #define NICENESS (-5)
+
+_Static_assert(SEGMENT_WORKERS_MAX == SPREAD_WORKERS_MAX, "each worker has a block of counters");
 
 struct daemon {
     struct config config;
@@ -37,6 +40,7 @@ struct daemon {
     struct collector collector;
     struct service_manager service_manager;
     struct endpoints endpoints;
+    struct ingest *ingests[SEGMENT_WORKERS_MAX]; /* of the workers */
     struct worker *workers[SEGMENT_WORKERS_MAX];
     unsigned running;
 };
@@ -118,7 +122,7 @@ static int open_collector(struct daemon *daemon)
     struct collector_settings settings = {
         .path = config->segment,
         .segment = config->settings,
-        .workers = config->workers,
+        .workers = config->endpoints.workers,
         .clock = clock_boottime,
     };
     pid_t holder = 0;
@@ -171,7 +175,7 @@ static int give_up_privileges(const struct config *config)
 static int attach_filter(struct daemon *daemon)
 {
     const struct endpoints *endpoints = &daemon->endpoints;
-    int sockets[CONFIG_LISTEN_MAX];
+    int sockets[ENDPOINTS_MAX];
 
     for (unsigned i = 0; i < endpoints->count; i++)
         sockets[i] = endpoints_first_socket(&endpoints->all[i]);
@@ -184,6 +188,31 @@ static int attach_filter(struct daemon *daemon)
     return give_up_privileges(&daemon->config);
 }
 
+/* Start a worker on the sockets of `index`. */
+static int open_worker(struct daemon *daemon, unsigned index, const struct receive_options *options,
+                       const struct worker_backlog *backlog)
+{
+    struct ingest **ingest = &daemon->ingests[daemon->running];
+    char problem[WORKER_PROBLEM_SIZE];
+
+    int r = ingest_open(&daemon->collector, index, ingest);
+    if (r < 0) {
+        log_line("cannot open a worker: %s; lower --workers", strerror(-r));
+        return r;
+    }
+    const struct worker_handler handler = {.context = *ingest, .handle = ingest_arrivals};
+    r = worker_open(&handler, options, daemon->endpoints.by_worker[index],
+                    daemon->endpoints.worker_counts[index], backlog,
+                    &daemon->workers[daemon->running], problem);
+    if (r < 0) {
+        log_line("%s", problem);
+        ingest_close(*ingest);
+        return r;
+    }
+    daemon->running++;
+    return 0;
+}
+
 static int open_workers(struct daemon *daemon)
 {
     const struct receive_options options = {
@@ -194,19 +223,12 @@ static int open_workers(struct daemon *daemon)
 
     const struct worker_backlog backlog = endpoints_backlog(&daemon->endpoints);
 
-    for (unsigned i = 0; i < daemon->config.workers; i++) {
-        char problem[WORKER_PROBLEM_SIZE];
+    for (unsigned i = 0; i < daemon->config.endpoints.workers; i++) {
         if (daemon->endpoints.worker_counts[i] == 0)
             continue; /* what the service manager passes is shared by fewer */
-        int r =
-            worker_open(&daemon->collector, i, &options, daemon->endpoints.by_worker[i],
-                        daemon->endpoints.worker_counts[i], daemon->running == 0 ? &backlog : NULL,
-                        &daemon->workers[daemon->running], problem);
-        if (r < 0) {
-            log_line("%s", problem);
+        int r = open_worker(daemon, i, &options, daemon->running == 0 ? &backlog : NULL);
+        if (r < 0)
             return r;
-        }
-        daemon->running++;
     }
     endpoints_store(&daemon->endpoints);
     endpoints_retire(&daemon->endpoints);
@@ -220,10 +242,35 @@ static void publish_readiness(struct daemon *daemon, const char *engine)
 {
     char addresses[160], status[240];
 
-    endpoints_describe(&daemon->endpoints, addresses, sizeof(addresses));
+    endpoints_describe(&daemon->endpoints, false, addresses, sizeof(addresses));
     snprintf(status, sizeof(status), "receiving at %s: %u worker%s, %s", addresses, daemon->running,
              daemon->running == 1 ? "" : "s", engine);
     service_manager_ready(&daemon->service_manager, status);
+}
+
+static void publish_missing(struct daemon *daemon)
+{
+    char text[sizeof(((struct segment_header *)0)->listen_missing)];
+
+    endpoints_describe(&daemon->endpoints, true, text, sizeof(text));
+    collector_publish_missing(&daemon->collector, text);
+}
+
+static void publish_endpoints(struct daemon *daemon)
+{
+    const struct spread *spread = &daemon->endpoints.spread;
+
+    collector_publish_spread(&daemon->collector, spread_name(spread),
+                             spread->is_hashed ? spread->reason : "");
+    publish_missing(daemon);
+}
+
+static void count_drops(struct daemon *daemon, uint64_t drops)
+{
+    uint64_t *counter = &daemon->collector.directory.counters->values[COUNTER_socket_drops];
+
+    if (drops)
+        atomic_add_relaxed(counter, drops); /* statistics */
 }
 
 static void begin_to_listen(struct daemon *daemon)
@@ -241,7 +288,8 @@ static void begin_to_listen(struct daemon *daemon)
     bool is_fresh =
         file->origin == SEGMENT_ATTACHED && file->segment.header->listening_since == SEGMENT_NEVER;
 
-    endpoints_publish(&daemon->endpoints, &daemon->collector);
+    endpoints_log(&daemon->endpoints);
+    publish_endpoints(daemon);
     const struct keys *keys = daemon->admission.keys;
     collector_publish_keys(&daemon->collector, keys ? keys->count : 0, "");
     uint64_t gap = collector_listen(&daemon->collector, engine, reason ? strerror(reason) : "");
@@ -257,7 +305,7 @@ static void begin_to_listen(struct daemon *daemon)
     /* The first one reads the backlog before the others begin. */
     for (unsigned i = 0; i < daemon->running; i++)
         worker_run(daemon->workers[i]);
-    endpoints_close_backlog(&daemon->endpoints, &daemon->collector);
+    count_drops(daemon, endpoints_close_backlog(&daemon->endpoints));
     publish_readiness(daemon, engine);
 }
 
@@ -289,8 +337,9 @@ static void maintain_until_signal(struct daemon *daemon, const sigset_t *signals
     do {
         collector_maintain(&daemon->collector);
         segment_name_check(&daemon->collector, daemon->config.segment);
-        endpoints_check(&daemon->endpoints, &daemon->collector);
-        endpoints_count_drops(&daemon->endpoints, &daemon->collector);
+        if (endpoints_check(&daemon->endpoints))
+            publish_missing(daemon);
+        count_drops(daemon, endpoints_count_drops(&daemon->endpoints));
         filter_count(&daemon->filter, &daemon->collector);
         service_manager_alive(&daemon->service_manager);
         signal = wait_for_tick(signals);
@@ -329,9 +378,11 @@ static void stop(struct daemon *daemon)
     service_manager_stopping(&daemon->service_manager);
     for (unsigned i = 0; i < daemon->running; i++)
         worker_stop(daemon->workers[i]);
-    for (unsigned i = 0; i < daemon->running; i++)
+    for (unsigned i = 0; i < daemon->running; i++) {
         worker_close(daemon->workers[i]);
-    endpoints_count_drops(&daemon->endpoints, &daemon->collector);
+        ingest_close(daemon->ingests[i]);
+    }
+    count_drops(daemon, endpoints_count_drops(&daemon->endpoints));
     filter_count(&daemon->filter, &daemon->collector);
     endpoints_close(&daemon->endpoints);
     collector_close(&daemon->collector);
@@ -371,7 +422,7 @@ static int run_admitting(struct daemon *daemon)
         log_segment_failure(&daemon->config, r, holder);
         return r;
     }
-    r = endpoints_open(&daemon->config, &daemon->service_manager, &daemon->endpoints);
+    r = endpoints_open(&daemon->config.endpoints, &daemon->service_manager, &daemon->endpoints);
     if (r == 0)
         r = run_listening(daemon);
     else if (r == -EINTR)

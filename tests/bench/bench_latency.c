@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "bench.h"
-#include "listener.h"
+#include "receive/listener.h"
 
 #define SITE       "probe.example"
 #define LOOK_NS    20000

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "listener.h"
+#include "receive/listener.h"
 
 #define DISCARD_LATENCY_MAX_US 100000
 

@@ -1,6 +1,6 @@
 /* discard_receiver.c - receive.h alone, as the daemon uses it: the cost of receiving. */
 #include "discard.h"
-#include "receive.h"
+#include "receive/receive.h"
 
 static enum receive_engine engine_named(const char *name)
 {

@@ -12,7 +12,7 @@
 
 #include "bench.h"
 #include "edge.h"
-#include "listener.h"
+#include "receive/listener.h"
 
 #define BURST      32 /* datagrams, or heartbeats of version 2, at once */
 #define SINGLE_MAX 1024

@@ -8,7 +8,7 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-#include "listener.h"
+#include "receive/listener.h"
 
 #define BURST_MAX    1024
 #define SENDERS_MAX  64

@@ -13,7 +13,7 @@
 
 #include "core/scope_name.h"
 #include "core/wire.h"
-#include "streams.h"
+#include "receive/streams.h"
 
 static uint64_t read_clock(void *context)
 {

@@ -9,7 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "listener.h"
+#include "../../bpf/presence_spread.h"
+#include "receive/listener.h"
 
 #define WORKERS_MAX 8
 #define SECOND      UINT64_C(1000000000)

@@ -12,8 +12,8 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "listener.h"
-#include "receive.h"
+#include "receive/listener.h"
+#include "receive/receive.h"
 
 #define LINE_SOCKETS  4
 #define LINE_DEADLINE 120 /* seconds; a test that waits longer has lost something */

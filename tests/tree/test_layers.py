@@ -15,9 +15,10 @@ ALLOWED = {
     "lib/common": r"core/|presence/presence\.h",
     "lib/archive": r"core/|common/|presence/presence\.h",
     "lib/http": r"core/|common/|presence/presence\.h",
-    "daemon": r"core/|common/|presence/presence\.h|(\.\./bpf/)?presence_(xdp|spread)(\.skel)?\.h",
+    "lib/receive": r"core/|common/|presence/presence\.h|(\.\./\.\./bpf/)?presence_spread(\.skel)?\.h",
+    "daemon": r"core/|common/|receive/|presence/presence\.h|(\.\./bpf/)?presence_xdp(\.skel)?\.h",
     "bpf": r"core/",
-    "tools": r"common/|http/|archive/|presence/presence\.h",
+    "tools": r"common/|http/|archive/|receive/|presence/presence\.h",
 }
 SEARCHED = "include", "lib"
 
@@ -40,7 +41,7 @@ def faults(path, names, layer):
     own = os.path.dirname(path)
     for name in names:
         found = find(path, name)
-        ours = found or re.match(r"(core|common|http|archive|presence)/", name)
+        ours = found or re.match(r"(core|common|http|archive|receive|presence)/", name)
         if ours and not (found and os.path.dirname(found) == own) and \
                 not re.match(ALLOWED[layer], name):
             yield f"{path} includes {name}"
@@ -74,7 +75,7 @@ class Layers(unittest.TestCase):
                                   ("tools/presence-send/load.c", "presence/reader.h", "tools"),
                                   ("include/core/wire.h", "common/address.h", "include/core"),
                                   ("lib/common/log.c", "http/http_server.h", "lib/common"),
-                                  ("lib/common/log.c", "../../daemon/worker.h", "lib/common"),
+                                  ("lib/common/log.c", "../../daemon/ingest.h", "lib/common"),
                                   ("bpf/presence_xdp.bpf.c", "presence/presence.h", "bpf")):
             self.assertEqual(list(faults(path, [name], layer)), [f"{path} includes {name}"])
 

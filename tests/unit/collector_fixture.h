@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 
 #include "collector.h"
-#include "streams.h"
+#include "receive/streams.h"
 
 #define START UINT64_C(5000000) /* tick at which tests begin */
 

@@ -7,8 +7,8 @@
 #include <arpa/inet.h>
 #include <unistd.h>
 
+#include "receive/streams.h"
 #include "segment_judge.h"
-#include "streams.h"
 
 #define START UINT64_C(1000000) /* tick */
 

@@ -12,10 +12,10 @@ static void defaults(void **state)
     const struct config *config = expect_run(read_words((const char *const[]){NULL}), "nothing");
     long half = sysconf(_SC_NPROCESSORS_ONLN) / 2;
 
-    assert_int_equal(config->listen_count, 1);
-    assert_string_equal(config->listen[0].text, "127.0.0.1:9514");
-    const struct sockaddr_in *address = (const void *)&config->listen[0].address;
-    assert_int_equal(config->listen[0].length, sizeof(*address));
+    assert_int_equal(config->endpoints.listen_count, 1);
+    assert_string_equal(config->endpoints.listen[0].text, "127.0.0.1:9514");
+    const struct sockaddr_in *address = (const void *)&config->endpoints.listen[0].address;
+    assert_int_equal(config->endpoints.listen[0].length, sizeof(*address));
     assert_int_equal(address->sin_family, AF_INET);
     assert_int_equal(ntohs(address->sin_port), 9514);
     assert_int_equal(ntohl(address->sin_addr.s_addr), INADDR_LOOPBACK);
@@ -27,7 +27,7 @@ static void defaults(void **state)
     assert_int_equal(config->settings.max_histories, 1024);
     assert_int_equal(config->settings.max_streams, 1024);
     assert_int_equal(config->settings.max_events, 16384);
-    assert_int_equal(config->workers, half < 1 ? 1 : half > 4 ? 4 : half);
+    assert_int_equal(config->endpoints.workers, half < 1 ? 1 : half > 4 ? 4 : half);
     assert_int_equal(config->engine, RECEIVE_AUTO);
 }
 
@@ -65,7 +65,7 @@ static uint64_t max_streams_of(const struct config *config)
 
 static uint64_t workers_of(const struct config *config)
 {
-    return config->workers;
+    return config->endpoints.workers;
 }
 
 static const struct number_option {
@@ -166,9 +166,9 @@ static void addresses_are_numeric_and_add_up(void **state)
 
     for (size_t i = 0; i < LENGTH(right); i++) {
         const struct config *config = expect_run(read_line("--listen", right[i]), right[i]);
-        assert_int_equal(config->listen_count, 1); /* it replaces the default */
-        assert_string_equal(config->listen[0].text, right[i]);
-        assert_int_equal(config->listen[0].address.ss_family,
+        assert_int_equal(config->endpoints.listen_count, 1); /* it replaces the default */
+        assert_string_equal(config->endpoints.listen[0].text, right[i]);
+        assert_int_equal(config->endpoints.listen[0].address.ss_family,
                          right[i][0] == '[' ? AF_INET6 : AF_INET);
     }
     for (size_t i = 0; i < LENGTH(wrong); i++)
@@ -179,16 +179,16 @@ static void addresses_are_numeric_and_add_up(void **state)
     const struct config *config = expect_run(
         read_line("--listen=127.0.0.1:3", "--config", scratch->path, "--listen", "[::1]:4"),
         "both");
-    assert_int_equal(config->listen_count, 4);
-    assert_string_equal(config->listen[0].text, "127.0.0.1:1");
-    assert_string_equal(config->listen[1].text, "127.0.0.1:2");
-    assert_string_equal(config->listen[2].text, "127.0.0.1:3");
-    assert_string_equal(config->listen[3].text, "[::1]:4");
+    assert_int_equal(config->endpoints.listen_count, 4);
+    assert_string_equal(config->endpoints.listen[0].text, "127.0.0.1:1");
+    assert_string_equal(config->endpoints.listen[1].text, "127.0.0.1:2");
+    assert_string_equal(config->endpoints.listen[2].text, "127.0.0.1:3");
+    assert_string_equal(config->endpoints.listen[3].text, "[::1]:4");
 
     /* At most sixteen. */
     for (unsigned i = 0; i < 16; i++)
         words[i] = "--listen=127.0.0.1:9514";
-    assert_int_equal(expect_run(read_words(words), "16 addresses")->listen_count, 16);
+    assert_int_equal(expect_run(read_words(words), "16 addresses")->endpoints.listen_count, 16);
     words[16] = "--listen=127.0.0.1:9514";
     expect_wrong(read_words(words), "17 addresses", "at most 16");
     assert_int_equal(unlink(scratch->path), 0);

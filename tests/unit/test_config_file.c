@@ -13,17 +13,17 @@ static void files_set_options_and_the_command_line_wins(void **state)
     assert_int_equal(config->settings.max_scopes, 10);
     assert_int_equal(config->settings.max_window, 600);
     assert_int_equal(config->settings.warm_up, 5);
-    assert_int_equal(config->workers, 3);
+    assert_int_equal(config->endpoints.workers, 3);
     assert_int_equal(config->engine, RECEIVE_RECVMMSG);
     assert_string_equal(config->segment, "/dev/shm/a b");
-    assert_int_equal(config->listen_count, 1);
-    assert_string_equal(config->listen[0].text, "[::1]:7");
+    assert_int_equal(config->endpoints.listen_count, 1);
+    assert_string_equal(config->endpoints.listen[0].text, "[::1]:7");
 
     /* The command line wins wherever --config stands. */
     config = expect_run(
         read_line("--max-entries=6000", "--config", scratch->path, "--workers", "2"), "both");
     assert_int_equal(config->settings.max_entries, 6000);
-    assert_int_equal(config->workers, 2);
+    assert_int_equal(config->endpoints.workers, 2);
     assert_int_equal(config->settings.max_scopes, 10);
     expect_wrong(read_line("--workers=5", "--workers=6"), "twice", "--workers is given twice");
     write_file(scratch, "");

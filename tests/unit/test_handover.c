@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "handover.h"
+#include "receive/handover.h"
 
 #define LONG_NAME 255 /* the longest that sd_notify(3) takes */
 

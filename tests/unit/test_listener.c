@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "common/address.h"
-#include "listener.h"
+#include "receive/listener.h"
 
 static const struct listener_options no_options = {0};
 

@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "listener.h"
-#include "receive_engine.h"
+#include "receive/listener.h"
+#include "receive/receive_engine.h"
 
 /* ---- control messages and addresses ------------------------------------------------------ */
 

@@ -5,7 +5,7 @@
 
 #include <pthread.h>
 
-#include "streams.h"
+#include "receive/streams.h"
 
 static const struct segment_settings settings = {.max_entries = 400000,
                                                  .max_scopes = 64,

@@ -7,8 +7,8 @@
 #include <stdio.h>
 
 #include "common/address.h"
-#include "listener.h"
-#include "udp_table.h"
+#include "receive/listener.h"
+#include "receive/udp_table.h"
 
 #define PORT "2537" /* 9527 in hexadecimal */
 #define HEAD "  sl  local_address rem_address   st tx_queue rx_queue uid  timeout inode ref\n"

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "common/address.h"
-#include "core/segment.h"
 
 #define BIND_RETRY_MS 20
 #define SKB_BYTES     256 /* less than the kernel's own data of a datagram */
@@ -261,7 +260,7 @@ static int open_missing(const struct listener_options *options, int family, int 
 int listener_complete(const struct listener_options *options, int *sockets, bool is_lone)
 {
     unsigned workers = options->spread->workers, first = 0;
-    int given[SEGMENT_WORKERS_MAX], family;
+    int given[SPREAD_WORKERS_MAX], family;
     socklen_t length = sizeof(family);
 
     memcpy(given, sockets, workers * sizeof(*sockets));

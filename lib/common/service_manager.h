@@ -4,8 +4,8 @@
  * Its descriptor store keeps descriptors while no daemon runs, and passes them to the next one.
  * Each has a name, by which it is removed.
  */
-#ifndef PRESENCED_SERVICE_MANAGER_H
-#define PRESENCED_SERVICE_MANAGER_H
+#ifndef PRESENCE_SERVICE_MANAGER_H
+#define PRESENCE_SERVICE_MANAGER_H
 
 #include <stdbool.h>
 

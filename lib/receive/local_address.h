@@ -3,8 +3,8 @@
  * A query of the routing table (rtnetlink(7), RTM_GETROUTE) takes one write and one read: it is
  * cheap enough for once a second, and a confined collector may make it.
  */
-#ifndef PRESENCED_LOCAL_ADDRESS_H
-#define PRESENCED_LOCAL_ADDRESS_H
+#ifndef PRESENCE_LOCAL_ADDRESS_H
+#define PRESENCE_LOCAL_ADDRESS_H
 
 #include <sys/socket.h>
 

@@ -5,8 +5,8 @@
  * it can't be loaded, a hash of address and port decides: the order holds, the spread is by chance.
  * Not thread-safe: one thread opens, attaches and closes.
  */
-#ifndef PRESENCED_SPREAD_H
-#define PRESENCED_SPREAD_H
+#ifndef PRESENCE_RECEIVE_SPREAD_H
+#define PRESENCE_RECEIVE_SPREAD_H
 
 #include <stdbool.h>
 
@@ -19,7 +19,7 @@ struct spread {
     char reason[SPREAD_PROBLEM_SIZE]; /* why it does; or "" */
 };
 
-/* Load the program for so many workers, 1 to SEGMENT_WORKERS_MAX; with one there is nothing to
+/* Load the program for so many workers, 1 to SPREAD_WORKERS_MAX; with one there is nothing to
  * spread. `former` are an earlier daemon's maps to go on with, or NULL. Before capabilities are
  * dropped. */
 void spread_open(unsigned workers, const int *former, struct spread *ret);

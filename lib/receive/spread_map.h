@@ -3,21 +3,20 @@
  * The kernel keeps program and maps while a socket has the program, even after spread_map_close.
  * Not thread-safe: one thread opens, attaches and closes.
  */
-#ifndef PRESENCED_SPREAD_MAP_H
-#define PRESENCED_SPREAD_MAP_H
+#ifndef PRESENCE_SPREAD_MAP_H
+#define PRESENCE_SPREAD_MAP_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "../bpf/presence_spread.h"
-
+#define SPREAD_WORKERS_MAX  64 /* workers of a program */
 #define SPREAD_PROBLEM_SIZE 96 /* bytes of the longest description */
 
 /* The maps that all addresses share. */
 enum spread_shared { SPREAD_SENDERS, SPREAD_TURNS, SPREAD_SHARED /* how many */ };
 
 struct spread_map_settings {
-    unsigned workers;    /* 1 to SEGMENT_WORKERS_MAX */
+    unsigned workers;    /* 1 to SPREAD_WORKERS_MAX */
     unsigned buckets;    /* of senders, a power of two; 0: PRESENCE_SPREAD_BUCKETS */
     uint64_t silence_ns; /* after it a sender may lose its worker; 0: PRESENCE_SPREAD_SILENCE */
     const int *former;   /* the maps of an earlier daemon, as spread_map_shared returns them, which

@@ -3,8 +3,8 @@
  * What is known of each stream is in the segment (stream.h) and outlives the daemon. What finds a
  * stream there, and orders streams by when they were heard, belongs to the process.
  */
-#ifndef PRESENCED_STREAMS_H
-#define PRESENCED_STREAMS_H
+#ifndef PRESENCE_STREAMS_H
+#define PRESENCE_STREAMS_H
 
 #include <sys/socket.h>
 

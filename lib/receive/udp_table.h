@@ -1,6 +1,6 @@
 /* udp_table.h - the kernel's tables of UDP sockets, /proc/net/udp and udp6: who else has a port. */
-#ifndef PRESENCED_UDP_TABLE_H
-#define PRESENCED_UDP_TABLE_H
+#ifndef PRESENCE_UDP_TABLE_H
+#define PRESENCE_UDP_TABLE_H
 
 #include <sys/socket.h>
 

@@ -1,6 +1,6 @@
 /* listener.h - the UDP sockets that datagrams arrive at. */
-#ifndef PRESENCED_LISTENER_H
-#define PRESENCED_LISTENER_H
+#ifndef PRESENCE_LISTENER_H
+#define PRESENCE_LISTENER_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,20 +4,20 @@
  * Nothing that is passed is believed: the kernel is asked what each descriptor is. What a presenced
  * can't have stored is closed, and if it has a name of ours, removed from the store.
  */
-#ifndef PRESENCED_HANDOVER_H
-#define PRESENCED_HANDOVER_H
+#ifndef PRESENCE_HANDOVER_H
+#define PRESENCE_HANDOVER_H
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
 #include "common/address.h"
-#include "config.h"
-#include "service_manager.h"
+#include "common/service_manager.h"
 #include "spread_map.h"
 
+#define ENDPOINTS_MAX      16 /* addresses to listen at */
 #define HANDOVER_NAME_SIZE (ADDRESS_SIZE + 32)
-#define HANDOVER_SOCKETS   (SEGMENT_WORKERS_MAX * CONFIG_LISTEN_MAX)
+#define HANDOVER_SOCKETS   (SPREAD_WORKERS_MAX * ENDPOINTS_MAX)
 
 struct handover_socket {
     int descriptor;  /* negative once it is taken */

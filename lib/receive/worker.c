@@ -1,6 +1,7 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <stdio.h>
@@ -8,21 +9,19 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/log.h"
-#include "ingest.h"
+#include "core/atomics.h"
 #include "listener.h"
 
-/* A batch is closed once it has so many bytes, so that its heartbeats count within about a
- * millisecond. */
-#define BATCH_BYTES (256u << 10)
-#define RETRY_NS    100000000 /* after the same error twice in a row */
-#define SLICE_NS    300000    /* the time slice that we request where others want the processor */
+#define RETRY_NS 100000000 /* after the same error twice in a row */
+#define SLICE_NS 300000    /* the time slice that we request where others want the processor */
 
 struct worker {
     pthread_t thread;
-    struct ingest *ingest;
+    struct worker_handler handler;
     struct receiver *receiver;
     struct receive_options options;
     const int *sockets;
@@ -38,46 +37,19 @@ struct worker {
     bool stopping;   /* relaxed: receiver_wake orders it, or `run` */
 };
 
-/* Ingest a buffer: one datagram, or with receive offload several of the same size. */
-static void ingest_buffer(struct ingest *ingest, const struct receive_buffer *buffer)
-{
-    uint32_t step = buffer->segment_bytes ? buffer->segment_bytes : buffer->length;
-    uint32_t offset = 0;
-
-    ingest_from(ingest, buffer->sender);
-    do {
-        uint32_t rest = buffer->length - offset;
-        ingest_datagram(ingest, buffer->data + offset, rest < step ? rest : step);
-        offset += step;
-    } while (offset < buffer->length);
-}
-
-static void count_statistics(struct worker *worker, const struct receiver *receiver)
+/* Have what a wait returned handled. */
+static void handle(struct worker *worker, const struct receiver *receiver,
+                   const struct receive_buffer *buffers, unsigned count)
 {
     struct receive_statistics now = receiver_statistics(receiver);
+    struct receive_statistics counted = {
+        .rearmed = now.rearmed - worker->seen.rearmed,
+        .buffers_exhausted = now.buffers_exhausted - worker->seen.buffers_exhausted,
+        .truncated = now.truncated - worker->seen.truncated,
+    };
 
-    ingest_count(worker->ingest, COUNTER_receive_rearmed, now.rearmed - worker->seen.rearmed);
-    ingest_count(worker->ingest, COUNTER_receive_buffers_exhausted,
-                 now.buffers_exhausted - worker->seen.buffers_exhausted);
-    for (uint64_t i = worker->seen.truncated; i < now.truncated; i++)
-        ingest_truncated(worker->ingest);
+    worker->handler.handle(worker->handler.context, buffers, count, &counted);
     worker->seen = now;
-}
-
-/* Ingest what one wait returned, in batches short enough that counts keep up. */
-static void ingest_buffers(struct worker *worker, const struct receiver *receiver,
-                           const struct receive_buffer *buffers, unsigned count)
-{
-    for (unsigned i = 0; i < count;) {
-        uint32_t bytes = 0;
-        ingest_begin(worker->ingest);
-        do {
-            ingest_buffer(worker->ingest, &buffers[i]);
-            bytes += buffers[i].length;
-        } while (++i < count && bytes < BATCH_BYTES);
-        count_statistics(worker, receiver);
-        ingest_end(worker->ingest);
-    }
 }
 
 static void receive_until_stopped(struct worker *worker)
@@ -88,6 +60,9 @@ static void receive_until_stopped(struct worker *worker)
     int failed = 0;
 
     while (!atomic_load_relaxed(&worker->stopping)) {
+        if (worker->handler.patience)
+            receiver_limit_wait(worker->receiver,
+                                worker->handler.patience(worker->handler.context));
         int r = receiver_wait(worker->receiver, &buffers, &count);
         if (r < 0) {
             if (r != failed)
@@ -95,7 +70,7 @@ static void receive_until_stopped(struct worker *worker)
             else /* the same error again: don't spin */
                 nanosleep(&pause, NULL);
         } else {
-            ingest_buffers(worker, worker->receiver, buffers, count);
+            handle(worker, worker->receiver, buffers, count);
             receiver_release(worker->receiver);
         }
         failed = r;
@@ -116,7 +91,7 @@ static size_t measure(const int *sockets, unsigned count)
     return most * count;
 }
 
-/* Ingest what a receiver's sockets hold. What comes meanwhile may be left. */
+/* Handle what a receiver's sockets hold. What comes meanwhile may be left. */
 static void drain(struct worker *worker, struct receiver *receiver, const int *sockets,
                   unsigned count)
 {
@@ -128,7 +103,7 @@ static void drain(struct worker *worker, struct receiver *receiver, const int *s
         receiver_wake(receiver); /* so that the wait does not wait */
         if (receiver_wait(receiver, &buffers, &arrived) < 0)
             return;
-        ingest_buffers(worker, receiver, buffers, arrived);
+        handle(worker, receiver, buffers, arrived);
         for (unsigned i = 0; i < arrived; i++)
             taken += listener_taken(buffers[i].length);
     } while (arrived > 0 && taken < held);
@@ -244,8 +219,6 @@ static void worker_free(struct worker *worker)
     sem_destroy(&worker->run);
     sem_destroy(&worker->caught_up);
     sem_destroy(&worker->stop);
-    if (worker->ingest)
-        ingest_close(worker->ingest);
     free(worker);
 }
 
@@ -328,7 +301,7 @@ static void explain_receiver(enum receive_engine engine, int error, char *ret_pr
                  strerror(-error));
 }
 
-int worker_open(struct collector *collector, unsigned index, const struct receive_options *options,
+int worker_open(const struct worker_handler *handler, const struct receive_options *options,
                 const int *sockets, unsigned count, const struct worker_backlog *backlog,
                 struct worker **ret, char *ret_problem)
 {
@@ -338,6 +311,7 @@ int worker_open(struct collector *collector, unsigned index, const struct receiv
         explain_memory(ret_problem);
         return -ENOMEM;
     }
+    worker->handler = *handler;
     worker->options = *options;
     worker->sockets = sockets;
     worker->socket_count = count;
@@ -347,12 +321,7 @@ int worker_open(struct collector *collector, unsigned index, const struct receiv
     sem_init(&worker->run, 0, 0);
     sem_init(&worker->caught_up, 0, 0);
     sem_init(&worker->stop, 0, 0);
-    int r = ingest_open(collector, index, &worker->ingest);
-    if (r < 0) {
-        explain_memory(ret_problem);
-        goto fail;
-    }
-    r = -pthread_create(&worker->thread, NULL, worker_main, worker);
+    int r = -pthread_create(&worker->thread, NULL, worker_main, worker);
     if (r < 0) {
         explain_thread(r, ret_problem);
         goto fail;

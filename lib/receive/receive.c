@@ -37,6 +37,8 @@ int receiver_open(const struct receive_options *options, const int *sockets, uns
     int r = open_engine(options, sockets, count, wake, ret);
     if (r < 0)
         close(wake);
+    else
+        (*ret)->limit_ns = -1;
     return r;
 }
 
@@ -69,6 +71,11 @@ int receiver_wait(struct receiver *receiver, const struct receive_buffer **ret_b
     *ret_buffers = receiver->buffers;
     *ret_count = receiver->count;
     return 0;
+}
+
+void receiver_limit_wait(struct receiver *receiver, int64_t ns)
+{
+    receiver->limit_ns = ns;
 }
 
 void receiver_release(struct receiver *receiver)

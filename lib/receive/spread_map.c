@@ -1,5 +1,7 @@
 #include "spread_map.h"
 
+#include "../../bpf/presence_spread.h" /* before its skeleton */
+
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>

@@ -2,8 +2,8 @@
  *
  * receive.c calls the engines by their receive_operations; they call receive_engine.c only.
  */
-#ifndef PRESENCED_RECEIVE_ENGINE_H
-#define PRESENCED_RECEIVE_ENGINE_H
+#ifndef PRESENCE_RECEIVE_ENGINE_H
+#define PRESENCE_RECEIVE_ENGINE_H
 
 #include <stddef.h>
 
@@ -42,7 +42,8 @@ struct receiver {
     unsigned count;
     int wake; /* an eventfd; readable after receiver_wake */
     int fallback;
-    bool moderated; /* the last wait brought a burst */
+    int64_t limit_ns; /* of a wait that isn't moderated; negative: none */
+    bool moderated;   /* the last wait brought a burst */
     struct receive_statistics statistics;
 };
 

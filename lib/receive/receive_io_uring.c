@@ -214,6 +214,19 @@ static int rearm(struct ring_receiver *self)
     return r < 0 ? r : drain(self);
 }
 
+/* Submit what is queued, and wait for the first completion or the limit. */
+static int submit_and_wait(struct ring_receiver *self)
+{
+    int64_t limit_ns = self->receiver.limit_ns;
+    struct __kernel_timespec limit = {limit_ns / 1000000000, limit_ns % 1000000000};
+    struct io_uring_cqe *cqe;
+
+    if (limit_ns < 0)
+        return io_uring_submit_and_wait(&self->ring, 1);
+    int r = io_uring_submit_and_wait_timeout(&self->ring, &cqe, 1, &limit, NULL);
+    return r == -ETIME ? 0 : r;
+}
+
 /* Wait for the first arrival or, moderated, for RECEIVE_GATHER_NS, then drain. All receives are in
  * flight meanwhile, and a wake ends either. */
 static int wait_for_arrivals(struct ring_receiver *self)
@@ -223,7 +236,7 @@ static int wait_for_arrivals(struct ring_receiver *self)
     int r;
 
     if (!self->receiver.moderated)
-        r = io_uring_submit_and_wait(&self->ring, 1);
+        r = submit_and_wait(self);
     else if (ppoll(&wake, 1, &gather, NULL) < 0 && errno != EINTR)
         r = -errno;
     else

@@ -89,7 +89,7 @@ static int parse_worker(const struct handover_socket *socket, const char *name)
     char expected[HANDOVER_NAME_SIZE];
     unsigned worker;
 
-    if (sscanf(name, PREFIX "socket-%u-", &worker) != 1 || worker >= SEGMENT_WORKERS_MAX)
+    if (sscanf(name, PREFIX "socket-%u-", &worker) != 1 || worker >= SPREAD_WORKERS_MAX)
         return -1;
     if (!socket->is_retired && (handover_name_socket(socket->descriptor, worker, expected) < 0 ||
                                 strcmp(name, expected) != 0))

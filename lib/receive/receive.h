@@ -8,8 +8,8 @@
  * IORING_SETUP_SINGLE_ISSUER). Only receiver_wake may be called from elsewhere. Different receivers
  * are independent.
  */
-#ifndef PRESENCED_RECEIVE_H
-#define PRESENCED_RECEIVE_H
+#ifndef PRESENCE_RECEIVE_H
+#define PRESENCE_RECEIVE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -68,6 +68,10 @@ int receiver_fallback(const struct receiver *receiver);
  * before the error are returned first, and a lasting error is returned again. */
 int receiver_wait(struct receiver *receiver, const struct receive_buffer **ret_buffers,
                   unsigned *ret_count);
+
+/* Let the waits that follow return after `ns` nanoseconds at the latest; negative, and before the
+ * first call: not before something arrives. */
+void receiver_limit_wait(struct receiver *receiver, int64_t ns);
 
 /* Release the buffers of the last wait. */
 void receiver_release(struct receiver *receiver);

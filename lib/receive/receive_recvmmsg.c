@@ -94,11 +94,14 @@ static int receive_from_next(struct call_receiver *self)
 static int wait_for_arrivals(struct call_receiver *self)
 {
     static const struct timespec gather = {.tv_nsec = RECEIVE_GATHER_NS};
+    int64_t limit_ns = self->receiver.limit_ns;
+    const struct timespec limit = {limit_ns / 1000000000, limit_ns % 1000000000};
     uint64_t wakes;
 
     self->receiver.moderated = self->arrivals >= RECEIVE_COMPANY;
-    int r = self->receiver.moderated ? ppoll(self->polled, 1, &gather, NULL)
-                                     : poll(self->polled, 1 + self->socket_count, -1);
+    int r = self->receiver.moderated
+                ? ppoll(self->polled, 1, &gather, NULL)
+                : ppoll(self->polled, 1 + self->socket_count, limit_ns < 0 ? NULL : &limit, NULL);
     if (r < 0)
         return errno == EINTR ? 0 : -errno;
     if (self->polled[0].revents && read(self->receiver.wake, &wakes, sizeof(wakes)) < 0)

@@ -15,7 +15,7 @@ int endpoints_first_socket(const struct endpoint *endpoint)
 {
     unsigned worker = 0;
 
-    while (worker + 1 < SEGMENT_WORKERS_MAX && endpoint->sockets[worker] < 0)
+    while (worker + 1 < SPREAD_WORKERS_MAX && endpoint->sockets[worker] < 0)
         worker++;
     return endpoint->sockets[worker];
 }
@@ -49,7 +49,7 @@ static bool is_missing(const struct endpoints *endpoints, const struct endpoint 
  * same port. */
 static void log_only_v6(const struct endpoints *endpoints, unsigned index)
 {
-    const struct config *config = endpoints->config;
+    const struct endpoints_settings *settings = endpoints->settings;
     struct sockaddr_in6 v6;
     struct sockaddr_in v4;
 
@@ -58,8 +58,8 @@ static void log_only_v6(const struct endpoints *endpoints, unsigned index)
     memcpy(&v6, &endpoints->all[index].address, sizeof(v6));
     if (v6.sin6_family != AF_INET6 || !IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr))
         return;
-    for (unsigned i = 0; i < config->listen_count; i++) {
-        memcpy(&v4, &config->listen[i].address, sizeof(v4));
+    for (unsigned i = 0; i < settings->listen_count; i++) {
+        memcpy(&v4, &settings->listen[i].address, sizeof(v4));
         if (v4.sin_family == AF_INET && v4.sin_port == v6.sin6_port)
             return;
     }
@@ -83,12 +83,12 @@ static void log_endpoint(struct endpoints *endpoints, unsigned index)
                  endpoint->name);
 }
 
-static void log_endpoints(struct endpoints *endpoints)
+void endpoints_log(struct endpoints *endpoints)
 {
     for (unsigned i = 0; i < endpoints->count; i++)
         log_endpoint(endpoints, i);
     if (endpoints->taken_over)
-        log_line("went on with %u socket%s of the last presenced", endpoints->taken_over,
+        log_line("went on with %u socket%s of the last run", endpoints->taken_over,
                  endpoints->taken_over == 1 ? "" : "s");
     if (endpoints->routes < 0)
         log_line("cannot check whether this machine has these addresses: %s",
@@ -99,8 +99,8 @@ static void log_endpoints(struct endpoints *endpoints)
     log_small_buffer(endpoints);
 }
 
-/* Write the addresses, or only the missing ones, as one text, as many as fit. */
-static void describe(const struct endpoints *endpoints, bool only_missing, char *ret, size_t size)
+void endpoints_describe(const struct endpoints *endpoints, bool only_missing, char *ret,
+                        size_t size)
 {
     size_t length = 0;
 
@@ -118,30 +118,7 @@ static void describe(const struct endpoints *endpoints, bool only_missing, char 
     }
 }
 
-void endpoints_describe(const struct endpoints *endpoints, char *ret, size_t size)
-{
-    describe(endpoints, false, ret, size);
-}
-
-static void publish_missing(const struct endpoints *endpoints, struct collector *collector)
-{
-    char text[sizeof(((struct segment_header *)0)->listen_missing)];
-
-    describe(endpoints, true, text, sizeof(text));
-    collector_publish_missing(collector, text);
-}
-
-void endpoints_publish(struct endpoints *endpoints, struct collector *collector)
-{
-    const struct spread *spread = &endpoints->spread;
-
-    log_endpoints(endpoints);
-    collector_publish_spread(collector, spread_name(spread),
-                             spread->is_hashed ? spread->reason : "");
-    publish_missing(endpoints, collector);
-}
-
-void endpoints_check(struct endpoints *endpoints, struct collector *collector)
+bool endpoints_check(struct endpoints *endpoints)
 {
     bool changed = false;
 
@@ -157,43 +134,37 @@ void endpoints_check(struct endpoints *endpoints, struct collector *collector)
         endpoint->is_missing = missing;
         changed = true;
     }
-    if (changed)
-        publish_missing(endpoints, collector);
+    return changed;
 }
 
 /* ---- sockets ------------------------------------------------------------------------------- */
 
-static void count_drops(struct collector *collector, uint32_t drops)
+uint64_t endpoints_count_drops(struct endpoints *endpoints)
 {
-    uint64_t *counter = &collector->directory.counters->values[COUNTER_socket_drops];
+    uint64_t dropped = 0;
 
-    if (drops)
-        atomic_add_relaxed(counter, drops); /* statistics */
-}
-
-void endpoints_count_drops(struct endpoints *endpoints, struct collector *collector)
-{
     for (unsigned i = 0; i < endpoints->count; i++) {
         struct endpoint *endpoint = &endpoints->all[i];
-        for (unsigned worker = 0; worker < endpoints->config->workers; worker++) {
+        for (unsigned worker = 0; worker < endpoints->settings->workers; worker++) {
             int socket = endpoint->sockets[worker];
             if (socket < 0)
                 continue;
             uint32_t drops = listener_drops(socket);
-            count_drops(collector, drops - endpoint->drops[worker]);
+            dropped += drops - endpoint->drops[worker]; /* modulo 2^32 */
             endpoint->drops[worker] = drops;
-            handover_record_drops(&endpoints->handover, i * SEGMENT_WORKERS_MAX + worker, drops);
+            handover_record_drops(&endpoints->handover, i * SPREAD_WORKERS_MAX + worker, drops);
         }
     }
+    return dropped;
 }
 
 void endpoints_record(struct endpoints *endpoints)
 {
-    handover_clear_record(&endpoints->handover, endpoints->config->workers);
+    handover_clear_record(&endpoints->handover, endpoints->settings->workers);
     for (unsigned i = 0; i < endpoints->count; i++) {
         const struct endpoint *endpoint = &endpoints->all[i];
-        for (unsigned worker = 0; worker < endpoints->config->workers; worker++) {
-            unsigned place = i * SEGMENT_WORKERS_MAX + worker;
+        for (unsigned worker = 0; worker < endpoints->settings->workers; worker++) {
+            unsigned place = i * SPREAD_WORKERS_MAX + worker;
             if (endpoint->sockets[worker] < 0)
                 continue;
             handover_record_socket(&endpoints->handover, place, endpoint->sockets[worker]);
@@ -246,7 +217,7 @@ void endpoints_store(struct endpoints *endpoints)
     handover_store_record(handover);
     for (unsigned i = 0; i < endpoints->count; i++) {
         const struct endpoint *endpoint = &endpoints->all[i];
-        for (unsigned worker = 0; worker < endpoints->config->workers; worker++) {
+        for (unsigned worker = 0; worker < endpoints->settings->workers; worker++) {
             if (endpoint->sockets[worker] >= 0 && !endpoint->is_passed)
                 store_socket(endpoints, endpoint->sockets[worker], worker);
         }
@@ -285,28 +256,31 @@ struct worker_backlog endpoints_backlog(const struct endpoints *endpoints)
     };
 }
 
-void endpoints_close_backlog(struct endpoints *endpoints, struct collector *collector)
+uint64_t endpoints_close_backlog(struct endpoints *endpoints)
 {
+    uint64_t dropped = 0;
+
     /* From the last to the first: a group that spreads by hash fills a gap with its last socket. */
     while (endpoints->earlier_count > 0) {
         int socket = endpoints->earlier[--endpoints->earlier_count];
         uint32_t counted = handover_counted_drops(&endpoints->handover, socket);
-        count_drops(collector, listener_drops(socket) - counted);
+        dropped += listener_drops(socket) - counted;
         handover_remove(&endpoints->handover, endpoints->earlier_names[endpoints->earlier_count]);
         close(socket);
     }
+    return dropped;
 }
 
 void endpoints_stop_offload(const struct endpoints *endpoints)
 {
-    for (unsigned worker = 0; worker < endpoints->config->workers; worker++)
+    for (unsigned worker = 0; worker < endpoints->settings->workers; worker++)
         for (unsigned i = 0; i < endpoints->worker_counts[worker]; i++)
             listener_stop_offload(endpoints->by_worker[worker][i]);
 }
 
 static void close_endpoint(const struct endpoint *endpoint)
 {
-    for (unsigned worker = 0; worker < SEGMENT_WORKERS_MAX; worker++) {
+    for (unsigned worker = 0; worker < SPREAD_WORKERS_MAX; worker++) {
         if (endpoint->sockets[worker] >= 0)
             close(endpoint->sockets[worker]);
     }

@@ -1,7 +1,7 @@
 /* shared_port.h - sockets beside those that are passed, at addresses with the same port. The last
  * daemon's are closed only when they have been read. */
-#ifndef PRESENCED_SHARED_PORT_H
-#define PRESENCED_SHARED_PORT_H
+#ifndef PRESENCE_SHARED_PORT_H
+#define PRESENCE_SHARED_PORT_H
 
 #include "endpoints.h"
 #include "listener.h"

@@ -12,6 +12,20 @@
 #include "local_address.h"
 #include "shared_port.h"
 
+int endpoints_add(struct endpoints_settings *settings, const char *text)
+{
+    struct endpoints_address address = {0};
+
+    if (settings->listen_count == ENDPOINTS_MAX)
+        return -ENOSPC;
+    if (strlen(text) >= sizeof(address.text) ||
+        listener_parse(text, &address.address, &address.length) < 0)
+        return -EINVAL;
+    strcpy(address.text, text);
+    settings->listen[settings->listen_count++] = address;
+    return 0;
+}
+
 /* A wait for a port. */
 struct wait {
     const char *address;
@@ -33,12 +47,12 @@ static bool wait_for_port(void *context, unsigned ms)
 }
 
 /* Check that an address does not conflict with an earlier one: waiting for it would be in vain. */
-static int check_address(const struct config *config, unsigned index)
+static int check_address(const struct endpoints_settings *settings, unsigned index)
 {
     for (unsigned i = 0; i < index; i++) {
-        if (address_conflicts(&config->listen[i].address, &config->listen[index].address)) {
+        if (address_conflicts(&settings->listen[i].address, &settings->listen[index].address)) {
             log_line("cannot listen on %s: --listen %s has its port already; leave one out",
-                     config->listen[index].text, config->listen[i].text);
+                     settings->listen[index].text, settings->listen[i].text);
             return -EADDRINUSE;
         }
     }
@@ -72,7 +86,7 @@ static void open_spread(struct endpoints *endpoints)
 
     if (endpoints->is_spread_open)
         return;
-    spread_open(endpoints->config->workers, is_stored ? shared : NULL, &endpoints->spread);
+    spread_open(endpoints->settings->workers, is_stored ? shared : NULL, &endpoints->spread);
     endpoints->spread.is_hashed = is_hashed;
     endpoints->is_spread_open = true;
     endpoints->handover.record->workers = 0; /* until all programs spread over as many again */
@@ -99,12 +113,12 @@ static unsigned take_sockets(struct endpoints *endpoints, struct endpoint *endpo
     char name[HANDOVER_NAME_SIZE];
     unsigned found = 0;
 
-    for (unsigned worker = 0; worker < SEGMENT_WORKERS_MAX; worker++) {
+    for (unsigned worker = 0; worker < SPREAD_WORKERS_MAX; worker++) {
         int socket = handover_take_socket(&endpoints->handover, &endpoint->address, (int)worker);
         if (socket < 0)
             continue;
         found++;
-        if (worker < endpoints->config->workers)
+        if (worker < endpoints->settings->workers)
             endpoint->sockets[worker] = socket;
         else if (handover_name_socket(socket, worker, name) == 0)
             add_earlier(endpoints, socket, name);
@@ -125,7 +139,7 @@ static unsigned count_sockets(const struct endpoint *endpoint, unsigned workers)
 static bool is_complete(struct endpoints *endpoints, const struct endpoint *endpoint,
                         unsigned found)
 {
-    unsigned workers = endpoints->config->workers;
+    unsigned workers = endpoints->settings->workers;
     bool in_turn = endpoint->array >= 0;
     bool is_known = endpoints->handover.former->workers == workers;
 
@@ -150,7 +164,7 @@ static void remove_array(struct endpoints *endpoints, struct endpoint *endpoint)
 static int change_sockets(struct endpoints *endpoints, struct endpoint *endpoint,
                           const struct listener_options *options, unsigned found)
 {
-    unsigned workers = endpoints->config->workers;
+    unsigned workers = endpoints->settings->workers;
 
     for (unsigned worker = 0; worker < workers; worker++) {
         if (endpoint->sockets[worker] >= 0)
@@ -171,7 +185,7 @@ static int change_sockets(struct endpoints *endpoints, struct endpoint *endpoint
 static int take_over(struct endpoints *endpoints, struct endpoint *endpoint,
                      const struct listener_options *options)
 {
-    unsigned workers = endpoints->config->workers;
+    unsigned workers = endpoints->settings->workers;
     unsigned found = take_sockets(endpoints, endpoint);
     int r = 0;
 
@@ -204,7 +218,7 @@ static int open_sockets(struct endpoints *endpoints, struct endpoint *endpoint,
     const struct sockaddr_storage address = endpoint->address;
     socklen_t length =
         address.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-    unsigned workers = endpoints->config->workers;
+    unsigned workers = endpoints->settings->workers;
 
     endpoint->is_array_new = true;
     open_spread(endpoints);
@@ -224,7 +238,7 @@ static int open_sockets(struct endpoints *endpoints, struct endpoint *endpoint,
 static void add_passed(struct endpoints *endpoints, struct endpoint *endpoint, int socket)
 {
     static const struct listener_options options = {.generic_receive_offload = true};
-    unsigned worker = endpoints->count % endpoints->config->workers;
+    unsigned worker = endpoints->count % endpoints->settings->workers;
 
     listener_adopt(socket, &options);
     endpoint->is_passed = true;
@@ -232,16 +246,16 @@ static void add_passed(struct endpoints *endpoints, struct endpoint *endpoint, i
     endpoint->drops[worker] = handover_counted_drops(&endpoints->handover, socket);
 }
 
-/* Say why an address of the configuration can't be opened. */
+/* Say why an address of --listen can't be opened. */
 static void log_failure(const struct endpoints *endpoints, const struct endpoint *endpoint,
-                        const struct config_address *address, int error)
+                        const struct endpoints_address *address, int error)
 {
     const struct handover_socket *socket = shared_port_find_foreign(endpoints, &endpoint->address);
     char name[ADDRESS_SIZE] = "";
 
     if (socket)
         address_bound(socket->descriptor, name);
-    if (error == -EADDRINUSE && count_sockets(endpoint, endpoints->config->workers) > 0)
+    if (error == -EADDRINUSE && count_sockets(endpoint, endpoints->settings->workers) > 0)
         log_line("cannot listen on %s with more workers: the service manager keeps sockets of "
                  "another user there; stop the service, then start it",
                  endpoint->name);
@@ -259,27 +273,27 @@ static struct endpoint *new_endpoint(struct endpoints *endpoints)
     struct endpoint *endpoint = &endpoints->all[endpoints->count];
 
     *endpoint = (struct endpoint){.array = -1};
-    for (unsigned worker = 0; worker < SEGMENT_WORKERS_MAX; worker++)
+    for (unsigned worker = 0; worker < SPREAD_WORKERS_MAX; worker++)
         endpoint->sockets[worker] = -1;
     return endpoint;
 }
 
 /* True if an address is `wanted` but for its port, which the kernel shall choose, and no other of
- * the configuration. */
-static bool is_choice_for(const struct config *config, const struct sockaddr_storage *wanted,
-                          struct sockaddr_storage address)
+ * the settings. */
+static bool is_choice_for(const struct endpoints_settings *settings,
+                          const struct sockaddr_storage *wanted, struct sockaddr_storage address)
 {
-    for (unsigned i = 0; i < config->listen_count; i++) {
-        if (address_is_same(&address, &config->listen[i].address))
+    for (unsigned i = 0; i < settings->listen_count; i++) {
+        if (address_is_same(&address, &settings->listen[i].address))
             return false;
     }
     address_set_port(&address, 0);
     return address_is_same(&address, wanted);
 }
 
-/* Set the endpoint's address from the configuration. With port 0 it gets the port that the last
- * daemon's sockets have, if the configuration does not name it. */
-static void choose_address(struct endpoints *endpoints, const struct config_address *wanted,
+/* Set the endpoint's address from the settings. With port 0 it gets the port that the last
+ * daemon's sockets have, if the settings don't name it. */
+static void choose_address(struct endpoints *endpoints, const struct endpoints_address *wanted,
                            struct endpoint *endpoint)
 {
     const struct handover *handover = &endpoints->handover;
@@ -291,7 +305,7 @@ static void choose_address(struct endpoints *endpoints, const struct config_addr
     for (unsigned i = 0; i < handover->socket_count; i++) {
         const struct handover_socket *socket = &handover->sockets[i];
         if (socket->descriptor < 0 || socket->worker < 0 || socket->is_retired ||
-            !is_choice_for(endpoints->config, &wanted->address, socket->address))
+            !is_choice_for(endpoints->settings, &wanted->address, socket->address))
             continue;
         endpoint->address = socket->address;
         address_bound(socket->descriptor, endpoint->name);
@@ -301,7 +315,7 @@ static void choose_address(struct endpoints *endpoints, const struct config_addr
 
 static int open_address(struct endpoints *endpoints, unsigned index, const sigset_t *signals)
 {
-    const struct config_address *address = &endpoints->config->listen[index];
+    const struct endpoints_address *address = &endpoints->settings->listen[index];
     struct endpoint *endpoint = new_endpoint(endpoints);
     struct wait wait = {.address = address->text, .signals = signals};
     struct listener_options options = {
@@ -345,7 +359,7 @@ static void add_all_passed(struct endpoints *endpoints)
         struct handover_socket *socket = &handover->sockets[i];
         if (socket->descriptor < 0 || socket->worker >= 0)
             continue;
-        if (endpoints->count == CONFIG_LISTEN_MAX) {
+        if (endpoints->count == ENDPOINTS_MAX) {
             left_out++; /* handover_close closes it */
             continue;
         }
@@ -358,7 +372,7 @@ static void add_all_passed(struct endpoints *endpoints)
     }
     if (left_out)
         log_line("closed %u sockets that the service manager passes: there may be %d addresses",
-                 left_out, CONFIG_LISTEN_MAX);
+                 left_out, ENDPOINTS_MAX);
 }
 
 /* True if an endpoint has a socket of that worker at that address. */
@@ -394,7 +408,7 @@ static void add_others(struct endpoints *endpoints)
 
 static void list_by_worker(struct endpoints *endpoints)
 {
-    for (unsigned worker = 0; worker < endpoints->config->workers; worker++) {
+    for (unsigned worker = 0; worker < endpoints->settings->workers; worker++) {
         for (unsigned i = 0; i < endpoints->count; i++) {
             int socket = endpoints->all[i].sockets[worker];
             if (socket >= 0)
@@ -404,7 +418,7 @@ static void list_by_worker(struct endpoints *endpoints)
 }
 
 /* True if a socket that a supervisor opened has the address, with others: it is added as it is. */
-static bool is_covered(const struct endpoints *endpoints, const struct config_address *address)
+static bool is_covered(const struct endpoints *endpoints, const struct endpoints_address *address)
 {
     const struct handover_socket *socket =
         handover_find_covering(&endpoints->handover, &address->address);
@@ -421,18 +435,18 @@ static bool is_covered(const struct endpoints *endpoints, const struct config_ad
 static int open_addresses(struct endpoints *endpoints)
 {
     sigset_t signals, before;
-    bool covered[CONFIG_LISTEN_MAX];
+    bool covered[ENDPOINTS_MAX];
     int r = 0;
 
-    for (unsigned i = 1; r == 0 && i < endpoints->config->listen_count; i++)
-        r = check_address(endpoints->config, i);
+    for (unsigned i = 1; r == 0 && i < endpoints->settings->listen_count; i++)
+        r = check_address(endpoints->settings, i);
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigprocmask(SIG_BLOCK, &signals, &before);
-    for (unsigned i = 0; r == 0 && i < endpoints->config->listen_count; i++)
-        covered[i] = is_covered(endpoints, &endpoints->config->listen[i]);
-    for (unsigned i = 0; r == 0 && i < endpoints->config->listen_count; i++) {
+    for (unsigned i = 0; r == 0 && i < endpoints->settings->listen_count; i++)
+        covered[i] = is_covered(endpoints, &endpoints->settings->listen[i]);
+    for (unsigned i = 0; r == 0 && i < endpoints->settings->listen_count; i++) {
         if (!covered[i])
             r = open_address(endpoints, i, &signals);
     }
@@ -440,12 +454,12 @@ static int open_addresses(struct endpoints *endpoints)
     return r;
 }
 
-int endpoints_open(const struct config *config, struct service_manager *manager,
+int endpoints_open(const struct endpoints_settings *settings, struct service_manager *manager,
                    struct endpoints *ret)
 {
-    ret->config = config;
+    ret->settings = settings;
     ret->routes = local_address_open();
-    ret->spread.workers = config->workers;
+    ret->spread.workers = settings->workers;
     int r = handover_open(manager, &ret->handover);
     if (r == 0)
         r = open_addresses(ret);

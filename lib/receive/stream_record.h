@@ -5,8 +5,8 @@
  * (stream_load). Whatever store is a killed daemon's last, the slot is free or its stream
  * sound: the datagram that was being recorded may be missing, but none counts twice.
  */
-#ifndef PRESENCED_STREAM_RECORD_H
-#define PRESENCED_STREAM_RECORD_H
+#ifndef PRESENCE_STREAM_RECORD_H
+#define PRESENCE_STREAM_RECORD_H
 
 #include <sys/socket.h>
 
