@@ -9,10 +9,10 @@
 #include "common/address.h"
 #include "common/log.h"
 #include "common/privileges.h"
-#include "gzip.h"
 #include "http/http_listen.h"
 #include "http/http_reply.h"
 #include "http/http_server.h"
+#include "http/metrics_page.h"
 #include "metrics.h"
 #include "options.h"
 #include "snapshot.h"
@@ -23,79 +23,35 @@
 #define WEB_CONNECTIONS         4 /* times as many with a web configuration: checks take time */
 #define PATIENCE_S              20
 #define TURN_MS                 1000
-#define HEADER_BYTES            4096 /* of Accept and Accept-Encoding */
-#define LAST_TURNS              8    /* to answer those whose password was being checked */
+#define LAST_TURNS              8 /* to answer those whose password was being checked */
 
 /* The exporter. */
 struct exporter {
     struct options options;
     struct segment_source source;
     struct web *web; /* NULL: no --web.config.file */
-    char landing[2048];
 };
 
 /* ---- pages ------------------------------------------------------------------------------- */
 
-static char *format_metrics(const struct snapshot *snapshot, enum format format, size_t *ret_length)
+static void write_metrics(struct exposition *exposition, const void *context)
 {
-    char *text = NULL;
-    FILE *out = open_memstream(&text, ret_length);
-
-    if (!out)
-        return NULL;
-    struct exposition exposition = {.out = out, .format = format};
-    metrics_write(&exposition, snapshot);
-    int failed = ferror(out);
-    if ((fclose(out) != 0) | failed) {
-        free(text);
-        return NULL;
-    }
-    return text;
-}
-
-/* Answer with a text, compressed if the client accepts that, and free it. NULL: out of memory. */
-static enum MHD_Result reply_metrics(struct http_request *request, enum format format, char *text,
-                                     size_t length)
-{
-    char codings[HEADER_BYTES];
-    bool compress = text && negotiate_gzip(http_request_header_list(request, "Accept-Encoding",
-                                                                    codings, sizeof(codings)));
-
-    if (compress) {
-        char *plain = text;
-        text = gzip_compress(plain, length, &length);
-        free(plain);
-    }
-    struct MHD_Response *response =
-        text ? MHD_create_response_from_buffer(length, text, MHD_RESPMEM_MUST_FREE) : NULL;
-    if (!response) {
-        free(text);
-        return MHD_NO;
-    }
-    MHD_add_response_header(response, "Content-Type", format_type(format));
-    MHD_add_response_header(response, "Vary", "Accept, Accept-Encoding");
-    if (compress)
-        MHD_add_response_header(response, "Content-Encoding", "gzip");
-    return http_reply(request, MHD_HTTP_OK, response);
+    metrics_write(exposition, context);
 }
 
 static enum MHD_Result handle_metrics(void *context, struct http_request *request)
 {
     struct exporter *exporter = context;
-    char types[HEADER_BYTES];
-    enum format format =
-        negotiate(http_request_header_list(request, "Accept", types, sizeof(types)));
     struct snapshot snapshot;
-    size_t length = 0;
     int r = snapshot_load(&exporter->source, &exporter->options, &snapshot);
 
     if (r < 0) {
         log_line("cannot load the metrics: %s", strerror(-r));
         return http_reply_line(request, MHD_HTTP_INTERNAL_SERVER_ERROR, strerror(-r));
     }
-    char *text = format_metrics(&snapshot, format, &length);
+    enum MHD_Result result = metrics_page_reply(request, write_metrics, &snapshot);
     snapshot_free(&snapshot);
-    return reply_metrics(request, format, text, length);
+    return result;
 }
 
 static enum MHD_Result handle_health(void *context, struct http_request *request)
@@ -108,23 +64,9 @@ static enum MHD_Result handle_landing(void *context, struct http_request *reques
 {
     const struct exporter *exporter = context;
 
-    return http_reply_static(request, MHD_HTTP_OK, "text/html; charset=utf-8", exporter->landing,
-                             strlen(exporter->landing));
-}
-
-/* Format the landing page. It contains nothing that a stranger has sent, and the path needs no
- * escaping. */
-static void format_landing(struct exporter *exporter)
-{
-    snprintf(exporter->landing, sizeof(exporter->landing),
-             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-             "<meta name=\"viewport\" content=\"width=device-width\">\n"
-             "<meta name=\"color-scheme\" content=\"light dark\">\n"
-             "<title>presence-exporter</title>\n</head>\n<body>\n<h1>presence-exporter</h1>\n"
-             "<p>Live visitor counts for Prometheus. Version " PRESENCE_VERSION ".</p>\n"
-             "<ul>\n<li><a href=\"%s\">Metrics</a></li>\n"
-             "<li><a href=\"/-/healthy\">Health</a></li>\n</ul>\n</body>\n</html>\n",
-             exporter->options.telemetry_path);
+    return metrics_page_reply_landing(request, "presence-exporter",
+                                      "Live visitor counts for Prometheus.",
+                                      exporter->options.telemetry_path);
 }
 
 /* ---- the program ------------------------------------------------------------------------- */
@@ -185,7 +127,6 @@ static int start(struct exporter *exporter, const int *sockets, struct http_serv
     };
 
     routes[0].path = exporter->options.telemetry_path;
-    format_landing(exporter);
     return http_server_start(&options, ret);
 }
 

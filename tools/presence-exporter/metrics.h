@@ -2,7 +2,7 @@
 #ifndef PRESENCE_EXPORTER_METRICS_H
 #define PRESENCE_EXPORTER_METRICS_H
 
-#include "exposition.h"
+#include "http/exposition.h"
 #include "snapshot.h"
 
 /* Write the whole exposition. Errors of writing are left in exposition->out. */

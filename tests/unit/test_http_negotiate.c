@@ -1,7 +1,7 @@
-/* test_exporter_negotiate.c - Accept headers. */
+/* test_http_negotiate.c - Accept headers. */
 #include "../support/unit.h"
 
-#include "negotiate.h"
+#include "http/negotiate.h"
 
 static const struct {
     const char *accept;

@@ -1,6 +1,6 @@
 /* gzip.h - compress an answer. */
-#ifndef PRESENCE_EXPORTER_GZIP_H
-#define PRESENCE_EXPORTER_GZIP_H
+#ifndef PRESENCE_GZIP_H
+#define PRESENCE_GZIP_H
 
 #include <stddef.h>
 

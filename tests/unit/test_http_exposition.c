@@ -1,7 +1,7 @@
-/* test_exporter_exposition.c - both formats, byte by byte. */
+/* test_http_exposition.c - both formats, byte by byte. */
 #include "../support/unit.h"
 
-#include "exposition.h"
+#include "http/exposition.h"
 
 static void expect(enum format format, const char *expected)
 {

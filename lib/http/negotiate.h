@@ -1,6 +1,6 @@
 /* negotiate.h - choose between the formats, and compression, by what a client accepts. */
-#ifndef PRESENCE_EXPORTER_NEGOTIATE_H
-#define PRESENCE_EXPORTER_NEGOTIATE_H
+#ifndef PRESENCE_NEGOTIATE_H
+#define PRESENCE_NEGOTIATE_H
 
 #include <stdbool.h>
 

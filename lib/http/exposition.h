@@ -1,6 +1,6 @@
 /* exposition.h - metric families and samples, written in either format. */
-#ifndef PRESENCE_EXPORTER_EXPOSITION_H
-#define PRESENCE_EXPORTER_EXPOSITION_H
+#ifndef PRESENCE_EXPOSITION_H
+#define PRESENCE_EXPOSITION_H
 
 #include <stddef.h>
 #include <stdint.h>
