@@ -1,0 +1,240 @@
+/* presence-relay - pass heartbeats on to collectors, batched and signed. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/capabilities.h"
+#include "common/key_file.h"
+#include "common/log.h"
+#include "common/permission.h"
+#include "common/service_manager.h"
+#include "http/http_listen.h"
+#include "http/http_reply.h"
+#include "http/http_server.h"
+#include "options.h"
+#include "relay.h"
+
+#define TURN_MS    1000
+#define PATIENCE_S 20
+
+struct program {
+    int argc;
+    char **argv;
+    struct options options;
+    struct key key; /* id 0: datagrams are not signed */
+    struct networks allowed;
+    struct service_manager service_manager;
+    struct endpoints endpoints;
+    uint64_t socket_drops;
+    struct decoder_counts counts;
+    struct relay *relay;
+    struct worker *worker;
+    struct http_server *server;
+};
+
+/* Read the key that signs. */
+static int load_key(const char *path, struct key *ret)
+{
+    char problem[KEY_FILE_PROBLEM_SIZE];
+
+    if (!path)
+        return 0;
+    int r = key_file_load_first(path, ret, problem);
+    if (r < 0)
+        log_line("--key-file %s", problem);
+    return r;
+}
+
+static enum MHD_Result handle_health(void *context, struct http_request *request)
+{
+    (void)context;
+    return http_reply_line(request, MHD_HTTP_OK, "presence-relay is healthy");
+}
+
+static int start_server(struct program *program, const int *sockets)
+{
+    static const struct http_route routes[] = {
+        {"GET", "/-/healthy", handle_health},
+    };
+    const struct http_options options = {
+        .sockets = sockets,
+        .socket_count = program->options.listen_addresses.count,
+        .routes = routes,
+        .route_count = sizeof(routes) / sizeof(routes[0]),
+        .context = program,
+        .patience_s = PATIENCE_S,
+    };
+    int r = http_server_start(&options, &program->server);
+
+    if (r < 0)
+        log_line("cannot serve metrics: %s", strerror(-r));
+    return r;
+}
+
+static int open_worker(struct program *program)
+{
+    const struct receive_options options = {
+        .engine = program->options.engine,
+        .want_sender = true,
+    };
+    const struct worker_backlog backlog = endpoints_backlog(&program->endpoints);
+    const struct worker_handler handler = relay_handler(program->relay);
+    char problem[WORKER_PROBLEM_SIZE];
+    int r = worker_open(&handler, &options, program->endpoints.by_worker[0],
+                        program->endpoints.worker_counts[0], &backlog, &program->worker, problem);
+
+    if (r < 0)
+        log_line("%s", problem);
+    return r;
+}
+
+static int open_relay(struct program *program)
+{
+    const struct options *options = &program->options;
+    struct routes *routes;
+    int r = routes_open(options->groups, options->group_count, &program->key, &routes);
+
+    if (r < 0)
+        return r;
+    r = relay_open(&program->allowed, options->hold_ms, routes, &program->counts, &program->relay);
+    if (r < 0) {
+        routes_close(routes);
+        log_line("cannot start: %s", strerror(-r));
+    }
+    return r;
+}
+
+static void say_ready(struct program *program)
+{
+    char addresses[160], status[240];
+
+    endpoints_log(&program->endpoints);
+    endpoints_describe(&program->endpoints, false, addresses, sizeof(addresses));
+    snprintf(status, sizeof(status), "receiving at %s", addresses);
+    service_manager_ready(&program->service_manager, status);
+}
+
+/* Open other routes as the command line and its file say now. */
+static void reload(struct program *program)
+{
+    struct options options;
+    struct key key = {0};
+    struct routes *routes;
+
+    service_manager_reloading(&program->service_manager);
+    if (options_read(program->argc, program->argv, &options) == OPTION_RUN) {
+        if (load_key(options.key_file, &key) == 0 &&
+            routes_open(options.groups, options.group_count, &key, &routes) == 0) {
+            relay_replace_routes(program->relay, routes);
+            receiver_wake(worker_receiver(program->worker));
+            log_line("reloaded the key and the addresses");
+        }
+        options_release(&options);
+    }
+    service_manager_reloaded(&program->service_manager);
+}
+
+static void serve(struct program *program)
+{
+    int signal;
+
+    do {
+        signal = http_server_turn(program->server, TURN_MS);
+        endpoints_check(&program->endpoints);
+        program->socket_drops += endpoints_count_drops(&program->endpoints);
+        service_manager_alive(&program->service_manager);
+        if (signal == SIGHUP)
+            reload(program);
+    } while (signal != SIGTERM && signal != SIGINT);
+    service_manager_stopping(&program->service_manager);
+}
+
+/* Block the signals that http_server_turn returns, in threads that start from now on, too. */
+static void block_signals(void)
+{
+    sigset_t signals;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+}
+
+/* Relay until a signal. The sockets are open. */
+static int run_listening(struct program *program)
+{
+    const struct option_list *addresses = &program->options.listen_addresses;
+    int sockets[HTTP_LISTEN_MAX];
+    int r = http_listen_open(addresses->items, addresses->count, sockets);
+
+    if (r == 0)
+        r = open_relay(program);
+    if (r < 0)
+        return r;
+    block_signals();
+    permission_join();
+    r = capabilities_drop();
+    if (r == 0)
+        r = open_worker(program);
+    if (r < 0)
+        return r;
+    endpoints_store(&program->endpoints);
+    endpoints_retire(&program->endpoints);
+    r = start_server(program, sockets);
+    if (r == 0) {
+        worker_run(program->worker);
+        program->socket_drops += endpoints_close_backlog(&program->endpoints);
+        say_ready(program);
+        serve(program);
+        http_server_stop(program->server);
+    }
+    worker_stop(program->worker);
+    worker_close(program->worker);
+    return r;
+}
+
+static int run(struct program *program)
+{
+    const struct options *options = &program->options;
+    int r = load_key(options->key_file, &program->key);
+
+    if (r == 0)
+        r = networks_build(options->allow, options->allow_count, &program->allowed);
+    if (r < 0)
+        return r;
+    service_manager_open(&program->service_manager);
+    r = endpoints_open(&options->endpoints, &program->service_manager, &program->endpoints);
+    if (r == 0) {
+        r = run_listening(program);
+        relay_close(program->relay);
+        endpoints_close(&program->endpoints);
+    }
+    service_manager_close(&program->service_manager);
+    networks_free(&program->allowed);
+    explicit_bzero(&program->key, sizeof(program->key));
+    if (r == 0)
+        log_line("stopped");
+    return r == -EINTR ? 0 : r;
+}
+
+int main(int argc, char **argv)
+{
+    static struct program program;
+
+    program.argc = argc;
+    program.argv = argv;
+    switch (options_read(argc, argv, &program.options)) {
+    case OPTION_RUN:
+        break;
+    case OPTION_DONE:
+        return 0;
+    case OPTION_WRONG:
+        return 2;
+    }
+    int r = run(&program);
+    options_release(&program.options);
+    return r < 0 ? 1 : 0;
+}

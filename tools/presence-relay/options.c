@@ -1,0 +1,227 @@
+#include "options.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/http_listen.h"
+#include "receive/listener.h"
+
+#define PATH_BYTES_MAX 4095
+
+static int add_listen(void *target, const char *text)
+{
+    struct options *options = target;
+
+    return endpoints_add(&options->endpoints, text);
+}
+
+static int add_allowed(void *target, const char *text)
+{
+    struct options *options = target;
+    struct network network;
+
+    if (options->allow_count == NETWORKS_MAX)
+        return -ENOSPC;
+    if (network_parse(text, &network) < 0)
+        return -EINVAL;
+    if (!options->allow)
+        options->allow = calloc(NETWORKS_MAX, sizeof(*options->allow));
+    if (!options->allow)
+        return -ENOMEM;
+    options->allow[options->allow_count++] = network;
+    return 0;
+}
+
+/* ---- groups ------------------------------------------------------------------------------- */
+
+/* Parse the name before the equals sign; return what follows, or NULL if it is not a name. */
+static const char *parse_name(const char *text, char ret[GROUP_NAME_SIZE])
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                  "_.-";
+    size_t length = strspn(text, allowed);
+
+    if (length == 0 || length >= GROUP_NAME_SIZE || text[length] != '=')
+        return NULL;
+    memcpy(ret, text, length);
+    ret[length] = '\0';
+    return text + length + 1;
+}
+
+/* Add the numeric address of `length` bytes at `text` as the group's next shard. */
+static int add_shard(struct group *group, const char *text, size_t length)
+{
+    struct sockaddr_storage address;
+    socklen_t size;
+
+    if (group->shards == SHARDS_MAX)
+        return -ENOSPC;
+    if (length == 0 || length >= ADDRESS_SIZE)
+        return -EINVAL;
+    char *shard = group->addresses[group->shards];
+    memcpy(shard, text, length);
+    shard[length] = '\0';
+    if (listener_parse(shard, &address, &size) < 0 || address_get_port(&address) == 0)
+        return -EINVAL;
+    group->shards++;
+    return 0;
+}
+
+static int add_group(void *target, const char *text)
+{
+    struct options *options = target;
+    int r = 0;
+
+    if (options->group_count == GROUPS_MAX)
+        return -ENOSPC;
+    if (!options->groups)
+        options->groups = calloc(GROUPS_MAX, sizeof(*options->groups));
+    if (!options->groups)
+        return -ENOMEM;
+    struct group *group = &options->groups[options->group_count];
+    group->shards = 0;
+    const char *addresses = parse_name(text, group->name);
+    if (!addresses)
+        return -EINVAL;
+    while (r == 0 && addresses) {
+        size_t length = strcspn(addresses, ",");
+        r = add_shard(group, addresses, length);
+        addresses = addresses[length] ? addresses + length + 1 : NULL;
+    }
+    if (r == 0)
+        options->group_count++;
+    return r;
+}
+
+/* Find a shard of any group that comes before shard `number` of group `index` and has the same
+ * address. Returns its group, or NULL. */
+static const struct group *find_same(const struct options *options, unsigned index, uint32_t number)
+{
+    struct sockaddr_storage address, other;
+    socklen_t length;
+
+    listener_parse(options->groups[index].addresses[number], &address, &length);
+    for (unsigned i = 0; i <= index; i++) {
+        const struct group *group = &options->groups[i];
+        for (uint32_t j = 0; j < (i == index ? number : group->shards); j++) {
+            listener_parse(group->addresses[j], &other, &length);
+            if (address_is_same(&address, &other))
+                return group;
+        }
+    }
+    return NULL;
+}
+
+/* Check that no group and no collector is named twice. */
+static enum option_verdict check_groups(const struct options *options)
+{
+    if (options->group_count == 0)
+        return option_wrong("to", "say which collectors to send to, such as --to A=192.0.2.1:9514");
+    for (unsigned i = 0; i < options->group_count; i++) {
+        const struct group *group = &options->groups[i];
+        for (unsigned j = 0; j < i; j++) {
+            if (strcmp(options->groups[j].name, group->name) == 0)
+                return option_wrong("to",
+                                    "group %s is given twice; name all its shards in one "
+                                    "--to, and a copy as another group",
+                                    group->name);
+        }
+        for (uint32_t j = 0; j < group->shards; j++) {
+            const struct group *same = find_same(options, i, j);
+            if (same)
+                return option_wrong("to",
+                                    "%s is given twice, in group %s and in group %s: it "
+                                    "would count everything twice",
+                                    group->addresses[j], same->name, group->name);
+        }
+    }
+    return OPTION_RUN;
+}
+
+/* ---- the table ---------------------------------------------------------------------------- */
+
+static const char *const engines[] = {
+    [RECEIVE_AUTO] = "auto",
+    [RECEIVE_IO_URING] = "io_uring",
+    [RECEIVE_RECVMMSG] = "recvmmsg",
+    NULL,
+};
+
+static int check_web_address(char *address)
+{
+    return http_listen_check(address);
+}
+
+static const struct option_entry entries[] = {
+    {"listen", OPTION_PARSED_INTO(add_listen), .max = ENDPOINTS_MAX, .repeatable = true,
+     .argument = "ADDR:PORT", .fallback = PRESENCE_DEFAULT_ADDRESS,
+     .expected = "a numeric address and port such as 127.0.0.1:9514 or [::1]:9514",
+     .help = "receive heartbeats here",
+     .details = "IPv6 addresses stand in brackets. Port 0 lets the kernel choose; the port is "
+                "logged. Who can send here has heartbeats signed: for an address that other "
+                "machines reach, give --allow as well."},
+    {"to", OPTION_PARSED_INTO(add_group), .max = GROUPS_MAX, .repeatable = true,
+     .argument = "GROUP=ADDR:PORT[,ADDR:PORT...]",
+     .expected = "a group's name of letters, digits and _.- and numeric addresses, such as "
+                 "A=192.0.2.1:9514,192.0.2.2:9514",
+     .example = "A=192.0.2.1:9514", .help = "send all heartbeats to this group of collectors",
+     .details = "A group is a complete copy. Of several collectors in a group, its shards, each "
+                "gets the visitors of one range of hashes; their order numbers them. All relays "
+                "must give a group the same collectors in the same order."},
+    {"key-file", OPTION_TEXT(struct options, key_file), .max = PATH_BYTES_MAX, .argument = "FILE",
+     .expected = "the path of a file of keys", .example = "/etc/presence/relay.key",
+     .help = "sign heartbeats with the first key in this file, a line ID HEX32 as in the "
+             "collectors' --keys",
+     .details = "The clock has to be within 30 seconds of the collectors'. To change the key, add "
+                "the new one to the collectors' files and reload them, then put it first here and "
+                "send SIGHUP."},
+    {"hold", OPTION_UINT32(struct options, hold_ms), .min = 1, .max = 1000, .argument = "MS",
+     .fallback = "50", .help = "how long a heartbeat may wait for others, milliseconds",
+     .details = "Fewer and larger datagrams cost the network and the collectors less."},
+    {"allow", OPTION_PARSED_INTO(add_allowed), .max = NETWORKS_MAX, .repeatable = true,
+     .argument = "CIDR", .expected = "an address or a network such as 10.0.0.0/8 or 2001:db8::/32",
+     .example = "10.0.0.0/8", .help = "accept heartbeats only from this address or network",
+     .details = "Others are rejected with the reason sender."},
+    {"receive", OPTION_WORD(struct options, engine, engines), .argument = "ENGINE",
+     .fallback = "auto", .help = "how to receive: auto, io_uring or recvmmsg",
+     .details = "With auto, io_uring is used if the kernel allows it; if not, the log says why."},
+    {"web.listen-address", OPTION_LIST(struct options, listen_addresses),
+     .check = check_web_address, .max = HTTP_LISTEN_MAX, .argument = "HOST:PORT",
+     .expected = "HOST:PORT, such as 127.0.0.1:9475, [::1]:9475 or :9475",
+     .help = "show metrics here; :PORT for all addresses", .fallback = "127.0.0.1:9475",
+     .details = HTTP_LISTEN_DETAILS},
+};
+
+const struct option_table options_table = {
+    .program = "presence-relay",
+    .purpose = "Pass heartbeats on to collectors: batched, signed, and to each visitor's shard.",
+    .read_file = options_read_file,
+    OPTION_ENTRIES(entries),
+};
+
+enum option_verdict options_read(int argc, char **argv, struct options *ret)
+{
+    struct options options = {.endpoints.workers = 1};
+    struct option_use use;
+    enum option_verdict verdict = options_parse(&options_table, argc, argv, &options, &use);
+
+    if (verdict == OPTION_RUN)
+        verdict = check_groups(&options);
+    if (verdict == OPTION_RUN) {
+        *ret = options;
+        return OPTION_RUN;
+    }
+    options_release(&options);
+    return verdict;
+}
+
+void options_release(struct options *options)
+{
+    options_free(&options_table, options);
+    free(options->groups);
+    free(options->allow);
+    *options = (struct options){0};
+}

@@ -1,0 +1,46 @@
+/* routes.h - the collectors that heartbeats go to, and a sender to each. The worker's thread only,
+ * except for opening and closing. */
+#ifndef PRESENCE_RELAY_ROUTES_H
+#define PRESENCE_RELAY_ROUTES_H
+
+#include "common/key_file.h"
+#include "options.h"
+#include "receive/decoder.h"
+
+/* A collector. */
+struct target {
+    struct presence_sender *sender;
+    bool is_waiting; /* heartbeats are queued that were not handed to the kernel */
+};
+
+struct route {
+    char name[GROUP_NAME_SIZE]; /* of the group */
+    uint32_t shards;
+    struct target *targets; /* one for each shard */
+};
+
+struct routes {
+    unsigned count;
+    struct route all[GROUPS_MAX];
+    struct target *targets; /* of all groups, one after the other */
+    unsigned target_count;
+};
+
+/* Open a sender to each collector of the groups, all with one stream. `key` signs, unless its id is
+ * 0. Errors, with a line in the log: those of presence_sender_open and getrandom(2); -ENOMEM. */
+int routes_open(const struct group *groups, unsigned count, const struct key *key,
+                struct routes **ret);
+
+/* Send what is queued, and free everything. NULL is fine. */
+void routes_close(struct routes *routes);
+
+/* Queue heartbeats for each group, in the order of the calls: each visitor's shard gets them. */
+void routes_queue(struct routes *routes, const struct decoded *heartbeats);
+
+/* Hand what is queued to the kernel. */
+void routes_flush(struct routes *routes);
+
+/* Show the collectors that the relay is alive, when that is due. Several times a second. */
+void routes_keep_alive(struct routes *routes);
+
+#endif
