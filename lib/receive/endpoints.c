@@ -214,7 +214,7 @@ void endpoints_store(struct endpoints *endpoints)
 {
     const struct handover *handover = &endpoints->handover;
 
-    handover_store_record(handover);
+    handover_store_memory(handover);
     for (unsigned i = 0; i < endpoints->count; i++) {
         const struct endpoint *endpoint = &endpoints->all[i];
         for (unsigned worker = 0; worker < endpoints->settings->workers; worker++) {

@@ -22,7 +22,8 @@ struct endpoints_address {
 struct endpoints_settings {
     struct endpoints_address listen[ENDPOINTS_MAX];
     unsigned listen_count;
-    uint32_t workers; /* 1 to SPREAD_WORKERS_MAX */
+    uint32_t workers;   /* 1 to SPREAD_WORKERS_MAX */
+    size_t memory_size; /* bytes that the program keeps for its successor, in handover.memory */
 };
 
 struct endpoint {

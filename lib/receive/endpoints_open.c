@@ -460,7 +460,7 @@ int endpoints_open(const struct endpoints_settings *settings, struct service_man
     ret->settings = settings;
     ret->routes = local_address_open();
     ret->spread.workers = settings->workers;
-    int r = handover_open(manager, &ret->handover);
+    int r = handover_open(manager, settings->memory_size, &ret->handover);
     if (r == 0)
         r = open_addresses(ret);
     if (r < 0) {

@@ -1,13 +1,10 @@
 #include "handover.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -17,9 +14,9 @@
 #define SOCKET_NAME     PREFIX "socket-%u-%s"
 #define ARRAY_NAME      PREFIX "array-%s"
 #define RECORD_NAME     PREFIX "record"
+#define MEMORY_NAME     PREFIX "memory"
 #define RECORD_VERSION  1u
 #define REFUSALS_LOGGED 8 /* of LOG_BURST lines; those about addresses are to be logged, too */
-#define RECORD_SEALS    (F_SEAL_SHRINK | F_SEAL_GROW)
 
 /* Write an address as a part of a name, which may not have a colon (sd_notify(3), FDNAME=). */
 static void format_address(const char *address, char ret[ADDRESS_SIZE])
@@ -101,24 +98,23 @@ static int parse_worker(const struct handover_socket *socket, const char *name)
 static bool adopt_record(struct handover *handover, int descriptor)
 {
     const size_t size = sizeof(struct handover_record);
-    struct stat status;
-    int seals = fcntl(descriptor, F_GET_SEALS);
 
-    /* Sealed, it can't be cut off under us. */
-    if (handover->record || seals < 0 || (seals & RECORD_SEALS) != RECORD_SEALS ||
-        fstat(descriptor, &status) < 0 || status.st_size != (off_t)size)
+    if (handover->record || !stored_memory_adopt(descriptor, size, &handover->record_memory))
         return false;
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
-    if (memory == MAP_FAILED)
-        return false;
-    handover->memory = descriptor;
-    handover->record = memory;
+    handover->record = handover->record_memory.bytes;
     if (handover->record->version == RECORD_VERSION)
-        memcpy(handover->former, memory, size);
+        memcpy(handover->former, handover->record, size);
     else
-        memset(memory, 0, size);
+        memset(handover->record, 0, size);
     handover->record->version = RECORD_VERSION;
     return true;
+}
+
+/* Map the memory that the last program kept for this one. */
+static bool adopt_memory(struct handover *handover, int descriptor)
+{
+    return handover->memory_size && !handover->memory.bytes &&
+           stored_memory_adopt(descriptor, handover->memory_size, &handover->memory);
 }
 
 static bool sort_socket(struct handover *handover, int descriptor, const char *name, bool is_ours)
@@ -183,6 +179,8 @@ static bool sort(struct handover *handover, int descriptor, const char *name)
 
     if (strcmp(name, RECORD_NAME) == 0)
         return adopt_record(handover, descriptor);
+    if (strcmp(name, MEMORY_NAME) == 0)
+        return adopt_memory(handover, descriptor);
     return (is_ours && sort_map(handover, descriptor, name)) ||
            sort_socket(handover, descriptor, name, is_ours);
 }
@@ -217,30 +215,23 @@ static void sort_all(struct handover *handover, bool *refused)
 
 /* ---- the record ---------------------------------------------------------------------------- */
 
-/* Make a record that can be stored; or without a store, or memory for it, one that can't. */
-static int create_record(struct handover *handover)
+/* Make the memory that was not passed: the record, and the program's. */
+static int create_missing(struct handover *handover)
 {
-    const size_t size = sizeof(struct handover_record);
-    int descriptor = -1;
+    bool can_store = service_manager_exists(handover->manager);
+    int r = 0;
 
-    if (service_manager_exists(handover->manager))
-        descriptor = memfd_create(RECORD_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (descriptor >= 0 && (ftruncate(descriptor, (off_t)size) < 0 ||
-                            fcntl(descriptor, F_ADD_SEALS, RECORD_SEALS) < 0)) {
-        close(descriptor);
-        descriptor = -1;
+    if (!handover->record) {
+        r = stored_memory_create(RECORD_NAME, sizeof(struct handover_record), can_store,
+                                 &handover->record_memory);
+        if (r < 0)
+            return r;
+        handover->record = handover->record_memory.bytes;
+        handover->record->version = RECORD_VERSION;
     }
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                        descriptor < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, descriptor, 0);
-    if (memory == MAP_FAILED) {
-        if (descriptor >= 0)
-            close(descriptor);
-        return -ENOMEM;
-    }
-    handover->memory = descriptor;
-    handover->record = memory;
-    handover->record->version = RECORD_VERSION;
-    return 0;
+    if (handover->memory_size && !handover->memory.bytes)
+        r = stored_memory_create(MEMORY_NAME, handover->memory_size, can_store, &handover->memory);
+    return r;
 }
 
 static uint64_t cookie_of(int socket)
@@ -280,11 +271,11 @@ void handover_record_drops(struct handover *handover, unsigned place, uint32_t d
 
 /* ---- taking and storing -------------------------------------------------------------------- */
 
-int handover_open(struct service_manager *manager, struct handover *ret)
+int handover_open(struct service_manager *manager, size_t memory_size, struct handover *ret)
 {
     size_t count = (size_t)manager->count + 1;
 
-    *ret = (struct handover){.manager = manager, .shared = {-1, -1}, .memory = -1};
+    *ret = (struct handover){.manager = manager, .shared = {-1, -1}, .memory_size = memory_size};
     ret->sockets = calloc(count, sizeof(*ret->sockets));
     ret->arrays = calloc(count, sizeof(*ret->arrays));
     ret->former = calloc(1, sizeof(*ret->former));
@@ -293,7 +284,7 @@ int handover_open(struct service_manager *manager, struct handover *ret)
     if (r == 0)
         sort_all(ret, refused);
     free(refused);
-    return r < 0 || ret->record ? r : create_record(ret);
+    return r < 0 ? r : create_missing(ret);
 }
 
 int handover_take_socket(struct handover *handover, const struct sockaddr_storage *address,
@@ -403,10 +394,14 @@ void handover_store_shared(const struct handover *handover, const int shared[SPR
         store(handover, shared[i], shared_names[i], is_new);
 }
 
-void handover_store_record(const struct handover *handover)
+void handover_store_memory(const struct handover *handover)
 {
-    if (handover->memory >= 0)
-        service_manager_store(handover->manager, handover->memory, RECORD_NAME);
+    const struct stored_memory *record = &handover->record_memory, *own = &handover->memory;
+
+    if (record->descriptor >= 0)
+        service_manager_store(handover->manager, record->descriptor, RECORD_NAME);
+    if (own->bytes && own->descriptor >= 0)
+        service_manager_store(handover->manager, own->descriptor, MEMORY_NAME);
 }
 
 void handover_remove(const struct handover *handover, const char *name)
@@ -450,10 +445,8 @@ void handover_close(struct handover *handover)
         if (handover->shared[i] >= 0)
             close(handover->shared[i]);
     }
-    if (handover->record)
-        munmap(handover->record, sizeof(*handover->record));
-    if (handover->memory >= 0)
-        close(handover->memory);
+    stored_memory_close(&handover->record_memory);
+    stored_memory_close(&handover->memory);
     free(handover->sockets);
     free(handover->arrays);
     free(handover->former);

@@ -1,5 +1,6 @@
 /* handover.h - what a daemon leaves to the next one in the service manager's store: its sockets,
- * the maps of the program that spreads senders, and a record in memory. The main thread only.
+ * the maps of the program that spreads senders, a record in memory, and memory of the program's
+ * own. The main thread only.
  *
  * Nothing that is passed is believed: the kernel is asked what each descriptor is. What a presenced
  * can't have stored is closed, and if it has a name of ours, removed from the store.
@@ -14,6 +15,7 @@
 #include "common/address.h"
 #include "common/service_manager.h"
 #include "spread_map.h"
+#include "stored_memory.h"
 
 #define ENDPOINTS_MAX      16 /* addresses to listen at */
 #define HANDOVER_NAME_SIZE (ADDRESS_SIZE + 32)
@@ -49,14 +51,17 @@ struct handover {
     struct handover_socket *sockets;
     struct handover_array *arrays;
     unsigned socket_count, array_count;
-    int shared[SPREAD_SHARED];      /* maps, by enum spread_shared; negative: not stored */
-    int memory;                     /* of the record; negative: it is not to be stored */
+    int shared[SPREAD_SHARED]; /* maps, by enum spread_shared; negative: not stored */
+    struct stored_memory record_memory;
     struct handover_record *record; /* this daemon's */
     struct handover_record *former; /* the last daemon's; zeros if it left none */
+    size_t memory_size;
+    struct stored_memory memory; /* of the program's own; without bytes unless it asked for some */
 };
 
-/* Sort what the service manager passes. Errors: -ENOMEM. */
-int handover_open(struct service_manager *manager, struct handover *ret);
+/* Sort what the service manager passes. `memory` has as many bytes as the program asks for: those
+ * that its predecessor left, which it has to judge, or zeros. Errors: -ENOMEM. */
+int handover_open(struct service_manager *manager, size_t memory_size, struct handover *ret);
 
 /* Take over a worker's socket at an address that is not retired; or with a negative `worker` one
  * that the service manager opened. Returns -1 if there is none. */
@@ -91,10 +96,10 @@ void handover_record_drops(struct handover *handover, unsigned place, uint32_t d
 /* Write the name that a socket has in the store. Errors: those of address_bound. */
 int handover_name_socket(int socket, unsigned worker, char ret[HANDOVER_NAME_SIZE]);
 
-/* Store what did not come from there: a socket, the record, or maps, in the place of former ones if
- * they are new. Before seccomp. */
+/* Store what did not come from there: a socket, the record and the program's memory, or maps, in
+ * the place of former ones if they are new. Before seccomp. */
 void handover_store_socket(const struct handover *handover, int socket, unsigned worker);
-void handover_store_record(const struct handover *handover);
+void handover_store_memory(const struct handover *handover);
 void handover_store_array(const struct handover *handover, const char *address, int array,
                           bool is_new);
 void handover_store_shared(const struct handover *handover, const int shared[SPREAD_SHARED],

@@ -10,7 +10,8 @@
 
 #include "receive/handover.h"
 
-#define LONG_NAME 255 /* the longest that sd_notify(3) takes */
+#define LONG_NAME   255 /* the longest that sd_notify(3) takes */
+#define MEMORY_SIZE 1000
 
 /* A passed descriptor, which handover.c finds at the first number of the protocol. */
 struct passed {
@@ -29,7 +30,7 @@ static void pass(struct passed *passed, int descriptor, const char *name)
     passed->manager = (struct service_manager){.socket = -1, .names = passed->names, .count = 1};
     passed->kept = fcntl(SERVICE_MANAGER_FIRST, F_DUPFD_CLOEXEC, 100);
     assert_true(dup2(descriptor, SERVICE_MANAGER_FIRST) == SERVICE_MANAGER_FIRST);
-    assert_int_equal(handover_open(&passed->manager, &passed->handover), 0);
+    assert_int_equal(handover_open(&passed->manager, MEMORY_SIZE, &passed->handover), 0);
 }
 
 static void end(struct passed *passed)
@@ -124,6 +125,7 @@ static void other_descriptors(void **state)
 {
     static const char *const names[] = {"presenced-socket-0-127.0.0.1_0",
                                         "presenced-record",
+                                        "presenced-memory",
                                         "presenced-senders",
                                         "presenced-turns",
                                         "presenced-array-127.0.0.1_0",
@@ -192,12 +194,70 @@ static void records(void **state)
     }
 }
 
+/* ---- the program's memory ------------------------------------------------------------------ */
+
+static int make_memory(off_t size, int seals)
+{
+    int low = memfd_create("memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int high = fcntl(low, F_DUPFD_CLOEXEC, 100);
+
+    close(low);
+    assert_true(high >= 100);
+    assert_int_equal(write(high, "kept", 4), 4);
+    assert_return_code(ftruncate(high, size), errno);
+    assert_return_code(fcntl(high, F_ADD_SEALS, seals), errno);
+    return high;
+}
+
+/* Only what is sealed and has the size is gone on with; there is memory in any case. */
+static void memories(void **state)
+{
+    static const struct {
+        off_t size;
+        int seals;
+        const char *expected;
+    } cases[] = {
+        {MEMORY_SIZE, F_SEAL_SHRINK | F_SEAL_GROW, "kept"},
+        {MEMORY_SIZE, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE, ""},
+        {MEMORY_SIZE, F_SEAL_SHRINK, ""},
+        {MEMORY_SIZE, 0, ""},
+        {MEMORY_SIZE - 1, F_SEAL_SHRINK | F_SEAL_GROW, ""},
+        {MEMORY_SIZE + 1, F_SEAL_SHRINK | F_SEAL_GROW, ""},
+        {0, F_SEAL_SHRINK | F_SEAL_GROW, ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct passed passed;
+        int memory = make_memory(cases[i].size, cases[i].seals);
+        pass(&passed, memory, "presenced-memory");
+        assert_string_equal(passed.handover.memory.bytes, cases[i].expected);
+        assert_int_equal(passed.names[0][0] == '\0', cases[i].expected[0] == '\0');
+        memset(passed.handover.memory.bytes, 1, MEMORY_SIZE); /* all of it can be written */
+        end(&passed);
+        close(memory);
+    }
+}
+
+/* A program that keeps no memory has none, whatever is passed. */
+static void no_memory(void **state)
+{
+    struct service_manager manager = {.socket = -1};
+    struct handover handover;
+
+    (void)state;
+    assert_int_equal(handover_open(&manager, 0, &handover), 0);
+    assert_null(handover.memory.bytes);
+    assert_non_null(handover.record);
+    handover_close(&handover);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_of_sockets),
-        cmocka_unit_test(other_descriptors),
-        cmocka_unit_test(records),
+        cmocka_unit_test(names_of_sockets), cmocka_unit_test(other_descriptors),
+        cmocka_unit_test(records),          cmocka_unit_test(memories),
+        cmocka_unit_test(no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
