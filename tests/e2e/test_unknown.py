@@ -20,7 +20,7 @@ def people(first, number=1):
 class Answers(WebCase, ExporterCase):
     def fill(self, collector, *datagrams):
         """Send, and wait until all is received; returns the counters."""
-        before = self.stats()["datagrams_received"]
+        before = self.arrived(self.stats())
         self.send(collector, *datagrams)
         return self.wait_received(before + len(datagrams))
 
