@@ -53,6 +53,16 @@ static enum MHD_Result handle_health(void *context, struct http_request *request
     return http_reply_line(request, MHD_HTTP_OK, "presence-relay is healthy");
 }
 
+static void log_metrics(const struct program *program, const int *sockets)
+{
+    char address[ADDRESS_SIZE];
+
+    for (unsigned i = 0; i < program->options.listen_addresses.count; i++) {
+        if (address_bound(sockets[i], address) == 0)
+            log_line("listening on http://%s/metrics", address);
+    }
+}
+
 static int start_server(struct program *program, const int *sockets)
 {
     static const struct http_route routes[] = {
@@ -70,6 +80,8 @@ static int start_server(struct program *program, const int *sockets)
 
     if (r < 0)
         log_line("cannot serve metrics: %s", strerror(-r));
+    else
+        log_metrics(program, sockets);
     return r;
 }
 
