@@ -27,8 +27,7 @@ struct program {
     struct networks allowed;
     struct service_manager service_manager;
     struct endpoints endpoints;
-    uint64_t socket_drops;
-    struct decoder_counts counts;
+    struct accounts *accounts;
     struct relay *relay;
     struct worker *worker;
     struct http_server *server;
@@ -106,11 +105,13 @@ static int open_relay(struct program *program)
 {
     const struct options *options = &program->options;
     struct routes *routes;
-    int r = routes_open(options->groups, options->group_count, &program->key, &routes);
+    int r = routes_open(options->groups, options->group_count, &program->key, program->accounts,
+                        &routes);
 
     if (r < 0)
         return r;
-    r = relay_open(&program->allowed, options->hold_ms, routes, &program->counts, &program->relay);
+    r = relay_open(&program->allowed, options->hold_ms, routes, &program->accounts->memory->counts,
+                   &program->relay);
     if (r < 0) {
         routes_close(routes);
         log_line("cannot start: %s", strerror(-r));
@@ -138,7 +139,8 @@ static void reload(struct program *program)
     service_manager_reloading(&program->service_manager);
     if (options_read(program->argc, program->argv, &options) == OPTION_RUN) {
         if (load_key(options.key_file, &key) == 0 &&
-            routes_open(options.groups, options.group_count, &key, &routes) == 0) {
+            routes_open(options.groups, options.group_count, &key, program->accounts, &routes) ==
+                0) {
             relay_replace_routes(program->relay, routes);
             receiver_wake(worker_receiver(program->worker));
             log_line("reloaded the key and the addresses");
@@ -155,7 +157,8 @@ static void serve(struct program *program)
     do {
         signal = http_server_turn(program->server, TURN_MS);
         endpoints_check(&program->endpoints);
-        program->socket_drops += endpoints_count_drops(&program->endpoints);
+        accounts_add_drops(program->accounts, endpoints_count_drops(&program->endpoints));
+        accounts_forget(program->accounts);
         service_manager_alive(&program->service_manager);
         if (signal == SIGHUP)
             reload(program);
@@ -198,7 +201,7 @@ static int run_listening(struct program *program)
     r = start_server(program, sockets);
     if (r == 0) {
         worker_run(program->worker);
-        program->socket_drops += endpoints_close_backlog(&program->endpoints);
+        accounts_add_drops(program->accounts, endpoints_close_backlog(&program->endpoints));
         say_ready(program);
         serve(program);
         http_server_stop(program->server);
@@ -218,10 +221,14 @@ static int run(struct program *program)
     if (r < 0)
         return r;
     service_manager_open(&program->service_manager);
+    program->options.endpoints.memory_size = sizeof(struct accounts_memory);
     r = endpoints_open(&options->endpoints, &program->service_manager, &program->endpoints);
     if (r == 0) {
-        r = run_listening(program);
+        r = accounts_open(program->endpoints.handover.memory.bytes, &program->accounts);
+        if (r == 0)
+            r = run_listening(program);
         relay_close(program->relay);
+        accounts_close(program->accounts);
         endpoints_close(&program->endpoints);
     }
     service_manager_close(&program->service_manager);

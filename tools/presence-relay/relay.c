@@ -93,6 +93,8 @@ static void handle(void *context, const struct receive_buffer *buffers, unsigned
     decoder_set_time(relay->decoder, (uint64_t)(monotonic_of(CLOCK_BOOTTIME) / NS_PER_S));
     for (unsigned i = 0; i < count; i++)
         pass_on(relay, &buffers[i]);
+    if (count > 0)
+        routes_record(relay->routes);
     decoder_truncated(relay->decoder, counted->truncated);
     if (count > 0 && relay->queued_at == INT64_MAX)
         relay->queued_at = now;

@@ -31,9 +31,16 @@ static int open_route(struct routes *routes, const struct group *group,
     route->shards = group->shards;
     route->targets = &routes->targets[routes->target_count];
     for (uint32_t i = 0; i < group->shards; i++) {
+        struct target *target = &route->targets[i];
         options->target = (uint16_t)routes->target_count;
-        int r = presence_sender_open(group->addresses[i], options, &route->targets[i].sender);
+        target->account =
+            accounts_hold(routes->accounts, group->name, i + 1, group->shards, group->addresses[i]);
+        int r = target->account
+                    ? presence_sender_open(group->addresses[i], options, &target->sender)
+                    : -ENOSPC;
         if (r < 0) {
+            if (target->account)
+                accounts_release(routes->accounts, target->account);
             log_line("cannot send to %s, shard %u of group %s: %s", group->addresses[i], i + 1,
                      group->name, strerror(-r));
             return r;
@@ -55,7 +62,7 @@ static int draw_stream(uint64_t *ret)
 }
 
 int routes_open(const struct group *groups, unsigned count, const struct key *key,
-                struct routes **ret)
+                struct accounts *accounts, struct routes **ret)
 {
     struct presence_sender_options options = {
         .datagram_bytes = DATAGRAM_BYTES,
@@ -73,6 +80,8 @@ int routes_open(const struct group *groups, unsigned count, const struct key *ke
         r = -ENOMEM;
         log_line("cannot open the senders: %s", strerror(ENOMEM));
     }
+    if (routes)
+        routes->accounts = accounts;
     for (unsigned i = 0; r == 0 && i < count; i++)
         r = open_route(routes, &groups[i], &options);
     explicit_bzero(options.key, sizeof(options.key));
@@ -84,12 +93,23 @@ int routes_open(const struct group *groups, unsigned count, const struct key *ke
     return 0;
 }
 
+static void flush(struct target *target)
+{
+    presence_sender_flush(target->sender);
+    account_record(target->account, &target->progress, target->sender, true);
+    target->is_waiting = false;
+}
+
 void routes_close(struct routes *routes)
 {
     if (!routes)
         return;
-    for (unsigned i = 0; i < routes->target_count; i++)
-        presence_sender_close(routes->targets[i].sender);
+    for (unsigned i = 0; i < routes->target_count; i++) {
+        struct target *target = &routes->targets[i];
+        flush(target);
+        presence_sender_close(target->sender);
+        accounts_release(routes->accounts, target->account);
+    }
     free(routes->targets);
     free(routes);
 }
@@ -101,25 +121,35 @@ void routes_queue(struct routes *routes, const struct decoded *heartbeats)
         for (uint32_t j = 0; j < heartbeats->count; j++) {
             const uint8_t *visitor = heartbeats->visitors + (size_t)j * 16;
             struct target *target = &route->targets[shard_of(visitor, route->shards)];
+            account_queue(target->account, &target->progress);
             presence_send_id(target->sender, &heartbeats->place, visitor);
             target->is_waiting = true;
         }
     }
 }
 
-void routes_flush(struct routes *routes)
+void routes_record(struct routes *routes)
 {
     for (unsigned i = 0; i < routes->target_count; i++) {
         struct target *target = &routes->targets[i];
-        if (!target->is_waiting)
-            continue;
-        presence_sender_flush(target->sender);
-        target->is_waiting = false;
+        if (target->is_waiting)
+            account_record(target->account, &target->progress, target->sender, false);
+    }
+}
+
+void routes_flush(struct routes *routes)
+{
+    for (unsigned i = 0; i < routes->target_count; i++) {
+        if (routes->targets[i].is_waiting)
+            flush(&routes->targets[i]);
     }
 }
 
 void routes_keep_alive(struct routes *routes)
 {
-    for (unsigned i = 0; i < routes->target_count; i++)
-        presence_sender_flush_aged(routes->targets[i].sender);
+    for (unsigned i = 0; i < routes->target_count; i++) {
+        struct target *target = &routes->targets[i];
+        presence_sender_flush_aged(target->sender);
+        account_record(target->account, &target->progress, target->sender, false);
+    }
 }

@@ -3,6 +3,7 @@
 #ifndef PRESENCE_RELAY_ROUTES_H
 #define PRESENCE_RELAY_ROUTES_H
 
+#include "accounts.h"
 #include "common/key_file.h"
 #include "options.h"
 #include "receive/decoder.h"
@@ -10,6 +11,8 @@
 /* A collector. */
 struct target {
     struct presence_sender *sender;
+    struct account *account;
+    struct account_progress progress;
     bool is_waiting; /* heartbeats are queued that were not handed to the kernel */
 };
 
@@ -24,18 +27,23 @@ struct routes {
     struct route all[GROUPS_MAX];
     struct target *targets; /* of all groups, one after the other */
     unsigned target_count;
+    struct accounts *accounts;
 };
 
 /* Open a sender to each collector of the groups, all with one stream. `key` signs, unless its id is
- * 0. Errors, with a line in the log: those of presence_sender_open and getrandom(2); -ENOMEM. */
+ * 0. What they do is recorded in `accounts`, which outlive `ret`. Errors, with a line in the log:
+ * those of presence_sender_open and getrandom(2); -ENOMEM; -ENOSPC too many accounts are in use. */
 int routes_open(const struct group *groups, unsigned count, const struct key *key,
-                struct routes **ret);
+                struct accounts *accounts, struct routes **ret);
 
 /* Send what is queued, and free everything. NULL is fine. */
 void routes_close(struct routes *routes);
 
 /* Queue heartbeats for each group, in the order of the calls: each visitor's shard gets them. */
 void routes_queue(struct routes *routes, const struct decoded *heartbeats);
+
+/* Record what was handed to the kernel meanwhile. After each batch of datagrams. */
+void routes_record(struct routes *routes);
 
 /* Hand what is queued to the kernel. */
 void routes_flush(struct routes *routes);
