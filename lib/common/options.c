@@ -224,7 +224,10 @@ static bool set_file(struct parsing *parsing)
     if (r < 0)
         log_error("cannot read the configuration file %s: %s", parsing->config, strerror(-r));
     else if (r > 0)
-        log_error("%s:%d: not a NAME = VALUE line", parsing->config, r);
+        log_error(
+            "%s:%d: not a NAME = VALUE line, or over 199 bytes: a list of values may go on in "
+            "the next line, behind a space",
+            parsing->config, r);
     return r == 0;
 }
 

@@ -1,13 +1,9 @@
 #include "options.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "http/http_listen.h"
-#include "receive/listener.h"
 
 #define PATH_BYTES_MAX 4095
 
@@ -35,110 +31,16 @@ static int add_allowed(void *target, const char *text)
     return 0;
 }
 
-/* ---- groups ------------------------------------------------------------------------------- */
-
-/* Parse the name before the equals sign; return what follows, or NULL if it is not a name. */
-static const char *parse_name(const char *text, char ret[GROUP_NAME_SIZE])
+/* Parse the groups, and check that nothing comes back to where the relay listens. */
+static enum option_verdict set_groups(struct options *options)
 {
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                  "_.-";
-    size_t length = strspn(text, allowed);
+    enum option_verdict verdict =
+        groups_parse(&options->to, &options->groups, &options->group_count);
 
-    if (length == 0 || length >= GROUP_NAME_SIZE || text[length] != '=')
-        return NULL;
-    memcpy(ret, text, length);
-    ret[length] = '\0';
-    return text + length + 1;
-}
-
-/* Add the numeric address of `length` bytes at `text` as the group's next shard. */
-static int add_shard(struct group *group, const char *text, size_t length)
-{
-    struct sockaddr_storage address;
-    socklen_t size;
-
-    if (group->shards == SHARDS_MAX)
-        return -ENOSPC;
-    if (length == 0 || length >= ADDRESS_SIZE)
-        return -EINVAL;
-    char *shard = group->addresses[group->shards];
-    memcpy(shard, text, length);
-    shard[length] = '\0';
-    if (listener_parse(shard, &address, &size) < 0 || address_get_port(&address) == 0)
-        return -EINVAL;
-    group->shards++;
-    return 0;
-}
-
-static int add_group(void *target, const char *text)
-{
-    struct options *options = target;
-    int r = 0;
-
-    if (options->group_count == GROUPS_MAX)
-        return -ENOSPC;
-    if (!options->groups)
-        options->groups = calloc(GROUPS_MAX, sizeof(*options->groups));
-    if (!options->groups)
-        return -ENOMEM;
-    struct group *group = &options->groups[options->group_count];
-    group->shards = 0;
-    const char *addresses = parse_name(text, group->name);
-    if (!addresses)
-        return -EINVAL;
-    while (r == 0 && addresses) {
-        size_t length = strcspn(addresses, ",");
-        r = add_shard(group, addresses, length);
-        addresses = addresses[length] ? addresses + length + 1 : NULL;
-    }
-    if (r == 0)
-        options->group_count++;
-    return r;
-}
-
-/* Find a shard of any group that comes before shard `number` of group `index` and has the same
- * address. Returns its group, or NULL. */
-static const struct group *find_same(const struct options *options, unsigned index, uint32_t number)
-{
-    struct sockaddr_storage address, other;
-    socklen_t length;
-
-    listener_parse(options->groups[index].addresses[number], &address, &length);
-    for (unsigned i = 0; i <= index; i++) {
-        const struct group *group = &options->groups[i];
-        for (uint32_t j = 0; j < (i == index ? number : group->shards); j++) {
-            listener_parse(group->addresses[j], &other, &length);
-            if (address_is_same(&address, &other))
-                return group;
-        }
-    }
-    return NULL;
-}
-
-/* Check that no group and no collector is named twice. */
-static enum option_verdict check_groups(const struct options *options)
-{
-    if (options->group_count == 0)
-        return option_wrong("to", "say which collectors to send to, such as --to A=192.0.2.1:9514");
-    for (unsigned i = 0; i < options->group_count; i++) {
-        const struct group *group = &options->groups[i];
-        for (unsigned j = 0; j < i; j++) {
-            if (strcmp(options->groups[j].name, group->name) == 0)
-                return option_wrong("to",
-                                    "group %s is given twice; name all its shards in one "
-                                    "--to, and a copy as another group",
-                                    group->name);
-        }
-        for (uint32_t j = 0; j < group->shards; j++) {
-            const struct group *same = find_same(options, i, j);
-            if (same)
-                return option_wrong("to",
-                                    "%s is given twice, in group %s and in group %s: it "
-                                    "would count everything twice",
-                                    group->addresses[j], same->name, group->name);
-        }
-    }
-    return OPTION_RUN;
+    for (unsigned i = 0; verdict == OPTION_RUN && i < options->endpoints.listen_count; i++)
+        verdict = groups_check_loop(options->groups, options->group_count,
+                                    &options->endpoints.listen[i].address);
+    return verdict;
 }
 
 /* ---- the table ---------------------------------------------------------------------------- */
@@ -163,14 +65,14 @@ static const struct option_entry entries[] = {
      .details = "IPv6 addresses stand in brackets. Port 0 lets the kernel choose; the port is "
                 "logged. Who can send here has heartbeats signed: for an address that other "
                 "machines reach, give --allow as well."},
-    {"to", OPTION_PARSED_INTO(add_group), .max = GROUPS_MAX, .repeatable = true,
-     .argument = "GROUP=ADDR:PORT[,ADDR:PORT...]",
+    {"to", OPTION_LIST(struct options, to), .argument = "GROUP=ADDR:PORT[,ADDR:PORT...]",
      .expected = "a group's name of letters, digits and _.- and numeric addresses, such as "
                  "A=192.0.2.1:9514,192.0.2.2:9514",
      .example = "A=192.0.2.1:9514", .help = "send all heartbeats to this group of collectors",
      .details = "A group is a complete copy. Of several collectors in a group, its shards, each "
                 "gets the visitors of one range of hashes; their order numbers them. All relays "
-                "must give a group the same collectors in the same order."},
+                "must give a group the same collectors in the same order. A file's lines have at "
+                "most 199 bytes: end one with a comma and go on in the next, behind a space."},
     {"key-file", OPTION_TEXT(struct options, key_file), .max = PATH_BYTES_MAX, .argument = "FILE",
      .expected = "the path of a file of keys", .example = "/etc/presence/relay.key",
      .help = "sign heartbeats with the first key in this file, a line ID HEX32 as in the "
@@ -209,7 +111,7 @@ enum option_verdict options_read(int argc, char **argv, struct options *ret)
     enum option_verdict verdict = options_parse(&options_table, argc, argv, &options, &use);
 
     if (verdict == OPTION_RUN)
-        verdict = check_groups(&options);
+        verdict = set_groups(&options);
     if (verdict == OPTION_RUN) {
         *ret = options;
         return OPTION_RUN;

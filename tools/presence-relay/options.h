@@ -2,26 +2,16 @@
 #ifndef PRESENCE_RELAY_OPTIONS_H
 #define PRESENCE_RELAY_OPTIONS_H
 
-#include "common/address.h"
 #include "common/networks.h"
 #include "common/options.h"
+#include "groups.h"
 #include "receive/endpoints.h"
 #include "receive/receive.h"
 
-#define GROUPS_MAX      16
-#define SHARDS_MAX      64 /* of a group */
-#define GROUP_NAME_SIZE 64
-
-/* A complete copy: collectors that each have the visitors of one hash range (R9). */
-struct group {
-    char name[GROUP_NAME_SIZE];
-    uint32_t shards;
-    char addresses[SHARDS_MAX][ADDRESS_SIZE]; /* HOST:PORT, numeric */
-};
-
 struct options {
     struct endpoints_settings endpoints;
-    struct group *groups; /* allocated: GROUPS_MAX of them */
+    struct option_list to;
+    struct group *groups; /* allocated: those of `to` */
     unsigned group_count;
     char *key_file; /* NULL: datagrams are not signed */
     uint32_t hold_ms;
