@@ -73,9 +73,7 @@ int decoder_open(const struct networks *allowed, struct decoder_counts *counts,
     if (!decoder)
         return -ENOMEM;
     decoder->counts = counts;
-    if (allowed && allowed->count[0] + allowed->count[1] != 0)
-        decoder->allowed = allowed;
-    decoder->welcome = !decoder->allowed;
+    decoder_allow(decoder, allowed);
     int r = open_streams(decoder);
     if (r < 0) {
         decoder_close(decoder);
@@ -96,6 +94,14 @@ void decoder_close(struct decoder *decoder)
 }
 
 /* ---- judging ------------------------------------------------------------------------------ */
+
+void decoder_allow(struct decoder *decoder, const struct networks *allowed)
+{
+    bool is_open = !allowed || allowed->count[0] + allowed->count[1] == 0;
+
+    decoder->allowed = is_open ? NULL : allowed;
+    decoder->welcome = is_open;
+}
 
 void decoder_set_time(struct decoder *decoder, uint64_t now)
 {

@@ -53,13 +53,17 @@ struct decoded {
 
 struct decoder;
 
-/* Open a decoder that accepts datagrams from `allowed` (NULL, or without networks: from anywhere)
- * and counts in `counts`; both outlive it. Errors: -ENOMEM; those of getrandom(2). */
+/* Open a decoder that accepts datagrams from `allowed` (see decoder_allow) and counts in `counts`,
+ * which outlives it. Errors: -ENOMEM; those of getrandom(2). */
 int decoder_open(const struct networks *allowed, struct decoder_counts *counts,
                  struct decoder **ret);
 
 /* Free everything. NULL is fine. */
 void decoder_close(struct decoder *decoder);
+
+/* Accept datagrams only from `allowed` from now on, which outlives the decoder or the next call.
+ * NULL, or without networks: from anywhere. */
+void decoder_allow(struct decoder *decoder, const struct networks *allowed);
 
 /* Set the time, in seconds of CLOCK_BOOTTIME, and the sender of the datagrams that follow (NULL:
  * unknown). */

@@ -376,7 +376,9 @@ static void wrong_files_are_named(void **state)
         {"max-vistors = 5\n", "%s: no option 'max-vistors'; see presence-test --help"},
         {"config = /etc/other\n", "%s: no option 'config'; see presence-test --help"},
         {"A load = 1\n", "%s: no option 'A load'; see presence-test --help"},
-        {"workers = 2\nseed\n", "%s:2: not a NAME = VALUE line"},
+        {"workers = 2\nseed\n",
+         "%s:2: not a NAME = VALUE line, or over 199 bytes: a list of values may go on in the next "
+         "line, behind a space"},
         {"threads = 2\n", "--threads is now called --workers"},
         {"workers = 2\n[again]\nworkers = 2\n", "--workers is given twice"},
         {"json = yes\njson = no\n", "--json is given twice"},

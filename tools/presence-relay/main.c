@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "common/capabilities.h"
-#include "common/key_file.h"
 #include "common/log.h"
 #include "common/permission.h"
 #include "common/service_manager.h"
@@ -15,6 +14,7 @@
 #include "http/http_server.h"
 #include "options.h"
 #include "relay.h"
+#include "reload.h"
 
 #define TURN_MS    1000
 #define PATIENCE_S 20
@@ -24,7 +24,6 @@ struct program {
     char **argv;
     struct options options;
     struct key key; /* id 0: datagrams are not signed */
-    struct networks allowed;
     struct service_manager service_manager;
     struct endpoints endpoints;
     struct accounts *accounts;
@@ -32,19 +31,6 @@ struct program {
     struct worker *worker;
     struct http_server *server;
 };
-
-/* Read the key that signs. */
-static int load_key(const char *path, struct key *ret)
-{
-    char problem[KEY_FILE_PROBLEM_SIZE];
-
-    if (!path)
-        return 0;
-    int r = key_file_load_first(path, ret, problem);
-    if (r < 0)
-        log_line("--key-file %s", problem);
-    return r;
-}
 
 static enum MHD_Result handle_health(void *context, struct http_request *request)
 {
@@ -103,17 +89,14 @@ static int open_worker(struct program *program)
 
 static int open_relay(struct program *program)
 {
-    const struct options *options = &program->options;
-    struct routes *routes;
-    int r = routes_open(options->groups, options->group_count, &program->key, program->accounts,
-                        &routes);
+    struct relay_setup *setup;
+    int r = relay_setup_open(&program->options, &program->key, program->accounts, true, &setup);
 
     if (r < 0)
         return r;
-    r = relay_open(&program->allowed, options->hold_ms, routes, &program->accounts->memory->counts,
-                   &program->relay);
+    r = relay_open(setup, &program->accounts->memory->counts, &program->relay);
     if (r < 0) {
-        routes_close(routes);
+        relay_setup_close(setup);
         log_line("cannot start: %s", strerror(-r));
     }
     return r;
@@ -129,24 +112,21 @@ static void say_ready(struct program *program)
     service_manager_ready(&program->service_manager, status);
 }
 
-/* Open other routes as the command line and its file say now. */
-static void reload(struct program *program)
+static void handle_hangup(struct program *program)
 {
-    struct options options;
-    struct key key = {0};
-    struct routes *routes;
+    const struct reload running = {
+        .argc = program->argc,
+        .argv = program->argv,
+        .options = &program->options,
+        .key = &program->key,
+        .endpoints = &program->endpoints,
+        .accounts = program->accounts,
+        .relay = program->relay,
+    };
 
     service_manager_reloading(&program->service_manager);
-    if (options_read(program->argc, program->argv, &options) == OPTION_RUN) {
-        if (load_key(options.key_file, &key) == 0 &&
-            routes_open(options.groups, options.group_count, &key, program->accounts, &routes) ==
-                0) {
-            relay_replace_routes(program->relay, routes);
-            receiver_wake(worker_receiver(program->worker));
-            log_line("reloaded the key and the addresses");
-        }
-        options_release(&options);
-    }
+    if (reload(&running))
+        receiver_wake(worker_receiver(program->worker));
     service_manager_reloaded(&program->service_manager);
 }
 
@@ -161,7 +141,7 @@ static void serve(struct program *program)
         accounts_forget(program->accounts);
         service_manager_alive(&program->service_manager);
         if (signal == SIGHUP)
-            reload(program);
+            handle_hangup(program);
     } while (signal != SIGTERM && signal != SIGINT);
     service_manager_stopping(&program->service_manager);
 }
@@ -214,10 +194,8 @@ static int run_listening(struct program *program)
 static int run(struct program *program)
 {
     const struct options *options = &program->options;
-    int r = load_key(options->key_file, &program->key);
+    int r = reload_key(options->key_file, &program->key);
 
-    if (r == 0)
-        r = networks_build(options->allow, options->allow_count, &program->allowed);
     if (r < 0)
         return r;
     service_manager_open(&program->service_manager);
@@ -232,7 +210,6 @@ static int run(struct program *program)
         endpoints_close(&program->endpoints);
     }
     service_manager_close(&program->service_manager);
-    networks_free(&program->allowed);
     explicit_bzero(&program->key, sizeof(program->key));
     if (r == 0)
         log_line("stopped");

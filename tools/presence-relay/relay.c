@@ -2,34 +2,102 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "common/log.h"
 #include "common/monotonic.h"
 
 #define ALIVE_NS (200 * NS_PER_MS) /* how often senders may show that they are alive */
 
 struct relay {
     struct decoder *decoder;
-    struct routes *routes;
-    struct routes *next; /* NULL: go on with `routes`; see relay_replace_routes */
-    int64_t hold_ns;
-    int64_t queued_at; /* when the oldest heartbeat was queued, ns; INT64_MAX: none is */
-    int64_t alive_at;  /* when routes_keep_alive is called next, ns */
+    struct relay_setup *setup;
+    struct relay_setup *next; /* NULL: go on with `setup`; see relay_replace */
+    int64_t queued_at;        /* when the oldest heartbeat was queued, ns; INT64_MAX: none is */
+    int64_t alive_at;         /* when routes_keep_alive is called next, ns */
 };
 
-int relay_open(const struct networks *allowed, uint32_t hold_ms, struct routes *routes,
-               struct decoder_counts *counts, struct relay **ret)
+/* ---- what it does ------------------------------------------------------------------------- */
+
+int relay_setup_open(const struct options *options, const struct key *key,
+                     struct accounts *accounts, bool with_routes, struct relay_setup **ret)
+{
+    struct relay_setup *setup = calloc(1, sizeof(*setup));
+    int r = setup ? networks_build(options->allow, options->allow_count, &setup->allowed) : -ENOMEM;
+
+    if (r < 0)
+        log_line("cannot set up the relay: %s", strerror(-r));
+    else if (with_routes)
+        r = routes_open(options->groups, options->group_count, key, accounts, &setup->routes);
+    if (r < 0) {
+        relay_setup_close(setup);
+        return r;
+    }
+    setup->hold_ms = options->hold_ms;
+    *ret = setup;
+    return 0;
+}
+
+void relay_setup_close(struct relay_setup *setup)
+{
+    if (!setup)
+        return;
+    routes_close(setup->routes);
+    networks_free(&setup->allowed);
+    free(setup);
+}
+
+/* Give the routes of one setup to another that has none. */
+static void keep_routes(struct relay_setup *from, struct relay_setup *to)
+{
+    if (to->routes)
+        return;
+    to->routes = from->routes;
+    from->routes = NULL;
+}
+
+void relay_replace(struct relay *relay, struct relay_setup *setup)
+{
+    /* Pairs with take_setup. What the worker has not taken yet has nothing queued. */
+    struct relay_setup *waiting = __atomic_exchange_n(&relay->next, NULL, __ATOMIC_ACQUIRE);
+
+    if (waiting)
+        keep_routes(waiting, setup);
+    relay_setup_close(waiting);
+    /* Pairs with take_setup, which sees what is behind the pointer. */
+    __atomic_store_n(&relay->next, setup, __ATOMIC_RELEASE);
+}
+
+/* Take the setup that relay_replace has left, if there is any. */
+static void take_setup(struct relay *relay)
+{
+    /* Pairs with relay_replace. */
+    struct relay_setup *setup = __atomic_exchange_n(&relay->next, NULL, __ATOMIC_ACQ_REL);
+
+    if (!setup)
+        return;
+    if (setup->routes)
+        relay->queued_at = INT64_MAX; /* closing the others sends what they have */
+    keep_routes(relay->setup, setup);
+    decoder_allow(relay->decoder, &setup->allowed);
+    relay_setup_close(relay->setup);
+    relay->setup = setup;
+}
+
+/* ---- opening ------------------------------------------------------------------------------ */
+
+int relay_open(struct relay_setup *setup, struct decoder_counts *counts, struct relay **ret)
 {
     struct relay *relay = calloc(1, sizeof(*relay));
 
     if (!relay)
         return -ENOMEM;
-    int r = decoder_open(allowed, counts, &relay->decoder);
+    int r = decoder_open(&setup->allowed, counts, &relay->decoder);
     if (r < 0) {
         free(relay);
         return r;
     }
-    relay->routes = routes;
-    relay->hold_ns = hold_ms * NS_PER_MS;
+    relay->setup = setup;
     relay->queued_at = INT64_MAX;
     *ret = relay;
     return 0;
@@ -39,31 +107,13 @@ void relay_close(struct relay *relay)
 {
     if (!relay)
         return;
-    routes_close(relay->routes);
-    routes_close(relay->next);
+    relay_setup_close(relay->setup);
+    relay_setup_close(relay->next);
     decoder_close(relay->decoder);
     free(relay);
 }
 
-void relay_replace_routes(struct relay *relay, struct routes *routes)
-{
-    /* Pairs with take_routes, which sees the routes behind the pointer. Those that the worker has
-     * not taken yet have nothing queued. */
-    routes_close(__atomic_exchange_n(&relay->next, routes, __ATOMIC_ACQ_REL));
-}
-
-/* Take the routes that relay_replace_routes has left, if there are any. */
-static void take_routes(struct relay *relay)
-{
-    /* Pairs with relay_replace_routes. */
-    struct routes *routes = __atomic_exchange_n(&relay->next, NULL, __ATOMIC_ACQ_REL);
-
-    if (!routes)
-        return;
-    routes_close(relay->routes);
-    relay->routes = routes;
-    relay->queued_at = INT64_MAX;
-}
+/* ---- receiving ---------------------------------------------------------------------------- */
 
 /* Pass on what a buffer holds: one datagram, or with receive offload several of the same size. */
 static void pass_on(struct relay *relay, const struct receive_buffer *buffer)
@@ -77,10 +127,15 @@ static void pass_on(struct relay *relay, const struct receive_buffer *buffer)
         uint32_t rest = buffer->length - offset;
         if (decoder_read(relay->decoder, buffer->data + offset, rest < step ? rest : step)) {
             while (decoder_next(relay->decoder, &heartbeats))
-                routes_queue(relay->routes, &heartbeats);
+                routes_queue(relay->setup->routes, &heartbeats);
         }
         offset += step;
     } while (offset < buffer->length);
+}
+
+static int64_t hold_ns(const struct relay *relay)
+{
+    return relay->setup->hold_ms * NS_PER_MS;
 }
 
 static void handle(void *context, const struct receive_buffer *buffers, unsigned count,
@@ -89,21 +144,21 @@ static void handle(void *context, const struct receive_buffer *buffers, unsigned
     struct relay *relay = context;
     int64_t now = monotonic_ns();
 
-    take_routes(relay);
+    take_setup(relay);
     decoder_set_time(relay->decoder, (uint64_t)(monotonic_of(CLOCK_BOOTTIME) / NS_PER_S));
     for (unsigned i = 0; i < count; i++)
         pass_on(relay, &buffers[i]);
     if (count > 0)
-        routes_record(relay->routes);
+        routes_record(relay->setup->routes);
     decoder_truncated(relay->decoder, counted->truncated);
     if (count > 0 && relay->queued_at == INT64_MAX)
         relay->queued_at = now;
-    if (relay->queued_at != INT64_MAX && now - relay->queued_at >= relay->hold_ns) {
-        routes_flush(relay->routes);
+    if (relay->queued_at != INT64_MAX && now - relay->queued_at >= hold_ns(relay)) {
+        routes_flush(relay->setup->routes);
         relay->queued_at = INT64_MAX;
     }
     if (now >= relay->alive_at) {
-        routes_keep_alive(relay->routes);
+        routes_keep_alive(relay->setup->routes);
         relay->alive_at = now + ALIVE_NS;
     }
 }
@@ -113,8 +168,8 @@ static int64_t patience(void *context)
     const struct relay *relay = context;
     int64_t due = relay->alive_at, now = monotonic_ns();
 
-    if (relay->queued_at != INT64_MAX && relay->queued_at + relay->hold_ns < due)
-        due = relay->queued_at + relay->hold_ns;
+    if (relay->queued_at != INT64_MAX && relay->queued_at + hold_ns(relay) < due)
+        due = relay->queued_at + hold_ns(relay);
     return due > now ? due - now : 0;
 }
 

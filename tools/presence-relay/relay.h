@@ -7,10 +7,25 @@
 
 struct relay;
 
-/* Open a relay that holds heartbeats for at most `hold_ms` and counts what arrives in `counts`,
- * which outlives it. It owns `routes` from then on. Errors: those of decoder_open. */
-int relay_open(const struct networks *allowed, uint32_t hold_ms, struct routes *routes,
-               struct decoder_counts *counts, struct relay **ret);
+/* What a relay does, and SIGHUP changes. */
+struct relay_setup {
+    struct routes *routes; /* NULL: those that are in use */
+    struct networks allowed;
+    uint32_t hold_ms;
+};
+
+/* Open a setup that does what the options say, signs with `key` unless its id is 0, and records in
+ * `accounts`. Without `with_routes` the routes in use stay. Errors, with a line in the log: those
+ * of routes_open; -ENOMEM. */
+int relay_setup_open(const struct options *options, const struct key *key,
+                     struct accounts *accounts, bool with_routes, struct relay_setup **ret);
+
+/* Send what is queued, and free everything. NULL is fine. */
+void relay_setup_close(struct relay_setup *setup);
+
+/* Open a relay that counts what arrives in `counts`, which outlive it. It owns `setup`, which has
+ * routes, from then on. Errors: those of decoder_open. */
+int relay_open(struct relay_setup *setup, struct decoder_counts *counts, struct relay **ret);
 
 /* Send what is queued, and free everything. No worker may be running. NULL is fine. */
 void relay_close(struct relay *relay);
@@ -18,8 +33,9 @@ void relay_close(struct relay *relay);
 /* Return what a worker needs. */
 struct worker_handler relay_handler(struct relay *relay);
 
-/* Go on with other routes: those in use send what is queued and are closed. Any thread but the
- * worker's. Wake its receiver afterwards. */
-void relay_replace_routes(struct relay *relay, struct routes *routes);
+/* Go on with another setup before the next datagram. Routes that it replaces send what is queued
+ * first, and are closed. The relay owns it from now on. One thread at a time, not the worker's;
+ * wake its receiver afterwards. */
+void relay_replace(struct relay *relay, struct relay_setup *setup);
 
 #endif

@@ -1,0 +1,150 @@
+#include "reload.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+
+int reload_key(const char *path, struct key *ret)
+{
+    char problem[KEY_FILE_PROBLEM_SIZE];
+
+    *ret = (struct key){0};
+    if (!path)
+        return 0;
+    int r = key_file_load_first(path, ret, problem);
+    if (r < 0)
+        log_error("--key-file %s", problem);
+    return r;
+}
+
+/* ---- what may change ---------------------------------------------------------------------- */
+
+static bool is_same_listen(const struct endpoints_settings *a, const struct endpoints_settings *b)
+{
+    if (a->listen_count != b->listen_count)
+        return false;
+    for (unsigned i = 0; i < a->listen_count; i++) {
+        if (!address_is_same(&a->listen[i].address, &b->listen[i].address))
+            return false;
+    }
+    return true;
+}
+
+static bool is_same_list(const struct option_list *a, const struct option_list *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (unsigned i = 0; i < a->count; i++) {
+        if (strcmp(a->items[i], b->items[i]) != 0)
+            return false;
+    }
+    return true;
+}
+
+static void log_restart(const char *option)
+{
+    log_line("--%s has changed: restart presence-relay for that", option);
+}
+
+/* Log which options have changed that a running relay can't change. */
+static void log_restarts(const struct options *now, const struct options *wanted)
+{
+    if (!is_same_listen(&now->endpoints, &wanted->endpoints))
+        log_restart("listen");
+    if (now->engine != wanted->engine)
+        log_restart("receive");
+    if (!is_same_list(&now->listen_addresses, &wanted->listen_addresses))
+        log_restart("web.listen-address");
+}
+
+/* Check that the relay may go on with these groups. False: one line says why not. */
+static bool check_groups(const struct reload *running, const struct options *wanted)
+{
+    const struct options *now = running->options;
+    const struct endpoints *endpoints = running->endpoints;
+
+    if (!groups_check_change(now->groups, now->group_count, wanted->groups, wanted->group_count))
+        return false;
+    for (unsigned i = 0; i < endpoints->count; i++) {
+        if (groups_check_loop(wanted->groups, wanted->group_count, &endpoints->all[i].address) !=
+            OPTION_RUN)
+            return false;
+    }
+    return true;
+}
+
+/* ---- changing it -------------------------------------------------------------------------- */
+
+/* Take over the options that a running relay can change; `wanted` gets the others of `now`. */
+static void swap_options(struct options *now, struct options *wanted)
+{
+    struct options changed = *wanted;
+
+    changed.endpoints = now->endpoints;
+    changed.engine = now->engine;
+    changed.listen_addresses = now->listen_addresses;
+    now->listen_addresses = wanted->listen_addresses;
+    *wanted = *now;
+    *now = changed;
+}
+
+static void log_change(const struct options *options, const struct key *key)
+{
+    unsigned collectors = 0;
+    char signs[32] = "not signed";
+
+    for (unsigned i = 0; i < options->group_count; i++)
+        collectors += options->groups[i].shards;
+    if (key->id)
+        snprintf(signs, sizeof(signs), "signed with key %u", key->id);
+    log_line("reloaded: sending to %u collector%s in %u group%s, %s", collectors,
+             collectors == 1 ? "" : "s", options->group_count, options->group_count == 1 ? "" : "s",
+             signs);
+}
+
+static bool is_same_allowed(const struct options *a, const struct options *b)
+{
+    return a->allow_count == b->allow_count &&
+           (a->allow_count == 0 ||
+            memcmp(a->allow, b->allow, a->allow_count * sizeof(*a->allow)) == 0);
+}
+
+/* Go on with `wanted`, whose groups may be in force. True if anything has changed. */
+static bool apply(const struct reload *running, struct options *wanted, const struct key *key)
+{
+    struct options *now = running->options;
+    struct relay_setup *setup;
+    bool are_new =
+        memcmp(running->key, key, sizeof(*key)) != 0 ||
+        !groups_are_same(now->groups, now->group_count, wanted->groups, wanted->group_count);
+
+    if (!are_new && now->hold_ms == wanted->hold_ms && is_same_allowed(now, wanted)) {
+        log_line("reloaded: nothing has changed");
+        return false;
+    }
+    if (relay_setup_open(wanted, key, running->accounts, are_new, &setup) < 0)
+        return false;
+    relay_replace(running->relay, setup);
+    *running->key = *key;
+    swap_options(now, wanted);
+    log_change(now, key);
+    return true;
+}
+
+bool reload(const struct reload *running)
+{
+    struct options wanted;
+    struct key key;
+    bool has_changed = false;
+
+    if (options_read(running->argc, running->argv, &wanted) != OPTION_RUN)
+        return false;
+    if (check_groups(running, &wanted) && reload_key(wanted.key_file, &key) == 0) {
+        log_restarts(running->options, &wanted);
+        has_changed = apply(running, &wanted, &key);
+    }
+    explicit_bzero(&key, sizeof(key));
+    options_release(&wanted);
+    return has_changed;
+}

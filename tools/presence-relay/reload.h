@@ -1,0 +1,29 @@
+/* reload.h - SIGHUP: do from now on what the command line and its file say. The main thread. */
+#ifndef PRESENCE_RELAY_RELOAD_H
+#define PRESENCE_RELAY_RELOAD_H
+
+#include "receive/endpoints.h"
+#include "relay.h"
+
+/* A relay that runs. */
+struct reload {
+    int argc;
+    char **argv;
+    struct options *options; /* in force */
+    struct key *key;         /* in force */
+    const struct endpoints *endpoints;
+    struct accounts *accounts;
+    struct relay *relay;
+};
+
+/* Load the key that signs: the first in the file. Without a path there is none, and its id is 0.
+ * Errors, with a line in the log: those of key_file_load_first. */
+int reload_key(const char *path, struct key *ret);
+
+/* Read command line, file and key again, and let the relay go on with them. Targets, key, hold and
+ * allowed networks change; for other options a line says that they need a restart. On any error one
+ * line says what is wrong, and nothing changes. Returns true if the relay has a new setup: wake its
+ * receiver. */
+bool reload(const struct reload *running);
+
+#endif
