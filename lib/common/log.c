@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -40,7 +41,8 @@ static bool spend_budget(unsigned *ret_left_out)
     return may;
 }
 
-static void escape(const char *text, char ret[4 * LINE_MAX_BYTES + 1])
+/* Escape a text; `ret` has four times its bytes, and one. */
+static void escape(const char *text, char *ret)
 {
     size_t used = 0;
 
@@ -90,4 +92,19 @@ void log_error(const char *format, ...)
     va_start(arguments, format);
     print_line(format, arguments, 0);
     va_end(arguments);
+}
+
+void log_text(const char *text)
+{
+    char *escaped = malloc(4 * strlen(text) + 1);
+    char *line;
+
+    if (!escaped)
+        return;
+    escape(text, escaped);
+    if (asprintf(&line, "%s: %s\n", program_invocation_short_name, escaped) >= 0) {
+        fputs(line, stderr); /* one write: it is unbuffered */
+        free(line);
+    }
+    free(escaped);
 }

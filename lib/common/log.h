@@ -16,4 +16,8 @@ void log_arguments(const char *format, va_list arguments) __attribute__((format(
 /* Print the same, and never drop it: for errors that only the operator can cause. */
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Print a line of any length, and never drop it: for what is said once. Out of memory: prints
+ * nothing. */
+void log_text(const char *text);
+
 #endif

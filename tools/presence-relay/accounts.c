@@ -13,7 +13,7 @@
 
 #define LOAD(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
 
-/* Add to a number that this thread alone stores. Pairs with account_load, accounts_load_counts. */
+/* Add to a number that this thread alone stores. Pairs with accounts_load. */
 static void add(uint64_t *number, uint64_t value)
 {
     if (value)
@@ -170,48 +170,65 @@ static struct account *begin(struct accounts_memory *memory, const char *group, 
     return &memory->all[i];
 }
 
-/* Warn if a group has another number of shards than it had. */
-static void log_other_shards(const struct accounts_memory *memory, const char *group,
-                             uint32_t shards)
+static bool is_held(const struct accounts *accounts, uint32_t index)
 {
+    /* Pairs with accounts_release: what was recorded before is seen. */
+    return accounts->memory->all[index].group[0] &&
+           __atomic_load_n(&accounts->users[index], __ATOMIC_ACQUIRE) > 0;
+}
+
+/* Find an account of the group with another number of shards, or return `used`. */
+static uint32_t find_other(const struct accounts_memory *memory, const char *group, uint32_t shards)
+{
+    uint32_t i = 0;
+
+    while (i < memory->used &&
+           (strcmp(memory->all[i].group, group) != 0 || memory->all[i].shards == shards))
+        i++;
+    return i;
+}
+
+static int find_or_begin(struct accounts *accounts, const char *group, uint32_t shard,
+                         uint32_t shards, struct account **ret)
+{
+    struct accounts_memory *memory = accounts->memory;
+    uint32_t other = find_other(memory, group, shards);
+
     for (uint32_t i = 0; i < memory->used; i++) {
-        const struct account *account = &memory->all[i];
-        if (strcmp(account->group, group) != 0 || account->shards == shards)
-            continue;
+        if (is_same(&memory->all[i], group, shard, shards)) {
+            *ret = &memory->all[i];
+            return 0;
+        }
+    }
+    if (other < memory->used && is_held(accounts, other))
+        return -EBUSY;
+    if (other < memory->used && shard == 1)
         log_line("group %s has %" PRIu32 " collectors now and had %" PRIu32
                  ": most visitors are counted by two of them until a window has passed; begin a "
                  "new group instead",
-                 group, shards, account->shards);
-        return;
-    }
+                 group, shards, memory->all[other].shards);
+    *ret = begin(memory, group, shard, shards);
+    return *ret ? 0 : -ENOSPC;
 }
 
-struct account *accounts_hold(struct accounts *accounts, const char *group, uint32_t shard,
-                              uint32_t shards, const char *address)
+int accounts_hold(struct accounts *accounts, const char *group, uint32_t shard, uint32_t shards,
+                  const char *address, struct account **ret)
 {
-    struct accounts_memory *memory = accounts->memory;
-    struct account *account = NULL;
+    struct account *account;
+    int r = find_or_begin(accounts, group, shard, shards, &account);
 
-    for (uint32_t i = 0; i < memory->used && !account; i++) {
-        if (is_same(&memory->all[i], group, shard, shards))
-            account = &memory->all[i];
-    }
-    if (!account) {
-        if (shard == 1)
-            log_other_shards(memory, group, shards);
-        account = begin(memory, group, shard, shards);
-    }
-    if (!account)
-        return NULL;
+    if (r < 0)
+        return r;
     snprintf(account->address, sizeof(account->address), "%s", address);
     /* Pairs with accounts_release. */
-    __atomic_fetch_add(&accounts->users[account - memory->all], 1, __ATOMIC_ACQUIRE);
-    return account;
+    __atomic_fetch_add(&accounts->users[account - accounts->memory->all], 1, __ATOMIC_ACQUIRE);
+    *ret = account;
+    return 0;
 }
 
 void accounts_release(struct accounts *accounts, const struct account *account)
 {
-    /* Pairs with accounts_forget, which reads what was recorded before. */
+    /* Pairs with is_held: what was recorded is seen by whoever finds it free. */
     __atomic_fetch_sub(&accounts->users[account - accounts->memory->all], 1, __ATOMIC_RELEASE);
 }
 
@@ -231,8 +248,7 @@ void accounts_forget(struct accounts *accounts)
 
     for (uint32_t i = 0; i < memory->used; i++) {
         struct account *account = &memory->all[i];
-        /* Pairs with accounts_release. */
-        if (!account->group[0] || __atomic_load_n(&accounts->users[i], __ATOMIC_ACQUIRE) > 0)
+        if (!account->group[0] || is_held(accounts, i))
             continue;
         if (account->queued || account->datagrams)
             log_end(account);
@@ -265,7 +281,8 @@ void account_record(struct account *account, struct account_progress *progress,
     progress->dropped = dropped;
 }
 
-void account_load(const struct account *account, struct account *ret)
+/* Copy an account that the worker may store to. */
+static void load(const struct account *account, struct account *ret)
 {
     memcpy(ret->group, account->group, sizeof(ret->group));
     memcpy(ret->address, account->address, sizeof(ret->address));
@@ -282,10 +299,8 @@ void account_load(const struct account *account, struct account *ret)
         ret->queued = sum_of_gone(ret);
 }
 
-void accounts_load_counts(const struct accounts *accounts, struct decoder_counts *ret)
+static void load_counts(const struct decoder_counts *counts, struct decoder_counts *ret)
 {
-    const struct decoder_counts *counts = &accounts->memory->counts;
-
     ret->datagrams_accepted = LOAD(counts->datagrams_accepted);
     for (unsigned i = 0; i < DECODER_REASONS; i++)
         ret->datagrams_rejected[i] = LOAD(counts->datagrams_rejected[i]);
@@ -297,6 +312,28 @@ void accounts_load_counts(const struct accounts *accounts, struct decoder_counts
     ret->streams_received = LOAD(counts->streams_received);
     ret->streams_full = LOAD(counts->streams_full);
     settle_counts(ret);
+}
+
+int accounts_load(const struct accounts *accounts, struct accounts_view *ret)
+{
+    const struct accounts_memory *memory = accounts->memory;
+    struct account *all = calloc(memory->used + 1, sizeof(*all));
+
+    if (!all)
+        return -ENOMEM;
+    *ret = (struct accounts_view){.socket_drops = memory->socket_drops, .all = all};
+    load_counts(&memory->counts, &ret->counts);
+    for (uint32_t i = 0; i < memory->used; i++) {
+        if (is_held(accounts, i))
+            load(&memory->all[i], &all[ret->count++]);
+    }
+    return 0;
+}
+
+void accounts_view_free(struct accounts_view *view)
+{
+    free(view->all);
+    view->all = NULL;
 }
 
 uint64_t account_waiting(const struct account *account)

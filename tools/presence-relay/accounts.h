@@ -15,7 +15,7 @@
 #define ACCOUNTS_MAX         (2 * GROUPS_MAX * SHARDS_MAX)
 #define ACCOUNT_ADDRESS_SIZE 96 /* of a numeric address and port, and an interface's name */
 
-/* The worker stores the numbers, relaxed; others load them (account_load). */
+/* The worker stores the numbers, relaxed; others load them (accounts_load). */
 struct account {
     char group[GROUP_NAME_SIZE]; /* empty: it is nobody's */
     char address[ACCOUNT_ADDRESS_SIZE];
@@ -43,6 +43,15 @@ struct accounts {
     uint32_t users[ACCOUNTS_MAX]; /* routes that hold each account; at 0 it can be forgotten */
 };
 
+/* All numbers of one moment: received = accepted + rejected, and for each account heartbeats,
+ * dropped and lost add up to at most queued. */
+struct accounts_view {
+    struct decoder_counts counts;
+    uint64_t socket_drops;
+    uint32_t count;
+    struct account *all;
+};
+
 /* How far an account has recorded what a sender did. */
 struct account_progress {
     uint64_t queued;
@@ -59,9 +68,10 @@ int accounts_open(void *memory, struct accounts **ret);
 void accounts_close(struct accounts *accounts);
 
 /* Find the account of shard `shard` (from 1) of `shards` of a group, or begin one, and hold it
- * until accounts_release. It shows `address` from now on. Main thread. NULL: there are too many. */
-struct account *accounts_hold(struct accounts *accounts, const char *group, uint32_t shard,
-                              uint32_t shards, const char *address);
+ * until accounts_release. It shows `address` from now on. Main thread. Errors: -EBUSY accounts of
+ * the group with another number of shards are held; -ENOSPC there are ACCOUNTS_MAX. */
+int accounts_hold(struct accounts *accounts, const char *group, uint32_t shard, uint32_t shards,
+                  const char *address, struct account **ret);
 
 /* Release an account. Any thread. */
 void accounts_release(struct accounts *accounts, const struct account *account);
@@ -77,7 +87,7 @@ static inline void account_queue(struct account *account, struct account_progres
 {
     progress->queued++;
     __atomic_store_n(&account->queued, account->queued + 1,
-                     __ATOMIC_RELAXED); /* see account_load */
+                     __ATOMIC_RELAXED); /* see accounts_load */
 }
 
 /* Record what the sender has done since the last time. Once it is flushed (`is_flushed`) what was
@@ -85,14 +95,12 @@ static inline void account_queue(struct account *account, struct account_progres
 void account_record(struct account *account, struct account_progress *progress,
                     const struct presence_sender *sender, bool is_flushed);
 
-/* Copy an account while the worker may store to it: heartbeats, dropped and lost add up to at most
- * queued. Main thread. */
-void account_load(const struct account *account, struct account *ret);
+/* Copy the accounts that are held, while the worker may store to them. Release `ret` with
+ * accounts_view_free. Main thread. Errors: -ENOMEM. */
+int accounts_load(const struct accounts *accounts, struct accounts_view *ret);
+void accounts_view_free(struct accounts_view *view);
 
-/* Copy what has arrived, likewise: received = accepted + rejected. Main thread. */
-void accounts_load_counts(const struct accounts *accounts, struct decoder_counts *ret);
-
-/* Return how many heartbeats wait, by a copy. */
+/* Return how many heartbeats wait, by a copy of the account. */
 uint64_t account_waiting(const struct account *account);
 
 #endif

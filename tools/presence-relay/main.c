@@ -12,9 +12,12 @@
 #include "http/http_listen.h"
 #include "http/http_reply.h"
 #include "http/http_server.h"
+#include "http/metrics_page.h"
+#include "metrics.h"
 #include "options.h"
 #include "relay.h"
 #include "reload.h"
+#include "summary.h"
 
 #define TURN_MS    1000
 #define PATIENCE_S 20
@@ -32,11 +35,39 @@ struct program {
     struct http_server *server;
 };
 
+/* ---- pages ------------------------------------------------------------------------------- */
+
+static void write_metrics(struct exposition *exposition, const void *view)
+{
+    metrics_write(exposition, view);
+}
+
+static enum MHD_Result handle_metrics(void *context, struct http_request *request)
+{
+    const struct program *program = context;
+    struct accounts_view view;
+
+    if (accounts_load(program->accounts, &view) < 0)
+        return MHD_NO; /* out of memory */
+    enum MHD_Result result = metrics_page_reply(request, write_metrics, &view);
+    accounts_view_free(&view);
+    return result;
+}
+
+static enum MHD_Result handle_landing(void *context, struct http_request *request)
+{
+    (void)context;
+    return metrics_page_reply_landing(
+        request, "presence-relay", "What passes through this relay, for Prometheus.", "/metrics");
+}
+
 static enum MHD_Result handle_health(void *context, struct http_request *request)
 {
     (void)context;
     return http_reply_line(request, MHD_HTTP_OK, "presence-relay is healthy");
 }
+
+/* ---- the program ------------------------------------------------------------------------- */
 
 static void log_metrics(const struct program *program, const int *sockets)
 {
@@ -51,7 +82,9 @@ static void log_metrics(const struct program *program, const int *sockets)
 static int start_server(struct program *program, const int *sockets)
 {
     static const struct http_route routes[] = {
+        {"GET", "/metrics", handle_metrics},
         {"GET", "/-/healthy", handle_health},
+        {"GET", "/", handle_landing},
     };
     const struct http_options options = {
         .sockets = sockets,
@@ -188,6 +221,10 @@ static int run_listening(struct program *program)
     }
     worker_stop(program->worker);
     worker_close(program->worker);
+    relay_flush(program->relay);
+    accounts_add_drops(program->accounts, endpoints_count_drops(&program->endpoints));
+    if (r == 0)
+        summary_log(program->accounts);
     return r;
 }
 

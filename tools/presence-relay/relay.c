@@ -103,6 +103,11 @@ int relay_open(struct relay_setup *setup, struct decoder_counts *counts, struct 
     return 0;
 }
 
+void relay_flush(struct relay *relay)
+{
+    routes_flush(relay->setup->routes);
+}
+
 void relay_close(struct relay *relay)
 {
     if (!relay)

@@ -27,6 +27,9 @@ void relay_setup_close(struct relay_setup *setup);
  * routes, from then on. Errors: those of decoder_open. */
 int relay_open(struct relay_setup *setup, struct decoder_counts *counts, struct relay **ret);
 
+/* Send what is queued. No worker may be running. */
+void relay_flush(struct relay *relay);
+
 /* Send what is queued, and free everything. No worker may be running. NULL is fine. */
 void relay_close(struct relay *relay);
 

@@ -33,14 +33,14 @@ static int open_route(struct routes *routes, const struct group *group,
     for (uint32_t i = 0; i < group->shards; i++) {
         struct target *target = &route->targets[i];
         options->target = (uint16_t)routes->target_count;
-        target->account =
-            accounts_hold(routes->accounts, group->name, i + 1, group->shards, group->addresses[i]);
-        int r = target->account
-                    ? presence_sender_open(group->addresses[i], options, &target->sender)
-                    : -ENOSPC;
-        if (r < 0) {
-            if (target->account)
+        int r = accounts_hold(routes->accounts, group->name, i + 1, group->shards,
+                              group->addresses[i], &target->account);
+        if (r == 0) {
+            r = presence_sender_open(group->addresses[i], options, &target->sender);
+            if (r < 0)
                 accounts_release(routes->accounts, target->account);
+        }
+        if (r < 0) {
             log_line("cannot send to %s, shard %u of group %s: %s", group->addresses[i], i + 1,
                      group->name, strerror(-r));
             return r;

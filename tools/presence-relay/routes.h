@@ -32,7 +32,7 @@ struct routes {
 
 /* Open a sender to each collector of the groups, all with one stream. `key` signs, unless its id is
  * 0. What they do is recorded in `accounts`, which outlive `ret`. Errors, with a line in the log:
- * those of presence_sender_open and getrandom(2); -ENOMEM; -ENOSPC too many accounts are in use. */
+ * those of presence_sender_open, accounts_hold and getrandom(2); -ENOMEM. */
 int routes_open(const struct group *groups, unsigned count, const struct key *key,
                 struct accounts *accounts, struct routes **ret);
 

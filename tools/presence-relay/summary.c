@@ -1,0 +1,75 @@
+#include "summary.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+
+static void write_rejected(FILE *out, const struct decoder_counts *counts)
+{
+    uint64_t rejected = counts->datagrams_received - counts->datagrams_accepted;
+    const char *before = " (";
+
+    fprintf(out, "%" PRIu64 " rejected", rejected);
+    for (unsigned i = 0; i < DECODER_REASONS; i++) {
+        if (!counts->datagrams_rejected[i])
+            continue;
+        fprintf(out, "%s%s %" PRIu64, before, decoder_reason_name((enum decoder_reason)i),
+                counts->datagrams_rejected[i]);
+        before = ", ";
+    }
+    if (rejected)
+        fputc(')', out);
+}
+
+static void write_account(FILE *out, const struct account *account)
+{
+    fprintf(out,
+            "; %s/%" PRIu32 " %s: %" PRIu64 " heartbeats in %" PRIu64 " datagrams, %" PRIu64
+            " failed, %" PRIu64 " refused; %" PRIu64 " heartbeats dropped, %" PRIu64 " lost",
+            account->group, account->shard, account->address, account->heartbeats,
+            account->datagrams, account->failed, account->refused, account->dropped, account->lost);
+}
+
+char *summary_format(const struct accounts_view *view)
+{
+    const struct decoder_counts *counts = &view->counts;
+    char *text = NULL;
+    size_t length;
+    FILE *out = open_memstream(&text, &length);
+
+    if (!out)
+        return NULL;
+    fprintf(out, "received %" PRIu64 " datagrams = %" PRIu64 " accepted + ",
+            counts->datagrams_received, counts->datagrams_accepted);
+    write_rejected(out, counts);
+    fprintf(out, "; %" PRIu64 " dropped by the sockets; accepted %" PRIu64 " heartbeats",
+            view->socket_drops, counts->heartbeats);
+    for (uint32_t i = 0; i < view->count; i++)
+        write_account(out, &view->all[i]);
+    int failed = ferror(out);
+    if ((fclose(out) != 0) | failed) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+void summary_log(const struct accounts *accounts)
+{
+    struct accounts_view view;
+    char *text = NULL;
+
+    if (accounts_load(accounts, &view) == 0) {
+        text = summary_format(&view);
+        accounts_view_free(&view);
+    }
+    if (text)
+        log_text(text);
+    else
+        log_line("cannot log the account: %s", strerror(ENOMEM));
+    free(text);
+}
