@@ -354,6 +354,7 @@ static enum option_verdict parse_all(struct parsing *parsing, const struct optio
         !check_arguments(parsing, argc, argv, &use))
         return OPTION_WRONG;
     use.given = parsing->line | parsing->file;
+    use.config = parsing->config;
     *ret = use;
     return OPTION_RUN;
 }

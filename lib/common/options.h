@@ -150,6 +150,7 @@ struct option_use {
     uint64_t given;     /* bit N: entry N was on the command line or in the file */
     unsigned command;   /* index, of a table with commands */
     unsigned arguments; /* index in argv, which is reordered, of the first argument */
+    const char *config; /* the file that --config names, in argv; NULL: none */
 };
 
 enum option_verdict {

@@ -39,11 +39,14 @@ def install(directory):
 
 def allowed_calls():
     """The names in the daemon's filter, those of sanitizers left out."""
-    with open(os.path.join(SOURCES, "daemon/privileges.c")) as file:
-        text = re.sub(r"#ifdef PRIVILEGES_SANITIZED.*?#(else|endif)", "", file.read(), flags=re.S)
-    rules = text[text.index("allowed_calls[]"):text.index("deadly_calls[]")]
-    rules += text[text.index("add_rules("):]
-    return set(re.findall(r"SCMP_SYS\((\w+)\)", rules))
+    calls = set()
+    for path in "lib/common/confine_listed.c", "daemon/privileges.c":
+        with open(os.path.join(SOURCES, path)) as file:
+            text = re.sub(r"#ifdef PRIVILEGES_SANITIZED.*?#(else|endif)", "", file.read(), flags=re.S)
+        rules = text[text.index("allowed_calls[]"):text.index("deadly_calls[]")]
+        rules += text[text.index("_rules("):]
+        calls |= set(re.findall(r"SCMP_SYS\((\w+)\)", rules))
+    return calls
 
 
 def calls_made(trace):

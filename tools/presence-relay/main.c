@@ -5,9 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/capabilities.h"
 #include "common/log.h"
-#include "common/permission.h"
 #include "common/service_manager.h"
 #include "http/http_listen.h"
 #include "http/http_reply.h"
@@ -15,6 +13,7 @@
 #include "http/metrics_page.h"
 #include "metrics.h"
 #include "options.h"
+#include "privileges.h"
 #include "relay.h"
 #include "reload.h"
 #include "summary.h"
@@ -191,6 +190,19 @@ static void block_signals(void)
     sigprocmask(SIG_BLOCK, &signals, NULL);
 }
 
+/* What is read again on SIGHUP stays within reach. */
+static int give_up_privileges(const struct options *options)
+{
+    const char *files[PRIVILEGES_FILES_MAX];
+    size_t count = 0;
+
+    if (options->config)
+        files[count++] = options->config;
+    if (options->key_file)
+        files[count++] = options->key_file;
+    return privileges_give_up(files, count);
+}
+
 /* Relay until a signal. The sockets are open. */
 static int run_listening(struct program *program)
 {
@@ -203,8 +215,7 @@ static int run_listening(struct program *program)
     if (r < 0)
         return r;
     block_signals();
-    permission_join();
-    r = capabilities_drop();
+    r = give_up_privileges(&program->options);
     if (r == 0)
         r = open_worker(program);
     if (r < 0)
@@ -212,6 +223,8 @@ static int run_listening(struct program *program)
     endpoints_store(&program->endpoints);
     endpoints_retire(&program->endpoints);
     r = start_server(program, sockets);
+    if (r == 0)
+        r = privileges_confine();
     if (r == 0) {
         worker_run(program->worker);
         accounts_add_drops(program->accounts, endpoints_close_backlog(&program->endpoints));

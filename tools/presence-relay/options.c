@@ -113,6 +113,7 @@ enum option_verdict options_read(int argc, char **argv, struct options *ret)
     if (verdict == OPTION_RUN)
         verdict = set_groups(&options);
     if (verdict == OPTION_RUN) {
+        options.config = use.config;
         *ret = options;
         return OPTION_RUN;
     }

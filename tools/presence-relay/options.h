@@ -9,6 +9,7 @@
 #include "receive/receive.h"
 
 struct options {
+    const char *config; /* the file that --config names, of the command line; NULL: none */
     struct endpoints_settings endpoints;
     struct option_list to;
     struct group *groups; /* allocated: those of `to` */
