@@ -188,6 +188,12 @@ static int attach_filter(struct daemon *daemon)
     return give_up_privileges(&daemon->config);
 }
 
+/* True if fewer workers might do with what there is. */
+static bool is_lack(int error)
+{
+    return error == -ENOMEM || error == -EAGAIN || error == -EMFILE || error == -ENFILE;
+}
+
 /* Start a worker on the sockets of `index`. */
 static int open_worker(struct daemon *daemon, unsigned index, const struct receive_options *options,
                        const struct worker_backlog *backlog)
@@ -205,7 +211,7 @@ static int open_worker(struct daemon *daemon, unsigned index, const struct recei
                     daemon->endpoints.worker_counts[index], backlog,
                     &daemon->workers[daemon->running], problem);
     if (r < 0) {
-        log_line("%s", problem);
+        log_line("%s%s", problem, is_lack(r) ? "; or lower --workers" : "");
         ingest_close(*ingest);
         return r;
     }
@@ -324,7 +330,7 @@ static int wait_for_tick(const sigset_t *signals)
 
 static void reload(struct daemon *daemon)
 {
-    service_manager_reloading(&daemon->service_manager);
+    service_manager_reloading(&daemon->service_manager, "reloading the keys");
     admission_reload(&daemon->admission, &daemon->collector);
     service_manager_reloaded(&daemon->service_manager);
 }
@@ -375,7 +381,7 @@ static sigset_t block_signals(void)
 
 static void stop(struct daemon *daemon)
 {
-    service_manager_stopping(&daemon->service_manager);
+    service_manager_stopping(&daemon->service_manager, "counting what the sockets hold");
     for (unsigned i = 0; i < daemon->running; i++)
         worker_stop(daemon->workers[i]);
     for (unsigned i = 0; i < daemon->running; i++) {
@@ -463,7 +469,7 @@ int main(int argc, char **argv)
     if (daemon.config.give_to) {
         r = segment_owner_give(daemon.config.segment, daemon.config.give_to);
     } else {
-        service_manager_open(&daemon.service_manager);
+        service_manager_open("presenced", &daemon.service_manager);
         r = run(&daemon);
         service_manager_close(&daemon.service_manager);
     }

@@ -44,11 +44,11 @@ static int connect_to_manager(const char *path)
     return error;
 }
 
-void service_manager_open(struct service_manager *ret)
+void service_manager_open(const char *program, struct service_manager *ret)
 {
     const char *path = getenv("NOTIFY_SOCKET");
 
-    *ret = (struct service_manager){.socket = -1};
+    *ret = (struct service_manager){.program = program, .socket = -1};
     ret->count = sd_listen_fds_with_names(true, &ret->names);
     if (ret->count < 0) {
         log_line("cannot take what the service manager passes ($LISTEN_FDS): %s",
@@ -131,13 +131,14 @@ void service_manager_alive(struct service_manager *manager)
     notify(manager, "WATCHDOG=1");
 }
 
-void service_manager_reloading(struct service_manager *manager)
+void service_manager_reloading(struct service_manager *manager, const char *status)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    notify(manager, "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=reloading the keys",
-           (unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000);
+    notify(manager, "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=%s",
+           (unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000,
+           status);
 }
 
 void service_manager_reloaded(struct service_manager *manager)
@@ -145,9 +146,9 @@ void service_manager_reloaded(struct service_manager *manager)
     manager->is_unready = !notify(manager, "READY=1\nSTATUS=%s", manager->status);
 }
 
-void service_manager_stopping(const struct service_manager *manager)
+void service_manager_stopping(const struct service_manager *manager, const char *status)
 {
-    notify(manager, "STOPPING=1\nSTATUS=counting what the sockets hold");
+    notify(manager, "STOPPING=1\nSTATUS=%s", status);
 }
 
 void service_manager_close(struct service_manager *manager)

@@ -194,7 +194,7 @@ static void free_name(struct endpoints *endpoints, int socket, unsigned worker)
 {
     char name[HANDOVER_NAME_SIZE];
 
-    if (handover_name_socket(socket, worker, name) < 0)
+    if (handover_name_socket(&endpoints->handover, socket, worker, name) < 0)
         return;
     for (unsigned i = 0; i < endpoints->earlier_count; i++) {
         if (strcmp(endpoints->earlier_names[i], name) != 0)

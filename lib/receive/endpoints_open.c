@@ -60,7 +60,7 @@ static int check_address(const struct endpoints_settings *settings, unsigned ind
 }
 
 /* Return advice on an error of opening sockets, to be appended to its message. */
-static const char *advice(int error)
+static const char *advice(int error, unsigned workers)
 {
     switch (-error) {
     case EADDRINUSE:
@@ -69,7 +69,9 @@ static const char *advice(int error)
         return "; a port below 1024 takes CAP_NET_BIND_SERVICE";
     case EMFILE:
     case ENFILE:
-        return "; raise the limit of open files (ulimit -n, LimitNOFILE=), or lower --workers";
+        return workers > 1
+                   ? "; raise the limit of open files (ulimit -n, LimitNOFILE=), or lower --workers"
+                   : "; raise the limit of open files (ulimit -n, LimitNOFILE=)";
     default:
         return "";
     }
@@ -120,7 +122,7 @@ static unsigned take_sockets(struct endpoints *endpoints, struct endpoint *endpo
         found++;
         if (worker < endpoints->settings->workers)
             endpoint->sockets[worker] = socket;
-        else if (handover_name_socket(socket, worker, name) == 0)
+        else if (handover_name_socket(&endpoints->handover, socket, worker, name) == 0)
             add_earlier(endpoints, socket, name);
     }
     return found;
@@ -264,7 +266,8 @@ static void log_failure(const struct endpoints *endpoints, const struct endpoint
                  "leave one out, or stop the service, then start it",
                  address->text, name);
     else
-        log_line("cannot listen on %s: %s%s", address->text, strerror(-error), advice(error));
+        log_line("cannot listen on %s: %s%s", address->text, strerror(-error),
+                 advice(error, endpoints->settings->workers));
 }
 
 /* Return the endpoint that is opened next, without sockets. */

@@ -10,13 +10,27 @@
 #include "common/log.h"
 #include "listener.h"
 
-#define PREFIX          "presenced-"
-#define SOCKET_NAME     PREFIX "socket-%u-%s"
-#define ARRAY_NAME      PREFIX "array-%s"
-#define RECORD_NAME     PREFIX "record"
-#define MEMORY_NAME     PREFIX "memory"
+#define RECORD_NAME     "record"
+#define MEMORY_NAME     "memory"
 #define RECORD_VERSION  1u
 #define REFUSALS_LOGGED 8 /* of LOG_BURST lines; those about addresses are to be logged, too */
+
+/* ---- names in the store: PROGRAM-WHAT ------------------------------------------------------ */
+
+/* Return what follows "PROGRAM-" in a name, or NULL if it is no name of this program's. */
+static const char *own_part(const struct handover *handover, const char *name)
+{
+    const char *program = handover->manager->program;
+    size_t length = strlen(program);
+
+    return strncmp(name, program, length) == 0 && name[length] == '-' ? name + length + 1 : NULL;
+}
+
+static void name_own(const struct handover *handover, const char *what,
+                     char ret[HANDOVER_NAME_SIZE])
+{
+    snprintf(ret, HANDOVER_NAME_SIZE, "%s-%s", handover->manager->program, what);
+}
 
 /* Write an address as a part of a name, which may not have a colon (sd_notify(3), FDNAME=). */
 static void format_address(const char *address, char ret[ADDRESS_SIZE])
@@ -28,7 +42,8 @@ static void format_address(const char *address, char ret[ADDRESS_SIZE])
     }
 }
 
-int handover_name_socket(int socket, unsigned worker, char ret[HANDOVER_NAME_SIZE])
+int handover_name_socket(const struct handover *handover, int socket, unsigned worker,
+                         char ret[HANDOVER_NAME_SIZE])
 {
     char address[ADDRESS_SIZE], part[ADDRESS_SIZE];
     int r = address_bound(socket, address);
@@ -36,16 +51,17 @@ int handover_name_socket(int socket, unsigned worker, char ret[HANDOVER_NAME_SIZ
     if (r < 0)
         return r;
     format_address(address, part);
-    snprintf(ret, HANDOVER_NAME_SIZE, SOCKET_NAME, worker, part);
+    snprintf(ret, HANDOVER_NAME_SIZE, "%s-socket-%u-%s", handover->manager->program, worker, part);
     return 0;
 }
 
-static void name_array(const char *address, char ret[HANDOVER_NAME_SIZE])
+static void name_array(const struct handover *handover, const char *address,
+                       char ret[HANDOVER_NAME_SIZE])
 {
     char part[ADDRESS_SIZE];
 
     format_address(address, part);
-    snprintf(ret, HANDOVER_NAME_SIZE, ARRAY_NAME, part);
+    snprintf(ret, HANDOVER_NAME_SIZE, "%s-array-%s", handover->manager->program, part);
 }
 
 /* ---- what is passed ------------------------------------------------------------------------ */
@@ -81,15 +97,18 @@ static bool has_peer(int socket)
 
 /* Return the worker whose socket it is by its name, if the address in the name is the socket's. A
  * retired one may have another by now: connecting it has replaced 0.0.0.0 and [::]. */
-static int parse_worker(const struct handover_socket *socket, const char *name)
+static int parse_worker(const struct handover *handover, const struct handover_socket *socket,
+                        const char *name)
 {
+    const char *part = own_part(handover, name);
     char expected[HANDOVER_NAME_SIZE];
     unsigned worker;
 
-    if (sscanf(name, PREFIX "socket-%u-", &worker) != 1 || worker >= SPREAD_WORKERS_MAX)
+    if (!part || sscanf(part, "socket-%u-", &worker) != 1 || worker >= SPREAD_WORKERS_MAX)
         return -1;
-    if (!socket->is_retired && (handover_name_socket(socket->descriptor, worker, expected) < 0 ||
-                                strcmp(name, expected) != 0))
+    if (!socket->is_retired &&
+        (handover_name_socket(handover, socket->descriptor, worker, expected) < 0 ||
+         strcmp(name, expected) != 0))
         return -1;
     return (int)worker;
 }
@@ -126,7 +145,7 @@ static bool sort_socket(struct handover *handover, int descriptor, const char *n
         return false;
     socket->descriptor = descriptor;
     socket->is_retired = is_ours && has_peer(descriptor);
-    socket->worker = parse_worker(socket, name);
+    socket->worker = parse_worker(handover, socket, name);
     if (is_ours && socket->worker < 0)
         return false;
     memcpy(socket->name, name, length + 1);
@@ -145,26 +164,26 @@ static bool is_map(int descriptor)
 }
 
 static const char *const shared_names[] = {
-    [SPREAD_SENDERS] = PREFIX "senders",
-    [SPREAD_TURNS] = PREFIX "turns",
+    [SPREAD_SENDERS] = "senders",
+    [SPREAD_TURNS] = "turns",
 };
 
-static bool sort_map(struct handover *handover, int descriptor, const char *name)
+/* Sort a map, whose name ends with `part`. */
+static bool sort_map(struct handover *handover, int descriptor, const char *name, const char *part)
 {
     struct handover_array *array = &handover->arrays[handover->array_count];
 
     if (!is_map(descriptor))
         return false;
     for (unsigned i = 0; i < SPREAD_SHARED; i++) {
-        if (strcmp(name, shared_names[i]) != 0)
+        if (strcmp(part, shared_names[i]) != 0)
             continue;
         if (handover->shared[i] >= 0)
             return false;
         handover->shared[i] = descriptor;
         return true;
     }
-    if (strncmp(name, PREFIX "array-", strlen(PREFIX "array-")) != 0 ||
-        strlen(name) >= sizeof(array->name))
+    if (strncmp(part, "array-", strlen("array-")) != 0 || strlen(name) >= sizeof(array->name))
         return false;
     array->descriptor = descriptor;
     strcpy(array->name, name);
@@ -175,14 +194,14 @@ static bool sort_map(struct handover *handover, int descriptor, const char *name
 /* Sort a descriptor. Returns false if nothing here can use it. */
 static bool sort(struct handover *handover, int descriptor, const char *name)
 {
-    bool is_ours = strncmp(name, PREFIX, strlen(PREFIX)) == 0;
+    const char *part = own_part(handover, name);
 
-    if (strcmp(name, RECORD_NAME) == 0)
+    if (part && strcmp(part, RECORD_NAME) == 0)
         return adopt_record(handover, descriptor);
-    if (strcmp(name, MEMORY_NAME) == 0)
+    if (part && strcmp(part, MEMORY_NAME) == 0)
         return adopt_memory(handover, descriptor);
-    return (is_ours && sort_map(handover, descriptor, name)) ||
-           sort_socket(handover, descriptor, name, is_ours);
+    return (part && sort_map(handover, descriptor, name, part)) ||
+           sort_socket(handover, descriptor, name, part != NULL);
 }
 
 /* Sort everything; then remove what is refused from the store, which goes by names: a name that is
@@ -208,7 +227,7 @@ static void sort_all(struct handover *handover, bool *refused)
         log_line("and %u more of that kind: closed", count - REFUSALS_LOGGED);
     for (int i = 0; i < manager->count; i++) {
         snprintf(name, sizeof(name), "%s", manager->names[i]);
-        if (refused[i] && strncmp(name, PREFIX, strlen(PREFIX)) == 0)
+        if (refused[i] && own_part(handover, name))
             service_manager_remove(manager, name);
     }
 }
@@ -219,18 +238,22 @@ static void sort_all(struct handover *handover, bool *refused)
 static int create_missing(struct handover *handover)
 {
     bool can_store = service_manager_exists(handover->manager);
+    char name[HANDOVER_NAME_SIZE];
     int r = 0;
 
     if (!handover->record) {
-        r = stored_memory_create(RECORD_NAME, sizeof(struct handover_record), can_store,
+        name_own(handover, RECORD_NAME, name);
+        r = stored_memory_create(name, sizeof(struct handover_record), can_store,
                                  &handover->record_memory);
         if (r < 0)
             return r;
         handover->record = handover->record_memory.bytes;
         handover->record->version = RECORD_VERSION;
     }
-    if (handover->memory_size && !handover->memory.bytes)
-        r = stored_memory_create(MEMORY_NAME, handover->memory_size, can_store, &handover->memory);
+    if (handover->memory_size && !handover->memory.bytes) {
+        name_own(handover, MEMORY_NAME, name);
+        r = stored_memory_create(name, handover->memory_size, can_store, &handover->memory);
+    }
     return r;
 }
 
@@ -351,7 +374,7 @@ int handover_take_array(struct handover *handover, const char *address)
 {
     char name[HANDOVER_NAME_SIZE];
 
-    name_array(address, name);
+    name_array(handover, address, name);
     for (unsigned i = 0; i < handover->array_count; i++) {
         int descriptor = handover->arrays[i].descriptor;
         if (descriptor < 0 || strcmp(handover->arrays[i].name, name) != 0)
@@ -366,7 +389,7 @@ void handover_store_socket(const struct handover *handover, int socket, unsigned
 {
     char name[HANDOVER_NAME_SIZE];
 
-    if (handover_name_socket(socket, worker, name) == 0)
+    if (handover_name_socket(handover, socket, worker, name) == 0)
         service_manager_store(handover->manager, socket, name);
 }
 
@@ -383,25 +406,32 @@ void handover_store_array(const struct handover *handover, const char *address, 
 {
     char name[HANDOVER_NAME_SIZE];
 
-    name_array(address, name);
+    name_array(handover, address, name);
     store(handover, array, name, is_new);
 }
 
 void handover_store_shared(const struct handover *handover, const int shared[SPREAD_SHARED],
                            bool is_new)
 {
-    for (unsigned i = 0; i < SPREAD_SHARED; i++)
-        store(handover, shared[i], shared_names[i], is_new);
+    char name[HANDOVER_NAME_SIZE];
+
+    for (unsigned i = 0; i < SPREAD_SHARED; i++) {
+        name_own(handover, shared_names[i], name);
+        store(handover, shared[i], name, is_new);
+    }
 }
 
 void handover_store_memory(const struct handover *handover)
 {
     const struct stored_memory *record = &handover->record_memory, *own = &handover->memory;
+    char name[HANDOVER_NAME_SIZE];
 
+    name_own(handover, RECORD_NAME, name);
     if (record->descriptor >= 0)
-        service_manager_store(handover->manager, record->descriptor, RECORD_NAME);
+        service_manager_store(handover->manager, record->descriptor, name);
+    name_own(handover, MEMORY_NAME, name);
     if (own->bytes && own->descriptor >= 0)
-        service_manager_store(handover->manager, own->descriptor, MEMORY_NAME);
+        service_manager_store(handover->manager, own->descriptor, name);
 }
 
 void handover_remove(const struct handover *handover, const char *name)
@@ -427,7 +457,7 @@ void handover_remove_array(const struct handover *handover, const char *address)
 {
     char name[HANDOVER_NAME_SIZE];
 
-    name_array(address, name);
+    name_array(handover, address, name);
     service_manager_remove(handover->manager, name);
 }
 

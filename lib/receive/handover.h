@@ -2,8 +2,9 @@
  * the maps of the program that spreads senders, a record in memory, and memory of the program's
  * own. The main thread only.
  *
- * Nothing that is passed is believed: the kernel is asked what each descriptor is. What a presenced
- * can't have stored is closed, and if it has a name of ours, removed from the store.
+ * The names in the store begin with the program's. Nothing that is passed is believed: the kernel
+ * is asked what each descriptor is. What the program can't have stored is closed, and if it has a
+ * name of ours, removed from the store.
  */
 #ifndef PRESENCE_HANDOVER_H
 #define PRESENCE_HANDOVER_H
@@ -23,7 +24,7 @@
 
 struct handover_socket {
     int descriptor;  /* negative once it is taken */
-    int worker;      /* negative: no presenced stored it, the service manager opened it */
+    int worker;      /* negative: the service manager opened it */
     bool is_retired; /* it has a peer (listener_retire): only what waits in it is of use */
     struct sockaddr_storage address;
     char name[HANDOVER_NAME_SIZE]; /* in the store */
@@ -94,7 +95,8 @@ void handover_record_socket(struct handover *handover, unsigned place, int socke
 void handover_record_drops(struct handover *handover, unsigned place, uint32_t drops);
 
 /* Write the name that a socket has in the store. Errors: those of address_bound. */
-int handover_name_socket(int socket, unsigned worker, char ret[HANDOVER_NAME_SIZE]);
+int handover_name_socket(const struct handover *handover, int socket, unsigned worker,
+                         char ret[HANDOVER_NAME_SIZE]);
 
 /* Store what did not come from there: a socket, the record and the program's memory, or maps, in
  * the place of former ones if they are new. Before seccomp. */

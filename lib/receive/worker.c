@@ -222,7 +222,7 @@ static void worker_free(struct worker *worker)
     free(worker);
 }
 
-static const char no_memory[] = "the limits of memory (ulimit -v, MemoryMax=), or lower --workers";
+static const char no_memory[] = "the limits of memory (ulimit -v, MemoryMax=)";
 
 static void explain_memory(char *ret_problem)
 {
@@ -252,7 +252,7 @@ static void explain_thread(int error, char *ret_problem)
     if (error == -EAGAIN && has_memory_for_a_stack())
         snprintf(ret_problem, WORKER_PROBLEM_SIZE,
                  "cannot start a thread for a worker: %s; raise the limits of processes "
-                 "(ulimit -u, TasksMax=, pids.max), or lower --workers",
+                 "(ulimit -u, TasksMax=, pids.max)",
                  strerror(-error));
     else if (error == -EAGAIN)
         snprintf(ret_problem, WORKER_PROBLEM_SIZE,
@@ -286,8 +286,7 @@ static void explain_receiver(enum receive_engine engine, int error, char *ret_pr
 {
     if (error == -EMFILE || error == -ENFILE)
         snprintf(ret_problem, WORKER_PROBLEM_SIZE,
-                 "cannot receive: %s; raise the limit of open files (ulimit -n, LimitNOFILE=), or "
-                 "lower --workers",
+                 "cannot receive: %s; raise the limit of open files (ulimit -n, LimitNOFILE=)",
                  strerror(-error));
     else if (engine == RECEIVE_IO_URING)
         snprintf(ret_problem, WORKER_PROBLEM_SIZE,

@@ -27,7 +27,8 @@ static void pass(struct passed *passed, int descriptor, const char *name)
     memset(passed, 0, sizeof(*passed));
     snprintf(passed->name, sizeof(passed->name), "%s", name);
     passed->names[0] = passed->name;
-    passed->manager = (struct service_manager){.socket = -1, .names = passed->names, .count = 1};
+    passed->manager = (struct service_manager){
+        .program = "presenced", .socket = -1, .names = passed->names, .count = 1};
     passed->kept = fcntl(SERVICE_MANAGER_FIRST, F_DUPFD_CLOEXEC, 100);
     assert_true(dup2(descriptor, SERVICE_MANAGER_FIRST) == SERVICE_MANAGER_FIRST);
     assert_int_equal(handover_open(&passed->manager, MEMORY_SIZE, &passed->handover), 0);
@@ -242,7 +243,7 @@ static void memories(void **state)
 /* A program that keeps no memory has none, whatever is passed. */
 static void no_memory(void **state)
 {
-    struct service_manager manager = {.socket = -1};
+    struct service_manager manager = {.program = "presenced", .socket = -1};
     struct handover handover;
 
     (void)state;

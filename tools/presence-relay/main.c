@@ -156,7 +156,7 @@ static void handle_hangup(struct program *program)
         .relay = program->relay,
     };
 
-    service_manager_reloading(&program->service_manager);
+    service_manager_reloading(&program->service_manager, "reloading the configuration");
     if (reload(&running))
         receiver_wake(worker_receiver(program->worker));
     service_manager_reloaded(&program->service_manager);
@@ -175,7 +175,7 @@ static void serve(struct program *program)
         if (signal == SIGHUP)
             handle_hangup(program);
     } while (signal != SIGTERM && signal != SIGINT);
-    service_manager_stopping(&program->service_manager);
+    service_manager_stopping(&program->service_manager, "sending what the sockets hold");
 }
 
 /* Block the signals that http_server_turn returns, in threads that start from now on, too. */
@@ -248,7 +248,7 @@ static int run(struct program *program)
 
     if (r < 0)
         return r;
-    service_manager_open(&program->service_manager);
+    service_manager_open("presence-relay", &program->service_manager);
     program->options.endpoints.memory_size = sizeof(struct accounts_memory);
     r = endpoints_open(&options->endpoints, &program->service_manager, &program->endpoints);
     if (r == 0) {
