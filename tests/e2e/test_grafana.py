@@ -10,6 +10,7 @@ import unittest
 
 from exporter import ExporterCase
 from harness import BUILD, DEADLINE, native2, record, visitor, wait_until
+from presence_relay import Relay
 
 TOOL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/presence-exporter")
 MODULES = os.path.join(os.path.abspath(BUILD), "../packages/npm/node_modules")
@@ -110,7 +111,9 @@ class Metrics(ExporterCase):
         self.wait_received(1)
         exporter, labels = self.export(), {}
         wait_until(lambda: "presence_peak_visitors{" in self.text(exporter), "a peak")
-        for name, pairs in self.metrics(exporter):
+        relay = Relay("--to", "A=127.0.0.1:9").wait_ready()
+        self.addCleanup(relay.ensure_ended)
+        for name, pairs in (*self.metrics(exporter), *self.metrics(relay)):
             labels.setdefault(name, {"job", "instance"}).update(label for label, _ in pairs)
         dashboard = read_dashboard()
         expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]

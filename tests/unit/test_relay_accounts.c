@@ -352,6 +352,12 @@ static void spoil_overflow(void)
     memory.all[0].lost = UINT64_C(1) << 63;
 }
 
+static void spoil_lost(void)
+{
+    memory.all[0].heartbeats = 1;
+    memory.all[0].lost = UINT64_MAX;
+}
+
 static void spoil_datagrams(void)
 {
     memory.all[0].datagrams = UINT64_MAX;
@@ -380,9 +386,9 @@ static void spoil_drops(void)
 static void impossible_memory(void **state)
 {
     static void (*const spoils[])(void) = {
-        spoil_version, spoil_used,   spoil_name,       spoil_address,  spoil_shard,
-        spoil_shards,  spoil_order,  spoil_sum,        spoil_overflow, spoil_datagrams,
-        spoil_double,  spoil_counts, spoil_heartbeats, spoil_drops,
+        spoil_version,   spoil_used,   spoil_name,   spoil_address,    spoil_shard,
+        spoil_shards,    spoil_order,  spoil_sum,    spoil_overflow,   spoil_lost,
+        spoil_datagrams, spoil_double, spoil_counts, spoil_heartbeats, spoil_drops,
     };
 
     for (size_t i = 0; i < LENGTH(spoils); i++) {

@@ -114,14 +114,6 @@ static void settle(struct account *account)
              waited, account->group, account->shard, account->address);
 }
 
-/* A relay may have been killed between counting a datagram as accepted and as received. */
-static void settle_counts(struct decoder_counts *counts)
-{
-    counts->datagrams_received = counts->datagrams_accepted;
-    for (unsigned i = 0; i < DECODER_REASONS; i++)
-        counts->datagrams_received += counts->datagrams_rejected[i];
-}
-
 int accounts_open(void *memory, struct accounts **ret)
 {
     struct accounts *accounts = calloc(1, sizeof(*accounts));
@@ -138,7 +130,6 @@ int accounts_open(void *memory, struct accounts **ret)
     accounts->memory->version = VERSION;
     for (uint32_t i = 0; i < accounts->memory->used; i++)
         settle(&accounts->memory->all[i]);
-    settle_counts(&accounts->memory->counts);
     *ret = accounts;
     return 0;
 }
@@ -302,8 +293,11 @@ static void load(const struct account *account, struct account *ret)
 static void load_counts(const struct decoder_counts *counts, struct decoder_counts *ret)
 {
     ret->datagrams_accepted = LOAD(counts->datagrams_accepted);
-    for (unsigned i = 0; i < DECODER_REASONS; i++)
+    ret->datagrams_received = ret->datagrams_accepted;
+    for (unsigned i = 0; i < DECODER_REASONS; i++) {
         ret->datagrams_rejected[i] = LOAD(counts->datagrams_rejected[i]);
+        ret->datagrams_received += ret->datagrams_rejected[i];
+    }
     ret->datagrams_empty = LOAD(counts->datagrams_empty);
     ret->heartbeats = LOAD(counts->heartbeats);
     ret->labels_invalid = LOAD(counts->labels_invalid);
@@ -311,7 +305,6 @@ static void load_counts(const struct decoder_counts *counts, struct decoder_coun
     ret->streams_expected = LOAD(counts->streams_expected);
     ret->streams_received = LOAD(counts->streams_received);
     ret->streams_full = LOAD(counts->streams_full);
-    settle_counts(ret);
 }
 
 int accounts_load(const struct accounts *accounts, struct accounts_view *ret)
