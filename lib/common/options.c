@@ -220,14 +220,11 @@ static bool set_file(struct parsing *parsing)
     int r = parsing->config ? parsing->table->read_file(parsing->config, set_line, parsing) : 0;
 
     if (r == -ECANCELED)
-        return false; /* set_line has reported why */
+        return false; /* it has been reported */
     if (r < 0)
         log_error("cannot read the configuration file %s: %s", parsing->config, strerror(-r));
     else if (r > 0)
-        log_error(
-            "%s:%d: not a NAME = VALUE line, or over 199 bytes: a list of values may go on in "
-            "the next line, behind a space",
-            parsing->config, r);
+        log_error("%s:%d: not a NAME = VALUE line", parsing->config, r);
     return r == 0;
 }
 

@@ -119,7 +119,7 @@ struct option_command {
 
 /* Read a configuration file and call `line` with each of its options, until that returns false.
  * Returns 0, the number of the first line that is malformed, -ECANCELED if `line` has returned
- * false, or another negative errno. */
+ * false or one line was printed, or another negative errno. */
 typedef int (*option_file_reader)(const char *path,
                                   bool (*line)(void *context, const char *name, const char *value),
                                   void *context);

@@ -1,13 +1,19 @@
 #include <errno.h>
 #include <ini.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
+#include "log.h"
 #include "options.h"
 
 struct reading {
+    const char *path;
+    FILE *file;
     bool (*line)(void *context, const char *name, const char *value);
     void *context;
-    bool stopped;
+    unsigned lines; /* that were read */
+    bool stopped;   /* one line was printed */
 };
 
 /* inih's callback: 1 goes on. After `line` has refused one, the others are skipped. */
@@ -21,19 +27,45 @@ static int handle_line(void *user, const char *section, const char *name, const 
     return 1;
 }
 
+/* inih's reader. inih takes the rest of a line that is too long for its buffer for the next one. */
+static char *read_line(char *text, int size, void *user)
+{
+    struct reading *reading = user;
+
+    if (reading->stopped || !fgets(text, size, reading->file))
+        return NULL;
+    reading->lines++;
+    size_t length = strlen(text);
+    if (length + 1 < (size_t)size || text[length - 1] == '\n')
+        return text;
+    int next = getc(reading->file);
+    if (next == '\n' || next == EOF)
+        return text;
+    log_error("%s:%u: longer than %zu bytes: a list of values may go on in the next line, behind a "
+              "space",
+              reading->path, reading->lines, length);
+    reading->stopped = true;
+    return NULL;
+}
+
 int options_read_file(const char *path,
                       bool (*line)(void *context, const char *name, const char *value),
                       void *context)
 {
-    struct reading reading = {.line = line, .context = context};
+    struct reading reading = {.path = path, .line = line, .context = context};
     struct stat status;
 
     if (stat(path, &status) < 0)
         return -errno;
     if (S_ISDIR(status.st_mode))
-        return -EISDIR; /* inih would see an empty file */
-    int r = ini_parse(path, handle_line, &reading);
+        return -EISDIR; /* reading would find an empty file */
+    reading.file = fopen(path, "re");
+    if (!reading.file)
+        return -errno;
+    int r = ini_parse_stream(read_line, &reading, handle_line, &reading);
+    int error = ferror(reading.file) ? -EIO : 0;
+    fclose(reading.file);
     if (reading.stopped)
         return -ECANCELED;
-    return r == -1 ? -errno : r == -2 ? -ENOMEM : r;
+    return error ? error : r == -2 ? -ENOMEM : r;
 }

@@ -5,34 +5,12 @@ import re
 import signal
 import subprocess
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from harness import BUILD, DEADLINE, Case, wait_until, with_defaults
 from http_program import HttpProgram
 
 PRESENCE_RELAY = os.path.join(BUILD, "tools/presence-relay/presence-relay")
-
-
-MASK = (1 << 64) - 1
-# The first bytes of XXH3's secret.
-SECRET = bytes.fromhex("b8fe6c3923a44bbe7c01812cf721ad1cded46de9839097db7240a4a4b7b3671f"
-                       "cb79e64eccc0e578825ad07dccff7221b8084674f743248ee03590e6813a264c")
-
-
-def xxh3_64(sixteen):
-    """XXH3-64 (seed 0) of 16 bytes, from its specification alone."""
-    def word(text, offset):
-        return int.from_bytes(text[offset:offset + 8], "little")
-
-    low = word(sixteen, 0) ^ word(SECRET, 24) ^ word(SECRET, 32)
-    high = word(sixteen, 8) ^ word(SECRET, 40) ^ word(SECRET, 48)
-    swapped = int.from_bytes(low.to_bytes(8, "little"), "big")
-    hash = (16 + swapped + high + (low * high & MASK ^ low * high >> 64)) & MASK
-    hash = (hash ^ hash >> 37) * 0x165667919e3779f9 & MASK
-    return hash ^ hash >> 32
-
-
-def shard_of(visitor, shards):
-    """The index of the shard, of so many, that has the visitor of these 16 bytes."""
-    return xxh3_64(visitor) * shards >> 64
 
 
 def run_relay(*arguments, environment=None):
@@ -71,6 +49,19 @@ class Relay(HttpProgram):
         """Wait until its log has the pattern that many times."""
         wait_until(lambda: len(re.findall(pattern, self.output())) >= times,
                    lambda: f"{pattern!r} {times} times in the log: {self.output()}")
+
+    def metrics(self):
+        """All samples of /metrics: {(name, ((label, value), ...)): value}, labels by their names."""
+        status, _, body = self.get("/metrics", Accept="text/plain")
+        if status != 200:
+            raise AssertionError(f"/metrics is answered with {status}: {body!r}")
+        return {(sample.name, tuple(sorted(sample.labels.items()))): sample.value
+                for family in text_string_to_metric_families(body.decode())
+                for sample in family.samples}
+
+    def value(self, name, **labels):
+        """One of them, without the names' presence_relay_; None: there is none."""
+        return self.metrics().get((f"presence_relay_{name}", tuple(sorted(labels.items()))))
 
     def hang_up(self):
         self.process.send_signal(signal.SIGHUP)
