@@ -443,7 +443,7 @@ struct presence_sender_options {
     uint8_t key_id;  /* 1 to 255: sign with the collector's key of this id; not with `text` */
     uint8_t key[16]; /* copied; the wall clock has to be within 30 s of the collector's */
     bool one_shot;   /* no stream: for a program that sends once and ends */
-    bool no_wait;    /* drop at once what a full socket refuses, for the sake of other targets */
+    bool no_wait;    /* drop at once what can't be sent now; open even if there is no route yet */
     uint16_t target; /* which of the program's targets this is, from 0 */
     uint64_t stream; /* random, the same for all targets; 0: draw one. A child draws its own */
 };
@@ -459,7 +459,8 @@ struct presence_sender_totals {
 
 /* Open a sender to `address`: a numeric HOST:PORT ("127.0.0.1:9514", "[::1]:9514"; NULL: the
  * default). `options` may be NULL. Release `*ret` with presence_sender_close. Errors: -EINVAL a
- * malformed address or an invalid option; -ENOMEM; or the socket's own. */
+ * malformed address or option; -ENOMEM; the socket's own, also of a route that is missing (not with
+ * `no_wait`). Later, routes and the machine's addresses may come, go and change. */
 PRESENCE_API int presence_sender_open(const char *address,
                                       const struct presence_sender_options *options,
                                       struct presence_sender **ret);
@@ -472,13 +473,12 @@ PRESENCE_API void presence_sender_close(struct presence_sender *sender);
  * failed scripts send) at `place`; both are copied, and all keep their order. Full datagrams gather
  * until a system call is worth it or max_age_ms has passed. Errors: -EINVAL, -ENAMETOOLONG or
  * -EILSEQ for a place or id the wire cannot carry (nothing is queued; `-` is no id, and in text no
- * name). Failures of the network are counted in the totals instead: a heartbeat is never worth
- * waiting for, except 50 ms for a socket that is full (none with `no_wait`). */
+ * name). Failures of the network are counted in the totals; only a full socket is waited for, 50 ms
+ * (not with `no_wait`). */
 PRESENCE_API int presence_send(struct presence_sender *sender, const struct presence_place *place,
                                const char *visitor);
 
-/* Queue a heartbeat, likewise, of the visitor with these 16 bytes, as on the wire; any are valid,
- * but in text zeros are -EINVAL. */
+/* Likewise for the visitor with these 16 bytes, as on the wire; zeros are -EINVAL in text. */
 PRESENCE_API int presence_send_id(struct presence_sender *sender,
                                   const struct presence_place *place, const uint8_t id[16]);
 

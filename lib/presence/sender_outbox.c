@@ -1,134 +1,15 @@
 #include "sender_outbox.h"
 
-#include "common/address.h"
 #include "common/monotonic.h"
 
-#include <time.h> /* before linux/errqueue.h, which uses its struct timespec */
-
 #include <errno.h>
-#include <linux/errqueue.h>
-#include <netdb.h>
 #include <netinet/udp.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define WAIT_LONGEST_NS   (50 * NS_PER_MS)
-#define SEND_BUFFER_BYTES (1 << 20)
-
-/* ---- the socket -------------------------------------------------------------------------- */
-
-static int address_resolve(const char *text, struct addrinfo **ret)
-{
-    const struct addrinfo hints = {
-        .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
-        .ai_socktype = SOCK_DGRAM,
-    };
-    struct address address;
-    int error = address_split_peer(text, &address);
-
-    if (error < 0)
-        return error;
-    error = getaddrinfo(address.host, address.port, &hints, ret);
-    if (error == EAI_MEMORY)
-        return -ENOMEM;
-    return error == 0 ? 0 : -EINVAL;
-}
-
-static int socket_configure(int descriptor, int family)
-{
-    const int on = 1, send_buffer = SEND_BUFFER_BYTES;
-    int error;
-
-    /* IP_RECVERR: without it the kernel hides drops in its own queues (ENOBUFS), and socket_refused
-     * has nothing to read. */
-    if (family == AF_INET6)
-        error = setsockopt(descriptor, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof(on));
-    else
-        error = setsockopt(descriptor, IPPROTO_IP, IP_RECVERR, &on, sizeof(on));
-    if (error < 0)
-        return -errno;
-    /* The kernel grants less where its limit is lower, which is enough. */
-    if (setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer)) < 0)
-        return -errno;
-    return 0;
-}
-
-static int socket_connect(const struct addrinfo *address)
-{
-    int descriptor = socket(address->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    int error;
-
-    if (descriptor < 0)
-        return -errno;
-    error = socket_configure(descriptor, address->ai_family);
-    if (error < 0)
-        goto close_socket;
-    if (connect(descriptor, address->ai_addr, address->ai_addrlen) < 0) {
-        error = -errno;
-        goto close_socket;
-    }
-    return descriptor;
-
-close_socket:
-    close(descriptor);
-    return error;
-}
-
-/* Connect a UDP socket to a numeric HOST:PORT, with error reports enabled for socket_refused.
- * Returns the descriptor; -EINVAL the address is malformed; or the socket's own error. */
-static int socket_open(const char *address)
-{
-    struct addrinfo *resolved;
-    int result = address_resolve(address, &resolved);
-
-    if (result < 0)
-        return result;
-    result = socket_connect(resolved);
-    freeaddrinfo(resolved);
-    return result;
-}
-
-static bool report_is_refusal(struct msghdr *report)
-{
-    for (struct cmsghdr *part = CMSG_FIRSTHDR(report); part; part = CMSG_NXTHDR(report, part)) {
-        bool is_error = (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_RECVERR) ||
-                        (part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_RECVERR);
-        struct sock_extended_err error;
-
-        if (!is_error || part->cmsg_len < CMSG_LEN(sizeof(error)))
-            continue;
-        memcpy(&error, CMSG_DATA(part), sizeof(error));
-        /* A report about a datagram's size teaches the kernel the path's MTU; it is no loss. */
-        if (error.ee_origin != SO_EE_ORIGIN_LOCAL && error.ee_errno != EMSGSIZE)
-            return true;
-    }
-    return false;
-}
-
-/* Return how many datagrams came back since the last call because nobody listened (ICMP destination
- * unreachable). Collects the reports from the socket, so that the next send doesn't fail with one
- * and keep a good datagram back. Source: ip(7), IP_RECVERR. */
-static uint64_t socket_refused(int descriptor)
-{
-    uint64_t refused = 0;
-
-    for (;;) {
-        _Alignas(struct cmsghdr) char control[256];
-        struct msghdr report = {.msg_control = control, .msg_controllen = sizeof(control)};
-
-        if (recvmsg(descriptor, &report, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) {
-            if (errno == EINTR)
-                continue;
-            return refused;
-        }
-        refused += report_is_refusal(&report);
-    }
-}
-
-/* ---- the outbox -------------------------------------------------------------------------- */
+#define WAIT_LONGEST_NS (50 * NS_PER_MS)
 
 int outbox_open(struct outbox *outbox, const char *address,
                 const struct presence_sender_options *options)
@@ -137,10 +18,10 @@ int outbox_open(struct outbox *outbox, const char *address,
 
     if (!datagrams)
         return -ENOMEM;
-    outbox->socket = socket_open(address);
-    if (outbox->socket < 0) {
+    int error = sender_socket_open(&outbox->socket, address, !options->no_wait);
+    if (error < 0) {
         free(datagrams);
-        return outbox->socket;
+        return error;
     }
     outbox->datagram_bytes = options->datagram_bytes;
     outbox->offload = !options->no_offload;
@@ -154,7 +35,7 @@ int outbox_open(struct outbox *outbox, const char *address,
 
 void outbox_close(struct outbox *outbox)
 {
-    close(outbox->socket);
+    sender_socket_close(&outbox->socket);
     free(outbox->datagrams);
 }
 
@@ -219,7 +100,12 @@ static uint32_t outbox_build(struct outbox *outbox, uint32_t first, uint32_t off
         struct msghdr *message = &outbox->messages[count].msg_hdr;
 
         outbox->parts[count] = (struct iovec){outbox->datagrams + offset, run.bytes};
-        *message = (struct msghdr){.msg_iov = &outbox->parts[count], .msg_iovlen = 1};
+        *message = (struct msghdr){
+            .msg_name = &outbox->socket.address,
+            .msg_namelen = outbox->socket.address_length,
+            .msg_iov = &outbox->parts[count],
+            .msg_iovlen = 1,
+        };
         if (run.datagrams > 1)
             message_set_segment(message, &outbox->controls[count], outbox->entries[first].bytes);
         outbox->runs[count++] = run;
@@ -234,6 +120,7 @@ struct outbox_progress {
     uint32_t datagrams; /* sent or given up */
     uint32_t bytes;
     bool refused_once;  /* the next message has been refused once */
+    bool cut;           /* a refused run was cut into its datagrams, none of which was sent yet */
     int64_t wait_until; /* ns; 0: the kernel has accepted everything so far */
 };
 
@@ -246,6 +133,7 @@ static void outbox_advance(struct outbox *outbox, struct outbox_progress *progre
     progress->bytes += run->bytes;
     progress->refused_once = false;
     if (sent) {
+        progress->cut = false;
         totals->heartbeats += run->visitors;
         totals->datagrams += run->datagrams;
         totals->bytes += run->bytes;
@@ -259,11 +147,9 @@ static void outbox_advance(struct outbox *outbox, struct outbox_progress *progre
 static bool outbox_wait(struct outbox *outbox, struct outbox_progress *progress, int error)
 {
     /* ENOBUFS comes from a queue below the socket, which does not signal when it drains. */
-    struct pollfd writable = {outbox->socket, error == EAGAIN ? POLLOUT : 0, 0};
+    struct pollfd writable = {outbox->socket.descriptor, error == EAGAIN ? POLLOUT : 0, 0};
     int64_t now = monotonic_coarse_ns();
 
-    if (outbox->no_wait)
-        return false;
     if (progress->wait_until == 0)
         progress->wait_until = now + WAIT_LONGEST_NS;
     if (now >= progress->wait_until)
@@ -272,7 +158,32 @@ static bool outbox_wait(struct outbox *outbox, struct outbox_progress *progress,
     return true;
 }
 
-enum outbox_remedy { OUTBOX_AGAIN, OUTBOX_REBUILD, OUTBOX_GIVE_UP };
+/* True if the device or the path may refuse segmentation, and nothing else, with this error. */
+static bool is_of_offload(int error)
+{
+    return error == EIO || error == EINVAL || error == EMSGSIZE || error == EOPNOTSUPP ||
+           error == ENOPROTOOPT;
+}
+
+enum outbox_remedy {
+    OUTBOX_AGAIN,
+    OUTBOX_CUT,
+    OUTBOX_GIVE_UP,
+    OUTBOX_GIVE_UP_ALL,
+    OUTBOX_SENT_IN_PART
+};
+
+/* What to do about a full socket, or a full queue below it. */
+static enum outbox_remedy remedy_for_full(struct outbox *outbox, struct outbox_progress *progress,
+                                          const struct outbox_run *run, int error)
+{
+    if (!outbox->no_wait)
+        return outbox_wait(outbox, progress, error) ? OUTBOX_AGAIN : OUTBOX_GIVE_UP;
+    /* A device without a queue gets a run's datagrams one by one, and may have sent the first. */
+    if (error == ENOBUFS && run->datagrams > 1)
+        return OUTBOX_SENT_IN_PART;
+    return OUTBOX_GIVE_UP_ALL;
+}
 
 static enum outbox_remedy outbox_remedy(struct outbox *outbox, struct outbox_progress *progress,
                                         const struct outbox_run *run, int error)
@@ -280,19 +191,49 @@ static enum outbox_remedy outbox_remedy(struct outbox *outbox, struct outbox_pro
     if (error == EINTR)
         return OUTBOX_AGAIN;
     if (error == EAGAIN || error == ENOBUFS || error == ENOMEM)
-        return outbox_wait(outbox, progress, error) ? OUTBOX_AGAIN : OUTBOX_GIVE_UP;
+        return remedy_for_full(outbox, progress, run, error);
     /* The error may be about an earlier datagram, and is cleared by being reported: so try once
      * more. */
     if (!progress->refused_once) {
         progress->refused_once = true;
         return OUTBOX_AGAIN;
     }
-    /* The device or the path doesn't support segmentation: EIO, EINVAL, EMSGSIZE, EOPNOTSUPP. */
-    if (run->datagrams > 1) {
+    if (run->datagrams > 1 && is_of_offload(error)) {
         outbox->offload = false;
-        return OUTBOX_REBUILD;
+        progress->cut = true;
+        return OUTBOX_CUT;
     }
-    return OUTBOX_GIVE_UP;
+    if (progress->cut)
+        outbox->offload = true; /* it is the route: without segmentation nothing leaves either */
+    return outbox->no_wait && error != EMSGSIZE ? OUTBOX_GIVE_UP_ALL : OUTBOX_GIVE_UP;
+}
+
+/* Return how many messages from the next one on to give to the kernel at once. It doesn't say why
+ * it has taken fewer. With `no_wait`, a run is therefore given to it alone: the next call would
+ * send again what a full queue has let through. */
+static uint32_t outbox_span(const struct outbox *outbox, uint32_t next, uint32_t count)
+{
+    uint32_t end = next;
+
+    if (!outbox->no_wait)
+        return count - next;
+    while (end < count && outbox->runs[end].datagrams == 1)
+        end++;
+    return end > next ? end - next : 1;
+}
+
+/* Apply a remedy to the messages from `next` on, and return the first that is left. */
+static uint32_t outbox_apply(struct outbox *outbox, struct outbox_progress *progress,
+                             enum outbox_remedy remedy, uint32_t next, uint32_t count)
+{
+    if (remedy == OUTBOX_AGAIN)
+        return next;
+    outbox_advance(outbox, progress, &outbox->runs[next++], remedy == OUTBOX_SENT_IN_PART);
+    if (remedy == OUTBOX_GIVE_UP)
+        return next;
+    while (next < count)
+        outbox_advance(outbox, progress, &outbox->runs[next++], false);
+    return next;
 }
 
 /* Send `count` messages. Return early only if the rest must be built again. */
@@ -302,10 +243,12 @@ static void outbox_send_messages(struct outbox *outbox, struct outbox_progress *
     uint32_t next = 0;
 
     while (next < count) {
-        int sent = sendmmsg(outbox->socket, outbox->messages + next, count - next, MSG_DONTWAIT);
+        uint32_t span = outbox_span(outbox, next, count);
+        int sent = sendmmsg(outbox->socket.descriptor, outbox->messages + next, span, MSG_DONTWAIT);
         int error = errno;
 
-        outbox->totals.refused += socket_refused(outbox->socket);
+        if (sent < (int)span)
+            outbox->totals.refused += sender_socket_refused(&outbox->socket);
         if (sent > 0) {
             outbox->totals.calls++;
             for (int i = 0; i < sent; i++)
@@ -313,10 +256,9 @@ static void outbox_send_messages(struct outbox *outbox, struct outbox_progress *
             continue;
         }
         enum outbox_remedy remedy = outbox_remedy(outbox, progress, &outbox->runs[next], error);
-        if (remedy == OUTBOX_REBUILD)
+        if (remedy == OUTBOX_CUT)
             return;
-        if (remedy == OUTBOX_GIVE_UP)
-            outbox_advance(outbox, progress, &outbox->runs[next++], false);
+        next = outbox_apply(outbox, progress, remedy, next, count);
     }
 }
 
@@ -328,8 +270,7 @@ void outbox_send(struct outbox *outbox)
         uint32_t count = outbox_build(outbox, progress.datagrams, progress.bytes);
         outbox_send_messages(outbox, &progress, count);
     }
-    if (outbox->length == 0)
-        outbox->totals.refused += socket_refused(outbox->socket);
+    outbox->totals.refused += sender_socket_refused(&outbox->socket);
     outbox->length = 0;
     outbox->used = 0;
 }

@@ -8,9 +8,7 @@
 #define PRESENCE_SENDER_OUTBOX_H
 
 #include "presence/presence.h"
-
-#include <netinet/in.h>
-#include <sys/socket.h>
+#include "sender_socket.h"
 
 #define OUTBOX_DATAGRAMS         256 /* more in one call is not faster, and harder to receive */
 #define OUTBOX_BYTES             (256 << 10)
@@ -34,7 +32,7 @@ struct outbox_control {
 };
 
 struct outbox {
-    int socket;
+    struct sender_socket socket;
     uint32_t datagram_bytes; /* the largest datagram that is added */
     bool offload;
     bool no_wait;
@@ -50,8 +48,8 @@ struct outbox {
 };
 
 /* Open an empty outbox to `address`, a numeric HOST:PORT. Takes `datagram_bytes`, `no_offload` and
- * `no_wait` from `options`. Errors: -EINVAL the address is malformed; -ENOMEM; or the socket's own.
- */
+ * `no_wait`, which needs no route yet, from `options`. Errors: -EINVAL the address is malformed;
+ * -ENOMEM; or the socket's own. */
 int outbox_open(struct outbox *outbox, const char *address,
                 const struct presence_sender_options *options);
 
@@ -66,7 +64,8 @@ uint8_t *outbox_room(struct outbox *outbox);
 void outbox_add(struct outbox *outbox, uint32_t bytes, uint32_t visitors);
 
 /* Send everything, and collect the kernel's reports of what came back. Wait at most 50 ms while the
- * socket is full, or with `no_wait` not at all; drop and count what is refused for longer, or
+ * socket is full; drop and count what is refused for longer, or twice. With `no_wait`, wait for
+ * nothing: drop and count all that is left as soon as the socket is full or a message is refused
  * twice. The outbox is empty afterwards. */
 void outbox_send(struct outbox *outbox);
 

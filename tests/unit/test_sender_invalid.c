@@ -173,6 +173,30 @@ static void addresses(void **state)
     presence_sender_close(NULL);
 }
 
+/* Without a route a sender is refused, unless it waits for nothing: then it may come later. */
+static void no_route(void **state)
+{
+    const struct presence_sender_options no_wait = {.no_wait = true};
+    struct presence_sender *sender = NULL;
+
+    (void)state;
+    if (presence_sender_open("192.0.2.1:9", NULL, &sender) != -ENETUNREACH) {
+        presence_sender_close(sender);
+        print_message("there is a route from here\n");
+        skip();
+    }
+    assert_null(sender);
+    assert_int_equal(presence_sender_open("192.0.2.1:9", &no_wait, &sender), 0);
+    for (uint64_t i = 1; i <= 10; i++) {
+        assert_int_equal(presence_send(sender, &sends[0].place, "x"), 0);
+        presence_sender_flush(sender);
+        assert_int_equal(totals_of(sender).failed, i);
+    }
+    assert_int_equal(totals_of(sender).heartbeats, 0);
+    assert_int_equal(totals_of(sender).datagrams, 0);
+    presence_sender_close(sender);
+}
+
 static void options(void **state)
 {
     static const struct {
@@ -235,9 +259,13 @@ static void ipv6(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(native_sends),     cmocka_unit_test(text_sends),
-        cmocka_unit_test(limits_of_a_form), cmocka_unit_test(addresses),
-        cmocka_unit_test(options),          cmocka_unit_test(ipv6),
+        cmocka_unit_test(native_sends),
+        cmocka_unit_test(text_sends),
+        cmocka_unit_test(limits_of_a_form),
+        cmocka_unit_test(addresses),
+        cmocka_unit_test(no_route),
+        cmocka_unit_test(options),
+        cmocka_unit_test(ipv6),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,118 +1,8 @@
 /* test_sender_kernel.c - how a sender hands datagrams to the kernel, and handles refusals.
  *
- * Linked with --wrap=sendmmsg and --wrap=clock_gettime: a fault can be injected before the real
- * call, and the sender's clock can be stopped.
+ * Linked with --wrap=sendmmsg and --wrap=clock_gettime (sender_faults.h).
  */
-#include "sender_fixture.h"
-
-#include <errno.h>
-#include <netinet/udp.h>
-#include <time.h>
-
-#define LONG_AGE_MS (3600 * 1000)
-
-static const struct presence_place here = {.site = "example.com"};
-
-/* Faults of the next calls of sendmmsg. */
-static struct {
-    int error;           /* with which messages are refused */
-    unsigned refusals;   /* how many calls are refused from now on */
-    bool only_segmented; /* and only for a first message that is to be segmented */
-    bool every_other;    /* refuse every other call, for ever */
-    unsigned most;       /* messages that a call accepts; 0: all */
-    unsigned calls;      /* counted */
-    unsigned segmented;  /* messages to be segmented that were offered */
-} fault;
-
-static bool is_segmented(const struct msghdr *message)
-{
-    const struct cmsghdr *control = CMSG_FIRSTHDR(message);
-
-    return control && control->cmsg_level == SOL_UDP && control->cmsg_type == UDP_SEGMENT;
-}
-
-int __real_sendmmsg(int descriptor, struct mmsghdr *messages, unsigned length, int flags);
-int __wrap_sendmmsg(int descriptor, struct mmsghdr *messages, unsigned length, int flags);
-
-int __wrap_sendmmsg(int descriptor, struct mmsghdr *messages, unsigned length, int flags)
-{
-    fault.calls++;
-    for (unsigned i = 0; i < length; i++)
-        fault.segmented += is_segmented(&messages[i].msg_hdr);
-    if (fault.every_other && fault.calls % 2 == 1) {
-        errno = fault.error;
-        return -1;
-    }
-    if (fault.refusals > 0 && (!fault.only_segmented || is_segmented(&messages[0].msg_hdr))) {
-        fault.refusals--;
-        errno = fault.error;
-        return -1;
-    }
-    if (fault.most > 0 && length > fault.most)
-        length = fault.most;
-    return __real_sendmmsg(descriptor, messages, length, flags);
-}
-
-int __real_clock_gettime(clockid_t clock, struct timespec *ret);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *ret);
-
-static bool time_stands_still;
-
-int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
-{
-    if (!time_stands_still || clock != CLOCK_MONOTONIC_COARSE)
-        return __real_clock_gettime(clock, ret);
-    *ret = (struct timespec){.tv_sec = 1000};
-    return 0;
-}
-
-static struct receiver receiver;
-
-static int begin(void **state)
-{
-    (void)state;
-    memset(&fault, 0, sizeof(fault));
-    time_stands_still = false;
-    receiver_open(&receiver, 0);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    receiver_close(&receiver);
-    return 0;
-}
-
-static struct presence_sender *single_sender(bool no_offload)
-{
-    return receiver_sender(&receiver, (struct presence_sender_options){.batch = 1,
-                                                                       .max_age_ms = LONG_AGE_MS,
-                                                                       .no_offload = no_offload});
-}
-
-static void send_numbers(struct presence_sender *sender, uint64_t count)
-{
-    for (uint64_t i = 0; i < count; i++)
-        send_number(sender, &here, i);
-    presence_sender_flush(sender);
-}
-
-static void expect_each(uint64_t count)
-{
-    for (uint64_t i = 0; i < count; i++)
-        expect_numbers(&receiver, i, 1);
-    receiver_expect_nothing(&receiver);
-}
-
-static void expect_totals(const struct presence_sender *sender, uint64_t datagrams, uint64_t failed)
-{
-    struct presence_sender_totals totals = totals_of(sender);
-
-    assert_int_equal(totals.datagrams, datagrams);
-    assert_int_equal(totals.heartbeats, datagrams);
-    assert_int_equal(totals.failed, failed);
-}
+#include "sender_faults.h"
 
 static void runs_go_in_one_call(void **state)
 {
@@ -302,29 +192,6 @@ static void full_socket_is_not_waited_for_long(void **state)
     }
 }
 
-/* With `no_wait`, time may stand still: nothing waits for it to pass. */
-static void full_socket_is_not_waited_for_at_all(void **state)
-{
-    struct presence_sender *sender = receiver_sender(
-        &receiver,
-        (struct presence_sender_options){.batch = 1, .no_offload = true, .no_wait = true});
-
-    (void)state;
-    time_stands_still = true;
-    fault.error = EAGAIN;
-    fault.refusals = 5;
-    send_numbers(sender, 100);
-    for (uint64_t i = 5; i < 100; i++)
-        expect_numbers(&receiver, i, 1);
-    receiver_expect_nothing(&receiver);
-    expect_totals(sender, 95, 5);
-
-    fault.refusals = UINT32_MAX;
-    send_numbers(sender, 100);
-    expect_totals(sender, 95, 105);
-    presence_sender_close(sender);
-}
-
 /* Full datagrams have one size, whatever is in them, so that they are runs. */
 static void mixed_places_are_runs(void **state)
 {
@@ -373,21 +240,24 @@ static void refused_datagram_is_counted(void **state)
 
 static void report_does_not_lose_the_next(void **state)
 {
-    struct presence_sender *sender = single_sender(true);
-
     (void)state;
-    fault.error = ECONNREFUSED;
-    fault.refusals = 1;
-    send_numbers(sender, 3);
-    expect_each(3);
-    expect_totals(sender, 3, 0);
+    for (int i = 0; i < 4; i++) {
+        struct presence_sender *sender = i / 2 ? hasty_sender(i % 2) : single_sender(i % 2);
 
-    fault.every_other = true;
-    fault.most = 1;
-    send_numbers(sender, 100);
-    expect_each(100);
-    expect_totals(sender, 103, 0);
-    presence_sender_close(sender);
+        memset(&fault, 0, sizeof(fault));
+        fault.error = ECONNREFUSED;
+        fault.refusals = 1;
+        send_numbers(sender, 3);
+        expect_each(3);
+        expect_totals(sender, 3, 0);
+
+        fault.every_other = true;
+        fault.most = 1;
+        send_numbers(sender, 100);
+        expect_each(100);
+        expect_totals(sender, 103, 0);
+        presence_sender_close(sender);
+    }
 }
 
 /* Without a fault: the collector stops, and comes back on the same port. */
@@ -458,8 +328,6 @@ static void totals_add_up(void **state)
     presence_sender_close(sender);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -473,7 +341,6 @@ int main(void)
         TEST(short_calls_go_on),
         TEST(full_socket_is_waited_for),
         TEST(full_socket_is_not_waited_for_long),
-        TEST(full_socket_is_not_waited_for_at_all),
         TEST(mixed_places_are_runs),
         TEST(refused_datagram_is_counted),
         TEST(report_does_not_lose_the_next),

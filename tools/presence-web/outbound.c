@@ -63,7 +63,7 @@ static int open_senders(struct outbound *outbound, const struct key *key, const 
 {
     struct presence_sender_options options = {
         .key_id = key->id,
-        .no_wait = outbound->target_count > 1, /* a full socket must not delay the others */
+        .no_wait = true, /* neither for the other targets nor, at boot, for the network */
     };
     int r = 0;
 
