@@ -437,7 +437,7 @@ struct presence_place {
 struct presence_sender_options {
     uint32_t batch;          /* visitors per datagram, if they fit; default: as many as fit */
     uint32_t datagram_bytes; /* largest UDP payload; default 1400, 54 (signed 62) to 65507 */
-    uint32_t max_age_ms;     /* longest wait of a queued visitor (a timer tick more); default 100 */
+    uint32_t max_age_ms;     /* longest wait, and a tick more; default 100; UINT32_MAX: any */
     bool text;               /* text heartbeats, one per datagram, instead of native ones */
     bool no_offload;         /* never let the kernel segment runs of datagrams (UDP_SEGMENT) */
     uint8_t key_id;  /* 1 to 255: sign with the collector's key of this id; not with `text` */

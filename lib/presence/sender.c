@@ -17,9 +17,8 @@
 
 struct presence_sender {
     bool text;
-    int64_t max_age_ns;
-    int64_t due; /* when the oldest queued visitor is due, ns; INT64_MAX: nothing is queued */
-    struct sender_place place; /* of the last visitor */
+    int64_t max_age_ns; /* INT64_MAX: nothing grows old, and no clock is read to find out */
+    int64_t due;        /* when the oldest queued visitor is due, ns; INT64_MAX: none is */
     struct outbox outbox;
     struct datagram datagram;
 };
@@ -59,9 +58,9 @@ int presence_sender_open(const char *address, const struct presence_sender_optio
     if (!sender)
         return -ENOMEM;
     sender->text = chosen.text;
-    sender->max_age_ns = chosen.max_age_ms * NS_PER_MS;
+    sender->max_age_ns =
+        chosen.max_age_ms == UINT32_MAX ? INT64_MAX : chosen.max_age_ms * NS_PER_MS;
     sender->due = INT64_MAX;
-    sender->place = (struct sender_place){0};
     error = outbox_open(&sender->outbox, address ? address : PRESENCE_DEFAULT_ADDRESS, &chosen);
     if (error < 0)
         goto free_sender;
@@ -88,23 +87,9 @@ void presence_sender_close(struct presence_sender *sender)
     free(sender);
 }
 
-/* Make this the place of what is queued next. */
-static int sender_go_to(struct presence_sender *sender, const struct presence_place *given)
+static int64_t sender_clock(const struct presence_sender *sender)
 {
-    struct sender_place place;
-
-    if (sender_place_matches(&sender->place, given))
-        return 0;
-    int error = sender_place_parse(given, &place);
-    if (error < 0)
-        return error;
-    if (sender_place_equals(&sender->place, &place))
-        return 0;
-    if (!sender->text && !datagram_carries(&sender->datagram, &place))
-        return -ENAMETOOLONG;
-    sender->place = place;
-    sender->datagram.record = NULL;
-    return 0;
+    return sender->max_age_ns == INT64_MAX ? 0 : monotonic_coarse_ns();
 }
 
 /* After queueing: send what is older than max_age_ms, and compute when the rest is due. */
@@ -112,25 +97,26 @@ static void sender_queued(struct presence_sender *sender, int64_t now)
 {
     if (now >= sender->due)
         presence_sender_flush_aged(sender);
-    else if (sender->due == INT64_MAX)
+    else if (sender->due == INT64_MAX && sender->max_age_ns != INT64_MAX)
         sender->due = now + sender->max_age_ns;
 }
 
 static int sender_queue_text(struct presence_sender *sender, const struct presence_place *place,
                              const uint8_t *visitor, uint32_t length)
 {
-    int error = sender_go_to(sender, place);
+    struct sender_scratch scratch;
+    struct wire_heartbeat heartbeat;
+    int error = sender_place_parse(place, &scratch, &heartbeat);
 
     if (error < 0)
         return error;
-    struct wire_heartbeat heartbeat = sender_place_heartbeat(&sender->place);
     if (!text_is_encodable(&heartbeat))
         return -EINVAL;
     uint32_t bytes = text_encode(&heartbeat, visitor, length, outbox_room(&sender->outbox),
                                  sender->outbox.datagram_bytes);
     if (bytes == 0)
         return -ENAMETOOLONG;
-    int64_t now = monotonic_coarse_ns();
+    int64_t now = sender_clock(sender);
     outbox_add(&sender->outbox, bytes, 1);
     sender_queued(sender, now);
     return 0;
@@ -139,12 +125,11 @@ static int sender_queue_text(struct presence_sender *sender, const struct presen
 static int sender_queue_id(struct presence_sender *sender, const struct presence_place *place,
                            const uint8_t id[WIRE_VISITOR_SIZE])
 {
-    int error = sender_go_to(sender, place);
+    int64_t now = sender_clock(sender);
+    int error = datagram_add(&sender->datagram, place, id, now);
 
     if (error < 0)
         return error;
-    int64_t now = monotonic_coarse_ns();
-    datagram_add(&sender->datagram, &sender->place, id, now);
     sender_queued(sender, now);
     return 0;
 }
@@ -161,19 +146,25 @@ static void uuid_write(const uint8_t id[WIRE_VISITOR_SIZE], uint8_t ret[UUID_TEX
     }
 }
 
-int presence_send_id(struct presence_sender *sender, const struct presence_place *place,
-                     const uint8_t id[16])
+/* Queue the visitor in text. Out of line, so that native heartbeats don't pay for it. */
+static __attribute__((noinline)) int sender_queue_uuid(struct presence_sender *sender,
+                                                       const struct presence_place *place,
+                                                       const uint8_t id[WIRE_VISITOR_SIZE])
 {
     uint8_t uuid[UUID_TEXT_LENGTH];
 
-    if (!place || !id)
-        return -EINVAL;
-    if (!sender->text)
-        return sender_queue_id(sender, place, id);
     uuid_write(id, uuid);
     if (!text_is_visitor((struct wire_name){uuid, sizeof(uuid)}))
         return -EINVAL;
     return sender_queue_text(sender, place, uuid, sizeof(uuid));
+}
+
+int presence_send_id(struct presence_sender *sender, const struct presence_place *place,
+                     const uint8_t id[16])
+{
+    if (!place || !id)
+        return -EINVAL;
+    return sender->text ? sender_queue_uuid(sender, place, id) : sender_queue_id(sender, place, id);
 }
 
 int presence_send(struct presence_sender *sender, const struct presence_place *place,
@@ -214,16 +205,18 @@ void presence_sender_flush_aged(struct presence_sender *sender)
     int64_t now = monotonic_coarse_ns();
 
     if (sender_is_due(sender, now))
-        datagram_close(datagram, now);
+        datagram_close(datagram);
     if (sender->outbox.length > 0)
         outbox_send(&sender->outbox);
-    sender->due = datagram->visitors > 0 ? datagram->queued_at + sender->max_age_ns : INT64_MAX;
+    sender->due = INT64_MAX;
+    if (datagram->visitors > 0 && sender->max_age_ns != INT64_MAX)
+        sender->due = datagram->queued_at + sender->max_age_ns;
 }
 
 void presence_sender_flush(struct presence_sender *sender)
 {
     if (sender->datagram.visitors > 0)
-        datagram_close(&sender->datagram, monotonic_coarse_ns());
+        datagram_close(&sender->datagram);
     outbox_send(&sender->outbox);
     sender->due = INT64_MAX;
 }

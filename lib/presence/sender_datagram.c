@@ -8,8 +8,6 @@
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #define PADDING_MAX  (1 + WIRE_V2_NAME_MAX)
 #define VISITOR_SIZE (WIRE_V2_RECORD_SIZE + WIRE_VISITOR_SIZE) /* at a place of its own */
@@ -17,8 +15,8 @@
 int datagram_init(struct datagram *datagram, struct outbox *outbox,
                   const struct presence_sender_options *options)
 {
-    size_t names_most = options->datagram_bytes + SENDER_PLACE_NAMES * PADDING_MAX;
-    uint8_t *bytes = malloc(names_most + options->datagram_bytes);
+    size_t names_room = options->datagram_bytes + SENDER_NAMES_SPARE;
+    uint8_t *bytes = malloc(names_room + options->datagram_bytes);
 
     if (!bytes)
         return -ENOMEM;
@@ -29,9 +27,9 @@ int datagram_init(struct datagram *datagram, struct outbox *outbox,
         .header = {.stream = options->stream, .target = options->target, .key_id = options->key_id},
         .process = getpid(),
         .closed_at = monotonic_coarse_ns(),
-        .name_bytes = bytes,
-        .record_bytes = bytes + names_most,
+        .records = bytes + names_room,
     };
+    sender_names_init(&datagram->names, bytes);
     if (options->key_id)
         datagram->key = siphash_key(options->key);
     return 0;
@@ -40,14 +38,14 @@ int datagram_init(struct datagram *datagram, struct outbox *outbox,
 void datagram_free(struct datagram *datagram)
 {
     explicit_bzero(&datagram->key, sizeof(datagram->key));
-    free(datagram->name_bytes);
+    free(datagram->names.bytes);
 }
 
 /* ---- closing ----------------------------------------------------------------------------- */
 
 static uint32_t datagram_size(const struct datagram *datagram)
 {
-    return WIRE_V2_HEADER_SIZE + datagram->names_size + datagram->records_size +
+    return WIRE_V2_HEADER_SIZE + datagram->names.size + datagram->records_size +
            (datagram->header.key_id ? WIRE_TAG_SIZE : 0);
 }
 
@@ -72,7 +70,7 @@ static void leave_parent(struct datagram *datagram)
         header->stream = 0;
 }
 
-void datagram_close(struct datagram *datagram, int64_t now)
+void datagram_close(struct datagram *datagram)
 {
     uint8_t *bytes = outbox_room(datagram->outbox), *end = bytes + WIRE_V2_HEADER_SIZE;
     struct wire_v2_header *header = &datagram->header;
@@ -80,87 +78,64 @@ void datagram_close(struct datagram *datagram, int64_t now)
     if (datagram->process != getpid())
         leave_parent(datagram);
     header->length = datagram_size(datagram);
-    header->names = (uint8_t)datagram->names;
+    header->names = (uint8_t)datagram->names.count;
     header->sequence += header->stream != 0;
     header->sent_at = header->key_id ? wall_clock() : 0;
     wire_v2_encode_header(header, bytes);
-    memcpy(end, datagram->name_bytes, datagram->names_size);
-    end += datagram->names_size;
-    memcpy(end, datagram->record_bytes, datagram->records_size);
+    memcpy(end, datagram->names.bytes, datagram->names.size);
+    end += datagram->names.size;
+    memcpy(end, datagram->records, datagram->records_size);
     end += datagram->records_size;
     if (header->key_id)
         siphash_tag(datagram->key, bytes, (size_t)(end - bytes), end);
     outbox_add(datagram->outbox, header->length, datagram->visitors);
-    datagram->closed_at = now;
-    datagram->visitors = datagram->names = header->records = 0;
-    datagram->names_size = datagram->records_size = 0;
+    datagram->closed_at = monotonic_coarse_ns();
+    datagram->visitors = header->records = datagram->records_size = 0;
     datagram->record = NULL;
+    sender_names_clear(&datagram->names);
 }
 
 /* ---- adding ------------------------------------------------------------------------------ */
 
-bool datagram_carries(const struct datagram *datagram, const struct sender_place *place)
+/* True if the last record is of the same place and can have one more visitor. */
+static bool record_grows(const struct datagram *datagram, const struct wire_v2_record *place)
 {
-    struct wire_heartbeat heartbeat = sender_place_heartbeat(place);
-    const uint32_t names[] = {heartbeat.site.length, heartbeat.room.length, heartbeat.source.length,
-                              heartbeat.event.length};
-    uint32_t size =
-        WIRE_V2_HEADER_SIZE + VISITOR_SIZE + (datagram->header.key_id ? WIRE_TAG_SIZE : 0);
+    struct wire_v2_record *last = datagram->record, same = *place;
 
-    for (size_t i = 0; i < SENDER_PLACE_NAMES; i++)
-        size += names[i] > 0 ? 1 + names[i] : 0;
-    return size <= datagram->bytes_max;
-}
-
-/* Find a name, or append it, and return its number; 0 if it is absent. */
-static uint8_t number_name(struct datagram *datagram, struct wire_name name)
-{
-    uint8_t *bytes;
-
-    if (name.length == 0)
-        return 0;
-    uint32_t hash = (uint32_t)XXH3_64bits(name.bytes, name.length);
-    for (uint32_t i = 0; i < datagram->names; i++) {
-        bytes = datagram->name_bytes + datagram->offsets[i];
-        if (datagram->hashes[i] == hash && bytes[0] == name.length &&
-            memcmp(bytes + 1, name.bytes, name.length) == 0)
-            return (uint8_t)(i + 1);
-    }
-    bytes = datagram->name_bytes + datagram->names_size;
-    bytes[0] = (uint8_t)name.length;
-    memcpy(bytes + 1, name.bytes, name.length);
-    datagram->hashes[datagram->names] = hash;
-    datagram->offsets[datagram->names] = datagram->names_size;
-    datagram->names_size += 1 + name.length;
-    return (uint8_t)++datagram->names;
-}
-
-/* Append a record of this place without visitors. False, with nothing changed, if it has no room
- * with one. */
-static bool append_record(struct datagram *datagram, const struct sender_place *place)
-{
-    struct wire_heartbeat heartbeat = sender_place_heartbeat(place);
-    uint32_t names = datagram->names, names_size = datagram->names_size;
-    struct wire_v2_record record = {
-        .kind = heartbeat.kind,
-        .country = {heartbeat.country[0], heartbeat.country[1]},
-    };
-
-    record.site = number_name(datagram, heartbeat.site);
-    record.room = number_name(datagram, heartbeat.room);
-    record.source = number_name(datagram, heartbeat.source);
-    record.event = number_name(datagram, heartbeat.event);
-    if (datagram->names > WIRE_V2_NAMES_MAX ||
-        datagram_size(datagram) + VISITOR_SIZE > datagram->bytes_max) {
-        datagram->names = names;
-        datagram->names_size = names_size;
+    if (!last || last->visitors == WIRE_V2_VISITORS_MAX)
         return false;
+    same.visitors = last->visitors;
+    return memcmp(last, &same, sizeof(same)) == 0 &&
+           datagram_size(datagram) + WIRE_VISITOR_SIZE <= datagram->bytes_max;
+}
+
+/* Let the last record be one of this place, with room for a visitor. Errors: those of
+ * sender_place_parse; -ENOSPC there is no room. */
+static int datagram_turn_to(struct datagram *datagram, const struct presence_place *place)
+{
+    static const struct wire_v2_record none;
+    struct sender_names *names = &datagram->names;
+    const uint32_t names_before = names->count;
+    const uint32_t names_max = datagram->bytes_max - (datagram_size(datagram) - names->size);
+    struct wire_v2_record record = {0};
+    int error = sender_labels_parse(place, &record.kind, record.country);
+
+    if (error == 0)
+        error = sender_names_number(names, place, datagram->record ? datagram->record : &none,
+                                    names_max, &record);
+    if (error == 0 && record_grows(datagram, &record))
+        return 0;
+    if (error == 0 && datagram_size(datagram) + VISITOR_SIZE > datagram->bytes_max)
+        error = -ENOSPC;
+    if (error < 0) {
+        sender_names_truncate(names, names_before);
+        return error;
     }
     datagram->record =
-        memcpy(datagram->record_bytes + datagram->records_size, &record, WIRE_V2_RECORD_SIZE);
+        memcpy(datagram->records + datagram->records_size, &record, WIRE_V2_RECORD_SIZE);
     datagram->header.records++;
     datagram->records_size += WIRE_V2_RECORD_SIZE;
-    return true;
+    return 0;
 }
 
 /* Fill up a full datagram with a name that is not used: the kernels on both sides handle a run of
@@ -168,37 +143,30 @@ static bool append_record(struct datagram *datagram, const struct sender_place *
 static void datagram_pad(struct datagram *datagram)
 {
     uint32_t room = datagram->bytes_max - datagram_size(datagram);
-    uint8_t *bytes = datagram->name_bytes + datagram->names_size;
 
-    if (room < 2 || room > PADDING_MAX || datagram->names == WIRE_V2_NAMES_MAX ||
-        !datagram->outbox->offload)
-        return;
-    bytes[0] = (uint8_t)(room - 1);
-    memset(bytes + 1, ' ', room - 1);
-    datagram->names++;
-    datagram->names_size += room;
+    if (room >= 2 && room <= PADDING_MAX && datagram->names.count < WIRE_V2_NAMES_MAX &&
+        datagram->outbox->offload)
+        sender_names_pad(&datagram->names, room);
 }
 
-/* True if the last record can have one more visitor. */
-static bool record_grows(const struct datagram *datagram)
+int datagram_add(struct datagram *datagram, const struct presence_place *place,
+                 const uint8_t id[WIRE_VISITOR_SIZE], int64_t now)
 {
-    return datagram->record && datagram->record->visitors < WIRE_V2_VISITORS_MAX &&
-           datagram_size(datagram) + WIRE_VISITOR_SIZE <= datagram->bytes_max;
-}
+    int error = datagram_turn_to(datagram, place);
 
-void datagram_add(struct datagram *datagram, const struct sender_place *place,
-                  const uint8_t id[WIRE_VISITOR_SIZE], int64_t now)
-{
-    if (!record_grows(datagram) && !append_record(datagram, place)) {
+    if (error == -ENOSPC && datagram->visitors > 0) {
         datagram_pad(datagram);
-        datagram_close(datagram, now);
-        append_record(datagram, place);
+        datagram_close(datagram);
+        error = datagram_turn_to(datagram, place);
     }
+    if (error < 0)
+        return error == -ENOSPC ? -ENAMETOOLONG : error;
     if (datagram->visitors++ == 0)
         datagram->queued_at = now;
     datagram->record->visitors++;
-    memcpy(datagram->record_bytes + datagram->records_size, id, WIRE_VISITOR_SIZE);
+    memcpy(datagram->records + datagram->records_size, id, WIRE_VISITOR_SIZE);
     datagram->records_size += WIRE_VISITOR_SIZE;
     if (datagram->visitors == datagram->visitors_max)
-        datagram_close(datagram, now);
+        datagram_close(datagram);
+    return 0;
 }

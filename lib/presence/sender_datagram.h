@@ -8,8 +8,8 @@
 #define PRESENCE_SENDER_DATAGRAM_H
 
 #include "core/siphash.h"
+#include "sender_names.h"
 #include "sender_outbox.h"
-#include "sender_place.h"
 
 #include <sys/types.h>
 
@@ -21,16 +21,12 @@ struct datagram {
     struct wire_v2_header header; /* sequence: of the datagram that was closed last */
     pid_t process;                /* that has the stream */
     int64_t closed_at;            /* when that was, or when the sender was opened; ns */
-    int64_t queued_at;            /* when the first visitor was added, ns */
+    int64_t queued_at;            /* `now` of the first visitor, ns */
     uint32_t visitors;
-    uint32_t names;
-    uint32_t names_size, records_size;  /* bytes of the two below */
-    uint8_t *name_bytes, *record_bytes; /* as they are sent */
-    struct wire_v2_record *record;      /* the last one; NULL: the next visitor begins another,
-                                           as one at another place has to */
-    /* Of the names, and of those of one place that turn out not to fit. */
-    uint32_t hashes[WIRE_V2_NAMES_MAX + SENDER_PLACE_NAMES];
-    uint32_t offsets[WIRE_V2_NAMES_MAX + SENDER_PLACE_NAMES]; /* in `name_bytes` */
+    uint32_t records_size;
+    uint8_t *records;              /* as they are sent */
+    struct wire_v2_record *record; /* the last one; NULL: there is none */
+    struct sender_names names;
 };
 
 /* Initialize an empty datagram that is closed into `outbox` (which may be opened later). Takes from
@@ -42,15 +38,13 @@ int datagram_init(struct datagram *datagram, struct outbox *outbox,
 
 void datagram_free(struct datagram *datagram);
 
-/* True if a datagram has room for a visitor at this place. */
-bool datagram_carries(const struct datagram *datagram, const struct sender_place *place);
-
-/* Add a visitor at a place that datagrams carry, that of `record` if there is one. Close the
- * datagram before that if they don't fit, and afterwards if it has all the visitors it may have. */
-void datagram_add(struct datagram *datagram, const struct sender_place *place,
-                  const uint8_t id[WIRE_VISITOR_SIZE], int64_t now);
+/* Add a visitor. Close the datagram before that if they don't fit, and afterwards if it has all the
+ * visitors it may have. Errors, with nothing added: those of sender_place_parse; -ENAMETOOLONG no
+ * datagram has room for a visitor at this place. */
+int datagram_add(struct datagram *datagram, const struct presence_place *place,
+                 const uint8_t id[WIRE_VISITOR_SIZE], int64_t now);
 
 /* Sign the datagram, with or without visitors, put it into the outbox and begin the next one. */
-void datagram_close(struct datagram *datagram, int64_t now);
+void datagram_close(struct datagram *datagram);
 
 #endif

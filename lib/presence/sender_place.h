@@ -1,40 +1,58 @@
-/* sender_place.h - a place in canonical form. */
+/* sender_place.h - check a caller's place and bring it into canonical form (canonical.h).
+ *
+ * All functions: any thread. Names that are in that form already are not copied.
+ */
 #ifndef PRESENCE_SENDER_PLACE_H
 #define PRESENCE_SENDER_PLACE_H
 
 #include "core/wire.h"
 #include "presence/presence.h"
 
-#include <string.h>
+#include <errno.h>
 
-/* A place: kind, country (two bytes, zero if absent), then site, room, source and event, each with
- * a terminating zero: equal places have equal bytes. Names are in canonical form (canonical.h); an
- * absent one is empty. */
-struct sender_place {
-    uint16_t length;              /* of `bytes`, in bytes */
-    uint16_t room, source, event; /* offsets; the site begins at SENDER_PLACE_SITE */
-    char bytes[3 + WIRE_SITE_MAX + WIRE_ROOM_MAX + WIRE_SOURCE_MAX + WIRE_EVENT_MAX + 4];
+enum sender_name { SENDER_SITE, SENDER_ROOM, SENDER_SOURCE, SENDER_EVENT };
+
+#define SENDER_NAMES 4
+
+/* Memory for names that are not in canonical form. */
+struct sender_scratch {
+    uint8_t names[SENDER_NAMES][WIRE_ROOM_MAX];
 };
 
-#define SENDER_PLACE_SITE  3
-#define SENDER_PLACE_NAMES 4
-
-static inline bool sender_place_equals(const struct sender_place *left,
-                                       const struct sender_place *right)
+static inline bool sender_name_is_absent(const char *text)
 {
-    return left->length == right->length && memcmp(left->bytes, right->bytes, left->length) == 0;
+    return !text || text[0] == '\0';
 }
 
-/* Check a caller's place and bring it into that form. Errors: -EINVAL a name is missing, the kind
- * or the country is invalid, or event and kind don't match; -ENAMETOOLONG; -EILSEQ a name is not
- * UTF-8 or has control characters. `ret` may then be partly written. */
-int sender_place_parse(const struct presence_place *given, struct sender_place *ret);
+/* Check a name and find it in canonical form: in `text`, or in `scratch`, which has WIRE_ROOM_MAX
+ * bytes. An absent one is empty. Errors: -ENAMETOOLONG; -EILSEQ it is not UTF-8 or has control
+ * characters. */
+int sender_name_parse(enum sender_name which, const char *text, uint8_t *scratch,
+                      struct wire_name *ret);
 
-/* True if `given`, as it is spelled, is this place. False proves nothing. Much cheaper than
- * sender_place_parse. */
-bool sender_place_matches(const struct sender_place *place, const struct presence_place *given);
+/* Parse a country that is not absent; zeros if its code stands for none. Errors: -EINVAL. */
+int sender_country_parse(const char *country, uint8_t ret[2]);
 
-/* Return the place for a record or text_encode, without visitors; it points into `place`. */
-struct wire_heartbeat sender_place_heartbeat(const struct sender_place *place);
+/* Check a place's kind, country (zeros if absent) and which names are given, and store the first
+ * two. Errors: -EINVAL the site is missing, the kind or the country is invalid, or event and kind
+ * don't match. */
+static inline int sender_labels_parse(const struct presence_place *given, uint8_t *ret_kind,
+                                      uint8_t ret_country[2])
+{
+    uint32_t kind = given->kind ? given->kind : PRESENCE_HEARTBEAT;
+    const char *country = given->country;
+
+    if (kind > PRESENCE_EVENT || sender_name_is_absent(given->event) != (kind != PRESENCE_EVENT) ||
+        sender_name_is_absent(given->site))
+        return -EINVAL;
+    *ret_kind = (uint8_t)kind;
+    ret_country[0] = ret_country[1] = 0;
+    return sender_name_is_absent(country) ? 0 : sender_country_parse(country, ret_country);
+}
+
+/* Check a whole place, for text_encode. `ret` points into `given` and `scratch`; its other fields
+ * are zero. Errors: as those two; `ret` may then be partly written. */
+int sender_place_parse(const struct presence_place *given, struct sender_scratch *scratch,
+                       struct wire_heartbeat *ret);
 
 #endif

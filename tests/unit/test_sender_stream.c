@@ -93,7 +93,7 @@ static void numbers_wrap(void **state)
     assert_int_equal(datagram_init(&datagram, &outbox, &options), 0);
     datagram.header.sequence = UINT32_MAX - 1;
     for (int i = 0; i < 3; i++)
-        datagram_close(&datagram, 0);
+        datagram_close(&datagram);
     outbox_send(&outbox);
     expect_empty(UINT32_MAX);
     expect_empty(0);
