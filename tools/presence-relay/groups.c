@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/log.h"
 #include "receive/listener.h"
@@ -293,20 +292,14 @@ enum option_verdict groups_parse(const struct option_list *values, struct group 
 }
 
 /* True if the machine has the address; false also if the kernel does not say. */
-static bool is_own(const struct sockaddr_storage *address)
+static bool is_own(const struct sockaddr_storage *address, int routes)
 {
-    if (listener_is_loopback(address))
-        return true;
-    int routes = local_address_open();
-    if (routes < 0)
-        return false;
-    bool is_found = local_address_find(routes, address) == 1;
-    close(routes);
-    return is_found;
+    return listener_is_loopback(address) ||
+           (routes >= 0 && local_address_find(routes, address) == 1);
 }
 
 enum option_verdict groups_check_loop(const struct group *groups, unsigned count,
-                                      const struct sockaddr_storage *listen)
+                                      const struct sockaddr_storage *listen, int routes)
 {
     struct sockaddr_storage address;
     char own[ADDRESS_SIZE];
@@ -315,7 +308,7 @@ enum option_verdict groups_check_loop(const struct group *groups, unsigned count
         for (uint32_t j = 0; j < groups[i].shards; j++) {
             parse_address(groups[i].addresses[j], &address);
             if (!address_conflicts(&address, listen) ||
-                (!address_is_same(&address, listen) && !is_own(&address)))
+                (!address_is_same(&address, listen) && !is_own(&address, routes)))
                 continue;
             format_address(listen, own);
             return option_wrong("to",

@@ -24,11 +24,12 @@ struct group {
 enum option_verdict groups_parse(const struct option_list *values, struct group **ret,
                                  unsigned *ret_count);
 
-/* Check that no collector is at `listen`, an address of our own, which receives what is sent to
- * it: it would come back for ever. An address of all interfaces has those that the machine has
- * now. OPTION_WRONG: one line says which it is. */
+/* Check that no collector is at `listen`, where the relay itself receives: what it sends there
+ * would come back for ever. An address of all interfaces stands for those that the machine has now,
+ * by `routes`, of local_address_open; negative: for those of loopback. OPTION_WRONG: one line says
+ * which it is. */
 enum option_verdict groups_check_loop(const struct group *groups, unsigned count,
-                                      const struct sockaddr_storage *listen);
+                                      const struct sockaddr_storage *listen, int routes);
 
 /* Check that a running relay may go from some groups to others: a group that stays has as many
  * shards as before, and a collector that stays is the same shard of the same group. Otherwise

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "common/service_manager.h"
@@ -14,6 +15,7 @@
 #include "metrics.h"
 #include "options.h"
 #include "privileges.h"
+#include "receive/local_address.h"
 #include "relay.h"
 #include "reload.h"
 #include "summary.h"
@@ -272,7 +274,11 @@ int main(int argc, char **argv)
 
     program.argc = argc;
     program.argv = argv;
-    switch (options_read(argc, argv, &program.options)) {
+    int routes = local_address_open();
+    enum option_verdict verdict = options_read(argc, argv, routes, &program.options);
+    if (routes >= 0)
+        close(routes);
+    switch (verdict) {
     case OPTION_RUN:
         break;
     case OPTION_DONE:

@@ -32,14 +32,14 @@ static int add_allowed(void *target, const char *text)
 }
 
 /* Parse the groups, and check that nothing comes back to where the relay listens. */
-static enum option_verdict set_groups(struct options *options)
+static enum option_verdict set_groups(struct options *options, int routes)
 {
     enum option_verdict verdict =
         groups_parse(&options->to, &options->groups, &options->group_count);
 
     for (unsigned i = 0; verdict == OPTION_RUN && i < options->endpoints.listen_count; i++)
         verdict = groups_check_loop(options->groups, options->group_count,
-                                    &options->endpoints.listen[i].address);
+                                    &options->endpoints.listen[i].address, routes);
     return verdict;
 }
 
@@ -104,14 +104,14 @@ const struct option_table options_table = {
     OPTION_ENTRIES(entries),
 };
 
-enum option_verdict options_read(int argc, char **argv, struct options *ret)
+enum option_verdict options_read(int argc, char **argv, int routes, struct options *ret)
 {
     struct options options = {.endpoints.workers = 1};
     struct option_use use;
     enum option_verdict verdict = options_parse(&options_table, argc, argv, &options, &use);
 
     if (verdict == OPTION_RUN)
-        verdict = set_groups(&options);
+        verdict = set_groups(&options, routes);
     if (verdict == OPTION_RUN) {
         options.config = use.config;
         *ret = options;

@@ -67,8 +67,8 @@ static bool check_groups(const struct reload *running, const struct options *wan
     if (!groups_check_change(now->groups, now->group_count, wanted->groups, wanted->group_count))
         return false;
     for (unsigned i = 0; i < endpoints->count; i++) {
-        if (groups_check_loop(wanted->groups, wanted->group_count, &endpoints->all[i].address) !=
-            OPTION_RUN)
+        if (groups_check_loop(wanted->groups, wanted->group_count, &endpoints->all[i].address,
+                              endpoints->routes) != OPTION_RUN)
             return false;
     }
     return true;
@@ -138,7 +138,8 @@ bool reload(const struct reload *running)
     struct key key;
     bool has_changed = false;
 
-    if (options_read(running->argc, running->argv, &wanted) != OPTION_RUN)
+    if (options_read(running->argc, running->argv, running->endpoints->routes, &wanted) !=
+        OPTION_RUN)
         return false;
     if (check_groups(running, &wanted) && reload_key(wanted.key_file, &key) == 0) {
         log_restarts(running->options, &wanted);
