@@ -14,11 +14,11 @@ from harness import DEADLINE, wait_until
 class HttpProgram:
     """A running server; it listens on a port that the kernel chose."""
 
-    def __init__(self, command, environment=None, preexec=None):
+    def __init__(self, command, environment=None, preexec=None, descriptors=()):
         self.log = tempfile.TemporaryFile(mode="w+")
         self.process = subprocess.Popen(
             command, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL, preexec_fn=preexec,
-            env={**os.environ, **(environment or {})})
+            pass_fds=descriptors, env={**os.environ, **(environment or {})})
 
     def output(self):
         with open(f"/proc/self/fd/{self.log.fileno()}") as log:

@@ -194,9 +194,9 @@ static int find_or_begin(struct accounts *accounts, const char *group, uint32_t 
     if (other < memory->used && is_held(accounts, other))
         return -EBUSY;
     if (other < memory->used && shard == 1)
-        log_line("group %s has %" PRIu32 " collectors now and had %" PRIu32
-                 ": most visitors are counted by two of them until a window has passed; begin a "
-                 "new group instead",
+        log_line("group %s has %" PRIu32 " instead of %" PRIu32
+                 " shards now: most visitors count in two of them until a window has passed; begin "
+                 "a new group instead",
                  group, shards, memory->all[other].shards);
     *ret = begin(memory, group, shard, shards);
     return *ret ? 0 : -ENOSPC;
