@@ -8,12 +8,14 @@
 #include "common/monotonic.h"
 
 #define ALIVE_NS (200 * NS_PER_MS) /* how often senders may show that they are alive */
+#define FULL_NS  (10 * NS_PER_MS)  /* how long full datagrams may gather under load */
 
 struct relay {
     struct decoder *decoder;
     struct relay_setup *setup;
     struct relay_setup *next; /* NULL: go on with `setup`; see relay_replace */
     int64_t queued_at;        /* when the oldest heartbeat was queued, ns; INT64_MAX: none is */
+    int64_t full_at;          /* when full datagrams are sent next, ns */
     int64_t alive_at;         /* when routes_keep_alive is called next, ns */
 };
 
@@ -143,6 +145,23 @@ static int64_t hold_ns(const struct relay *relay)
     return relay->setup->hold_ms * NS_PER_MS;
 }
 
+/* Send what is due, if anything is queued. Under load full datagrams don't wait for the others: all
+ * at once they would be too many for the buffers of a network, and of a busy collector. */
+static void send_due(struct relay *relay, int64_t now)
+{
+    if (relay->queued_at == INT64_MAX)
+        return;
+    if (now - relay->queued_at >= hold_ns(relay)) {
+        routes_flush(relay->setup->routes);
+        relay->queued_at = INT64_MAX;
+    } else if (now >= relay->full_at) {
+        routes_send_full(relay->setup->routes);
+    } else {
+        return;
+    }
+    relay->full_at = now + FULL_NS;
+}
+
 static void handle(void *context, const struct receive_buffer *buffers, unsigned count,
                    const struct receive_statistics *counted)
 {
@@ -158,10 +177,7 @@ static void handle(void *context, const struct receive_buffer *buffers, unsigned
     decoder_truncated(relay->decoder, counted->truncated);
     if (count > 0 && relay->queued_at == INT64_MAX)
         relay->queued_at = now;
-    if (relay->queued_at != INT64_MAX && now - relay->queued_at >= hold_ns(relay)) {
-        routes_flush(relay->setup->routes);
-        relay->queued_at = INT64_MAX;
-    }
+    send_due(relay, now);
     if (now >= relay->alive_at) {
         routes_keep_alive(relay->setup->routes);
         relay->alive_at = now + ALIVE_NS;

@@ -137,6 +137,20 @@ void routes_record(struct routes *routes)
     }
 }
 
+static void send_full(struct target *target)
+{
+    presence_sender_flush_aged(target->sender);
+    account_record(target->account, &target->progress, target->sender, false);
+}
+
+void routes_send_full(struct routes *routes)
+{
+    for (unsigned i = 0; i < routes->target_count; i++) {
+        if (routes->targets[i].is_waiting)
+            send_full(&routes->targets[i]);
+    }
+}
+
 void routes_flush(struct routes *routes)
 {
     for (unsigned i = 0; i < routes->target_count; i++) {
@@ -147,9 +161,6 @@ void routes_flush(struct routes *routes)
 
 void routes_keep_alive(struct routes *routes)
 {
-    for (unsigned i = 0; i < routes->target_count; i++) {
-        struct target *target = &routes->targets[i];
-        presence_sender_flush_aged(target->sender);
-        account_record(target->account, &target->progress, target->sender, false);
-    }
+    for (unsigned i = 0; i < routes->target_count; i++)
+        send_full(&routes->targets[i]);
 }

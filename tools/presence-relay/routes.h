@@ -45,6 +45,9 @@ void routes_queue(struct routes *routes, const struct decoded *heartbeats);
 /* Record what was handed to the kernel meanwhile. After each batch of datagrams. */
 void routes_record(struct routes *routes);
 
+/* Hand full datagrams to the kernel. */
+void routes_send_full(struct routes *routes);
+
 /* Hand what is queued to the kernel. */
 void routes_flush(struct routes *routes);
 
