@@ -15,13 +15,15 @@ import heartbeats
 import latency
 import machine
 import memory
+import relaying
 import results
 import scraping
 import workers
 
 GROUPS = {
     "heartbeats": heartbeats, "edge": edge, "workers": workers, "count": counting, "memory": memory,
-    "audience": audience, "latency": latency, "scrape": scraping, "chart": curves,
+    "audience": audience, "latency": latency, "scrape": scraping,
+    "relay": relaying, "chart": curves,
 }
 QUIET = 0.5  # load average above which figures are not to be believed
 

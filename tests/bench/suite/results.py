@@ -2,7 +2,7 @@
 
 import statistics
 
-PEERS = ("recvmmsg", "ZADD 1", "ZADD 40", "PFADD 40", "PostgreSQL", "ZCOUNT", "text")
+PEERS = ("recvmmsg", "ZADD 1", "ZADD 40", "PFADD 40", "PostgreSQL", "ZCOUNT", "text", "presenced")
 
 
 class Row:
@@ -46,7 +46,7 @@ class Row:
 
 
 class Target:
-    """One of the ten targets, or a part of one."""
+    """One of the eleven targets, or a part of one."""
 
     def __init__(self, number, wanted, measured, is_met):
         self.number, self.wanted, self.measured, self.is_met = number, wanted, measured, is_met
