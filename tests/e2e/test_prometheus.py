@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +15,8 @@ from certificates import Certificates, bcrypt
 from documents import fenced, substitute
 from exporter import ExporterCase
 from harness import DEADLINE, free_port, native, program, visitor, wait_until
+from presence_relay import Relay
+from sign import signed
 
 SITE = "example.com"
 TOOL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/presence-exporter")
@@ -243,6 +246,53 @@ class Prometheus(PrometheusCase):
         rate, = self.query("rate(presence_heartbeats_total{outcome='new'}[50s])").values()
         self.assertAlmostEqual(rate, 1, delta=0.1)
         self.assertEqual(self.query("min_over_time(presence_up[1m])"), {(): 1})
+
+
+class Relays(PrometheusCase):
+    """Two relays that disagree, and a sender whose clock is wrong, as the alerts' expressions see them."""
+
+    KEY = bytes(range(16))
+
+    def setUp(self):
+        super().setUp()
+        path = os.path.join(self.directory, "keys")
+        with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
+            file.write(f"7 {self.KEY.hex()}\n")
+        self.collector = self.start("--warm-up", "0", "--keys", path)
+        self.exporter = self.export()
+        there = f"127.0.0.1:{self.collector.port}"
+        nowhere = [f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}" for _ in range(2)]
+        self.refused = nowhere[0]
+        self.relays = [
+            Relay("--to", f"A={there},{nowhere[0]}", "--to", f"B={nowhere[1]}").wait_ready(),
+            Relay("--to", f"A={there}").wait_ready(),
+        ]
+        for relay in self.relays:
+            self.addCleanup(relay.ensure_ended)
+        self.start_prometheus(substitute(
+            fenced("yaml prometheus") + fenced("yaml relays for prometheus"),
+            target=("127.0.0.1:9474", f"127.0.0.1:{self.exporter.port}"),
+            relays=("'127.0.0.1:9475'", ", ".join(f"'127.0.0.1:{relay.port}'" for relay in self.relays)),
+            interval=("scrape_interval: 15s", "scrape_interval: 1s"),
+            rules=("/etc/prometheus/rules/presence.rules.yml", RULES)))
+
+    def test_alerts(self):
+        rules = {rule["name"]: rule["query"] for group in self.api("rules")["groups"]
+                 for rule in group["rules"]}
+        self.wait_value(rules["PresenceRelayShardsDiffer"], {(("group", "A"),): 2})
+        self.wait_value(rules["PresenceRelayGroupMissing"], {(("group", "B"),): 1})
+        labels = ("group", "A"), ("shard", "2"), ("target", self.refused)
+        wait_until(lambda: labels in self.query(rules["PresenceRelayTargetRefuses"]),
+                   f"{self.refused} to refuse what shows that relays are alive")
+        self.assertEqual(self.query(rules["PresenceRelayDown"]), {})
+        self.assertEqual(self.query(rules["PresenceSenderClock"]), {})
+        late = signed(native(SITE, [visitor(1)]), 7, self.KEY, int(time.time()) - 60)
+
+        def is_stale():  # 60 of them in a minute would do
+            self.send(self.collector, *[late] * 100)
+            return self.query(rules["PresenceSenderClock"])
+
+        wait_until(is_stale, "the clock to be seen to be wrong")
 
 
 if __name__ == "__main__":
