@@ -12,7 +12,7 @@ from harness import BUILD, DEADLINE, Case, native, program, wait_until
 
 PROGRAMS = ("daemon/presenced", "tools/presencectl/presencectl", "tools/presence-send/presence-send",
             "tools/presence-web/presence-web", "tools/presence-exporter/presence-exporter",
-            "tools/presence-recorder/presence-recorder")
+            "tools/presence-recorder/presence-recorder", "tools/presence-relay/presence-relay")
 
 
 class Pages(unittest.TestCase):
@@ -73,8 +73,8 @@ class Install(Case):
                                     "ninja -C build/package install", "ldconfig ",
                                     "systemd-sysusers ", "systemctl daemon-reload",
                                     "systemctl enable presenced", "systemctl restart presenced",
-                                    "systemctl try-restart presence-exporter presence-web "
-                                    "presence-recorder"])
+                                    "systemctl try-restart presence-exporter presence-relay "
+                                    "presence-web presence-recorder"])
 
     def test_packages(self):
         """tests/packages runs them in earnest."""

@@ -90,6 +90,8 @@ class Install(Case):
                      "bin/presence-web", "share/man/man8/presence-web.8",
                      "lib/systemd/system/presence-web.service",
                      "lib/systemd/system/presence-exporter.service",
+                     "sbin/presence-relay", "share/man/man8/presence-relay.8",
+                     "lib/systemd/system/presence-relay.service",
                      "share/man/man8/presence-recorder.8", "share/man/man7/presence-protocol.7",
                      "share/man/man7/presence-counting.7", "share/man/man5/presence.conf.5",
                      "share/man/man3/libpresence.3",

@@ -14,13 +14,13 @@ GENERATED = os.path.join(BUILD, "tools/generated")
 PROGRAMS = {
     "presenced": "daemon", "presencectl": "tools/presencectl", "presence-send": "tools/presence-send",
     "presence-exporter": "tools/presence-exporter", "presence-recorder": "tools/presence-recorder",
-    "presence-web": "tools/presence-web",
+    "presence-relay": "tools/presence-relay", "presence-web": "tools/presence-web",
 }
 # A value that an option takes, by what --help calls it.
 VALUES = {
     "5m": "5m", "6h": "6h", "10m": "10m", "400d": "400d", "ADDR:PORT": "127.0.0.1:9", "CC": "DE",
-    "CIDR": "10.0.0.0/8", "ENGINE": "auto", "FILE": "/x", "HOST:PORT": "127.0.0.1:9", "ID": "v",
-    "ID:HEX32": "1:" + "0" * 32, "INTERFACE": "lo", "KIND": "room", "MODE": "auto", "N": "1",
+    "CIDR": "10.0.0.0/8", "GROUP=ADDR:PORT[,ADDR:PORT...]": "A=127.0.0.1:9", "ENGINE": "auto", "FILE": "/x", "HOST:PORT": "127.0.0.1:9", "ID": "v",
+    "ID:HEX32": "1:" + "0" * 32, "INTERFACE": "lo", "KIND": "room", "MODE": "auto", "MS": "1", "N": "1",
     "NAME": "a", "ORIGIN": "null", "NETWORK": "::1", "PATH": "/x", "R": "1", "ROOM": "/x",
     "SECONDS": "1", "SITE": "a", "SOURCE": "a", "USER": "a", "/PATH": "/x",
 }
@@ -100,6 +100,7 @@ class Options(unittest.TestCase):
             ("presenced", ("--receive", ""), ["auto", "io_uring", "recvmmsg"]),
             ("presence-exporter", ("--window", "5"), ["5m"]),
             ("presence-send", ("--kind", "p"), ["pageview"]),
+            ("presence-relay", ("--receive", "r"), ["recvmmsg"]),
             ("presence-web", ("--site", ""), []),
             ("presence-recorder", ("--database", GENERATED + "/presenced.c"),
              [GENERATED + "/presenced.conf"]),
