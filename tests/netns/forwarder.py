@@ -4,9 +4,10 @@ Usage: forwarder.py ADDRESS PORT SEED
 It listens at a free port of all its namespace's addresses, and prints it. Each line of stdin is a
 word: "rough" and "calm" (everything passes; what was held goes first) are confirmed, and "report"
 is answered by a line of JSON: what the collector must know of each stream after what was really
-forwarded, by the rules of docs/protocol.md.
+forwarded, by the rules of docs/protocol.md, and how many heartbeats came to the forwarder ("sent").
 """
 
+import collections
 import heapq
 import json
 import random
@@ -102,6 +103,7 @@ class Forwarder:
     def __init__(self, collector, seed):
         self.collector, self.seed = collector, seed
         self.clients, self.streams = {}, {}
+        self.sent = collections.Counter()  # heartbeats that came, by stream and target
         self.rough = True
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
@@ -116,6 +118,8 @@ class Forwarder:
                 datagram, address = self.socket.recvfrom(65535)
             except BlockingIOError:
                 return
+            stream, _, _, target = struct.unpack_from(">QIHH", datagram, 12)
+            self.sent[stream, target] += count_visitors(datagram)
             if address not in self.clients:
                 seed = f"{self.seed} {len(self.clients)}"
                 self.clients[address] = Client(self.collector, seed, self.streams)
@@ -127,7 +131,8 @@ class Forwarder:
     def command(self, word):
         """Obey, and return the answer."""
         if word == "report":
-            return json.dumps([{"stream": f"{stream:016x}", "target": target, **known.report()}
+            return json.dumps([{"stream": f"{stream:016x}", "target": target, **known.report(),
+                                "sent": self.sent[stream, target]}
                                for (stream, target), known in self.streams.items()])
         self.rough = word == "rough"
         if not self.rough:

@@ -29,8 +29,8 @@ def ip(*arguments, prefix=()):
     return json.loads(done.stdout) if done.stdout.strip() else None
 
 
-def tc(*arguments):
-    subprocess.run(("tc", *arguments), check=True, timeout=DEADLINE)
+def tc(*arguments, prefix=()):
+    subprocess.run((*prefix, "tc", *arguments), check=True, timeout=DEADLINE)
 
 
 class Pair:
@@ -133,7 +133,7 @@ def poll_in_thread(name):
 
 
 @contextlib.contextmanager
-def random_loss(name, part):
+def random_loss(name, part, prefix=()):
     """Let an interface drop that part of the packets that arrive there, by chance (tc-bpf(8)). A
     train that the kernel has not cut is one packet."""
     load, at_least, give = 0x20, 0x35, 0x06  # BPF_LD|W|ABS, BPF_JMP|JGE|K, BPF_RET|K of linux/filter.h
@@ -141,12 +141,13 @@ def random_loss(name, part):
     steps = ((load, 0, 0, chance), (at_least, 0, 1, int(part * 2**32)), (give, 0, 0, accept),
              (give, 0, 0, shot))
     words = ",".join(" ".join(map(str, step)) for step in steps)
-    tc("qdisc", "add", "dev", name, "clsact")
-    tc("filter", "add", "dev", name, "ingress", "bpf", "da", "bytecode", f"{len(steps)},{words}")
+    tc("qdisc", "add", "dev", name, "clsact", prefix=prefix)
+    tc("filter", "add", "dev", name, "ingress", "bpf", "da", "bytecode", f"{len(steps)},{words}",
+       prefix=prefix)
     try:
         yield
     finally:
-        tc("qdisc", "delete", "dev", name, "clsact")
+        tc("qdisc", "delete", "dev", name, "clsact", prefix=prefix)
 
 
 def open_tap(name):
