@@ -361,3 +361,21 @@ bool groups_are_same(const struct group *a, unsigned a_count, const struct group
     }
     return true;
 }
+
+void groups_describe(const struct group *groups, unsigned count, char *ret, size_t size)
+{
+    size_t length = 0;
+
+    *ret = '\0';
+    for (unsigned i = 0; i < count; i++) {
+        char part[GROUP_NAME_SIZE + 40];
+        snprintf(part, sizeof(part), "%s%s (%u collector%s)", i ? ", " : "", groups[i].name,
+                 groups[i].shards, groups[i].shards == 1 ? "" : "s");
+        if (length + strlen(part) + sizeof(", ...") > size) {
+            strcpy(ret + length, ", ...");
+            return;
+        }
+        strcpy(ret + length, part);
+        length += strlen(part);
+    }
+}

@@ -41,4 +41,7 @@ bool groups_check_change(const struct group *from, unsigned from_count, const st
 bool groups_are_same(const struct group *a, unsigned a_count, const struct group *b,
                      unsigned b_count);
 
+/* Write the groups' names and numbers of collectors, as many as fit into `size` bytes. */
+void groups_describe(const struct group *groups, unsigned count, char *ret, size_t size);
+
 #endif

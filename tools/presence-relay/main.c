@@ -136,14 +136,28 @@ static int open_relay(struct program *program)
     return r;
 }
 
+/* Tell the service manager that we receive, and whom we send to. */
+static void publish_readiness(struct program *program)
+{
+    const struct options *options = &program->options;
+    char addresses[100], groups[100], status[240];
+
+    endpoints_describe(&program->endpoints, false, addresses, sizeof(addresses));
+    groups_describe(options->groups, options->group_count, groups, sizeof(groups));
+    snprintf(status, sizeof(status), "receiving at %s, sending to %s", addresses, groups);
+    service_manager_ready(&program->service_manager, status);
+}
+
 static void say_ready(struct program *program)
 {
-    char addresses[160], status[240];
+    const struct receiver *receiver = worker_receiver(program->worker);
+    int reason = receiver_fallback(receiver);
 
     endpoints_log(&program->endpoints);
-    endpoints_describe(&program->endpoints, false, addresses, sizeof(addresses));
-    snprintf(status, sizeof(status), "receiving at %s", addresses);
-    service_manager_ready(&program->service_manager, status);
+    if (reason)
+        log_line("io_uring is not available here (%s): using recvmmsg", strerror(reason));
+    log_line("ready: %s", receiver_engine(receiver));
+    publish_readiness(program);
 }
 
 static void handle_hangup(struct program *program)
@@ -161,7 +175,7 @@ static void handle_hangup(struct program *program)
     service_manager_reloading(&program->service_manager, "reloading the configuration");
     if (reload(&running))
         receiver_wake(worker_receiver(program->worker));
-    service_manager_reloaded(&program->service_manager);
+    publish_readiness(program);
 }
 
 static void serve(struct program *program)
