@@ -93,7 +93,8 @@ class Install(Case):
                      "sbin/presence-relay", "share/man/man8/presence-relay.8",
                      "lib/systemd/system/presence-relay.service",
                      "share/man/man8/presence-recorder.8", "share/man/man7/presence-protocol.7",
-                     "share/man/man7/presence-counting.7", "share/man/man5/presence.conf.5",
+                     "share/man/man7/presence-counting.7", "share/man/man7/presence-topologies.7",
+                     "share/man/man5/presence.conf.5",
                      "share/man/man3/libpresence.3",
                      "share/bash-completion/completions/presencectl",
                      "share/presence/presence-dashboard.json"):

@@ -10,10 +10,13 @@ import sys
 import roff
 
 MANUALS = {"counting.md": "presence-counting(7)", "protocol.md": "presence-protocol(7)",
-           "segment.md": "THE SEGMENT in presenced(8)", "web.md": "presence-web(8)"}
+           "segment.md": "THE SEGMENT in presenced(8)",
+           "topologies.md": "presence-topologies(7)", "web.md": "presence-web(8)"}
 CODE_COLUMNS = 71  # of the 78 that manuals have in a terminal of 80
 HEX_COLUMNS = 64
 TOGETHER = 24      # code up to here is not broken between words
+BULLET = r"\(bu 2"
+ITEM = r"- |\d\. "  # how an item of a list begins
 TERM_COLUMNS = 16  # a term up to here stands beside its text
 
 
@@ -104,8 +107,11 @@ def table(lines):
 
 
 def bullets(lines):
-    items = re.split(r"^- ", "\n".join(lines), flags=re.M)[1:]
-    return "".join(f".IP \\(bu 2\n{roff.paragraph(inline(' '.join(one.split())))}" for one in items)
+    """A list, with bullets or numbers."""
+    items = re.split(rf"^({ITEM})", "\n".join(lines), flags=re.M)[1:]
+    return "".join(f".IP {BULLET if mark == '- ' else mark + '3'}\n"
+                   f"{roff.paragraph(inline(' '.join(one.split())))}"
+                   for mark, one in zip(items[::2], items[1::2]))
 
 
 def heading(line):
@@ -140,7 +146,7 @@ def body(text, manual=""):
         elif kind == "table":
             out += table(lines)
         else:
-            end = next((number for number, line in enumerate(lines) if line.startswith("- ")),
+            end = next((number for number, line in enumerate(lines) if re.match(ITEM, line)),
                        len(lines))
             if end > 0:
                 out += ".PP\n" + roff.paragraph(inline(" ".join(map(str.strip, lines[:end]))))
