@@ -1,11 +1,13 @@
 """presence-relay: SIGHUP takes over keys and collectors, loses nothing, and refuses what is wrong."""
 
+import ctypes
 import json
 import os
 import random
 import re
 import resource
 import signal
+import tempfile
 import threading
 import time
 import unittest
@@ -158,6 +160,23 @@ class Reload(RelayCase):
         with Traffic(self, relay) as traffic:
             traffic.wait_sent()
         self.check_account(relay, ([collector],), traffic.sent)
+
+    def test_first_key(self):
+        """Signing begins with a SIGHUP if the relay may read the file, and ends with one."""
+        collector = self.collector("a1")
+        to = f"to = A={collector.address}"
+        elsewhere = self.enterContext(tempfile.TemporaryDirectory(dir="/dev/shm"))
+        relay = self.configured(to)
+        far, near = self.keys(f"{elsewhere}/key", 8), self.keys("key", 7)
+        # landlock_create_ruleset(2) of no ruleset asks for the version.
+        if ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), 1) > 0:
+            said = self.reload(relay, f"--key-file {far}: permission denied; a running relay reads "
+                                      "only the directory of .*: restart presence-relay for another",
+                               to, f"key-file = {far}")
+            self.assertEqual(said.count("\n"), 1, said)
+        self.reload(relay, "reloaded: sending to 1 collector in 1 group, signed with key 7\n", to,
+                    f"key-file = {near}")
+        self.reload(relay, "reloaded: sending to 1 collector in 1 group, not signed\n", to)
 
     # ---- collectors ----
 

@@ -260,7 +260,7 @@ static int run_listening(struct program *program)
 static int run(struct program *program)
 {
     const struct options *options = &program->options;
-    int r = reload_key(options->key_file, &program->key);
+    int r = reload_key(options->key_file, false, &program->key);
 
     if (r < 0)
         return r;

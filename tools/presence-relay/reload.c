@@ -1,11 +1,12 @@
 #include "reload.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/log.h"
 
-int reload_key(const char *path, struct key *ret)
+int reload_key(const char *path, bool is_other, struct key *ret)
 {
     char problem[KEY_FILE_PROBLEM_SIZE];
 
@@ -14,7 +15,11 @@ int reload_key(const char *path, struct key *ret)
         return 0;
     int r = key_file_load_first(path, ret, problem);
     if (r < 0)
-        log_error("--key-file %s", problem);
+        log_error("--key-file %s%s", problem,
+                  r == -EACCES && is_other
+                      ? "; a running relay reads only the directory of the file that it was "
+                        "started with: restart presence-relay for another"
+                      : "");
     return r;
 }
 
@@ -132,6 +137,12 @@ static bool apply(const struct reload *running, struct options *wanted, const st
     return true;
 }
 
+/* True if the file of the key is another than the running relay's. */
+static bool is_other_key_file(const struct options *now, const struct options *wanted)
+{
+    return wanted->key_file && (!now->key_file || strcmp(now->key_file, wanted->key_file) != 0);
+}
+
 bool reload(const struct reload *running)
 {
     struct options wanted;
@@ -141,11 +152,12 @@ bool reload(const struct reload *running)
     if (options_read(running->argc, running->argv, running->endpoints->routes, &wanted) !=
         OPTION_RUN)
         return false;
-    if (check_groups(running, &wanted) && reload_key(wanted.key_file, &key) == 0) {
+    if (check_groups(running, &wanted) &&
+        reload_key(wanted.key_file, is_other_key_file(running->options, &wanted), &key) == 0) {
         log_restarts(running->options, &wanted);
         has_changed = apply(running, &wanted, &key);
+        explicit_bzero(&key, sizeof(key));
     }
-    explicit_bzero(&key, sizeof(key));
     options_release(&wanted);
     return has_changed;
 }

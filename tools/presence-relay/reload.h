@@ -17,8 +17,9 @@ struct reload {
 };
 
 /* Load the key that signs: the first in the file. Without a path there is none, and its id is 0.
- * Errors, with a line in the log: those of key_file_load_first. */
-int reload_key(const char *path, struct key *ret);
+ * With `is_other` a running relay has used another file so far. Errors, with a line in the log:
+ * those of key_file_load_first. */
+int reload_key(const char *path, bool is_other, struct key *ret);
 
 /* Read command line, file and key again, and let the relay go on with them. Targets, key, hold and
  * allowed networks change; for other options a line says that they need a restart. On any error one

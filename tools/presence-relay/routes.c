@@ -31,21 +31,30 @@ static int open_route(struct routes *routes, const struct group *group,
     route->shards = group->shards;
     route->targets = &routes->targets[routes->target_count];
     for (uint32_t i = 0; i < group->shards; i++) {
-        struct target *target = &route->targets[i];
         options->target = (uint16_t)routes->target_count;
-        int r = accounts_hold(routes->accounts, group->name, i + 1, group->shards,
-                              group->addresses[i], &target->account);
-        if (r == 0) {
-            r = presence_sender_open(group->addresses[i], options, &target->sender);
-            if (r < 0)
-                accounts_release(routes->accounts, target->account);
-        }
+        int r = presence_sender_open(group->addresses[i], options, &route->targets[i].sender);
         if (r < 0) {
             log_line("cannot send to %s, shard %u of group %s: %s", group->addresses[i], i + 1,
                      group->name, strerror(-r));
             return r;
         }
         routes->target_count++;
+    }
+    return 0;
+}
+
+/* Hold the accounts of a group's targets, which show its addresses from then on: once all senders
+ * are open, since those in use show theirs until then. */
+static int hold_accounts(struct routes *routes, struct route *route, const struct group *group)
+{
+    for (uint32_t i = 0; i < group->shards; i++) {
+        int r = accounts_hold(routes->accounts, group->name, i + 1, group->shards,
+                              group->addresses[i], &route->targets[i].account);
+        if (r < 0) {
+            log_line("cannot keep an account of %s, shard %u of group %s: %s", group->addresses[i],
+                     i + 1, group->name, strerror(-r));
+            return r;
+        }
     }
     return 0;
 }
@@ -84,6 +93,8 @@ int routes_open(const struct group *groups, unsigned count, const struct key *ke
         routes->accounts = accounts;
     for (unsigned i = 0; r == 0 && i < count; i++)
         r = open_route(routes, &groups[i], &options);
+    for (unsigned i = 0; r == 0 && i < count; i++)
+        r = hold_accounts(routes, &routes->all[i], &groups[i]);
     explicit_bzero(options.key, sizeof(options.key));
     if (r < 0) {
         routes_close(routes);
@@ -106,9 +117,11 @@ void routes_close(struct routes *routes)
         return;
     for (unsigned i = 0; i < routes->target_count; i++) {
         struct target *target = &routes->targets[i];
-        flush(target);
+        if (target->account)
+            flush(target);
         presence_sender_close(target->sender);
-        accounts_release(routes->accounts, target->account);
+        if (target->account)
+            accounts_release(routes->accounts, target->account);
     }
     free(routes->targets);
     free(routes);
