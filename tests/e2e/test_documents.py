@@ -9,6 +9,7 @@ import unittest
 
 from documents import PAGES, TOP, blocks, build_packages, fenced, prose, read, substitute
 from harness import BUILD, DEADLINE, Case, native, program, wait_until
+from xxh3 import identity_of, shard_of
 
 PROGRAMS = ("daemon/presenced", "tools/presencectl/presencectl", "tools/presence-send/presence-send",
             "tools/presence-web/presence-web", "tools/presence-exporter/presence-exporter",
@@ -220,6 +221,15 @@ class Datagrams(Case):
         self.send(collector, bytes.fromhex(fenced("hex signed")),
                   bytes.fromhex(fenced("hex signed record")))
         self.assertEqual(self.wait_received(2)["datagrams_rejected_stale"], 2)
+
+    def test_shards(self):
+        """The text says which shard has two visitors, of three and of 64."""
+        text = " ".join(read("docs/protocol.md").split())
+        said = re.search(r"of three, visitor `(\S+)` is in shard (\d+), and `(\S+)` in shard (\d+); "
+                         r"of 64 shards they are in (\d+) and (\d+)\.", text).groups()
+        one, other = bytes.fromhex(said[0].replace("-", "")), identity_of(said[2])
+        self.assertEqual([int(said[number]) for number in (1, 3, 4, 5)],
+                         [shard_of(one, 3), shard_of(other, 3), shard_of(one, 64), shard_of(other, 64)])
 
     def test_text(self):
         """The leave of somebody who is there. Any id but a UUID is hashed."""
