@@ -12,6 +12,8 @@ uint64_t consistency_word(const struct segment *segment, uint32_t scope, unsigne
     uint8_t id[16];
     uint64_t found = 0;
 
+    if (scope == SCOPE_NONE)
+        return 0;
     fixture_visitor(visitor, id);
     struct hash128 hash = hash_visitor(&segment->directory.entries[scope].key, id);
     struct table_key key = table_key(hash, segment->table.pairs);

@@ -4,7 +4,8 @@
 
 #include "fixture.h"
 
-/* Find the word of a visitor's number in a scope; 0 if there is none. Fails if there are two. */
+/* Find the word of a visitor's number in a scope; 0 if there is none, or no such scope
+ * (SCOPE_NONE). Fails if there are two. */
 uint64_t consistency_word(const struct segment *segment, uint32_t scope, unsigned visitor);
 
 /* Check a scope's counts against the words of visitors 0 to `visitors` - 1. Returns how many words

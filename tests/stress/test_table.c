@@ -387,8 +387,7 @@ static void operate_freely(void *context, unsigned number)
         return;
     }
     pauses_begin(test->seed + 100 + number, 8);
-    for (part->operations = 0; part->operations % 64 || fixture_seconds() < test->end;
-         part->operations++) {
+    do { /* at least 64: the time may be over when a thread begins */
         unsigned key = random_below(&part->random, FREE_KEYS);
         if (random_one_in(&part->random, test->expires ? 8 : 1 << 20))
             atomic_add_relaxed(&test->now,
@@ -405,7 +404,7 @@ static void operate_freely(void *context, unsigned number)
         part->inserted += (int64_t)outcome.inserted - outcome.duplicates;
         if (number == 0 && test->expires)
             table_sweep(&test->table, 0, PAIRS, now, &(struct table_swept){0});
-    }
+    } while (++part->operations % 64 || fixture_seconds() < test->end);
 }
 
 static void check_free_test(const struct free_test *test)
