@@ -89,8 +89,7 @@ class Events(EventCase):
             seen += [event["sequence"] for event in answer["events"]]
             following = str(answer["next"])
         self.wait_events(80, SITE)
-        while answer["events"]:
-            answer = self.json("events", SITE, "--since", following, "--limit", "7")
+        while (answer := self.json("events", SITE, "--since", following, "--limit", "7"))["events"]:
             seen += [event["sequence"] for event in answer["events"]]
             following = str(answer["next"])
         self.assertEqual(seen, list(range(seen[0], seen[0] + 80)))

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -137,7 +138,9 @@ class LostName(ExporterCase):
                     ("presence-web", lambda: self.live(web))):
                 wait_until(lambda: count() > sent, f"{what} to see what comes")
             self.took.append(time.monotonic() - lost_at)
-            self.assertRegex(collector.output()[logged:], told)
+            # Readers may see it before the collector has come to say it.
+            wait_until(lambda: re.search(told, collector.output()[logged:]),
+                       lambda: f"{told!r} in the log: {collector.output()[logged:]}")
         number = traffic.sent
         self.wait_received(number)
         self.assertGreater(number, before)
