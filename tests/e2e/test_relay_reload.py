@@ -63,10 +63,9 @@ class Reload(RelayCase):
         """A collector of the group A-N or B-N."""
         return self.start_in(name, *arguments, "--max-entries", "200000")
 
-    def configured(self, *lines, **keywords):
+    def configured(self, *lines, arguments=()):
         """Start a relay with a configuration file of these lines."""
-        self.configure(*lines)
-        return self.relay("--config", os.path.join(self.directory, "relay.conf"), **keywords)
+        return self.relay("--config", self.configure(*lines), *arguments)
 
     def configure(self, *lines):
         return self.write("relay.conf", "".join(f"{line}\n" for line in lines))
@@ -315,6 +314,21 @@ class Reload(RelayCase):
             traffic.wait_sent()
         self.reload(relay, "reloaded: sending to 1", to, "hold = 1")
         self.check_account(relay, (), 1 + traffic.sent)
+
+    def test_anybody(self):
+        """It warns while anybody on the network may send: at the start, and after a SIGHUP."""
+        warning = r"whoever reaches 0\.0\.0\.0:\d+ has heartbeats passed on(, and signed)?: say with " \
+                  "--allow who may send\n"
+        relay = self.configured("to = A=127.0.0.2:9", f"key-file = {self.keys('key', 7)}",
+                                arguments=("--listen", "0.0.0.0:0"))
+        relay.wait_logged(warning)
+        self.assertIn(", and signed", relay.output())
+        said = self.reload(relay, "reloaded: sending", "to = A=127.0.0.2:9", "allow = 10.0.0.0/8")
+        self.assertNotRegex(said, warning)
+        self.reload(relay, warning, "to = A=127.0.0.2:9")
+        safe = self.relay("--to", "A=127.0.0.2:9")
+        self.assertEqual(safe.stop(), 0)
+        self.assertNotRegex(safe.ended_with, "whoever")
 
     def test_others_need_a_restart(self):
         collector = self.collector("a1")

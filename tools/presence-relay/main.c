@@ -154,6 +154,7 @@ static void say_ready(struct program *program)
     int reason = receiver_fallback(receiver);
 
     endpoints_log(&program->endpoints);
+    reload_warn(&program->options, &program->endpoints);
     if (reason)
         log_line("io_uring is not available here (%s): using recvmmsg", strerror(reason));
     log_line("ready: %s", receiver_engine(receiver));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "receive/listener.h"
 
 int reload_key(const char *path, bool is_other, struct key *ret)
 {
@@ -134,7 +135,17 @@ static bool apply(const struct reload *running, struct options *wanted, const st
     *running->key = *key;
     swap_options(now, wanted);
     log_change(now, key);
+    reload_warn(now, running->endpoints);
     return true;
+}
+
+void reload_warn(const struct options *options, const struct endpoints *endpoints)
+{
+    for (unsigned i = 0; options->allow_count == 0 && i < endpoints->count; i++) {
+        if (!listener_is_loopback(&endpoints->all[i].address))
+            log_line("whoever reaches %s has heartbeats passed on%s: say with --allow who may send",
+                     endpoints->all[i].name, options->key_file ? ", and signed" : "");
+    }
 }
 
 /* True if the file of the key is another than the running relay's. */

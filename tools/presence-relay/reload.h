@@ -21,6 +21,9 @@ struct reload {
  * those of key_file_load_first. */
 int reload_key(const char *path, bool is_other, struct key *ret);
 
+/* Warn if other machines reach an address that the relay listens on, and any of them may send. */
+void reload_warn(const struct options *options, const struct endpoints *endpoints);
+
 /* Read command line, file and key again, and let the relay go on with them. Targets, key, hold and
  * allowed networks change; for other options a line says that they need a restart. On any error one
  * line says what is wrong, and nothing changes. Returns true if the relay has a new setup: wake its
