@@ -368,31 +368,6 @@ static void the_command_line_wins_over_the_file(void **state)
     assert_string_equal(expect_run(parse("--config", path))->segment, "/a b");
 }
 
-/* A list may go on in the next line; no line is cut where the reader's buffer ends. */
-static void long_lines(void **state)
-{
-    char text[1024], message[256];
-
-    snprintf(text, sizeof(text), "site = %0192d\n  b\n", 0); /* 199 bytes */
-    const struct target *target = expect_run(parse("--config", write_file(*state, text)));
-    assert_int_equal(target->sites.count, 2);
-    assert_int_equal(strlen(target->sites.items[0]), 192);
-    assert_string_equal(target->sites.items[1], "b");
-
-    snprintf(text, sizeof(text), "workers = 2\nsite = %0192d.x\nworkers = 3\n", 0);
-    const char *path = write_file(*state, text);
-    snprintf(message, sizeof(message),
-             "%s:2: longer than 199 bytes: a list of values may go on in the next line, behind a "
-             "space",
-             path);
-    expect_wrong(parse("--config", path), message);
-
-    snprintf(text, sizeof(text), "site = %0192d\nseed\n", 0); /* lines keep their numbers */
-    path = write_file(*state, text);
-    snprintf(message, sizeof(message), "%s:2: not a NAME = VALUE line", path);
-    expect_wrong(parse("--config", path), message);
-}
-
 static void wrong_files_are_named(void **state)
 {
     static const struct {
@@ -516,7 +491,6 @@ int main(void)
         TEST(secrets_are_not_shown),
         TEST(wrong_words_are_named),
         TEST(the_command_line_wins_over_the_file),
-        TEST(long_lines),
         TEST(wrong_files_are_named),
         TEST(help_and_version_answer),
         TEST(commands_have_their_arguments_and_options),
