@@ -185,6 +185,14 @@ class RelaysCase(TopologyCase):
                                        place=("11 ", f"{place} ")))
         self.keys[place] = key
 
+    def key_lines(self):
+        """Return the lines of all edges' key files."""
+        lines = []
+        for key in self.keys.values():
+            with open(key, encoding="utf-8") as file:
+                lines += file.readlines()
+        return lines
+
     def start_edges(self, text):
         for address in EDGES:
             self.make_key(address)
