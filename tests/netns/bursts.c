@@ -2,8 +2,8 @@
  *
  * Usage: bursts HOST:PORT SITE STREAM TARGET [no-offload] [no-wait]
  * Each line of stdin is a number of datagrams, of one visitor each. When they were sent, a line
- * says how many datagrams have been sent since the start: those that the kernel accepted, and those
- * that it did not. Lines of 0 ask for that alone.
+ * says what has been sent since the start: datagrams that the kernel accepted, those that it did
+ * not, the visitors of the former, and reports that nobody listens. Lines of 0 ask for that alone.
  */
 #include <poll.h>
 #include <stdbool.h>
@@ -62,7 +62,9 @@ static void print_totals(const struct presence_sender *sender)
     struct presence_sender_totals totals;
 
     presence_sender_totals(sender, &totals);
-    printf("%llu %llu\n", (unsigned long long)totals.datagrams, (unsigned long long)totals.failed);
+    printf("%llu %llu %llu %llu\n", (unsigned long long)totals.datagrams,
+           (unsigned long long)totals.failed, (unsigned long long)totals.heartbeats,
+           (unsigned long long)totals.refused);
     fflush(stdout);
 }
 
