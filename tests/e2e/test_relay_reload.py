@@ -7,6 +7,7 @@ import random
 import re
 import resource
 import signal
+import socket
 import tempfile
 import threading
 import time
@@ -277,6 +278,18 @@ class Reload(RelayCase):
             self.assertEqual(self.target(relay, "heartbeats_dropped_total", name, 1, each), 0)
         self.assertEqual(relay.stop(), 0)
         self.assertNotIn("system call", relay.ended_with)
+
+    def test_while_it_starts(self):
+        """A SIGHUP that comes before it receives waits."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.bind(("127.0.0.1", 0))
+            relay = self.relay("--to", "A=127.0.0.2:9", "--listen",
+                               f"127.0.0.1:{other.getsockname()[1]}", wait=False)
+            relay.wait_logged("another program has the port; trying for")
+            relay.hang_up()
+        relay.wait_ready()
+        relay.wait_logged("reloaded: nothing has changed\n")
+        self.assertEqual(relay.stop(), 0)
 
     def test_no_descriptors(self):
         """Senders that cannot be opened change nothing."""

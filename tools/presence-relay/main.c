@@ -195,6 +195,16 @@ static void serve(struct program *program)
     service_manager_stopping(&program->service_manager, "sending what the sockets hold");
 }
 
+/* Block SIGHUP from the start: one that comes too early waits until it can be handled. */
+static void block_hangup(void)
+{
+    sigset_t signals;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGHUP);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+}
+
 /* Block the signals that http_server_turn returns, in threads that start from now on, too. */
 static void block_signals(void)
 {
@@ -203,7 +213,6 @@ static void block_signals(void)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
     sigprocmask(SIG_BLOCK, &signals, NULL);
 }
 
@@ -287,6 +296,7 @@ int main(int argc, char **argv)
 {
     static struct program program;
 
+    block_hangup();
     program.argc = argc;
     program.argv = argv;
     int routes = local_address_open();
