@@ -2,6 +2,7 @@
 twice or in another shard, and what a kill takes along is accounted for. Without kills, nothing is
 lost."""
 
+import collections
 import json
 import os
 import random
@@ -11,7 +12,7 @@ import socket
 import time
 import unittest
 
-from harness import free_port, waiting_bytes, wait_until
+from harness import free_port, wait_until
 from library import Presence
 from presence_relay import RelayCase
 from relay_load import MOST, SHARDS, SITE, Pace
@@ -19,10 +20,14 @@ from service_manager import ServiceManager
 from xxh3 import shard_of
 
 LONG = os.environ.get("TEST_LONG")
-BURST = 256  # datagrams that a killed relay may have received and not counted: an io_uring's buffers
+BURST = 256  # datagrams that a killed relay may have taken and not counted: an io_uring's buffers
 WAITING = 3000  # datagrams that are sent, at most, while a relay is away: its socket holds them
 KEYS = ["1 " + "01" * 16, "2 " + "02" * 16]
 KILL, RESTART, NEW_KEY, SAME = "kill", "restart", "reload with another key", "reload"
+
+
+# What a relay has done with the heartbeats for a collector.
+Sent = collections.namedtuple("Sent", "heartbeats datagrams dropped lost")
 
 
 class Supervised:
@@ -95,19 +100,30 @@ class Supervised:
         sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM)]
         self.load = Pace(sockets, self.port, 0.005)
 
+    def finish(self):
+        """Stop the load, and end the relay once it has received everything."""
+        self.stop_load()
+
+        def received():
+            page = self.relay.get("/metrics")[2].decode()
+            return int(re.search(r"^presence_relay_datagrams_received_total (\d+)", page, re.M)[1])
+
+        least = self.load.datagrams - BURST * self.kills
+        wait_until(lambda: received() >= least, lambda: f"{least} datagrams to be received")
+        self.end(signal.SIGTERM)
+
     def account(self):
-        """The account when it ended: datagrams and heartbeats that came, and by collector what
-        was handed to the kernel, what it did not take, and what was lost with killed relays."""
+        """The account when it ended: datagrams and heartbeats that came, and for each collector
+        heartbeats that were handed to the kernel, in how many datagrams, heartbeats that it did not
+        take, and those that were lost with killed relays."""
         line = self.relay.ended_with.splitlines()[-2]
-        came = re.search(r"received (\d+) datagrams = \1 accepted \+ 0 rejected; (\d+) dropped by the "
-                         r"sockets; accepted (\d+) heartbeats", line)
+        came = re.search(r"received (\d+) datagrams = \1 accepted \+ 0 rejected; (\d+) dropped by "
+                         r"the sockets; accepted (\d+) heartbeats", line)
         self.case.assertTrue(came, self.relay.ended_with)
         received, drops, heartbeats = map(int, came.groups())
-        targets = re.findall(r"(\w)/(\d) \S+: (\d+) heartbeats in .*?; (\d+) heartbeats dropped, "
-                             r"(\d+) lost", line)
-        return received + drops, heartbeats, {
-            group + (number if group == "A" else ""): tuple(map(int, numbers))
-            for group, number, *numbers in targets}
+        targets = re.findall(r"\S/\d \S+: (\d+) heartbeats in (\d+) datagrams, .*?; "
+                             r"(\d+) heartbeats dropped, (\d+) lost", line)
+        return received + drops, heartbeats, [Sent(*map(int, target)) for target in targets]
 
     def stop_load(self):
         if self.load:
@@ -148,16 +164,20 @@ class Kills(RelayCase):
     def settle(self, relays):
         """Stop everything in order; returns each collector's statistics."""
         for relay in relays:
-            relay.stop_load()
-            relay.end(signal.SIGTERM)
+            relay.finish()
         found = []
-        for collector in self.collectors:
-            wait_until(lambda: sum(waiting_bytes(collector.address)) == 0, "its socket to be empty")
+        for number, collector in enumerate(self.collectors):
+            handed = sum(relay.account()[2][number].datagrams for relay in relays)
+            wait_until(lambda: self.stats_of(collector)["datagrams_received"] >= handed,
+                       lambda: f"{handed} datagrams: {self.stats_of(collector)}")
             self.assertEqual(collector.stop(), 0)
-            status, out, err = self.ctl("stats", "--json", segment=collector.segment)
-            self.assertIn(status, (0, 3), err)
-            found.append(json.loads(out))
+            found.append(self.stats_of(collector))
         return found
+
+    def stats_of(self, collector):
+        status, out, err = self.ctl("stats", "--json", segment=collector.segment)
+        self.assertIn(status, (0, 3), err)
+        return json.loads(out)
 
     def sent(self, relays):
         """Heartbeats that were sent, for each collector."""
@@ -165,7 +185,7 @@ class Kills(RelayCase):
         return [*shards, sum(shards)]
 
     def check_places(self, relays):
-        """Nobody is counted in another shard than theirs: neither by room, nor of those at /mixed."""
+        """Nobody is counted in another shard than theirs: by room, and those at /mixed."""
         for number, collector in enumerate(self.collectors[:SHARDS]):
             reader = Presence(self, collector.segment)
             others = [one for relay in relays for one in relay.load.heartbeats.mixed
@@ -181,26 +201,24 @@ class Kills(RelayCase):
             self.assertEqual(rooms, expected | {"/mixed"})
 
     def check_accounts(self, relays, counted):
-        """What is missing is in the relays' accounts, but for what a killed one had just taken out of
-        its socket: at most a burst of datagrams, and one that it was reading."""
-        names = [*(f"A{i + 1}" for i in range(SHARDS)), "B"]
-        handed, lost = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
+        """What is missing is in the relays' accounts, but for what a killed one had just taken out
+        of its socket: at most a burst of datagrams, and one that it was reading."""
+        handed, lost = [0] * len(counted), [0] * len(counted)
         for relay in relays:
             received, accepted, targets = relay.account()
             self.assertLessEqual(received, relay.load.datagrams)
             self.assertLessEqual(relay.load.datagrams - received, BURST * relay.kills)
-            for group in names[:SHARDS], names[SHARDS:]:
-                known = sum(sum(targets[name]) for name in group)
+            for group in targets[:SHARDS], targets[SHARDS:]:
+                known = sum(sent.heartbeats + sent.dropped + sent.lost for sent in group)
                 self.assertLessEqual(known, accepted)
                 self.assertLessEqual(accepted - known, MOST * relay.kills)
-            for name in names:
-                handed[name] += targets[name][0]
-                lost[name] += targets[name][2]
-        for name, number in zip(names, counted):
-            self.assertLessEqual(handed[name], number, f"{name}, beside {lost[name]} lost")
-            self.assertLessEqual(number, handed[name] + lost[name], name)
-        for sent, number in zip(self.sent(relays), counted):
-            self.assertLessEqual(number, sent)
+            for number, sent in enumerate(targets):
+                handed[number] += sent.heartbeats
+                lost[number] += sent.lost
+        for number, sent in enumerate(self.sent(relays)):
+            self.assertLessEqual(counted[number], sent)
+            self.assertLessEqual(handed[number], counted[number], f"beside {lost[number]} lost")
+            self.assertLessEqual(counted[number], handed[number] + lost[number])
         return lost
 
     def report(self, relays, counted, lost):
@@ -209,7 +227,7 @@ class Kills(RelayCase):
         uncounted = sum(relay.load.datagrams - relay.account()[0] for relay in relays)
         print(f"{sum(relay.kills for relay in relays)} kills: of {sent[-1]} heartbeats "
               f"{sent[-1] - sum(counted[:-1])} are missing in A and {sent[-1] - counted[-1]} in B; "
-              f"the relays say {sum(lost.values()) - lost['B']} and {lost['B']} lost; "
+              f"the relays say {sum(lost[:-1])} and {lost[-1]} are lost; "
               f"{uncounted} datagrams were never counted")
 
     def check_once(self, stats):
@@ -226,7 +244,7 @@ class Kills(RelayCase):
         stats = self.settle(relays)
         counted = [one["heartbeats_new"] for one in stats]
         self.assertEqual(counted, self.sent(relays))
-        self.assertFalse(any(self.check_accounts(relays, counted).values()))
+        self.assertFalse(any(self.check_accounts(relays, counted)))
         self.check_once(stats)
         self.check_places(relays)
 

@@ -120,7 +120,7 @@ def run(results, quick):
         for _ in range(rounds):
             contest.round()
         contest.judge(results)
-    results.section(f"Heartbeats a CPU second through a relay: text as an edge sends it, {RATE:,}/s",
-                    [row for row, _ in contest.turns])
+    results.section("Heartbeats a CPU second through a relay: text as an edge sends it, "
+                    f"{RATE:,}/s", [row for row, _ in contest.turns])
     results.section("From sending to being counted, median, through a relay",
                     [latency(results, probes)])
