@@ -20,8 +20,9 @@
 #include "reload.h"
 #include "summary.h"
 
-#define TURN_MS    1000
-#define PATIENCE_S 20
+#define TURN_MS                 1000
+#define PATIENCE_S              20
+#define CONNECTIONS_PER_ADDRESS 32 /* half of all, so that nobody keeps a scraper out alone */
 
 struct program {
     int argc;
@@ -93,6 +94,7 @@ static int start_server(struct program *program, const int *sockets)
         .routes = routes,
         .route_count = sizeof(routes) / sizeof(routes[0]),
         .context = program,
+        .connections_per_address = CONNECTIONS_PER_ADDRESS,
         .patience_s = PATIENCE_S,
     };
     int r = http_server_start(&options, &program->server);
