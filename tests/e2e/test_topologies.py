@@ -132,6 +132,7 @@ class Relays(RelaysCase):
         collector = GROUP_A[0]
         self.start_edges(fenced("ini topology relay"))
         self.start_signed(collector)
+        self.wait_heard(collector)
         total = self.browse_both(0, 100)
         self.wait_total([collector], total)
         stats = self.stats_at(collector)
@@ -167,11 +168,13 @@ class Relays(RelaysCase):
         first, second = GROUP_A[0], GROUP_B[0]
         self.start_edges(fenced("ini topology relay"))
         self.start_signed(first)
+        self.wait_heard(first)
         total = self.browse_both(0, 40)
         self.wait_total([first], total)
         self.start_signed(second, fenced("ini topology second collector"))
         for edge in EDGES:
             self.replace_file(edge, fenced("ini topology relay to copies"))
+        self.wait_heard(first, second)
         self.browse_both(0, 40)
         for address in first, second:
             self.wait_total([address], total)
@@ -188,6 +191,8 @@ class Relays(RelaysCase):
             self.start_signed(address)
         self.machine(GROUP_A[0]).write("relay.key", self.key_lines()[0], 0o600)  # of the same place
         self.start_relay(GROUP_A[0], fenced("ini topology relay to copies"))
+        for address in GROUP_A[0], GROUP_B[0]:
+            wait_until(lambda: len(self.senders(address)) == 3, lambda: self.senders(address))
         self.shell(GROUP_A[0], f"echo -n 'PH1 site={SITE} visitor=one' > /dev/udp/127.0.0.1/9514")
         for address in GROUP_A[0], GROUP_B[0]:
             self.wait_total([address], 1)
@@ -197,6 +202,7 @@ class Relays(RelaysCase):
         address, edge = GROUP_A[0], EDGES[0]
         self.start_edges(fenced("ini topology relay"))
         self.start_signed(address)
+        self.wait_heard(address)
         keys = os.path.join(self.machine(address).directory, "keys")
         old = fenced("ini topology relay")
         total = self.browse_both(0, 40)
@@ -241,6 +247,7 @@ class Relays(RelaysCase):
             machine.run([PRESENCE_WEB, "--listen", f"{address}:8474", "--segment", machine.segment,
                          "--to", f"{address}:9514"], "web")
             wait_until(lambda: "listening on" in machine.said("web"), "presence-web to listen")
+        self.wait_heard(GROUP_A[0], GROUP_B[0])
         total = self.browse_both(0, 40)
         for address in GROUP_A[0], GROUP_B[0]:
             self.wait_total([address], total)
@@ -268,6 +275,7 @@ class Relays(RelaysCase):
         self.start_edges(fenced("ini topology relay to shards"))
         for address in (*GROUP_A, *GROUP_B):
             self.start_signed(address)
+        self.wait_heard(*GROUP_A, *GROUP_B)
         total = self.browse_both(0, 200)
         for group in GROUP_A, GROUP_B:
             self.wait_total(group, total)
@@ -287,6 +295,7 @@ class Relays(RelaysCase):
         for text in both, re.sub(r"(?m)^to = A=.*\n", "", both):
             for edge in EDGES:
                 self.replace_file(edge, text)
+            self.wait_heard(*new, *GROUP_B)
             total = max(total, self.browse_both(0, 200))
             for group in new, GROUP_B:
                 self.wait_total(group, total)

@@ -227,6 +227,14 @@ class RelaysCase(TopologyCase):
         return json.loads(self.ctl("senders", "--json",
                                    segment=self.machine(address).segment)[1])["senders"]
 
+    def wait_heard(self, *addresses):
+        """Wait until these collectors hear the relays of all edges: one that had no way to a collector
+        looks for it again within a second, and what comes meanwhile is lost."""
+        for address in addresses:
+            wait_until(lambda: {each["address"] for each in self.senders(address)
+                                if each["state"] == "alive"} >= set(EDGES),
+                       lambda: f"all edges at {address}: {self.senders(address)}")
+
     def browse_both(self, first, number):
         """Show so many visitors to each edge, half of them to both. Returns how many they are."""
         self.browse(EDGES[0], *everywhere(people(first, number)))
