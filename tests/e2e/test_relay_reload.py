@@ -89,19 +89,29 @@ class Reload(RelayCase):
         self.assertEqual((stats["socket_drops"], stats["streams_full"]), (0, 0))
         return sum(stats[name] for name in OUTCOMES), rejected, stats
 
-    def check_account(self, relay, groups, sent):
+    def check_account(self, relay, sent, **groups):
         """At rest: every group has every heartbeat once, by its own account and the relay's, and
         no datagram is lost or rejected."""
         wait_until(lambda: relay.value("heartbeats_accepted_total") == sent,
                    lambda: f"{sent} heartbeats: {relay.value('heartbeats_accepted_total')}")
-        for shards in groups:
+        for name, shards in groups.items():
             wait_until(lambda shards=shards: sum(self.counted(each)[0] for each in shards) == sent,
                        lambda shards=shards: f"{sent} heartbeats in all, not "
                                              f"{[self.counted(each)[0] for each in shards]}")
-            for each in shards:
-                _, rejected, stats = self.counted(each)
+            for number, each in enumerate(shards, start=1):
+                heartbeats, rejected, stats = self.counted(each)
                 self.assertEqual(rejected, {})
                 self.assertEqual(stats["streams_expected"], stats["streams_received"])
+                self.assertEqual(self.target(relay, "heartbeats_total", name, number, each),
+                                 heartbeats)
+                for lost in ("heartbeats_lost_total", "heartbeats_dropped_total",
+                             "datagrams_failed_total"):
+                    self.assertEqual(self.target(relay, lost, name, number, each), 0)
+                # An empty one may be on its way.
+                wait_until(lambda name=name, number=number, each=each:
+                           self.target(relay, "datagrams_total", name, number, each)
+                           == self.counted(each)[2]["datagrams_received"],
+                           "the datagrams to be those that were sent")
 
     def target(self, relay, name, group, shard, collector):
         return relay.value(f"target_{name}", group=group, shard=str(shard),
@@ -142,7 +152,7 @@ class Reload(RelayCase):
                 wait_until(lambda sent=sent: self.counted(collectors[2])[0] >= sent,
                            "the collectors to have counted all")
                 reload_collectors(new)
-        self.check_account(relay, (collectors[:2], collectors[2:]), traffic.sent)
+        self.check_account(relay, traffic.sent, A=collectors[:2], B=collectors[2:])
         self.assertEqual(relay.stop(), 0)
 
     def test_wrong_keys(self):
@@ -159,7 +169,7 @@ class Reload(RelayCase):
         self.reload(relay, f"--key-file {path}: No such file or directory\n")
         with Traffic(self, relay) as traffic:
             traffic.wait_sent()
-        self.check_account(relay, ([collector],), traffic.sent)
+        self.check_account(relay, traffic.sent, A=[collector])
 
     def test_first_key(self):
         """Signing begins with a SIGHUP if the relay may read the file, and ends with one."""
@@ -193,7 +203,7 @@ class Reload(RelayCase):
             self.reload(relay, "reloaded: sending to 5 collectors in 2 groups, not signed\n", a, b)
             with_b = traffic.sent
             traffic.wait_sent()
-        self.check_account(relay, (old,), traffic.sent)
+        self.check_account(relay, traffic.sent, A=old)
         total = sum(self.counted(each)[0] for each in new)
         self.assertLessEqual(traffic.sent - with_b, total)
         self.assertLess(total, traffic.sent)
@@ -244,7 +254,7 @@ class Reload(RelayCase):
         self.reload(relay, "cannot read the configuration file .*: No such file or directory\n")
         with Traffic(self, relay) as traffic:
             traffic.wait_sent()
-        self.check_account(relay, ([collector, other],), traffic.sent)
+        self.check_account(relay, traffic.sent, A=[collector, other])
         self.reload(relay, "reloaded: nothing has changed\n", *live)
 
     def test_nothing_changed(self):
@@ -255,7 +265,7 @@ class Reload(RelayCase):
             for _ in range(30):
                 self.reload(relay, "reloaded: nothing has changed\n")
             traffic.wait_sent()
-        self.check_account(relay, ([collector],), traffic.sent)
+        self.check_account(relay, traffic.sent, A=[collector])
         senders = json.loads(self.ctl("senders", "--json", segment=collector.segment)[1])
         self.assertEqual(len(senders["senders"] if isinstance(senders, dict) else senders), 1)
 
@@ -265,17 +275,19 @@ class Reload(RelayCase):
         collectors = [self.collector(name) for name in ("a1", "b1")]
         a, b = (f"to = {name}={each.address}" for name, each in zip("AB", collectors))
         relay = self.configured(a, b, "hold = 50")
+
+        def descriptors():
+            return len(os.listdir(f"/proc/{relay.process.pid}/fd"))
+
+        before = descriptors()
         with Traffic(self, relay) as traffic:
             for i in range(1000 if LONG else 150):
                 self.configure(*((a, b) if i % 2 else (b, a)), f"hold = {5 + i % 3}")
                 relay.hang_up()
                 if i % 10 == 0:
                     traffic.wait_sent(50)
-        self.check_account(relay, ([collectors[0]], [collectors[1]]), traffic.sent)
-        for name, each in zip("AB", collectors):
-            self.assertEqual(self.target(relay, "heartbeats_total", name, 1, each), traffic.sent)
-            self.assertEqual(self.target(relay, "heartbeats_lost_total", name, 1, each), 0)
-            self.assertEqual(self.target(relay, "heartbeats_dropped_total", name, 1, each), 0)
+        self.check_account(relay, traffic.sent, A=collectors[:1], B=collectors[1:])
+        wait_until(lambda: descriptors() <= before, "the old senders to be closed")
         self.assertEqual(relay.stop(), 0)
         self.assertNotIn("system call", relay.ended_with)
 
@@ -304,7 +316,7 @@ class Reload(RelayCase):
         self.assertEqual(said.count("\n"), 1, said)
         with Traffic(self, relay) as traffic:
             traffic.wait_sent()
-        self.check_account(relay, ([collector],), traffic.sent)
+        self.check_account(relay, traffic.sent, A=[collector])
         resource.prlimit(relay.process.pid, resource.RLIMIT_NOFILE, limits)
         self.reload(relay, "reloaded: sending to 11 collectors in 2 groups")
 
@@ -326,7 +338,7 @@ class Reload(RelayCase):
         with Traffic(self, relay) as traffic:
             traffic.wait_sent()
         self.reload(relay, "reloaded: sending to 1", to, "hold = 1")
-        self.check_account(relay, (), 1 + traffic.sent)
+        self.check_account(relay, 1 + traffic.sent)
 
     def test_anybody(self):
         """It warns while anybody on the network may send: at the start, and after a SIGHUP."""
@@ -354,7 +366,7 @@ class Reload(RelayCase):
         self.assertEqual(relay.value("group_shards", group="A"), 1)
         with Traffic(self, relay) as traffic:
             traffic.wait_sent()
-        self.check_account(relay, ([collector],), traffic.sent)
+        self.check_account(relay, traffic.sent, A=[collector])
 
     # ---- order ----
 
@@ -372,7 +384,7 @@ class Reload(RelayCase):
             self.reload(relay, "reloaded: sending to 2", to, f"to = B=127.0.0.{round + 1}:9",
                         "hold = 1000")
             self.socket.sendto(native(SITE, ids, kind=LEAVE), ("127.0.0.1", relay.relay_port))
-            self.check_account(relay, ([collector],), aim + len(ids))
+            self.check_account(relay, aim + len(ids), A=[collector])
             self.assertEqual(self.ctl("count", SITE, segment=collector.segment)[1], "0\n")
 
 
