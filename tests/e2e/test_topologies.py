@@ -324,6 +324,13 @@ class Files(unittest.TestCase):
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             self.assertIn(fenced("promql topology copies").strip(), RULES_TEST)
 
+    def test_alerts(self):
+        """Those that are named are among the rules."""
+        rules = read("tools/presence-exporter/presence.rules.yml")
+        named = set(re.findall(r"`(Presence[A-Z]\w+)`", read("docs/topologies.md")))
+        self.assertGreater(len(named), 5)
+        self.assertLessEqual(named, set(re.findall(r"alert: (\w+)", rules)))
+
     def test_wireguard(self):
         """Each side lets in the address that the other one has, and the relay's file agrees."""
         edge = read_wireguard(fenced("ini topology wireguard edge"))
