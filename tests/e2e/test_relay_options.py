@@ -1,6 +1,7 @@
 """presence-relay: options as people type them, what is wrong with them, and what to do."""
 
 import os
+import resource
 import socket
 import unittest
 
@@ -145,10 +146,21 @@ class RelayOptions(RelayCase):
         self.assertEqual(relay.stop(), 0)
 
     def test_groups_at_their_most(self):
-        groups = [word for i in range(GROUPS_MAX)
-                  for word in ("--to", f"g{i}=127.0.{i}.1:9")]
-        relay = self.relay(*groups)
-        self.assertEqual(relay.value("group_shards", group="g15"), 1)
+        """All of them, also where a process may have but 1024 files at first."""
+        def with_few_files():
+            resource.setrlimit(resource.RLIMIT_NOFILE,
+                               (1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+        def groups(port):
+            return "".join(f"to = g{i}=" + ",\n  ".join(f"127.{i}.0.{j}:{port}"
+                                                        for j in range(1, SHARDS_MAX + 1)) + "\n"
+                           for i in range(GROUPS_MAX))
+
+        relay = self.relay("--config", self.write("relay.conf", groups(9)), preexec=with_few_files)
+        self.assertEqual(relay.value("group_shards", group="g15"), SHARDS_MAX)
+        self.write("relay.conf", groups(19))
+        relay.hang_up()
+        relay.wait_logged("reloaded: sending to 1024 collectors in 16 groups")
         self.assertEqual(relay.stop(), 0)
 
     def test_file(self):

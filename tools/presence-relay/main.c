@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -20,6 +21,7 @@
 #include "reload.h"
 #include "summary.h"
 
+#define OTHER_FILES             512 /* that are open beside those of senders */
 #define TURN_MS                 1000
 #define PATIENCE_S              20
 #define CONNECTIONS_PER_ADDRESS 32 /* half of all, so that nobody keeps a scraper out alone */
@@ -121,6 +123,20 @@ static int open_worker(struct program *program)
     if (r < 0)
         log_line("%s", problem);
     return r;
+}
+
+/* Let the relay have all its senders, and on SIGHUP others beside them: the limit that systemd sets
+ * at first is too low for the most of groups and shards. Senders that then can't be opened say so.
+ */
+static void allow_senders(void)
+{
+    const rlim_t files = 2 * GROUPS_MAX * SHARDS_MAX + OTHER_FILES;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= files)
+        return;
+    limit.rlim_cur = limit.rlim_max < files ? limit.rlim_max : files;
+    setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int open_relay(struct program *program)
@@ -238,6 +254,7 @@ static int run_listening(struct program *program)
     int sockets[HTTP_LISTEN_MAX];
     int r = http_listen_open(addresses->items, addresses->count, sockets);
 
+    allow_senders();
     if (r == 0)
         r = open_relay(program);
     if (r < 0)

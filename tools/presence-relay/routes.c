@@ -34,8 +34,9 @@ static int open_route(struct routes *routes, const struct group *group,
         options->target = (uint16_t)routes->target_count;
         int r = presence_sender_open(group->addresses[i], options, &route->targets[i].sender);
         if (r < 0) {
-            log_line("cannot send to %s, shard %u of group %s: %s", group->addresses[i], i + 1,
-                     group->name, strerror(-r));
+            log_line("cannot send to %s, shard %u of group %s: %s%s", group->addresses[i], i + 1,
+                     group->name, strerror(-r),
+                     r == -EMFILE ? "; allow the relay more (LimitNOFILE=, ulimit -Hn)" : "");
             return r;
         }
         routes->target_count++;
