@@ -130,8 +130,17 @@ class ServiceManager:
         return wait_until(lambda: len(self.said(key)) >= times and self.said(key)[-1],
                           f"{key} from the service")
 
+    def settle(self):
+        """Wait until all that has come so far is handled: messages are in the order of their coming."""
+        mark = str(len(self.said("MARK")))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+            client.sendto(f"MARK={mark}".encode(), self.path)
+        wait_until(lambda: mark in self.said("MARK"), "the service manager to come to a message")
+
     def keywords(self, prefix=(), environment=None):
-        """The keywords for Case.start that let a service have this manager."""
+        """The keywords for Case.start that let a service have this manager. What the one before has
+        said comes first: it may have had descriptors removed, which are closed then."""
+        self.settle()
         with self.lock:
             all_passed = self.passed + self.store
             moves = " ".join(f"{3 + i}<&{one} {one}<&-" for i, (_, one) in enumerate(all_passed))

@@ -237,7 +237,7 @@ class Peaks(TrendCase):
         self.visit(range(9), room="/")
 
         def peak(number):
-            return lambda: self.json("peak", SITE)["ever"]["count"] == number
+            return lambda: (self.json("peak", SITE)["ever"] or {}).get("count") == number
 
         wait_until(peak(9), "the peak to be sampled")
         for number in range(5):

@@ -74,8 +74,8 @@ class Layout(Restart, ExporterCase, WebCase):
         """Nothing is lost: counts, histories and counters stay, readers go on, and no stream misses
         a datagram."""
         self.begin()
-        wait_until(lambda: self.json("peak", SITE)["ever"]["count"] == VISITORS, "a sample of them")
-        peak = self.json("peak", SITE)["ever"]
+        peak = wait_until(lambda: (peak := self.json("peak", SITE)["ever"]) and
+                          peak["count"] == VISITORS and peak, "a sample of them")
         for version in sorted(HEADERS, reverse=True):
             self.restart(version)
             self.assertRegex(self.collector.output(), "in this version's layout: everything moved")
