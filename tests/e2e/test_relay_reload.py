@@ -187,6 +187,7 @@ class Reload(RelayCase):
             self.assertEqual(said.count("\n"), 1, said)
         self.reload(relay, "reloaded: sending to 1 collector in 1 group, signed with key 7\n", to,
                     f"key-file = {near}")
+        self.reload(relay, "reloaded: nothing has changed\n")
         self.reload(relay, "reloaded: sending to 1 collector in 1 group, not signed\n", to)
 
     # ---- collectors ----
@@ -202,6 +203,7 @@ class Reload(RelayCase):
         with Traffic(self, relay) as traffic:
             traffic.wait_sent()
             self.reload(relay, "reloaded: sending to 5 collectors in 2 groups, not signed\n", a, b)
+            self.reload(relay, "reloaded: nothing has changed\n")
             with_b = traffic.sent
             traffic.wait_sent()
         self.check_account(relay, traffic.sent, A=old)
