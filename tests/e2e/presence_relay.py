@@ -74,6 +74,8 @@ class Relay(HttpProgram):
         if not self.log.closed:
             self.ended_with = self.output()
             self.log.close()
+        if status == -signal.SIGSYS or "the system call" in self.ended_with:
+            raise AssertionError(f"seccomp refused a system call: {self.ended_with}")
         return status
 
     def ensure_ended(self):

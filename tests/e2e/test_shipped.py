@@ -28,23 +28,22 @@ DAY = 86400  # seconds of the tick: the turn of a day is one of an hour and a mi
 
 
 def install(directory):
-    """Install the build, stripped; returns where presenced and presencectl are."""
+    """Install the build, stripped; returns the paths of all files by name."""
     subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--strip", "--quiet",
                     "--destdir", directory], check=True, capture_output=True, timeout=4 * DEADLINE)
     found = {}
     for path, _, files in os.walk(directory):
         found |= {name: os.path.join(path, name) for name in files}
-    return found["presenced"], found["presencectl"]
+    return found
 
 
-def allowed_calls():
-    """The names in the daemon's filter, those of sanitizers left out."""
+def allowed_calls(privileges):
+    """The names in a program's filter, those of sanitizers left out."""
     calls = set()
-    for path in "lib/common/confine_listed.c", "daemon/privileges.c":
+    for path in "lib/common/confine_listed.c", privileges:
         with open(os.path.join(SOURCES, path)) as file:
             text = re.sub(r"#ifdef PRIVILEGES_SANITIZED.*?#(else|endif)", "", file.read(), flags=re.S)
-        rules = text[text.index("allowed_calls[]"):text.index("deadly_calls[]")]
-        rules += text[text.index("_rules("):]
+        rules = re.search(r" allowed_calls\[\].*?};", text, re.S)[0] + text[text.index("_rules("):]
         calls |= set(re.findall(r"SCMP_SYS\((\w+)\)", rules))
     return calls
 
@@ -68,9 +67,9 @@ class Shipped(Case):
         cls.installed = tempfile.mkdtemp(prefix="presence-shipped-")
         cls.addClassCleanup(shutil.rmtree, cls.installed)
         os.chmod(cls.installed, 0o755)
-        presenced, presencectl = install(cls.installed)
-        for name, path in (("PRESENCED", presenced), ("PRESENCECTL", presencectl)):
-            patch = mock.patch.object(harness, name, path)
+        installed = install(cls.installed)
+        for name in "presenced", "presencectl":
+            patch = mock.patch.object(harness, name.upper(), installed[name])
             patch.start()
             cls.addClassCleanup(patch.stop)
 
@@ -177,7 +176,7 @@ class Shipped(Case):
 
     def test_the_system_calls(self):
         """All that are really made, beside those that are allowed."""
-        made, allowed = {}, allowed_calls()
+        made, allowed = {}, allowed_calls("daemon/privileges.c")
         for engine in "io_uring", "recvmmsg":
             trace = os.path.join(self.directory, f"trace-{engine}")
             with clock_ahead(self.seconds_before_a_day(6)):

@@ -77,7 +77,6 @@ int privileges_give_up(const char *const *files, size_t count)
 
 static const int allowed_calls[] = {
     /* send */
-    SCMP_SYS(connect),
     SCMP_SYS(sendmmsg),
     SCMP_SYS(recvmsg), /* reports of what came back */
     SCMP_SYS(setsockopt),
