@@ -90,6 +90,8 @@ class Loss(Targets):
             return sum(int(line.split()[12]) for line in list(table)[1:])
 
     def test_trains_that_get_lost(self):
+        # What is lost before the first that arrives is unknown: let the sign of life be that.
+        wait_until(lambda: self.stream(2), "the stream to be known")
         with random_loss(self.spoke.far, 0.2, prefix=self.spoke.prefix):
             for _ in range(3):
                 self.burst()
