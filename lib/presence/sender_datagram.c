@@ -152,12 +152,11 @@ static void datagram_pad(struct datagram *datagram)
 int datagram_add(struct datagram *datagram, const struct presence_place *place,
                  const uint8_t id[WIRE_VISITOR_SIZE], int64_t now)
 {
-    int error = datagram_turn_to(datagram, place);
+    int error;
 
-    if (error == -ENOSPC && datagram->visitors > 0) {
+    while ((error = datagram_turn_to(datagram, place)) == -ENOSPC && datagram->visitors > 0) {
         datagram_pad(datagram);
         datagram_close(datagram);
-        error = datagram_turn_to(datagram, place);
     }
     if (error < 0)
         return error == -ENOSPC ? -ENAMETOOLONG : error;

@@ -6,6 +6,9 @@
 #define SLOT_SHIFT 23                           /* from a hash to one of SENDER_NAMES_SLOTS */
 #define HASH_PRIME UINT64_C(0x9e3779b97f4a7c15) /* 2^64 / the golden ratio */
 
+/* For what is compiled once for each use of a name. */
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
 _Static_assert(SENDER_NAMES_SLOTS == 1 << (32 - SLOT_SHIFT), "the hash's upper bits");
 
 void sender_names_init(struct sender_names *names, uint8_t *bytes)
@@ -22,41 +25,99 @@ void sender_names_clear(struct sender_names *names)
 
 /* ---- a name's words ---------------------------------------------------------------------- */
 
+/* Compilers have vector instructions for these on every machine that matters. */
+typedef signed char chars __attribute__((vector_size(16)));
+
+/* What is known of a name once it was read: its hash, and whether it is certainly valid and in
+ * canonical form. */
 struct scan {
     uint64_t hash;
-    uint64_t refused; /* of all words: utf8_word_is_plain's */
-    uint64_t found;   /* likewise: canonical_slashes of a room, canonical_is_lower's otherwise */
+    bool is_canonical;
 };
 
-static inline void scan_word(struct scan *scan, uint64_t word, bool is_room)
+static inline chars load_chars(const uint8_t *bytes)
 {
-    scan->refused |= word | (word - UTF8_EACH_BYTE(0x20)) | (word + UTF8_EACH_BYTE(0x01));
-    scan->found |= is_room ? canonical_slashes(word) : word & ~(word << 1);
-    scan->hash = (scan->hash ^ word) * HASH_PRIME;
+    chars loaded;
+
+    memcpy(&loaded, bytes, sizeof(loaded));
+    return loaded;
 }
 
-/* Read a name of 1 to 255 bytes once, and copy it to `copy`, which has room for it. The words share
- * a byte, so that no pair of slashes is split between two. */
-static inline struct scan scan_copy(const uint8_t *bytes, uint32_t length, bool is_room,
-                                    uint8_t *copy)
+static inline uint64_t hash_word(uint64_t hash, uint64_t word)
+{
+    return (hash ^ word) * HASH_PRIME;
+}
+
+/* Return a vector of zeros if these bytes are plain (utf8_word_is_plain), and in canonical form as
+ * far as they and the byte behind them tell. */
+static inline chars find_odd(enum sender_name which, const uint8_t *bytes)
+{
+    chars loaded = load_chars(bytes);
+    chars odd = (loaded < 0x20) | (loaded == 0x7f); /* those from 0x80 on are negative */
+
+    if (which == SENDER_ROOM)
+        odd |= (loaded == '/') & (load_chars(bytes + 1) == '/');
+    else if (which != SENDER_EVENT)
+        odd |= (loaded >= 'A') & (loaded <= 'Z');
+    return odd;
+}
+
+/* scan_copy of 16 bytes or more, 16 at a time. */
+static ALWAYS_INLINE struct scan scan_copy_long(enum sender_name which, const uint8_t *bytes,
+                                                uint32_t length, uint8_t *copy)
+{
+    const uint32_t last = length - sizeof(chars);
+    struct scan scan = {.hash = length};
+    chars odd = {0};
+
+    for (uint32_t i = 0;; i = i + sizeof(chars) < last ? i + sizeof(chars) : last) {
+        odd |= find_odd(which, bytes + i);
+        scan.hash = hash_word(scan.hash, utf8_load64(bytes + i));
+        scan.hash = hash_word(scan.hash, utf8_load64(bytes + i + sizeof(uint64_t)));
+        memcpy(copy + i, bytes + i, sizeof(chars));
+        if (i == last)
+            break;
+    }
+    uint64_t halves[2];
+    memcpy(halves, &odd, sizeof(halves));
+    scan.is_canonical = (halves[0] | halves[1]) == 0;
+    return scan;
+}
+
+static struct scan scan_copy_short(enum sender_name which, const uint8_t *bytes, uint32_t length,
+                                   uint8_t *copy)
 {
     struct scan scan = {.hash = length};
 
     if (length < sizeof(uint64_t)) {
         for (uint32_t i = 0; i < length; i++)
             copy[i] = bytes[i];
-        scan_word(&scan, utf8_short_word(bytes, length), is_room);
-        return scan;
+        scan.hash = hash_word(scan.hash, utf8_short_word(bytes, length));
+    } else {
+        uint64_t first = utf8_load64(bytes), last = utf8_load64(bytes + length - sizeof(last));
+        memcpy(copy, &first, sizeof(first));
+        memcpy(copy + length - sizeof(last), &last, sizeof(last));
+        scan.hash = hash_word(hash_word(scan.hash, first), last);
     }
-    const uint32_t last = length - sizeof(uint64_t);
-    for (uint32_t i = 0;;) {
-        uint64_t word = utf8_load64(bytes + i);
-        memcpy(copy + i, &word, sizeof(word));
-        scan_word(&scan, word, is_room);
-        if (i == last)
-            return scan;
-        i = i + 7 < last ? i + 7 : last;
-    }
+    scan.is_canonical = utf8_is_plain(bytes, length);
+    if (which == SENDER_ROOM)
+        scan.is_canonical &= canonical_is_room(bytes, length);
+    else if (which != SENDER_EVENT)
+        scan.is_canonical &= canonical_is_lower(bytes, length);
+    return scan;
+}
+
+/* Read a name of 1 to 255 bytes, behind which is one more, and copy it to `copy`, which has room
+ * for it. */
+static ALWAYS_INLINE struct scan scan_copy(enum sender_name which, const uint8_t *bytes,
+                                           uint32_t length, uint8_t *copy)
+{
+    if (length < sizeof(chars))
+        return scan_copy_short(which, bytes, length, copy);
+    struct scan scan = scan_copy_long(which, bytes, length, copy);
+    if (which == SENDER_ROOM && bytes[length - 1] == '/')
+        scan.is_canonical = false;
+    return scan;
 }
 
 static inline bool is_within_length(enum sender_name which, size_t length)
@@ -64,20 +125,6 @@ static inline bool is_within_length(enum sender_name which, size_t length)
     return length <= (which == SENDER_ROOM    ? WIRE_ROOM_MAX
                       : which == SENDER_EVENT ? WIRE_EVENT_MAX
                                               : WIRE_SITE_MAX);
-}
-
-/* True if a name that was scanned is certainly valid and in canonical form. */
-static inline bool is_canonical(enum sender_name which, const struct scan *scan,
-                                const uint8_t *bytes, uint32_t length)
-{
-    if (scan->refused & UTF8_EACH_BYTE(0x80))
-        return false;
-    if (which == SENDER_EVENT)
-        return true;
-    if (which != SENDER_ROOM)
-        return (scan->found & UTF8_EACH_BYTE(0x40)) == 0;
-    return length == 1 ||
-           (bytes[length - 1] != '/' && (scan->found & UTF8_EACH_BYTE(0x80) >> 8) == 0);
 }
 
 /* ---- numbers ----------------------------------------------------------------------------- */
@@ -117,21 +164,20 @@ static __attribute__((noinline)) int number_unusual(struct sender_names *names,
                                                     enum sender_name which, const char *text,
                                                     uint32_t size_max)
 {
-    uint8_t scratch[WIRE_ROOM_MAX];
+    uint8_t scratch[WIRE_ROOM_MAX + 1] = {0};
     struct wire_name name;
     int error = sender_name_parse(which, text, scratch, &name);
 
     if (error < 0)
         return error;
-    struct scan scan =
-        scan_copy(name.bytes, name.length, which == SENDER_ROOM, names->bytes + names->size + 1);
+    struct scan scan = scan_copy(which, name.bytes, name.length, names->bytes + names->size + 1);
     return number_copied(names, name.length, (uint32_t)(scan.hash >> 32), size_max);
 }
 
 /* Number a name as its caller spells it; 0: it is absent. `last` is a number to try first, of a
  * name for the same use; 0: none. */
-static inline int number_name(struct sender_names *names, enum sender_name which, const char *text,
-                              uint8_t last, uint32_t size_max)
+static ALWAYS_INLINE int number_name(struct sender_names *names, enum sender_name which,
+                                     const char *text, uint8_t last, uint32_t size_max)
 {
     const uint8_t *bytes = (const uint8_t *)text;
 
@@ -141,9 +187,9 @@ static inline int number_name(struct sender_names *names, enum sender_name which
     if (last && name_is(names, last, text, length))
         return last;
     if (is_within_length(which, length)) {
-        struct scan scan = scan_copy(bytes, (uint32_t)length, which == SENDER_ROOM,
-                                     names->bytes + names->size + 1);
-        if (is_canonical(which, &scan, bytes, (uint32_t)length))
+        struct scan scan =
+            scan_copy(which, bytes, (uint32_t)length, names->bytes + names->size + 1);
+        if (scan.is_canonical)
             return number_copied(names, (uint32_t)length, (uint32_t)(scan.hash >> 32), size_max);
     }
     return number_unusual(names, which, text, size_max);

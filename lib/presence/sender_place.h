@@ -47,7 +47,17 @@ static inline int sender_labels_parse(const struct presence_place *given, uint8_
         return -EINVAL;
     *ret_kind = (uint8_t)kind;
     ret_country[0] = ret_country[1] = 0;
-    return sender_name_is_absent(country) ? 0 : sender_country_parse(country, ret_country);
+    if (sender_name_is_absent(country))
+        return 0;
+    /* Nearly all codes: those that stand for no country repeat a letter or have a digit. */
+    if (utf8_is_within((uint8_t)country[0], 'A', 'Z') &&
+        utf8_is_within((uint8_t)country[1], 'A', 'Z') && country[0] != country[1] &&
+        country[2] == '\0') {
+        ret_country[0] = (uint8_t)country[0];
+        ret_country[1] = (uint8_t)country[1];
+        return 0;
+    }
+    return sender_country_parse(country, ret_country);
 }
 
 /* Check a whole place, for text_encode. `ret` points into `given` and `scratch`; its other fields
