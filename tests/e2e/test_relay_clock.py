@@ -38,8 +38,8 @@ class Clock(RelayCase, ExporterCase):
         return self.ctl("seen", SITE, name)[0] == 0
 
     def heartbeats(self, relay):
-        page = relay.get("/metrics")[2].decode()
-        return int(re.search(r"^presence_relay_target_heartbeats_total\{.*\} (\d+)$", page, re.M)[1])
+        return relay.value("target_heartbeats_total", group="main", shard="1",
+                           target=self.collector.address)
 
     def test_a_wrong_clock(self):
         for seconds in 60, -60:

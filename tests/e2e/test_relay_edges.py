@@ -85,16 +85,13 @@ class Waiting(Edge):
         def go_on():
             dropped = self.drops()
             self.device.process.send_signal(signal.SIGCONT)
-            wait_until(lambda: f"socket_drops_total {dropped}\n" in self.metrics(), "its account")
+            wait_until(lambda: self.device.value("socket_drops_total") == dropped, "its account")
             wait_until(lambda: waiting_bytes(self.device.address) == [0], "room in its socket")
 
         self.compare(stop, go_on)
         # All visits of calm times count, and none of the others: the socket was full.
         wait_until(lambda: self.count(SITE) == self.visits / 2,
                    lambda: f"{self.visits / 2} visitors, not {self.count(SITE)}")
-
-    def metrics(self):
-        return self.device.get("/metrics")[2].decode()
 
     def test_relay_that_has_ended(self):
         def end():

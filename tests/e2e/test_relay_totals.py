@@ -32,21 +32,25 @@ CHUNK = 200  # heartbeats
 COUNTERS = ("heartbeats_new", "heartbeats_refreshed", "heartbeats_left", "pageviews",
             "custom_events")
 FORMS = "text", 1, 2
+KEYS = "1 000102030405060708090a0b0c0d0e0f\n", "2 101112131415161718191a1b1c1d1e1f\n"
 
 
 class Totals(Haproxy, Nginx, HttpEdge, RelayCase):
     def setUp(self):
         super().setUp()
         size = "--max-entries", str(max(100000, 6 * VISITORS)), "--max-scopes", "4096"
-        self.shards = [self.start_in(f"a{i}", *size) for i in range(SHARDS)]
-        self.whole = self.start_in("b", *size)
+        keys = "--keys", self.write("keys", "".join(KEYS))
+        self.shards = [self.start_in(f"a{i}", *size, *keys) for i in range(SHARDS)]
+        self.whole = self.start_in("b", *size, *keys)
         self.collectors = [*self.shards, self.whole]
         self.a = [Presence(self, collector.segment) for collector in self.shards]
         self.b = Presence(self, self.whole.segment)
         groups = ("--to", "a=" + ",".join(shard.address for shard in self.shards),
                   "--to", f"b={self.whole.address}")
-        self.relays = [self.relay(*groups) for _ in range(2)]
+        self.relays = [self.relay(*groups, "--key-file", self.write(f"key{number}", key))
+                       for number, key in enumerate(KEYS)]
         self.model, self.sent = Model(), 0
+        self.sent_to = collections.Counter()  # heartbeats, by the relay's port
         self.crowd = Crowd(SEED, VISITORS)
         self.random = random.Random(SEED)
         # By relay and form.
@@ -73,6 +77,7 @@ class Totals(Haproxy, Nginx, HttpEdge, RelayCase):
         for visitor, kind, place in beats:
             self.model.add(edge, visitor.identity, kind, *place)
         self.sent += len(beats)
+        self.sent_to[edge.port] += len(beats)
         edge.send(beats)
 
     def send_all(self, beats_of, after_each=lambda done: None):
@@ -98,6 +103,7 @@ class Totals(Haproxy, Nginx, HttpEdge, RelayCase):
                 source = "news.example" if method == "GET" else ""
                 self.model.add(proxy, identity_of(name), kind, SITE, room, "", source)
                 self.sent += 1
+                self.sent_to[self.relays[proxy == "haproxy"].relay_port] += 1
         connection.close()
 
     # ---- what is counted ----
@@ -157,25 +163,42 @@ class Totals(Haproxy, Nginx, HttpEdge, RelayCase):
             inside += is_there
         return inside
 
-    def check_streams(self):
-        """Nothing was lost on the way, and the collectors say so."""
-        for collector in self.collectors:
-            status, out, err = self.ctl("senders", segment=collector.segment)
-            self.assertEqual(status, 0, err)
-            streams = json.loads(self.ctl("senders", "--json", segment=collector.segment)[1])["senders"]
-            self.assertEqual(len(streams), len(self.relays), out)
-            for stream in streams:
-                self.assertEqual((stream["lost"], stream["duplicates"]), (0, 0), out)
-                self.assertEqual(stream["target"], self.collectors.index(collector))
+    def streams(self, collector):
+        """What it knows of each relay's stream, by the relay's key."""
+        out = self.ctl("senders", "--json", segment=collector.segment)[1]
+        return {stream["key"]: stream for stream in json.loads(out)["senders"]}
+
+    def check_accounts(self):
+        """What came to each relay went to each group, nothing was lost, and everybody says so."""
+        targets = ("a", "1"), ("a", "2"), ("a", "3"), ("b", "1")
+        for key, relay in enumerate(self.relays, 1):
+            sent = self.sent_to[relay.relay_port]
+            self.assertEqual(relay.value("heartbeats_accepted_total"), sent)
+            self.assertEqual(relay.value("datagrams_accepted_total"),
+                             relay.value("datagrams_received_total"))
+            self.assertEqual(relay.value("socket_drops_total"), 0)
+            came = collections.Counter()
+            for number, (collector, (group, shard)) in enumerate(zip(self.collectors, targets)):
+                labels = {"group": group, "shard": shard, "target": collector.address}
+                stream = self.streams(collector)[key]
+                self.assertEqual((stream["lost"], stream["duplicates"], stream["target"]),
+                                 (0, 0, number), stream)
+                self.assertEqual(stream["heartbeats"],
+                                 relay.value("target_heartbeats_total", **labels))
+                self.assertEqual(relay.value("target_datagrams_failed_total", **labels), 0)
+                came[group] += stream["heartbeats"]
+            self.assertEqual(came, {"a": sent, "b": sent})
 
     # ---- the test ----
 
     def sample(self):
-        """How much the groups' totals differ at this moment, as a part of them."""
+        """How much the groups' totals differ at this moment, as a part of them; None: a collector is
+        behind, because this machine has other things to do."""
         sites = [site.lower() for site in Crowd.SITES]
         whole = sum(map(self.b.count, sites))
         shards = sum(shard.count(site) for shard in self.a for site in sites)
-        return abs(whole - shards) / whole
+        behind = any(sum(waiting_bytes(each.address)) for each in self.collectors)
+        return None if behind else abs(whole - shards) / whole
 
     def arrive(self):
         """Everybody comes, through one edge or another."""
@@ -234,7 +257,7 @@ class Totals(Haproxy, Nginx, HttpEdge, RelayCase):
         self.send_all(beats_of, compare)
         self.browse("nginx", [f"browser-{BROWSERS + number}" for number in range(0, BROWSERS, 2)])
         self.browse("haproxy", [f"browser-{number}" for number in range(0, BROWSERS, 2)])
-        return sorted(differences)
+        return sorted(each for each in differences if each is not None)
 
     def come_back(self):
         """Some of those who have left, and of the browsers that leave by what no proxy sends."""
@@ -282,12 +305,11 @@ class Totals(Haproxy, Nginx, HttpEdge, RelayCase):
         recent = self.check_since(middle)
         self.check_counters()
         inside = self.check_shards()
-        self.check_streams()
-        usual = differences[int(0.9 * len(differences))]
+        self.check_accounts()
         print(f"{self.sent} heartbeats of {len(self.model.everybody)} visitors, {inside} of them "
               f"there, in {scopes} scopes, {recent} of them in the window from the gap on; live the "
-              f"groups differed by at most {differences[-1]:.2%}, nine in ten times by {usual:.2%}")
-        self.assertLessEqual(usual, LIVE)
+              f"groups differed by at most {differences[-1]:.2%} in {len(differences)} moments")
+        self.assertLessEqual(differences[-1], LIVE)
         for relay in self.relays:
             self.assertEqual(relay.stop(), 0)
 

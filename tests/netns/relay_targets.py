@@ -101,7 +101,8 @@ class Targets(RelayCase):
         addresses = [collector.address for collector in self.collectors]
         self.device = self.relay("--to", f"whole={addresses[0]}",
                                  "--to", f"halves={addresses[1]},{addresses[2]}")
-        self.targets = ("whole", "1"), ("halves", "1"), ("halves", "2")
+        self.targets = [{"group": group, "shard": shard} for group, shard in
+                        (("whole", "1"), ("halves", "1"), ("halves", "2"))]
         self.socket.connect(("127.0.0.1", self.device.relay_port))
         self.spoke, self.collector = self.spokes[2], self.collectors[2]  # which suffer
         self.probed = 0
@@ -120,23 +121,11 @@ class Targets(RelayCase):
 
     # ---- accounts ----
 
-    def metrics(self):
-        """Return the relay's own account: numbers by name and (for a target) group and shard."""
-        status, _, body = self.device.get("/metrics")
-        self.assertEqual(status, 200)
-        found = {}
-        for name, labels, value in re.findall(r"^presence_relay_(\w+?)(?:_total)?(?:\{(.*)\})? (\d+)$",
-                                              body.decode(), re.M):
-            labels = dict(re.findall(r'(\w+)="([^"]*)"', labels))
-            key = (labels["group"], labels["shard"]) if "shard" in labels else tuple(labels.values())
-            found[name, *key] = int(value)
-        return found
-
     def account(self, target):
         """What the relay says of a target, by its index."""
-        prefix = "target_"
-        return {name[len(prefix):]: value for (name, *key), value in self.metrics().items()
-                if name.startswith(prefix) and tuple(key) == self.targets[target]}
+        place = set(self.targets[target].items())
+        return {re.fullmatch("presence_relay_target_(.*?)(_total)?", name)[1]: int(value)
+                for (name, labels), value in self.device.metrics().items() if place <= set(labels)}
 
     def stream(self, target):
         """What a target says of the relay's stream, in all its life."""
@@ -224,13 +213,13 @@ class Targets(RelayCase):
         self.fail(f"others wait longer while one fails: {tried}")
 
     def check(self, failing, loses=True):
-        load = self.load()
+        load = self.load(at_once=1)  # no datagram is full before its time
         self.check_delays(failing)
         load.stop()
         everything = sum(load.sent for load in self.loads) + self.probed
         second_half = sum(load.of_second_half for load in self.loads)
-        wait_until(lambda: self.metrics()["heartbeats_accepted",] == everything,
-                   lambda: f"{everything} heartbeats: {self.metrics()}")
+        wait_until(lambda: self.device.value("heartbeats_accepted_total") == everything,
+                   lambda: f"{everything} heartbeats: {self.device.metrics()}")
         losses = self.check_accounts()
         self.assertEqual(losses[:2], [(0, 0), (0, 0)])
         self.assertEqual(self.counted(self.whole), everything)

@@ -4,13 +4,14 @@ Bursts fill buffers, an interface loses whole trains, and a forwarder repeats an
 
 import json
 import os
-import re
+import statistics
 import sys
+import time
 import unittest
 
 from bursts import BURSTS, Program
 from harness import wait_until
-from relay_targets import FIGURES, Targets
+from relay_targets import ATTEMPTS, FIGURES, ROUNDS, Targets
 from test_loss import FORWARDER
 from veth import ip, random_loss
 
@@ -41,22 +42,18 @@ class Loss(Targets):
         sent = sum(map(int, self.sender.ask(BURST).split()[:2]))
         self.bursts += BURST
 
-        def arrived():
-            metrics = self.metrics()
-            return metrics if metrics["streams_expected",] >= sent else None
-
-        metrics = wait_until(arrived, "the relay to know of all")
+        count = self.device.value
+        wait_until(lambda: count("streams_expected_total") >= sent, "the relay to know of all")
         # Only this stream has come: what is not lost is accepted, and what has heartbeats has one.
-        lost = metrics["streams_expected",] - metrics["streams_received",]
-        self.assertEqual(metrics["heartbeats_accepted",],
-                         metrics["datagrams_accepted",] - metrics["datagrams_empty",])
-        self.assertLessEqual(self.bursts - metrics["heartbeats_accepted",], lost)
-        return metrics
+        lost = count("streams_expected_total") - count("streams_received_total")
+        accepted = count("heartbeats_accepted_total")
+        self.assertLessEqual(self.bursts - accepted, lost)
+        return accepted
 
     def check(self, victim_loses):
         losses = self.check_accounts()
         print(f"datagrams and heartbeats lost on the way to each: {losses}; "
-              f"{self.bursts - self.metrics()['heartbeats_accepted',]} before the relay")
+              f"{self.bursts - int(self.device.value('heartbeats_accepted_total'))} before the relay")
         if victim_loses is not None:
             self.assertEqual(losses[2][0] > 0, victim_loses)
         return losses
@@ -65,6 +62,35 @@ class Loss(Targets):
         for _ in range(3):
             self.burst()
             self.check(None)
+
+    def time_of_burst(self):
+        """Returns how long it takes until one that works has all of it, or knows that it has not."""
+        begin = time.monotonic()
+        self.burst()
+
+        def arrived():
+            account = self.account(0)
+            sent = account["datagrams"] + account["datagrams_failed"]
+            return account["heartbeats_waiting"] == 0 and self.stream(0)["expected"] >= sent
+
+        wait_until(arrived, "the burst to be counted")
+        return time.monotonic() - begin
+
+    def test_bursts_while_one_is_stopped(self):
+        tried = []
+        for _ in range(ATTEMPTS):
+            calm, broken = [], []
+            for _ in range(ROUNDS):
+                calm.append(self.time_of_burst())
+                self.collector.freeze()
+                broken.append(self.time_of_burst())
+                self.collector.thaw()
+            self.check(None)
+            tried.append((statistics.median(calm), statistics.median(broken)))
+            if tried[-1][1] < 1.5 * tried[-1][0] + 0.05:
+                print(f"a burst takes {tried[-1][0]:.2f} s, then {tried[-1][1]:.2f} s")
+                return
+        self.fail(f"bursts take longer while a collector is stopped: {tried}")
 
     def test_stopped(self):
         """A stopped collector's buffer takes some; trains that find it full are lost as a whole."""
@@ -103,16 +129,14 @@ class Loss(Targets):
         victim = self.collectors[2]
         host, port = victim.address.rsplit(":", 1)
         forwarder = Program(self, sys.executable, FORWARDER, host, port, str(SEED))
-        relay = self.relay("--to", f"through={self.spokes[0].near_address}:{forwarder.read()}")
+        address = f"{self.spokes[0].near_address}:{forwarder.read()}"
+        relay = self.relay("--to", f"through={address}")
         sender = self.sender_to(relay)
-
-        def relay_heartbeats():
-            page = relay.get("/metrics")[2].decode()
-            return int(re.search(r"^presence_relay_target_heartbeats_total\{.*\} (\d+)$", page, re.M)[1])
-
+        to = {"group": "through", "shard": "1", "target": address}
         for _ in range(40):
             sender.ask(2000)
-        wait_until(lambda: relay_heartbeats() == 80000, "the relay to hand over all")
+        wait_until(lambda: relay.value("target_heartbeats_total", **to) == 80000,
+                   "the relay to hand over all")
         self.assertEqual(forwarder.ask("calm"), "calm")
 
         def known():
