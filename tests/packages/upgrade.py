@@ -20,8 +20,9 @@ from restart import SITE, Load, heartbeats
 
 BEFORE, AFTER = sys.argv[1:3]
 VISITORS = 1000
-SERVICES = ("presenced", "presence-exporter", "presence-recorder", "presence-web")
+SERVICES = ("presenced", "presence-exporter", "presence-recorder", "presence-relay", "presence-web")
 SETTINGS = "max-scopes = 5000\nwarm-up = 0\n"
+RELAY = "listen = 127.0.0.1:9515\nto = A=127.0.0.1:9\n"
 # What the package manager, systemd and the log keep for themselves.
 OTHERS = re.compile(r"/(var/(lib/(dpkg|apt|systemd|misc)|cache|log|tmp)|run/(?!presence)|tmp|proc|sys|home|root"
                     r"|etc/(passwd|group|g?shadow|sub[ug]id)-?$|dev/(?!shm)|etc/ld\.so\.cache)")
@@ -89,6 +90,8 @@ class Upgrade(unittest.TestCase):
         print(f"installed in {install(BEFORE):.1f} s")
         self.assertTrue(is_active("presenced"))
         self.assertFalse(any(is_active(service) for service in SERVICES[1:]))
+        with open("/etc/presence/presence-relay.conf", "a") as file:
+            file.write(RELAY)
         run(["systemctl", "enable", "--now", *SERVICES[1:]])
         with open("/etc/presence/presenced.conf", "a") as file:
             file.write(SETTINGS)
@@ -138,6 +141,8 @@ class Upgrade(unittest.TestCase):
         self.assertEqual(ask("/usr/bin/presencectl", "status")["scopes_capacity"], 5000)
         with open("/etc/presence/presenced.conf") as file:
             self.assertIn(SETTINGS, file.read())
+        with open("/etc/presence/presence-relay.conf") as file:
+            self.assertIn(RELAY, file.read())
 
     def remove(self, bare):
         apt("remove", "presence")

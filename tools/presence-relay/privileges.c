@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/capabilities.h"
 #include "common/confine.h"
@@ -45,12 +46,15 @@ static unsigned open_directories(const char *const *files, size_t count, int *re
 
 static int confine_reading(const int *directories, unsigned count)
 {
-    const unsigned everything = CONFINE_READ | CONFINE_WRITE | CONFINE_EXECUTE;
 #ifdef PRIVILEGES_UNCONFINED /* sanitizers open files of their own */
-    (void)everything;
-    return confine_files(CONFINE_EXECUTE, CONFINE_EXECUTE, directories, count);
+    for (unsigned i = 0; i < count; i++) {
+        if (directories[i] >= 0)
+            close(directories[i]);
+    }
+    return 0;
 #else
-    return confine_files(everything, CONFINE_READ, directories, count);
+    return confine_files(CONFINE_READ | CONFINE_WRITE | CONFINE_EXECUTE, CONFINE_READ, directories,
+                         count);
 #endif
 }
 
