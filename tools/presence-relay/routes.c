@@ -10,7 +10,7 @@
 
 /* What passes every network that IPv6 may use: 1280 bytes with the headers of IPv6 and UDP. */
 #define DATAGRAM_BYTES 1232
-#define NEVER_MS       UINT32_C(3600000) /* the relay flushes itself */
+#define NEVER_MS       UINT32_MAX /* the relay flushes itself */
 
 static unsigned count_targets(const struct group *groups, unsigned count)
 {
