@@ -7,6 +7,7 @@
 #include <common/monotonic.h>
 
 #define HOLD_MS 50
+#define FULL    74 /* of the visitors who arrive fit in a datagram */
 
 static int64_t now_ms = 1000000;
 
@@ -99,6 +100,29 @@ static void held_and_no_longer(void **state)
     now_ms += HOLD_MS;
     arrive(relay, 4); /* that with which it is due goes, too */
     expect_numbers(&collectors[0], 3, 2);
+    relay_close(relay);
+}
+
+/* Under load a datagram that is full leaves within 10 ms; the rest is held. */
+static void full_ones_leave_earlier(void **state)
+{
+    struct relay *relay = open_relay();
+
+    (void)state;
+    for (uint64_t number = 1; number <= 2 * FULL + 5; number++)
+        arrive(relay, number);
+    now_ms += 9;
+    arrive(relay, 0);
+    receiver_expect_nothing(&collectors[0]);
+    now_ms += 1;
+    arrive(relay, 0);
+    expect_numbers(&collectors[0], 1, FULL);
+    expect_numbers(&collectors[0], FULL + 1, FULL);
+    receiver_expect_nothing(&collectors[0]);
+    assert_int_equal(patience_ms(relay), HOLD_MS - 10);
+    now_ms += HOLD_MS - 10;
+    arrive(relay, 0);
+    expect_numbers(&collectors[0], 2 * FULL + 1, 5);
     relay_close(relay);
 }
 
@@ -250,6 +274,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(held_and_no_longer),
+        TEST(full_ones_leave_earlier),
         TEST(alive_while_nothing_comes),
         TEST(a_train_is_several_datagrams),
         TEST(nothing_is_a_datagram),
