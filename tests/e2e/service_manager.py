@@ -43,6 +43,9 @@ class ServiceManager:
         self.room = 4096  # for so many descriptors
         self.lag = 0  # seconds until it removes what it is told to
         self.lock = threading.Lock()
+        # As many messages may wait as systemd lets: a program does not wait long for a starved thread.
+        with contextlib.suppress(OSError), open("/proc/sys/net/unix/max_dgram_qlen", "w") as file:
+            file.write("512")
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(self.path)
         self.end, self.ended = os.pipe()

@@ -157,7 +157,8 @@ class Silence(DashboardCase):
 
     def test_rejections(self):
         """What is rejected is explained in words, whatever the reason."""
-        self.begin()
+        self.collector = self.start("--warm-up", "0")
+        self.web = self.serve()  # it only shows: its signs of life would be accepted
         self.people([1])
         self.send(self.collector, *3 * [b"PH1 site=example.com"], b"PH1 visitor")
         self.open()
