@@ -1,5 +1,5 @@
 /* sender.c - the sending half of presence.h. */
-#include "presence/presence.h"
+#include "sender.h"
 
 #include "common/monotonic.h"
 #include "core/text.h"
@@ -225,4 +225,17 @@ void presence_sender_totals(const struct presence_sender *sender,
                             struct presence_sender_totals *ret)
 {
     *ret = sender->outbox.totals;
+}
+
+bool sender_swap_sockets(struct presence_sender *sender, struct presence_sender *former)
+{
+    struct sender_socket *a = &sender->outbox.socket, *b = &former->outbox.socket;
+    int descriptor = a->descriptor;
+
+    if (a->address_length != b->address_length ||
+        memcmp(&a->address, &b->address, a->address_length) != 0)
+        return false;
+    a->descriptor = b->descriptor;
+    b->descriptor = descriptor;
+    return true;
 }

@@ -93,6 +93,18 @@ static inline bool receiver_take(struct receiver *receiver, int flags)
     return true;
 }
 
+/* Return the port from which the next datagram has come, which is still to be received. */
+static inline uint16_t receiver_sender_port(const struct receiver *receiver)
+{
+    struct sockaddr_in sender = {0};
+    socklen_t size = sizeof(sender);
+
+    assert_true(recvfrom(receiver->socket, NULL, 0, MSG_PEEK | MSG_TRUNC,
+                         (struct sockaddr *)&sender, &size) >= 0);
+    assert_int_not_equal(sender.sin_port, 0);
+    return ntohs(sender.sin_port);
+}
+
 /* Wait for the next datagram and decode it. */
 static inline void receiver_next(struct receiver *receiver)
 {

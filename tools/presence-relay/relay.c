@@ -78,8 +78,10 @@ static void take_setup(struct relay *relay)
 
     if (!setup)
         return;
-    if (setup->routes)
-        relay->queued_at = INT64_MAX; /* closing the others sends what they have */
+    if (setup->routes) {
+        routes_follow(setup->routes, relay->setup->routes);
+        relay->queued_at = INT64_MAX;
+    }
     keep_routes(relay->setup, setup);
     decoder_allow(relay->decoder, &setup->allowed);
     relay_setup_close(relay->setup);

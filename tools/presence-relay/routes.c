@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "common/shard.h"
+#include "sender.h"
 
 /* What passes every network that IPv6 may use: 1280 bytes with the headers of IPv6 and UDP. */
 #define DATAGRAM_BYTES 1232
@@ -110,6 +111,24 @@ static void flush(struct target *target)
     presence_sender_flush(target->sender);
     account_record(target->account, &target->progress, target->sender, true);
     target->is_waiting = false;
+}
+
+/* Let a target go on from the socket that `former` has for its address, if there is one. Most are
+ * at the same `index` there. */
+static void follow(const struct target *target, unsigned index, const struct routes *former)
+{
+    for (unsigned i = 0; i < former->target_count; i++) {
+        unsigned next = (index + i) % former->target_count;
+        if (sender_swap_sockets(target->sender, former->targets[next].sender))
+            return;
+    }
+}
+
+void routes_follow(struct routes *routes, struct routes *former)
+{
+    routes_flush(former);
+    for (unsigned i = 0; i < routes->target_count; i++)
+        follow(&routes->targets[i], i, former);
 }
 
 void routes_close(struct routes *routes)

@@ -36,6 +36,11 @@ struct routes {
 int routes_open(const struct group *groups, unsigned count, const struct key *key,
                 struct accounts *accounts, struct routes **ret);
 
+/* Let `routes` take over from `former`: send what is queued there, and go on from its sockets where
+ * the address is the same. A collector with several workers keeps the order of one sender's
+ * datagrams, by address and port, and not of two. */
+void routes_follow(struct routes *routes, struct routes *former);
+
 /* Send what is queued, and free everything. NULL is fine. */
 void routes_close(struct routes *routes);
 
