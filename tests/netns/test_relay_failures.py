@@ -11,7 +11,7 @@ import unittest
 
 from harness import wait_until
 from relay_targets import Targets
-from veth import ip, tc
+from veth import ip
 
 STOPPED_S = 10
 
@@ -47,19 +47,6 @@ class Failures(Targets):
             ip("address", "add", f"{self.spoke.address}/24", "dev", self.spoke.far,
                prefix=self.spoke.prefix)
 
-    @contextlib.contextmanager
-    def full(self):
-        """A queue that hardly moves: the relay's socket is soon full."""
-        tc("qdisc", "add", "dev", self.spoke.near, "root", "tbf", "rate", "8kbit", "burst", "2000",
-           "limit", "100000000")
-        load = self.load(pause=0.005, at_once=30)
-        try:
-            wait_until(lambda: self.account(2)["datagrams_failed"] > 0, "the socket to be full")
-            load.stop()
-            yield
-        finally:
-            tc("qdisc", "delete", "dev", self.spoke.near, "root")
-
     def test_stopped(self):
         """Its buffer takes what comes, for as long as there is room."""
         load, begin = self.load(), time.monotonic()
@@ -74,10 +61,6 @@ class Failures(Targets):
 
     def test_nobody_answers(self):
         self.check(self.swallowed)
-
-    def test_full_socket(self):
-        account = self.check(self.full)
-        self.assertGreater(account["datagrams_failed"], 0)
 
 
 if __name__ == "__main__":
