@@ -34,6 +34,7 @@ struct decoder {
     struct stream_table *streams;
     const struct sockaddr *sender;
     uint64_t now;
+    uint64_t refused_stream;    /* 0: none */
     uint64_t counted[COUNTERS]; /* by streams_receive; cleared after each datagram */
     bool welcome;
     bool is_single; /* the datagram has one place, which has not been read */
@@ -103,6 +104,11 @@ void decoder_allow(struct decoder *decoder, const struct networks *allowed)
     decoder->welcome = is_open;
 }
 
+void decoder_refuse_stream(struct decoder *decoder, uint64_t stream)
+{
+    decoder->refused_stream = stream;
+}
+
 void decoder_set_time(struct decoder *decoder, uint64_t now)
 {
     decoder->now = now;
@@ -140,6 +146,9 @@ static enum wire_reason judge_stream(struct decoder *decoder)
 {
     uint64_t *counted = decoder->counted;
     struct decoder_counts *counts = decoder->counts;
+
+    if (decoder->datagram.stream && decoder->datagram.stream == decoder->refused_stream)
+        return WIRE_DUPLICATE;
     bool is_new = streams_receive(decoder->streams, &decoder->datagram, 0, decoder->sender,
                                   decoder->now, counted);
 

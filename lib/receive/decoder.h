@@ -65,6 +65,10 @@ void decoder_close(struct decoder *decoder);
  * NULL, or without networks: from anywhere. */
 void decoder_allow(struct decoder *decoder, const struct networks *allowed);
 
+/* Reject datagrams of this stream as duplicates from now on: the program's own, which a route
+ * brings back to it, would go round for ever. 0, as before the first call: there is none. */
+void decoder_refuse_stream(struct decoder *decoder, uint64_t stream);
+
 /* Set the time, in seconds of CLOCK_BOOTTIME, and the sender of the datagrams that follow (NULL:
  * unknown). */
 void decoder_set_time(struct decoder *decoder, uint64_t now);

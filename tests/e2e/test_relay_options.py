@@ -7,6 +7,7 @@ import unittest
 
 from harness import enter_namespace, free_port, native, visitor, wait_until
 from presence_relay import RelayCase, run_relay
+from service_manager import ServiceManager
 
 SHARDS_MAX, GROUPS_MAX = 64, 16
 
@@ -114,6 +115,19 @@ class RelayOptions(RelayCase):
         self.assert_wrong(("--listen", "127.0.0.1:0", "--listen", f"127.0.0.1:{port}",
                            "--to", f"A=192.0.2.1:9514,127.0.0.1:{port}"),
                           f"127.0.0.1:{port}, shard 2 of group A, is this relay itself")
+
+    def test_loop_by_a_socket_unit(self):
+        """Nor does it send to a socket that the service manager has opened for it."""
+        manager = ServiceManager(self.directory)
+        self.addCleanup(manager.close)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as passed:
+            passed.bind(("127.0.0.1", 0))
+            manager.passed.append(("presence-relay.socket", passed.fileno()))
+            address = f"127.0.0.1:{passed.getsockname()[1]}"
+            relay = self.relay("--to", f"A={address}", wait=False, **manager.keywords())
+            wait_until(lambda: relay.process.poll() is not None, "it to end")
+        self.assertEqual(relay.process.returncode, 1)
+        self.assertIn(f"{address}, shard 1 of group A, is this relay itself", relay.output())
 
     @unittest.skipUnless(os.geteuid() == 0, "needs a network namespace with an address")
     def test_own_addresses(self):

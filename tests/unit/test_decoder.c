@@ -262,6 +262,19 @@ static void duplicates(void **state)
     expect_rejected(fixture, signed_again, DECODER_DUPLICATE);
 }
 
+static void own_stream(void **state)
+{
+    struct fixture *fixture = *state;
+
+    decoder_refuse_stream(fixture->decoder, 1);
+    expect_rejected(fixture, empty_v2(1, 5, 0), DECODER_DUPLICATE);
+    expect_rejected(fixture, empty_v2(1, 6, 1), DECODER_DUPLICATE);
+    expect_read(fixture, empty_v2(2, 5, 0), "");
+    decoder_refuse_stream(fixture->decoder, 0);
+    expect_read(fixture, empty_v2(0, 0, 0), "");
+    expect_read(fixture, empty_v2(1, 5, 0), "");
+}
+
 static void too_old_to_tell(void **state)
 {
     struct fixture *fixture = *state;
@@ -331,6 +344,7 @@ int main(void)
         TEST(longer_than_the_buffer),
         TEST(senders_that_are_not_allowed),
         TEST(duplicates),
+        TEST(own_stream),
         TEST(too_old_to_tell),
         TEST(no_stream),
         TEST(more_streams_than_are_followed),

@@ -213,6 +213,37 @@ static void other_routes(void **state)
     relay_close(relay);
 }
 
+/* Let the worker handle a copy of what a collector got last. */
+static void come_back(struct relay *relay, const struct receiver *collector)
+{
+    static const struct receive_statistics nothing;
+    struct worker_handler handler = relay_handler(relay);
+    const struct receive_buffer buffer = {.data = collector->datagram,
+                                          .length = collector->length,
+                                          .segment_bytes = collector->length};
+
+    handler.handle(handler.context, &buffer, 1, &nothing);
+}
+
+/* What the relay has sent and gets itself is not sent again: it would go round for ever. */
+static void nothing_goes_round(void **state)
+{
+    struct relay *relay = open_relay();
+
+    (void)state;
+    for (unsigned times = 1; times <= 2; times++) {
+        arrive(relay, times);
+        now_ms += HOLD_MS;
+        arrive(relay, 0);
+        expect_numbers(&collectors[0], times, 1);
+        come_back(relay, &collectors[0]);
+        assert_int_equal(counts.datagrams_rejected[DECODER_DUPLICATE], times);
+        relay_replace(relay, open_setup(true));
+        arrive(relay, 0);
+    }
+    relay_close(relay);
+}
+
 /* Without routes a setup leaves those in use alone, with what is queued. */
 static void other_hold(void **state)
 {
@@ -283,6 +314,7 @@ int main(void)
         TEST(a_train_is_several_datagrams),
         TEST(nothing_is_a_datagram),
         TEST(other_routes),
+        TEST(nothing_goes_round),
         TEST(other_hold),
         TEST(several_setups),
         TEST(other_networks),

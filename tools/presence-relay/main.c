@@ -297,7 +297,9 @@ static int run(struct program *program)
     program->options.endpoints.memory_size = sizeof(struct accounts_memory);
     r = endpoints_open(&options->endpoints, &program->service_manager, &program->endpoints);
     if (r == 0) {
-        r = accounts_open(program->endpoints.handover.memory.bytes, &program->accounts);
+        r = reload_check_loops(options, &program->endpoints)
+                ? accounts_open(program->endpoints.handover.memory.bytes, &program->accounts)
+                : -EINVAL;
         if (r == 0)
             r = run_listening(program);
         relay_close(program->relay);

@@ -83,6 +83,7 @@ static void take_setup(struct relay *relay)
         relay->queued_at = INT64_MAX;
     }
     keep_routes(relay->setup, setup);
+    decoder_refuse_stream(relay->decoder, setup->routes->stream);
     decoder_allow(relay->decoder, &setup->allowed);
     relay_setup_close(relay->setup);
     relay->setup = setup;
@@ -101,6 +102,7 @@ int relay_open(struct relay_setup *setup, struct decoder_counts *counts, struct 
         free(relay);
         return r;
     }
+    decoder_refuse_stream(relay->decoder, setup->routes->stream);
     relay->setup = setup;
     relay->queued_at = INT64_MAX;
     *ret = relay;

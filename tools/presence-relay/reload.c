@@ -64,20 +64,24 @@ static void log_restarts(const struct options *now, const struct options *wanted
         log_restart("web.listen-address");
 }
 
-/* Check that the relay may go on with these groups. False: one line says why not. */
-static bool check_groups(const struct reload *running, const struct options *wanted)
+bool reload_check_loops(const struct options *options, const struct endpoints *endpoints)
 {
-    const struct options *now = running->options;
-    const struct endpoints *endpoints = running->endpoints;
-
-    if (!groups_check_change(now->groups, now->group_count, wanted->groups, wanted->group_count))
-        return false;
     for (unsigned i = 0; i < endpoints->count; i++) {
-        if (groups_check_loop(wanted->groups, wanted->group_count, &endpoints->all[i].address,
+        if (groups_check_loop(options->groups, options->group_count, &endpoints->all[i].address,
                               endpoints->routes) != OPTION_RUN)
             return false;
     }
     return true;
+}
+
+/* Check that the relay may go on with these groups. False: one line says why not. */
+static bool check_groups(const struct reload *running, const struct options *wanted)
+{
+    const struct options *now = running->options;
+
+    return groups_check_change(now->groups, now->group_count, wanted->groups,
+                               wanted->group_count) &&
+           reload_check_loops(wanted, running->endpoints);
 }
 
 /* ---- changing it -------------------------------------------------------------------------- */

@@ -21,6 +21,10 @@ struct reload {
  * those of key_file_load_first. */
 int reload_key(const char *path, bool is_other, struct key *ret);
 
+/* Check that no collector is where the relay itself receives, as groups_check_loop does, also at
+ * sockets that the service manager has opened. False: one line says which it is. */
+bool reload_check_loops(const struct options *options, const struct endpoints *endpoints);
+
 /* Warn if other machines reach an address that the relay listens on, and any of them may send. */
 void reload_warn(const struct options *options, const struct endpoints *endpoints);
 

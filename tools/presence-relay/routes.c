@@ -91,8 +91,10 @@ int routes_open(const struct group *groups, unsigned count, const struct key *ke
         r = -ENOMEM;
         log_line("cannot open the senders: %s", strerror(ENOMEM));
     }
-    if (routes)
+    if (routes) {
+        routes->stream = options.stream;
         routes->accounts = accounts;
+    }
     for (unsigned i = 0; r == 0 && i < count; i++)
         r = open_route(routes, &groups[i], &options);
     for (unsigned i = 0; r == 0 && i < count; i++)

@@ -27,6 +27,7 @@ struct routes {
     struct route all[GROUPS_MAX];
     struct target *targets; /* of all groups, one after the other */
     unsigned target_count;
+    uint64_t stream; /* of all senders */
     struct accounts *accounts;
 };
 
