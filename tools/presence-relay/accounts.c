@@ -161,7 +161,7 @@ static struct account *begin(struct accounts_memory *memory, const char *group, 
     return &memory->all[i];
 }
 
-static bool is_held(const struct accounts *accounts, uint32_t index)
+bool accounts_is_held(const struct accounts *accounts, uint32_t index)
 {
     /* Pairs with accounts_release: what was recorded before is seen. */
     return accounts->memory->all[index].group[0] &&
@@ -191,7 +191,7 @@ static int find_or_begin(struct accounts *accounts, const char *group, uint32_t 
             return 0;
         }
     }
-    if (other < memory->used && is_held(accounts, other))
+    if (other < memory->used && accounts_is_held(accounts, other))
         return -EBUSY;
     if (other < memory->used && shard == 1)
         log_line("group %s has %" PRIu32 " instead of %" PRIu32
@@ -219,7 +219,7 @@ int accounts_hold(struct accounts *accounts, const char *group, uint32_t shard, 
 
 void accounts_release(struct accounts *accounts, const struct account *account)
 {
-    /* Pairs with is_held: what was recorded is seen by whoever finds it free. */
+    /* Pairs with accounts_is_held: what was recorded is seen by whoever finds it free. */
     __atomic_fetch_sub(&accounts->users[account - accounts->memory->all], 1, __ATOMIC_RELEASE);
 }
 
@@ -239,7 +239,7 @@ void accounts_forget(struct accounts *accounts)
 
     for (uint32_t i = 0; i < memory->used; i++) {
         struct account *account = &memory->all[i];
-        if (!account->group[0] || is_held(accounts, i))
+        if (!account->group[0] || accounts_is_held(accounts, i))
             continue;
         if (account->queued || account->datagrams)
             log_end(account);
@@ -317,7 +317,7 @@ int accounts_load(const struct accounts *accounts, struct accounts_view *ret)
     *ret = (struct accounts_view){.socket_drops = memory->socket_drops, .all = all};
     load_counts(&memory->counts, &ret->counts);
     for (uint32_t i = 0; i < memory->used; i++) {
-        if (is_held(accounts, i))
+        if (accounts_is_held(accounts, i))
             load(&memory->all[i], &all[ret->count++]);
     }
     return 0;

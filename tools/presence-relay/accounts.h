@@ -76,6 +76,9 @@ int accounts_hold(struct accounts *accounts, const char *group, uint32_t shard, 
 /* Release an account. Any thread. */
 void accounts_release(struct accounts *accounts, const struct account *account);
 
+/* True if somebody holds the account at `index` of those in memory. Any thread. */
+bool accounts_is_held(const struct accounts *accounts, uint32_t index);
+
 /* Forget the accounts that nobody holds, with a line in the log for each. Main thread. */
 void accounts_forget(struct accounts *accounts);
 

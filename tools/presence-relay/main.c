@@ -16,6 +16,7 @@
 #include "metrics.h"
 #include "options.h"
 #include "privileges.h"
+#include "reach.h"
 #include "receive/local_address.h"
 #include "relay.h"
 #include "reload.h"
@@ -34,6 +35,7 @@ struct program {
     struct service_manager service_manager;
     struct endpoints endpoints;
     struct accounts *accounts;
+    struct reach reach;
     struct relay *relay;
     struct worker *worker;
     struct http_server *server;
@@ -175,6 +177,7 @@ static void say_ready(struct program *program)
     reload_warn(&program->options, &program->endpoints);
     if (reason)
         log_line("io_uring is not available here (%s): using recvmmsg", strerror(reason));
+    reload_log("", &program->options, &program->key);
     log_line("ready: %s", receiver_engine(receiver));
     publish_readiness(program);
 }
@@ -192,8 +195,10 @@ static void handle_hangup(struct program *program)
     };
 
     service_manager_reloading(&program->service_manager, "reloading the configuration");
-    if (reload(&running))
+    if (reload(&running)) {
         receiver_wake(worker_receiver(program->worker));
+        memset(&program->reach, 0, sizeof(program->reach)); /* addresses may be others */
+    }
     publish_readiness(program);
 }
 
@@ -206,6 +211,7 @@ static void serve(struct program *program)
         endpoints_check(&program->endpoints);
         accounts_add_drops(program->accounts, endpoints_count_drops(&program->endpoints));
         accounts_forget(program->accounts);
+        reach_check(&program->reach, program->accounts);
         service_manager_alive(&program->service_manager);
         if (signal == SIGHUP)
             handle_hangup(program);

@@ -99,7 +99,7 @@ static void swap_options(struct options *now, struct options *wanted)
     *now = changed;
 }
 
-static void log_change(const struct options *options, const struct key *key)
+void reload_log(const char *opening, const struct options *options, const struct key *key)
 {
     unsigned collectors = 0;
     char signs[32] = "not signed";
@@ -108,7 +108,7 @@ static void log_change(const struct options *options, const struct key *key)
         collectors += options->groups[i].shards;
     if (key->id)
         snprintf(signs, sizeof(signs), "signed with key %u", key->id);
-    log_line("reloaded: sending to %u collector%s in %u group%s, %s", collectors,
+    log_line("%ssending to %u collector%s in %u group%s, %s", opening, collectors,
              collectors == 1 ? "" : "s", options->group_count, options->group_count == 1 ? "" : "s",
              signs);
 }
@@ -138,7 +138,7 @@ static bool apply(const struct reload *running, struct options *wanted, const st
     relay_replace(running->relay, setup);
     *running->key = *key;
     swap_options(now, wanted);
-    log_change(now, key);
+    reload_log("reloaded: ", now, key);
     reload_warn(now, running->endpoints);
     return true;
 }

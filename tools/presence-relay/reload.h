@@ -25,6 +25,9 @@ int reload_key(const char *path, bool is_other, struct key *ret);
  * sockets that the service manager has opened. False: one line says which it is. */
 bool reload_check_loops(const struct options *options, const struct endpoints *endpoints);
 
+/* Log how many collectors get what arrives, and which key signs it, after `opening`. */
+void reload_log(const char *opening, const struct options *options, const struct key *key);
+
 /* Warn if other machines reach an address that the relay listens on, and any of them may send. */
 void reload_warn(const struct options *options, const struct endpoints *endpoints);
 
