@@ -285,6 +285,7 @@ class Relays(PrometheusCase):
         wait_until(lambda: labels in self.query(rules["PresenceRelayTargetRefuses"]),
                    f"{self.refused} to refuse what shows that relays are alive")
         self.assertEqual(self.query(rules["PresenceRelayDown"]), {})
+        self.assertEqual(self.query(rules["PresenceRelayOrderDiffers"]), {})
         self.assertEqual(self.query(rules["PresenceSenderClock"]), {})
         late = signed(native(SITE, [visitor(1)]), 7, self.KEY, int(time.time()) - 60)
 
