@@ -15,8 +15,8 @@
 #include "http/metrics_page.h"
 #include "metrics.h"
 #include "options.h"
+#include "outages.h"
 #include "privileges.h"
-#include "reach.h"
 #include "receive/local_address.h"
 #include "relay.h"
 #include "reload.h"
@@ -35,7 +35,7 @@ struct program {
     struct service_manager service_manager;
     struct endpoints endpoints;
     struct accounts *accounts;
-    struct reach reach;
+    struct outages outages;
     struct relay *relay;
     struct worker *worker;
     struct http_server *server;
@@ -197,7 +197,7 @@ static void handle_hangup(struct program *program)
     service_manager_reloading(&program->service_manager, "reloading the configuration");
     if (reload(&running)) {
         receiver_wake(worker_receiver(program->worker));
-        memset(&program->reach, 0, sizeof(program->reach)); /* addresses may be others */
+        memset(&program->outages, 0, sizeof(program->outages)); /* addresses may be others */
     }
     publish_readiness(program);
 }
@@ -211,7 +211,7 @@ static void serve(struct program *program)
         endpoints_check(&program->endpoints);
         accounts_add_drops(program->accounts, endpoints_count_drops(&program->endpoints));
         accounts_forget(program->accounts);
-        reach_check(&program->reach, program->accounts);
+        outages_check(&program->outages, program->accounts);
         service_manager_alive(&program->service_manager);
         if (signal == SIGHUP)
             handle_hangup(program);

@@ -1,20 +1,20 @@
-/* test_relay_reach.c - reach.h: what the log says of collectors that can't be reached. */
+/* test_relay_outages.c - outages.h: what the log says of collectors that can't be reached. */
 #include "../support/unit.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "reach.h"
+#include "outages.h"
 
 static struct accounts_memory memory;
 static struct accounts *accounts;
-static struct reach reach;
+static struct outages outages;
 
 static int begin(void **state)
 {
     (void)state;
     memset(&memory, 0, sizeof(memory));
-    memset(&reach, 0, sizeof(reach));
+    memset(&outages, 0, sizeof(outages));
     return accounts_open(&memory, &accounts);
 }
 
@@ -43,7 +43,7 @@ static const char *check(void)
 
     assert_true(capture >= 0 && before >= 0);
     dup2(capture, STDERR_FILENO);
-    reach_check(&reach, accounts);
+    outages_check(&outages, accounts);
     dup2(before, STDERR_FILENO);
     ssize_t length = pread(capture, text, sizeof(text) - 1, 0);
     assert_true(length >= 0);
@@ -68,7 +68,7 @@ static void each_trouble_is_logged_once(void **state)
 
     (void)state;
     assert_string_equal(check(), "");
-    for (unsigned i = 0; i < 3 * REACH_QUIET; i++) {
+    for (unsigned i = 0; i < 3 * OUTAGES_QUIET; i++) {
         account->refused++;
         const char *text = check();
         if (i > 0)
@@ -98,10 +98,10 @@ static void the_end_is_logged_after_a_while_without_errors(void **state)
     check();
     account->refused++;
     assert_int_equal(count_lines(check()), 1);
-    for (unsigned i = 1; i < REACH_QUIET; i++)
+    for (unsigned i = 1; i < OUTAGES_QUIET; i++)
         assert_string_equal(check(), "");
     account->failed++; /* it begins to wait anew */
-    for (unsigned i = 0; i < REACH_QUIET; i++)
+    for (unsigned i = 0; i < OUTAGES_QUIET; i++)
         assert_string_equal(check(), "");
     assert_non_null(strstr(check(), "no more errors from 192.0.2.1:9514, shard 1 of group A"));
     assert_string_equal(check(), "");
@@ -135,7 +135,7 @@ static void an_account_that_is_used_again_is_another(void **state)
 
 static void many_are_logged_a_few_at_a_time(void **state)
 {
-    struct account *all[3 * REACH_LINES];
+    struct account *all[3 * OUTAGES_LINES];
     unsigned lines = 0;
 
     (void)state;
@@ -144,9 +144,9 @@ static void many_are_logged_a_few_at_a_time(void **state)
     check();
     for (unsigned i = 0; i < LENGTH(all); i++)
         all[i]->refused++;
-    for (unsigned i = 0; i < LENGTH(all) / REACH_LINES; i++) {
+    for (unsigned i = 0; i < LENGTH(all) / OUTAGES_LINES; i++) {
         unsigned more = count_lines(check());
-        assert_int_equal(more, REACH_LINES);
+        assert_int_equal(more, OUTAGES_LINES);
         lines += more;
     }
     assert_int_equal(lines, LENGTH(all));
@@ -163,5 +163,5 @@ int main(void)
         TEST(many_are_logged_a_few_at_a_time),
     };
 
-    return cmocka_run_group_tests_name("relay_reach", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("relay_outages", tests, NULL, NULL);
 }
