@@ -34,7 +34,7 @@ int admission_open(struct config *config, struct admission *ret)
     int r = open_budgets(config, &admission);
 
     if (r == 0)
-        r = networks_build(config->allow, config->allow_count, &admission.networks);
+        r = networks_build(config->allow.items, config->allow.count, &admission.networks);
     if (r < 0)
         log_line("cannot limit senders: %s", strerror(-r));
     if (r == 0 && config->keys && keys_load(config->keys, &admission.keys, problem) < 0) {

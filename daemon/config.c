@@ -8,40 +8,15 @@
 #include "budget.h"
 #include "common/trust.h"
 #include "core/wire.h"
+#include "receive/receive_options.h"
 
 #define WORKERS_DEFAULT_MAX 4
 #define PATH_BYTES_MAX      4095
-
-static int add_listen(void *target, const char *text)
-{
-    struct config *config = target;
-
-    return endpoints_add(&config->endpoints, text);
-}
 
 static int add_site(void *value, const char *text)
 {
     return sites_add(value, text);
 }
-
-static int add_allowed(void *target, const char *text)
-{
-    struct config *config = target;
-
-    if (config->allow_count == NETWORKS_MAX)
-        return -ENOSPC;
-    if (network_parse(text, &config->allow[config->allow_count]) < 0)
-        return -EINVAL;
-    config->allow_count++;
-    return 0;
-}
-
-static const char *const engines[] = {
-    [RECEIVE_AUTO] = "auto",
-    [RECEIVE_IO_URING] = "io_uring",
-    [RECEIVE_RECVMMSG] = "recvmmsg",
-    NULL,
-};
 
 static const char *const xdp_modes[] = {
     [XDP_AUTO] = "auto",
@@ -51,14 +26,11 @@ static const char *const xdp_modes[] = {
 };
 
 static const struct option_entry entries[] = {
-    {"listen", OPTION_PARSED_INTO(add_listen), .max = ENDPOINTS_MAX, .repeatable = true,
-     .argument = "ADDR:PORT", .fallback = PRESENCE_DEFAULT_ADDRESS,
-     .expected = "a numeric address and port such as 127.0.0.1:9514 or [::1]:9514",
-     .help = "receive heartbeats here",
-     .details = "IPv6 addresses stand in brackets. Port 0 lets the kernel choose; the port is "
-                "logged. See ADDRESSES AND WORKERS. Never send an ordinary access log here: a "
-                "Referer, a path or another text that clients "
-                "choose could hold a heartbeat."},
+    OPTION_LISTEN(
+        struct config, endpoints,
+        .details = RECEIVE_LISTEN_DETAILS
+        " See ADDRESSES AND WORKERS. Never send an ordinary access log here: a Referer, a "
+        "path or another text that clients choose could hold a heartbeat."),
     OPTION_SEGMENT(struct config, segment, .max = PATH_BYTES_MAX,
                    .details = "Its directory is made with mode 0750 if it is missing; the one "
                               "above has to exist. See THE SEGMENT."),
@@ -109,10 +81,9 @@ static const struct option_entry entries[] = {
      .max = SEGMENT_WORKERS_MAX, .argument = "N",
      .help = "receiving threads; half of the processors by default, at most 4", .example = "4",
      .details = "1 to 64; see ADDRESSES AND WORKERS."},
-    {"receive", OPTION_WORD(struct config, engine, engines), .argument = "ENGINE",
-     .fallback = "auto", .help = "how to receive: auto, io_uring or recvmmsg",
-     .details = "With auto, io_uring is used if the kernel allows it; if not, the log and "
-                "presencectl status say why."},
+    OPTION_RECEIVE(struct config, engine,
+                   .details = "With auto, io_uring is used if the kernel allows it; if not, the "
+                              "log and presencectl status say why."),
     {"site", OPTION_PARSED(struct config, sites, add_site), .repeatable = true, .argument = "NAME",
      .expected = "a site's name of at most 253 bytes", .example = "example.com",
      .help = "count only this site",
@@ -123,10 +94,8 @@ static const struct option_entry entries[] = {
      .help = "limit the rooms of a site, and its sources",
      .details = "It keeps one site from taking the directory from the others. A heartbeat beyond "
                 "still counts for its site (site_rooms_full, site_sources_full)."},
-    {"allow", OPTION_PARSED_INTO(add_allowed), .max = NETWORKS_MAX, .repeatable = true,
-     .argument = "CIDR", .expected = "an address or a network such as 10.0.0.0/8 or 2001:db8::/32",
-     .example = "10.0.0.0/8", .help = "accept heartbeats only from this address or network",
-     .details = "Others are rejected as datagrams_rejected_sender."},
+    OPTION_ALLOW(struct config, allow,
+                 .details = "Others are rejected as datagrams_rejected_sender."),
     {"sender-rate", OPTION_UINT32(struct config, sender_rate), .min = 1, .max = BUDGET_LIMIT_MAX,
      .argument = "N", .example = "100000", .help = "limit the datagrams of a sender in a second",
      .details = "A sender is an IPv4 address, or the first 64 bits of an IPv6 one. Datagrams "
@@ -199,15 +168,18 @@ enum option_verdict config_parse(int argc, char **argv, struct config *ret)
 
     *ret = (struct config){.endpoints.workers = default_workers()};
     enum option_verdict verdict = options_parse(&options_table, argc, argv, ret, &use);
-    if (verdict != OPTION_RUN)
+    if (verdict != OPTION_RUN) {
         sites_free(&ret->sites);
-    else
+        network_list_free(&ret->allow);
+    } else {
         ret->settings.max_events = round_events(ret->settings.max_events);
+    }
     return verdict;
 }
 
 void config_free(struct config *config)
 {
     sites_free(&config->sites);
+    network_list_free(&config->allow);
     options_free(&options_table, config);
 }

@@ -15,14 +15,13 @@ struct config {
     char *segment; /* path */
     struct segment_settings settings;
     enum receive_engine engine;
-    struct sites sites;                 /* the only ones that are counted; none: all are */
-    struct network allow[NETWORKS_MAX]; /* the only ones that heartbeats may come from */
-    unsigned allow_count;               /* 0: from anywhere */
-    uint32_t max_rooms_per_site;        /* and as many sources; 0: no limit */
-    uint32_t sender_rate;               /* datagrams of a sender a second; 0: no limit */
-    uint32_t sender_new;                /* new visitors of a sender a second; 0: no limit */
-    char *keys;                         /* path; NULL: tags are not checked */
-    char *xdp;                          /* interface; NULL: no filter */
+    struct sites sites;          /* the only ones that are counted; none: all are */
+    struct network_list allow;   /* the only ones that heartbeats may come from; none: anywhere */
+    uint32_t max_rooms_per_site; /* and as many sources; 0: no limit */
+    uint32_t sender_rate;        /* datagrams of a sender a second; 0: no limit */
+    uint32_t sender_new;         /* new visitors of a sender a second; 0: no limit */
+    char *keys;                  /* path; NULL: tags are not checked */
+    char *xdp;                   /* interface; NULL: no filter */
     enum xdp_mode xdp_mode;
     char *give_to; /* user; NULL: run */
 };

@@ -28,8 +28,8 @@ static int attach(struct filter *filter, const struct config *config,
     const struct xdp_settings settings = {
         .endpoints = endpoints,
         .endpoint_count = count,
-        .networks = config->allow_count ? config->allow : NULL,
-        .network_count = config->allow_count,
+        .networks = config->allow.items,
+        .network_count = config->allow.count,
         .sender_rate = config->sender_rate,
     };
 

@@ -169,6 +169,45 @@ static unsigned drop_nested(struct network_range *ranges, unsigned count)
     return kept;
 }
 
+int network_list_add(struct network_list *list, const char *text)
+{
+    struct network network;
+
+    if (list->count == NETWORKS_MAX)
+        return -ENOSPC;
+    if (network_parse(text, &network) < 0)
+        return -EINVAL;
+    if (!list->items)
+        list->items = calloc(NETWORKS_MAX, sizeof(*list->items));
+    if (!list->items)
+        return -ENOMEM;
+    list->items[list->count++] = network;
+    return 0;
+}
+
+void network_list_free(struct network_list *list)
+{
+    free(list->items);
+    *list = (struct network_list){0};
+}
+
+static bool is_same_network(const struct network *a, const struct network *b)
+{
+    return a->v6 == b->v6 && a->bits == b->bits &&
+           memcmp(a->address, b->address, sizeof(a->address)) == 0;
+}
+
+bool network_list_is_same(const struct network_list *a, const struct network_list *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (unsigned i = 0; i < a->count; i++) {
+        if (!is_same_network(&a->items[i], &b->items[i]))
+            return false;
+    }
+    return true;
+}
+
 int networks_build(const struct network *list, unsigned count, struct networks *ret)
 {
     struct networks networks = {0};

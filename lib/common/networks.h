@@ -21,6 +21,12 @@ struct network {
     uint8_t address[16]; /* network byte order; of an IPv4 network the first four */
 };
 
+/* Networks as they were given. */
+struct network_list {
+    struct network *items; /* allocated: room for NETWORKS_MAX; NULL: there are none */
+    unsigned count;
+};
+
 __extension__ typedef unsigned __int128 network_number; /* an address; IPv4: its 32 bits */
 
 /* Addresses from `first` to `last`, both included, as numbers. */
@@ -54,6 +60,15 @@ int network_parse(const char *text, struct network *ret);
 
 /* True if the host is in the network. ::/0 has IPv4 hosts, too. */
 bool network_contains(const struct network *network, const struct host *host);
+
+/* Parse a network (network_parse) and add it; release the list with network_list_free. Errors:
+ * -EINVAL it is malformed; -ENOSPC there are NETWORKS_MAX; -ENOMEM. */
+int network_list_add(struct network_list *list, const char *text);
+
+void network_list_free(struct network_list *list);
+
+/* True if both have the same networks in the same order. */
+bool network_list_is_same(const struct network_list *a, const struct network_list *b);
 
 /* Build a set of up to NETWORKS_MAX networks; release it with networks_free. Errors: -ENOMEM. */
 int networks_build(const struct network *list, unsigned count, struct networks *ret);

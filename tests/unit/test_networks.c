@@ -300,6 +300,31 @@ static void a_client_is_an_address_or_a_network(void **state)
     }
 }
 
+/* A list has room for NETWORKS_MAX; what can't be added leaves it alone. */
+static void lists_grow_to_their_limit(void **state)
+{
+    struct network_list list = {0}, other = {0};
+
+    (void)state;
+    assert_int_equal(network_list_add(&list, "10.0.0.0/33"), -EINVAL);
+    assert_int_equal(list.count, 0);
+    assert_true(network_list_is_same(&list, &other));
+    for (unsigned i = 0; i < NETWORKS_MAX; i++)
+        assert_int_equal(network_list_add(&list, "10.0.0.1/8"), 0);
+    assert_int_equal(network_list_add(&list, "10.0.0.0/8"), -ENOSPC);
+    assert_int_equal(list.count, NETWORKS_MAX);
+    assert_false(network_list_is_same(&list, &other));
+    network_list_free(&list);
+    assert_int_equal(network_list_add(&list, "10.0.0.0/8"), 0);
+    assert_int_equal(network_list_add(&other, "10.0.0.1/8"), 0);
+    assert_true(network_list_is_same(&list, &other));
+    network_list_free(&other);
+    assert_int_equal(network_list_add(&other, "10.0.0.0/9"), 0);
+    assert_false(network_list_is_same(&list, &other));
+    network_list_free(&list);
+    network_list_free(&other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +337,7 @@ int main(void)
         cmocka_unit_test(hosts_are_inside_or_outside),
         cmocka_unit_test(words_that_are_no_networks),
         cmocka_unit_test(hosts_have_a_family),
+        cmocka_unit_test(lists_grow_to_their_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

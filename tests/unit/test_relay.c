@@ -292,12 +292,12 @@ static void other_networks(void **state)
 
     (void)state;
     assert_int_equal(network_parse("192.0.2.0/24", &network), 0);
-    options.allow = &network;
-    options.allow_count = 1;
+    options.allow.items = &network;
+    options.allow.count = 1;
     relay_replace(relay, open_setup(false));
     arrive(relay, 1);
     assert_int_equal(counts.datagrams_rejected[DECODER_SENDER], 1);
-    options.allow_count = 0;
+    options.allow.count = 0;
     relay_replace(relay, open_setup(false));
     arrive(relay, 2);
     assert_int_equal(counts.datagrams_accepted, 1);

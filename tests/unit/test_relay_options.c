@@ -54,7 +54,7 @@ static void defaults(void **state)
     assert_string_equal(options.groups[0].addresses[0], "192.0.2.1:9514");
     assert_null(options.key_file);
     assert_int_equal(options.hold_ms, 50);
-    assert_int_equal(options.allow_count, 0);
+    assert_int_equal(options.allow.count, 0);
     assert_int_equal(options.engine, RECEIVE_AUTO);
     assert_int_equal(options.listen_addresses.count, 1);
     assert_string_equal(options.listen_addresses.items[0], "127.0.0.1:9475");
@@ -78,7 +78,7 @@ static void groups(void **state)
     assert_string_equal(options.groups[1].name, "b.C_-9");
     assert_string_equal(options.groups[1].addresses[0], "[2001:db8::1]:65535");
     assert_string_equal(options.groups[1].addresses[1], "192.0.2.1:2");
-    assert_int_equal(options.allow_count, 1);
+    assert_int_equal(options.allow.count, 1);
     assert_int_equal(options.hold_ms, 1000);
     assert_string_equal(options.key_file, "/key");
     options_release(&options);

@@ -1,35 +1,11 @@
 #include "options.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "http/http_listen.h"
+#include "receive/receive_options.h"
 
 #define PATH_BYTES_MAX 4095
-
-static int add_listen(void *target, const char *text)
-{
-    struct options *options = target;
-
-    return endpoints_add(&options->endpoints, text);
-}
-
-static int add_allowed(void *target, const char *text)
-{
-    struct options *options = target;
-    struct network network;
-
-    if (options->allow_count == NETWORKS_MAX)
-        return -ENOSPC;
-    if (network_parse(text, &network) < 0)
-        return -EINVAL;
-    if (!options->allow)
-        options->allow = calloc(NETWORKS_MAX, sizeof(*options->allow));
-    if (!options->allow)
-        return -ENOMEM;
-    options->allow[options->allow_count++] = network;
-    return 0;
-}
 
 /* Parse the groups, and check that nothing comes back to where the relay listens. */
 static enum option_verdict set_groups(struct options *options, int routes)
@@ -45,26 +21,16 @@ static enum option_verdict set_groups(struct options *options, int routes)
 
 /* ---- the table ---------------------------------------------------------------------------- */
 
-static const char *const engines[] = {
-    [RECEIVE_AUTO] = "auto",
-    [RECEIVE_IO_URING] = "io_uring",
-    [RECEIVE_RECVMMSG] = "recvmmsg",
-    NULL,
-};
-
 static int check_web_address(char *address)
 {
     return http_listen_check(address);
 }
 
 static const struct option_entry entries[] = {
-    {"listen", OPTION_PARSED_INTO(add_listen), .max = ENDPOINTS_MAX, .repeatable = true,
-     .argument = "ADDR:PORT", .fallback = PRESENCE_DEFAULT_ADDRESS,
-     .expected = "a numeric address and port such as 127.0.0.1:9514 or [::1]:9514",
-     .help = "receive heartbeats here",
-     .details = "IPv6 addresses stand in brackets. Port 0 lets the kernel choose; the port is "
-                "logged. Who can send here has heartbeats signed: for an address that other "
-                "machines reach, give --allow as well."},
+    OPTION_LISTEN(struct options, endpoints,
+                  .details = RECEIVE_LISTEN_DETAILS
+                  " Who can send here has heartbeats signed: for an address that other machines "
+                  "reach, give --allow as well."),
     {"to", OPTION_LIST(struct options, to), .argument = "GROUP=ADDR:PORT[,ADDR:PORT...]",
      .expected = "a group's name of letters, digits and _.- and numeric addresses, such as "
                  "A=192.0.2.1:9514,192.0.2.2:9514",
@@ -83,13 +49,10 @@ static const struct option_entry entries[] = {
     {"hold", OPTION_UINT32(struct options, hold_ms), .min = 1, .max = 1000, .argument = "MS",
      .fallback = "50", .help = "how long a heartbeat may wait for others, milliseconds",
      .details = "Fewer and larger datagrams cost the network and the collectors less."},
-    {"allow", OPTION_PARSED_INTO(add_allowed), .max = NETWORKS_MAX, .repeatable = true,
-     .argument = "CIDR", .expected = "an address or a network such as 10.0.0.0/8 or 2001:db8::/32",
-     .example = "10.0.0.0/8", .help = "accept heartbeats only from this address or network",
-     .details = "Others are rejected with the reason sender."},
-    {"receive", OPTION_WORD(struct options, engine, engines), .argument = "ENGINE",
-     .fallback = "auto", .help = "how to receive: auto, io_uring or recvmmsg",
-     .details = "With auto, io_uring is used if the kernel allows it; if not, the log says why."},
+    OPTION_ALLOW(struct options, allow, .details = "Others are rejected with the reason sender."),
+    OPTION_RECEIVE(struct options, engine,
+                   .details = "With auto, io_uring is used if the kernel allows it; if not, the "
+                              "log says why."),
     {"web.listen-address", OPTION_LIST(struct options, listen_addresses),
      .check = check_web_address, .max = HTTP_LISTEN_MAX, .argument = "HOST:PORT",
      .expected = "HOST:PORT, such as 127.0.0.1:9475, [::1]:9475 or :9475",
@@ -125,6 +88,6 @@ void options_release(struct options *options)
 {
     options_free(&options_table, options);
     free(options->groups);
-    free(options->allow);
+    network_list_free(&options->allow);
     *options = (struct options){0};
 }

@@ -16,8 +16,7 @@ struct options {
     unsigned group_count;
     char *key_file; /* NULL: datagrams are not signed */
     uint32_t hold_ms;
-    struct network *allow; /* allocated: NETWORKS_MAX of them; NULL: none was given */
-    unsigned allow_count;
+    struct network_list allow; /* the only ones that heartbeats may come from; none: anywhere */
     enum receive_engine engine;
     struct option_list listen_addresses; /* of the metrics */
 };

@@ -25,7 +25,8 @@ int relay_setup_open(const struct options *options, const struct key *key,
                      struct accounts *accounts, bool with_routes, struct relay_setup **ret)
 {
     struct relay_setup *setup = calloc(1, sizeof(*setup));
-    int r = setup ? networks_build(options->allow, options->allow_count, &setup->allowed) : -ENOMEM;
+    int r = setup ? networks_build(options->allow.items, options->allow.count, &setup->allowed)
+                  : -ENOMEM;
 
     if (r < 0)
         log_line("cannot set up the relay: %s", strerror(-r));

@@ -113,13 +113,6 @@ void reload_log(const char *opening, const struct options *options, const struct
              signs);
 }
 
-static bool is_same_allowed(const struct options *a, const struct options *b)
-{
-    return a->allow_count == b->allow_count &&
-           (a->allow_count == 0 ||
-            memcmp(a->allow, b->allow, a->allow_count * sizeof(*a->allow)) == 0);
-}
-
 /* Go on with `wanted`, whose groups may be in force. True if anything has changed. */
 static bool apply(const struct reload *running, struct options *wanted, const struct key *key)
 {
@@ -129,7 +122,8 @@ static bool apply(const struct reload *running, struct options *wanted, const st
         memcmp(running->key, key, sizeof(*key)) != 0 ||
         !groups_are_same(now->groups, now->group_count, wanted->groups, wanted->group_count);
 
-    if (!are_new && now->hold_ms == wanted->hold_ms && is_same_allowed(now, wanted)) {
+    if (!are_new && now->hold_ms == wanted->hold_ms &&
+        network_list_is_same(&now->allow, &wanted->allow)) {
         log_line("reloaded: nothing has changed");
         return false;
     }
@@ -145,7 +139,7 @@ static bool apply(const struct reload *running, struct options *wanted, const st
 
 void reload_warn(const struct options *options, const struct endpoints *endpoints)
 {
-    for (unsigned i = 0; options->allow_count == 0 && i < endpoints->count; i++) {
+    for (unsigned i = 0; options->allow.count == 0 && i < endpoints->count; i++) {
         if (!listener_is_loopback(&endpoints->all[i].address))
             log_line("whoever reaches %s has heartbeats passed on%s: say with --allow who may send",
                      endpoints->all[i].name, options->key_file ? ", and signed" : "");
