@@ -344,14 +344,13 @@ void ingest_end(struct ingest *ingest)
 /* Count a buffer: one datagram, or with receive offload several of the same size. */
 static void count_buffer(struct ingest *ingest, const struct receive_buffer *buffer)
 {
-    uint32_t step = buffer->segment_bytes ? buffer->segment_bytes : buffer->length;
     uint32_t offset = 0;
 
     ingest_from(ingest, buffer->sender);
     do {
-        uint32_t rest = buffer->length - offset;
-        ingest_datagram(ingest, buffer->data + offset, rest < step ? rest : step);
-        offset += step;
+        uint32_t length = receive_buffer_cut(buffer, offset);
+        ingest_datagram(ingest, buffer->data + offset, length);
+        offset += length;
     } while (offset < buffer->length);
 }
 

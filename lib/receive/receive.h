@@ -24,6 +24,15 @@ struct receive_buffer {
     const struct sockaddr *sender; /* IPv4 or IPv6; NULL unless asked for */
 };
 
+/* Return the length of the datagram at `offset`, which is below `length`, or 0 in an empty buffer.
+ */
+static inline uint32_t receive_buffer_cut(const struct receive_buffer *buffer, uint32_t offset)
+{
+    uint32_t rest = buffer->length - offset;
+
+    return buffer->segment_bytes && buffer->segment_bytes < rest ? buffer->segment_bytes : rest;
+}
+
 enum receive_engine {
     RECEIVE_AUTO = 0, /* io_uring, or recvmmsg if that fails */
     RECEIVE_IO_URING, /* needs Linux 6.1, and a container that permits it */

@@ -70,6 +70,23 @@ static void sources_are_believed_only_if_they_are_whole(void **state)
     assert_null(receive_sender(NULL, 0));
 }
 
+/* A train is cut into equal datagrams and a last one, which may be shorter. */
+static void trains_are_cut(void **state)
+{
+    const struct receive_buffer train = {.length = 250, .segment_bytes = 100};
+    const struct receive_buffer even = {.length = 200, .segment_bytes = 100};
+    const struct receive_buffer alone = {.length = 57, .segment_bytes = 57};
+    const struct receive_buffer empty = {.length = 0};
+
+    (void)state;
+    assert_int_equal(receive_buffer_cut(&train, 0), 100);
+    assert_int_equal(receive_buffer_cut(&train, 100), 100);
+    assert_int_equal(receive_buffer_cut(&train, 200), 50);
+    assert_int_equal(receive_buffer_cut(&even, 100), 100);
+    assert_int_equal(receive_buffer_cut(&alone, 0), 57);
+    assert_int_equal(receive_buffer_cut(&empty, 0), 0);
+}
+
 static void buffers_do_not_overlap(void **state)
 {
     uint8_t *memory = receive_memory_map(3);
@@ -177,6 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(segments_are_believed_only_if_they_make_sense),
         cmocka_unit_test(sources_are_believed_only_if_they_are_whole),
+        cmocka_unit_test(trains_are_cut),
         cmocka_unit_test(buffers_do_not_overlap),
         cmocka_unit_test(recvmmsg_is_taken_where_io_uring_is_forbidden),
         cmocka_unit_test(io_uring_is_taken_where_it_is_permitted),

@@ -19,7 +19,7 @@ struct relay {
     int64_t alive_at;         /* when routes_keep_alive is called next, ns */
 };
 
-/* ---- what it does ------------------------------------------------------------------------- */
+/* ---- setups ---------------------------------------------------------------------------------- */
 
 int relay_setup_open(const struct options *options, const struct key *key,
                      struct accounts *accounts, bool with_routes, struct relay_setup **ret)
@@ -130,18 +130,17 @@ void relay_close(struct relay *relay)
 /* Pass on what a buffer holds: one datagram, or with receive offload several of the same size. */
 static void pass_on(struct relay *relay, const struct receive_buffer *buffer)
 {
-    uint32_t step = buffer->segment_bytes ? buffer->segment_bytes : buffer->length;
     uint32_t offset = 0;
     struct decoded heartbeats;
 
     decoder_from(relay->decoder, buffer->sender);
     do {
-        uint32_t rest = buffer->length - offset;
-        if (decoder_read(relay->decoder, buffer->data + offset, rest < step ? rest : step)) {
+        uint32_t length = receive_buffer_cut(buffer, offset);
+        if (decoder_read(relay->decoder, buffer->data + offset, length)) {
             while (decoder_next(relay->decoder, &heartbeats))
                 routes_queue(relay->setup->routes, &heartbeats);
         }
-        offset += step;
+        offset += length;
     } while (offset < buffer->length);
 }
 
