@@ -36,8 +36,8 @@ struct decoder {
     uint64_t now;
     uint64_t refused_stream;    /* 0: none */
     uint64_t counted[COUNTERS]; /* by streams_receive; cleared after each datagram */
-    bool welcome;
-    bool is_single; /* the datagram has one place, which has not been read */
+    bool is_allowed;            /* the sender may send */
+    bool is_single;             /* the datagram has one place, which has not been read */
     struct wire_v2_datagram datagram;
     struct wire_heartbeat single;
     struct wire_scratch scratch;
@@ -101,7 +101,7 @@ void decoder_allow(struct decoder *decoder, const struct networks *allowed)
     bool is_open = !allowed || allowed->count[0] + allowed->count[1] == 0;
 
     decoder->allowed = is_open ? NULL : allowed;
-    decoder->welcome = is_open;
+    decoder->is_allowed = is_open;
 }
 
 void decoder_refuse_stream(struct decoder *decoder, uint64_t stream)
@@ -118,7 +118,7 @@ void decoder_from(struct decoder *decoder, const struct sockaddr *sender)
 {
     decoder->sender = sender;
     if (decoder->allowed)
-        decoder->welcome = networks_contain(decoder->allowed, sender);
+        decoder->is_allowed = networks_contain(decoder->allowed, sender);
 }
 
 /* Judge a datagram of version 1, or of text. */
@@ -184,7 +184,7 @@ bool decoder_read(struct decoder *decoder, const uint8_t *datagram, uint32_t len
 
     decoder->is_single = false;
     decoder->datagram.next = decoder->datagram.end = NULL;
-    if (decoder->welcome)
+    if (decoder->is_allowed)
         reason = wire_is_v2(datagram, length) ? read_records(decoder, datagram, length)
                                               : read_single(decoder, datagram, length);
     /* Whoever loads these sees that a datagram was received after what became of it. */

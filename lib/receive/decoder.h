@@ -23,10 +23,10 @@ enum decoder_reason {
     DECODER_VERSION,
     DECODER_MALFORMED,
     DECODER_VISITOR,
-    DECODER_UNAUTHENTICATED, /* never here, like the next and the last one */
-    DECODER_STALE,
+    DECODER_UNAUTHENTICATED, /* not by this decoder */
+    DECODER_STALE,           /* not by this decoder */
     DECODER_DUPLICATE,
-    DECODER_SITE,
+    DECODER_SITE, /* not by this decoder */
     DECODER_REASONS,
 };
 
@@ -40,7 +40,7 @@ struct decoder_counts {
     uint64_t labels_invalid;   /* labels of text that were skipped */
     uint64_t rooms_too_long;   /* rooms of text that were skipped */
     uint64_t streams_expected; /* datagrams that senders of version 2 sent */
-    uint64_t streams_received; /* and those of them that came */
+    uint64_t streams_received; /* those of them that came */
     uint64_t streams_full;     /* datagrams of streams that could not be followed */
 };
 

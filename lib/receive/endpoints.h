@@ -1,8 +1,8 @@
 /* endpoints.h - the addresses to listen at, and their sockets. The main thread only.
  *
- * Sockets that the service manager stored for an earlier daemon are taken over, since datagrams
- * wait in them. Those at addresses that are not listened at any more, and those of workers that are
- * no longer there, are the backlog: they are read first, and then closed.
+ * Sockets that the service manager stored for the program's predecessor are taken over, since
+ * datagrams wait in them. Those at addresses that are not listened at any more, and those of
+ * workers that are no longer there, are the backlog: they are read first, and then closed.
  */
 #ifndef PRESENCE_ENDPOINTS_H
 #define PRESENCE_ENDPOINTS_H
@@ -47,7 +47,7 @@ struct endpoints {
     int earlier[HANDOVER_SOCKETS], later[HANDOVER_SOCKETS]; /* the backlog */
     char earlier_names[HANDOVER_SOCKETS][HANDOVER_NAME_SIZE];
     unsigned earlier_count, later_count;
-    unsigned first_other; /* of the earlier ones: from here on they are not in a group of ours */
+    unsigned first_other; /* of the earlier ones: from here on their addresses are not ours */
     unsigned taken_over;  /* sockets */
     struct spread spread;
     bool is_spread_open;
@@ -65,7 +65,7 @@ int endpoints_add(struct endpoints_settings *settings, const char *text);
 int endpoints_open(const struct endpoints_settings *settings, struct service_manager *manager,
                    struct endpoints *ret);
 
-/* Let the service manager keep all sockets for the next daemon, too. Before seccomp. */
+/* Let the service manager keep all sockets for the successor, too. Before seccomp. */
 void endpoints_store(struct endpoints *endpoints);
 
 /* Stop datagrams from coming to the backlog. A start that fails afterwards has changed what the
@@ -98,7 +98,7 @@ void endpoints_describe(const struct endpoints *endpoints, bool only_missing, ch
 /* Return one of an endpoint's sockets. */
 int endpoints_first_socket(const struct endpoint *endpoint);
 
-/* Write the record for the next daemon. */
+/* Write the record for the successor. */
 void endpoints_record(struct endpoints *endpoints);
 
 /* Close all sockets. No worker may be running. */

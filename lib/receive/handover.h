@@ -1,4 +1,4 @@
-/* handover.h - what a daemon leaves to the next one in the service manager's store: its sockets,
+/* handover.h - what a program leaves to its successor in the service manager's store: its sockets,
  * the maps of the program that spreads senders, a record in memory, and memory of the program's
  * own. The main thread only.
  *
@@ -35,7 +35,7 @@ struct handover_array {
     char name[HANDOVER_NAME_SIZE];
 };
 
-/* What no descriptor says by itself. It is in the store, too: it survives a daemon that is killed,
+/* What no descriptor says by itself. It is in the store, too: it survives a program that is killed,
  * and is as of its last second. */
 struct handover_record {
     uint32_t version;
@@ -54,8 +54,8 @@ struct handover {
     unsigned socket_count, array_count;
     int shared[SPREAD_SHARED]; /* maps, by enum spread_shared; negative: not stored */
     struct stored_memory record_memory;
-    struct handover_record *record; /* this daemon's */
-    struct handover_record *former; /* the last daemon's; zeros if it left none */
+    struct handover_record *record; /* this program's */
+    struct handover_record *former; /* its predecessor's; zeros if it left none */
     size_t memory_size;
     struct stored_memory memory; /* of the program's own; without bytes unless it asked for some */
 };

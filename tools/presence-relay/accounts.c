@@ -89,14 +89,14 @@ static bool are_counts_sound(const struct accounts_memory *memory)
 static const char *find_fault(const struct accounts_memory *memory)
 {
     if (memory->version != VERSION)
-        return "they are of another version";
+        return "another version of presence-relay wrote them";
     if (memory->used > ACCOUNTS_MAX || !are_counts_sound(memory))
-        return "impossible numbers";
+        return "they have impossible numbers";
     for (uint32_t i = 0; i < memory->used; i++) {
         if (!is_sound(&memory->all[i]))
-            return "an impossible account";
+            return "one of them is impossible";
         if (is_double(memory, i))
-            return "two accounts of one shard";
+            return "two of them are for one shard";
     }
     return NULL;
 }
@@ -123,8 +123,7 @@ int accounts_open(void *memory, struct accounts **ret)
     accounts->memory = memory;
     const char *fault = accounts->memory->version ? find_fault(memory) : NULL;
     if (fault)
-        log_line("the accounts of the last relay cannot be gone on with: %s; beginning at 0",
-                 fault);
+        log_line("cannot go on with the last relay's accounts: %s; beginning at 0", fault);
     if (fault || accounts->memory->version == 0)
         memset(memory, 0, sizeof(*accounts->memory));
     accounts->memory->version = VERSION;
@@ -225,12 +224,10 @@ void accounts_release(struct accounts *accounts, const struct account *account)
 
 static void log_end(const struct account *account)
 {
-    log_line("no longer sends to %s/%" PRIu32 " %s: %" PRIu64 " heartbeats in %" PRIu64
-             " datagrams, %" PRIu64 " failed, %" PRIu64 " refused; %" PRIu64
-             " heartbeats dropped, %" PRIu64 " lost",
-             account->group, account->shard, account->address, account->heartbeats,
-             account->datagrams, account->failed, account->refused, account->dropped,
-             account->lost);
+    char text[ACCOUNT_TEXT_SIZE];
+
+    account_describe(account, text);
+    log_line("no longer sends to %s", text);
 }
 
 void accounts_forget(struct accounts *accounts)
@@ -332,4 +329,14 @@ void accounts_view_free(struct accounts_view *view)
 uint64_t account_waiting(const struct account *account)
 {
     return account->queued - sum_of_gone(account);
+}
+
+void account_describe(const struct account *account, char ret[ACCOUNT_TEXT_SIZE])
+{
+    snprintf(ret, ACCOUNT_TEXT_SIZE,
+             "%s/%" PRIu32 " %s: %" PRIu64 " heartbeats in %" PRIu64 " datagrams, %" PRIu64
+             " failed, %" PRIu64 " refused; %" PRIu64 " heartbeats dropped, %" PRIu64 " lost",
+             account->group, account->shard, account->address, account->heartbeats,
+             account->datagrams, account->failed, account->refused, account->dropped,
+             account->lost);
 }

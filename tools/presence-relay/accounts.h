@@ -14,6 +14,7 @@
 /* Twice as many as there are targets: those that SIGHUP replaces are in use for another moment. */
 #define ACCOUNTS_MAX         (2 * GROUPS_MAX * SHARDS_MAX)
 #define ACCOUNT_ADDRESS_SIZE 96 /* of a numeric address and port, and an interface's name */
+#define ACCOUNT_TEXT_SIZE    512
 
 /* The worker stores the numbers, relaxed; others load them (accounts_load). */
 struct account {
@@ -40,7 +41,7 @@ struct accounts_memory {
 
 struct accounts {
     struct accounts_memory *memory;
-    uint32_t users[ACCOUNTS_MAX]; /* routes that hold each account; at 0 it can be forgotten */
+    uint32_t users[ACCOUNTS_MAX]; /* targets that hold each account; at 0 it can be forgotten */
 };
 
 /* All numbers of one moment: received = accepted + rejected, and for each account heartbeats,
@@ -60,7 +61,8 @@ struct account_progress {
 };
 
 /* Go on with the accounts in `memory`, which has sizeof(struct accounts_memory) bytes and outlives
- * `ret`, or begin new ones if it is empty. What no relay can have left is logged and begun anew.
+ * `ret`, or begin new ones if it is empty. Memory that no relay can have left is
+ * cleared, after a line in the log.
  * Main thread, before the worker runs. Release with accounts_close. Errors: -ENOMEM. */
 int accounts_open(void *memory, struct accounts **ret);
 
@@ -105,5 +107,8 @@ void accounts_view_free(struct accounts_view *view);
 
 /* Return how many heartbeats wait, by a copy of the account. */
 uint64_t account_waiting(const struct account *account);
+
+/* Write a copy of the account in words: "A/1 192.0.2.1:9514: 5 heartbeats in 1 datagrams, ...". */
+void account_describe(const struct account *account, char ret[ACCOUNT_TEXT_SIZE]);
 
 #endif

@@ -25,7 +25,7 @@ static bool check(struct outages *outages, const struct account *account, uint32
     /* Both pair with account_record. */
     uint64_t failed = __atomic_load_n(&account->failed, __ATOMIC_RELAXED);
     uint64_t refused = __atomic_load_n(&account->refused, __ATOMIC_RELAXED);
-    typeof(&outages->all[0]) state = &outages->all[index];
+    struct outage *state = &outages->all[index];
     bool has_failed = state->is_known && failed != state->failed;
     bool has_errors = has_failed || (state->is_known && refused != state->refused);
     bool was_out = state->is_out;

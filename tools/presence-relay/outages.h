@@ -7,15 +7,18 @@
 #define OUTAGES_QUIET 10 /* checks without a new error until a collector seems to be back */
 #define OUTAGES_LINES 8  /* that one check logs at most; the others follow in the next */
 
+/* What is known of a collector, by its account. */
+struct outage {
+    bool is_known; /* the next two are the account's at the last check */
+    uint64_t failed;
+    uint64_t refused;
+    bool is_out;    /* the log says that it can't be reached */
+    uint32_t quiet; /* checks since the last new error */
+};
+
 /* All zeroes at first, and after a reload. */
 struct outages {
-    struct {
-        bool is_known; /* the next two are the account's at the last check */
-        uint64_t failed;
-        uint64_t refused;
-        bool is_out;    /* the log says that it can't be reached */
-        uint32_t quiet; /* checks without a new error since then */
-    } all[ACCOUNTS_MAX];
+    struct outage all[ACCOUNTS_MAX];
 };
 
 /* Log which collectors have caused errors since the last check, once for each, and which of those

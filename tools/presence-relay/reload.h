@@ -1,16 +1,17 @@
-/* reload.h - SIGHUP: do from now on what the command line and its file say. The main thread. */
+/* reload.h - do what the command line and its file say: on SIGHUP, and the steps of it that a start
+ * takes, too. The main thread. */
 #ifndef PRESENCE_RELAY_RELOAD_H
 #define PRESENCE_RELAY_RELOAD_H
 
 #include "receive/endpoints.h"
 #include "relay.h"
 
-/* A relay that runs. */
+/* A relay that runs, and what is in force there. */
 struct reload {
     int argc;
     char **argv;
-    struct options *options; /* in force */
-    struct key *key;         /* in force */
+    struct options *options;
+    struct key *key;
     const struct endpoints *endpoints;
     struct accounts *accounts;
     struct relay *relay;

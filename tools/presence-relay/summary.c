@@ -27,11 +27,10 @@ static void write_rejected(FILE *out, const struct decoder_counts *counts)
 
 static void write_account(FILE *out, const struct account *account)
 {
-    fprintf(out,
-            "; %s/%" PRIu32 " %s: %" PRIu64 " heartbeats in %" PRIu64 " datagrams, %" PRIu64
-            " failed, %" PRIu64 " refused; %" PRIu64 " heartbeats dropped, %" PRIu64 " lost",
-            account->group, account->shard, account->address, account->heartbeats,
-            account->datagrams, account->failed, account->refused, account->dropped, account->lost);
+    char text[ACCOUNT_TEXT_SIZE];
+
+    account_describe(account, text);
+    fprintf(out, "; %s", text);
 }
 
 char *summary_format(const struct accounts_view *view)
