@@ -230,10 +230,14 @@ class Limits(WebCase):
         self.send(collector, native("a.example", [visitor(1)]),
                   native("b.example", [visitor(i) for i in range(3)]))
         web = self.serve()
-        answer = wait_until(lambda: len((answer := web.get("/api/sites").json)["data"]) == 2
-                            and answer, "both sites")
-        self.assertEqual([(line["site"], line["count"]) for line in answer["data"]],
-                         [("b.example", 3), ("a.example", 1)])
+
+        def counted():
+            """The answer, once all are counted: a site is there before its visitors are."""
+            answer = web.get("/api/sites").json
+            sites = [(line["site"], line["count"]) for line in answer["data"]]
+            return sites == [("b.example", 3), ("a.example", 1)] and answer
+
+        answer = wait_until(counted, lambda: f"both sites: {web.get('/api/sites').body}")
         self.assertFalse(answer["stale"])
         self.assertEqual(len(web.get("/api/sites?limit=1").json["data"]), 1)
         web = self.serve("--site", "a.example")
