@@ -1,4 +1,4 @@
-"""Heartbeats by way of a real relay: rsyslog and syslog-ng between the edge and the collector, and
+"""Heartbeats by way of a real syslog relay: rsyslog and syslog-ng between the edge and the collector, and
 logger(1).
 """
 
@@ -10,7 +10,7 @@ import subprocess
 import unittest
 
 from harness import DEADLINE, Case, free_port, wait_until
-from relay import RsyslogRelay, SyslogNgRelay
+from syslog_relay import RsyslogRelay, SyslogNgRelay
 
 SITE = "example.com"
 BOM = "\ufeff"

@@ -1,4 +1,4 @@
-"""The table of requests through nginx and HAProxy, whose heartbeats a real relay passes on."""
+"""The table of requests through nginx and HAProxy, whose heartbeats a real syslog relay passes on."""
 
 import socket
 import unittest
@@ -6,7 +6,7 @@ import unittest
 from documents import fenced
 from harness import Case, free_port
 from people import SHOP, SITE, Request
-from relay import RsyslogRelay, SyslogNgRelay
+from syslog_relay import RsyslogRelay, SyslogNgRelay
 from test_haproxy import Haproxy
 from test_nginx import Nginx
 from test_table import EdgeTable
