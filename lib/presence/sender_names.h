@@ -9,9 +9,8 @@
 #include "sender_place.h"
 
 #define SENDER_NAMES_SLOTS 512 /* at least twice the names; a power of two */
-#define SENDER_NAMES_SPARE                                                \
-    (1 + WIRE_V2_NAME_MAX) /* bytes, for a name that turns out not to fit \
-                            */
+/* Bytes, for a name that turns out not to fit. */
+#define SENDER_NAMES_SPARE (1 + WIRE_V2_NAME_MAX)
 
 struct sender_names {
     uint8_t *bytes; /* as they are sent: the length of each, then the name */

@@ -40,7 +40,9 @@ static void log_small_buffer(const struct endpoints *endpoints)
 
 static bool is_missing(const struct endpoints *endpoints, const struct endpoint *endpoint)
 {
-    int r = endpoints->routes < 0 ? 1 : local_address_find(endpoints->routes, &endpoint->address);
+    int r = endpoints->local_addresses < 0
+                ? 1
+                : local_address_find(endpoints->local_addresses, &endpoint->address);
 
     return r < 0 ? endpoint->is_missing : !r; /* unknown now: no change */
 }
@@ -90,9 +92,9 @@ void endpoints_log(struct endpoints *endpoints)
     if (endpoints->taken_over)
         log_line("went on with %u socket%s of the last run", endpoints->taken_over,
                  endpoints->taken_over == 1 ? "" : "s");
-    if (endpoints->routes < 0)
+    if (endpoints->local_addresses < 0)
         log_line("cannot check whether this machine has these addresses: %s",
-                 strerror(-endpoints->routes));
+                 strerror(-endpoints->local_addresses));
     if (endpoints->spread.is_hashed && endpoints->spread.reason[0])
         log_line("senders are spread over workers by hash, perhaps unevenly: %s",
                  endpoints->spread.reason);
@@ -294,8 +296,8 @@ void endpoints_close(struct endpoints *endpoints)
         close_endpoint(&endpoints->all[i]);
     while (endpoints->earlier_count > 0)
         close(endpoints->earlier[--endpoints->earlier_count]);
-    if (endpoints->routes >= 0)
-        close(endpoints->routes);
+    if (endpoints->local_addresses >= 0)
+        close(endpoints->local_addresses);
     spread_close(&endpoints->spread);
     handover_close(&endpoints->handover);
 }

@@ -51,7 +51,7 @@ struct endpoints {
     unsigned taken_over;  /* sockets */
     struct spread spread;
     bool is_spread_open;
-    int routes; /* for local_address_find; or a negative errno */
+    int local_addresses; /* for local_address_find; or a negative errno */
 };
 
 /* Add an address to listen at. Errors: -EINVAL it isn't a numeric address and port; -ENOSPC there

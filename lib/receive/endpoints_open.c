@@ -461,7 +461,7 @@ int endpoints_open(const struct endpoints_settings *settings, struct service_man
                    struct endpoints *ret)
 {
     ret->settings = settings;
-    ret->routes = local_address_open();
+    ret->local_addresses = local_address_open();
     ret->spread.workers = settings->workers;
     int r = handover_open(manager, settings->memory_size, &ret->handover);
     if (r == 0)

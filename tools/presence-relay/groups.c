@@ -292,14 +292,14 @@ enum option_verdict groups_parse(const struct option_list *values, struct group 
 }
 
 /* True if the machine has the address; false also if the kernel does not say. */
-static bool is_own(const struct sockaddr_storage *address, int routes)
+static bool is_own(const struct sockaddr_storage *address, int local_addresses)
 {
     return listener_is_loopback(address) ||
-           (routes >= 0 && local_address_find(routes, address) == 1);
+           (local_addresses >= 0 && local_address_find(local_addresses, address) == 1);
 }
 
 enum option_verdict groups_check_loop(const struct group *groups, unsigned count,
-                                      const struct sockaddr_storage *listen, int routes)
+                                      const struct sockaddr_storage *listen, int local_addresses)
 {
     struct sockaddr_storage address;
     char own[ADDRESS_SIZE];
@@ -308,7 +308,7 @@ enum option_verdict groups_check_loop(const struct group *groups, unsigned count
         for (uint32_t j = 0; j < groups[i].shards; j++) {
             parse_address(groups[i].addresses[j], &address);
             if (!address_conflicts(&address, listen) ||
-                (!address_is_same(&address, listen) && !is_own(&address, routes)))
+                (!address_is_same(&address, listen) && !is_own(&address, local_addresses)))
                 continue;
             format_address(listen, own);
             return option_wrong("to",

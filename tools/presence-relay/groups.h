@@ -26,10 +26,10 @@ enum option_verdict groups_parse(const struct option_list *values, struct group 
 
 /* Check that no collector is at `listen`, where the relay itself receives: what it sends there
  * would come back for ever. An address of all interfaces stands for those that the machine has now,
- * by `routes`, of local_address_open; negative: for those of loopback. OPTION_WRONG: one line says
- * which it is. */
+ * by `local_addresses`, of local_address_open; negative: for those of loopback. OPTION_WRONG: one
+ * line says which it is. */
 enum option_verdict groups_check_loop(const struct group *groups, unsigned count,
-                                      const struct sockaddr_storage *listen, int routes);
+                                      const struct sockaddr_storage *listen, int local_addresses);
 
 /* Check that a running relay may go from some groups to others: a group that stays has as many
  * shards as before, and a collector that stays is the same shard of the same group. Otherwise

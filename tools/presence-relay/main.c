@@ -326,10 +326,10 @@ int main(int argc, char **argv)
     block_hangup();
     program.argc = argc;
     program.argv = argv;
-    int routes = local_address_open();
-    enum option_verdict verdict = options_read(argc, argv, routes, &program.options);
-    if (routes >= 0)
-        close(routes);
+    int local_addresses = local_address_open();
+    enum option_verdict verdict = options_read(argc, argv, local_addresses, &program.options);
+    if (local_addresses >= 0)
+        close(local_addresses);
     switch (verdict) {
     case OPTION_RUN:
         break;

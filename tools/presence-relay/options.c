@@ -8,14 +8,14 @@
 #define PATH_BYTES_MAX 4095
 
 /* Parse the groups, and check that nothing comes back to where the relay listens. */
-static enum option_verdict set_groups(struct options *options, int routes)
+static enum option_verdict set_groups(struct options *options, int local_addresses)
 {
     enum option_verdict verdict =
         groups_parse(&options->to, &options->groups, &options->group_count);
 
     for (unsigned i = 0; verdict == OPTION_RUN && i < options->endpoints.listen_count; i++)
         verdict = groups_check_loop(options->groups, options->group_count,
-                                    &options->endpoints.listen[i].address, routes);
+                                    &options->endpoints.listen[i].address, local_addresses);
     return verdict;
 }
 
@@ -67,14 +67,14 @@ const struct option_table options_table = {
     OPTION_ENTRIES(entries),
 };
 
-enum option_verdict options_read(int argc, char **argv, int routes, struct options *ret)
+enum option_verdict options_read(int argc, char **argv, int local_addresses, struct options *ret)
 {
     struct options options = {.endpoints.workers = 1};
     struct option_use use;
     enum option_verdict verdict = options_parse(&options_table, argc, argv, &options, &use);
 
     if (verdict == OPTION_RUN)
-        verdict = set_groups(&options, routes);
+        verdict = set_groups(&options, local_addresses);
     if (verdict == OPTION_RUN) {
         options.config = use.config;
         *ret = options;

@@ -21,10 +21,10 @@ struct options {
     struct option_list listen_addresses; /* of the metrics */
 };
 
-/* Read the command line, and the file that --config names. `routes`, of local_address_open, tells
- * which addresses are the machine's own; it may be negative. With OPTION_RUN, release `ret` with
- * options_release; otherwise nothing is left to release. */
-enum option_verdict options_read(int argc, char **argv, int routes, struct options *ret);
+/* Read the command line, and the file that --config names. `local_addresses`, of
+ * local_address_open, tells which addresses are the machine's own; it may be negative. With
+ * OPTION_RUN, release `ret` with options_release; otherwise nothing is left to release. */
+enum option_verdict options_read(int argc, char **argv, int local_addresses, struct options *ret);
 
 void options_release(struct options *options);
 

@@ -68,7 +68,7 @@ bool reload_check_loops(const struct options *options, const struct endpoints *e
 {
     for (unsigned i = 0; i < endpoints->count; i++) {
         if (groups_check_loop(options->groups, options->group_count, &endpoints->all[i].address,
-                              endpoints->routes) != OPTION_RUN)
+                              endpoints->local_addresses) != OPTION_RUN)
             return false;
     }
     return true;
@@ -158,7 +158,7 @@ bool reload(const struct reload *running)
     struct key key;
     bool has_changed = false;
 
-    if (options_read(running->argc, running->argv, running->endpoints->routes, &wanted) !=
+    if (options_read(running->argc, running->argv, running->endpoints->local_addresses, &wanted) !=
         OPTION_RUN)
         return false;
     if (check_groups(running, &wanted) &&

@@ -28,7 +28,6 @@ static int open_route(struct routes *routes, const struct group *group,
 {
     struct route *route = &routes->all[routes->count++];
 
-    memcpy(route->name, group->name, sizeof(route->name));
     route->shards = group->shards;
     route->targets = &routes->targets[routes->target_count];
     for (uint32_t i = 0; i < group->shards; i++) {

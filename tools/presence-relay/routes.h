@@ -16,8 +16,8 @@ struct target {
     bool is_waiting; /* heartbeats are queued that were not handed to the kernel */
 };
 
+/* The way to a group. */
 struct route {
-    char name[GROUP_NAME_SIZE]; /* of the group */
     uint32_t shards;
     struct target *targets; /* one for each shard */
 };
