@@ -1,4 +1,4 @@
-/* relay_fixture.h - receivers on loopback that stand for collectors, and routes to them. */
+/* relay_fixture.h - receivers on loopback that stand for collectors, and groups of them. */
 #ifndef PRESENCE_TESTS_RELAY_FIXTURE_H
 #define PRESENCE_TESTS_RELAY_FIXTURE_H
 
