@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "segment_copy.h"
 #include "receive/streams.h"
+#include "segment_copy.h"
 #include "traffic.h"
 
 #define SWEEP_TICKS       65536 /* the whole table is swept in 18 h, far less than 2^19 s */

@@ -2,8 +2,8 @@
 
 #include "core/scope_name.h"
 #include "core/utf8.h"
-#include "segment_judge_events.h"
 #include "receive/stream_record.h"
+#include "segment_judge_events.h"
 
 #define BLOCK_PAIRS 64 /* judged at once */
 #define CHAIN_MAX   64 /* hashes are keyed, and there are at least twice as many heads as entries */

@@ -1,6 +1,6 @@
-/* test_shard.c - shard.h: which shard has a visitor. The expected values come from an implementation
- * of XXH3-64 for 16 bytes that was written after its specification, in Python, and from libxxhash:
- * both say the same. */
+/* test_shard.c - shard.h: which shard has a visitor. The expected values come from an
+ * implementation of XXH3-64 for 16 bytes that was written after its specification, in Python, and
+ * from libxxhash: both say the same. */
 #include "../support/unit.h"
 
 #include <common/shard.h>
