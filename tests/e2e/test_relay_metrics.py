@@ -316,8 +316,8 @@ class Restarts(Accounts):
             with self.subTest(damage=damage[:1]):
                 os.pwrite(memory, damage, 0)
                 relay = self.start_relay("--listen", relay.address)
-                self.assertRegex(relay.output(), "the accounts of the last relay cannot be gone on "
-                                                 "with: .*; beginning at 0")
+                self.assertRegex(relay.output(), "cannot go on with the last relay's accounts: .*; "
+                                                 "beginning at 0")
                 self.assertEqual(self.accounts(relay)["heartbeats_accepted"], 0)
                 self.send_some(relay, 5)
                 relay.stop()
