@@ -273,7 +273,9 @@ enum option_verdict groups_parse(const struct option_list *values, struct group 
                                  unsigned *ret_count)
 {
     if (values->count == 0)
-        return option_wrong("to", "say which collectors to send to, such as --to A=192.0.2.1:9514");
+        return option_wrong("to",
+                            "say which collectors to send to, such as --to A=192.0.2.1:9514, or by "
+                            "the line to = A=192.0.2.1:9514 of the file");
 
     struct group *groups = calloc(GROUPS_MAX, sizeof(*groups));
     unsigned count = 0;
