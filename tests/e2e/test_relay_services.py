@@ -114,6 +114,7 @@ class RelayServices(ServicesCase):
         self.configure(SETTINGS + "hold = 0\n")
         machine.run("systemctl", "reload", RELAY)
         wait_until(lambda: "--hold takes" in machine.journal(), "the mistake to be logged")
+        self.assertIn("the last reload was refused", machine.show(RELAY, "StatusText"))
         self.send_text("four")
         self.wait_count(4)
         self.assertEqual(machine.show(RELAY, "NRestarts"), "1")

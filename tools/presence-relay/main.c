@@ -156,15 +156,17 @@ static int open_relay(struct program *program)
     return r;
 }
 
-/* Tell the service manager that we receive, and whom we send to. */
-static void publish_readiness(struct program *program)
+/* Tell the service manager that we receive, whom we send to, and what SIGHUP has come to. */
+static void publish_readiness(struct program *program, enum reload_verdict verdict)
 {
     const struct options *options = &program->options;
-    char addresses[100], groups[100], status[240];
+    char addresses[100], groups[100], status[300];
 
     endpoints_describe(&program->endpoints, false, addresses, sizeof(addresses));
     groups_describe(options->groups, options->group_count, groups, sizeof(groups));
-    snprintf(status, sizeof(status), "receiving at %s, sending to %s", addresses, groups);
+    snprintf(status, sizeof(status), "%sreceiving at %s, sending to %s",
+             verdict == RELOAD_REFUSED ? "the last reload was refused, see the log; " : "",
+             addresses, groups);
     service_manager_ready(&program->service_manager, status);
 }
 
@@ -179,7 +181,7 @@ static void say_ready(struct program *program)
         log_line("io_uring is not available here (%s): using recvmmsg", strerror(reason));
     reload_log("", &program->options, &program->key);
     log_line("ready: %s", receiver_engine(receiver));
-    publish_readiness(program);
+    publish_readiness(program, RELOAD_SAME);
 }
 
 static void handle_hangup(struct program *program)
@@ -195,11 +197,12 @@ static void handle_hangup(struct program *program)
     };
 
     service_manager_reloading(&program->service_manager, "reloading the configuration");
-    if (reload(&running)) {
+    enum reload_verdict verdict = reload(&running);
+    if (verdict == RELOAD_CHANGED) {
         receiver_wake(worker_receiver(program->worker));
         memset(&program->outages, 0, sizeof(program->outages)); /* addresses may be others */
     }
-    publish_readiness(program);
+    publish_readiness(program, verdict);
 }
 
 static void serve(struct program *program)

@@ -27,15 +27,17 @@ static int check_web_address(char *address)
 }
 
 static const struct option_entry entries[] = {
-    OPTION_LISTEN(struct options, endpoints,
-                  .details = RECEIVE_LISTEN_DETAILS
-                  " Who can send here has heartbeats signed: for an address that other machines "
-                  "reach, give --allow as well."),
+    OPTION_LISTEN(
+        struct options, endpoints,
+        .details = RECEIVE_LISTEN_DETAILS
+        " What arrives here is passed on, and signed, whoever sent it: for an address that "
+        "other machines reach, give --allow as well."),
     {"to", OPTION_LIST(struct options, to), .argument = "GROUP=ADDR:PORT[,ADDR:PORT...]",
      .expected = "a group's name of letters, digits and _.- and numeric addresses, such as "
                  "A=192.0.2.1:9514,192.0.2.2:9514",
      .example = "A=192.0.2.1:9514", .help = "send all heartbeats to this group of collectors",
-     .details = "A group is a complete copy. Of several collectors in a group, its shards, each "
+     .details = "There are 1 to 16 groups, of 1 to 64 collectors each. "
+                "A group is a complete copy. Of several collectors in a group, its shards, each "
                 "gets the visitors of one range of hashes; their order numbers them. All relays "
                 "must give a group the same collectors in the same order. A file's lines have at "
                 "most 199 bytes: end one with a comma and go on in the next, behind a space."},

@@ -113,8 +113,9 @@ void reload_log(const char *opening, const struct options *options, const struct
              signs);
 }
 
-/* Go on with `wanted`, whose groups may be in force. True if anything has changed. */
-static bool apply(const struct reload *running, struct options *wanted, const struct key *key)
+/* Go on with `wanted`, whose groups may be in force. */
+static enum reload_verdict apply(const struct reload *running, struct options *wanted,
+                                 const struct key *key)
 {
     struct options *now = running->options;
     struct relay_setup *setup;
@@ -125,16 +126,16 @@ static bool apply(const struct reload *running, struct options *wanted, const st
     if (!are_new && now->hold_ms == wanted->hold_ms &&
         network_list_is_same(&now->allow, &wanted->allow)) {
         log_line("reloaded: nothing has changed");
-        return false;
+        return RELOAD_SAME;
     }
     if (relay_setup_open(wanted, key, running->accounts, are_new, &setup) < 0)
-        return false;
+        return RELOAD_REFUSED;
     relay_replace(running->relay, setup);
     *running->key = *key;
     swap_options(now, wanted);
     reload_log("reloaded: ", now, key);
     reload_warn(now, running->endpoints);
-    return true;
+    return RELOAD_CHANGED;
 }
 
 void reload_warn(const struct options *options, const struct endpoints *endpoints)
@@ -152,21 +153,21 @@ static bool is_other_key_file(const struct options *now, const struct options *w
     return wanted->key_file && (!now->key_file || strcmp(now->key_file, wanted->key_file) != 0);
 }
 
-bool reload(const struct reload *running)
+enum reload_verdict reload(const struct reload *running)
 {
     struct options wanted;
     struct key key;
-    bool has_changed = false;
+    enum reload_verdict verdict = RELOAD_REFUSED;
 
     if (options_read(running->argc, running->argv, running->endpoints->local_addresses, &wanted) !=
         OPTION_RUN)
-        return false;
+        return RELOAD_REFUSED;
     if (check_groups(running, &wanted) &&
         reload_key(wanted.key_file, is_other_key_file(running->options, &wanted), &key) == 0) {
         log_restarts(running->options, &wanted);
-        has_changed = apply(running, &wanted, &key);
+        verdict = apply(running, &wanted, &key);
         explicit_bzero(&key, sizeof(key));
     }
     options_release(&wanted);
-    return has_changed;
+    return verdict;
 }

@@ -17,6 +17,12 @@ struct reload {
     struct relay *relay;
 };
 
+enum reload_verdict {
+    RELOAD_SAME,    /* nothing has changed */
+    RELOAD_CHANGED, /* the relay has a new setup: wake its receiver */
+    RELOAD_REFUSED,
+};
+
 /* Load the key that signs: the first in the file. Without a path there is none, and its id is 0.
  * With `is_other` a running relay has used another file so far. Errors, with a line in the log:
  * those of key_file_load_first. */
@@ -34,8 +40,7 @@ void reload_warn(const struct options *options, const struct endpoints *endpoint
 
 /* Read command line, file and key again, and let the relay go on with them. Targets, key, hold and
  * allowed networks change; for other options a line says that they need a restart. On any error one
- * line says what is wrong, and nothing changes. Returns true if the relay has a new setup: wake its
- * receiver. */
-bool reload(const struct reload *running);
+ * line says what is wrong, and nothing changes. */
+enum reload_verdict reload(const struct reload *running);
 
 #endif
