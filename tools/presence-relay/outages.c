@@ -15,7 +15,7 @@ static void log_begin(const struct account *account, bool has_failed)
 
 static void log_end(const struct account *account)
 {
-    log_line("no more errors from %s, shard %" PRIu32 " of group %s", account->address,
+    log_line("no error from %s, shard %" PRIu32 " of group %s, for a minute", account->address,
              account->shard, account->group);
 }
 

@@ -4,8 +4,10 @@
 
 #include "accounts.h"
 
-#define OUTAGES_QUIET 10 /* checks without a new error until a collector seems to be back */
-#define OUTAGES_LINES 8  /* that one check logs at most; the others follow in the next */
+/* Checks without a new error until a collector seems to be back. Many: routers limit how often they
+ * report one. */
+#define OUTAGES_QUIET 60
+#define OUTAGES_LINES 8 /* that one check logs at most; the others follow in the next */
 
 /* What is known of a collector, by its account. */
 struct outage {
