@@ -253,8 +253,11 @@ class Reload(RelayCase):
                 said = self.reload(relay, re.escape(expected) + ".*\n", lines)
                 self.assertEqual(said.count("\n"), 1, said)
                 self.assertNotIn("reloaded", said)
-        os.unlink(os.path.join(self.directory, "relay.conf"))
+        file = os.path.join(self.directory, "relay.conf")
+        os.unlink(file)
         self.reload(relay, "cannot read the configuration file .*: No such file or directory\n")
+        os.mkfifo(file)  # nobody writes to it
+        self.reload(relay, "cannot read the configuration file .*: not a regular file\n")
         with Traffic(self, relay) as traffic:
             traffic.wait_sent()
         self.check_account(relay, traffic.sent, A=[collector, other])

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/log.h"
 #include "receive/listener.h"
@@ -153,14 +154,27 @@ static bool is_other_key_file(const struct options *now, const struct options *w
     return wanted->key_file && (!now->key_file || strcmp(now->key_file, wanted->key_file) != 0);
 }
 
+/* Check that reading the file, if there is one, holds nobody up: to open a FIFO waits until
+ * somebody writes to it. */
+static bool check_config(const char *path)
+{
+    struct stat status;
+
+    if (!path || stat(path, &status) < 0 || S_ISREG(status.st_mode) || S_ISDIR(status.st_mode))
+        return true; /* options_read says what else is wrong */
+    log_error("cannot read the configuration file %s: not a regular file", path);
+    return false;
+}
+
 enum reload_verdict reload(const struct reload *running)
 {
     struct options wanted;
     struct key key;
     enum reload_verdict verdict = RELOAD_REFUSED;
 
-    if (options_read(running->argc, running->argv, running->endpoints->local_addresses, &wanted) !=
-        OPTION_RUN)
+    if (!check_config(running->options->config) ||
+        options_read(running->argc, running->argv, running->endpoints->local_addresses, &wanted) !=
+            OPTION_RUN)
         return RELOAD_REFUSED;
     if (check_groups(running, &wanted) &&
         reload_key(wanted.key_file, is_other_key_file(running->options, &wanted), &key) == 0) {
