@@ -89,7 +89,7 @@ static bool are_counts_sound(const struct accounts_memory *memory)
 static const char *find_fault(const struct accounts_memory *memory)
 {
     if (memory->version != VERSION)
-        return "another version of presence-relay wrote them";
+        return "this version of presence-relay did not write them";
     if (memory->used > ACCOUNTS_MAX || !are_counts_sound(memory))
         return "they have impossible numbers";
     for (uint32_t i = 0; i < memory->used; i++) {
