@@ -6,7 +6,7 @@
 #include <seccomp.h>
 #include <stddef.h>
 
-/* What a program needs, and fears, beyond what is common to all. */
+/* The calls that a program allows and forbids beyond those that are common to all. */
 struct confine_list {
     const int *allowed; /* calls, with any arguments */
     size_t allowed_count;

@@ -28,8 +28,7 @@ void sender_names_clear(struct sender_names *names)
 /* Compilers have vector instructions for these on every machine that matters. */
 typedef signed char chars __attribute__((vector_size(16)));
 
-/* What is known of a name once it was read: its hash, and whether it is certainly valid and in
- * canonical form. */
+/* A name's hash, and whether the name is certainly valid and in canonical form. */
 struct scan {
     uint64_t hash;
     bool is_canonical;

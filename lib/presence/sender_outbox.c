@@ -173,7 +173,7 @@ enum outbox_remedy {
     OUTBOX_SENT_IN_PART
 };
 
-/* What to do about a full socket, or a full queue below it. */
+/* Ways to go on when the socket, or a queue below it, is full. */
 static enum outbox_remedy remedy_for_full(struct outbox *outbox, struct outbox_progress *progress,
                                           const struct outbox_run *run, int error)
 {

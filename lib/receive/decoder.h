@@ -30,7 +30,7 @@ enum decoder_reason {
     DECODER_REASONS,
 };
 
-/* What has arrived. The decoder stores each relaxed; others may load them meanwhile. */
+/* Counts of what has arrived. The decoder stores each relaxed; others may load them meanwhile. */
 struct decoder_counts {
     uint64_t datagrams_received;
     uint64_t datagrams_accepted;

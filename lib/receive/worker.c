@@ -37,7 +37,7 @@ struct worker {
     bool stopping;   /* relaxed: receiver_wake orders it, or `run` */
 };
 
-/* Have what a wait returned handled. */
+/* Pass what a wait returned to the handler. */
 static void handle(struct worker *worker, const struct receiver *receiver,
                    const struct receive_buffer *buffers, unsigned count)
 {

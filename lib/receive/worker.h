@@ -1,4 +1,4 @@
-/* worker.h - a thread that receives datagrams from its sockets and has them handled. */
+/* worker.h - a thread that receives datagrams from its sockets and passes them to a handler. */
 #ifndef PRESENCE_WORKER_H
 #define PRESENCE_WORKER_H
 

@@ -53,7 +53,7 @@ struct accounts_view {
     struct account *all;
 };
 
-/* How far an account has recorded what a sender did. */
+/* The sender's numbers that an account has recorded already. */
 struct account_progress {
     uint64_t queued;
     uint64_t dropped;
@@ -61,9 +61,9 @@ struct account_progress {
 };
 
 /* Go on with the accounts in `memory`, which has sizeof(struct accounts_memory) bytes and outlives
- * `ret`, or begin new ones if it is empty. Memory that no relay can have left is
- * cleared, after a line in the log.
- * Main thread, before the worker runs. Release with accounts_close. Errors: -ENOMEM. */
+ * `ret`, or begin new ones if it is empty. Memory that no relay can have left is cleared, after a
+ * line in the log. Main thread, before the worker runs. Release with accounts_close. Errors:
+ * -ENOMEM. */
 int accounts_open(void *memory, struct accounts **ret);
 
 /* Free `accounts`; the memory stays as it is. NULL is fine. */

@@ -127,9 +127,9 @@ static int open_worker(struct program *program)
     return r;
 }
 
-/* Let the relay have all its senders, and on SIGHUP others beside them: the limit that systemd sets
- * at first is too low for the most of groups and shards. Senders that then can't be opened say so.
- */
+/* Raise the limit of open files, so that the relay can have all its senders, and on SIGHUP as many
+ * again: the soft limit that systemd sets is too low for 16 groups of 64 shards. If this fails,
+ * opening a sender says so. */
 static void allow_senders(void)
 {
     const rlim_t files = 2 * GROUPS_MAX * SHARDS_MAX + OTHER_FILES;
@@ -243,7 +243,7 @@ static void block_signals(void)
     sigprocmask(SIG_BLOCK, &signals, NULL);
 }
 
-/* What is read again on SIGHUP stays within reach. */
+/* Give up all privileges but reading the files that SIGHUP reads again. */
 static int give_up_privileges(const struct options *options)
 {
     const char *files[PRIVILEGES_FILES_MAX];

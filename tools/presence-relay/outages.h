@@ -9,7 +9,7 @@
 #define OUTAGES_QUIET 60
 #define OUTAGES_LINES 8 /* that one check logs at most; the others follow in the next */
 
-/* What is known of a collector, by its account. */
+/* A collector's errors, as its account had them at the last check. */
 struct outage {
     bool is_known; /* the next two are the account's at the last check */
     uint64_t failed;

@@ -7,7 +7,7 @@
 
 struct relay;
 
-/* What a relay does, and SIGHUP changes. */
+/* The settings of a relay that SIGHUP changes. */
 struct relay_setup {
     struct routes *routes; /* NULL: those that are in use */
     struct networks allowed;

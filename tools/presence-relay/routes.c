@@ -9,7 +9,8 @@
 #include "common/shard.h"
 #include "sender.h"
 
-/* What passes every network that IPv6 may use: 1280 bytes with the headers of IPv6 and UDP. */
+/* The most that every network of IPv6 passes in one piece: 1280 bytes with the headers of IPv6 and
+ * UDP. */
 #define DATAGRAM_BYTES 1232
 #define NEVER_MS       UINT32_MAX /* the relay flushes itself */
 
