@@ -37,7 +37,7 @@ class Bare(unittest.TestCase):
         for release in RELEASES:
             with self.subTest(release=release):
                 said = self.run_it("root", "--user", "--boot", release, "tests/bare/first_hour")
-                self.assertRegex(said, r"(?m)^xdp: \d+ s$")
+                self.assertRegex(said, r"(?m)^relay: \d+ s$")
 
     def test_without_packages(self):
         for release in RELEASES:
