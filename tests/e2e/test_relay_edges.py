@@ -13,7 +13,7 @@ from presence_relay import RelayCase
 from test_haproxy import Haproxy
 from test_nginx import Nginx
 
-ROUNDS, PAGES, ATTEMPTS = 4, 200, 4
+ROUNDS, PAGES, ATTEMPTS = 4, 200, 8
 
 
 class Waiting(Edge):
@@ -78,11 +78,20 @@ class Waiting(Edge):
 
     def test_stopped_relay(self):
         """It gets what its buffer took, and its account says what that did not."""
+        full_at = 0
+
         def stop():
+            nonlocal full_at
+            # An edge answers first, and reports then.
+            wait_until(lambda: self.count(SITE) == (self.visits + PAGES) / 2,
+                       lambda: f"{(self.visits + PAGES) / 2} visitors, not {self.count(SITE)}")
             self.device.process.send_signal(signal.SIGSTOP)
             self.fill()
+            full_at = self.drops()
 
         def go_on():
+            wait_until(lambda: self.drops() == full_at + PAGES,
+                       lambda: f"{PAGES} reports, not {self.drops() - full_at}")
             dropped = self.drops()
             self.device.process.send_signal(signal.SIGCONT)
             wait_until(lambda: self.device.value("socket_drops_total") == dropped, "its account")

@@ -148,8 +148,10 @@ class Relays(RelaysCase):
         header = re.search(r"(?m)^ADDRESS .*(?= \.\.\.$)",
                            read("docs/topologies.md"))[0]
         self.assertEqual(shown.splitlines()[1].split()[:7], header.split())
-        metrics = self.shell(EDGES[0], fenced("sh topology relay metrics"))
-        self.assertRegex(metrics, r'(?m)^presence_relay_target_heartbeats_total\{.*10\.0\.0\.21:9514.*\} 100$')
+        # A collector may count what a relay is yet to write down.
+        wait_until(lambda: re.search(
+            r"(?m)^presence_relay_target_heartbeats_total\{.*10\.0\.0\.21:9514.*\} 100$",
+            self.shell(EDGES[0], fenced("sh topology relay metrics"))), "the relay's metrics")
         self.assertRegex(self.shell(collector, fenced("sh topology clock")), r"datagrams_rejected_stale +0 ")
 
         relay = self.relays[EDGES[0]]

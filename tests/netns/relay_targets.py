@@ -23,7 +23,7 @@ PROBE_SITE = "probe.example"
 ROOMS = 20
 VISITORS = 20000  # of the load
 AT_ONCE = 10  # visitors in a datagram of the load
-ROUNDS, PROBES, ATTEMPTS = 3, 20, 4
+ROUNDS, PROBES, ATTEMPTS = 3, 20, 8
 FIGURES = ("expected", "received", "lost", "heartbeats", "duplicates")
 
 
