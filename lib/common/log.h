@@ -13,7 +13,7 @@
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_arguments(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));
 
-/* Print the same, and never drop it: for errors that only the operator can cause. */
+/* Print the same, and never drop it: for what only the operator can cause. */
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Print a line of any length, and never drop it: for what is said once. Out of memory: prints

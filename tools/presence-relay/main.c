@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/monotonic.h"
 #include "common/service_manager.h"
 #include "http/http_listen.h"
 #include "http/http_reply.h"
@@ -36,6 +37,7 @@ struct program {
     struct endpoints endpoints;
     struct accounts *accounts;
     struct outages outages;
+    int64_t outages_second; /* when they were checked, by the monotonic clock */
     struct relay *relay;
     struct worker *worker;
     struct http_server *server;
@@ -205,6 +207,17 @@ static void handle_hangup(struct program *program)
     publish_readiness(program, verdict);
 }
 
+/* Check once a second, however often requests wake this thread. */
+static void check_outages(struct program *program)
+{
+    int64_t second = monotonic_ns() / NS_PER_S;
+
+    if (second == program->outages_second)
+        return;
+    program->outages_second = second;
+    outages_check(&program->outages, program->accounts);
+}
+
 static void serve(struct program *program)
 {
     int signal;
@@ -214,7 +227,7 @@ static void serve(struct program *program)
         endpoints_check(&program->endpoints);
         accounts_add_drops(program->accounts, endpoints_count_drops(&program->endpoints));
         accounts_forget(program->accounts);
-        outages_check(&program->outages, program->accounts);
+        check_outages(program);
         service_manager_alive(&program->service_manager);
         if (signal == SIGHUP)
             handle_hangup(program);

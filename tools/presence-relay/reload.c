@@ -109,9 +109,9 @@ void reload_log(const char *opening, const struct options *options, const struct
         collectors += options->groups[i].shards;
     if (key->id)
         snprintf(signs, sizeof(signs), "signed with key %u", key->id);
-    log_line("%ssending to %u collector%s in %u group%s, %s", opening, collectors,
-             collectors == 1 ? "" : "s", options->group_count, options->group_count == 1 ? "" : "s",
-             signs);
+    log_error("%ssending to %u collector%s in %u group%s, %s", opening, collectors,
+              collectors == 1 ? "" : "s", options->group_count,
+              options->group_count == 1 ? "" : "s", signs);
 }
 
 /* Go on with `wanted`, whose groups may be in force. */
@@ -126,7 +126,7 @@ static enum reload_verdict apply(const struct reload *running, struct options *w
 
     if (!are_new && now->hold_ms == wanted->hold_ms &&
         network_list_is_same(&now->allow, &wanted->allow)) {
-        log_line("reloaded: nothing has changed");
+        log_error("reloaded: nothing has changed");
         return RELOAD_SAME;
     }
     if (relay_setup_open(wanted, key, running->accounts, are_new, &setup) < 0)
