@@ -100,7 +100,8 @@ class Targets(RelayCase):
                                               for collector in self.collectors]
         addresses = [collector.address for collector in self.collectors]
         self.device = self.relay("--to", f"whole={addresses[0]}",
-                                 "--to", f"halves={addresses[1]},{addresses[2]}")
+                                 "--to", f"halves={addresses[1]},{addresses[2]}",
+                                 "--hold", "20")  # a probe takes so long, at least
         self.targets = [{"group": group, "shard": shard} for group, shard in
                         (("whole", "1"), ("halves", "1"), ("halves", "2"))]
         self.socket.connect(("127.0.0.1", self.device.relay_port))
