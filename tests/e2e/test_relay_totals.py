@@ -317,8 +317,9 @@ class Totals(Haproxy, Nginx, HttpEdge, RelayCase):
         print(f"{self.sent} heartbeats of {len(self.model.everybody)} visitors, {inside} of them "
               f"there, in {scopes} scopes, {recent} of them in the window from the gap on; live the "
               f"groups differed by at most {differences[-1]:.2%} in {len(differences)} moments")
-        # A relay or a collector may have had no processor in some of them.
-        self.assertLessEqual(differences[int(0.9 * len(differences))], LIVE)
+        # Where this runs beside others, a relay or a collector may have had no processor in some.
+        judged = differences if LONG else differences[:int(0.9 * len(differences)) + 1]
+        self.assertLessEqual(judged[-1], LIVE)
         for relay in self.relays:
             self.assertEqual(relay.stop(), 0)
 
