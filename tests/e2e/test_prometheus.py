@@ -34,7 +34,7 @@ class Rules(unittest.TestCase):
     def test_rules_are_clean(self):
         status, output = promtool("check", "rules", "--lint-fatal", RULES)
         self.assertEqual(status, 0, output)
-        self.assertRegex(output, r"SUCCESS: 20 rules found")
+        self.assertRegex(output, r"SUCCESS: 21 rules found")
 
     def test_alerts_fire_when_they_should(self):
         status, output = promtool("test", "rules", "presence.rules.test.yml")
