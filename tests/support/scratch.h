@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -49,6 +50,24 @@ static inline void scratch_close(struct scratch *scratch)
     }
     closedir(directory);
     assert_int_equal(rmdir(scratch->directory), 0);
+}
+
+/* A test whose state is a directory of its own. */
+#define SCRATCH_TEST(name) cmocka_unit_test_setup_teardown(name, scratch_prepare, scratch_clean_up)
+
+static inline int scratch_prepare(void **state)
+{
+    *state = malloc(sizeof(struct scratch));
+    assert_non_null(*state);
+    scratch_open(*state);
+    return 0;
+}
+
+static inline int scratch_clean_up(void **state)
+{
+    scratch_close(*state);
+    free(*state);
+    return 0;
 }
 
 #endif

@@ -3,10 +3,10 @@
 #ifndef PRESENCE_TESTS_OPTIONS_FIXTURE_H
 #define PRESENCE_TESTS_OPTIONS_FIXTURE_H
 
+#include "../support/capture.h"
 #include "../support/scratch.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 
 #include "common/options.h"
 
@@ -128,28 +128,6 @@ struct answer {
     char *argv[40];
     char out[8192], err[8192];
 };
-
-static inline int divert(FILE *stream, int *ret_before)
-{
-    int capture = memfd_create("capture", MFD_CLOEXEC);
-
-    assert_true(capture >= 0);
-    fflush(stream);
-    *ret_before = dup(fileno(stream));
-    dup2(capture, fileno(stream));
-    return capture;
-}
-
-static inline void restore(FILE *stream, int before, int capture, char *text, size_t capacity)
-{
-    fflush(stream);
-    dup2(before, fileno(stream));
-    close(before);
-    ssize_t length = pread(capture, text, capacity - 1, 0);
-    assert_true(length >= 0);
-    text[length] = '\0';
-    close(capture);
-}
 
 static struct answer answer;
 

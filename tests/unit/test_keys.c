@@ -9,21 +9,6 @@
 #define GOLDEN_KEY_LINE "7 000102030405060708090a0b0c0d0e0f"
 #define OTHER_KEY       "ffeeddccbbaa99887766554433221100"
 
-static int open_scratch(void **state)
-{
-    *state = calloc(1, sizeof(struct scratch));
-    assert_non_null(*state);
-    scratch_open(*state);
-    return 0;
-}
-
-static int close_scratch(void **state)
-{
-    scratch_close(*state);
-    free(*state);
-    return 0;
-}
-
 static void write_bytes(const struct scratch *scratch, const char *bytes, size_t length)
 {
     FILE *file = fopen(scratch->path, "w");
@@ -254,19 +239,17 @@ static void stale_after_30_s_either_way(void **state)
     keys_free(keys);
 }
 
-#define KEYS_TEST(name) cmocka_unit_test_setup_teardown(name, open_scratch, close_scratch)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        KEYS_TEST(good_files),
-        KEYS_TEST(all_ids_at_once),
-        KEYS_TEST(bad_lines),
-        KEYS_TEST(long_files),
-        KEYS_TEST(other_users_must_not_have_rights),
-        KEYS_TEST(no_files),
-        KEYS_TEST(tags),
-        KEYS_TEST(stale_after_30_s_either_way),
+        SCRATCH_TEST(good_files),
+        SCRATCH_TEST(all_ids_at_once),
+        SCRATCH_TEST(bad_lines),
+        SCRATCH_TEST(long_files),
+        SCRATCH_TEST(other_users_must_not_have_rights),
+        SCRATCH_TEST(no_files),
+        SCRATCH_TEST(tags),
+        SCRATCH_TEST(stale_after_30_s_either_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,23 +33,6 @@ static int read_text(const struct scratch *scratch, const char *file, struct tex
     return options_read_file(scratch->path, add_line, ret);
 }
 
-static int prepare(void **state)
-{
-    *state = malloc(sizeof(struct scratch));
-    assert_non_null(*state);
-    scratch_open(*state);
-    return 0;
-}
-
-static int clean_up(void **state)
-{
-    scratch_close(*state);
-    free(*state);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, prepare, clean_up)
-
 static void lines(void **state)
 {
     struct text text = {0};
@@ -99,7 +82,8 @@ static void long_lines(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(lines), TEST(continued_lines), TEST(long_lines)};
+    const struct CMUnitTest tests[] = {SCRATCH_TEST(lines), SCRATCH_TEST(continued_lines),
+                                       SCRATCH_TEST(long_lines)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

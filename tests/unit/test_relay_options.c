@@ -8,23 +8,6 @@
 
 #include "options.h"
 
-static int prepare(void **state)
-{
-    *state = malloc(sizeof(struct scratch));
-    assert_non_null(*state);
-    scratch_open(*state);
-    return 0;
-}
-
-static int clean_up(void **state)
-{
-    scratch_close(*state);
-    free(*state);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, prepare, clean_up)
-
 /* Read a command line of up to 15 words that ends with NULL. */
 static enum option_verdict read_words(const char *const *words, struct options *ret)
 {
@@ -200,7 +183,8 @@ static void loops(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(defaults), TEST(groups), TEST(file), TEST(wrong), TEST(changes), TEST(loops),
+        SCRATCH_TEST(defaults), SCRATCH_TEST(groups),  SCRATCH_TEST(file),
+        SCRATCH_TEST(wrong),    SCRATCH_TEST(changes), SCRATCH_TEST(loops),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
