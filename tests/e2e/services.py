@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 import unittest
@@ -88,6 +89,17 @@ class ServicesCase(unittest.TestCase):
     def count(self):
         """The visitors; 0 while nobody knows."""
         return int(self.machine.run(self.program("presencectl"), "count", SITE, status=None) or 0)
+
+    def end_sender(self, process, port, send_last):
+        """Wait for the end of a presence-send, and until the sockets at that port are empty and the last
+        visitor, whom `send_last` sends, is counted. Returns how many heartbeats were sent in all."""
+        sent = json.loads(process.communicate(timeout=4 * DEADLINE)[0])
+        self.assertEqual((sent["failed"], sent["refused"]), (0, 0))
+        send_last("last")
+        wait_until(lambda: not re.search(r"^\w+ +[1-9]", self.machine.run(
+            "ss", "-uanH", "sport", "=", f":{port}"), re.M), "empty sockets")
+        self.wait_count(501)
+        return sent["heartbeats"] + 1
 
     def stats(self):
         return json.loads(self.machine.run(self.program("presencectl"), "stats", "--json"))

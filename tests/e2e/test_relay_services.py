@@ -1,12 +1,11 @@
 """presence-relay under a real systemd: beside a collector, without a configuration, restarted, killed and
 reloaded."""
 
-import json
 import re
 import time
 import unittest
 
-from harness import DEADLINE, wait_until
+from harness import wait_until
 from services import LONG, SITE, ServicesCase
 
 RELAY = "presence-relay"
@@ -59,14 +58,9 @@ class RelayServices(ServicesCase):
     def end_load(self, process):
         """Wait for its end, and until what the sockets held was counted; returns how many heartbeats
         never were."""
-        sent = json.loads(process.communicate(timeout=4 * DEADLINE)[0])
-        self.assertEqual((sent["failed"], sent["refused"]), (0, 0))
-        self.send_text("last")
-        wait_until(lambda: not re.search(r"^\w+ +[1-9]", self.machine.run(
-            "ss", "-uanH", "sport", "=", ":9515"), re.M), "empty sockets")
-        self.wait_count(501)
+        sent = self.end_sender(process, 9515, self.send_text)
         self.assertEqual(self.metrics()["socket_drops_total"], 0)
-        return sent["heartbeats"] + 1 - self.counted()
+        return sent - self.counted()
 
     def test_without_a_configuration(self):
         """As it is installed it says what is missing, once, and is not started again."""

@@ -60,6 +60,15 @@ def calls_made(trace):
     return calls
 
 
+def check_calls(case, program, made, allowed):
+    """Show the system calls that a confined program made, and check that all are allowed."""
+    print(f"system calls of a confined {program} (made: times, allowed: -)")
+    for name in sorted(made.keys() | allowed):
+        print(f"  {name:20} {made.get(name, '-'):>8} {'' if name in allowed else 'NOT ALLOWED'}")
+    case.assertGreater(sum(made.values()), 100)
+    case.assertEqual(made.keys() - allowed, set())
+
+
 @unittest.skipIf(os.geteuid(), "needs root, for the unit's capabilities and time namespaces")
 class Shipped(Case):
     @classmethod
@@ -208,11 +217,7 @@ class Shipped(Case):
                 self.assertEqual(collector.stop(), 0)
             for name, times in calls_made(trace).items():
                 made[name] = made.get(name, 0) + times
-        print("system calls of a confined presenced (made: times, allowed: -)")
-        for name in sorted(made.keys() | allowed):
-            print(f"  {name:20} {made.get(name, '-'):>8} {'' if name in allowed else 'NOT ALLOWED'}")
-        self.assertGreater(sum(made.values()), 100)
-        self.assertEqual(made.keys() - allowed, set())
+        check_calls(self, "presenced", made, allowed)
 
 
 if __name__ == "__main__":
