@@ -16,9 +16,10 @@ ALLOWED = {
     "lib/archive": r"core/|common/|presence/presence\.h",
     "lib/http": r"core/|common/|presence/presence\.h",
     "lib/receive": r"core/|common/|presence/presence\.h|(\.\./\.\./bpf/)?presence_spread(\.skel)?\.h",
+    "lib/engine": r"common/|presence/presence\.h",
     "daemon": r"core/|common/|receive/|presence/presence\.h|(\.\./bpf/)?presence_xdp(\.skel)?\.h",
     "bpf": r"core/",
-    "tools": r"common/|http/|archive/|receive/|presence/presence\.h",
+    "tools": r"common/|engine/|http/|archive/|receive/|presence/presence\.h",
 }
 SEARCHED = "include", "lib"
 
@@ -41,7 +42,7 @@ def faults(path, names, layer):
     own = os.path.dirname(path)
     for name in names:
         found = find(path, name)
-        ours = found or re.match(r"(core|common|http|archive|receive|presence)/", name)
+        ours = found or re.match(r"(core|common|engine|http|archive|receive|presence)/", name)
         if ours and not (found and os.path.dirname(found) == own) and \
                 not re.match(ALLOWED[layer], name):
             yield f"{path} includes {name}"
