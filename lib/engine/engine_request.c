@@ -86,7 +86,7 @@ void engine_request_add(struct engine_request *request, ...)
 void engine_request_clear(struct engine_request *request)
 {
     request->length = request->commands = 0;
-    request->failed = false;
+    request->failed = request->same_connection = false;
 }
 
 void engine_request_free(struct engine_request *request)

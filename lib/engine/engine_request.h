@@ -16,6 +16,8 @@ struct engine_request {
     size_t length, capacity;
     size_t commands; /* and so many replies */
     bool failed;     /* out of memory */
+    /* It depends on a WATCH of the call before: without that connection the call fails. */
+    bool same_connection;
 };
 
 /* Begin a command of so many arguments, its name included; exactly so many must follow. */
@@ -29,7 +31,7 @@ void engine_request_integer(struct engine_request *request, int64_t value);
 /* Add a command of strings alone; ends with NULL. */
 void engine_request_add(struct engine_request *request, ...) __attribute__((sentinel));
 
-/* Remove all commands, and keep the memory; and free that. */
+/* Remove all commands, and clear `same_connection`, but keep the memory; and free that. */
 void engine_request_clear(struct engine_request *request);
 void engine_request_free(struct engine_request *request);
 
