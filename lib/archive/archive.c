@@ -13,45 +13,59 @@
 #define VALUE(x)  STRING(x)
 
 /* A minute's number fits SQLite's signed integers; `began` is the same for all minutes of a boot.
- */
-const char archive_schema[] =
-    "CREATE TABLE scope ("
-    " id INTEGER PRIMARY KEY,"
-    " kind INTEGER NOT NULL," /* enum presence_kind */
-    " site TEXT NOT NULL,"
-    " name TEXT NOT NULL,"     /* empty for a site */
-    " since INTEGER NOT NULL," /* Unix seconds */
-    " UNIQUE (kind, site, name));"
-    "CREATE TABLE boot ("
-    " id INTEGER PRIMARY KEY,"
-    " boot_id BLOB NOT NULL UNIQUE,"
-    " began INTEGER NOT NULL);" /* Unix seconds of its minute 0 */
-    "CREATE TABLE minute ("
-    " scope INTEGER NOT NULL REFERENCES scope (id),"
-    " boot INTEGER NOT NULL REFERENCES boot (id),"
-    " minute INTEGER NOT NULL," /* since the boot */
-    " seconds INTEGER NOT NULL, minimum INTEGER NOT NULL, mean REAL NOT NULL,"
-    " maximum INTEGER NOT NULL, heartbeats INTEGER NOT NULL, pageviews INTEGER NOT NULL,"
-    " entries INTEGER NOT NULL, leaves INTEGER NOT NULL, departures INTEGER NOT NULL,"
-    " warming INTEGER NOT NULL,"
-    " PRIMARY KEY (scope, boot, minute)) WITHOUT ROWID;"
-    "CREATE TABLE peak ("
-    " scope INTEGER NOT NULL REFERENCES scope (id),"
-    " day INTEGER NOT NULL," /* Unix seconds, of UTC */
-    " count INTEGER NOT NULL,"
-    " at INTEGER NOT NULL," /* Unix seconds */
-    " PRIMARY KEY (scope, day)) WITHOUT ROWID;"
-    "PRAGMA application_id = " VALUE(ARCHIVE_APPLICATION_ID) ";"
-                                                             "PRAGMA user_version = " VALUE(
-                                                                 ARCHIVE_VERSION) ";";
+ * `traffic` constrains the columns of what came and went, `columns` are further ones. */
+#define SCHEMA(traffic, columns, version)                                                     \
+    "CREATE TABLE scope ("                                                                    \
+    " id INTEGER PRIMARY KEY,"                                                                \
+    " kind INTEGER NOT NULL," /* enum presence_kind */                                        \
+    " site TEXT NOT NULL,"                                                                    \
+    " name TEXT NOT NULL,"     /* empty for a site */                                         \
+    " since INTEGER NOT NULL," /* Unix seconds */                                             \
+    " UNIQUE (kind, site, name));"                                                            \
+    "CREATE TABLE boot ("                                                                     \
+    " id INTEGER PRIMARY KEY,"                                                                \
+    " boot_id BLOB NOT NULL UNIQUE,"                                                          \
+    " began INTEGER NOT NULL);" /* Unix seconds of its minute 0 */                            \
+    "CREATE TABLE minute ("                                                                   \
+    " scope INTEGER NOT NULL REFERENCES scope (id),"                                          \
+    " boot INTEGER NOT NULL REFERENCES boot (id),"                                            \
+    " minute INTEGER NOT NULL," /* since the boot */                                          \
+    " seconds INTEGER NOT NULL, minimum INTEGER NOT NULL, mean REAL NOT NULL,"                \
+    " maximum INTEGER NOT NULL, heartbeats INTEGER" traffic ", pageviews INTEGER" traffic "," \
+    " entries INTEGER" traffic ", leaves INTEGER" traffic ", departures INTEGER" traffic ","  \
+    " warming INTEGER NOT NULL," columns " PRIMARY KEY (scope, boot, minute)) WITHOUT ROWID;" \
+    "CREATE TABLE peak ("                                                                     \
+    " scope INTEGER NOT NULL REFERENCES scope (id),"                                          \
+    " day INTEGER NOT NULL," /* Unix seconds, of UTC */                                       \
+    " count INTEGER NOT NULL,"                                                                \
+    " at INTEGER NOT NULL," /* Unix seconds */                                                \
+    " PRIMARY KEY (scope, day)) WITHOUT ROWID;"                                               \
+    "PRAGMA application_id = " VALUE(ARCHIVE_APPLICATION_ID) "; PRAGMA user_version = " version
 
-const char *const archive_sql[STATEMENTS] = {
+static const char collector_schema[] = SCHEMA(" NOT NULL", "", "1");
+static const char groups_schema[] = SCHEMA("", " partial INTEGER NOT NULL,", "2");
+
+/* Of a minute that is put again, a collector's later figures are the better ones: the first may
+ * have been of a minute that was still running. Of totals the first stay: the second are of a wall
+ * clock that was set back. */
+#define MINUTES(columns)                                                                        \
+    "SELECT boot_id, minute, began + 60 * minute, seconds, minimum, mean, maximum, heartbeats," \
+    " pageviews, entries, leaves, departures, warming, " columns                                \
+    " FROM boot CROSS JOIN minute ON boot = boot.id AND scope = ?1"                             \
+    " AND minute >= (?2 - began + 59) / 60 ORDER BY boot.id, minute"
+#define PUT_MINUTE(columns, values, updates, better)                                         \
+    "INSERT INTO minute (scope, boot, minute, seconds, minimum, mean, maximum, heartbeats,"  \
+    " pageviews, entries, leaves, departures, warming" columns ")"                           \
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13" values ")"             \
+    " ON CONFLICT DO UPDATE SET seconds = excluded.seconds, minimum = excluded.minimum,"     \
+    " mean = excluded.mean, maximum = excluded.maximum, heartbeats = excluded.heartbeats,"   \
+    " pageviews = excluded.pageviews, entries = excluded.entries, leaves = excluded.leaves," \
+    " departures = excluded.departures, warming = excluded.warming" updates                  \
+    " WHERE excluded.seconds " better " minute.seconds"
+
+static const char *const statements[STATEMENTS] = {
     [STATEMENT_FIND_SCOPE] = "SELECT id FROM scope WHERE kind = ?1 AND site = ?2 AND name = ?3",
-    [STATEMENT_MINUTES] =
-        "SELECT boot_id, minute, began + 60 * minute, seconds, minimum, mean, maximum, heartbeats,"
-        " pageviews, entries, leaves, departures, warming"
-        " FROM boot CROSS JOIN minute ON boot = boot.id AND scope = ?1"
-        " AND minute >= (?2 - began + 59) / 60 ORDER BY boot.id, minute",
+    [STATEMENT_MINUTES] = MINUTES("0"),
     [STATEMENT_PEAK_OF_DAY] = "SELECT count, at FROM peak WHERE scope = ?1 AND day = ?2",
     [STATEMENT_PEAK_EVER] =
         "SELECT count, at FROM peak WHERE scope = ?1 ORDER BY count DESC, at LIMIT 1",
@@ -62,15 +76,7 @@ const char *const archive_sql[STATEMENTS] = {
     [STATEMENT_PUT_BOOT] = "INSERT INTO boot (boot_id, began) VALUES (?1, ?2)"
                            " ON CONFLICT DO UPDATE SET began = excluded.began RETURNING id",
     [STATEMENT_LAST_MINUTE] = "SELECT max(minute) FROM minute WHERE scope = ?1 AND boot = ?2",
-    [STATEMENT_PUT_MINUTE] =
-        "INSERT INTO minute (scope, boot, minute, seconds, minimum, mean, maximum, heartbeats,"
-        " pageviews, entries, leaves, departures, warming)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
-        " ON CONFLICT DO UPDATE SET seconds = excluded.seconds, minimum = excluded.minimum,"
-        " mean = excluded.mean, maximum = excluded.maximum, heartbeats = excluded.heartbeats,"
-        " pageviews = excluded.pageviews, entries = excluded.entries, leaves = excluded.leaves,"
-        " departures = excluded.departures, warming = excluded.warming"
-        " WHERE excluded.seconds >= minute.seconds",
+    [STATEMENT_PUT_MINUTE] = PUT_MINUTE("", "", "", ">="),
     [STATEMENT_PUT_PEAK] = "INSERT INTO peak (scope, day, count, at) VALUES (?1, ?2, ?3, ?4)"
                            " ON CONFLICT DO UPDATE SET count = excluded.count, at = excluded.at"
                            " WHERE excluded.count > peak.count",
@@ -82,6 +88,20 @@ const char *const archive_sql[STATEMENTS] = {
         " AND NOT EXISTS (SELECT 1 FROM scope CROSS JOIN minute"
         " ON minute.scope = scope.id AND minute.boot = boot.id)",
 };
+
+const char *archive_schema(enum archive_subject subject)
+{
+    return subject == ARCHIVE_OF_GROUPS ? groups_schema : collector_schema;
+}
+
+const char *archive_sql(enum archive_subject subject, enum archive_statement which)
+{
+    if (subject == ARCHIVE_OF_GROUPS && which == STATEMENT_MINUTES)
+        return MINUTES("partial");
+    if (subject == ARCHIVE_OF_GROUPS && which == STATEMENT_PUT_MINUTE)
+        return PUT_MINUTE(", partial", ", ?14", ", partial = excluded.partial", ">");
+    return statements[which];
+}
 
 /* ---- errors ------------------------------------------------------------------------------- */
 

@@ -32,8 +32,9 @@ struct archive_files {
 
 #define ARCHIVE_APPLICATION_ID 0x50524553 /* "PRES" */
 
-extern const char archive_schema[]; /* creates the tables */
-extern const char *const archive_sql[STATEMENTS];
+/* Return the SQL that creates the tables, and that of a statement. */
+const char *archive_schema(enum archive_subject subject);
+const char *archive_sql(enum archive_subject subject, enum archive_statement which);
 
 struct archive {
     sqlite3 *database;
@@ -41,8 +42,9 @@ struct archive {
     char *path; /* as it was given */
     char *real; /* without links, as SQLite names the files beside it */
     bool is_writer;
-    struct archive_files files; /* of a writer, after its last commit */
-    int64_t data_version;       /* likewise; changes when another process commits */
+    enum archive_subject subject; /* of a writer's new file: what it is to be */
+    struct archive_files files;   /* of a writer, after its last commit */
+    int64_t data_version;         /* likewise; changes when another process commits */
     char problem[ARCHIVE_PROBLEM_SIZE];
 };
 

@@ -134,7 +134,20 @@ static int check_schema(struct archive *archive)
     if (version > ARCHIVE_VERSION)
         return archive_fail(archive, -EPROTO,
                             "written by a newer presence-recorder; update this program");
+    if (archive->is_writer && version != (int64_t)archive->subject)
+        return archive_fail(archive, -EMEDIUMTYPE,
+                            version == ARCHIVE_OF_GROUPS
+                                ? "it has the totals of groups (--engine), not one collector's "
+                                  "counts; name another with --database"
+                                : "it has one collector's counts, not the totals of groups; name "
+                                  "another with --database");
+    archive->subject = (enum archive_subject)version;
     return 0;
+}
+
+enum archive_subject archive_subject(const struct archive *archive)
+{
+    return archive->subject;
 }
 
 static int prepare(struct archive *archive, unsigned count)
@@ -142,9 +155,9 @@ static int prepare(struct archive *archive, unsigned count)
     int r = 0;
 
     for (unsigned i = 0; r == 0 && i < count; i++)
-        r = archive_result(archive, sqlite3_prepare_v3(archive->database, archive_sql[i], -1,
-                                                       SQLITE_PREPARE_PERSISTENT,
-                                                       &archive->statements[i], NULL));
+        r = archive_result(
+            archive, sqlite3_prepare_v3(archive->database, archive_sql(archive->subject, i), -1,
+                                        SQLITE_PREPARE_PERSISTENT, &archive->statements[i], NULL));
     return r;
 }
 
@@ -209,7 +222,7 @@ static int create(struct archive *archive)
     if (r == 0)
         r = check_schema(archive);
     if (r == 1)
-        r = archive_run(archive, archive_schema);
+        r = archive_run(archive, archive_schema(archive->subject));
     if (r == 0)
         return archive_commit(archive);
     archive_roll_back(archive);
@@ -265,15 +278,18 @@ static int check_file(struct archive *archive, int rights)
     return archive_fail(archive, error, strerror(-error));
 }
 
-static int open_archive(const char *path, bool is_writer, struct archive **ret,
+/* Open a database: with a subject to write it. */
+static int open_archive(const char *path, enum archive_subject subject, struct archive **ret,
                         char ret_problem[ARCHIVE_PROBLEM_SIZE])
 {
+    bool is_writer = subject != 0;
     struct archive *archive = calloc(1, sizeof(*archive));
     int r = -ENOMEM;
 
     /* Names that begin with a colon have a meaning for SQLite. */
     if (archive && asprintf(&archive->path, "%s%s", *path == '/' ? "" : "./", path) >= 0) {
         archive->is_writer = is_writer;
+        archive->subject = subject;
         r = check_file(archive, is_writer ? R_OK | W_OK : R_OK);
         if (r == 0)
             r = is_writer ? open_to_write(archive) : open_to_read(archive);
@@ -290,13 +306,13 @@ static int open_archive(const char *path, bool is_writer, struct archive **ret,
 
 int archive_open(const char *path, struct archive **ret, char ret_problem[ARCHIVE_PROBLEM_SIZE])
 {
-    return open_archive(path, false, ret, ret_problem);
+    return open_archive(path, 0, ret, ret_problem);
 }
 
-int archive_open_writable(const char *path, struct archive **ret,
+int archive_open_writable(const char *path, enum archive_subject subject, struct archive **ret,
                           char ret_problem[ARCHIVE_PROBLEM_SIZE])
 {
-    return open_archive(path, true, ret, ret_problem);
+    return open_archive(path, subject, ret, ret_problem);
 }
 
 void archive_close(struct archive *archive)

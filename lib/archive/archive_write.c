@@ -83,39 +83,61 @@ int archive_last_minute(struct archive *archive, archive_id scope, archive_id bo
 }
 
 int archive_put_minute(struct archive *archive, archive_id scope, archive_id boot,
-                       const struct presence_minute *minute)
+                       const struct archive_minute *minute)
 {
     sqlite3_stmt *statement = archive_statement(archive, STATEMENT_PUT_MINUTE);
-    const sqlite3_int64 integers[] = {
-        [0] = scope,
-        [1] = boot,
-        [2] = (sqlite3_int64)minute->minute,
-        [3] = minute->seconds,
-        [4] = minute->minimum,
-        [6] = minute->maximum,
-        [7] = (sqlite3_int64)minute->heartbeats,
-        [8] = (sqlite3_int64)minute->pageviews,
-        [9] = (sqlite3_int64)minute->entries,
-        [10] = (sqlite3_int64)minute->leaves,
-        [11] = (sqlite3_int64)minute->departures,
-        [12] = minute->warming,
-    };
+    const uint64_t traffic[] = {minute->heartbeats, minute->pageviews, minute->entries,
+                                minute->leaves, minute->departures};
 
-    for (int i = 0; i < (int)(sizeof(integers) / sizeof(integers[0])); i++)
-        sqlite3_bind_int64(statement, i + 1, integers[i]);
+    sqlite3_bind_int64(statement, 1, scope);
+    sqlite3_bind_int64(statement, 2, boot);
+    sqlite3_bind_int64(statement, 3, (sqlite3_int64)minute->minute);
+    sqlite3_bind_int64(statement, 4, minute->seconds);
+    sqlite3_bind_int64(statement, 5, (sqlite3_int64)minute->minimum);
     sqlite3_bind_double(statement, 6, minute->mean);
+    sqlite3_bind_int64(statement, 7, (sqlite3_int64)minute->maximum);
+    if (minute->has_traffic) /* an unbound parameter is NULL */
+        for (int i = 0; i < 5; i++)
+            sqlite3_bind_int64(statement, 8 + i, (sqlite3_int64)traffic[i]);
+    sqlite3_bind_int64(statement, 13, minute->warming);
+    if (archive->subject == ARCHIVE_OF_GROUPS)
+        sqlite3_bind_int64(statement, 14, minute->partial);
     return run_bound(archive, statement);
 }
 
-int archive_put_peak(struct archive *archive, archive_id scope, const struct presence_peak *peak)
+int archive_put_peak(struct archive *archive, archive_id scope, const struct archive_peak *peak)
 {
     sqlite3_stmt *statement = archive_statement(archive, STATEMENT_PUT_PEAK);
 
     sqlite3_bind_int64(statement, 1, scope);
     sqlite3_bind_int64(statement, 2, peak->at / DAY * DAY);
-    sqlite3_bind_int64(statement, 3, peak->count);
+    sqlite3_bind_int64(statement, 3, (sqlite3_int64)peak->count);
     sqlite3_bind_int64(statement, 4, peak->at);
     return run_bound(archive, statement);
+}
+
+struct archive_minute archive_minute_of(const struct presence_minute *minute)
+{
+    return (struct archive_minute){
+        .minute = minute->minute,
+        .start = minute->start,
+        .minimum = minute->minimum,
+        .maximum = minute->maximum,
+        .mean = minute->mean,
+        .seconds = minute->seconds,
+        .heartbeats = minute->heartbeats,
+        .pageviews = minute->pageviews,
+        .entries = minute->entries,
+        .leaves = minute->leaves,
+        .departures = minute->departures,
+        .has_traffic = true,
+        .warming = minute->warming,
+    };
+}
+
+struct archive_peak archive_peak_of(const struct presence_peak *peak)
+{
+    return (struct archive_peak){.count = peak->count, .at = peak->at};
 }
 
 static int delete_minutes(struct archive *archive, sqlite3_stmt *row)

@@ -28,7 +28,9 @@ static int open_fixture(void **state)
 
     assert_non_null(fixture);
     scratch_open(&fixture->scratch);
-    assert_int_equal(archive_open_writable(fixture->scratch.path, &fixture->archive, problem), 0);
+    assert_int_equal(archive_open_writable(fixture->scratch.path, ARCHIVE_OF_COLLECTOR,
+                                           &fixture->archive, problem),
+                     0);
     *state = fixture;
     return 0;
 }
@@ -43,13 +45,14 @@ static int close_fixture(void **state)
     return 0;
 }
 
-static struct presence_minute minute_of(uint64_t number, uint32_t count, uint32_t seconds)
+static struct archive_minute minute_of(uint64_t number, uint32_t count, uint32_t seconds)
 {
-    return (struct presence_minute){
+    return (struct archive_minute){
         .minute = number,
         .start = BEGAN + 60 * (int64_t)number,
         .minimum = count - 1,
-        .maximum = UINT32_MAX,
+        .maximum = UINT32_MAX + UINT64_C(2),
+        .has_traffic = true,
         .mean = count + 0.25,
         .seconds = seconds,
         .heartbeats = UINT32_MAX + UINT64_C(1),
@@ -62,7 +65,7 @@ static struct presence_minute minute_of(uint64_t number, uint32_t count, uint32_
 }
 
 static void put(struct archive *archive, const struct presence_scope *scope, int64_t began,
-                const struct presence_minute *minutes, size_t length)
+                const struct archive_minute *minutes, size_t length)
 {
     archive_id scope_id, boot;
 
@@ -104,7 +107,7 @@ static struct visited read_all(struct archive *archive, const struct presence_sc
 static void test_minutes_come_back(void **state)
 {
     struct fixture *fixture = *state;
-    struct presence_minute minutes[] = {minute_of(7, 10, 60), minute_of(8, 20, 59)};
+    struct archive_minute minutes[] = {minute_of(7, 10, 60), minute_of(8, 20, 59)};
     struct archive *reader;
 
     put(fixture->archive, &site, BEGAN, minutes, 2);
@@ -114,11 +117,12 @@ static void test_minutes_come_back(void **state)
     struct visited history = read_all(reader, &site, 0);
     assert_int_equal(history.length, 2);
     assert_memory_equal(history.minutes[1].boot_id, boot_id, 16);
-    const struct presence_minute *minute = &history.minutes[1].minute;
+    const struct archive_minute *minute = &history.minutes[1];
     assert_int_equal(minute->minute, 8);
     assert_int_equal(minute->start, BEGAN + 480);
     assert_int_equal(minute->minimum, 19);
-    assert_int_equal(minute->maximum, UINT32_MAX);
+    assert_true(minute->maximum == UINT32_MAX + UINT64_C(2));
+    assert_true(minute->has_traffic);
     assert_float_equal(minute->mean, 20.25, 0);
     assert_int_equal(minute->seconds, 59);
     assert_true(minute->heartbeats == UINT32_MAX + UINT64_C(1));
@@ -135,21 +139,21 @@ static void test_minutes_come_back(void **state)
 static void test_a_minute_is_there_once(void **state)
 {
     struct fixture *fixture = *state;
-    struct presence_minute half = minute_of(7, 10, 30), whole = minute_of(7, 20, 60);
+    struct archive_minute half = minute_of(7, 10, 30), whole = minute_of(7, 20, 60);
 
     put(fixture->archive, &site, BEGAN, &half, 1);
     put(fixture->archive, &site, BEGAN, &whole, 1);
     put(fixture->archive, &site, BEGAN, &half, 1);
     struct visited history = read_all(fixture->archive, &site, 0);
     assert_int_equal(history.length, 1);
-    assert_int_equal(history.minutes[0].minute.seconds, 60);
+    assert_int_equal(history.minutes[0].seconds, 60);
 }
 
 static void test_since_and_last(void **state)
 {
     struct fixture *fixture = *state;
-    struct presence_minute minutes[] = {minute_of(7, 10, 60), minute_of(8, 20, 60),
-                                        minute_of(9, 30, 60)};
+    struct archive_minute minutes[] = {minute_of(7, 10, 60), minute_of(8, 20, 60),
+                                       minute_of(9, 30, 60)};
     archive_id scope_id, boot;
     uint64_t last;
 
@@ -177,8 +181,8 @@ static int end_early(void *context, const struct archive_minute *minute)
 static void test_visits_are_in_order(void **state)
 {
     struct fixture *fixture = *state;
-    struct presence_minute minutes[] = {minute_of(9, 30, 60), minute_of(7, 10, 60),
-                                        minute_of(8, 20, 60)};
+    struct archive_minute minutes[] = {minute_of(9, 30, 60), minute_of(7, 10, 60),
+                                       minute_of(8, 20, 60)};
     struct visited visited = {.length = 0};
 
     put(fixture->archive, &room, BEGAN, minutes, 3);
@@ -186,7 +190,7 @@ static void test_visits_are_in_order(void **state)
     struct visited history = read_all(fixture->archive, &site, 0);
     assert_int_equal(history.length, 3);
     for (size_t i = 0; i < 3; i++)
-        assert_int_equal(history.minutes[i].minute.minute, 7 + i);
+        assert_int_equal(history.minutes[i].minute, 7 + i);
     assert_int_equal(
         archive_history(fixture->archive, PRESENCE_SITE, site.site, NULL, 0, end_early, &visited),
         -ENOMEM);
@@ -198,13 +202,13 @@ static void test_visits_are_in_order(void **state)
 static void test_when_a_boot_began_is_said_anew(void **state)
 {
     struct fixture *fixture = *state;
-    struct presence_minute minutes[] = {minute_of(7, 10, 60), minute_of(8, 20, 60)};
+    struct archive_minute minutes[] = {minute_of(7, 10, 60), minute_of(8, 20, 60)};
 
     put(fixture->archive, &site, BEGAN - 3600, minutes, 1);
     put(fixture->archive, &site, BEGAN, minutes + 1, 1);
     struct visited history = read_all(fixture->archive, &site, BEGAN);
     assert_int_equal(history.length, 2);
-    assert_int_equal(history.minutes[0].minute.start, BEGAN + 420);
+    assert_int_equal(history.minutes[0].start, BEGAN + 420);
 }
 
 static void test_unknown_scopes(void **state)
@@ -222,7 +226,7 @@ static void test_peaks(void **state)
 {
     struct fixture *fixture = *state;
     const int64_t day = BEGAN / DAY * DAY;
-    const struct presence_peak given[] = {
+    const struct archive_peak given[] = {
         {5, day + 100}, {9, day + 200}, {9, day + 300}, {7, day + 400}, {8, day + DAY + 1}};
     struct archive_peaks peaks;
     archive_id scope_id;
@@ -242,7 +246,7 @@ static void test_peaks(void **state)
 static void test_old_minutes_are_forgotten(void **state)
 {
     struct fixture *fixture = *state;
-    struct presence_minute minutes[] = {minute_of(7, 10, 60), minute_of(8, 20, 60)};
+    struct archive_minute minutes[] = {minute_of(7, 10, 60), minute_of(8, 20, 60)};
 
     put(fixture->archive, &site, BEGAN, minutes, 2);
     put(fixture->archive, &room, BEGAN, minutes, 1);
@@ -251,7 +255,7 @@ static void test_old_minutes_are_forgotten(void **state)
     assert_int_equal(archive_commit(fixture->archive), 0);
     struct visited history = read_all(fixture->archive, &site, 0);
     assert_int_equal(history.length, 1);
-    assert_int_equal(history.minutes[0].minute.minute, 8);
+    assert_int_equal(history.minutes[0].minute, 8);
     history = read_all(fixture->archive, &room, 0);
     assert_int_equal(history.length, 0);
 }
@@ -259,7 +263,7 @@ static void test_old_minutes_are_forgotten(void **state)
 static void test_what_is_rolled_back_is_not_there(void **state)
 {
     struct fixture *fixture = *state;
-    struct presence_minute minute = minute_of(7, 10, 60);
+    struct archive_minute minute = minute_of(7, 10, 60);
     archive_id scope_id, boot;
 
     assert_int_equal(archive_begin(fixture->archive), 0);
@@ -287,9 +291,11 @@ static void test_a_newer_schema_is_not_touched(void **state)
     struct fixture *fixture = *state;
     struct archive *other;
 
-    run_sql(fixture->scratch.path, "PRAGMA user_version = 2");
+    run_sql(fixture->scratch.path, "PRAGMA user_version = 3");
     assert_int_equal(archive_open(fixture->scratch.path, &other, problem), -EPROTO);
-    assert_int_equal(archive_open_writable(fixture->scratch.path, &other, problem), -EPROTO);
+    assert_int_equal(
+        archive_open_writable(fixture->scratch.path, ARCHIVE_OF_COLLECTOR, &other, problem),
+        -EPROTO);
 }
 
 static void test_foreign_files_are_not_touched(void **state)
@@ -303,19 +309,19 @@ static void test_foreign_files_are_not_touched(void **state)
     assert_int_equal(archive_open(path, &other, problem), -ENOENT);
     run_sql(path, "CREATE TABLE mine (a)");
     assert_int_equal(archive_open(path, &other, problem), -EBADMSG);
-    assert_int_equal(archive_open_writable(path, &other, problem), -EBADMSG);
+    assert_int_equal(archive_open_writable(path, ARCHIVE_OF_COLLECTOR, &other, problem), -EBADMSG);
     file = fopen(path, "w");
     assert_non_null(file);
     for (unsigned i = 0; i < 1000; i++)
         fputs("not a database\n", file);
     fclose(file);
     assert_int_equal(archive_open(path, &other, problem), -EBADMSG);
-    assert_int_equal(archive_open_writable(path, &other, problem), -EBADMSG);
+    assert_int_equal(archive_open_writable(path, ARCHIVE_OF_COLLECTOR, &other, problem), -EBADMSG);
 }
 
 static void put_one(struct archive *archive, uint64_t number)
 {
-    struct presence_minute minute = minute_of(number, 10, 60);
+    struct archive_minute minute = minute_of(number, 10, 60);
 
     put(archive, &site, BEGAN, &minute, 1);
 }
@@ -373,7 +379,8 @@ static void test_lost_files_are_noticed(void **state)
             fail_msg("%s: %d, not %d", cases[i].command, found, cases[i].expected);
         archive_leave(fixture->archive, found);
         fixture->archive = NULL;
-        assert_int_equal(archive_open_writable(fixture->scratch.path, &fixture->archive, problem),
+        assert_int_equal(archive_open_writable(fixture->scratch.path, ARCHIVE_OF_COLLECTOR,
+                                               &fixture->archive, problem),
                          0);
         if (read_all(fixture->archive, &site, 0).length != cases[i].minutes)
             fail_msg("%s: not %zu minutes", cases[i].command, cases[i].minutes);
@@ -382,7 +389,8 @@ static void test_lost_files_are_noticed(void **state)
         archive_close(fixture->archive);
         fixture->archive = NULL;
         run_shell(fixture, "rm -f segment* other* third");
-        assert_int_equal(archive_open_writable(fixture->scratch.path, &fixture->archive, problem),
+        assert_int_equal(archive_open_writable(fixture->scratch.path, ARCHIVE_OF_COLLECTOR,
+                                               &fixture->archive, problem),
                          0);
     }
 }
@@ -390,7 +398,7 @@ static void test_lost_files_are_noticed(void **state)
 static void test_errors_are_in_sqlites_words(void **state)
 {
     struct fixture *fixture = *state;
-    const struct presence_peak peak = {.count = 1, .at = BEGAN};
+    const struct archive_peak peak = {.count = 1, .at = BEGAN};
     struct archive *other;
     char path[128];
 
@@ -401,12 +409,13 @@ static void test_errors_are_in_sqlites_words(void **state)
     archive_roll_back(fixture->archive); /* and its success is not what is described */
     assert_string_equal(archive_problem(fixture->archive),
                         "no such table: peak; check it with sqlite3's PRAGMA integrity_check");
-    assert_int_equal(archive_open_writable("/nowhere/at/all", &other, problem), -EIO);
+    assert_int_equal(
+        archive_open_writable("/nowhere/at/all", ARCHIVE_OF_COLLECTOR, &other, problem), -EIO);
     assert_string_equal(problem, "unable to open database file (No such file or directory); check "
                                  "that its directory exists and is writable");
     snprintf(path, sizeof(path), "%s/other", fixture->scratch.directory);
     run_shell(fixture, "yes | head -c 8000 >other");
-    assert_int_equal(archive_open_writable(path, &other, problem), -EBADMSG);
+    assert_int_equal(archive_open_writable(path, ARCHIVE_OF_COLLECTOR, &other, problem), -EBADMSG);
     assert_memory_equal(problem, "file is not a database; ", 24);
 }
 

@@ -27,7 +27,9 @@ static int open_fixture(void **state)
     assert_non_null(fixture);
     fixture->since = BEGAN;
     scratch_open(&fixture->scratch);
-    assert_int_equal(archive_open_writable(fixture->scratch.path, &fixture->archive, problem), 0);
+    assert_int_equal(archive_open_writable(fixture->scratch.path, ARCHIVE_OF_COLLECTOR,
+                                           &fixture->archive, problem),
+                     0);
     sqlite3_busy_timeout(fixture->archive->database, 0);
     *state = fixture;
     return 0;

@@ -24,7 +24,8 @@ static struct presence_minute minute_of(uint64_t number, uint32_t count, uint32_
 static struct archive_minute kept_of(unsigned boot, uint64_t number, uint32_t count,
                                      uint32_t seconds)
 {
-    struct archive_minute kept = {.minute = minute_of(number, count, seconds)};
+    struct presence_minute minute = minute_of(number, count, seconds);
+    struct archive_minute kept = archive_minute_of(&minute);
 
     memcpy(kept.boot_id, boots[boot], sizeof(kept.boot_id));
     return kept;
@@ -91,7 +92,7 @@ static void test_equal_numbers_of_two_boots_are_two(void **state)
     struct presence_minute held[] = {minute_of(5, 10, 60)};
 
     (void)state;
-    kept[0].minute.start -= 86400;
+    kept[0].start -= 86400;
     struct timeline timeline = merge(kept, 1, held, 1, 0);
     assert_int_equal(timeline.length, 2);
     assert_int_equal(timeline.steps[0].maximum, 51);
@@ -105,8 +106,8 @@ static void test_a_stepped_clock_leaves_no_seam(void **state)
     struct presence_minute held[] = {minute_of(2, 20, 60), minute_of(3, 30, 60)};
 
     (void)state;
-    kept[0].minute.start -= 7200;
-    kept[1].minute.start -= 7200;
+    kept[0].start -= 7200;
+    kept[1].start -= 7200;
     struct timeline timeline = merge(kept, 2, held, 2, 0);
     assert_int_equal(timeline.length, 3);
     for (size_t i = 1; i < 3; i++)
@@ -152,8 +153,8 @@ static void test_no_minute_is_to_come(void **state)
     struct timeline timeline;
 
     (void)state;
-    kept[2].minute.start += 86400;
-    kept[3].minute.start = WALL + 120;
+    kept[2].start += 86400;
+    kept[3].start = WALL + 120;
     segment.minutes = calloc(1, sizeof(*segment.minutes));
     assert_non_null(segment.minutes);
     segment.minutes[0] = minute_of(3, 50, 7);

@@ -94,7 +94,8 @@ static int record(struct recorder *recorder, const struct options *options, bool
 static int database_open(struct recorder *recorder, const struct options *options)
 {
     char problem[ARCHIVE_PROBLEM_SIZE];
-    int r = archive_open_writable(options->database, &recorder->archive, problem);
+    int r =
+        archive_open_writable(options->database, ARCHIVE_OF_COLLECTOR, &recorder->archive, problem);
 
     recorder->is_new = r == 0;
     if (r < 0)

@@ -54,7 +54,8 @@ static int put_minutes(struct recording *recording, archive_id scope,
         const struct presence_minute *minute = &history->minutes[i];
         if (minute->minute < last || (minute->running && !recording->all))
             continue;
-        r = archive_put_minute(archive, scope, boot, minute);
+        const struct archive_minute stored = archive_minute_of(minute);
+        r = archive_put_minute(archive, scope, boot, &stored);
         recording->result.minutes++;
     }
     return of_archive(recording, r);
@@ -64,12 +65,14 @@ static int put_peaks(struct recording *recording, archive_id scope,
                      const struct presence_peaks *peaks)
 {
     struct archive *archive = recording->recorder->archive;
+    const struct archive_peak ever = archive_peak_of(&peaks->ever);
+    const struct archive_peak today = archive_peak_of(&peaks->today);
     int r = 0;
 
-    if (peaks->ever.count)
-        r = archive_put_peak(archive, scope, &peaks->ever);
-    if (r == 0 && peaks->today.count)
-        r = archive_put_peak(archive, scope, &peaks->today);
+    if (ever.count)
+        r = archive_put_peak(archive, scope, &ever);
+    if (r == 0 && today.count)
+        r = archive_put_peak(archive, scope, &today);
     return of_archive(recording, r);
 }
 

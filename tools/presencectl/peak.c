@@ -64,10 +64,12 @@ static void print_table(const struct view *view)
 }
 
 /* Replace a peak by the other if that is higher, or as high and earlier. */
-static void raise(struct presence_peak *peak, const struct presence_peak *other)
+static void raise(struct presence_peak *peak, const struct archive_peak *other)
 {
-    if (other->count > peak->count || (other->count == peak->count && other->at < peak->at))
-        *peak = *other;
+    uint32_t count = other->count < UINT32_MAX ? (uint32_t)other->count : UINT32_MAX;
+
+    if (count > peak->count || (count == peak->count && other->at < peak->at))
+        *peak = (struct presence_peak){.count = count, .at = other->at};
 }
 
 /* Merge the database's peaks. Sets `known` if it has the scope. Returns an exit status. */

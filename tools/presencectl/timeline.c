@@ -106,6 +106,30 @@ static bool is_better(const struct presence_minute *kept, const struct presence_
     return kept->heartbeats > held->heartbeats;
 }
 
+static uint32_t clamp(uint64_t count)
+{
+    return count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
+}
+
+/* Make a segment's minute of a recorded one. */
+static struct presence_minute minute_of(const struct archive_minute *kept)
+{
+    return (struct presence_minute){
+        .minute = kept->minute,
+        .start = kept->start,
+        .minimum = clamp(kept->minimum),
+        .maximum = clamp(kept->maximum),
+        .mean = kept->mean,
+        .seconds = kept->seconds,
+        .heartbeats = kept->heartbeats,
+        .pageviews = kept->pageviews,
+        .entries = kept->entries,
+        .leaves = kept->leaves,
+        .departures = kept->departures,
+        .warming = kept->warming,
+    };
+}
+
 void timeline_begin(struct presence_history *held, int64_t since, uint32_t step_s,
                     struct timeline *ret)
 {
@@ -116,7 +140,7 @@ void timeline_begin(struct presence_history *held, int64_t since, uint32_t step_
 int timeline_add(struct timeline *timeline, const struct archive_minute *kept)
 {
     const struct presence_history *held = &timeline->held;
-    struct presence_minute minute = kept->minute;
+    struct presence_minute minute = minute_of(kept);
 
     if (!is_of_held(timeline, kept))
         return add_recorded(timeline, &minute);
