@@ -32,12 +32,14 @@
 #include <stdint.h>
 
 #include "engine_keys.h"
+#include "engine_text.h"
 
 #define ENGINE_EPOCH_SIZE   17 /* hexadecimal digits and a terminator */
 #define ENGINE_SEGMENT_SIZE 64
 #define ENGINE_HOST_SIZE    65
-#define ENGINE_WINDOWS_MAX  8     /* that one publisher publishes */
-#define ENGINE_STREAMS_MAX  65536 /* that a reader takes from one shard */
+#define ENGINE_WINDOWS_MAX  8                     /* that one publisher publishes */
+#define ENGINE_STREAMS_MAX  65536                 /* that a reader takes from one shard */
+#define ENGINE_TIME_MAX     INT64_C(253402300799) /* Unix seconds: the end of the year 9999 */
 
 struct engine_stream {
     uint64_t id;
@@ -80,14 +82,10 @@ enum engine_shard_field {
 };
 extern const char *const engine_shard_fields[SHARD_FIELD_COUNT];
 
-/* A field's value: bytes, with no terminator. NULL: the field isn't there. */
-struct engine_text {
-    const char *bytes;
-    size_t length;
-};
-
-/* Parse the values of all fields; release `ret->streams` with engine_shard_free. Errors: -ENODATA
- * the state isn't there; -EPROTO it is of another version; -EBADMSG it is damaged; -ENOMEM. */
+/* Parse the values of all fields; release `ret->streams` with engine_shard_free. Everything is
+ * judged: lengths, characters, and that numbers are within their bounds. Errors: -ENODATA the state
+ * isn't there (none of its fields is); -EPROTO it is of another version; -EBADMSG it is damaged;
+ * -ENOMEM. */
 int engine_shard_parse(const struct engine_text values[SHARD_FIELD_COUNT],
                        struct engine_shard *ret);
 
