@@ -8,6 +8,8 @@ import subprocess
 import tempfile
 import unittest
 
+import yaml
+
 from exporter import ExporterCase
 from harness import BUILD, DEADLINE, native2, record, visitor, wait_until
 from presence_relay import Relay
@@ -34,6 +36,15 @@ COMPILER = {"strict": True, "noEmit": True, "module": "nodenext", "moduleResolut
 def read_dashboard():
     with open(os.path.join(TOOL, "presence-dashboard.json"), encoding="utf-8") as file:
         return json.load(file)
+
+
+def read_rules():
+    """All rules of both files, of alerts and recordings."""
+    rules = []
+    for name in "presence.rules.yml", "presence-totals.rules.yml":
+        with open(os.path.join(TOOL, name), encoding="utf-8") as file:
+            rules += [rule for group in yaml.safe_load(file)["groups"] for rule in group["rules"]]
+    return rules
 
 
 def constant(name, type_, value, comment=""):
@@ -104,7 +115,7 @@ class Schema(unittest.TestCase):
 
 class Metrics(ExporterCase):
     def test_exist(self):
-        """Every metric that a panel, a variable or an alert rule names, with the labels it has."""
+        """Every metric that a panel, a variable or a rule names, with the labels it has."""
         self.send(self.start("--warm-up", "0"),
                   native2(record("a.example", [visitor(1)], room="/", country="DE",
                                  source="b.example"), stream=1, sequence=1))
@@ -120,11 +131,17 @@ class Metrics(ExporterCase):
         self.assertTrue(all(panel["targets"] for panel in dashboard["panels"]))
         expressions += [variable["query"]["query"] for variable in dashboard["templating"]["list"]
                         if variable["type"] == "query"]
-        with open(os.path.join(TOOL, "presence.rules.yml"), encoding="utf-8") as file:
-            expressions += re.findall(r"^        expr: ((?s:.*?))^        for:", file.read(), re.M)
-        self.assertGreater(len(expressions), 25)
+        for rule in read_rules():
+            expressions.append(rule["expr"])
+            if "record" in rule:  # it has labels that it names, not necessarily all
+                labels[rule["record"]] = set(re.findall(r"\w+", " ".join(re.findall(
+                    r" by \((.*?)\)", rule["expr"]))))
+        # What Prometheus is told of each target.
+        for name in [name for name in labels if ":" not in name]:
+            labels[name] |= {"group", "shard"}
+        self.assertGreater(len(expressions), 40)
         for expression in expressions:
-            selectors = re.findall(r"\b(presence_\w+)(?:\{([^}]*)\})?", expression)
+            selectors = re.findall(r"\b(presence_[\w:]+)(?:\{([^}]*)\})?", expression)
             self.assertTrue(selectors or "up{" in expression, expression)
             for name, matchers in selectors:
                 self.assertIn(name, labels, expression)

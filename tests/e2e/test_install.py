@@ -94,6 +94,7 @@ class Install(Case):
                      "lib/systemd/system/presence-relay.service",
                      "share/man/man8/presence-recorder.8", "share/man/man7/presence-protocol.7",
                      "share/man/man7/presence-counting.7", "share/man/man7/presence-topologies.7",
+                     "share/man/man7/presence-engine.7",
                      "share/man/man5/presence.conf.5",
                      "share/man/man3/libpresence.3",
                      "share/bash-completion/completions/presencectl",
@@ -160,8 +161,8 @@ class Install(Case):
                 files = re.findall(r"^\.I (/\S*(?:share/presence|etc)/\S+\.\w+)$", file.read(), re.M)
             named |= {name.replace("\\-", "-") for name in files}
         names = {os.path.basename(name) for name in named}
-        self.assertLessEqual({"presence.rules.yml", "presence-dashboard.json", "presence-web.conf"},
-                             names)
+        self.assertLessEqual({"presence.rules.yml", "presence-totals.rules.yml",
+                              "presence-dashboard.json", "presence-web.conf"}, names)
         for name in named:
             self.assertTrue(os.path.isfile(self.top + name), name)
         self.assertIn("--prefix=/usr ", fenced("sh install"))
@@ -171,7 +172,7 @@ class Install(Case):
         for name in documented:
             self.assertTrue(os.path.isfile(self.installed(name)), name)
         documented = {name for page in PAGES for name in re.findall(r"/etc/\S*\.rules\.yml", read(page))}
-        self.assertEqual(len(documented), 1)
+        self.assertEqual(len(documented), 2)
         for name in documented:
             self.assertTrue(os.path.isfile(self.top + name), name)
 

@@ -18,7 +18,7 @@ PAGES = {os.path.basename(path): path for path in glob.glob(GENERATED + "/*.[1-8
 EXPECTED = {
     "presenced.8", "presencectl.1", "presence-send.1", "presence-exporter.8", "presence-web.8",
     "presence-recorder.8", "presence-relay.8", "libpresence.3", "presence-protocol.7", "presence-counting.7",
-    "presence-topologies.7",
+    "presence-topologies.7", "presence-engine.7",
     "presence.conf.5",
 }
 OTHERS = {"sqlite3.1"}  # in other packages
@@ -119,7 +119,7 @@ class Sources(unittest.TestCase):
 
     def test_documents(self):
         """Each section and each word of a page of docs/ is in its manual, but for files that it links."""
-        for name in "counting", "protocol", "topologies":
+        for name in "counting", "engine", "protocol", "topologies":
             source, text = read(f"docs/{name}.md"), text_of(f"presence-{name}.7")
             headings = re.findall("^## (.*)$", source, re.M)
             self.assertEqual([line for line in re.findall(r"^\S.*$", text, re.M)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import tempfile
@@ -21,6 +22,7 @@ from sign import signed
 SITE = "example.com"
 TOOL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/presence-exporter")
 RULES = os.path.join(TOOL, "presence.rules.yml")
+TOTALS = os.path.join(TOOL, "presence-totals.rules.yml")
 HOSTILE = '/<script>"\\n\\ {a="b"} # EOF'
 
 
@@ -32,13 +34,15 @@ def promtool(*arguments):
 
 class Rules(unittest.TestCase):
     def test_rules_are_clean(self):
-        status, output = promtool("check", "rules", "--lint-fatal", RULES)
-        self.assertEqual(status, 0, output)
-        self.assertRegex(output, r"SUCCESS: 21 rules found")
+        for rules, number in (RULES, 21), (TOTALS, 17):
+            status, output = promtool("check", "rules", "--lint-fatal", rules)
+            self.assertEqual(status, 0, output)
+            self.assertRegex(output, rf"SUCCESS: {number} rules found")
 
-    def test_alerts_fire_when_they_should(self):
-        status, output = promtool("test", "rules", "presence.rules.test.yml")
-        self.assertEqual(status, 0, output)
+    def test_they_judge_as_they_should(self):
+        for tests in "presence.rules.test.yml", "presence-totals.rules.test.yml":
+            status, output = promtool("test", "rules", tests)
+            self.assertEqual(status, 0, output)
 
 
 class WebConfiguration(ExporterCase):
@@ -77,16 +81,13 @@ class PrometheusCase(ExporterCase):
     def start_prometheus(self, configuration):
         directory = tempfile.TemporaryDirectory(prefix="presence-prometheus-")
         self.addCleanup(directory.cleanup)
-        path = os.path.join(directory.name, "prometheus.yml")
-        with open(path, "w") as file:
-            file.write(configuration)
-        status, output = promtool("check", "config", path)
-        self.assertEqual(status, 0, output)
+        self.configured = os.path.join(directory.name, "prometheus.yml")
+        self.write_configuration(configuration)
         self.port = free_port()
         log = open(os.path.join(directory.name, "log"), "w+")
         self.addCleanup(log.close)
-        process = self.enterContext(program(
-            ["prometheus", f"--config.file={path}", f"--storage.tsdb.path={directory.name}/data",
+        self.prometheus = process = self.enterContext(program(
+            ["prometheus", f"--config.file={self.configured}", f"--storage.tsdb.path={directory.name}/data",
              f"--web.listen-address=127.0.0.1:{self.port}"], stdout=log, stderr=log))
 
         def ready():
@@ -99,6 +100,17 @@ class PrometheusCase(ExporterCase):
                 return False
 
         wait_until(ready, "Prometheus to have scraped")
+
+    def write_configuration(self, text):
+        with open(self.configured, "w") as file:
+            file.write(text)
+        status, output = promtool("check", "config", self.configured)
+        self.assertEqual(status, 0, output)
+
+    def configure(self, text):
+        """Have it read another configuration."""
+        self.write_configuration(text)
+        self.prometheus.send_signal(signal.SIGHUP)
 
     def enterContext(self, context):  # unittest has it since Python 3.11
         value = context.__enter__()
@@ -125,6 +137,30 @@ class PrometheusCase(ExporterCase):
 
     def count(self, number, **labels):
         return {tuple(sorted({"site": SITE, "window": "5m", **labels}.items())): number}
+
+    def assert_dashboard_works(self, instance, has_groups):
+        """Every panel's query is one, and all but those of drops and trouble have an answer; those of
+        several collectors where there are groups."""
+        with open(os.path.join(TOOL, "presence-dashboard.json")) as file:
+            dashboard = json.load(file)
+        values = {"$job": "presence", "$instance": instance, "$site": ".*",
+                  "$window": "5m", "$__rate_interval": "10s"}
+        seen = 0
+        for panel in dashboard["panels"]:
+            for target in panel["targets"]:
+                expression = re.sub(r"\$\w+", lambda match: values[match[0]], target["expr"])
+                with self.subTest(panel=panel["title"], expression=expression):
+                    if not has_groups and re.search(r"presence_(group|total):", expression):
+                        self.assertEqual(self.query(expression), {})
+                    elif "> 0" not in expression:  # a rate takes two scrapes
+                        wait_until(lambda: self.query(expression), expression)
+                    seen += 1
+        self.assertGreater(seen, 10)
+        for variable in dashboard["templating"]["list"]:
+            if variable["type"] == "query":
+                selector = re.search(r"label_values\((.*), (\w+)\)", variable["query"]["query"])
+                expression = re.sub(r"\$\w+", lambda match: values[match[0]], selector[1])
+                wait_until(lambda: self.query(expression), variable["name"])
 
 
 class Secured(PrometheusCase):
@@ -182,7 +218,7 @@ class Prometheus(PrometheusCase):
         wait_until(lambda: [(target["health"], target["lastError"]) for target in
                             self.api("targets")["activeTargets"]] == [("up", "")],
                    lambda: f"a scrape without a fault: {self.api('targets')}")
-        self.assert_dashboard_works()
+        self.assert_dashboard_works(f"127.0.0.1:{self.exporter.port}", has_groups=False)
         # Its metadata has every type and help text.
         for name, (entry, *_) in self.api("metadata").items():
             if name.startswith("presence_"):
@@ -201,27 +237,6 @@ class Prometheus(PrometheusCase):
 
     def rule_health(self):
         return {rule["health"] for group in self.api("rules")["groups"] for rule in group["rules"]}
-
-    def assert_dashboard_works(self):
-        """Every panel's query is one, and all but those of drops and trouble have an answer."""
-        with open(os.path.join(TOOL, "presence-dashboard.json")) as file:
-            dashboard = json.load(file)
-        values = {"$job": "presence", "$instance": f"127.0.0.1:{self.exporter.port}", "$site": ".*",
-                  "$window": "5m", "$__rate_interval": "10s"}
-        seen = 0
-        for panel in dashboard["panels"]:
-            for target in panel["targets"]:
-                expression = re.sub(r"\$\w+", lambda match: values[match[0]], target["expr"])
-                with self.subTest(panel=panel["title"], expression=expression):
-                    if "> 0" not in expression:  # a rate takes two scrapes
-                        wait_until(lambda: self.query(expression), expression)
-                    seen += 1
-        self.assertGreater(seen, 10)
-        for variable in dashboard["templating"]["list"]:
-            if variable["type"] == "query":
-                selector = re.search(r"label_values\((.*), (\w+)\)", variable["query"]["query"])
-                expression = re.sub(r"\$\w+", lambda match: values[match[0]], selector[1])
-                wait_until(lambda: self.query(expression), variable["name"])
 
     @unittest.skipUnless(os.environ.get("TEST_LONG"), "takes over a minute: TEST_LONG")
     def test_a_minute(self):

@@ -9,7 +9,8 @@ import sys
 
 import roff
 
-MANUALS = {"counting.md": "presence-counting(7)", "protocol.md": "presence-protocol(7)",
+MANUALS = {"counting.md": "presence-counting(7)", "engine.md": "presence-engine(7)",
+           "protocol.md": "presence-protocol(7)",
            "segment.md": "THE SEGMENT in presenced(8)",
            "topologies.md": "presence-topologies(7)", "web.md": "presence-web(8)"}
 CODE_COLUMNS = 71  # of the 78 that manuals have in a terminal of 80
