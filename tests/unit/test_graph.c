@@ -233,7 +233,7 @@ static void test_nobody(void **state)
  * `since`, aligned to the last minute. */
 static void test_minutes_become_points(void **state)
 {
-    const struct presence_minute minutes[] = {
+    const struct timeline_step minutes[] = {
         {.start = BEGIN, .seconds = 60, .mean = 1, .maximum = 2},
         {.start = BEGIN + 60, .seconds = 0},
         {.start = BEGIN + 180, .seconds = 10, .mean = 3, .maximum = 4},
@@ -260,7 +260,7 @@ static void test_minutes_become_points(void **state)
 static void test_part_of_a_step(void **state)
 {
     const int64_t day = 86400, until = BEGIN;
-    const struct presence_minute days[] = {
+    const struct timeline_step days[] = {
         {.start = BEGIN - 12 * 3600 - day, .seconds = 60, .mean = 5, .maximum = 5},
         {.start = BEGIN - 12 * 3600, .seconds = 60, .mean = 10, .maximum = 10},
     };
@@ -291,7 +291,7 @@ static void test_the_first_minute_begins(void **state)
     (void)state;
     for (int64_t ahead = -2; ahead <= 3; ahead++) {
         for (uint32_t step_s = 60; step_s <= 86400; step_s *= 1440) {
-            const struct presence_minute minute = {
+            const struct timeline_step minute = {
                 .start = (BEGIN + ahead) / step_s * step_s, .seconds = 1, .mean = 1, .maximum = 1};
             struct canvas canvas;
             struct graph graph;
@@ -308,7 +308,7 @@ static void test_the_first_minute_begins(void **state)
 /* Two minutes that start within the same one, since the wall clock was set. */
 static void test_minutes_that_share_a_point(void **state)
 {
-    const struct presence_minute minutes[] = {
+    const struct timeline_step minutes[] = {
         {.start = BEGIN, .seconds = 60, .mean = 1, .maximum = 2},
         {.start = BEGIN + 20, .seconds = 60, .mean = 3, .maximum = 9},
         {.start = BEGIN + 60, .seconds = 60, .mean = 4, .maximum = 5},

@@ -35,16 +35,12 @@ static struct timeline merge_steps(const struct archive_minute *kept, size_t kep
                                    const struct presence_minute *held, size_t held_length,
                                    int64_t since, uint32_t step_s)
 {
-    struct presence_history segment = {.length = held_length};
+    struct presence_history segment = {.minutes = (struct presence_minute *)held,
+                                       .length = held_length};
     struct timeline timeline;
 
     memcpy(segment.boot_id, boots[1], sizeof(segment.boot_id));
-    segment.minutes = calloc(held_length + 1, sizeof(*held));
-    assert_non_null(segment.minutes);
-    if (held_length)
-        memcpy(segment.minutes, held, held_length * sizeof(*held));
-    timeline_begin(&segment, since, step_s, &timeline);
-    assert_null(segment.minutes); /* the timeline owns them now */
+    assert_int_equal(timeline_begin(&segment, since, step_s, &timeline), 0);
     for (size_t i = 0; i < kept_length; i++)
         assert_int_equal(timeline_add(&timeline, &kept[i]), 0);
     assert_int_equal(timeline_end(&timeline), 0);
@@ -149,16 +145,14 @@ static void test_no_minute_is_to_come(void **state)
 {
     struct archive_minute kept[] = {kept_of(0, 1, 10, 60), kept_of(0, 900, 20, 60),
                                     kept_of(1, 1, 30, 60), kept_of(1, 950, 40, 60)};
-    struct presence_history segment = {.length = 1, .boot_id = {2}};
+    struct presence_minute held = minute_of(3, 50, 7);
+    struct presence_history segment = {.minutes = &held, .length = 1, .boot_id = {2}};
     struct timeline timeline;
 
     (void)state;
     kept[2].start += 86400;
     kept[3].start = WALL + 120;
-    segment.minutes = calloc(1, sizeof(*segment.minutes));
-    assert_non_null(segment.minutes);
-    segment.minutes[0] = minute_of(3, 50, 7);
-    timeline_begin(&segment, 0, 60, &timeline);
+    assert_int_equal(timeline_begin(&segment, 0, 60, &timeline), 0);
     timeline.until = WALL + 187;
     for (size_t i = 0; i < 4; i++)
         assert_int_equal(timeline_add(&timeline, &kept[i]), 0);
@@ -218,7 +212,7 @@ static void test_years_take_memory_for_steps_only(void **state)
     struct timeline timeline;
 
     (void)state;
-    timeline_begin(&none, 0, 86400, &timeline);
+    assert_int_equal(timeline_begin(&none, 0, 86400, &timeline), 0);
     for (uint32_t number = 0; number < minutes; number++) {
         struct archive_minute kept = kept_of(0, number, 10 + number % 7, 60);
         assert_int_equal(timeline_add(&timeline, &kept), 0);
@@ -227,10 +221,43 @@ static void test_years_take_memory_for_steps_only(void **state)
     assert_int_equal(timeline_end(&timeline), 0);
     assert_int_equal(timeline.length, 401); /* it began in the middle of a day */
     int64_t highest;
-    struct presence_minute sum = timeline_sum(&timeline, &highest);
+    struct timeline_step sum = timeline_sum(&timeline, &highest);
     assert_int_equal(sum.entries, minutes);
     assert_int_equal(sum.minimum, 9);
     assert_int_equal(sum.maximum, 17);
+    timeline_free(&timeline);
+}
+
+/* Totals exceed 32 bits, their traffic is unknown, and one partial minute makes a step partial. */
+static void test_totals(void **state)
+{
+    struct archive_minute kept[] = {
+        {.minute = 1, .start = 3600, .minimum = UINT64_C(6000000000), .seconds = 60},
+        {.minute = 2, .start = 3660, .minimum = UINT64_C(5000000000), .seconds = 20},
+        {.minute = 60, .start = 7200, .minimum = 7, .seconds = 60},
+    };
+    int64_t highest;
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        kept[i].maximum = kept[i].minimum + 9;
+        kept[i].mean = (double)kept[i].minimum;
+    }
+    kept[1].partial = true;
+    struct timeline timeline = merge_steps(kept, 3, NULL, 0, 0, 3600);
+    assert_int_equal(timeline.length, 2);
+    assert_int_equal(timeline.steps[0].minimum, UINT64_C(5000000000));
+    assert_int_equal(timeline.steps[0].maximum, UINT64_C(6000000009));
+    assert_float_equal(timeline.steps[0].mean, 5.75e9, 1);
+    assert_true(timeline.steps[0].partial && !timeline.steps[1].partial);
+    struct timeline_step sum = timeline_sum(&timeline, &highest);
+    assert_int_equal(sum.maximum, UINT64_C(6000000009));
+    assert_int_equal(highest, 3600);
+    assert_false(sum.has_traffic);
+    timeline_free(&timeline);
+    struct presence_minute held[] = {minute_of(3, 50, 60)};
+    timeline = merge_steps(kept, 1, held, 1, 0, 60);
+    assert_true(timeline_sum(&timeline, &highest).has_traffic);
     timeline_free(&timeline);
 }
 
@@ -256,7 +283,7 @@ static void test_any_division(void **state)
         }
         struct timeline timeline = merge(kept, kept_length, held, held_length, 0);
         int64_t highest;
-        struct presence_minute sum = timeline_sum(&timeline, &highest);
+        struct timeline_step sum = timeline_sum(&timeline, &highest);
         assert_int_equal(timeline.length, 100);
         assert_int_equal(sum.heartbeats, heartbeats);
         assert_int_equal(sum.seconds, 6000);
@@ -277,6 +304,7 @@ int main(void)
         cmocka_unit_test(test_steps_are_gathered),
         cmocka_unit_test(test_steps_are_joined),
         cmocka_unit_test(test_years_take_memory_for_steps_only),
+        cmocka_unit_test(test_totals),
         cmocka_unit_test(test_any_division),
     };
 

@@ -7,18 +7,23 @@
 
 /* ---- count ------------------------------------------------------------------------------- */
 
-static void print_count(const struct scope *scope, const struct presence_reading *reading)
+static void print_count(const struct options *options, const struct scope *scope,
+                        const struct answer *answer)
 {
+    if (!options->json) {
+        if (answer->exists)
+            printf("%" PRIu64 "\n", answer->count);
+        return;
+    }
     json_t *object = json_object();
-
     json_set_scope(object, scope);
-    json_object_set_new(object, "window_s", json_integer(reading->window_s));
-    json_object_set_new(object, "count", json_of_count(reading));
-    json_object_set_new(object, "stale", json_boolean(reading->stale));
-    json_object_set_new(object, "warming", json_boolean(reading->warming));
-    json_object_set_new(object, "partial", json_boolean(reading->partial));
-    json_object_set_new(object, "last_heartbeat_s", json_of_last_heartbeat(reading));
-    json_object_set_new(object, "as_of", json_string(show_time(reading->as_of).text));
+    json_object_set_new(object, "window_s", json_integer(answer->window_s));
+    json_object_set_new(object, "count", json_of_count(*answer));
+    json_object_set_new(object, "stale", json_boolean(answer->stale));
+    json_object_set_new(object, "warming", json_boolean(answer->warming));
+    json_object_set_new(object, "partial", json_boolean(answer->partial));
+    json_object_set_new(object, "last_heartbeat_s", json_of_last_heartbeat(*answer));
+    json_object_set_new(object, "as_of", json_string(show_time(answer->as_of).text));
     json_print(object);
 }
 
@@ -32,10 +37,8 @@ int command_count(struct presence *presence, const struct options *options, char
     int r = scope_load(presence, &scope, options->window_s, &reading);
     if (r < 0)
         return report_error(r, presence, options);
-    if (options->json)
-        print_count(&scope, &reading);
-    else if (reading.exists)
-        printf("%" PRIu32 "\n", reading.count);
+    struct answer answer = answer_of(&reading);
+    print_count(options, &scope, &answer);
     return report_answer(presence, &reading, "this is the count", scope_describe(&scope).text);
 }
 
@@ -48,8 +51,8 @@ static void print_seen(const char *site, const struct presence_reading *reading)
 
     json_object_set_new(object, "site", json_string(site));
     json_object_set_new(object, "seen", json_boolean(reading->exists));
-    json_object_set_new(object, "last_heartbeat_s", json_of_last_heartbeat(reading));
-    json_set_marks(object, reading);
+    json_object_set_new(object, "last_heartbeat_s", json_of_last_heartbeat(answer_of(reading)));
+    json_set_marks(object, answer_of(reading));
     json_print(object);
 }
 

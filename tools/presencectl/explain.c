@@ -104,8 +104,8 @@ static void print_json(const struct view *view)
 
     json_set_scope(object, &view->scope);
     json_object_set_new(object, "window_s", json_integer(reading->window_s));
-    json_object_set_new(object, "count", json_of_count(reading));
-    json_object_set_new(object, "last_heartbeat_s", json_of_last_heartbeat(reading));
+    json_object_set_new(object, "count", json_of_count(answer_of(reading)));
+    json_object_set_new(object, "last_heartbeat_s", json_of_last_heartbeat(answer_of(reading)));
     json_object_set_new(object, "ages", json_of_ages(activity));
     json_object_set_new(object, "last_minute",
                         activity->has_history ? json_of_minute(activity) : json_null());
@@ -118,7 +118,7 @@ static void print_json(const struct view *view)
     json_object_set_new(object, "rejected", json_of_losses(view, LOSS_REJECTED, 19));
     json_object_set_new(object, "dropped", json_of_losses(view, LOSS_DROPPED, 0));
     json_object_set_new(object, "uncounted", json_of_losses(view, LOSS_UNCOUNTED, 0));
-    json_set_marks(object, reading);
+    json_set_marks(object, answer_of(reading));
     json_print(object);
 }
 

@@ -22,14 +22,14 @@ struct plot {
 };
 
 /* Add a step to a point. Two minutes share one if the wall clock was set between them. */
-static void add_point(struct graph_point *point, const struct presence_minute *step)
+static void add_point(struct graph_point *point, const struct timeline_step *step)
 {
     point->mean = point->known ? (point->mean + step->mean) / 2 : step->mean;
     point->maximum = fmax(point->maximum, step->maximum);
     point->known = true;
 }
 
-int graph_init(const struct presence_minute *steps, size_t length, uint32_t step_s,
+int graph_init(const struct timeline_step *steps, size_t length, uint32_t step_s,
                uint32_t span_min_s, int64_t since, int64_t until, struct graph *ret)
 {
     int64_t first = steps[0].start, last = steps[length - 1].start;

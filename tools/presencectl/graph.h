@@ -3,7 +3,7 @@
 #define PRESENCECTL_GRAPH_H
 
 #include "canvas.h"
-#include "presence/presence.h"
+#include "timeline.h"
 
 #define GRAPH_ROWS_MIN    4 /* the peak's label, one row of bars, the axis, its times */
 #define GRAPH_COLUMNS_MIN 16
@@ -27,7 +27,7 @@ struct graph {
  * the first of them, but at least `span_min_s` before `until` and not before `since`, and ends at
  * `until` (Unix seconds): the first and the last step may be shown in part. Release it with
  * graph_free. Returns 0 or -ENOMEM. */
-int graph_init(const struct presence_minute *steps, size_t length, uint32_t step_s,
+int graph_init(const struct timeline_step *steps, size_t length, uint32_t step_s,
                uint32_t span_min_s, int64_t since, int64_t until, struct graph *ret);
 void graph_free(struct graph *graph);
 

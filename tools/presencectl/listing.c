@@ -16,14 +16,24 @@ struct before {
     double mean; /* of the minute */
 };
 
+/* One entry. */
+struct line {
+    const char *name;
+    uint64_t count, last_heartbeat_s;
+    bool partial;
+    bool has_heartbeat; /* the age of the last heartbeat is known */
+    struct before before;
+};
+
 /* The list that a command prints. */
 struct view {
     const char *site; /* NULL: a listing of sites */
     enum presence_kind kind;
-    struct presence_listing listing;
-    size_t left_out;       /* entries with nobody, which are not in it */
-    size_t shown;          /* the number of entries to print */
-    struct before *before; /* one for each of these; NULL: unknown for all */
+    struct answer answer; /* the site's own, or only how fresh; its marks are those of the list */
+    size_t total;         /* the number of entries without --limit */
+    size_t left_out;      /* entries with nobody, which are not among these */
+    struct line *lines;
+    size_t shown; /* the number of lines */
 };
 
 size_t listing_drop_empty(struct presence_listing *listing)
@@ -45,7 +55,7 @@ size_t listing_drop_empty(struct presence_listing *listing)
 static struct before load_before(struct presence *presence, const struct view *view,
                                  const char *name)
 {
-    int64_t then = view->listing.site.as_of - HOUR;
+    int64_t then = view->answer.as_of - HOUR;
     struct presence_history history;
     struct before before = {0};
 
@@ -65,68 +75,70 @@ static void load_all_before(struct presence *presence, const struct options *opt
 {
     if (options->window_s && options->window_s != PRESENCE_DEFAULT_WINDOW)
         return;
-    view->before = calloc(view->shown + 1, sizeof(*view->before));
-    for (size_t i = 0; view->before && i < view->shown; i++)
-        view->before[i] = load_before(presence, view, view->listing.entries[i].name);
-}
-
-static struct before before_of(const struct view *view, size_t index)
-{
-    return view->before ? view->before[index] : (struct before){0};
+    for (size_t i = 0; i < view->shown; i++)
+        view->lines[i].before = load_before(presence, view, view->lines[i].name);
 }
 
 /* ---- JSON -------------------------------------------------------------------------------- */
 
-static double share_of(const struct view *view, const struct presence_entry *entry)
+static double share_of(const struct view *view, const struct line *line)
 {
-    uint32_t all = view->listing.site.count;
+    uint64_t all = view->answer.count;
 
-    return all ? (double)entry->count / (double)all : 0;
+    return all ? (double)line->count / (double)all : 0;
+}
+
+static double change_of(const struct line *line)
+{
+    return (double)line->count - line->before.mean;
 }
 
 /* Set the fields that entries of top have and those of sites have not. */
-static void json_set_trend(json_t *line, const struct view *view, size_t index)
+static void json_set_trend(json_t *object, const struct view *view, const struct line *line)
 {
-    const struct presence_entry *entry = &view->listing.entries[index];
-    struct before before = before_of(view, index);
+    const struct before *before = &line->before;
 
-    json_object_set_new(line, "share", json_real(share_of(view, entry)));
-    json_object_set_new(line, "hour_ago", before.known ? json_real(before.mean) : json_null());
-    json_object_set_new(line, "change",
-                        before.known ? json_real(entry->count - before.mean) : json_null());
+    json_object_set_new(object, "share", json_real(share_of(view, line)));
+    json_object_set_new(object, "hour_ago", before->known ? json_real(before->mean) : json_null());
+    json_object_set_new(object, "change", before->known ? json_real(change_of(line)) : json_null());
+}
+
+static json_t *json_of_line(const struct view *view, const struct line *line)
+{
+    json_t *object = json_object();
+
+    json_object_set_new(object, kind_name(view->kind), json_string(line->name));
+    json_object_set_new(object, "count", json_of_number(line->count));
+    json_object_set_new(object, "last_heartbeat_s",
+                        line->has_heartbeat ? json_of_number(line->last_heartbeat_s) : json_null());
+    if (line->partial)
+        json_object_set_new(object, "partial", json_true());
+    if (view->site)
+        json_set_trend(object, view, line);
+    return object;
 }
 
 static void print_json(const struct view *view)
 {
-    const struct presence_reading *reading = &view->listing.site;
+    const struct answer *answer = &view->answer;
     json_t *object = json_object(), *entries = json_array();
 
-    for (size_t i = 0; i < view->shown; i++) {
-        const struct presence_entry *entry = &view->listing.entries[i];
-        json_t *line = json_object();
-        json_object_set_new(line, kind_name(view->kind), json_string(entry->name));
-        json_object_set_new(line, "count", json_integer(entry->count));
-        json_object_set_new(line, "last_heartbeat_s", json_integer(entry->last_heartbeat_s));
-        if (entry->partial)
-            json_object_set_new(line, "partial", json_true());
-        if (view->site)
-            json_set_trend(line, view, i);
-        json_array_append_new(entries, line);
-    }
+    for (size_t i = 0; i < view->shown; i++)
+        json_array_append_new(entries, json_of_line(view, &view->lines[i]));
     if (view->site) {
         json_object_set_new(object, "site", json_string(view->site));
         json_object_set_new(object, "by", json_string(kind_name(view->kind)));
     }
-    json_object_set_new(object, "window_s", json_integer(reading->window_s));
+    json_object_set_new(object, "window_s", json_integer(answer->window_s));
     if (view->site) {
-        json_object_set_new(object, "count", json_of_count(reading));
-        json_object_set_new(object, "last_heartbeat_s", json_of_last_heartbeat(reading));
+        json_object_set_new(object, "count", json_of_count(*answer));
+        json_object_set_new(object, "last_heartbeat_s", json_of_last_heartbeat(*answer));
     }
-    json_object_set_new(object, "total", json_integer((json_int_t)view->listing.length));
+    json_object_set_new(object, "total", json_integer((json_int_t)view->total));
     if (view->site)
         json_object_set_new(object, "left_out", json_integer((json_int_t)view->left_out));
     json_object_set_new(object, kind_plural(view->kind), entries);
-    json_set_marks(object, reading);
+    json_set_marks(object, *answer);
     json_print(object);
 }
 
@@ -150,17 +162,15 @@ static void print_csv_headings(struct csv *csv, const struct view *view)
 }
 
 /* Write the fields that top has and sites has not. */
-static void csv_trend(struct csv *csv, const struct view *view, size_t index)
+static void csv_trend(struct csv *csv, const struct view *view, const struct line *line)
 {
-    const struct presence_entry *entry = &view->listing.entries[index];
-    struct before before = before_of(view, index);
     char share[16];
 
-    snprintf(share, sizeof(share), "%.4f", share_of(view, entry));
+    snprintf(share, sizeof(share), "%.4f", share_of(view, line));
     csv_text(csv, share);
-    if (before.known) {
-        csv_number(csv, before.mean);
-        csv_number(csv, entry->count - before.mean);
+    if (line->before.known) {
+        csv_number(csv, line->before.mean);
+        csv_number(csv, change_of(line));
     } else {
         csv_text(csv, "");
         csv_text(csv, "");
@@ -169,25 +179,25 @@ static void csv_trend(struct csv *csv, const struct view *view, size_t index)
 
 static void print_csv(const struct view *view)
 {
-    const struct presence_reading *reading = &view->listing.site;
+    const struct answer *answer = &view->answer;
     struct csv csv = {.out = stdout};
     bool show = isatty(STDOUT_FILENO);
 
     print_csv_headings(&csv, view);
     for (size_t i = 0; i < view->shown; i++) {
-        const struct presence_entry *entry = &view->listing.entries[i];
+        const struct line *line = &view->lines[i];
         if (view->site)
             csv_name(&csv, view->site, show);
-        csv_name(&csv, entry->name, show);
-        csv_integer(&csv, entry->count);
+        csv_name(&csv, line->name, show);
+        csv_integer(&csv, line->count);
         if (view->site)
-            csv_trend(&csv, view, i);
-        csv_integer(&csv, entry->last_heartbeat_s);
-        csv_integer(&csv, entry->partial);
-        csv_integer(&csv, reading->window_s);
-        csv_text(&csv, show_time(reading->as_of).text);
-        csv_integer(&csv, reading->stale);
-        csv_integer(&csv, reading->warming);
+            csv_trend(&csv, view, line);
+        csv_known(&csv, line->last_heartbeat_s, line->has_heartbeat);
+        csv_integer(&csv, line->partial);
+        csv_integer(&csv, answer->window_s);
+        csv_text(&csv, show_time(answer->as_of).text);
+        csv_integer(&csv, answer->stale);
+        csv_integer(&csv, answer->warming);
         csv_end_line(&csv);
     }
 }
@@ -198,7 +208,7 @@ static void print_csv(const struct view *view)
 static void print_names(const struct view *view)
 {
     for (size_t i = 0; i < view->shown; i++) {
-        const char *name = view->listing.entries[i].name;
+        const char *name = view->lines[i].name;
         if (strcmp(show_name(name).text, name) == 0)
             puts(name);
     }
@@ -207,24 +217,23 @@ static void print_names(const struct view *view)
 /* Print the line above the table: site, count, window, time and marks. */
 static void print_header(const struct view *view)
 {
-    const struct presence_reading *reading = &view->listing.site;
+    const struct answer *answer = &view->answer;
     const char *bold = show_in_colour() ? "\033[1m" : "", *plain = *bold ? "\033[0m" : "";
 
     fputs(bold, stdout);
     if (view->site)
-        printf("%s: %" PRIu32 " visitor%s", show_name(view->site).text, reading->count,
-               plural_of(reading->count));
+        printf("%s: %" PRIu64 " visitor%s", show_name(view->site).text, answer->count,
+               plural_of(answer->count));
     else
-        printf("%zu site%s: visitors", view->listing.length, plural_of(view->listing.length));
-    printf(" in the last %s, as of %s", show_window(reading->window_s).text,
-           show_time(reading->as_of).text);
-    if (view->shown < view->listing.length)
-        printf("; the busiest %zu of %zu %s", view->shown, view->listing.length,
-               kind_plural(view->kind));
+        printf("%zu site%s: visitors", view->total, plural_of(view->total));
+    printf(" in the last %s, as of %s", show_window(answer->window_s).text,
+           show_time(answer->as_of).text);
+    if (view->shown < view->total)
+        printf("; the busiest %zu of %zu %s", view->shown, view->total, kind_plural(view->kind));
     if (view->left_out)
         printf("; --all lists %zu more with 0", view->left_out);
-    printf("%s%s%s%s\n", reading->stale ? " [stale]" : "", reading->warming ? " [warming]" : "",
-           reading->partial ? " [partial]" : "", plain);
+    printf("%s%s%s%s\n", answer->stale ? " [stale]" : "", answer->warming ? " [warming]" : "",
+           answer->partial ? " [partial]" : "", plain);
 }
 
 /* A change as text: "+12 %", "-3 %", "new", or "-" if unknown. */
@@ -232,16 +241,14 @@ struct shown_change {
     char text[24];
 };
 
-static struct shown_change show_change(const struct view *view, size_t index)
+static struct shown_change show_change(const struct line *line)
 {
-    struct before before = before_of(view, index);
     struct shown_change shown = {"-"};
-    double count = view->listing.entries[index].count;
 
-    if (before.known && before.mean > 0)
+    if (line->before.known && line->before.mean > 0)
         snprintf(shown.text, sizeof(shown.text), "%+.0f %%",
-                 100 * (count - before.mean) / before.mean);
-    else if (before.known && count > 0)
+                 100 * change_of(line) / line->before.mean);
+    else if (line->before.known && line->count > 0)
         snprintf(shown.text, sizeof(shown.text), "new");
     return shown;
 }
@@ -259,15 +266,16 @@ static void print_table(const struct view *view)
     }
     table_column(table, "LAST HEARTBEAT", COLUMN_RIGHT);
     for (size_t i = 0; i < view->shown; i++) {
-        const struct presence_entry *entry = &view->listing.entries[i];
-        struct shown_name name = show_name(entry->name);
-        char count[16], share[16], age[SHOW_DURATION_SIZE + 4];
-        snprintf(count, sizeof(count), "%" PRIu32, entry->count);
-        snprintf(share, sizeof(share), "%.1f %%", 100 * share_of(view, entry));
-        snprintf(age, sizeof(age), "%s ago", show_duration(entry->last_heartbeat_s).text);
+        const struct line *line = &view->lines[i];
+        struct shown_name name = show_name(line->name);
+        char count[24], share[32], age[SHOW_DURATION_SIZE + 4] = "-";
+        snprintf(count, sizeof(count), "%" PRIu64, line->count);
+        snprintf(share, sizeof(share), "%.1f %%", 100 * share_of(view, line));
+        if (line->has_heartbeat)
+            snprintf(age, sizeof(age), "%s ago", show_duration(line->last_heartbeat_s).text);
         if (view->site)
-            table_line(table, (const char *const[]){name.text, count, share,
-                                                    show_change(view, i).text, age});
+            table_line(table,
+                       (const char *const[]){name.text, count, share, show_change(line).text, age});
         else
             table_line(table, (const char *const[]){name.text, count, age});
     }
@@ -280,7 +288,7 @@ static void print_view(const struct options *options, const struct view *view)
         print_json(view);
         return;
     }
-    if (view->site && !view->listing.site.exists)
+    if (view->site && !view->answer.exists)
         return;
     if (options->names) {
         print_names(view);
@@ -293,45 +301,79 @@ static void print_view(const struct options *options, const struct view *view)
     }
 }
 
-/* Print the listing, release it and return the exit status. */
-static int answer(struct presence *presence, const struct options *options, struct view *view)
-{
-    struct presence_reading *reading = &view->listing.site;
+/* ---- of a segment ------------------------------------------------------------------------ */
 
+/* Allocate the lines to print. Exits if out of memory. */
+static void allocate_lines(struct view *view, size_t count)
+{
+    view->lines = calloc(count + 1, sizeof(*view->lines));
+    if (!view->lines) {
+        report("out of memory");
+        exit(EXIT_FAILED);
+    }
+    view->shown = count;
+}
+
+/* Take over a listing, whose names the view's lines point to. */
+static void set_listing(const struct options *options, const struct presence_listing *listing,
+                        struct view *view)
+{
+    size_t length = listing->length;
+
+    view->total = length;
+    view->answer = answer_of(&listing->site);
+    view->answer.partial = listing->partial; /* also where the site's number is not */
+    allocate_lines(view, options->limit && options->limit < length ? options->limit : length);
+    for (size_t i = 0; i < view->shown; i++) {
+        const struct presence_entry *entry = &listing->entries[i];
+        view->lines[i] = (struct line){
+            .name = entry->name,
+            .count = entry->count,
+            .last_heartbeat_s = entry->last_heartbeat_s,
+            .has_heartbeat = true,
+            .partial = entry->partial,
+        };
+    }
+}
+
+/* Print the listing, release it and return the exit status. */
+static int answer(struct presence *presence, const struct options *options,
+                  struct presence_listing *listing, struct view *view)
+{
     /* A site stays in the list without visitors: its last heartbeat tells whether its edge does. */
     if (view->site && !options->all)
-        view->left_out = listing_drop_empty(&view->listing);
-    size_t length = view->listing.length;
-    /* The marks are about the list, which can be partial where the site's number is not. */
-    reading->partial = view->listing.partial;
-    view->shown = options->limit && options->limit < length ? options->limit : length;
+        view->left_out = listing_drop_empty(listing);
+    set_listing(options, listing, view);
     if (view->site && !options->names)
         load_all_before(presence, options, view);
     print_view(options, view);
-    int status = view->site ? report_answer(presence, reading, "this is the list",
+    listing->site.partial = listing->partial; /* the marks are about the list */
+    int status = view->site ? report_answer(presence, &listing->site, "this is the list",
                                             show_name(view->site).text)
-                            : report_reading(presence, reading, "this is the list", NULL);
-    free(view->before);
-    presence_listing_free(&view->listing);
+                            : report_reading(presence, &listing->site, "this is the list", NULL);
+    free(view->lines);
+    presence_listing_free(listing);
     return status;
 }
 
 int command_top(struct presence *presence, const struct options *options, char **arguments)
 {
     struct view view = {.site = arguments[0], .kind = options->by};
+    struct presence_listing listing;
 
     if (!argument_site(arguments[0]))
         return EXIT_USAGE;
     /* Load all, since the header has their number. */
-    int r = presence_top(presence, view.site, view.kind, options->window_s, 0, &view.listing);
-    return r < 0 ? report_error(r, presence, options) : answer(presence, options, &view);
+    int r = presence_top(presence, view.site, view.kind, options->window_s, 0, &listing);
+    return r < 0 ? report_error(r, presence, options) : answer(presence, options, &listing, &view);
 }
 
 int command_sites(struct presence *presence, const struct options *options, char **arguments)
 {
     struct view view = {.kind = PRESENCE_SITE};
-    int r = presence_sites(presence, options->window_s, &view.listing);
+    struct presence_listing listing;
+    int r = presence_sites(presence, options->window_s, &listing);
 
     (void)arguments;
-    return r < 0 ? report_error(r, presence, options) : answer(presence, options, &view);
+    return r < 0 ? report_error(r, presence, options) : answer(presence, options, &listing, &view);
 }

@@ -122,6 +122,14 @@ void csv_integer(struct csv *csv, uint64_t value)
     fprintf(csv->out, "%" PRIu64, value);
 }
 
+void csv_known(struct csv *csv, uint64_t value, bool known)
+{
+    if (known)
+        csv_integer(csv, value);
+    else
+        csv_text(csv, "");
+}
+
 void csv_number(struct csv *csv, double value)
 {
     separate(csv);
@@ -171,22 +179,27 @@ json_t *json_text(const char *text)
     return string ? string : json_of_bytes(text);
 }
 
-json_t *json_of_count(const struct presence_reading *reading)
+json_t *json_of_number(uint64_t number)
 {
-    return reading->known ? json_integer(reading->count) : json_null();
+    return json_integer(number > INT64_MAX ? INT64_MAX : (json_int_t)number);
 }
 
-json_t *json_of_last_heartbeat(const struct presence_reading *reading)
+json_t *json_of_count(struct answer answer)
 {
-    return reading->exists ? json_integer(reading->last_heartbeat_s) : json_null();
+    return answer.known ? json_of_number(answer.count) : json_null();
 }
 
-void json_set_marks(json_t *object, const struct presence_reading *reading)
+json_t *json_of_last_heartbeat(struct answer answer)
 {
-    json_object_set_new(object, "stale", json_boolean(reading->stale));
-    json_object_set_new(object, "warming", json_boolean(reading->warming));
-    json_object_set_new(object, "partial", json_boolean(reading->partial));
-    json_object_set_new(object, "as_of", json_string(show_time(reading->as_of).text));
+    return answer.has_heartbeat ? json_of_number(answer.last_heartbeat_s) : json_null();
+}
+
+void json_set_marks(json_t *object, struct answer answer)
+{
+    json_object_set_new(object, "stale", json_boolean(answer.stale));
+    json_object_set_new(object, "warming", json_boolean(answer.warming));
+    json_object_set_new(object, "partial", json_boolean(answer.partial));
+    json_object_set_new(object, "as_of", json_string(show_time(answer.as_of).text));
 }
 
 void json_set_moment(json_t *object, bool stale, bool warming, int64_t as_of)

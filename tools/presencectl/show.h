@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "answer.h"
 #include "common/time_text.h"
 #include "name.h"
 #include "presence/presence.h"
@@ -48,6 +49,9 @@ void csv_name(struct csv *csv, const char *name, bool show);
 void csv_text(struct csv *csv, const char *text);
 void csv_integer(struct csv *csv, uint64_t value);
 
+/* Write an integer, or an empty field if it is not known. */
+void csv_known(struct csv *csv, uint64_t value, bool known);
+
 /* Write a number with two decimals. */
 void csv_number(struct csv *csv, double value);
 
@@ -62,13 +66,16 @@ void json_print(json_t *object);
  * ASCII are escaped as \xff. */
 json_t *json_text(const char *text);
 
-/* Build the count of a reading, null if unknown, and the age of its last heartbeat, null if there
- * is none. */
-json_t *json_of_count(const struct presence_reading *reading);
-json_t *json_of_last_heartbeat(const struct presence_reading *reading);
+/* Build an integer; what is above the largest of JSON's is that. */
+json_t *json_of_number(uint64_t number);
+
+/* Build the count of an answer, null if unknown, and the age of its last heartbeat, null if there
+ * is none, or it is not known. */
+json_t *json_of_count(struct answer answer);
+json_t *json_of_last_heartbeat(struct answer answer);
 
 /* Set "stale", "warming" and "as_of"; json_set_marks sets "partial" too. */
 void json_set_moment(json_t *object, bool stale, bool warming, int64_t as_of);
-void json_set_marks(json_t *object, const struct presence_reading *reading);
+void json_set_marks(json_t *object, struct answer answer);
 
 #endif

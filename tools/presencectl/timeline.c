@@ -7,7 +7,7 @@
 #define CLOCK_SLACK 5 /* seconds: a minute may begin while the history is loaded */
 
 /* Add a minute, or another step, to a step. */
-static void add(struct presence_minute *step, const struct presence_minute *minute)
+static void add(struct timeline_step *step, const struct timeline_step *minute)
 {
     uint32_t seconds = step->seconds + minute->seconds;
 
@@ -18,12 +18,14 @@ static void add(struct presence_minute *step, const struct presence_minute *minu
     if (seconds)
         step->mean = (step->mean * step->seconds + minute->mean * minute->seconds) / seconds;
     step->seconds = seconds;
+    step->has_traffic = step->has_traffic || minute->has_traffic;
     step->heartbeats += minute->heartbeats;
     step->pageviews += minute->pageviews;
     step->entries += minute->entries;
     step->leaves += minute->leaves;
     step->departures += minute->departures;
     step->warming = step->warming || minute->warming;
+    step->partial = step->partial || minute->partial;
     step->running = step->running || minute->running;
 }
 
@@ -34,11 +36,11 @@ static int64_t step_of(int64_t start, uint32_t step_s)
     return start - (into < 0 ? into + step_s : into);
 }
 
-static int append(struct timeline *timeline, const struct presence_minute *step)
+static int append(struct timeline *timeline, const struct timeline_step *step)
 {
     if (timeline->length == timeline->capacity) {
         size_t more = timeline->capacity ? timeline->capacity * 2 : 512;
-        struct presence_minute *steps = reallocarray(timeline->steps, more, sizeof(*steps));
+        struct timeline_step *steps = reallocarray(timeline->steps, more, sizeof(*steps));
         if (!steps)
             return -ENOMEM;
         timeline->steps = steps;
@@ -49,9 +51,9 @@ static int append(struct timeline *timeline, const struct presence_minute *step)
 }
 
 /* Add a minute to the last step if it belongs to it, or else to a new one. */
-static int add_minute(struct timeline *timeline, const struct presence_minute *minute)
+static int add_minute(struct timeline *timeline, const struct timeline_step *minute)
 {
-    struct presence_minute step = {.start = step_of(minute->start, timeline->step_s)};
+    struct timeline_step step = {.start = step_of(minute->start, timeline->step_s)};
 
     if (minute->start < timeline->since)
         return 0;
@@ -75,7 +77,7 @@ static bool is_to_come(const struct timeline *timeline, int64_t start)
 }
 
 /* Add a minute of the database that the segment does not have. */
-static int add_recorded(struct timeline *timeline, const struct presence_minute *minute)
+static int add_recorded(struct timeline *timeline, const struct timeline_step *minute)
 {
     if (!is_to_come(timeline, minute->start))
         return add_minute(timeline, minute);
@@ -85,74 +87,85 @@ static int add_recorded(struct timeline *timeline, const struct presence_minute 
 
 static bool is_of_held(const struct timeline *timeline, const struct archive_minute *kept)
 {
-    const struct presence_history *held = &timeline->held;
-
-    return held->length > 0 && memcmp(kept->boot_id, held->boot_id, sizeof(held->boot_id)) == 0;
+    return timeline->held_length > 0 &&
+           memcmp(kept->boot_id, timeline->held_boot_id, sizeof(kept->boot_id)) == 0;
 }
 
 static int compare_numbers(const void *left, const void *right)
 {
-    const struct presence_minute *a = left, *b = right;
+    const struct timeline_step *a = left, *b = right;
 
     return a->minute < b->minute ? -1 : a->minute > b->minute;
 }
 
 /* True if the recorded minute is used instead of the segment's: it was observed for longer, or for
  * as long with more heartbeats. Of equals, the segment's knows whether the minute is running. */
-static bool is_better(const struct presence_minute *kept, const struct presence_minute *held)
+static bool is_better(const struct timeline_step *kept, const struct timeline_step *held)
 {
     if (kept->seconds != held->seconds)
         return kept->seconds > held->seconds;
     return kept->heartbeats > held->heartbeats;
 }
 
-static uint32_t clamp(uint64_t count)
+static struct timeline_step step_of_kept(const struct archive_minute *kept)
 {
-    return count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
-}
-
-/* Make a segment's minute of a recorded one. */
-static struct presence_minute minute_of(const struct archive_minute *kept)
-{
-    return (struct presence_minute){
-        .minute = kept->minute,
+    return (struct timeline_step){
         .start = kept->start,
-        .minimum = clamp(kept->minimum),
-        .maximum = clamp(kept->maximum),
+        .minute = kept->minute,
+        .minimum = kept->minimum,
+        .maximum = kept->maximum,
         .mean = kept->mean,
         .seconds = kept->seconds,
+        .has_traffic = kept->has_traffic,
         .heartbeats = kept->heartbeats,
         .pageviews = kept->pageviews,
         .entries = kept->entries,
         .leaves = kept->leaves,
         .departures = kept->departures,
         .warming = kept->warming,
+        .partial = kept->partial,
     };
 }
 
-void timeline_begin(struct presence_history *held, int64_t since, uint32_t step_s,
-                    struct timeline *ret)
+static struct timeline_step step_of_held(const struct presence_minute *held)
 {
-    *ret = (struct timeline){.since = since, .step_s = step_s, .held = *held};
-    *held = (struct presence_history){0};
+    struct archive_minute minute = archive_minute_of(held);
+    struct timeline_step step = step_of_kept(&minute);
+
+    step.running = held->running;
+    return step;
+}
+
+int timeline_begin(const struct presence_history *held, int64_t since, uint32_t step_s,
+                   struct timeline *ret)
+{
+    struct timeline timeline = {.since = since, .step_s = step_s, .held_length = held->length};
+
+    timeline.held = calloc(held->length + 1, sizeof(*timeline.held));
+    if (!timeline.held)
+        return -ENOMEM;
+    for (size_t i = 0; i < held->length; i++)
+        timeline.held[i] = step_of_held(&held->minutes[i]);
+    memcpy(timeline.held_boot_id, held->boot_id, sizeof(timeline.held_boot_id));
+    *ret = timeline;
+    return 0;
 }
 
 int timeline_add(struct timeline *timeline, const struct archive_minute *kept)
 {
-    const struct presence_history *held = &timeline->held;
-    struct presence_minute minute = minute_of(kept);
+    const struct timeline_step *held = timeline->held;
+    struct timeline_step minute = step_of_kept(kept);
 
     if (!is_of_held(timeline, kept))
         return add_recorded(timeline, &minute);
     /* Minutes of a boot are 60 s apart: derive the start from the segment's first one, unless the
      * boot has not come so far, in the time namespace of its collector. Unsigned, since any number
      * may be in the database. */
-    int64_t start = (int64_t)((uint64_t)held->minutes[0].start +
-                              60 * (minute.minute - held->minutes[0].minute));
+    int64_t start = (int64_t)((uint64_t)held[0].start + 60 * (minute.minute - held[0].minute));
     if (!is_to_come(timeline, start))
         minute.start = start;
-    struct presence_minute *same =
-        bsearch(&minute, held->minutes, held->length, sizeof(*held->minutes), compare_numbers);
+    struct timeline_step *same =
+        bsearch(&minute, timeline->held, timeline->held_length, sizeof(*held), compare_numbers);
     if (!same)
         return add_recorded(timeline, &minute);
     if (is_better(&minute, same))
@@ -162,7 +175,7 @@ int timeline_add(struct timeline *timeline, const struct archive_minute *kept)
 
 static int compare_starts(const void *left, const void *right)
 {
-    const struct presence_minute *a = left, *b = right;
+    const struct timeline_step *a = left, *b = right;
 
     if (a->start != b->start)
         return a->start < b->start ? -1 : 1;
@@ -172,7 +185,7 @@ static int compare_starts(const void *left, const void *right)
 /* Merge steps with the same start: boots can overlap, and both sources can contribute to a step. */
 static void join_steps(struct timeline *timeline)
 {
-    struct presence_minute *steps = timeline->steps;
+    struct timeline_step *steps = timeline->steps;
     size_t used = 0;
 
     for (size_t i = 0; i < timeline->length; i++) {
@@ -188,9 +201,11 @@ int timeline_end(struct timeline *timeline)
 {
     int r = 0;
 
-    for (size_t i = 0; r == 0 && i < timeline->held.length; i++)
-        r = add_minute(timeline, &timeline->held.minutes[i]);
-    presence_history_free(&timeline->held);
+    for (size_t i = 0; r == 0 && i < timeline->held_length; i++)
+        r = add_minute(timeline, &timeline->held[i]);
+    free(timeline->held);
+    timeline->held = NULL;
+    timeline->held_length = 0;
     if (r < 0 || timeline->length == 0)
         return r;
     qsort(timeline->steps, timeline->length, sizeof(*timeline->steps), compare_starts);
@@ -198,13 +213,13 @@ int timeline_end(struct timeline *timeline)
     return 0;
 }
 
-struct presence_minute timeline_sum(const struct timeline *timeline, int64_t *ret_highest)
+struct timeline_step timeline_sum(const struct timeline *timeline, int64_t *ret_highest)
 {
-    struct presence_minute sum = {0};
+    struct timeline_step sum = {0};
 
     *ret_highest = 0;
     for (size_t i = 0; i < timeline->length; i++) {
-        const struct presence_minute *step = &timeline->steps[i];
+        const struct timeline_step *step = &timeline->steps[i];
         if (i == 0 || step->maximum > sum.maximum)
             *ret_highest = step->start;
         add(&sum, step);
@@ -215,6 +230,6 @@ struct presence_minute timeline_sum(const struct timeline *timeline, int64_t *re
 void timeline_free(struct timeline *timeline)
 {
     free(timeline->steps);
-    presence_history_free(&timeline->held);
+    free(timeline->held);
     *timeline = (struct timeline){0};
 }

@@ -5,20 +5,34 @@
 #include "archive/archive.h"
 #include "presence/presence.h"
 
-/* Steps of time, oldest first. Steps in which no collector ran are absent. */
-struct timeline {
-    struct presence_minute *steps; /* a minute each, or the sum of a longer step's minutes */
-    size_t length;
-    size_t capacity;
-    int64_t since;                /* Unix seconds */
-    int64_t until;                /* Unix seconds; 0: no bound */
-    uint32_t step_s;              /* a multiple of 60 */
-    int64_t first, last;          /* when the first and the last minute began; 0: there is none */
-    uint64_t future;              /* recorded minutes left out: they are still to come */
-    struct presence_history held; /* the segment's minutes, until timeline_end */
+/* A minute, or the sum of a longer step's minutes; like struct presence_minute. */
+struct timeline_step {
+    int64_t start;             /* Unix seconds */
+    uint64_t minute;           /* its number in its boot; of a minute alone */
+    uint64_t minimum, maximum; /* of the count */
+    double mean;               /* likewise */
+    uint32_t seconds;          /* in which it was observed */
+    bool has_traffic;          /* false: the next five are 0 because they are unknown */
+    uint64_t heartbeats, pageviews, entries, leaves, departures;
+    bool warming, running, partial;
 };
 
-/* Merging takes three calls: timeline_begin with the segment's minutes, whose ownership it takes,
+/* Steps of time, oldest first. Steps in which no collector ran are absent. */
+struct timeline {
+    struct timeline_step *steps;
+    size_t length;
+    size_t capacity;
+    int64_t since;              /* Unix seconds */
+    int64_t until;              /* Unix seconds; 0: no bound */
+    uint32_t step_s;            /* a multiple of 60 */
+    int64_t first, last;        /* when the first and the last minute began; 0: there is none */
+    uint64_t future;            /* recorded minutes left out: they are still to come */
+    struct timeline_step *held; /* the segment's minutes, until timeline_end */
+    size_t held_length;
+    uint8_t held_boot_id[16];
+};
+
+/* Merging takes three calls: timeline_begin with the segment's minutes, which it copies,
  * timeline_add for each minute of the database, timeline_end. Call timeline_free at any time.
  *
  * A minute that both have is used once, from the one that observed it for longer. Minutes of the
@@ -27,9 +41,9 @@ struct timeline {
  * and so are recorded ones that start after `until`, which may be set after timeline_begin: the
  * wall clock was ahead. Minutes are summed into steps of `step_s` seconds, aligned to multiples of
  * it, as they arrive, so memory grows with the steps and not with the minutes; with 60 they stay as
- * they are. */
-void timeline_begin(struct presence_history *held, int64_t since, uint32_t step_s,
-                    struct timeline *ret);
+ * they are. Returns 0 or -ENOMEM. */
+int timeline_begin(const struct presence_history *held, int64_t since, uint32_t step_s,
+                   struct timeline *ret);
 
 /* Add a recorded minute; those of one boot must come oldest first. Returns 0 or -ENOMEM. */
 int timeline_add(struct timeline *timeline, const struct archive_minute *kept);
@@ -38,7 +52,7 @@ int timeline_add(struct timeline *timeline, const struct archive_minute *kept);
 int timeline_end(struct timeline *timeline);
 
 /* Sum up all steps. `ret_highest` is the start, in Unix seconds, of the step with the maximum. */
-struct presence_minute timeline_sum(const struct timeline *timeline, int64_t *ret_highest);
+struct timeline_step timeline_sum(const struct timeline *timeline, int64_t *ret_highest);
 
 void timeline_free(struct timeline *timeline);
 

@@ -12,6 +12,7 @@
 #include "presencectl.h"
 #include "show.h"
 #include "terminal.h"
+#include "timeline.h"
 #include "watch_view.h"
 
 #define PERIOD_MS     1000
@@ -69,18 +70,23 @@ static int load_graph(struct watch *watch)
 {
     struct presence_history history;
     int64_t until = time(NULL), since = until - watch->span_s;
+    struct timeline timeline = {0};
     struct graph graph;
-    int r = 0;
 
     if (presence_history(watch->presence, PRESENCE_SITE, watch->site, NULL, since, 0, &history) < 0)
         return 0;
-    if (history.length > 0)
-        r = graph_init(history.minutes, history.length, 60, SPAN_MIN, since, until, &graph);
-    if (r == 0 && history.length > 0) {
-        graph_free(&watch->model.graph);
-        watch->model.graph = graph;
-    }
+    int r = timeline_begin(&history, 0, 60, &timeline);
     presence_history_free(&history);
+    if (r == 0)
+        r = timeline_end(&timeline);
+    if (r == 0 && timeline.length > 0) {
+        r = graph_init(timeline.steps, timeline.length, 60, SPAN_MIN, since, until, &graph);
+        if (r == 0) {
+            graph_free(&watch->model.graph);
+            watch->model.graph = graph;
+        }
+    }
+    timeline_free(&timeline);
     return r;
 }
 
@@ -240,12 +246,12 @@ static void print_json(const struct watch *watch)
 
     json_object_set_new(object, "site", json_string(watch->site));
     json_object_set_new(object, "window_s", json_integer(reading->window_s));
-    json_object_set_new(object, "count", json_of_count(reading));
+    json_object_set_new(object, "count", json_of_count(answer_of(reading)));
     json_object_set_new(object, "entries", json_integer((json_int_t)activity->entries));
     json_object_set_new(object, "leaves", json_integer((json_int_t)activity->leaves));
     json_object_set_new(object, "departures", json_integer((json_int_t)activity->departures));
     json_object_set_new(object, "heartbeats", json_integer((json_int_t)activity->heartbeats));
-    json_set_marks(object, reading);
+    json_set_marks(object, answer_of(reading));
     json_print(object);
 }
 
