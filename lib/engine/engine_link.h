@@ -32,14 +32,15 @@ void engine_link_close(struct engine_link *link); /* NULL is fine */
  * `deadline_ns` (monotonic_ns). `*ret`, an array of one reply for each command in their order, is
  * to be released with engine_replies_free. Replies may be errors, which is for the caller to judge;
  * an error by which the engine says that this is the wrong node (MOVED, READONLY, CLUSTERDOWN,
- * LOADING, MASTERDOWN, NOAUTH) ends the call and, with MOVED, leads the next one to the right node
- * (one MOVED is followed within the call).
+ * LOADING, MASTERDOWN, NOAUTH) ends the call. One MOVED is followed within the call, unless the
+ * request needs the `same_connection`: then it leads the next call to the right node.
  *
  * After any failure the connection is closed: nobody knows which of the commands were carried out.
  * Errors: -ETIMEDOUT; -ECONNREFUSED and others of connecting; -ECONNRESET; -EHOSTUNREACH the name
  * can't be looked up, or no Sentinel names a master; -EACCES a wrong password or user, or a command
  * that the user may not use; -EROFS this is a replica, and none may be written; -EAGAIN the engine
- * is loading or the cluster is down; -EPROTO no such protocol; -EMSGSIZE too much; -ENOMEM. */
+ * is loading, or the cluster is down or moves the keys; -EPROTO no such protocol; -EMSGSIZE too
+ * much; -ENOMEM. */
 int engine_link_call(struct engine_link *link, const struct engine_request *request,
                      int64_t deadline_ns, redisReply ***ret);
 void engine_replies_free(redisReply **replies, size_t count);
