@@ -6,7 +6,7 @@ packages_build=(gcc libc6-dev dpkg-dev meson ninja-build pkg-config liburing-dev
     libsystemd-dev libmicrohttpd-dev libjwt-dev libyaml-dev libgnutls28-dev libcrypt-dev zlib1g-dev
     libhiredis-dev esbuild)
 packages_xdp=(libbpf-dev clang bpftool) # for the XDP filter, which is left out without them
-packages_servers=(nginx-light haproxy prometheus redis-server redis-sentinel) # the tests start them themselves
+packages_servers=(nginx-light haproxy prometheus redis-server redis-sentinel stunnel4) # the tests start them themselves
 packages_test=(libcmocka-dev g++ git python3 libnginx-mod-http-geoip2 curl util-linux
     iproute2 openssl sqlite3 python3-prometheus-client python3-yaml chromium chromium-driver firefox-esr
     fonts-inter apache2-bin strace procps bash-completion zsh fish groff-base mandoc systemd

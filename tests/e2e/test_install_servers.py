@@ -40,6 +40,15 @@ esac
 }
 
 
+SERVERS = set(subprocess.run(["bash", "-c", '. tools/packages.sh; echo "${packages_servers[@]}"'], cwd=TOP, text=True,
+                             check=True, capture_output=True).stdout.split())
+
+
+def disabling(*packages):
+    """What systemctl is told for the services of these packages."""
+    return f"disable --quiet --now {' '.join(sorted(f'{name}.service' for name in packages))}\n"
+
+
 @unittest.skipIf(os.geteuid(), "needs root, or sudo would ask for a password")
 class InstallServers(unittest.TestCase):
     def setUp(self):
@@ -71,25 +80,23 @@ class InstallServers(unittest.TestCase):
         said, disabled = self.install(["libc6"], ["ssh.service"])
         first = said.splitlines()[0]
         self.assertIn("stopped and disabled after the installation", first)
-        for name in "nginx-light", "haproxy", "prometheus":
+        for name in SERVERS:
             self.assertIn(name, first)
-        self.assertEqual(disabled, "disable --quiet --now haproxy.service nginx-light.service "
-                                   "prometheus.service\n")
+        self.assertEqual(disabled, disabling(*SERVERS))
 
     def test_one_fails_to_start(self):
         """It is disabled, too, and so are those that started; the failure is the caller's."""
         _, disabled = self.install([], [], broken="prometheus")
-        self.assertEqual(disabled, "disable --quiet --now haproxy.service nginx-light.service "
-                                   "prometheus.service\n")
+        self.assertEqual(disabled, disabling(*SERVERS))
 
     def test_what_ran_before_goes_on(self):
         """A server that was installed, and one that runs from elsewhere."""
         said, disabled = self.install(["haproxy"], ["haproxy.service", "nginx-light.service"])
         self.assertNotIn("haproxy", said)
-        self.assertEqual(disabled, "disable --quiet --now prometheus.service\n")
+        self.assertEqual(disabled, disabling(*SERVERS - {"haproxy", "nginx-light"}))
 
     def test_nothing_to_do(self):
-        self.assertEqual(self.install(["haproxy", "nginx-light", "prometheus"], []), ("", ""))
+        self.assertEqual(self.install(sorted(SERVERS), []), ("", ""))
 
 
 if __name__ == "__main__":
