@@ -18,19 +18,6 @@
 
 /* ---- what went wrong --------------------------------------------------------------------- */
 
-/* Log that something can't be done with the database, unless the problem is the same as last time:
- * attempts are repeated. An empty problem ends the series. */
-static void log_database(const char *what, const struct options *options, const char *problem)
-{
-    static char last[ARCHIVE_PROBLEM_SIZE];
-
-    if (strcmp(problem, last) == 0)
-        return;
-    snprintf(last, sizeof(last), "%s", problem);
-    if (*problem)
-        log_line("cannot %s the database %s: %s", what, options->database, problem);
-}
-
 static void log_segment(int error, const char *path)
 {
     char reason[SEGMENT_ERROR_SIZE];
@@ -71,55 +58,23 @@ static bool is_silent(struct presence *presence)
 
 static int record(struct recorder *recorder, const struct options *options, bool all)
 {
+    struct database *database = recorder->database;
     struct recorder_result result;
     bool of_archive = false;
     int r = recorder_record(recorder, all || is_silent(recorder->presence), &result, &of_archive);
 
     if (r < 0 && of_archive)
-        log_database("record into", options, archive_problem(recorder->archive));
+        database_log(database, "record into", archive_problem(database->archive));
     else if (r < 0)
         log_segment(r, options->segment);
     else
-        log_database("", options, "");
-    if (r == 0 && recorder->is_new)
+        database_log(database, "", "");
+    if (r == 0 && database->is_new)
         log_line("recording %s into %s: %zu minute%s of %zu scope%s at first", options->segment,
                  options->database, result.minutes, result.minutes == 1 ? "" : "s", result.scopes,
                  result.scopes == 1 ? "" : "s");
-    recorder->is_new = recorder->is_new && r < 0;
+    database->is_new = database->is_new && r < 0;
     return r;
-}
-
-/* ---- the database ------------------------------------------------------------------------ */
-
-static int database_open(struct recorder *recorder, const struct options *options)
-{
-    char problem[ARCHIVE_PROBLEM_SIZE];
-    int r =
-        archive_open_writable(options->database, ARCHIVE_OF_COLLECTOR, &recorder->archive, problem);
-
-    recorder->is_new = r == 0;
-    if (r < 0)
-        log_database("open", options, problem);
-    return r;
-}
-
-/* Leave a database that is no longer at its path, and open what is. True if one was opened. */
-static bool database_follow(struct recorder *recorder, const struct options *options)
-{
-    static const char *const changes[] = {
-        [ARCHIVE_GONE] = "was moved or deleted",
-        [ARCHIVE_REPLACED] = "was replaced by another file or a link",
-        [ARCHIVE_OVERWRITTEN] = "was overwritten, or its -wal or -shm file was moved or deleted",
-    };
-    enum archive_state state =
-        recorder->archive ? archive_check(recorder->archive) : ARCHIVE_IN_PLACE;
-
-    if (state != ARCHIVE_IN_PLACE) {
-        log_line("the database %s %s: opening it anew, and recording what the segment still holds",
-                 options->database, changes[state]);
-        recorder_leave(recorder, state);
-    }
-    return !recorder->archive && database_open(recorder, options) == 0;
 }
 
 /* Open the segment, and wait for it if it is missing. False: a signal came first. */
@@ -160,14 +115,22 @@ static int run_once(struct recorder *recorder, const struct options *options)
     return record(recorder, options, true) < 0 ? 1 : 0;
 }
 
+/* Follow the database. True if a file was opened: then what the segment holds is recorded anew. */
+static bool follow(struct recorder *recorder)
+{
+    if (!database_follow(recorder->database))
+        return false;
+    recorder->recorded = 0;
+    return true;
+}
+
 /* Wait for the end of the minute, or until another database was opened. True: a signal came. */
-static bool wait_for_minute(struct recorder *recorder, const struct options *options,
-                            const sigset_t *signals)
+static bool wait_for_minute(struct recorder *recorder, const sigset_t *signals)
 {
     for (time_t rest = rest_of_minute(); rest > 0; rest -= CHECK_S) {
         if (wait_for_signal(signals, rest < CHECK_S ? rest : CHECK_S))
             return true;
-        if (database_follow(recorder, options))
+        if (follow(recorder))
             break;
     }
     return false;
@@ -186,11 +149,11 @@ static int run(struct recorder *recorder, const struct options *options)
     if (!wait_for_segment(recorder, options, &signals))
         return 0;
     do {
-        if (recorder->archive) /* after a failure the next minute catches up */
+        if (recorder->database->archive) /* after a failure the next minute catches up */
             record(recorder, options, false);
-    } while (!wait_for_minute(recorder, options, &signals));
-    database_follow(recorder, options);
-    return recorder->archive && record(recorder, options, true) == 0 ? 0 : 1;
+    } while (!wait_for_minute(recorder, &signals));
+    follow(recorder);
+    return recorder->database->archive && record(recorder, options, true) == 0 ? 0 : 1;
 }
 
 int main(int argc, char **argv)
@@ -206,13 +169,16 @@ int main(int argc, char **argv)
     case OPTION_WRONG:
         return 2;
     }
-    struct recorder recorder = {.retention_s = options.retention_s};
+    struct database database = {.path = options.database,
+                                .subject = ARCHIVE_OF_COLLECTOR,
+                                .retention_s = options.retention_s};
+    struct recorder recorder = {.database = &database};
     umask(umask(0) | 0027); /* not everybody may read the names of rooms */
     int status = 1;
-    if (database_open(&recorder, &options) == 0)
+    if (database_open(&database) == 0)
         status = options.once ? run_once(&recorder, &options) : run(&recorder, &options);
     presence_close(recorder.presence);
-    archive_close(recorder.archive);
+    archive_close(database.archive);
     options_free(&options_table, &options);
     return status;
 }

@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <time.h>
 
-#define DELETE_EVERY 3600 /* seconds */
-
 /* The clocks at one instant, whole seconds. */
 struct moment {
     int64_t wall;
@@ -39,7 +37,7 @@ static int of_archive(struct recording *recording, int r)
 static int put_minutes(struct recording *recording, archive_id scope,
                        const struct presence_history *history)
 {
-    struct archive *archive = recording->recorder->archive;
+    struct archive *archive = recording->recorder->database->archive;
     const struct presence_minute *first = &history->minutes[0];
     int64_t began = first->start - 60 * (int64_t)first->minute;
     uint64_t last = 0;
@@ -64,7 +62,7 @@ static int put_minutes(struct recording *recording, archive_id scope,
 static int put_peaks(struct recording *recording, archive_id scope,
                      const struct presence_peaks *peaks)
 {
-    struct archive *archive = recording->recorder->archive;
+    struct archive *archive = recording->recorder->database->archive;
     const struct archive_peak ever = archive_peak_of(&peaks->ever);
     const struct archive_peak today = archive_peak_of(&peaks->today);
     int r = 0;
@@ -94,7 +92,8 @@ static int record_scope(struct recording *recording, const struct presence_scope
         goto free;
     bool has_peaks = presence_peaks(presence, scope->kind, scope->site, scope->name, &peaks) == 0;
     int64_t since = has_peaks ? peaks.since : history.minutes[0].start;
-    r = of_archive(recording, archive_put_scope(recording->recorder->archive, scope, since, &id));
+    r = of_archive(recording,
+                   archive_put_scope(recording->recorder->database->archive, scope, since, &id));
     if (r == 0)
         r = put_minutes(recording, id, &history);
     if (r == 0 && has_peaks)
@@ -105,20 +104,7 @@ free:
     return r;
 }
 
-static int delete_old(struct recording *recording, const struct moment *now)
-{
-    struct recorder *recorder = recording->recorder;
-
-    if (recorder->retention_s == 0 ||
-        (recorder->deleted_at && now->boottime < recorder->deleted_at + DELETE_EVERY))
-        return 0;
-    int r = archive_delete_before(recorder->archive, now->wall - (int64_t)recorder->retention_s);
-    if (r == 0)
-        recorder->deleted_at = now->boottime;
-    return of_archive(recording, r);
-}
-
-static int record(struct recording *recording, const struct moment *now)
+static int record(struct recording *recording)
 {
     struct presence_scopes scopes;
     int r = presence_history_scopes(recording->recorder->presence, &scopes);
@@ -128,15 +114,7 @@ static int record(struct recording *recording, const struct moment *now)
     for (size_t i = 0; r == 0 && i < scopes.length; i++)
         r = record_scope(recording, &scopes.scopes[i]);
     presence_scopes_free(&scopes);
-    return r < 0 ? r : delete_old(recording, now);
-}
-
-void recorder_leave(struct recorder *recorder, enum archive_state state)
-{
-    archive_leave(recorder->archive, state);
-    recorder->archive = NULL;
-    recorder->recorded = 0;
-    recorder->deleted_at = 0;
+    return r < 0 ? r : of_archive(recording, database_delete_old(recording->recorder->database));
 }
 
 int recorder_record(struct recorder *recorder, bool all, struct recorder_result *ret,
@@ -145,19 +123,19 @@ int recorder_record(struct recorder *recorder, bool all, struct recorder_result 
     struct recording recording = {.recorder = recorder, .all = all};
     struct moment now = moment_now();
 
-    int r = of_archive(&recording, archive_begin(recorder->archive));
-    if (r == 0 && archive_was_written(recorder->archive))
+    int r = of_archive(&recording, archive_begin(recorder->database->archive));
+    if (r == 0 && archive_was_written(recorder->database->archive))
         recorder->recorded = 0; /* a backup may have been restored: store what it lacks */
     /* Begin three minutes before the last recording. The difference is taken from CLOCK_BOOTTIME,
      * since the wall clock may have been stepped. */
     if (recorder->recorded > 3)
         recording.since = now.wall - (int64_t)(now.boottime - 60 * (recorder->recorded - 3));
     if (r == 0)
-        r = record(&recording, &now);
+        r = record(&recording);
     if (r == 0)
-        r = of_archive(&recording, archive_commit(recorder->archive));
+        r = of_archive(&recording, archive_commit(recorder->database->archive));
     if (r < 0) {
-        archive_roll_back(recorder->archive);
+        archive_roll_back(recorder->database->archive);
         *ret_of_archive = recording.of_archive;
         return r;
     }
