@@ -45,14 +45,20 @@
 static const char collector_schema[] = SCHEMA(" NOT NULL", "", "1");
 static const char groups_schema[] = SCHEMA("", " partial INTEGER NOT NULL,", "2");
 
+/* COLUMNS and `column` are those that load_minute() loads. */
+#define COLUMNS                                                                                 \
+    "SELECT boot_id, minute, began + 60 * minute, seconds, minimum, mean, maximum, heartbeats," \
+    " pageviews, entries, leaves, departures, warming, "
+#define MINUTES(column)                                                            \
+    COLUMNS column " FROM boot CROSS JOIN minute ON boot = boot.id AND scope = ?1" \
+                   " AND minute >= (?2 - began + 59) / 60 ORDER BY boot.id, minute"
+#define MINUTES_AT(column)                                                           \
+    COLUMNS column ", kind, site, name FROM scope CROSS JOIN boot CROSS JOIN minute" \
+                   " ON scope = scope.id AND boot = boot.id AND minute = ?1"
+
 /* Of a minute that is put again, a collector's later figures are the better ones: the first may
  * have been of a minute that was still running. Of totals the first stay: the second are of a wall
  * clock that was set back. */
-#define MINUTES(columns)                                                                        \
-    "SELECT boot_id, minute, began + 60 * minute, seconds, minimum, mean, maximum, heartbeats," \
-    " pageviews, entries, leaves, departures, warming, " columns                                \
-    " FROM boot CROSS JOIN minute ON boot = boot.id AND scope = ?1"                             \
-    " AND minute >= (?2 - began + 59) / 60 ORDER BY boot.id, minute"
 #define PUT_MINUTE(columns, values, updates, better)                                         \
     "INSERT INTO minute (scope, boot, minute, seconds, minimum, mean, maximum, heartbeats,"  \
     " pageviews, entries, leaves, departures, warming" columns ")"                           \
@@ -66,6 +72,7 @@ static const char groups_schema[] = SCHEMA("", " partial INTEGER NOT NULL,", "2"
 static const char *const statements[STATEMENTS] = {
     [STATEMENT_FIND_SCOPE] = "SELECT id FROM scope WHERE kind = ?1 AND site = ?2 AND name = ?3",
     [STATEMENT_MINUTES] = MINUTES("0"),
+    [STATEMENT_MINUTES_AT] = MINUTES_AT("0"),
     [STATEMENT_PEAK_OF_DAY] = "SELECT count, at FROM peak WHERE scope = ?1 AND day = ?2",
     [STATEMENT_PEAK_EVER] =
         "SELECT count, at FROM peak WHERE scope = ?1 ORDER BY count DESC, at LIMIT 1",
@@ -98,6 +105,8 @@ const char *archive_sql(enum archive_subject subject, enum archive_statement whi
 {
     if (subject == ARCHIVE_OF_GROUPS && which == STATEMENT_MINUTES)
         return MINUTES("partial");
+    if (subject == ARCHIVE_OF_GROUPS && which == STATEMENT_MINUTES_AT)
+        return MINUTES_AT("partial");
     if (subject == ARCHIVE_OF_GROUPS && which == STATEMENT_PUT_MINUTE)
         return PUT_MINUTE(", partial", ", ?14", ", partial = excluded.partial", ">");
     return statements[which];

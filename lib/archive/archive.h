@@ -116,6 +116,12 @@ typedef int (*archive_visit)(void *context, const struct archive_minute *minute)
 int archive_history(struct archive *archive, enum presence_kind kind, const char *site,
                     const char *name, int64_t since, archive_visit visit, void *context);
 
+/* Visit the minute of this number of all scopes and boots, in any order. */
+typedef int (*archive_visit_scope)(void *context, const struct presence_scope *scope,
+                                   const struct archive_minute *minute);
+int archive_minutes_at(struct archive *archive, uint64_t number, archive_visit_scope visit,
+                       void *context);
+
 /* Load a scope's minutes that began at `since` or later and before `until` (Unix seconds); release
  * them with archive_minutes_free. Finding none is no error. Errors: -ENOMEM. */
 int archive_load(struct archive *archive, enum presence_kind kind, const char *site,

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +39,13 @@ static struct archive_minute load_minute(sqlite3_stmt *row)
     return loaded;
 }
 
+static void load_text(sqlite3_stmt *row, int column, char ret[PRESENCE_NAME_MAX + 1])
+{
+    const unsigned char *text = sqlite3_column_text(row, column);
+
+    snprintf(ret, PRESENCE_NAME_MAX + 1, "%s", text ? (const char *)text : "");
+}
+
 int archive_history(struct archive *archive, enum presence_kind kind, const char *site,
                     const char *name, int64_t since, archive_visit visit, void *context)
 {
@@ -52,6 +60,27 @@ int archive_history(struct archive *archive, enum presence_kind kind, const char
     while ((r = archive_step(archive, statement)) == 1) {
         struct archive_minute minute = load_minute(statement);
         r = visit(context, &minute);
+        if (r < 0)
+            break;
+    }
+    sqlite3_reset(statement);
+    return r;
+}
+
+int archive_minutes_at(struct archive *archive, uint64_t number, archive_visit_scope visit,
+                       void *context)
+{
+    sqlite3_stmt *statement = archive_statement(archive, STATEMENT_MINUTES_AT);
+    int r;
+
+    sqlite3_bind_int64(statement, 1, (sqlite3_int64)number);
+    while ((r = archive_step(archive, statement)) == 1) {
+        struct archive_minute minute = load_minute(statement);
+        struct presence_scope scope = {.kind =
+                                           (enum presence_kind)sqlite3_column_int(statement, 14)};
+        load_text(statement, 15, scope.site);
+        load_text(statement, 16, scope.name);
+        r = visit(context, &scope, &minute);
         if (r < 0)
             break;
     }

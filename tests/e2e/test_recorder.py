@@ -364,7 +364,7 @@ class Database(RecorderCase):
         self.assertIn("start presence-recorder", err)
         self.record()
         connection = sqlite3.connect(self.database)
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 3")
         connection.close()
         status, out, err = self.ctl("peak", SITE, "--database", self.database)
         self.assertEqual((status, out), (1, ""))

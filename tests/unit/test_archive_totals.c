@@ -148,6 +148,38 @@ static void test_a_part_is_loaded_in_order(void **state)
     archive_minutes_free(&minutes);
 }
 
+struct seen {
+    struct presence_scope scope;
+    struct archive_minute minute;
+    unsigned count;
+};
+
+static int record(void *context, const struct presence_scope *scope,
+                  const struct archive_minute *minute)
+{
+    *(struct seen *)context = (struct seen){
+        .scope = *scope, .minute = *minute, .count = ((struct seen *)context)->count + 1};
+    return 0;
+}
+
+static void test_one_minute_of_all(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct archive_minute given[] = {minute_of(FIRST, 10, 20), minute_of(FIRST + 1, 20, 60)};
+    struct seen seen = {.count = 0};
+
+    put(fixture->archive, &given[0]);
+    put(fixture->archive, &given[1]);
+    assert_int_equal(archive_minutes_at(fixture->archive, FIRST, record, &seen), 0);
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(seen.scope.kind, PRESENCE_SITE);
+    assert_string_equal(seen.scope.site, site.site);
+    assert_string_equal(seen.scope.name, "");
+    assert_int_equal(seen.minute.seconds, 20);
+    assert_int_equal(archive_minutes_at(fixture->archive, FIRST + 2, record, &seen), 0);
+    assert_int_equal(seen.count, 1);
+}
+
 static int64_t version_of(const char *path)
 {
     sqlite3 *database;
@@ -192,7 +224,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_totals_come_back),          TEST(test_peaks_have_64_bits),
         TEST(test_of_equals_the_first_stays), TEST(test_a_part_is_loaded_in_order),
-        TEST(test_subjects_are_not_mixed),
+        TEST(test_one_minute_of_all),         TEST(test_subjects_are_not_mixed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
