@@ -1,5 +1,7 @@
 #include "privileges.h"
 
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "common/capabilities.h"
@@ -10,26 +12,30 @@
 
 #define PATHS_MAX   7
 #define WRITTEN_MAX 2 /* by its name, and where a link of that name leads */
+#define NAMES_MAX   2 /* name_directories */
 
 /* Descriptors of directories that stay within reach. */
 struct reach {
-    int readable[1 + PATHS_MAX + WRITTEN_MAX];
+    int readable[1 + PATHS_MAX + WRITTEN_MAX + NAMES_MAX];
     int writable[WRITTEN_MAX];
     unsigned readable_count, writable_count;
 };
 
 #ifdef PRIVILEGES_UNCONFINED
 
-static void reach_open(const char *const *paths, const char *written, struct reach *ret)
+static void reach_open(const char *const *paths, const char *written, bool engine,
+                       struct reach *ret)
 {
     (void)paths;
     (void)written;
+    (void)engine;
     *ret = (struct reach){0};
 }
 
-static int reach_confine(const struct reach *reach)
+static int reach_confine(const struct reach *reach, bool engine)
 {
     (void)reach;
+    (void)engine;
     return 0;
 }
 
@@ -47,19 +53,35 @@ static unsigned open_written(const char *written, int *ret)
     return 2;
 }
 
-static void reach_open(const char *const *paths, const char *written, struct reach *ret)
+/* Leave what libc reads to look up a host: hosts, nsswitch.conf and their like, and where
+ * resolv.conf may be a link to. */
+static void reach_names(struct reach *reach)
+{
+    static const char *const name_directories[NAMES_MAX] = {"/etc", "/run"};
+
+    for (unsigned i = 0; i < NAMES_MAX; i++) {
+        int fd = open(name_directories[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0)
+            reach->readable[reach->readable_count++] = fd;
+    }
+}
+
+static void reach_open(const char *const *paths, const char *written, bool engine,
+                       struct reach *ret)
 {
     *ret = (struct reach){.readable = {confine_open_mount("/proc/self")}, /* boot id */
                           .readable_count = 1};
     for (; *paths && ret->readable_count <= PATHS_MAX; paths++)
         ret->readable[ret->readable_count++] = confine_open_mount(*paths);
+    if (engine)
+        reach_names(ret);
     if (!written)
         return;
     ret->writable_count = open_written(written, ret->writable);
     ret->readable_count += open_written(written, ret->readable + ret->readable_count);
 }
 
-static int reach_confine(const struct reach *reach)
+static int reach_confine(const struct reach *reach, bool engine)
 {
     int r = confine_files(CONFINE_READ | CONFINE_EXECUTE, CONFINE_READ, reach->readable,
                           reach->readable_count);
@@ -67,22 +89,32 @@ static int reach_confine(const struct reach *reach)
     if (r < 0)
         return r;
     r = confine_files(CONFINE_WRITE, CONFINE_WRITE, reach->writable, reach->writable_count);
-    return r < 0 ? r : confine_calls(reach->writable_count == 0);
+    return r < 0 ? r : confine_calls(engine || reach->writable_count == 0);
 }
 
 #endif
 
-int privileges_drop(const char *const *paths, const char *written)
+static int drop(const char *const *paths, const char *written, bool engine)
 {
     struct reach reach;
 
     permission_join();
-    reach_open(paths, written, &reach); /* root without capabilities may not enter them */
+    reach_open(paths, written, engine, &reach); /* root without capabilities may not enter them */
     int r = capabilities_drop();
 
     /* The lists of users and groups are out of reach afterwards. */
     trust_prepare();
     if (*paths)
         permission_prepare(*paths);
-    return r < 0 ? r : reach_confine(&reach);
+    return r < 0 ? r : reach_confine(&reach, engine);
+}
+
+int privileges_drop(const char *const *paths, const char *written)
+{
+    return drop(paths, written, false);
+}
+
+int privileges_drop_for_engine(const char *const *paths, const char *written)
+{
+    return drop(paths, written, true);
 }

@@ -15,4 +15,8 @@
  * of prctl(2), confine_files and confine_calls. */
 int privileges_drop(const char *const *paths, const char *written);
 
+/* Drop the same for a program that connects to an engine (engine_link.h) again and again: also with
+ * `written` it can open sockets, and it can read in /etc and /run what looking up names takes. */
+int privileges_drop_for_engine(const char *const *paths, const char *written);
+
 #endif

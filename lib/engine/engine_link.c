@@ -15,7 +15,7 @@ struct engine_link {
     struct engine_address address;
     char *user, *password; /* or NULL */
     struct engine_connection connection;
-    struct engine_lookups lookups;
+    struct engine_lookups *lookups;
     unsigned host;        /* of `address`, to be tried first */
     struct address moved; /* where a cluster has the keys; its port is 0 if nobody said so */
     uint64_t connections;
@@ -56,8 +56,12 @@ static int link_open(struct engine_link *link, const struct engine_options *opti
     char problem[ENGINE_URL_PROBLEM_SIZE];
 
     link->connection.socket = -1;
+    if (engine_lookups_open(&link->lookups) < 0)
+        return engine_fail(ret_problem, -ENOMEM, "out of memory");
     if (engine_address_parse(options->url, &link->address, problem) < 0)
         return engine_fail(ret_problem, -EINVAL, "wrong URL: %s", problem);
+    if (link->address.kind != ENGINE_SOCKET)
+        engine_lookups_prepare();
     if (options->user && !options->password_file)
         return engine_fail(ret_problem, -EINVAL, "a user needs a password: use --password-file");
     link->user = options->user ? strdup(options->user) : NULL;
@@ -89,12 +93,17 @@ void engine_link_close(struct engine_link *link)
     if (!link)
         return;
     engine_connection_close(&link->connection);
-    engine_lookups_free(&link->lookups);
+    engine_lookups_close(link->lookups);
     if (link->password)
         explicit_bzero(link->password, strlen(link->password));
     free(link->password);
     free(link->user);
     free(link);
+}
+
+int engine_link_prepare(struct engine_link *link)
+{
+    return engine_lookups_start(link->lookups);
 }
 
 /* ---- connecting -------------------------------------------------------------------------------
@@ -182,7 +191,7 @@ static int check_role(struct engine_link *link, int64_t deadline_ns)
 static int connect_host(struct engine_link *link, const struct address *host, int64_t deadline_ns)
 {
     int r =
-        engine_connection_host(&link->connection, host, &link->lookups, deadline_ns, link->problem);
+        engine_connection_host(&link->connection, host, link->lookups, deadline_ns, link->problem);
 
     return r < 0 ? r : authenticate(link, deadline_ns);
 }
@@ -235,7 +244,7 @@ static int connect_master(struct engine_link *link, const struct address *sentin
 {
     struct address master;
     redisReply *reply = NULL;
-    int r = engine_connection_host(&link->connection, sentinel, &link->lookups, deadline_ns,
+    int r = engine_connection_host(&link->connection, sentinel, link->lookups, deadline_ns,
                                    link->problem);
 
     if (r == 0)

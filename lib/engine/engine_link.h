@@ -21,12 +21,18 @@
 
 struct engine_link;
 
-/* Check the URL, read the password file, and allocate; nothing is connected yet. Release `*ret`
- * with engine_link_close. On failure `ret_problem` says what is wrong and what to do. Errors:
- * -EINVAL the URL, or a user without a password; those of reading the file; -ENOMEM. */
+/* Check the URL, read the password file, and allocate; nothing is connected yet, and no thread was
+ * started. A program that confines itself (privileges_drop_for_engine) calls it before. Release
+ * `*ret` with engine_link_close. On failure `ret_problem` says what is wrong and what to do.
+ * Errors: -EINVAL the URL, or a user without a password; those of reading the file; -ENOMEM. */
 int engine_link_open(const struct engine_options *options, struct engine_link **ret,
                      char ret_problem[ENGINE_PROBLEM_SIZE]);
 void engine_link_close(struct engine_link *link); /* NULL is fine */
+
+/* Start the thread that looks up names, which otherwise starts when a name is looked up first: for
+ * a program that may start no threads later. It inherits what the caller is confined to. Errors:
+ * those of pthread_create. */
+int engine_link_prepare(struct engine_link *link);
 
 /* Send a request's commands, connecting first if need be, and receive all replies before
  * `deadline_ns` (monotonic_ns). `*ret`, an array of one reply for each command in their order, is

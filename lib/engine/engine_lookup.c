@@ -1,26 +1,38 @@
 #include "engine_lookup.h"
 
+#include <ctype.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "common/monotonic.h"
 
+#define NAMES_MAX          32              /* that are looked up at a time, or whose result waits */
 #define RESULT_LIFETIME_NS (10 * NS_PER_S) /* after which a result that nobody took is too old */
 
-/* A name that is being looked up: shared by the thread that does it and by the one that asked. */
-struct engine_lookup {
+enum name_state { NAME_UNUSED, NAME_WANTED, NAME_RUNNING, NAME_DONE };
+
+struct name {
+    enum name_state state;
     struct address host;
-    pthread_mutex_t lock; /* of all below */
-    pthread_cond_t ended; /* signalled when `is_done` */
-    unsigned users;       /* 2, then 1; the last one frees it */
-    bool is_done;
+    int error;              /* of getaddrinfo(3); with NAME_DONE, as all that follows */
+    struct addrinfo *found; /* NULL on failure */
     int64_t done_ns;
-    int error; /* of getaddrinfo(3) */
-    struct addrinfo *found;
+};
+
+/* Shared by the thread and by the one that asks. */
+struct engine_lookups {
+    pthread_mutex_t lock; /* of all below */
+    pthread_cond_t wanted, done;
+    struct name names[NAMES_MAX];
+    unsigned next; /* name at which the thread goes on */
+    bool runs;     /* there is a thread */
+    bool closed;   /* nobody asks any more: the thread frees it */
 };
 
 static int look_up(const struct address *host, int flags, struct addrinfo **ret)
@@ -33,127 +45,160 @@ static int look_up(const struct address *host, int flags, struct addrinfo **ret)
     return getaddrinfo(host->host, host->port, &hints, ret);
 }
 
-/* Give up one use of it; frees it if that was the last one. Called with the lock, which it ends. */
-static void release(struct engine_lookup *lookup)
+static void name_clear(struct name *name)
 {
-    bool was_last = --lookup->users == 0;
-
-    pthread_mutex_unlock(&lookup->lock);
-    if (!was_last)
-        return;
-    if (lookup->found)
-        freeaddrinfo(lookup->found);
-    pthread_cond_destroy(&lookup->ended);
-    pthread_mutex_destroy(&lookup->lock);
-    free(lookup);
+    if (name->found)
+        freeaddrinfo(name->found);
+    *name = (struct name){0};
 }
 
-static void *lookup_run(void *context)
-{
-    struct engine_lookup *lookup = context;
-    struct addrinfo *found = NULL;
-    int error = look_up(&lookup->host, 0, &found);
+/* ---- the thread -------------------------------------------------------------------------------
+ */
 
-    pthread_mutex_lock(&lookup->lock);
-    lookup->error = error;
-    lookup->found = found;
-    lookup->done_ns = monotonic_ns();
-    lookup->is_done = true;
-    pthread_cond_signal(&lookup->ended);
-    release(lookup);
+static void lookups_free(struct engine_lookups *lookups)
+{
+    for (unsigned i = 0; i < NAMES_MAX; i++)
+        name_clear(&lookups->names[i]);
+    pthread_cond_destroy(&lookups->wanted);
+    pthread_cond_destroy(&lookups->done);
+    pthread_mutex_destroy(&lookups->lock);
+    free(lookups);
+}
+
+/* Find a name that is wanted, in turn; NULL if there is none. */
+static struct name *find_wanted(struct engine_lookups *lookups)
+{
+    for (unsigned i = 0; i < NAMES_MAX; i++) {
+        struct name *name = &lookups->names[lookups->next++ % NAMES_MAX];
+        if (name->state == NAME_WANTED)
+            return name;
+    }
     return NULL;
 }
 
-/* Start a thread that handles no signals: they are for the program's own. */
-static int start_thread(struct engine_lookup *lookup)
+/* Look up a name, without the lock meanwhile. */
+static void run_name(struct engine_lookups *lookups, struct name *name)
+{
+    const struct address host = name->host;
+    struct addrinfo *found = NULL;
+
+    name->state = NAME_RUNNING;
+    pthread_mutex_unlock(&lookups->lock);
+    int error = look_up(&host, 0, &found);
+    pthread_mutex_lock(&lookups->lock);
+    name->error = error;
+    name->found = error == 0 ? found : NULL;
+    name->done_ns = monotonic_ns();
+    name->state = NAME_DONE;
+    pthread_cond_signal(&lookups->done);
+}
+
+static void *lookups_run(void *context)
+{
+    struct engine_lookups *lookups = context;
+
+    pthread_mutex_lock(&lookups->lock);
+    while (!lookups->closed) {
+        struct name *name = find_wanted(lookups);
+        if (name)
+            run_name(lookups, name);
+        else
+            pthread_cond_wait(&lookups->wanted, &lookups->lock);
+    }
+    pthread_mutex_unlock(&lookups->lock);
+    lookups_free(lookups);
+    return NULL;
+}
+
+int engine_lookups_start(struct engine_lookups *lookups)
 {
     pthread_attr_t attributes;
     sigset_t all, before;
     pthread_t thread;
 
-    sigfillset(&all);
+    if (lookups->runs)
+        return 0;
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all); /* signals are for the program's own threads */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&thread, &attributes, lookup_run, lookup);
+    int error = pthread_create(&thread, &attributes, lookups_run, lookups);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
+    lookups->runs = error == 0;
     return -error;
 }
 
-static int lookup_start(const struct address *host, struct engine_lookup **ret)
+/* ---- who asks ---------------------------------------------------------------------------------
+ */
+
+int engine_lookups_open(struct engine_lookups **ret)
 {
-    struct engine_lookup *lookup = calloc(1, sizeof(*lookup));
+    struct engine_lookups *lookups = calloc(1, sizeof(*lookups));
     pthread_condattr_t attributes;
 
-    if (!lookup)
+    if (!lookups)
         return -ENOMEM;
-    lookup->host = *host;
-    lookup->users = 2;
-    pthread_mutex_init(&lookup->lock, NULL);
+    pthread_mutex_init(&lookups->lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&lookup->ended, &attributes);
+    pthread_cond_init(&lookups->wanted, NULL);
+    pthread_cond_init(&lookups->done, &attributes);
     pthread_condattr_destroy(&attributes);
-    int r = start_thread(lookup);
-    if (r < 0) {
-        lookup->users = 1;
-        pthread_mutex_lock(&lookup->lock);
-        release(lookup);
-        return r;
-    }
-    *ret = lookup;
+    *ret = lookups;
     return 0;
 }
 
-/* Find the place of a host that is being looked up, or a free one; NULL if there is none. Results
- * that are too old are dropped. */
-static struct engine_lookup **find_place(struct engine_lookups *lookups, const struct address *host)
+void engine_lookups_close(struct engine_lookups *lookups)
 {
-    struct engine_lookup **unused = NULL;
-    int64_t oldest = monotonic_ns() - RESULT_LIFETIME_NS;
+    if (!lookups)
+        return;
+    if (!lookups->runs) {
+        lookups_free(lookups);
+        return;
+    }
+    pthread_mutex_lock(&lookups->lock);
+    lookups->closed = true;
+    pthread_cond_signal(&lookups->wanted);
+    pthread_mutex_unlock(&lookups->lock);
+}
 
-    for (unsigned i = 0; i < ENGINE_LOOKUPS_MAX; i++) {
-        struct engine_lookup **place = &lookups->pending[i];
-        if (*place) {
-            pthread_mutex_lock(&(*place)->lock);
-            if ((*place)->is_done && (*place)->done_ns < oldest) {
-                release(*place);
-                *place = NULL;
-            } else {
-                pthread_mutex_unlock(&(*place)->lock);
-            }
-        }
-        if (!*place)
-            unused = unused ? unused : place;
-        else if (strcmp((*place)->host.host, host->host) == 0 &&
-                 strcmp((*place)->host.port, host->port) == 0)
-            return place;
+/* Find a host among those that are looked up, or a free place; NULL if there is none. */
+static struct name *find_name(struct engine_lookups *lookups, const struct address *host)
+{
+    int64_t oldest = monotonic_ns() - RESULT_LIFETIME_NS;
+    struct name *unused = NULL;
+
+    for (unsigned i = 0; i < NAMES_MAX; i++) {
+        struct name *name = &lookups->names[i];
+        if (name->state == NAME_DONE && name->done_ns < oldest)
+            name_clear(name);
+        if (name->state == NAME_UNUSED)
+            unused = name;
+        else if (strcmp(name->host.host, host->host) == 0 &&
+                 strcmp(name->host.port, host->port) == 0)
+            return name;
     }
     return unused;
 }
 
-/* Wait for a result and take it. */
-static int lookup_take(struct engine_lookup **place, int64_t deadline_ns, struct addrinfo **ret)
+/* Wait for a name's result and take it. */
+static int take_name(struct engine_lookups *lookups, struct name *name, int64_t deadline_ns,
+                     struct addrinfo **ret)
 {
     const struct timespec deadline = {deadline_ns / NS_PER_S, deadline_ns % NS_PER_S};
-    struct engine_lookup *lookup = *place;
     int error = 0;
 
-    pthread_mutex_lock(&lookup->lock);
-    while (!lookup->is_done && error == 0)
-        error = pthread_cond_timedwait(&lookup->ended, &lookup->lock, &deadline);
-    if (!lookup->is_done) {
-        pthread_mutex_unlock(&lookup->lock);
+    while (name->state != NAME_DONE && error == 0)
+        error = pthread_cond_timedwait(&lookups->done, &lookups->lock, &deadline);
+    if (name->state != NAME_DONE)
         return -ETIMEDOUT;
-    }
-    error = lookup->error;
+    error = name->error;
     if (error == 0) {
-        *ret = lookup->found;
-        lookup->found = NULL;
+        *ret = name->found;
+        name->found = NULL;
     }
-    release(lookup);
-    *place = NULL;
+    name_clear(name);
     return error == 0 ? 0 : error == EAI_MEMORY ? -ENOMEM : -EHOSTUNREACH;
 }
 
@@ -163,20 +208,48 @@ int engine_lookup(struct engine_lookups *lookups, const struct address *host, in
     if (look_up(host, AI_NUMERICHOST, ret) == 0)
         return 0;
 
-    struct engine_lookup **place = find_place(lookups, host);
-    if (!place)
-        return -EAGAIN;
-    int r = *place ? 0 : lookup_start(host, place);
-    return r < 0 ? r : lookup_take(place, deadline_ns, ret);
+    int r = engine_lookups_start(lookups);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&lookups->lock);
+    struct name *name = find_name(lookups, host);
+    if (name && name->state == NAME_UNUSED) {
+        *name = (struct name){.state = NAME_WANTED, .host = *host};
+        pthread_cond_signal(&lookups->wanted);
+    }
+    r = name ? take_name(lookups, name, deadline_ns, ret) : -EAGAIN;
+    pthread_mutex_unlock(&lookups->lock);
+    return r;
 }
 
-void engine_lookups_free(struct engine_lookups *lookups)
+/* ---- modules ----------------------------------------------------------------------------------
+ */
+
+/* Load the module of a word of nsswitch.conf, for good. Some are part of libc, and words in
+ * brackets are none. */
+static void load_module(const char *word)
 {
-    for (unsigned i = 0; i < ENGINE_LOOKUPS_MAX; i++) {
-        if (!lookups->pending[i])
+    char name[64];
+
+    if (!isalpha((unsigned char)*word))
+        return;
+    if (snprintf(name, sizeof(name), "libnss_%s.so.2", word) < (int)sizeof(name))
+        dlopen(name, RTLD_LAZY | RTLD_NODELETE); /* never closed */
+}
+
+void engine_lookups_prepare(void)
+{
+    FILE *file = fopen("/etc/nsswitch.conf", "re");
+    char line[1024], *rest;
+
+    while (file && fgets(line, sizeof(line), file)) {
+        line[strcspn(line, "#\n")] = '\0';
+        char *word = strtok_r(line, " \t:", &rest);
+        if (!word || strcmp(word, "hosts") != 0)
             continue;
-        pthread_mutex_lock(&lookups->pending[i]->lock);
-        release(lookups->pending[i]);
-        lookups->pending[i] = NULL;
+        while ((word = strtok_r(NULL, " \t:", &rest)))
+            load_module(word);
     }
+    if (file)
+        fclose(file);
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -122,6 +123,33 @@ static void a_writer_writes(void **state)
 {
     (void)state;
     assert_int_equal(in_child(writing_is_left, directory), 0);
+}
+
+/* What a program does that connects to an engine again and again, and writes a database, too. */
+static int names_and_sockets_are_left(const char *path)
+{
+    char written[256];
+    struct addrinfo *found;
+
+    snprintf(written, sizeof(written), "%s/file", path);
+    MUST(privileges_drop_for_engine((const char *const[]){"/dev/shm/none", NULL}, written) == 0);
+    MUST(error_of(socket(AF_INET, SOCK_STREAM, 0)) == 0);
+    MUST(error_of(socket(AF_UNIX, SOCK_STREAM, 0)) == 0);
+    MUST(error_of(open("/etc/hosts", O_RDONLY)) == 0);
+    MUST(getaddrinfo("localhost", "6379", NULL, &found) == 0);
+    freeaddrinfo(found);
+    MUST(error_of(open(written, O_RDWR | O_CREAT, 0600)) == 0 && unlink(written) == 0);
+    if (!has_landlock())
+        return 0;
+    MUST(error_of(open("/etc/presence-privileges", O_RDWR | O_CREAT, 0600)) == EACCES);
+    MUST(error_of(open("/usr", O_RDONLY)) == EACCES);
+    return 0;
+}
+
+static void names_can_be_looked_up(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(names_and_sockets_are_left, directory), 0);
 }
 
 /* As when root names a file in somebody's home: the file is open, the way to it is closed. */
@@ -298,6 +326,7 @@ int main(void)
         cmocka_unit_test(a_directory_may_come_back),
 #ifndef PRIVILEGES_UNCONFINED
         cmocka_unit_test(a_writer_writes),
+        cmocka_unit_test(names_can_be_looked_up),
         cmocka_unit_test(a_closed_directory_is_no_obstacle),
         cmocka_unit_test(a_writer_writes_where_a_link_leads),
         cmocka_unit_test(calls_of_attackers_kill),
