@@ -14,6 +14,11 @@ _Static_assert(PLACE_SITE_MAX == WIRE_SITE_MAX && PLACE_ROOM_MAX == WIRE_ROOM_MA
                    PLACE_RECORD_MAX == WIRE_V2_VISITORS_MAX && PLACE_TAG_SIZE == WIRE_TAG_SIZE,
                "the contracts' limits");
 
+uint32_t place_round_window(uint32_t window_s)
+{
+    return window_rounded(window_s);
+}
+
 bool place_is_name(const char *text, size_t longest)
 {
     size_t length = strnlen(text, longest + 1);

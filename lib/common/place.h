@@ -20,6 +20,9 @@
 
 #define PLACE_WINDOW_MAX 3600 /* seconds: the longest window of any collector */
 
+/* Return the window that collectors count for this one: above 480 s in whole minutes (R3). */
+uint32_t place_round_window(uint32_t window_s);
+
 /* Of a native datagram of version 2. */
 #define PLACE_HEADER_SIZE 28
 #define PLACE_RECORD_SIZE 8
