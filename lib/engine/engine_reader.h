@@ -1,9 +1,10 @@
 /* engine_reader.h - read counts of groups of collectors from Redis or Valkey, and give the one
  * answer that R9 makes of them. One thread at a time.
  *
- * A poll is one pipeline, whose commands are one transaction: all numbers are of one moment.
- * Nothing is kept between two polls but the list of groups: who goes on showing a number while
- * there is no engine keeps it.
+ * A poll is one pipeline, whose commands are one transaction: all numbers are of one moment. Only a
+ * list of sites takes further ones, for the marks of the sites that it found. Nothing is kept
+ * between two polls but the list of groups: who goes on showing a number while there is no engine
+ * keeps it.
  */
 #ifndef PRESENCE_ENGINE_READER_H
 #define PRESENCE_ENGINE_READER_H
@@ -18,28 +19,29 @@ struct engine_reader;
  *
  * Stale: no group is whole. Then the number is the last one: of the group whose shards' states are
  * all there and which was whole last, the sum of each shard's last number, as of the oldest of
- * them; unknown if no group has all. */
+ * them; unknown if no group has all, and `as_of` and both ages are 0 then. */
 struct engine_reading {
     uint64_t count;
     uint32_t window_s;         /* the published window that was read */
-    uint64_t last_heartbeat_s; /* only with `quiet` */
+    uint64_t last_heartbeat_s; /* of the site; only with `quiet` */
     bool exists, known, partial, stale, warming;
-    bool quiet;    /* the last heartbeat was over 60 s ago, in each shard that has the site */
-    int64_t as_of; /* Unix seconds: the oldest tick among the shards that made the number */
-    uint64_t as_of_age_s;
+    bool quiet; /* the site's last heartbeat was over 60 s ago, in each shard that has the site */
+    int64_t as_of;         /* Unix seconds: the oldest tick among the shards that made the number */
+    uint64_t as_of_age_s;  /* by the engine's clock; if stale, by ours where that says more */
     uint64_t published_ms; /* age of the oldest state among these, by the engine's clock: what had
                               reached all collectors before that may be in the number */
 };
 
-/* Something to count. `site`, `name` and `window_s` are the caller's, in the form in which they are
- * kept (place.h); window 0 is the default: 300 s if it is published, otherwise the longest that is.
- */
+/* Something to count. `site`, `name` and `window_s` are the caller's, the names in the form in
+ * which they are kept (place.h). A window is rounded as collectors do (R3); 0 is the default: 300 s
+ * if it is published, otherwise the longest that is. A group publishes a window if each of its
+ * shards that is there does. */
 struct engine_query {
     enum presence_kind kind;
     const char *site, *name;
     uint32_t window_s;
     int error;                     /* 0, or -ERANGE: no group publishes this window */
-    struct engine_reading reading; /* with error 0; with -ERANGE only its freshness */
+    struct engine_reading reading; /* with error 0 */
 };
 
 struct engine_entry {
@@ -72,26 +74,41 @@ enum engine_shard_problem {
     ENGINE_SHARD_STALE,           /* its collector is stale, or its publisher has ended */
     ENGINE_SHARD_DISAGREES,       /* its publisher was told another number of shards */
     ENGINE_SHARD_VERSION_UNKNOWN, /* another version's, or damaged */
-    ENGINE_SHARD_EVICTED,         /* counts that it published are gone: the engine evicts keys */
+    ENGINE_SHARD_EVICTED,         /* counts that it published are gone: the engine evicts keys.
+                                     Found out only where a poll reads them */
+};
+
+/* Why a group is partial (R9): by a stream of a fresh shard. */
+enum engine_lack_kind {
+    ENGINE_STREAM_LOSING,  /* lost over 1 % of its datagrams here in the last 30 s */
+    ENGINE_STREAM_SILENT,  /* silent here for 5 s while it goes on in another shard or group */
+    ENGINE_STREAM_MISSING, /* goes on elsewhere for over 30 s and never came here */
+};
+
+struct engine_lack {
+    uint64_t stream;
+    enum engine_lack_kind kind;
 };
 
 struct engine_shard_state {
     enum engine_shard_problem problem; /* the first that fits */
     struct engine_shard shard;         /* zero if absent, or of an unknown version */
     uint64_t age_ms;                   /* by the engine's clock */
-    uint64_t visitors; /* of all sites, in the group's first window; 0 unless asked for */
-    /* Why the group is partial (R9); by this shard's streams. */
-    unsigned streams_losing;  /* streams that lost over 1 % here in the last 30 s */
-    unsigned streams_silent;  /* targets silent for 5 s while their stream goes on elsewhere */
-    unsigned streams_missing; /* streams that go on elsewhere for 5 s and never came here */
+    uint64_t visitors;                 /* of all sites, in its default window; 0 unless asked for */
+    struct engine_lack *lacks;         /* by stream */
+    size_t lack_count;
+    unsigned streams_losing, streams_silent, streams_missing; /* how many of each kind */
 };
 
 struct engine_group {
     char name[ENGINE_GROUP_MAX + 1];
     uint32_t shard_count;
     struct engine_shard_state *shards; /* shard_count of them */
-    bool whole, warming, partial;
+    bool whole;                        /* each shard is fine */
+    bool warming, partial;             /* a shard warms up; a fresh shard lacks streams */
 };
+
+#define ENGINE_GROUPS_MAX 64 /* that a reader takes */
 
 struct engine_state {
     struct engine_group *groups; /* by name */
@@ -114,20 +131,26 @@ struct engine_poll {
 
 /* Ask for all at once, by `deadline_ns` (monotonic_ns), and fill in the answers. Release the
  * entries of the lists with engine_list_free. Errors: as engine_link_call; -ENODATA the engine
- * works, but no group has published anything. With an error no answer is touched, and
- * engine_reader_problem explains. */
+ * works, but no shard of any group has a state there: nobody has published for two hours; -EAGAIN
+ * groups come and go too fast; -EMSGSIZE there are over ENGINE_GROUPS_MAX; -ENOMEM. With an error
+ * no answer is touched, and engine_reader_problem explains. */
 int engine_reader_poll(struct engine_reader *reader, struct engine_poll *poll, int64_t deadline_ns);
 void engine_list_free(struct engine_list *list);
 
-/* Return the groups as of the last successful poll; valid until the next call. */
+/* Return the groups as of the last poll that succeeded or found no state (-ENODATA); valid until
+ * the next call. */
 const struct engine_state *engine_reader_state(const struct engine_reader *reader);
 
 /* Say why the last call failed, for "cannot use the engine URL: TEXT". Valid until the next call.
  */
 const char *engine_reader_problem(const struct engine_reader *reader);
 
-/* Remove a group with all its keys. Errors: as engine_link_call; -ENOENT there is none; -EBUSY a
- * shard of it is still being published. `ret_keys`: how many keys went. */
+/* Return the windows that some group publishes, "60, 300"; valid until the next call. */
+const char *engine_reader_windows(const struct engine_reader *reader);
+
+/* Remove a group with its keys. Keys that nobody has renewed, left by a publisher that was killed,
+ * expire by themselves. Errors: as engine_link_call; -ENOENT there is none; -EBUSY a shard of it is
+ * still being published. `ret_keys`: how many keys went. */
 int engine_reader_forget(struct engine_reader *reader, const char *group, int64_t deadline_ns,
                          uint64_t *ret_keys);
 
