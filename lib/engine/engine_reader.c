@@ -44,6 +44,11 @@ int engine_reader_open(const struct engine_options *options, struct engine_reade
     return 0;
 }
 
+int engine_reader_prepare(struct engine_reader *reader)
+{
+    return engine_link_prepare(reader->link);
+}
+
 void engine_reader_close(struct engine_reader *reader)
 {
     if (!reader)
@@ -84,7 +89,7 @@ static void ask_visitors(struct engine_request *request, const struct engine_gro
 
     engine_key_sites(group->name, shard + 1, engine_windows_default_of(&group->shards[shard].shard),
                      key);
-    engine_request_add(request, "HVALS", key, NULL);
+    engine_request_add(request, "HGETALL", key, NULL);
 }
 
 /* Add the commands of a poll, by what the last one knows of the groups. */
@@ -136,14 +141,14 @@ static int load_states(struct attempt *attempt)
     return engine_groups_judge(&attempt->state);
 }
 
-/* Add up all sites' visitors in a shard. The epoch is among the values, and is no number to us. */
-static uint64_t sum_visitors(const redisReply *values, const char *epoch)
+/* Add up all sites' visitors in a shard. */
+static uint64_t sum_visitors(const redisReply *hash, struct engine_scope *scope)
 {
     uint64_t sum = 0, count;
 
-    for (size_t i = 0; values->type == REDIS_REPLY_ARRAY && i < values->elements; i++) {
-        struct engine_text value = engine_reply_text(values->element[i]);
-        if (!engine_text_is(value, epoch) && engine_text_number(value, UINT64_MAX, &count) &&
+    for (size_t i = 0; hash->type == REDIS_REPLY_ARRAY && i + 1 < hash->elements; i += 2) {
+        if (!engine_text_is(engine_reply_text(hash->element[i]), ENGINE_MARK_EPOCH) &&
+            engine_scope_load_count(hash->element[i + 1], scope, &count) &&
             __builtin_add_overflow(sum, count, &sum))
             sum = UINT64_MAX;
     }
@@ -152,11 +157,23 @@ static uint64_t sum_visitors(const redisReply *values, const char *epoch)
 
 static void load_visitors(struct attempt *attempt)
 {
+    size_t i = 0;
+
     for (size_t g = 0; g < attempt->state.count; g++) {
         struct engine_group *group = &attempt->state.groups[g];
-        for (uint32_t s = 0; s < group->shard_count; s++)
-            group->shards[s].visitors =
-                sum_visitors(*attempt->replies++, group->shards[s].shard.epoch);
+        for (uint32_t s = 0; s < group->shard_count; s++, i++) {
+            struct engine_shard_state *shard = &group->shards[s];
+            const redisReply *hash = *attempt->replies++;
+            struct engine_marks marks = engine_scope_find_marks(hash, PRESENCE_SITE);
+            struct engine_scope scope = {
+                .evicted = !engine_text_is(marks.epoch, shard->shard.epoch),
+            };
+            if (shard->shard.version != ENGINE_VERSION)
+                continue;
+            uint64_t visitors = sum_visitors(hash, &scope);
+            attempt->evicted[i] |= scope.evicted;
+            shard->visitors = scope.evicted ? 0 : visitors;
+        }
     }
 }
 
@@ -272,7 +289,7 @@ static bool has_any_state(const struct engine_state *state)
 }
 
 /* Load the groups and the states, and find out whether the commands that were sent fit them.
- * -EAGAIN they don't. */
+ * -ESTALE they don't. */
 static int load_groups(struct engine_reader *reader, struct attempt *attempt)
 {
     int r = engine_groups_parse(*attempt->replies++, &attempt->state);
@@ -282,7 +299,7 @@ static int load_groups(struct engine_reader *reader, struct attempt *attempt)
     if (r < 0)
         return r;
     if (!engine_groups_are_same(&reader->state, &attempt->state))
-        return -EAGAIN;
+        return -ESTALE;
     attempt->shard_count = engine_state_shards(&attempt->state);
     r = load_states(attempt);
     if (r < 0)
@@ -294,10 +311,10 @@ static int load_groups(struct engine_reader *reader, struct attempt *attempt)
         (window_s == reader->default_window_s || !needs_default(attempt->poll)) &&
         (!attempt->poll->visitors || are_of_default_windows(&reader->state, &attempt->state));
     reader->default_window_s = window_s;
-    return fits ? 0 : -EAGAIN;
+    return fits ? 0 : -ESTALE;
 }
 
-/* Ask and answer once. The reader then knows the groups that were found. -EAGAIN: they are others
+/* Ask and answer once. The reader then knows the groups that were found. -ESTALE: they are others
  * than it knew before. */
 static int try_once(struct engine_reader *reader, struct engine_poll *poll, int64_t deadline_ns)
 {
@@ -317,7 +334,7 @@ static int try_once(struct engine_reader *reader, struct engine_poll *poll, int6
         free(attempt.evicted);
     }
     engine_transaction_free(&transaction);
-    if (r == 0 || r == -EAGAIN || r == -ENODATA) {
+    if (r == 0 || r == -ESTALE || r == -ENODATA) {
         engine_state_free(&reader->state);
         reader->state = attempt.state;
     } else {
@@ -334,13 +351,15 @@ static void free_lists(struct engine_poll *poll)
 
 static int try_often(struct engine_reader *reader, struct engine_poll *poll, int64_t deadline_ns)
 {
-    int r = -EAGAIN;
+    int r = -ESTALE;
 
-    for (int i = 0; r == -EAGAIN && i < ATTEMPTS; i++) {
+    for (int i = 0; r == -ESTALE && i < ATTEMPTS; i++) {
         r = try_once(reader, poll, deadline_ns);
         if (r < 0)
             free_lists(poll);
     }
+    if (r == -ESTALE)
+        return engine_reader_fail(reader, -EAGAIN, "its groups change too fast: try again");
     return r;
 }
 
@@ -420,8 +439,6 @@ static int explain(struct engine_reader *reader, int r)
         return engine_reader_fail(reader, r,
                                   "nobody has published counts there within two hours: is "
                                   "presence-publisher running, with the same engine?");
-    if (r == -EAGAIN && !*reader->problem)
-        return engine_reader_fail(reader, r, "its groups change too fast: try again");
     if (r == -EMSGSIZE && !*reader->problem)
         return engine_reader_fail(reader, r, "it has too many groups: forget those that are gone");
     if (!*reader->problem)

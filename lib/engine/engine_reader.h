@@ -94,8 +94,8 @@ struct engine_shard_state {
     enum engine_shard_problem problem; /* the first that fits */
     struct engine_shard shard;         /* zero if absent, or of an unknown version */
     uint64_t age_ms;                   /* by the engine's clock */
-    uint64_t visitors;                 /* of all sites, in its default window; 0 unless asked for */
-    struct engine_lack *lacks;         /* by stream */
+    uint64_t visitors; /* of all sites, in its default window; 0 unless asked for, or if evicted */
+    struct engine_lack *lacks; /* by stream */
     size_t lack_count;
     unsigned streams_losing, streams_silent, streams_missing; /* how many of each kind */
 };
@@ -118,7 +118,8 @@ struct engine_state {
 /* Open a reader, with nothing connected yet. Errors: as engine_link_open. */
 int engine_reader_open(const struct engine_options *options, struct engine_reader **ret,
                        char ret_problem[ENGINE_PROBLEM_SIZE]);
-void engine_reader_close(struct engine_reader *reader); /* NULL is fine */
+int engine_reader_prepare(struct engine_reader *reader); /* as engine_link_prepare */
+void engine_reader_close(struct engine_reader *reader);  /* NULL is fine */
 
 /* What one poll asks for. */
 struct engine_poll {
