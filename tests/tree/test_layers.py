@@ -20,6 +20,7 @@ ALLOWED = {
     "daemon": r"core/|common/|receive/|presence/presence\.h|(\.\./bpf/)?presence_xdp(\.skel)?\.h",
     "bpf": r"core/",
     "tools": r"common/|engine/|http/|archive/|receive/|presence/presence\.h",
+    "tools/presence-publisher": r"common/|engine/|presence/(presence|scan)\.h",
 }
 SEARCHED = "include", "lib"
 
