@@ -7,9 +7,10 @@
 
 #define SILENT_MS 5000
 #define GOES_ON_S 3 /* senders send something each second */
-#define JITTER_MS                                                                  \
-    2000 /* between a stream's last datagrams to two targets: both ticks are whole \
-            seconds, and so is what it sends to either while it is idle */
+#define JITTER_MS                                                                      \
+    3000 /* by which a stream's silences at two shards may differ: it sends to an idle \
+            target once a second, ticks are whole seconds, and publishers need some    \
+            time after them */
 #define SILENCE_MAX UINT64_C(1000000000) /* seconds; more is no less */
 
 /* A stream in a shard: all its targets there as one. A sender that is told to number them anew
