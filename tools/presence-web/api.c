@@ -45,17 +45,19 @@ static bool get_presence(const struct web *web, const struct http_request *reque
 static json_t *build_top(const struct web *web, const struct place *place, enum presence_kind kind,
                          const char *name, uint32_t window_s, size_t limit, bool *ret_partial)
 {
-    struct presence *presence = live_presence(web->live);
     json_t *array = json_array();
-    struct presence_listing listing;
+    struct live_list list;
 
-    if (!presence || presence_top(presence, place->site, kind, window_s, limit, &listing) < 0)
+    if (live_load_list(web->live, place->site, kind, window_s, limit, &list) < 0)
         return array;
-    for (size_t i = 0; i < listing.length && listing.entries[i].count > 0; i++)
-        json_array_append_new(array, json_pack("{s:s,s:I}", name, listing.entries[i].name,
-                                               "visitors", (json_int_t)listing.entries[i].count));
-    *ret_partial = listing.partial;
-    presence_listing_free(&listing);
+    for (size_t i = 0; i < list.length; i++) {
+        struct live_line line = live_list_line(&list, i);
+        if (line.count > 0)
+            json_array_append_new(
+                array, json_pack("{s:s,s:I}", name, line.name, "visitors", (json_int_t)line.count));
+    }
+    *ret_partial = list.partial;
+    live_list_free(&list);
     return array;
 }
 
@@ -101,15 +103,15 @@ static json_t *build_pageviews(const struct web *web, const struct place *place,
     return json_integer((json_int_t)pageviews);
 }
 
-/* Build an object of the edges, for a site with this reading; null if it is stale or the site does
+/* Build an object of the edges, for a site with this number; null if it is stale or the site does
  * not exist. */
-static json_t *build_edges(const struct web *web, const struct presence_reading *reading)
+static json_t *build_edges(const struct web *web, const struct number *number)
 {
     struct presence *presence = live_presence(web->live);
 
-    if (!presence || !reading->exists || reading->stale)
+    if (!presence || !number->exists || number->stale)
         return json_null();
-    struct edges edges = edges_load(presence, reading->last_heartbeat_s);
+    struct edges edges = edges_load(presence, (uint32_t)number->last_heartbeat_s);
     return edges_build(&edges);
 }
 
@@ -124,12 +126,12 @@ static enum MHD_Result answer_realtime(const struct web *web, struct http_reques
         !request_parse_number(request, "limit", 1, LINES_MAX, LINES_DEFAULT, &limit, &problem))
         return respond_problem(web, request, &problem);
     live_count(web->live, place, window_s, &number);
-    window_s = number.reading.window_s;
+    window_s = number.window_s;
     json_t *object = json_object();
     json_object_set_new(object, "currentVisitors", build_count(&number));
     json_object_set_new(object, "pageViews", build_pageviews(web, place, window_s));
     add_lists(object, web, place, window_s, limit);
-    json_object_set_new(object, "edges", build_edges(web, &number.reading));
+    json_object_set_new(object, "edges", build_edges(web, &number));
     json_object_set_new(object, "recentEvents", api_newest_events(web, place, limit));
     add_number(object, place, &number);
     return respond_json(web, request, object);
@@ -260,13 +262,14 @@ enum MHD_Result api_realtime(void *context, struct http_request *request)
 
 /* ---- all sites ------------------------------------------------------------------------------ */
 
-static json_t *build_site(const struct presence_entry *entry)
+static json_t *build_site(const struct live_line *line)
 {
-    json_t *object =
-        json_pack("{s:s,s:I,s:I}", "site", entry->name, "count", (json_int_t)entry->count,
-                  "last_heartbeat_s", (json_int_t)entry->last_heartbeat_s);
+    json_t *age =
+        line->has_heartbeat ? json_integer((json_int_t)line->last_heartbeat_s) : json_null();
+    json_t *object = json_pack("{s:s,s:I,s:o}", "site", line->name, "count",
+                               (json_int_t)line->count, "last_heartbeat_s", age);
 
-    if (entry->partial) /* rare, so left out when false */
+    if (line->partial) /* rare, so left out when false */
         json_object_set_new(object, "partial", json_true());
     return object;
 }
@@ -285,21 +288,21 @@ static bool parse_search(const struct http_request *request, char ret[PLACE_SITE
 
 /* Add the sites whose names contain `search`, at most `limit`: first the one with exactly that
  * name, then the busiest. Add how many there are, too. */
-static void add_sites(json_t *object, const struct web *web, const struct presence_listing *listing,
+static void add_sites(json_t *object, const struct web *web, const struct live_list *list,
                       const char *search, size_t limit)
 {
     json_t *data = json_array();
     size_t total = 0;
 
-    for (size_t i = 0; i < listing->length; i++) {
-        const struct presence_entry *entry = &listing->entries[i];
-        if (!strstr(entry->name, search) || !options_allow(&web->options.sites, entry->name))
+    for (size_t i = 0; i < list->length; i++) {
+        struct live_line line = live_list_line(list, i);
+        if (!strstr(line.name, search) || !options_allow(&web->options.sites, line.name))
             continue;
         total++;
-        if (strcmp(entry->name, search) == 0)
-            json_array_insert_new(data, 0, build_site(entry));
+        if (strcmp(line.name, search) == 0)
+            json_array_insert_new(data, 0, build_site(&line));
         else if (json_array_size(data) < limit)
-            json_array_append_new(data, build_site(entry));
+            json_array_append_new(data, build_site(&line));
     }
     if (json_array_size(data) > limit)
         json_array_remove(data, limit);
@@ -311,7 +314,7 @@ enum MHD_Result api_sites(void *context, struct http_request *request)
 {
     const struct web *web = context;
     struct presence *presence;
-    struct presence_listing listing;
+    struct live_list list;
     struct problem problem;
     char search[PLACE_SITE_MAX + 1];
     uint32_t limit;
@@ -320,18 +323,15 @@ enum MHD_Result api_sites(void *context, struct http_request *request)
         !request_parse_number(request, "limit", 1, SITES_MAX, SITES_DEFAULT, &limit, &problem) ||
         !parse_search(request, search, &problem))
         return respond_problem(web, request, &problem);
-    if (presence_sites(presence, 0, &listing) < 0) {
+    if (live_load_list(web->live, NULL, PRESENCE_SITE, 0, 0, &list) < 0) {
         no_segment(&problem);
         return respond_problem(web, request, &problem);
     }
     json_t *object = json_object();
-    add_sites(object, web, &listing, search, limit);
-    add_marks(object, &(struct marks){.stale = listing.site.stale,
-                                      .warming = listing.site.warming,
-                                      .partial = listing.partial,
-                                      .has_time = true,
-                                      .as_of = listing.site.as_of});
-    presence_listing_free(&listing);
+    add_sites(object, web, &list, search, limit);
+    list.number.partial = list.partial;
+    add_marks_of(object, &list.number);
+    live_list_free(&list);
     return respond_json(web, request, object);
 }
 

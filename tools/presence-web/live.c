@@ -6,6 +6,10 @@
 #include "common/monotonic.h"
 #include "common/segment_source.h"
 
+/* A collector that is restarted is back within this time. One that has died is not called stale any
+ * earlier (SEGMENT_STALE_AGE). */
+#define RESTART_S 3
+
 struct live {
     struct segment_source source;
     struct presence_status status;
@@ -66,6 +70,38 @@ uint64_t live_counter(struct live *live, const char *name)
     return presence ? presence_counter(presence, name) : 0;
 }
 
+/* ---- counting ------------------------------------------------------------------------------- */
+
+static struct number number_of(const struct presence_reading *reading)
+{
+    return (struct number){
+        .count = reading->count,
+        .window_s = reading->window_s,
+        .has_time = true,
+        .exists = reading->exists,
+        .known = reading->known,
+        .partial = reading->partial,
+        .stale = reading->stale,
+        .warming = reading->warming,
+        .may_be_restart = reading->stale && reading->as_of_age_s <= RESTART_S,
+        .has_heartbeat = reading->exists,
+        .last_heartbeat_s = reading->last_heartbeat_s,
+        .as_of = reading->as_of,
+        .as_of_age_s = reading->as_of_age_s,
+    };
+}
+
+struct number live_freshness(struct live *live)
+{
+    struct presence *presence = live_presence(live);
+    struct number none = {.stale = true, .window_s = PRESENCE_DEFAULT_WINDOW};
+
+    if (!presence)
+        return none;
+    struct presence_reading reading = presence_freshness(presence);
+    return number_of(&reading);
+}
+
 static int count(struct live *live, const struct place *place, uint32_t *window_s,
                  struct presence_reading *ret)
 {
@@ -86,19 +122,57 @@ static int count(struct live *live, const struct place *place, uint32_t *window_
 
 void live_count(struct live *live, const struct place *place, uint32_t window_s, struct number *ret)
 {
-    struct number number = {.has_time = true};
-    int r = count(live, place, &window_s, &number.reading);
+    struct presence_reading reading;
+    int r = count(live, place, &window_s, &reading);
 
-    if (r < 0) {
-        segment_source_failed(&live->source, r);
-        struct presence *presence = live_presence(live);
-        number.has_time = presence != NULL;
-        number.reading =
-            presence ? presence_freshness(presence) : (struct presence_reading){.stale = true};
-        number.reading.window_s = window_s;
+    if (r == 0) {
+        *ret = number_of(&reading);
+        return;
     }
-    *ret = number;
+    segment_source_failed(&live->source, r);
+    *ret = live_freshness(live);
+    if (window_s)
+        ret->window_s = window_s;
 }
+
+/* ---- listings ------------------------------------------------------------------------------- */
+
+int live_load_list(struct live *live, const char *site, enum presence_kind kind, uint32_t window_s,
+                   size_t limit, struct live_list *ret)
+{
+    struct presence *presence = live_presence(live);
+    struct presence_listing listing;
+
+    if (!presence)
+        return -ENODATA;
+    int r = site ? presence_top(presence, site, kind, window_s, limit, &listing)
+                 : presence_sites(presence, window_s, &listing);
+    if (r < 0)
+        return -ENODATA;
+    *ret = (struct live_list){.listing = listing,
+                              .length = listing.length,
+                              .partial = listing.partial,
+                              .number = number_of(&listing.site)};
+    return 0;
+}
+
+void live_list_free(struct live_list *list)
+{
+    presence_listing_free(&list->listing);
+}
+
+struct live_line live_list_line(const struct live_list *list, size_t index)
+{
+    const struct presence_entry *entry = &list->listing.entries[index];
+
+    return (struct live_line){.name = entry->name,
+                              .count = entry->count,
+                              .last_heartbeat_s = entry->last_heartbeat_s,
+                              .has_heartbeat = true,
+                              .partial = entry->partial};
+}
+
+/* ---- visitors ------------------------------------------------------------------------------- */
 
 void live_observe(struct live *live, const struct place *place, const char *visitor,
                   uint32_t window_s, struct live_visitor *ret)

@@ -1,4 +1,5 @@
-/* live.h - read the segment, which may be missing, for an HTTP server. One thread. */
+/* live.h - read counts for an HTTP server: of one collector from its segment, which may be missing.
+ * One thread. */
 #ifndef PRESENCE_WEB_LIVE_H
 #define PRESENCE_WEB_LIVE_H
 
@@ -17,9 +18,17 @@ static inline const char *place_room(const struct place *place)
 
 #define LIVE_STATUS_NS 250000000 /* greatest age of a status: reading one walks the directory */
 
+/* A count, and what is needed to judge it, as in struct presence_reading. */
 struct number {
-    bool has_time;                   /* false: no segment, and only `stale` is known */
-    struct presence_reading reading; /* `window_s` is the requested one if nothing could be read */
+    uint64_t count;
+    uint32_t window_s; /* the requested one if nothing could be read */
+    bool has_time;     /* false: nothing could be read, and only `stale` is known */
+    bool exists, known, partial, stale, warming;
+    bool may_be_restart; /* stale for such a short time that the collector may be starting anew */
+    bool has_heartbeat;  /* `last_heartbeat_s` is known */
+    uint64_t last_heartbeat_s;
+    int64_t as_of;
+    uint64_t as_of_age_s;
 };
 
 struct live;
@@ -33,9 +42,40 @@ void live_free(struct live *live);
  * of any function here. */
 struct presence *live_presence(struct live *live);
 
-/* Count a place within the last `window_s` seconds, or the longest window if that is shorter. */
+/* Return how fresh a number would be that is read now; it has no count. */
+struct number live_freshness(struct live *live);
+
+/* Count a place within the last `window_s` seconds, or the longest window if that is shorter; 0 is
+ * the default window. */
 void live_count(struct live *live, const struct place *place, uint32_t window_s,
                 struct number *ret);
+
+/* ---- listings ------------------------------------------------------------------------------- */
+
+/* All sites, or the busiest rooms, countries or sources of a site. */
+struct live_list {
+    struct presence_listing listing;
+    size_t length;
+    bool partial;         /* some may be missing, or have more visitors */
+    struct number number; /* the site's own; of all sites only how fresh */
+};
+
+struct live_line {
+    const char *name; /* as long as the list */
+    uint64_t count, last_heartbeat_s;
+    bool has_heartbeat, partial;
+};
+
+/* List a site's rooms, countries or sources, the busiest first, at most `limit`; or all sites, if
+ * `site` is NULL. Release `*ret` with live_list_free. Errors: -ENODATA nothing can be read. */
+int live_load_list(struct live *live, const char *site, enum presence_kind kind, uint32_t window_s,
+                   size_t limit, struct live_list *ret);
+void live_list_free(struct live_list *list);
+
+/* Return a line of the list. */
+struct live_line live_list_line(const struct live_list *list, size_t index);
+
+/* ---- of a segment only ---------------------------------------------------------------------- */
 
 /* A visitor in a place, and its count. */
 struct live_visitor {

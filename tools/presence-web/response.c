@@ -114,7 +114,7 @@ enum MHD_Result respond_preflight(const struct web *web, struct http_request *re
 
 json_t *build_count(const struct number *number)
 {
-    return number->reading.known ? json_integer(number->reading.count) : json_null();
+    return number->known ? json_integer((json_int_t)number->count) : json_null();
 }
 
 void add_marks(json_t *object, const struct marks *marks)
@@ -126,23 +126,24 @@ void add_marks(json_t *object, const struct marks *marks)
                         marks->has_time ? json_string(show_time(marks->as_of).text) : json_null());
 }
 
+void add_marks_of(json_t *object, const struct number *number)
+{
+    add_marks(object, &(struct marks){.stale = number->stale,
+                                      .warming = number->warming,
+                                      .partial = number->partial,
+                                      .has_time = number->has_time,
+                                      .as_of = number->as_of});
+}
+
 void add_number(json_t *object, const struct place *place, const struct number *number)
 {
-    const struct presence_reading *reading = &number->reading;
-    const struct marks marks = {
-        .stale = reading->stale,
-        .warming = reading->warming,
-        .partial = reading->partial,
-        .has_time = number->has_time,
-        .as_of = reading->as_of,
-    };
-
     json_object_set_new(object, "site", json_string(place->site));
     json_object_set_new(object, "room", place->room[0] ? json_string(place->room) : json_null());
-    json_object_set_new(object, "window_s", json_integer(reading->window_s));
+    json_object_set_new(object, "window_s", json_integer(number->window_s));
     json_object_set_new(object, "last_heartbeat_s",
-                        reading->exists ? json_integer(reading->last_heartbeat_s) : json_null());
-    add_marks(object, &marks);
+                        number->has_heartbeat ? json_integer((json_int_t)number->last_heartbeat_s)
+                                              : json_null());
+    add_marks_of(object, number);
 }
 
 json_t *build_place_count(const struct place *place, const struct number *number)

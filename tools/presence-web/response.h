@@ -56,5 +56,6 @@ struct marks {
 };
 
 void add_marks(json_t *object, const struct marks *marks);
+void add_marks_of(json_t *object, const struct number *number);
 
 #endif

@@ -94,13 +94,10 @@ static enum MHD_Result handle_healthy(void *web, struct http_request *request)
 static enum MHD_Result handle_ready(void *context, struct http_request *request)
 {
     const struct web *web = context;
-    struct presence *presence = live_presence(web->live);
-    struct number number = {.has_time = presence != NULL};
+    struct number number = live_freshness(web->live);
     char line[256];
 
-    if (presence)
-        number.reading = presence_freshness(presence);
-    if (presence && !number.reading.stale)
+    if (!number.stale)
         return http_reply_line(request, MHD_HTTP_OK, "presence-web is ready");
     snprintf(line, sizeof(line), "presence-web is not ready: %s",
              touch_reason_stale(web, &number).message);

@@ -112,7 +112,7 @@ static bool is_seen(const struct touch *touch, uint32_t age_s, struct round *rou
 static bool is_counted(struct touch *touch, struct round *round)
 {
     const struct heartbeat *heartbeat = &touch->heartbeat;
-    const struct presence_reading *before = &touch->before.number.reading;
+    const struct number *before = &touch->before.number;
     struct live_visitor now;
 
     live_observe(touch->touches->web->live, &heartbeat->place, heartbeat->visitor, TOUCH_WINDOW_S,
@@ -123,8 +123,7 @@ static bool is_counted(struct touch *touch, struct round *round)
      * batch ends. */
     if (!touch->seen_at_ns || !has_accepted_since(touch, round))
         return false;
-    return (now.number.reading.known && before->known &&
-            now.number.reading.count > before->count) ||
+    return (now.number.known && before->known && now.number.count > before->count) ||
            round->now_ns - touch->seen_at_ns >= SETTLE_NS;
 }
 
@@ -238,7 +237,7 @@ static void add_reason(json_t *object, const struct touch *touch, const struct n
         return;
     if (touch->outcome != TOUCH_SENT)
         reason = touch_reason_unsent(touch->outcome);
-    else if (touch->before.number.reading.stale || number->reading.stale)
+    else if (touch->before.number.stale || number->stale)
         reason = touch_reason_stale(web, number);
     else
         reason = touch_reason_find(web, &touch->heartbeat, &touch->sample,
@@ -284,7 +283,7 @@ enum MHD_Result touches_handle(void *context, struct http_request *request)
         return MHD_NO;
     touch->outcome = send_heartbeat(web, &heartbeat, &client);
     if (touch->outcome != TOUCH_SENT || heartbeat.kind == PRESENCE_LEAVE ||
-        touch->before.number.reading.stale || web->ending)
+        touch->before.number.stale || web->ending)
         return answer(touch);
     return wait(touch);
 }

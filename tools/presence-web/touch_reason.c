@@ -56,8 +56,7 @@ struct touch_reason touch_reason_stale(const struct web *web, const struct numbe
         return reason(code, "the collector is starting");
     if (status.state == PRESENCE_STOPPED)
         return reason(code, "the collector has stopped");
-    return reason(code, "the collector has been silent for %" PRIu64 " s",
-                  number->reading.as_of_age_s);
+    return reason(code, "the collector has been silent for %" PRIu64 " s", number->as_of_age_s);
 }
 
 /* ---- sent, and not counted ------------------------------------------------------------------ */

@@ -8,10 +8,6 @@
 
 #include "response.h"
 
-/* A collector that is restarted is back within this time. One that has died is not called stale any
- * earlier (SEGMENT_STALE_AGE). */
-#define RESTART_S 3
-
 struct text *text_new(const char *bytes)
 {
     size_t length = strlen(bytes);
@@ -58,14 +54,12 @@ static void watch_free(struct watch *watch)
 /* Format the parts of a number whose change is pushed; the others only age. */
 static void format_id(const struct number *number, char ret[WATCH_ID_SIZE])
 {
-    char count[12] = "none";
+    char count[WATCH_ID_SIZE - 3] = "none";
 
-    const struct presence_reading *reading = &number->reading;
-
-    if (reading->known)
-        snprintf(count, sizeof(count), "%" PRIu32, reading->count);
-    snprintf(ret, WATCH_ID_SIZE, "%s%s%s%s", count, reading->stale ? "s" : "",
-             reading->warming ? "w" : "", reading->partial ? "p" : "");
+    if (number->known)
+        snprintf(count, sizeof(count), "%" PRIu64, number->count);
+    snprintf(ret, WATCH_ID_SIZE, "%s%s%s%s", count, number->stale ? "s" : "",
+             number->warming ? "w" : "", number->partial ? "p" : "");
 }
 
 static struct text *build_event(const struct watch *watch)
@@ -84,22 +78,17 @@ static struct text *build_event(const struct watch *watch)
     return event;
 }
 
-static bool is_restarting(const struct number *number)
-{
-    return number->has_time && number->reading.stale && number->reading.as_of_age_s <= RESTART_S;
-}
-
 static void read_number(struct watch *watch, struct live *live, bool refresh)
 {
     struct number number;
     char id[WATCH_ID_SIZE];
 
     live_count(live, &watch->place, watch->window_s, &number);
-    if (watch->version && is_restarting(&number))
+    if (watch->version && number.may_be_restart)
         return;
     format_id(&number, id);
     bool new = !watch->event || strcmp(id, watch->id) != 0;
-    if (!new && (!refresh || number.reading.as_of == watch->number.reading.as_of))
+    if (!new && (!refresh || number.as_of == watch->number.as_of))
         return;
     watch->number = number;
     strcpy(watch->id, id);

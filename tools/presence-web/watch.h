@@ -7,7 +7,7 @@
 
 #include "live.h"
 
-#define WATCH_ID_SIZE 16
+#define WATCH_ID_SIZE 24 /* a count of 20 digits, and three marks */
 
 /* A piece of a stream, shared by all streams that are about to send it. */
 struct text {
