@@ -474,7 +474,12 @@ void http_request_add_headers(struct http_request *request, struct MHD_Response 
 void http_server_resume(struct http_server *server, struct MHD_Connection *connection)
 {
     MHD_resume_connection(connection);
-    /* Pairs with wait_for_work: once for all that are resumed before the loop looks. */
+    http_server_wake(server);
+}
+
+void http_server_wake(struct http_server *server)
+{
+    /* Pairs with wait_for_work: once for all that comes before the loop looks. */
     if (!atomic_exchange_ordered(&server->is_woken, true))
         eventfd_write(server->wake, 1);
 }

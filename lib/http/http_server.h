@@ -89,6 +89,9 @@ unsigned http_server_connections(struct http_server *server);
  * (MHD_resume_connection alone would not end a wait.) */
 void http_server_resume(struct http_server *server, struct MHD_Connection *connection);
 
+/* End the wait of http_server_turn, or the next one, from any thread. */
+void http_server_wake(struct http_server *server);
+
 /* Exempt the answer to this request from the timeout: it is a stream. Called by its handler. */
 void http_request_streams(struct http_request *request);
 
