@@ -13,7 +13,7 @@
 
 struct engine_link {
     struct engine_address address;
-    char *user, *password; /* or NULL */
+    char *user, *password, *password_file; /* or NULL */
     struct engine_connection connection;
     struct engine_lookups *lookups;
     unsigned host;        /* of `address`, to be tried first */
@@ -65,11 +65,33 @@ static int link_open(struct engine_link *link, const struct engine_options *opti
     if (options->user && !options->password_file)
         return engine_fail(ret_problem, -EINVAL, "a user needs a password: use --password-file");
     link->user = options->user ? strdup(options->user) : NULL;
-    if (options->user && !link->user)
+    link->password_file = options->password_file ? strdup(options->password_file) : NULL;
+    if ((options->user && !link->user) || (options->password_file && !link->password_file))
         return engine_fail(ret_problem, -ENOMEM, "out of memory");
-    if (!options->password_file)
-        return 0;
-    return load_password(options->password_file, &link->password, ret_problem);
+    return engine_link_reload(link, ret_problem);
+}
+
+static void forget_password(struct engine_link *link)
+{
+    if (link->password)
+        explicit_bzero(link->password, strlen(link->password));
+    free(link->password);
+    link->password = NULL;
+}
+
+int engine_link_reload(struct engine_link *link, char ret_problem[ENGINE_PROBLEM_SIZE])
+{
+    char *password = NULL;
+
+    if (link->password_file) {
+        int r = load_password(link->password_file, &password, ret_problem);
+        if (r < 0)
+            return r;
+    }
+    forget_password(link);
+    link->password = password;
+    engine_connection_close(&link->connection);
+    return 0;
 }
 
 int engine_link_open(const struct engine_options *options, struct engine_link **ret,
@@ -94,9 +116,8 @@ void engine_link_close(struct engine_link *link)
         return;
     engine_connection_close(&link->connection);
     engine_lookups_close(link->lookups);
-    if (link->password)
-        explicit_bzero(link->password, strlen(link->password));
-    free(link->password);
+    forget_password(link);
+    free(link->password_file);
     free(link->user);
     free(link);
 }

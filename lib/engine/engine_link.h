@@ -29,6 +29,11 @@ int engine_link_open(const struct engine_options *options, struct engine_link **
                      char ret_problem[ENGINE_PROBLEM_SIZE]);
 void engine_link_close(struct engine_link *link); /* NULL is fine */
 
+/* Read the password file again, if there is one, and close the connection, so that the next call
+ * makes a new one. On failure everything stays as it is. Errors: those of reading the file;
+ * -ENOMEM. */
+int engine_link_reload(struct engine_link *link, char ret_problem[ENGINE_PROBLEM_SIZE]);
+
 /* Start the thread that looks up names, which otherwise starts when a name is looked up first: for
  * a program that may start no threads later. It inherits what the caller is confined to. Errors:
  * those of pthread_create. */

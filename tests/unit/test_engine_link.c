@@ -265,6 +265,13 @@ static void a_user_and_a_password(void **state)
     const struct script none = {.wait_for = "AUTH",
                                 .answer = "-ERR AUTH <password> called without any password\r\n",
                                 .stays = true};
+    const struct script other = {
+        .wait_for = "\r\nother\r\n",
+        .answer = "+OK\r\n",
+        .next = &(struct script){
+            .wait_for = PING_END,
+            .answer = "+PONG\r\n",
+            .next = &(struct script){.wait_for = PING_END, .answer = "+PONG\r\n", .stays = true}}};
     char path[] = "/dev/shm/presence-password-XXXXXX", url[64], text[64];
     char problem[ENGINE_PROBLEM_SIZE], user[] = "me";
     struct engine_link *link;
@@ -277,6 +284,7 @@ static void a_user_and_a_password(void **state)
     fake_add(&fake, &script);
     fake_add(&fake, &wrong);
     fake_add(&fake, &none);
+    fake_add(&fake, &other);
     fake_start(&fake);
     snprintf(url, sizeof(url), "redis://127.0.0.1:%u", fake.port);
     struct engine_options options = {.url = url, .user = user, .password_file = path};
@@ -286,6 +294,12 @@ static void a_user_and_a_password(void **state)
     assert_int_equal(ping(link, GENEROUS_NS, false, text), -EACCES);
     assert_non_null(strstr(engine_link_problem(link), "--password-file"));
     assert_int_equal(ping(link, GENEROUS_NS, false, text), -EACCES);
+    write_password(path, "other\n");
+    assert_int_equal(engine_link_reload(link, problem), 0);
+    assert_int_equal(ping(link, GENEROUS_NS, false, text), 0);
+    write_password(path, "");
+    assert_int_equal(engine_link_reload(link, problem), -EINVAL);
+    assert_int_equal(ping(link, GENEROUS_NS, true, text), 0); /* as before */
     engine_link_close(link);
     fake_stop(&fake);
     write_password(path, "\n");

@@ -411,15 +411,12 @@ void publisher_close(struct publisher *publisher)
 void publisher_reload(struct publisher *publisher)
 {
     const struct options *options = publisher->options;
-    struct engine_link *link;
     char problem[ENGINE_PROBLEM_SIZE];
 
-    if (engine_link_open(&options->engine, &link, problem) < 0) {
+    if (engine_link_reload(publisher->link, problem) < 0) {
         log_error("cannot reload, and going on as before: %s", problem);
         return;
     }
-    engine_link_close(publisher->link);
-    publisher->link = publisher->transaction.link = link;
     publisher->needs_anew = true;
     publisher->transaction.has_no_info = false;
     publisher->next_ns = publisher->pause_ns = 0;
