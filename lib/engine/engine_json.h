@@ -10,7 +10,8 @@
  * "unreadable" or "evicted". */
 const char *engine_shard_word(enum engine_shard_problem problem);
 
-/* Build an array of an object for each group. What is not known of a shard is null. Any thread. */
+/* Build an array of an object for each group. What is not known of a shard is null; visitors are 0
+ * unless the poll asked for them. Any thread. */
 json_t *engine_build_groups(const struct engine_state *state);
 
 #endif

@@ -222,3 +222,15 @@ void engine_shard_free(struct engine_shard *shard)
     free(shard->streams);
     *shard = (struct engine_shard){0};
 }
+
+struct engine_loss engine_shard_loss(const struct engine_shard *shard)
+{
+    uint64_t expected = 0, lost = 0;
+
+    for (size_t i = 0; i < shard->stream_count; i++) {
+        const struct engine_stream *stream = &shard->streams[i];
+        expected += stream->expected - stream->expected_before;
+        lost += (uint64_t)stream->lost - (uint64_t)stream->lost_before;
+    }
+    return (struct engine_loss){expected, (int64_t)lost};
+}

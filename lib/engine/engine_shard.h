@@ -95,4 +95,13 @@ int engine_shard_format_streams(const struct engine_stream *streams, size_t coun
 
 void engine_shard_free(struct engine_shard *shard);
 
+/* Datagrams of all streams in the last 30 s. */
+struct engine_loss {
+    uint64_t expected;
+    int64_t lost; /* less than 0: some that were late came */
+};
+
+/* Sum up the streams of a shard. Figures that nobody can have make sums that wrap around. */
+struct engine_loss engine_shard_loss(const struct engine_shard *shard);
+
 #endif
