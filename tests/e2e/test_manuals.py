@@ -18,8 +18,7 @@ PAGES = {os.path.basename(path): path for path in glob.glob(GENERATED + "/*.[1-8
 EXPECTED = {
     "presenced.8", "presencectl.1", "presence-send.1", "presence-exporter.8", "presence-web.8",
     "presence-recorder.8", "presence-relay.8", "libpresence.3", "presence-protocol.7", "presence-counting.7",
-    "presence-topologies.7", "presence-engine.7",
-    "presence.conf.5",
+    "presence-topologies.7", "presence-engine.7", "presence-publisher.8", "presence.conf.5",
 }
 OTHERS = {"sqlite3.1"}  # in other packages
 

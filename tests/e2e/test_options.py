@@ -22,7 +22,7 @@ VALUES = {
     "CIDR": "10.0.0.0/8", "GROUP=ADDR:PORT[,ADDR:PORT...]": "A=127.0.0.1:9", "ENGINE": "auto", "FILE": "/x", "HOST:PORT": "127.0.0.1:9", "ID": "v",
     "ID:HEX32": "1:" + "0" * 32, "INTERFACE": "lo", "KIND": "room", "MODE": "auto", "MS": "1", "N": "1",
     "NAME": "a", "ORIGIN": "null", "NETWORK": "::1", "PATH": "/x", "R": "1", "ROOM": "/x",
-    "SECONDS": "1", "SITE": "a", "SOURCE": "a", "USER": "a", "/PATH": "/x",
+    "SECONDS": "1", "SITE": "a", "SOURCE": "a", "URL": "redis://h", "USER": "a", "/PATH": "/x",
 }
 
 

@@ -15,7 +15,7 @@ SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 GENERATED = os.path.join(BUILD, "tools/generated")
 SITE = "example.com"
 COMMANDS = ("count", "top", "sites", "peak", "history", "events", "watch", "explain", "seen", "senders",
-            "stats", "status", "verify")
+            "stats", "status", "verify", "forget")
 GEOMETRY_SECTIONS = 88 + 40  # offset of geometry.sections in the header; 16 bytes each
 SECTION_RINGS = 3
 

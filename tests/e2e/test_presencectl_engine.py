@@ -336,9 +336,9 @@ class Status(EngineCase):
                 ("silent", "has been silent for", lambda: self.write(counts, age_ms=30000)),
                 ("stale", "is stale, or its publisher has ended", lambda: self.write(counts, stale=1)),
                 ("disagrees", "was told of 3 shards", lambda: self.write(counts, shards=3)),
-                ("unknown_version", "another version", lambda: self.write(counts, version=2)),
-                ("unknown_version", "another version", lambda: self.write(counts, stale="x")),
-                ("unknown_version", "another version", lambda: self.write(counts, host="\x1b[2J")),
+                ("unreadable", "another version", lambda: self.write(counts, version=2)),
+                ("unreadable", "another version", lambda: self.write(counts, stale="x")),
+                ("unreadable", "another version", lambda: self.write(counts, host="\x1b[2J")),
                 ("evicted", "noeviction", lambda: self.engine.call("DEL", "{presence}:a:1:300")),
                 ("evicted", "noeviction",
                  lambda: self.engine.call("HSET", "{presence}:a:1:300", "", "0" * 16))):

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "groups.h"
 #include "scope.h"
 #include "show.h"
 
@@ -40,6 +41,21 @@ int command_count(struct presence *presence, const struct options *options, char
     struct answer answer = answer_of(&reading);
     print_count(options, &scope, &answer);
     return report_answer(presence, &reading, "this is the count", scope_describe(&scope).text);
+}
+
+int groups_count(struct engine_reader *reader, const struct options *options, char **arguments)
+{
+    struct answer answer;
+    struct scope scope;
+
+    if (!scope_parse(options, arguments, &scope))
+        return EXIT_USAGE;
+    int status = groups_load(reader, options, &scope, options->window_s, &answer);
+    if (status != EXIT_FINE)
+        return status;
+    print_count(options, &scope, &answer);
+    return groups_report_answer(engine_reader_state(reader), &answer, "this is the count",
+                                scope_describe(&scope).text);
 }
 
 /* ---- seen -------------------------------------------------------------------------------- */

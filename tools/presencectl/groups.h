@@ -42,9 +42,6 @@ int groups_report_answer(const struct engine_state *state, const struct answer *
 
 /* ---- groups_text.c: clauses about groups and shards, for messages ---- */
 
-/* Return the name of a shard's state, such as "fresh" or "silent". */
-const char *shard_state_name(enum engine_shard_problem problem);
-
 /* Escape the host of a shard's publisher; "?" if it is not known. */
 struct shown_name show_host(const struct engine_shard_state *shard);
 

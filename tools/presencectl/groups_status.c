@@ -5,27 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/engine_json.h"
 #include "groups.h"
 #include "show.h"
-
-/* Datagrams in the last 30 s. */
-struct loss {
-    uint64_t expected;
-    int64_t lost; /* less than 0: more that were late came */
-};
-
-/* Sum up the streams of a shard. They are an engine's word: sums may wrap around, harmlessly. */
-static struct loss loss_of(const struct engine_shard_state *shard)
-{
-    uint64_t expected = 0, lost = 0;
-
-    for (size_t i = 0; i < shard->shard.stream_count; i++) {
-        const struct engine_stream *stream = &shard->shard.streams[i];
-        expected += stream->expected - stream->expected_before;
-        lost += (uint64_t)stream->lost - (uint64_t)stream->lost_before;
-    }
-    return (struct loss){expected, (int64_t)lost};
-}
 
 static uint64_t visitors_of(const struct engine_group *group)
 {
@@ -44,70 +26,11 @@ static bool is_described(const struct engine_shard_state *shard)
 
 /* ---- JSON -------------------------------------------------------------------------------- */
 
-static json_t *json_of_windows(const struct engine_shard *shard)
-{
-    json_t *windows = json_array();
-
-    for (unsigned i = 0; i < shard->window_count; i++)
-        json_array_append_new(windows, json_integer(shard->windows[i]));
-    return windows;
-}
-
-static json_t *json_of_shard(const struct engine_shard_state *state, uint32_t number)
-{
-    const struct engine_shard *shard = &state->shard;
-    struct loss loss = loss_of(state);
-    json_t *object = json_object();
-    const struct {
-        const char *name;
-        json_int_t value;
-    } integers[] = {
-        {"told_shards", shard->shards},
-        {"age_ms", (json_int_t)state->age_ms},
-        {"expected_30s", (json_int_t)loss.expected},
-        {"lost_30s", loss.lost},
-        {"streams", (json_int_t)shard->stream_count},
-        {"streams_losing", state->streams_losing},
-        {"streams_silent", state->streams_silent},
-        {"streams_missing", state->streams_missing},
-    };
-
-    json_object_set_new(object, "shard", json_integer(number));
-    json_object_set_new(object, "state", json_string(shard_state_name(state->problem)));
-    json_object_set_new(object, "visitors", json_of_number(state->visitors));
-    if (!is_described(state))
-        return object;
-    json_object_set_new(object, "host", json_text(shard->host));
-    json_object_set_new(object, "warming", json_boolean(shard->warming));
-    for (size_t i = 0; i < sizeof(integers) / sizeof(integers[0]); i++)
-        json_object_set_new(object, integers[i].name, json_integer(integers[i].value));
-    json_object_set_new(object, "windows", json_of_windows(shard));
-    json_object_set_new(object, "as_of", json_string(show_time(shard->as_of).text));
-    return object;
-}
-
-static json_t *json_of_group(const struct engine_group *group)
-{
-    json_t *object = json_object(), *shards = json_array();
-
-    for (uint32_t i = 0; i < group->shard_count; i++)
-        json_array_append_new(shards, json_of_shard(&group->shards[i], i + 1));
-    json_object_set_new(object, "name", json_string(group->name));
-    json_object_set_new(object, "whole", json_boolean(group->whole));
-    json_object_set_new(object, "warming", json_boolean(group->warming));
-    json_object_set_new(object, "partial", json_boolean(group->partial));
-    json_object_set_new(object, "visitors", json_of_number(visitors_of(group)));
-    json_object_set_new(object, "shards", shards);
-    return object;
-}
-
 static void print_json(const struct engine_state *state, const struct answer *answer)
 {
-    json_t *object = json_object(), *groups = json_array();
+    json_t *object = json_object();
 
-    for (size_t i = 0; i < state->count; i++)
-        json_array_append_new(groups, json_of_group(&state->groups[i]));
-    json_object_set_new(object, "groups", groups);
+    json_object_set_new(object, "groups", engine_build_groups(state));
     json_set_marks(object, *answer);
     json_print(object);
 }
@@ -120,7 +43,7 @@ struct cell {
 
 static struct cell show_loss(const struct engine_shard_state *shard)
 {
-    struct loss loss = loss_of(shard);
+    struct engine_loss loss = engine_shard_loss(&shard->shard);
     struct cell cell;
     double percent = loss.expected ? 100.0 * (double)loss.lost / (double)loss.expected : 0.0;
 
@@ -157,7 +80,7 @@ static void add_shard(struct libscols_table *table, const struct engine_group *g
     bool described = is_described(shard);
 
     snprintf(number, sizeof(number), "%" PRIu32 " of %" PRIu32, index + 1, group->shard_count);
-    snprintf(state, sizeof(state), "%s%s", shard_state_name(shard->problem),
+    snprintf(state, sizeof(state), "%s%s", engine_shard_word(shard->problem),
              shard->shard.warming ? " [warming]" : "");
     snprintf(visitors, sizeof(visitors), "%" PRIu64, shard->visitors);
     table_line(table, (const char *const[]){group->name, number, state,

@@ -47,18 +47,6 @@ static void text_separate(struct text *text, const char *separator)
         fputs(separator, text->out);
 }
 
-const char *shard_state_name(enum engine_shard_problem problem)
-{
-    static const char *const names[] = {
-        [ENGINE_SHARD_FINE] = "fresh",          [ENGINE_SHARD_ABSENT] = "absent",
-        [ENGINE_SHARD_OLD] = "silent",          [ENGINE_SHARD_STALE] = "stale",
-        [ENGINE_SHARD_DISAGREES] = "disagrees", [ENGINE_SHARD_VERSION_UNKNOWN] = "unknown_version",
-        [ENGINE_SHARD_EVICTED] = "evicted",
-    };
-
-    return names[problem];
-}
-
 struct shown_name show_host(const struct engine_shard_state *shard)
 {
     return show_name(*shard->shard.host ? shard->shard.host : "?");

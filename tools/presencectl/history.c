@@ -13,6 +13,10 @@
 #define TABLE_LINES   60    /* a table of a longer time gets longer steps */
 #define GRAPH_STEPS   2880  /* likewise a graph, where a column can show several steps */
 
+/* Seconds for which the last recorded minute may have begun: presence-recorder stores a minute once
+ * it is over, and comes once a minute. */
+#define RECORDED_LATELY 180
+
 /* ---- what is covered --------------------------------------------------------------------- */
 
 /* Report what the history does not cover. The graph says by itself where it begins. */
@@ -24,7 +28,8 @@ static void report_range(struct presence *presence, const struct history_view *v
     if (history_is_shortened(view) && !is_graph && options->since.kind != SINCE_NONE)
         report("this history is %s%s", history_describe_range(view).text,
                view->has_database ? "" : "; the collector keeps 24 h, presence-recorder more");
-    if (!presence)
+    bool is_behind = view->timeline.last < view->until - RECORDED_LATELY;
+    if (!presence && (!view->groups || is_behind))
         report("this history is of the database alone, which ends at %s",
                show_time(history_recorded_until(view)).text);
 }
@@ -231,6 +236,42 @@ int command_history(struct presence *presence, const struct options *options, ch
     if (status == EXIT_FINE)
         status = view.timeline.length > 0 ? report_rest(presence, &reading, &view)
                                           : report_no_history(presence, options, &reading, &view);
+    timeline_free(&view.timeline);
+    return status;
+}
+
+/* Report the marks of a history of groups, or that there is none. Returns an exit status. */
+static int report_groups(const struct options *options, const struct history_view *view)
+{
+    struct scope_text place = scope_describe(&view->scope);
+    bool exists = view->answer.exists;
+
+    if (!exists && view->timeline.length == 0)
+        return groups_report_answer(view->groups, &view->answer, NULL, place.text);
+    if (view->timeline.length == 0)
+        return report_unrecorded(options, place.text);
+    return groups_report_reading(view->groups, &view->answer, "this is the history",
+                                 exists ? place.text : NULL);
+}
+
+int groups_history(struct engine_reader *reader, const struct options *options, char **arguments)
+{
+    struct history_view view;
+    bool is_live;
+
+    if (!parse_view(options, arguments, &view))
+        return EXIT_USAGE;
+    int status = groups_load_beside(reader, options, &view.scope, &view.answer, &is_live);
+    if (status != EXIT_FINE)
+        return status;
+    if (is_live)
+        view.groups = engine_reader_state(reader);
+    status = print_history(NULL, options, &view);
+    if (status == EXIT_FINE && is_live)
+        status = report_groups(options, &view);
+    else if (status == EXIT_FINE)
+        status =
+            view.timeline.length > 0 ? EXIT_STALE : report_no_history(NULL, options, NULL, &view);
     timeline_free(&view.timeline);
     return status;
 }

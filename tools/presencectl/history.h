@@ -2,15 +2,15 @@
 #ifndef PRESENCECTL_HISTORY_H
 #define PRESENCECTL_HISTORY_H
 
-#include "answer.h"
-#include "scope.h"
+#include "groups.h"
 #include "timeline.h"
 
 struct history_view {
     struct scope scope;
     struct answer answer;
-    int64_t since, until; /* Unix seconds */
-    uint32_t step_s;      /* of the timeline */
+    const struct engine_state *groups; /* that gave the answer; NULL: a segment, or nobody, did */
+    int64_t since, until;              /* Unix seconds */
+    uint32_t step_s;                   /* of the timeline */
     struct timeline timeline;
     bool has_database; /* the database was read, too */
 };

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "presencectl.h"
+#include "groups.h"
 #include "show.h"
 
 #define HOUR 3600
@@ -376,4 +376,66 @@ int command_sites(struct presence *presence, const struct options *options, char
 
     (void)arguments;
     return r < 0 ? report_error(r, presence, options) : answer(presence, options, &listing, &view);
+}
+
+/* ---- of groups --------------------------------------------------------------------------- */
+
+/* Take over a list, whose names the view's lines point to. */
+static void set_list(const struct engine_list *list, struct view *view)
+{
+    view->total = list->total;
+    view->answer = answer_of_groups(&list->reading);
+    view->answer.partial = view->answer.partial || list->partial;
+    allocate_lines(view, list->length);
+    for (size_t i = 0; i < view->shown; i++) {
+        const struct engine_entry *entry = &list->entries[i];
+        view->lines[i] = (struct line){
+            .name = entry->name,
+            .count = entry->count,
+            .last_heartbeat_s = entry->last_heartbeat_s,
+            .has_heartbeat = entry->quiet,
+            .partial = entry->partial,
+        };
+    }
+}
+
+/* Load a list, print it and return the exit status. */
+static int answer_groups(struct engine_reader *reader, const struct options *options,
+                         struct view *view)
+{
+    struct engine_list list = {.site = view->site,
+                               .kind = view->kind,
+                               .window_s = options->window_s,
+                               .limit = options->limit};
+    struct engine_poll poll = {.lists = &list, .list_count = 1};
+    int status = groups_poll(reader, options, &poll);
+
+    if (status != EXIT_FINE)
+        return status;
+    const struct engine_state *state = engine_reader_state(reader);
+    if (list.error < 0)
+        return groups_report_window(state, options->window_s);
+    set_list(&list, view);
+    print_view(options, view);
+    status = view->site ? groups_report_answer(state, &view->answer, "this is the list",
+                                               show_name(view->site).text)
+                        : groups_report_reading(state, &view->answer, "this is the list", NULL);
+    free(view->lines);
+    engine_list_free(&list);
+    return status;
+}
+
+int groups_top(struct engine_reader *reader, const struct options *options, char **arguments)
+{
+    struct view view = {.site = arguments[0], .kind = options->by};
+
+    return argument_site(arguments[0]) ? answer_groups(reader, options, &view) : EXIT_USAGE;
+}
+
+int groups_sites(struct engine_reader *reader, const struct options *options, char **arguments)
+{
+    struct view view = {.kind = PRESENCE_SITE};
+
+    (void)arguments;
+    return answer_groups(reader, options, &view);
 }

@@ -5,26 +5,29 @@
 #include <string.h>
 
 #include "common/segment_source.h"
-#include "presencectl.h"
+#include "groups.h"
 
 static const struct {
     int (*run)(struct presence *presence, const struct options *options, char **arguments);
-    uint64_t limit;    /* the default of --limit */
-    bool has_database; /* it can print the database alone */
+    int (*run_groups)(struct engine_reader *reader, const struct options *options,
+                      char **arguments); /* with --engine; NULL: the option table has refused it */
+    uint64_t limit;                      /* the default of --limit */
+    bool has_database;                   /* it can print the database alone */
 } commands[] = {
-    [COMMAND_COUNT] = {command_count},
-    [COMMAND_TOP] = {command_top, .limit = 20},
-    [COMMAND_SITES] = {command_sites},
-    [COMMAND_PEAK] = {command_peak, .has_database = true},
-    [COMMAND_HISTORY] = {command_history, .has_database = true},
+    [COMMAND_COUNT] = {command_count, groups_count},
+    [COMMAND_TOP] = {command_top, groups_top, .limit = 20},
+    [COMMAND_SITES] = {command_sites, groups_sites},
+    [COMMAND_PEAK] = {command_peak, groups_peak, .has_database = true},
+    [COMMAND_HISTORY] = {command_history, groups_history, .has_database = true},
     [COMMAND_EVENTS] = {command_events, .limit = 500},
     [COMMAND_WATCH] = {command_watch},
     [COMMAND_EXPLAIN] = {command_explain},
     [COMMAND_SEEN] = {command_seen},
     [COMMAND_SENDERS] = {command_senders},
     [COMMAND_STATS] = {command_stats},
-    [COMMAND_STATUS] = {command_status},
+    [COMMAND_STATUS] = {command_status, groups_status},
     [COMMAND_VERIFY] = {command_verify},
+    [COMMAND_FORGET] = {.run_groups = groups_forget},
 };
 
 static int run(enum command command, const struct options *options, char **arguments)
@@ -42,6 +45,29 @@ static int run(enum command command, const struct options *options, char **argum
     int status = commands[command].run(presence, options, arguments);
     presence_close(presence);
     return status;
+}
+
+static int run_groups(enum command command, const struct options *options, char **arguments)
+{
+    struct engine_reader *reader;
+    int status = groups_open(options, &reader);
+
+    if (status != EXIT_FINE)
+        return status;
+    status = commands[command].run_groups(reader, options, arguments);
+    engine_reader_close(reader);
+    return status;
+}
+
+/* Check the options of an engine. Returns false after reporting what is wrong. */
+static bool check_engine(const struct option_use *use, const struct options *options)
+{
+    if (!options->engine.url && !commands[use->command].run) {
+        option_wrong("engine", "needed to know which engine has the group, such as "
+                               "redis://localhost");
+        return false;
+    }
+    return engine_options_check(&options->engine, use, false);
 }
 
 /* Use the locale for character classes only; loading all of it would take longer than a count.
@@ -67,7 +93,11 @@ int main(int argc, char **argv)
     if (verdict == OPTION_RUN) {
         if (!option_given(&use, "limit"))
             options.limit = commands[use.command].limit;
-        status = run((enum command)use.command, &options, argv + use.arguments);
+        if (!check_engine(&use, &options))
+            status = EXIT_USAGE;
+        else
+            status = (options.engine.url ? run_groups : run)((enum command)use.command, &options,
+                                                             argv + use.arguments);
         options_free(&options_table, &options);
     }
     if (fflush(stdout) != 0 || ferror(stdout)) {

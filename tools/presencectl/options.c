@@ -96,6 +96,13 @@ int64_t since_seconds(const struct since *since, uint32_t otherwise_s, int64_t n
     return now - otherwise_s;
 }
 
+/* Commands that can be of all collectors. */
+#define GROUP_COMMANDS                                                                  \
+    (BIT(COMMAND_COUNT) | BIT(COMMAND_TOP) | BIT(COMMAND_SITES) | BIT(COMMAND_STATUS) | \
+     BIT(COMMAND_PEAK) | BIT(COMMAND_HISTORY) | BIT(COMMAND_FORGET))
+
+#define ONE_COLLECTOR "it is of one collector: run it on that collector's machine"
+
 /* ---- the table --------------------------------------------------------------------------- */
 
 static const struct option_command commands[] = {
@@ -158,6 +165,11 @@ static const struct option_command commands[] = {
                         "that all counts are sums of. Heartbeats that arrive meanwhile may\n"
                         "explain a difference; anything more exits 1.",
                         0, 0},
+    [COMMAND_FORGET] = {"forget", "GROUP", "how many keys of a group were removed from an engine",
+                        "Removes a group that is not published any more from Redis or Valkey,\n"
+                        "which would forget it by itself after two hours. Refuses while a\n"
+                        "presence-publisher writes one of its shards. Needs --engine.",
+                        1, 1},
 };
 
 static const struct option_entry entries[] = {
@@ -166,7 +178,8 @@ static const struct option_entry entries[] = {
      .help = "count the visitors of so many seconds (90 or 90s), minutes (5m) or hours (1h)",
      .details = "From 1 second to the longest window of the collector. Above 480 seconds it is "
                 "rounded up to whole minutes. Default: 300 seconds, or the longest window if that "
-                "is shorter.",
+                "is shorter. With --engine it must be one that each presence-publisher publishes; "
+                "the default is 300 seconds, or the longest of these.",
      .suggestions = "1m 5m 10m 30m 1h",
      .commands = BIT(COMMAND_COUNT) | BIT(COMMAND_TOP) | BIT(COMMAND_SITES),
      .elsewhere = "its numbers are always those of the default window"},
@@ -226,19 +239,22 @@ static const struct option_entry entries[] = {
      .commands = BIT(COMMAND_EVENTS)},
     {"database", OPTION_TEXT(struct options, database), .argument = "PATH",
      .help = "the database of presence-recorder; default " ARCHIVE_DEFAULT_PATH " if it exists",
-     .details = "Where there is no segment, the commands print the database alone, say so, and "
-                "exit 3.",
+     .details = "Where there is no segment, or the engine cannot be used, the commands print the "
+                "database alone, say so, and "
+                "exit 3. With --engine it is that of presence-recorder with --engine.",
      .variable = "PRESENCE_DATABASE", .commands = BIT(COMMAND_HISTORY) | BIT(COMMAND_PEAK)},
     {"json", OPTION_FLAG(struct options, json), .help = "print one JSON object",
      .details =
          "It is one line; events with --follow and watch print a line for each event or second."},
     OPTION_SEGMENT(struct options, segment),
+    OPTION_ENGINE(struct options, engine, .commands = GROUP_COMMANDS, .elsewhere = ONE_COLLECTOR),
 };
 
 const struct option_table options_table = {
     .program = "presencectl",
     .usage = "presencectl [OPTION...] COMMAND [ARGUMENT...]",
-    .purpose = "Read live presence counts from the collector's shared memory.",
+    .purpose = "Read live presence counts from the collector's shared memory, or with\n"
+               "--engine those of many collectors from Redis or Valkey.",
     .notes = "Exit status: 0 fine, 1 failure, 2 wrong usage, 3 the number is stale, or the\n"
              "collector is starting, 4 no such site, room or visitor within the longest window.\n",
     OPTION_ENTRIES(entries),

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "archive/archive.h"
+#include "groups.h"
 #include "scope.h"
 #include "show.h"
 
@@ -153,4 +154,34 @@ int command_peak(struct presence *presence, const struct options *options, char 
         return report_database_alone(&view);
     return view.known ? report_reading(presence, &reading, "these are the peaks", NULL)
                       : report_answer(presence, &reading, NULL, scope_describe(&view.scope).text);
+}
+
+/* Report the marks of peaks of groups, or that there are none. Returns an exit status. */
+static int report_groups(struct engine_reader *reader, const struct options *options,
+                         const struct view *view)
+{
+    const struct engine_state *state = engine_reader_state(reader);
+    struct scope_text place = scope_describe(&view->scope);
+
+    if (view->known)
+        return groups_report_reading(state, &view->answer, "these are the peaks", NULL);
+    if (!view->answer.exists)
+        return groups_report_answer(state, &view->answer, NULL, place.text);
+    return report_unrecorded(options, place.text);
+}
+
+int groups_peak(struct engine_reader *reader, const struct options *options, char **arguments)
+{
+    struct view view = {.day = time(NULL) / DAY * DAY};
+    bool is_live;
+
+    if (!scope_parse(options, arguments, &view.scope))
+        return EXIT_USAGE;
+    int status = groups_load_beside(reader, options, &view.scope, &view.answer, &is_live);
+    if (status == EXIT_FINE)
+        status = add_database(options, &view);
+    if (status != EXIT_FINE)
+        return status;
+    print_view(options, &view);
+    return is_live ? report_groups(reader, options, &view) : report_database_alone(&view);
 }

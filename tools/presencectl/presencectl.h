@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "common/options.h"
+#include "engine/engine_options.h"
 #include "name.h"
 
 #define QUIET_AGE 60 /* seconds; edges send one heartbeat a minute for each visitor */
@@ -33,6 +34,7 @@ enum command {
     COMMAND_STATS,
     COMMAND_STATUS,
     COMMAND_VERIFY,
+    COMMAND_FORGET,
 };
 
 enum since_kind {
@@ -50,8 +52,9 @@ struct since {
 
 struct options {
     char *segment;
-    uint32_t window_s; /* 0: the default */
-    uint64_t limit;    /* 0: all */
+    struct engine_options engine; /* without a URL: the segment is read */
+    uint32_t window_s;            /* 0: the default */
+    uint64_t limit;               /* 0: all */
     enum presence_kind by;
     char *country; /* two capital letters, or NULL */
     char *source;  /* or NULL */
@@ -80,6 +83,18 @@ int command_history(struct presence *presence, const struct options *options, ch
 int command_events(struct presence *presence, const struct options *options, char **arguments);
 int command_watch(struct presence *presence, const struct options *options, char **arguments);
 int command_explain(struct presence *presence, const struct options *options, char **arguments);
+
+/* The same of all groups of collectors, whose counts are in an engine (--engine), and commands
+ * about these alone. */
+struct engine_reader;
+
+int groups_count(struct engine_reader *reader, const struct options *options, char **arguments);
+int groups_top(struct engine_reader *reader, const struct options *options, char **arguments);
+int groups_sites(struct engine_reader *reader, const struct options *options, char **arguments);
+int groups_peak(struct engine_reader *reader, const struct options *options, char **arguments);
+int groups_history(struct engine_reader *reader, const struct options *options, char **arguments);
+int groups_status(struct engine_reader *reader, const struct options *options, char **arguments);
+int groups_forget(struct engine_reader *reader, const struct options *options, char **arguments);
 
 /* Return what a number adds to a noun: "" for 1, otherwise "s". */
 static inline const char *plural_of(uint64_t number)
@@ -113,12 +128,17 @@ size_t listing_drop_empty(struct presence_listing *listing);
 
 struct archive;
 
-/* Open the database of presence-recorder. `*ret`, to be released with archive_close, is NULL if the
- * default database does not exist. Returns EXIT_FINE, or EXIT_FAILED after reporting why. */
+/* Open the database of presence-recorder, which must be of an engine's groups with --engine, and of
+ * a collector without. `*ret`, to be released with archive_close, is NULL if the default database
+ * does not exist, or can't be used, beside a segment. Returns EXIT_FINE, or EXIT_FAILED after
+ * reporting why. */
 int database_open(const struct options *options, struct archive **ret);
 
 /* True if the database exists and may be read. */
 bool database_is_readable(const struct options *options);
+
+/* Report that an engine has a place, and the database nothing of it. Returns EXIT_ABSENT. */
+int report_unrecorded(const struct options *options, const char *place);
 
 /* Report a failed call into `archive`. Returns EXIT_FAILED. */
 int report_database_error(int error, const struct options *options, const struct archive *archive);
