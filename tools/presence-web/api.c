@@ -6,40 +6,99 @@
 
 #include "common/edges_json.h"
 #include "common/place.h"
-#include "common/time_text.h"
 #include "request.h"
 #include "response.h"
-#include "stream.h"
+#include "totals.h"
 
-#define LINES_DEFAULT   10
-#define LINES_MAX       100
-#define HOURS_MAX       24
-#define SITES           "/api/sites/"
-#define SITES_DEFAULT   100
-#define SITES_MAX       1000
-#define COUNTERS_MAX    128
-#define SENDERS_DEFAULT 100
-#define SENDERS_MAX     1000
+#define LINES_DEFAULT 10
+#define LINES_MAX     100
+#define SITES         "/api/sites/"
+#define SITES_DEFAULT 100
+#define SITES_MAX     1000
 
-static bool no_segment(struct problem *problem)
+bool api_no_numbers(const struct web *web, struct problem *problem)
 {
-    problem_set(problem, MHD_HTTP_SERVICE_UNAVAILABLE, "no_collector",
-                "cannot read the segment: start presenced");
+    const struct totals *totals = live_totals(web->live);
+
+    if (!totals)
+        problem_set(problem, MHD_HTTP_SERVICE_UNAVAILABLE, "no_collector",
+                    "cannot read the segment: start presenced");
+    else if (*totals_problem(totals))
+        problem_set(problem, MHD_HTTP_SERVICE_UNAVAILABLE, "no_engine",
+                    "cannot read totals from the engine: see /api/status, or this server's log");
+    else
+        problem_set(problem, MHD_HTTP_SERVICE_UNAVAILABLE, "no_engine",
+                    "the engine has no such total yet, or is slow");
     problem->retry_s = 5;
     return false;
 }
 
-/* Get the segment, if the request may read it. */
-static bool get_presence(const struct web *web, const struct http_request *request,
-                         struct presence **ret, struct problem *problem)
+bool api_may_read(const struct web *web, const struct http_request *request,
+                  struct problem *problem)
 {
     if (!request_may_read(web, request, problem))
         return false;
-    *ret = live_presence(web->live);
-    return *ret || no_segment(problem);
+    return live_totals(web->live) || live_presence(web->live) || api_no_numbers(web, problem);
+}
+
+bool api_of_collector(const struct web *web, const char *what, struct problem *problem)
+{
+    if (!live_totals(web->live))
+        return true;
+    return problem_set(problem, MHD_HTTP_NOT_FOUND, "one_collector",
+                       "%s are of one collector, and this server has totals of many: ask a "
+                       "presence-web that reads its --segment",
+                       what);
+}
+
+bool api_count(const struct web *web, struct http_request *request, const struct place *place,
+               uint32_t window_s, struct number *ret, enum MHD_Result *ret_result)
+{
+    struct problem problem;
+
+    live_count(web->live, place, window_s, ret);
+    if (ret->pending && live_suspend(web->live, request)) {
+        *ret_result = MHD_YES;
+        return false;
+    }
+    if (ret->has_time || !live_totals(web->live))
+        return true;
+    api_no_numbers(web, &problem);
+    *ret_result = respond_problem(web, request, &problem);
+    return false;
 }
 
 /* ---- realtime ------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *list, *name;
+    enum presence_kind kind;
+} lists[] = {
+    {"activePages", "path", PRESENCE_ROOM},
+    {"countries", "country", PRESENCE_COUNTRY},
+    {"sources", "source", PRESENCE_SOURCE},
+};
+
+#define LISTS (sizeof(lists) / sizeof(lists[0]))
+
+/* Ask for all that the answer needs, so that one poll brings it. True if some of it is pending. */
+static bool ask_ahead(const struct web *web, const struct place *place, uint32_t window_s)
+{
+    struct live_list list;
+    struct number number;
+
+    if (!live_totals(web->live))
+        return false;
+    live_count(web->live, place, window_s, &number);
+    bool pending = number.pending;
+    for (size_t i = 0; i < LISTS; i++) {
+        int r = live_load_list(web->live, place, lists[i].kind, window_s, 1, &list);
+        pending |= r == -EAGAIN;
+        if (r == 0)
+            live_list_free(&list);
+    }
+    return pending;
+}
 
 /* Return the busiest rooms, countries or sources: [{NAME: "...", "visitors": 3}]. */
 static json_t *build_top(const struct web *web, const struct place *place, enum presence_kind kind,
@@ -48,8 +107,10 @@ static json_t *build_top(const struct web *web, const struct place *place, enum 
     json_t *array = json_array();
     struct live_list list;
 
-    if (live_load_list(web->live, place->site, kind, window_s, limit, &list) < 0)
+    if (live_load_list(web->live, place, kind, window_s, limit, &list) < 0) {
+        *ret_partial = live_totals(web->live);
         return array;
+    }
     for (size_t i = 0; i < list.length; i++) {
         struct live_line line = live_list_line(&list, i);
         if (line.count > 0)
@@ -65,17 +126,9 @@ static json_t *build_top(const struct web *web, const struct place *place, enum 
 static void add_lists(json_t *object, const struct web *web, const struct place *place,
                       uint32_t window_s, size_t limit)
 {
-    static const struct {
-        const char *list, *name;
-        enum presence_kind kind;
-    } lists[] = {
-        {"activePages", "path", PRESENCE_ROOM},
-        {"countries", "country", PRESENCE_COUNTRY},
-        {"sources", "source", PRESENCE_SOURCE},
-    };
     json_t *partial_lists = json_array();
 
-    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+    for (size_t i = 0; i < LISTS; i++) {
         bool partial = false;
         json_object_set_new(
             object, lists[i].list,
@@ -118,83 +171,27 @@ static json_t *build_edges(const struct web *web, const struct number *number)
 static enum MHD_Result answer_realtime(const struct web *web, struct http_request *request,
                                        struct place *place)
 {
+    enum MHD_Result result;
     struct problem problem;
     struct number number;
     uint32_t window_s, limit;
 
-    if (!request_parse_window(request, &window_s, &problem) ||
+    if (!request_parse_window(web, request, &window_s, &problem) ||
         !request_parse_number(request, "limit", 1, LINES_MAX, LINES_DEFAULT, &limit, &problem))
         return respond_problem(web, request, &problem);
-    live_count(web->live, place, window_s, &number);
-    window_s = number.window_s;
+    if (ask_ahead(web, place, window_s) && live_suspend(web->live, request))
+        return MHD_YES;
+    if (!api_count(web, request, place, window_s, &number, &result))
+        return result;
     json_t *object = json_object();
     json_object_set_new(object, "currentVisitors", build_count(&number));
-    json_object_set_new(object, "pageViews", build_pageviews(web, place, window_s));
+    json_object_set_new(object, "pageViews", build_pageviews(web, place, number.window_s));
     add_lists(object, web, place, window_s, limit);
     json_object_set_new(object, "edges", build_edges(web, &number));
     json_object_set_new(object, "recentEvents", api_newest_events(web, place, limit));
-    add_number(object, place, &number);
-    return respond_json(web, request, object);
-}
-
-/* ---- history -------------------------------------------------------------------------------- */
-
-static json_t *build_minute(const struct presence_minute *minute)
-{
-    return json_pack("{s:s,s:I,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:b,s:b}", "timestamp",
-                     show_time(minute->start).text, "min", (json_int_t)minute->minimum, "mean",
-                     minute->mean, "max", (json_int_t)minute->maximum, "heartbeats",
-                     (json_int_t)minute->heartbeats, "pageviews", (json_int_t)minute->pageviews,
-                     "entered", (json_int_t)minute->entries, "left", (json_int_t)minute->leaves,
-                     "departed", (json_int_t)minute->departures, "warming", minute->warming,
-                     "running", minute->running);
-}
-
-static json_t *build_minutes(struct presence *presence, const struct place *place, uint32_t hours)
-{
-    json_t *array = json_array();
-    struct presence_history history;
-
-    if (presence_history(presence, PRESENCE_SITE, place->site, NULL,
-                         time(NULL) - (int64_t)hours * 3600, 0, &history) < 0)
-        return array;
-    for (size_t i = 0; i < history.length; i++)
-        json_array_append_new(array, build_minute(&history.minutes[i]));
-    presence_history_free(&history);
-    return array;
-}
-
-static json_t *build_peak(const struct presence_peak *peak)
-{
-    if (peak->count == 0)
-        return json_null();
-    return json_pack("{s:I,s:s}", "count", (json_int_t)peak->count, "timestamp",
-                     show_time(peak->at).text);
-}
-
-static json_t *build_peaks(struct presence *presence, const struct place *place)
-{
-    struct presence_peaks peaks = {0};
-
-    presence_peaks(presence, PRESENCE_SITE, place->site, NULL, &peaks); /* stays zero on failure */
-    return json_pack("{s:o,s:o}", "today", build_peak(&peaks.today), "ever",
-                     build_peak(&peaks.ever));
-}
-
-static enum MHD_Result answer_history(const struct web *web, struct http_request *request,
-                                      struct place *place)
-{
-    struct presence *presence = live_presence(web->live);
-    struct problem problem;
-    struct number number;
-    uint32_t hours;
-
-    if (!request_parse_number(request, "hours", 1, HOURS_MAX, HOURS_MAX, &hours, &problem))
-        return respond_problem(web, request, &problem);
-    json_t *object = json_object();
-    json_object_set_new(object, "data", build_minutes(presence, place, hours));
-    json_object_set_new(object, "peak", build_peaks(presence, place));
-    live_count(web->live, place, PRESENCE_DEFAULT_WINDOW, &number);
+    if (live_totals(web->live))
+        json_object_set_new(object, "ofOneCollector",
+                            json_pack("[sss]", "pageViews", "edges", "recentEvents"));
     add_number(object, place, &number);
     return respond_json(web, request, object);
 }
@@ -204,14 +201,16 @@ static enum MHD_Result answer_history(const struct web *web, struct http_request
 static enum MHD_Result answer_live_user_count(const struct web *web, struct http_request *request,
                                               struct place *place)
 {
+    enum MHD_Result result;
     struct problem problem;
     struct number number;
     uint32_t window_s;
 
     if (!request_parse_room(http_request_query(request, "room"), place, &problem) ||
-        !request_parse_window(request, &window_s, &problem))
+        !request_parse_window(web, request, &window_s, &problem))
         return respond_problem(web, request, &problem);
-    live_count(web->live, place, window_s, &number);
+    if (!api_count(web, request, place, window_s, &number, &result))
+        return result;
     return respond_json(web, request, build_place_count(place, &number));
 }
 
@@ -224,10 +223,9 @@ enum MHD_Result api_site(void *context, struct http_request *request)
     } resources[] = {
         {"/live-user-count", answer_live_user_count},
         {"/events", api_events},
-        {"/history", answer_history},
+        {"/history", api_history},
     };
     const struct web *web = context;
-    struct presence *presence;
     struct problem problem;
     struct place place;
     size_t length = strlen(request->path);
@@ -237,7 +235,7 @@ enum MHD_Result api_site(void *context, struct http_request *request)
         if (length < strlen(SITES) + strlen(after) ||
             strcmp(request->path + length - strlen(after), after) != 0)
             continue;
-        if (!get_presence(web, request, &presence, &problem) ||
+        if (!api_may_read(web, request, &problem) ||
             !request_parse_path_site(web, request, SITES, after, &place, &problem))
             return respond_problem(web, request, &problem);
         return resources[i].answer(web, request, &place);
@@ -249,11 +247,10 @@ enum MHD_Result api_site(void *context, struct http_request *request)
 enum MHD_Result api_realtime(void *context, struct http_request *request)
 {
     const struct web *web = context;
-    struct presence *presence;
     struct problem problem;
     struct place place;
 
-    if (!get_presence(web, request, &presence, &problem) ||
+    if (!api_may_read(web, request, &problem) ||
         !request_parse_path_site(web, request, "/api/analytics/sites/", "/realtime", &place,
                                  &problem))
         return respond_problem(web, request, &problem);
@@ -313,18 +310,20 @@ static void add_sites(json_t *object, const struct web *web, const struct live_l
 enum MHD_Result api_sites(void *context, struct http_request *request)
 {
     const struct web *web = context;
-    struct presence *presence;
     struct live_list list;
     struct problem problem;
     char search[PLACE_SITE_MAX + 1];
     uint32_t limit;
 
-    if (!get_presence(web, request, &presence, &problem) ||
+    if (!api_may_read(web, request, &problem) ||
         !request_parse_number(request, "limit", 1, SITES_MAX, SITES_DEFAULT, &limit, &problem) ||
         !parse_search(request, search, &problem))
         return respond_problem(web, request, &problem);
-    if (live_load_list(web->live, NULL, PRESENCE_SITE, 0, 0, &list) < 0) {
-        no_segment(&problem);
+    int r = live_load_list(web->live, NULL, PRESENCE_SITE, 0, 0, &list);
+    if (r == -EAGAIN && live_suspend(web->live, request))
+        return MHD_YES;
+    if (r < 0) {
+        api_no_numbers(web, &problem);
         return respond_problem(web, request, &problem);
     }
     json_t *object = json_object();
@@ -332,126 +331,5 @@ enum MHD_Result api_sites(void *context, struct http_request *request)
     list.number.partial = list.partial;
     add_marks_of(object, &list.number);
     live_list_free(&list);
-    return respond_json(web, request, object);
-}
-
-/* ---- the collector -------------------------------------------------------------------------- */
-
-static json_t *build_counters(struct presence *presence)
-{
-    struct presence_counter counters[COUNTERS_MAX];
-    size_t count = presence_counters(presence, counters, COUNTERS_MAX);
-    json_t *object = json_object();
-
-    for (size_t i = 0; i < count && i < COUNTERS_MAX; i++)
-        json_object_set_new(object, counters[i].name, json_integer((json_int_t)counters[i].value));
-    return object;
-}
-
-static json_t *build_status(const struct presence_status *status)
-{
-    static const char *const states[] = {
-        [PRESENCE_STARTING] = "starting",
-        [PRESENCE_LISTENING] = "listening",
-        [PRESENCE_STOPPED] = "stopped",
-    };
-    const struct {
-        const char *name;
-        uint64_t value;
-    } figures[] = {
-        {"as_of_age_s", status->as_of_age_s},
-        {"listening_for_s", status->listening_for_s},
-        {"warm_up_s", status->warm_up_s},
-        {"max_window_s", status->max_window_s},
-        {"workers", status->workers},
-        {"entries_live", status->entries_live},
-        {"entries_taken", status->entries_taken},
-        {"entries_capacity", status->entries_capacity},
-        {"scopes_live", status->scopes_live},
-        {"scopes_capacity", status->scopes_capacity},
-        {"histories_live", status->histories_live},
-        {"histories_capacity", status->histories_capacity},
-        {"events_capacity", status->events_capacity},
-        {"segment_bytes", status->segment_bytes},
-    };
-    json_t *object = json_object();
-
-    json_object_set_new(object, "state", json_string(states[status->state]));
-    add_marks(object, &(struct marks){.stale = status->stale,
-                                      .warming = status->warming,
-                                      .partial = status->partial,
-                                      .has_time = true,
-                                      .as_of = status->as_of});
-    for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
-        json_object_set_new(object, figures[i].name, json_integer((json_int_t)figures[i].value));
-    json_object_set_new(object, "receive", json_string(status->receive));
-    json_object_set_new(object, "receive_reason", json_string(status->receive_reason));
-    return object;
-}
-
-enum MHD_Result api_status(void *context, struct http_request *request)
-{
-    const struct web *web = context;
-    struct presence *presence;
-    struct presence_status status;
-    struct problem problem;
-
-    if (!get_presence(web, request, &presence, &problem))
-        return respond_problem(web, request, &problem);
-    if (live_status(web->live, &status) < 0) {
-        no_segment(&problem);
-        return respond_problem(web, request, &problem);
-    }
-    json_t *object = build_status(&status);
-    presence = live_presence(web->live);
-    json_object_set_new(object, "counters", presence ? build_counters(presence) : json_object());
-    json_object_set_new(object, "streams", json_integer((json_int_t)streams_count(web->streams)));
-    json_object_set_new(object, "stream_places",
-                        json_integer((json_int_t)streams_places(web->streams)));
-    json_object_set_new(object, "version", json_string(PRESENCE_VERSION));
-    return respond_json(web, request, object);
-}
-
-/* ---- senders -------------------------------------------------------------------------------- */
-
-static json_t *build_senders(const struct presence_streams *streams, size_t limit)
-{
-    json_t *object = json_object(), *data = json_array();
-    struct edges_states states = edges_count(streams);
-
-    for (size_t i = 0; i < streams->length && i < limit; i++)
-        json_array_append_new(data, edges_build_stream(&streams->streams[i]));
-    json_object_set_new(object, "data", data);
-    json_object_set_new(object, "total", json_integer((json_int_t)streams->length));
-    json_object_set_new(object, "silent", json_integer((json_int_t)states.silent));
-    json_object_set_new(object, "restarted", json_integer((json_int_t)states.restarted));
-    add_marks(object, &(struct marks){.stale = streams->moment.stale,
-                                      .warming = streams->moment.warming,
-                                      .has_time = true,
-                                      .as_of = streams->moment.as_of});
-    return object;
-}
-
-enum MHD_Result api_senders(void *context, struct http_request *request)
-{
-    const struct web *web = context;
-    struct presence_streams streams;
-    struct presence *presence;
-    struct problem problem;
-    uint32_t limit;
-
-    if (!get_presence(web, request, &presence, &problem) ||
-        !request_parse_number(request, "limit", 1, SENDERS_MAX, SENDERS_DEFAULT, &limit, &problem))
-        return respond_problem(web, request, &problem);
-    int r = presence_streams(presence, &streams);
-    if (r == -EOPNOTSUPP) {
-        problem_set(&problem, MHD_HTTP_SERVICE_UNAVAILABLE, "no_streams",
-                    "the collector keeps no streams: see its --max-streams");
-        return respond_problem(web, request, &problem);
-    }
-    if (r < 0)
-        return MHD_NO;
-    json_t *object = build_senders(&streams, limit);
-    presence_streams_free(&streams);
     return respond_json(web, request, object);
 }

@@ -6,7 +6,9 @@
 
 #include "web.h"
 
+struct number;
 struct place;
+struct problem;
 
 /* Handlers of type http_handler. */
 
@@ -19,11 +21,35 @@ enum MHD_Result api_site(void *web, struct http_request *request);
 /* Answer /api/analytics/sites/SITE/realtime. */
 enum MHD_Result api_realtime(void *web, struct http_request *request);
 
-/* Answer /api/status. */
-enum MHD_Result api_status(void *web, struct http_request *request);
+/* ---- for the other files -------------------------------------------------------------------- */
 
-/* Answer /api/senders. */
+/* True if the request may read, and there is something to read it from; false fills in `problem`.
+ */
+bool api_may_read(const struct web *web, const struct http_request *request,
+                  struct problem *problem);
+
+/* True unless this server has totals, which have no such thing; false fills in `problem`. */
+bool api_of_collector(const struct web *web, const char *what, struct problem *problem);
+
+/* Fill in that nothing can be read now, and return false. */
+bool api_no_numbers(const struct web *web, struct problem *problem);
+
+/* Count a place. False: the request was suspended or refused, and `*ret_result` is what its handler
+ * returns. */
+bool api_count(const struct web *web, struct http_request *request, const struct place *place,
+               uint32_t window_s, struct number *ret, enum MHD_Result *ret_result);
+
+/* ---- api_status.c --------------------------------------------------------------------------- */
+
+/* Answer /api/status and /api/senders. */
+enum MHD_Result api_status(void *web, struct http_request *request);
 enum MHD_Result api_senders(void *web, struct http_request *request);
+
+/* ---- api_history.c -------------------------------------------------------------------------- */
+
+/* Answer /api/sites/SITE/history, as api_events(). */
+enum MHD_Result api_history(const struct web *web, struct http_request *request,
+                            struct place *place);
 
 /* ---- api_events.c --------------------------------------------------------------------------- */
 

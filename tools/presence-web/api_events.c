@@ -230,9 +230,10 @@ enum MHD_Result api_events(const struct web *web, struct http_request *request, 
     struct problem problem;
     struct page page = {0};
 
-    if (!parse_page(request, &page, &problem))
+    if (!api_of_collector(web, "events", &problem) || !parse_page(request, &page, &problem))
         return respond_problem(web, request, &problem);
-    int r = page.has_since    ? load_after(presence, place->site, &page, &events)
+    int r = !presence         ? -ENODATA
+            : page.has_since  ? load_after(presence, place->site, &page, &events)
             : page.has_before ? load_before(web, place->site, &page, &events)
                               : load_newest(web, place->site, page.size, &events);
     if (r < 0) {

@@ -5,23 +5,27 @@
 
 #include "common/monotonic.h"
 #include "common/segment_source.h"
+#include "total_lists.h"
+#include "totals.h"
 
 /* A collector that is restarted is back within this time. One that has died is not called stale any
  * earlier (SEGMENT_STALE_AGE). */
 #define RESTART_S 3
 
 struct live {
+    struct totals *totals; /* NULL: the segment */
     struct segment_source source;
     struct presence_status status;
     int64_t status_at_ns;
 };
 
-struct live *live_new(const char *path)
+struct live *live_new(const char *path, struct totals *totals)
 {
     struct live *live = calloc(1, sizeof(*live));
 
     if (!live)
         return NULL;
+    live->totals = totals;
     segment_source_init(&live->source, path);
     live->status_at_ns = INT64_MIN / 2;
     return live;
@@ -35,11 +39,21 @@ void live_free(struct live *live)
     free(live);
 }
 
+struct totals *live_totals(const struct live *live)
+{
+    return live->totals;
+}
+
+bool live_suspend(struct live *live, struct http_request *request)
+{
+    return live->totals && totals_suspend(live->totals, request);
+}
+
 struct presence *live_presence(struct live *live)
 {
     struct presence *presence;
 
-    return segment_source_get(&live->source, &presence) < 0 ? NULL : presence;
+    return live->totals || segment_source_get(&live->source, &presence) < 0 ? NULL : presence;
 }
 
 int live_status(struct live *live, struct presence_status *ret)
@@ -88,43 +102,57 @@ static struct number number_of(const struct presence_reading *reading)
         .last_heartbeat_s = reading->last_heartbeat_s,
         .as_of = reading->as_of,
         .as_of_age_s = reading->as_of_age_s,
+        .published_ns = INT64_MIN,
     };
 }
 
 struct number live_freshness(struct live *live)
 {
     struct presence *presence = live_presence(live);
-    struct number none = {.stale = true, .window_s = PRESENCE_DEFAULT_WINDOW};
+    struct number none = {
+        .stale = true, .window_s = PRESENCE_DEFAULT_WINDOW, .published_ns = INT64_MIN};
 
+    if (live->totals)
+        return totals_freshness(live->totals);
     if (!presence)
         return none;
     struct presence_reading reading = presence_freshness(presence);
     return number_of(&reading);
 }
 
+/* Shorten a window that is longer than the collector keeps. Return what is wrong otherwise. */
+static int shorten_window(struct presence *presence, int error, uint32_t *window_s)
+{
+    struct presence_status status;
+    int r = error == -ERANGE ? presence_status(presence, &status) : error;
+
+    if (r == 0)
+        *window_s = status.max_window_s;
+    return r;
+}
+
 static int count(struct live *live, const struct place *place, uint32_t *window_s,
                  struct presence_reading *ret)
 {
     struct presence *presence = live_presence(live);
-    struct presence_status status;
 
     if (!presence)
         return -ENODATA;
     int r = presence_count(presence, place->site, place_room(place), *window_s, ret);
-    if (r != -ERANGE)
+    if (r == 0 || shorten_window(presence, r, window_s) < 0)
         return r;
-    r = presence_status(presence, &status);
-    if (r < 0)
-        return r;
-    *window_s = status.max_window_s;
     return presence_count(presence, place->site, place_room(place), *window_s, ret);
 }
 
 void live_count(struct live *live, const struct place *place, uint32_t window_s, struct number *ret)
 {
     struct presence_reading reading;
-    int r = count(live, place, &window_s, &reading);
 
+    if (live->totals) {
+        *ret = totals_count(live->totals, place, window_s);
+        return;
+    }
+    int r = count(live, place, &window_s, &reading);
     if (r == 0) {
         *ret = number_of(&reading);
         return;
@@ -137,17 +165,42 @@ void live_count(struct live *live, const struct place *place, uint32_t window_s,
 
 /* ---- listings ------------------------------------------------------------------------------- */
 
-int live_load_list(struct live *live, const char *site, enum presence_kind kind, uint32_t window_s,
-                   size_t limit, struct live_list *ret)
+static int load_totals(struct totals *totals, const struct place *place, enum presence_kind kind,
+                       uint32_t window_s, size_t limit, struct live_list *ret)
+{
+    static const struct place all;
+    struct live_list list = {0};
+    int r = totals_list(totals, place ? place : &all, kind, window_s, &list.totals, &list.number);
+
+    if (r < 0)
+        return r;
+    list.length = limit && limit < list.totals->length ? limit : list.totals->length;
+    list.partial = list.totals->partial;
+    *ret = list;
+    return 0;
+}
+
+static int load_listing(struct presence *presence, const struct place *place,
+                        enum presence_kind kind, uint32_t window_s, size_t limit,
+                        struct presence_listing *ret)
+{
+    if (!place)
+        return presence_sites(presence, window_s, ret);
+    int r = presence_top(presence, place->site, kind, window_s, limit, ret);
+    if (r == 0 || shorten_window(presence, r, &window_s) < 0)
+        return r;
+    return presence_top(presence, place->site, kind, window_s, limit, ret);
+}
+
+int live_load_list(struct live *live, const struct place *place, enum presence_kind kind,
+                   uint32_t window_s, size_t limit, struct live_list *ret)
 {
     struct presence *presence = live_presence(live);
     struct presence_listing listing;
 
-    if (!presence)
-        return -ENODATA;
-    int r = site ? presence_top(presence, site, kind, window_s, limit, &listing)
-                 : presence_sites(presence, window_s, &listing);
-    if (r < 0)
+    if (live->totals)
+        return load_totals(live->totals, place, kind, window_s, limit, ret);
+    if (!presence || load_listing(presence, place, kind, window_s, limit, &listing) < 0)
         return -ENODATA;
     *ret = (struct live_list){.listing = listing,
                               .length = listing.length,
@@ -163,8 +216,15 @@ void live_list_free(struct live_list *list)
 
 struct live_line live_list_line(const struct live_list *list, size_t index)
 {
+    if (list->totals) {
+        const struct engine_entry *total = &list->totals->entries[index];
+        return (struct live_line){.name = total->name,
+                                  .count = total->count,
+                                  .last_heartbeat_s = total->last_heartbeat_s,
+                                  .has_heartbeat = total->quiet,
+                                  .partial = total->partial};
+    }
     const struct presence_entry *entry = &list->listing.entries[index];
-
     return (struct live_line){.name = entry->name,
                               .count = entry->count,
                               .last_heartbeat_s = entry->last_heartbeat_s,

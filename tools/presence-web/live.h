@@ -1,5 +1,5 @@
-/* live.h - read counts for an HTTP server: of one collector from its segment, which may be missing.
- * One thread. */
+/* live.h - read counts for an HTTP server: of one collector from its segment, which may be missing,
+ * or the totals of many, which totals.h keeps. One thread. */
 #ifndef PRESENCE_WEB_LIVE_H
 #define PRESENCE_WEB_LIVE_H
 
@@ -25,36 +25,50 @@ struct number {
     bool has_time;     /* false: nothing could be read, and only `stale` is known */
     bool exists, known, partial, stale, warming;
     bool may_be_restart; /* stale for such a short time that the collector may be starting anew */
+    bool pending;        /* of totals: a newer one will come soon */
     bool has_heartbeat;  /* `last_heartbeat_s` is known */
     uint64_t last_heartbeat_s;
     int64_t as_of;
     uint64_t as_of_age_s;
+    int64_t published_ns; /* of totals (monotonic_ns): what had reached the collectors by then may
+                             be in the count; INT64_MIN: unknown */
 };
 
+struct engine_list;
+struct http_request;
 struct live;
+struct totals;
 
-/* Allocate a reader of the segment at `path`, which is not copied. Return NULL if there is no
- * memory. */
-struct live *live_new(const char *path);
+/* Allocate a reader of the segment at `path`, which is not copied, or of totals, unless they are
+ * NULL. Return NULL if there is no memory. */
+struct live *live_new(const char *path, struct totals *totals);
 void live_free(struct live *live);
 
+/* Return the totals; NULL: numbers are those of one collector. */
+struct totals *live_totals(const struct live *live);
+
 /* Return the open segment, or NULL if none can be read; the log says why. Valid until the next call
- * of any function here. */
+ * of any function here. Totals have none. */
 struct presence *live_presence(struct live *live);
 
 /* Return how fresh a number would be that is read now; it has no count. */
 struct number live_freshness(struct live *live);
 
 /* Count a place within the last `window_s` seconds, or the longest window if that is shorter; 0 is
- * the default window. */
+ * the default window. Of totals, the windows are those that are published. */
 void live_count(struct live *live, const struct place *place, uint32_t window_s,
                 struct number *ret);
+
+/* Suspend a request whose number or list is pending: its handler is called again when it is there,
+ * or after 2.5 s. False: it has waited already. Takes the request's `data`. */
+bool live_suspend(struct live *live, struct http_request *request);
 
 /* ---- listings ------------------------------------------------------------------------------- */
 
 /* All sites, or the busiest rooms, countries or sources of a site. */
 struct live_list {
     struct presence_listing listing;
+    const struct engine_list *totals; /* instead; NULL: the listing */
     size_t length;
     bool partial;         /* some may be missing, or have more visitors */
     struct number number; /* the site's own; of all sites only how fresh */
@@ -67,9 +81,10 @@ struct live_line {
 };
 
 /* List a site's rooms, countries or sources, the busiest first, at most `limit`; or all sites, if
- * `site` is NULL. Release `*ret` with live_list_free. Errors: -ENODATA nothing can be read. */
-int live_load_list(struct live *live, const char *site, enum presence_kind kind, uint32_t window_s,
-                   size_t limit, struct live_list *ret);
+ * `place` is NULL. Release `*ret` with live_list_free, before the thread does anything else.
+ * Errors: -ENODATA nothing can be read; -EAGAIN it is pending. */
+int live_load_list(struct live *live, const struct place *place, enum presence_kind kind,
+                   uint32_t window_s, size_t limit, struct live_list *ret);
 void live_list_free(struct live_list *list);
 
 /* Return a line of the list. */

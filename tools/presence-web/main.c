@@ -14,6 +14,7 @@
 #include "request.h"
 #include "routes.h"
 #include "stream.h"
+#include "totals.h"
 #include "touch.h"
 
 #define EXIT_USAGE       2
@@ -95,12 +96,29 @@ static int open_outbound(struct web *web)
     return r;
 }
 
+/* Prepare to read totals, if an engine is named. */
+static int open_totals(struct web *web)
+{
+    const struct options *options = &web->options;
+    char problem[ENGINE_PROBLEM_SIZE];
+
+    if (!options->engine.url)
+        return 0;
+    int r = totals_open(&options->engine, options->max_streams, &web->totals, problem);
+    if (r < 0)
+        log_line("cannot use the engine %s: %s", options->engine.url, problem);
+    return r;
+}
+
 static int open_parts(struct web *web)
 {
-    int r = streams_open(web, &web->streams);
+    int r = open_totals(web);
 
+    if (r < 0)
+        return r;
+    r = streams_open(web, &web->streams);
     if (r == 0) {
-        web->live = live_new(web->options.segment);
+        web->live = live_new(web->options.segment, web->totals);
         web->limiter = limiter_new(web->options.client_rate);
         web->touches = touches_new(web);
         if (!web->live || !web->limiter || !web->touches)
@@ -120,6 +138,7 @@ static void close_parts(struct web *web)
     streams_close(web->streams);
     limiter_free(web->limiter);
     live_free(web->live);
+    totals_close(web->totals);
     secrets_free(&web->api_keys);
     secrets_free(&web->jwt_keys);
     explicit_bzero(&web->key, sizeof(web->key));
@@ -129,8 +148,8 @@ static void close_parts(struct web *web)
 static int bind_and_drop(const struct web *web, int *ret_sockets)
 {
     const struct options *options = &web->options;
-    const char *paths[5] = {options->segment};
-    size_t count = 1;
+    const char *paths[6] = {options->engine.url ? options->database : options->segment};
+    size_t count = paths[0] ? 1 : 0;
     int r = http_listen_open(options->listen.items, options->listen.count, ret_sockets);
 
     if (r < 0)
@@ -141,7 +160,7 @@ static int bind_and_drop(const struct web *web, int *ret_sockets)
         paths[count++] = options->jwt_key_file;
     if (options->key_file)
         paths[count++] = options->key_file;
-    r = privileges_drop(paths, NULL);
+    r = web->totals ? privileges_drop_for_engine(paths, NULL) : privileges_drop(paths, NULL);
     if (r < 0)
         log_line("cannot drop privileges: %s", strerror(-r));
     return r;
@@ -185,11 +204,13 @@ static int start_server(struct web *web, const int *sockets, const struct http_r
 static int64_t run_timers(struct web *web)
 {
     int64_t now_ns = monotonic_ns();
+    int64_t totals_ns = web->totals ? totals_run_timers(web->totals, now_ns) : INT64_MAX;
     int64_t streams_ns = streams_run_timers(web->streams, now_ns);
     int64_t touches_ns = touches_run_timers(web->touches, now_ns);
     int64_t outbound_ns = outbound_run_timers(web->outbound, now_ns);
     int64_t next_ns = streams_ns < touches_ns ? streams_ns : touches_ns;
 
+    next_ns = totals_ns < next_ns ? totals_ns : next_ns;
     return outbound_ns < next_ns ? outbound_ns : next_ns;
 }
 
@@ -215,8 +236,19 @@ static void serve(struct web *web, struct http_server *server)
     web->ending = true;
     streams_end(web->streams);
     touches_end(web->touches);
+    if (web->totals)
+        totals_end(web->totals);
     for (int i = 0; i < LAST_TURNS; i++)
         http_server_turn(server, 1);
+}
+
+static int start_totals(struct web *web, struct http_server *server)
+{
+    int r = web->totals ? totals_start(web->totals, server) : 0;
+
+    if (r < 0)
+        log_line("cannot start a thread: %s", strerror(-r));
+    return r;
 }
 
 static int run(struct web *web)
@@ -236,11 +268,23 @@ static int run(struct web *web)
     if (r == 0)
         r = start_server(web, sockets, routes, count, &server);
     if (r == 0) {
-        serve(web, server);
+        r = start_totals(web, server);
+        if (r == 0)
+            serve(web, server);
+        if (web->totals)
+            totals_stop(web->totals);
         http_server_stop(server);
     }
     free(routes);
     return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* Refuse a database without an engine: one collector's history is in its segment. */
+static bool check_database(const struct options *options)
+{
+    if (options->database && !options->engine.url)
+        option_wrong("database", "it is for totals: name the engine with --engine, too");
+    return !options->database || options->engine.url;
 }
 
 int main(int argc, char **argv)
@@ -255,6 +299,10 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     case OPTION_RUN:
         break;
+    }
+    if (!engine_options_check(&web.options.engine, &use, false) || !check_database(&web.options)) {
+        options_free(&options_table, &web.options);
+        return EXIT_USAGE;
     }
     int status = run(&web);
     close_parts(&web);

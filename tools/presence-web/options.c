@@ -64,6 +64,12 @@ static const struct option_entry entries[] = {
      .expected = "an address and port such as 127.0.0.1:8474 or [::1]:8474", .help = "serve here",
      .details = HTTP_LISTEN_DETAILS, .fallback = "127.0.0.1:8474"},
     OPTION_SEGMENT(struct options, segment, .details = "It may appear later."),
+    OPTION_ENGINE(struct options, engine),
+    {"database", OPTION_TEXT(struct options, database), .argument = "FILE", .expected = "a file",
+     .example = "/var/lib/presence/totals.db",
+     .help = "with --engine: the database in which presence-recorder --engine stores totals",
+     .details = "The history and the peaks of totals, and the dashboard's chart, are read from "
+                "it. It may appear later. Default: there are none."},
     {"to", OPTION_LIST(struct options, to), .check = check_to, .max = OPTIONS_LISTED_MAX,
      .argument = "ADDR:PORT", .expected = "a numeric address and port such as 127.0.0.1:9514",
      .help = "the collector to send heartbeats to; each gets all of them",

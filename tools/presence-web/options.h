@@ -6,12 +6,15 @@
 
 #include "common/networks.h"
 #include "common/options.h"
+#include "engine/engine_options.h"
 
 #define OPTIONS_LISTED_MAX 256 /* values of each repeatable option */
 
 struct options {
     struct option_list listen;
     char *segment;
+    struct engine_options engine; /* instead of the segment; without a URL: none */
+    char *database;               /* of presence-recorder's totals; NULL: none */
     struct option_list to;
     struct option_list sites;   /* in lower case; none: any */
     struct option_list origins; /* in lower case; none: any */

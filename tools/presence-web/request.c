@@ -10,6 +10,8 @@
 #include "common/monotonic.h"
 #include "http/http_client.h"
 #include "limiter.h"
+#include "live.h"
+#include "totals.h"
 
 /* ---- who sends it --------------------------------------------------------------------------- */
 
@@ -231,14 +233,18 @@ bool request_parse_number(const struct http_request *request, const char *name, 
     return true;
 }
 
-bool request_parse_window(const struct http_request *request, uint32_t *ret_s,
-                          struct problem *problem)
+bool request_parse_window(const struct web *web, const struct http_request *request,
+                          uint32_t *ret_s, struct problem *problem)
 {
+    const struct totals *totals = live_totals(web->live);
     uint32_t minutes;
 
-    if (!request_parse_number(request, "minutes", 1, REQUEST_MINUTES_MAX, REQUEST_MINUTES_DEFAULT,
-                              &minutes, problem))
+    if (!request_parse_number(request, "minutes", 1, REQUEST_MINUTES_MAX, 0, &minutes, problem))
         return false;
+    if (totals && !totals_has_window(totals, minutes * 60))
+        return problem_bad_request(problem,
+                                   "no totals are published for minutes=%u: the windows are %s s",
+                                   minutes, totals_windows(totals));
     *ret_s = minutes * 60;
     return true;
 }
@@ -484,6 +490,6 @@ bool request_parse_places(const struct web *web, const struct http_request *requ
 {
     return request_check_origin(web, request, problem) &&
            parse_places(web, request, ret, problem) &&
-           request_parse_window(request, &ret->window_s, problem) &&
+           request_parse_window(web, request, &ret->window_s, problem) &&
            check_tokens(web, request, ret, problem);
 }

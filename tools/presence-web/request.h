@@ -20,8 +20,7 @@ struct client request_client(const struct web *web, const struct http_request *r
 
 /* ---- what it asks for ----------------------------------------------------------------------- */
 
-#define REQUEST_MINUTES_DEFAULT 5
-#define REQUEST_MINUTES_MAX     60
+#define REQUEST_MINUTES_MAX 60
 
 /* Each of these returns true, or fills in `problem`, leaves its other outputs alone and returns
  * false. */
@@ -58,9 +57,10 @@ bool request_parse_number(const struct http_request *request, const char *name, 
                           uint32_t most, uint32_t otherwise, uint32_t *ret,
                           struct problem *problem);
 
-/* Parse `minutes` as a window in seconds. */
-bool request_parse_window(const struct http_request *request, uint32_t *ret_s,
-                          struct problem *problem);
+/* Parse `minutes` as a window in seconds, 0 without it: the default one. Of totals it must be one
+ * that is published. */
+bool request_parse_window(const struct web *web, const struct http_request *request,
+                          uint32_t *ret_s, struct problem *problem);
 
 /* ---- whether it may ------------------------------------------------------------------------- */
 

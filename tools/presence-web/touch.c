@@ -9,9 +9,11 @@
 #include "common/monotonic.h"
 #include "outbound.h"
 
-#define SETTLE_NS   (2 * NS_PER_MS) /* from the table to the rings: the rest of a worker's batch */
-#define SAMPLE_NS   NS_PER_MS       /* touches that begin within it share a sample */
-#define JUST_SEEN_S 1               /* at this age or less, two heartbeats can't be distinguished */
+#define SETTLE_NS      (2 * NS_PER_MS) /* from the table to the rings: the rest of a worker's batch */
+#define SAMPLE_NS      NS_PER_MS       /* touches that begin within it share a sample */
+#define JUST_SEEN_S    1 /* at this age or less, two heartbeats can't be distinguished */
+
+#define TOTAL_CHECK_NS (100 * NS_PER_MS) /* between two checks of a total */
 
 /* Times since a touch began at which to check whether it is counted. Most are counted by the first
  * one; the others wait for something that takes longer. */
@@ -107,6 +109,34 @@ static bool is_seen(const struct touch *touch, uint32_t age_s, struct round *rou
     return has_accepted_since(touch, round);
 }
 
+static struct place site_of(const struct touch *touch)
+{
+    struct place site = touch->heartbeat.place;
+
+    site.room[0] = '\0';
+    return site;
+}
+
+static bool is_total(const struct touch *touch)
+{
+    return live_totals(touch->touches->web->live);
+}
+
+/* True if the heartbeat can be in the total of a place. */
+static bool is_in_total(const struct touch *touch, const struct place *place)
+{
+    struct number number;
+
+    live_count(touch->touches->web->live, place, 0, &number);
+    return number.known && !number.stale && number.published_ns - TOUCH_LAG_NS >= touch->began_ns;
+}
+
+/* True if heartbeats were lost on the way since the touch began, perhaps this one. */
+static bool is_lost(const struct touch *touch)
+{
+    return outbound_lost(touch->touches->web->outbound) > touch->sample.lost;
+}
+
 /* True if the count includes the visitor. The table knows of them a moment before the count does,
  * so the batch that saw them must have ended, and the count have risen, or have had the time to. */
 static bool is_counted(struct touch *touch, struct round *round)
@@ -115,8 +145,12 @@ static bool is_counted(struct touch *touch, struct round *round)
     const struct number *before = &touch->before.number;
     struct live_visitor now;
 
-    live_observe(touch->touches->web->live, &heartbeat->place, heartbeat->visitor, TOUCH_WINDOW_S,
-                 &now);
+    if (is_total(touch)) {
+        struct place site = site_of(touch);
+        bool in_site = is_in_total(touch, &site); /* asks for it, too */
+        return is_in_total(touch, &heartbeat->place) && in_site && !is_lost(touch);
+    }
+    live_observe(touch->touches->web->live, &heartbeat->place, heartbeat->visitor, 0, &now);
     if (!touch->seen_at_ns && is_seen(touch, now.age_s, round))
         touch->seen_at_ns = round->now_ns;
     /* A worker may be suspended in the middle of its batch: it counts what it has accepted when the
@@ -133,6 +167,8 @@ static int64_t next_check(const struct touch *touch, int64_t now_ns)
 {
     size_t i = 0;
 
+    if (is_total(touch))
+        return now_ns + TOTAL_CHECK_NS;
     while (i < CHECKS - 1 && touch->began_ns + check_times_ns[i] <= now_ns)
         i++;
     int64_t next_ns = touch->began_ns + check_times_ns[i];
@@ -157,6 +193,12 @@ static void free_touch(void *data)
     free(touch);
 }
 
+/* True if nobody is counted at present: there is no point in waiting. */
+static bool is_stale(const struct number *number)
+{
+    return number->stale && !number->pending;
+}
+
 /* Record the state before the heartbeat arrives. Return NULL if there is no memory. */
 static struct touch *new_touch(struct touches *touches, struct http_request *request,
                                const struct heartbeat *heartbeat)
@@ -170,11 +212,15 @@ static struct touch *new_touch(struct touches *touches, struct http_request *req
     touch->heartbeat = *heartbeat;
     touch->began_ns = monotonic_ns();
     touch->sample = *get_sample(touches, touch->began_ns);
-    live_observe(touches->web->live, &heartbeat->place, heartbeat->visitor, TOUCH_WINDOW_S,
-                 &touch->before);
+    live_observe(touches->web->live, &heartbeat->place, heartbeat->visitor, 0, &touch->before);
     request->data = touch;
     request->release = free_touch;
     return touch;
+}
+
+static int64_t patience(const struct touch *touch)
+{
+    return is_total(touch) ? TOUCH_TOTAL_WAIT_NS : TOUCH_WAIT_NS;
 }
 
 static enum MHD_Result wait(struct touch *touch)
@@ -199,7 +245,7 @@ int64_t touches_run_timers(struct touches *touches, int64_t now_ns)
             if (touch->counted)
                 outbound_record_counted(touches->web->outbound, &touch->heartbeat);
         }
-        if (touch->counted || now_ns - touch->began_ns >= TOUCH_WAIT_NS)
+        if (touch->counted || now_ns - touch->began_ns >= patience(touch))
             stop_waiting(touch);
         else if (touch->check_at_ns < next_ns)
             next_ns = touch->check_at_ns;
@@ -237,7 +283,7 @@ static void add_reason(json_t *object, const struct touch *touch, const struct n
         return;
     if (touch->outcome != TOUCH_SENT)
         reason = touch_reason_unsent(touch->outcome);
-    else if (touch->before.number.stale || number->stale)
+    else if (is_stale(&touch->before.number) || number->stale)
         reason = touch_reason_stale(web, number);
     else
         reason = touch_reason_find(web, &touch->heartbeat, &touch->sample,
@@ -251,13 +297,12 @@ static void add_reason(json_t *object, const struct touch *touch, const struct n
 static enum MHD_Result answer(const struct touch *touch)
 {
     const struct web *web = touch->touches->web;
-    struct place site = touch->heartbeat.place;
+    struct place site = site_of(touch);
     struct number number, site_number;
     json_t *object = json_object();
 
-    site.room[0] = '\0';
-    live_count(web->live, &touch->heartbeat.place, TOUCH_WINDOW_S, &number);
-    live_count(web->live, &site, TOUCH_WINDOW_S, &site_number);
+    live_count(web->live, &touch->heartbeat.place, 0, &number);
+    live_count(web->live, &site, 0, &site_number);
     json_object_set_new(object, "count", build_count(&number));
     json_object_set_new(object, "site_count", build_count(&site_number));
     json_object_set_new(object, "counted", json_boolean(touch->counted));
@@ -283,7 +328,7 @@ enum MHD_Result touches_handle(void *context, struct http_request *request)
         return MHD_NO;
     touch->outcome = send_heartbeat(web, &heartbeat, &client);
     if (touch->outcome != TOUCH_SENT || heartbeat.kind == PRESENCE_LEAVE ||
-        touch->before.number.stale || web->ending)
+        is_stale(&touch->before.number) || web->ending)
         return answer(touch);
     return wait(touch);
 }

@@ -3,6 +3,9 @@
  * A touch is sent to the collector as a datagram. Its connection is then suspended until the
  * visitor is in the count, which is checked at growing intervals, or TOUCH_WAIT_NS have passed;
  * other requests are served meanwhile. The answer says why a visitor is not counted.
+ *
+ * Totals don't say whom they count. A touch waits there until all shards behind the number were
+ * published TOUCH_LAG_NS after it was sent, or TOUCH_TOTAL_WAIT_NS have passed.
  */
 #ifndef PRESENCE_WEB_TOUCH_H
 #define PRESENCE_WEB_TOUCH_H
@@ -10,8 +13,12 @@
 #include "heartbeat.h"
 
 #define TOUCH_WAIT_NS    (20 * NS_PER_MS)
-#define TOUCH_WINDOW_S   300
 #define TOUCH_BODY_BYTES 4096
+
+/* The time that a heartbeat may take to the collectors through relays, each of which holds it for
+ * up to 50 ms by default, and then a publisher to read and write all counts. */
+#define TOUCH_LAG_NS        (500 * NS_PER_MS)
+#define TOUCH_TOTAL_WAIT_NS (3 * NS_PER_S)
 
 /* Allocate the set of touches, empty. Return NULL if there is no memory. */
 struct touches *touches_new(struct web *web);
@@ -77,7 +84,8 @@ struct touch_reason touch_reason_unsent(enum touch_outcome outcome);
 /* Explain a stale number: nobody is counted. */
 struct touch_reason touch_reason_stale(const struct web *web, const struct number *number);
 
-/* Explain a heartbeat that was sent after `before` and is not counted by `now`. */
+/* Explain a heartbeat that was sent after `before` and is not counted by `now`. Of totals this only
+ * knows whether it was sent. */
 struct touch_reason touch_reason_find(const struct web *web, const struct heartbeat *heartbeat,
                                       const struct touch_sample *before,
                                       const struct touch_sample *now);

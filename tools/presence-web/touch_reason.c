@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "totals.h"
+
 #define RECENT_S 1 /* greatest age, in ticks, of a heartbeat that was just sent */
 
 const char *const touch_counters[TOUCH_COUNTERS] = {
@@ -45,11 +47,29 @@ struct touch_reason touch_reason_unsent(enum touch_outcome outcome)
     }
 }
 
+static struct touch_reason reason_stale_total(const struct totals *totals,
+                                              const struct number *number)
+{
+    const char *code = "collector_stale";
+
+    if (*totals_problem(totals))
+        return reason(code, "totals can't be read from the engine: see this server's log");
+    if (!number->has_time)
+        return reason(code, "totals have not been read from the engine yet");
+    return reason(code,
+                  "no group of collectors is whole since %" PRIu64 " s: see presencectl "
+                  "status --engine",
+                  number->as_of_age_s);
+}
+
 struct touch_reason touch_reason_stale(const struct web *web, const struct number *number)
 {
     const char *code = "collector_stale";
+    const struct totals *totals = live_totals(web->live);
     struct presence_status status;
 
+    if (totals)
+        return reason_stale_total(totals, number);
     if (!number->has_time || live_status(web->live, &status) < 0)
         return reason(code, "there is no collector: start presenced, or see --segment");
     if (status.state == PRESENCE_STARTING)
@@ -168,5 +188,9 @@ struct touch_reason touch_reason_find(const struct web *web, const struct heartb
     if (changes.lost)
         return reason("not_sent", "heartbeats do not reach the collector: see --to, and this "
                                   "server's log");
+    if (live_totals(web->live))
+        return reason("not_seen",
+                      "no group has published its counts anew within 3 s: they may lack "
+                      "this heartbeat");
     return guess_rejection(&changes);
 }

@@ -84,7 +84,7 @@ static void read_number(struct watch *watch, struct live *live, bool refresh)
     char id[WATCH_ID_SIZE];
 
     live_count(live, &watch->place, watch->window_s, &number);
-    if (watch->version && number.may_be_restart)
+    if (number.pending || (watch->version && number.may_be_restart))
         return;
     format_id(&number, id);
     bool new = !watch->event || strcmp(id, watch->id) != 0;

@@ -10,10 +10,12 @@ struct limiter;
 struct live;
 struct outbound;
 struct streams;
+struct totals;
 struct touches;
 
 struct web {
     struct options options;
+    struct totals *totals; /* NULL: numbers are those of one collector */
     struct live *live;
     struct outbound *outbound;
     struct limiter *limiter;
