@@ -16,6 +16,7 @@ import {
     unknown,
     write,
 } from './format.js';
+import { showSource } from './groups.js';
 import { isQuiet, showHealth } from './health.js';
 import { showList } from './lists.js';
 import { showNumber } from './number.js';
@@ -36,7 +37,8 @@ const state = {
     heard: performance.now(), // when the server last answered
     confirmed: performance.now(), // when it last confirmed the number
     refusal: '', // why the server refuses to answer
-    collector: true, // false: the server has no segment to read
+    collector: true, // false: the server has no segment to read, or no engine
+    source: '', // of the numbers: 'collector' or 'groups'; '': not known yet
     now: null, // the last of: count, stale, warming, partial, as_of, last_heartbeat_s
     status: null,
     senders: null,
@@ -50,14 +52,15 @@ function mark() {
     const { now } = state;
     if (performance.now() - state.heard > patience) return ['offline', 'No answer from the server'];
     if (state.refusal && !now) return ['unknown', 'Refused']; // a stream may not need a key
-    if (!state.collector) return ['stale', 'No collector'];
+    const isGroups = state.source === 'groups';
+    if (!state.collector) return ['stale', isGroups ? 'No totals' : 'No collector'];
     if (!state.site) return ['unknown', 'No site yet'];
     if (!now) return ['unknown', 'Connecting'];
     const since = now.as_of ? ` since ${exactTime(new Date(now.as_of))}` : '';
     if (now.stale) return ['stale', `Stale${since}`];
     if (performance.now() - state.confirmed > silence) return ['stale', `Not confirmed${since}`];
     if (now.warming) return ['warming', 'Warming up'];
-    if (now.partial) return ['partial', 'No room for everybody'];
+    if (now.partial) return ['partial', isGroups ? 'Incomplete' : 'No room for everybody'];
     if (isQuiet(now.last_heartbeat_s))
         return ['quiet', `Quiet since ${moment(new Date(lastAt()))}`];
     return ['live', 'Live'];
@@ -75,7 +78,8 @@ function meaning(kind) {
     const { now } = state;
     if (!now || !isCount(now.count)) {
         if (state.refusal) return state.refusal;
-        if (!state.collector) return 'Not known until presenced runs';
+        if (!state.collector)
+            return state.source === 'groups' ? 'Not known' : 'Not known until presenced runs';
         return state.site ? 'Not known' : 'The first heartbeat of a site makes it appear here';
     }
     const when = now.as_of ? exactTime(new Date(now.as_of)) : unknown;
@@ -107,7 +111,9 @@ function showNow() {
     showNumber($('number'), count);
     write($('meaning'), [meaning(kind), kind === 'live' && change()].filter(Boolean).join(' · '));
     const last = state.now?.last_heartbeat_s;
-    showFact('heartbeat', duration(isSilent ? (now() - lastAt()) / 1000 : last), 'ago');
+    const recent = state.source === 'groups' && !isSilent && state.now && !isCount(last);
+    const age = isSilent ? (now() - lastAt()) / 1000 : last;
+    showFact('heartbeat', recent ? '< 1 min' : duration(age), 'ago');
     const title = count === null || kind !== 'live' ? words : number(count);
     state.heartbeat = { last, lastAt: lastAt(), edges: state.now?.edges, isSilent };
     if (kind === 'offline') state.status = null;
@@ -223,7 +229,7 @@ function failed(error) {
     if (error instanceof Refused) {
         heard();
         if (error.status === 401 || error.status === 403) refused(error);
-        else if (error.code === 'no_collector') state.collector = false;
+        else if (['no_collector', 'no_engine'].includes(error.code)) state.collector = false;
     } else if (error.name !== 'TimeoutError' && !(error instanceof TypeError)) {
         console.error(error);
     }
@@ -284,7 +290,7 @@ async function readNow() {
 
 let allRead = -Infinity; // when all 24 hours were last read
 async function readHistory() {
-    if (!state.site) return;
+    if (!state.site || !hasHistory()) return;
     const isAll = performance.now() - allRead > minute || !state.history.length;
     const answer = await ask(sitePath(state.site, 'history'), { hours: isAll ? 24 : 1 });
     if (!answer) return;
@@ -301,6 +307,7 @@ let watermark = null;
 let noEvents = -Infinity; // when the collector last reported that it keeps none
 async function readEvents() {
     if (!state.site || paused() || performance.now() - noEvents < 60000) return;
+    if (state.source !== 'collector') return;
     const from = watermark;
     let answer;
     try {
@@ -319,8 +326,20 @@ async function readEvents() {
     watermark = answer.next_timestamp ?? watermark;
 }
 
+const hasHistory = () => state.source && document.body.dataset.history !== 'none';
+
+function learnSource(status) {
+    const isNew = !state.source;
+    state.source = showSource(status);
+    if (!isNew) return;
+    if (state.source === 'groups') sitePicker.missing = 'no group has all of them';
+    askHistory();
+    askEvents();
+}
+
 /** Read who sends; null if the collector doesn't keep it. */
 async function readSenders() {
+    if (state.source === 'groups') return null;
     try {
         return await read('api/senders', { limit: 1000 });
     } catch (error) {
@@ -333,6 +352,7 @@ async function readStatus() {
     try {
         state.status = await read('api/status');
         heard(state.status);
+        learnSource(state.status);
         state.senders = await readSenders();
         learnSenders(state.senders);
     } catch (error) {

@@ -2,6 +2,7 @@
 
 import { edgesLine, whyQuiet } from './edges.js';
 import { compact, duration, make, moment, number, percent, unknown, write } from './format.js';
+import { isTotal, totalLines } from './groups.js';
 
 const quietAfter = 60; // seconds: a visitor sends one heartbeat a minute
 
@@ -114,6 +115,7 @@ function use(live, capacity) {
 
 /** Return the lines of the health section. Nothing is good while the collector is silent. */
 function lines(status, senders, site) {
+    if (isTotal(status)) return totalLines(status, site);
     const counters = status.counters ?? {};
     const rate = rates(counters);
     const isSilent = site.isSilent || status.stale;

@@ -19,13 +19,13 @@ function option(name, visitors, at) {
 }
 
 /** Say how many sites there are, and how many of them are not in the list. */
-function describe({ total, partial }, shown, isSearch) {
+function describe({ total, partial }, shown, isSearch, missing) {
     const sites = `${number(total)} ${total === 1 ? 'site' : 'sites'}`;
     let words = isSearch ? `${sites} found` : sites;
     if (total === 0) words = isSearch ? 'No site has this in its name' : 'No site yet';
     else if (shown < total)
         words = `The busiest ${number(shown)} of ${sites}: type ${isSearch ? 'more ' : ''}to find others`;
-    return partial ? `${words}. Some are missing: the collector had no room` : words;
+    return partial ? `${words}. Some are missing: ${missing}` : words;
 }
 
 export class SitePicker {
@@ -34,6 +34,7 @@ export class SitePicker {
         [this.field, this.popup] = [box.querySelector('input'), box.querySelector('.popup')];
         [this.list, this.note] = this.popup.children;
         Object.assign(this, { search, pick, site: '', active: -1, asked: 0, listed: null });
+        this.missing = 'the collector had no room'; // why sites may be
         this.field.addEventListener('focus', () => this.field.select());
         this.field.addEventListener('click', () => this.open());
         this.field.addEventListener('input', () => this.open(this.field.value.trim()));
@@ -70,7 +71,7 @@ export class SitePicker {
         if (asked !== this.asked || !this.isOpen) return;
         const sites = answer?.data.filter(({ site, count }) => site && isCount(count)) ?? [];
         this.list.replaceChildren(...sites.map(({ site, count }, at) => option(site, count, at)));
-        write(this.note, answer ? describe(answer, sites.length, text) : 'Not known');
+        write(this.note, answer ? describe(answer, sites.length, text, this.missing) : 'Not known');
         const own = sites.findIndex(({ site }) => site === this.site);
         this.activate(text ? 0 : own);
     }

@@ -8,7 +8,7 @@ export function readMinutes(data) {
         .map((each) => ({
             ...each,
             at: Date.parse(each.timestamp),
-            left: each.left + (each.departed ?? 0),
+            left: Number.isFinite(each.left) ? each.left + (each.departed ?? 0) : undefined,
         }))
         .filter(({ at, min, mean, max }) => [at, min, mean, max].every(Number.isFinite))
         .sort((one, other) => one.at - other.at);
