@@ -144,20 +144,6 @@ static int compare_totals(const void *left, const void *right)
     return strcmp(a->name, b->name);
 }
 
-static int compare_entries(const void *left, const void *right)
-{
-    const struct engine_entry *a = left, *b = right;
-
-    if (a->count != b->count)
-        return a->count > b->count ? -1 : 1;
-    return strcmp(a->name, b->name);
-}
-
-void engine_listing_sort(struct engine_entry *entries, size_t length)
-{
-    qsort(entries, length, sizeof(*entries), compare_entries);
-}
-
 /* Copy the busiest into the list. */
 static int copy_entries(const struct listing *listing, struct engine_list *list)
 {

@@ -16,7 +16,4 @@ void engine_listing_ask(struct engine_request *request, const char *group, uint3
 int engine_listing_make(const struct engine_state *state, redisReply *const *replies,
                         uint32_t window_s, int64_t now, struct engine_list *list, bool *evicted);
 
-/* Sort entries: most visitors first, then by name. */
-void engine_listing_sort(struct engine_entry *entries, size_t length);
-
 #endif

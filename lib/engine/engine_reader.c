@@ -113,29 +113,28 @@ static int try_often(struct engine_reader *reader, struct engine_poll *poll, int
     return r;
 }
 
-/* Read the marks of some sites that were listed, with counts of the same moment. Entries of sites
- * that are gone have no name afterwards. */
-static int read_marks(struct engine_reader *reader, uint32_t window_s, struct engine_entry *entries,
-                      size_t length, int64_t deadline_ns)
+/* Read the marks of some sites that were listed. Their counts stay those of the list's moment. */
+static int read_marks(struct engine_reader *reader, const struct engine_reading *list,
+                      struct engine_entry *entries, size_t length, int64_t deadline_ns)
 {
     struct engine_poll poll = {.query_count = length};
-    int r = -ENOMEM;
 
     poll.queries = calloc(length, sizeof(*poll.queries));
     if (!poll.queries)
         return -ENOMEM;
     for (size_t i = 0; i < length; i++)
         poll.queries[i] = (struct engine_query){
-            .kind = PRESENCE_SITE, .site = entries[i].name, .window_s = window_s};
-    r = try_often(reader, &poll, deadline_ns);
+            .kind = PRESENCE_SITE,
+            .site = entries[i].name,
+            .window_s = list->window_s,
+        };
+    int r = try_often(reader, &poll, deadline_ns);
     for (size_t i = 0; r == 0 && i < length; i++) {
-        const struct engine_reading *reading = &poll.queries[i].reading;
-        if (!reading->exists)
-            entries[i].name[0] = '\0';
-        entries[i].count = reading->count;
-        entries[i].partial = reading->partial;
-        entries[i].quiet = reading->quiet;
-        entries[i].last_heartbeat_s = reading->last_heartbeat_s;
+        const struct engine_reading *site = &poll.queries[i].reading;
+        /* Stale although the list isn't: whoever has the count has lost the marks. */
+        entries[i].partial = site->partial || (site->stale && !list->stale);
+        entries[i].quiet = site->quiet;
+        entries[i].last_heartbeat_s = site->last_heartbeat_s;
     }
     free(poll.queries);
     return r;
@@ -145,22 +144,13 @@ static int read_marks(struct engine_reader *reader, uint32_t window_s, struct en
 static int complete_sites(struct engine_reader *reader, struct engine_list *list,
                           int64_t deadline_ns)
 {
-    size_t length = 0;
+    int r = 0;
 
-    for (size_t i = 0; i < list->length; i += MARKS_AT_ONCE) {
+    for (size_t i = 0; r == 0 && i < list->length; i += MARKS_AT_ONCE) {
         size_t count = list->length - i < MARKS_AT_ONCE ? list->length - i : MARKS_AT_ONCE;
-        int r = read_marks(reader, list->reading.window_s, &list->entries[i], count, deadline_ns);
-        if (r < 0)
-            return r;
+        r = read_marks(reader, &list->reading, &list->entries[i], count, deadline_ns);
     }
-    for (size_t i = 0; i < list->length; i++) {
-        if (list->entries[i].name[0])
-            list->entries[length++] = list->entries[i];
-    }
-    list->total -= list->length - length;
-    list->length = length;
-    engine_listing_sort(list->entries, length);
-    return 0;
+    return r;
 }
 
 /* Poll into answers that are nobody else's yet. */
