@@ -24,12 +24,12 @@ class Certificates:
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                 "-keyout", self.path(f"{name}.key"), "-subj", f"/CN={name}", *arguments)
 
-    def sign(self, name, *, client=False):
-        """Make a certificate for this machine, or for a client."""
+    def sign(self, name, *, client=False, address="127.0.0.1"):
+        """Make a certificate for this machine, as localhost or this address, or for a client."""
         extensions = self.path("extensions")
         with open(extensions, "w", encoding="utf-8") as file:
             file.write("extendedKeyUsage=clientAuth\n" if client else
-                       "extendedKeyUsage=serverAuth\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n")
+                       f"extendedKeyUsage=serverAuth\nsubjectAltName=DNS:localhost,IP:{address}\n")
         self.make(name, "-out", self.path("request"))
         openssl("x509", "-req", "-in", self.path("request"), "-CA", self.ca, "-CAkey",
                 self.path(f"{self.name}.key"), "-CAcreateserial", "-extfile", extensions,

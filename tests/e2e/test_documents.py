@@ -13,7 +13,8 @@ from xxh3 import identity_of, shard_of
 
 PROGRAMS = ("daemon/presenced", "tools/presencectl/presencectl", "tools/presence-send/presence-send",
             "tools/presence-web/presence-web", "tools/presence-exporter/presence-exporter",
-            "tools/presence-recorder/presence-recorder", "tools/presence-relay/presence-relay")
+            "tools/presence-recorder/presence-recorder", "tools/presence-relay/presence-relay",
+            "tools/presence-publisher/presence-publisher")
 
 
 class Pages(unittest.TestCase):

@@ -1,7 +1,8 @@
 """Render a page of docs/ as a manual. It knows the part of Markdown that our pages use.
 
-A table of terms and their meanings or values becomes a list, any other a table of tbl(1). A block whose
-lines are too long for a terminal is an error, but for hexadecimal digits and commands, which are folded.
+A table of terms and their meanings or values, or of what happens then, becomes a list, any other a table of
+tbl(1). A block whose lines are too long for a terminal is an error, but for hexadecimal digits and commands,
+which are folded.
 """
 
 import re
@@ -104,7 +105,7 @@ def tabular(rows):
 
 def table(lines):
     rows = [cells(line) for line in lines if not re.fullmatch(r"[|\s:-]+", line)]
-    return terms(rows[1:]) if rows[0][1:] in (["meaning"], ["value"]) else tabular(rows)
+    return terms(rows[1:]) if rows[0][1:] in (["meaning"], ["then"], ["value"]) else tabular(rows)
 
 
 def bullets(lines):
