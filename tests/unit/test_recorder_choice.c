@@ -127,15 +127,16 @@ static void test_listings_take_turns(void **state)
     unsigned seen = 0;
 
     (void)state;
-    assert_int_equal(choice_take_due(&choice, NOW), SIZE_MAX);
+    assert_int_equal(choice_take_due(&choice, NOW, true), SIZE_MAX);
     put_sites(&choice, 0, 3, NOW);
     for (int i = 0; i < 3; i++)
-        seen |= 1U << choice_take_due(&choice, NOW + i);
+        seen |= 1U << choice_take_due(&choice, NOW + i, i == 1);
     assert_int_equal(seen, 7);
-    assert_int_equal(choice_take_due(&choice, NOW + CHOICE_EVERY_S - 1), SIZE_MAX);
+    assert_int_equal(choice_take_due(&choice, NOW + CHOICE_EVERY_S + 2, false), SIZE_MAX);
+    assert_int_equal(choice_take_due(&choice, NOW + CHOICE_EVERY_S - 1, true), SIZE_MAX);
     for (size_t i = 0; i < 3; i++) /* all are due: the one that has waited for longest */
-        assert_int_equal(choice_take_due(&choice, NOW + CHOICE_EVERY_S + 2), i);
-    assert_int_equal(choice_take_due(&choice, NOW + CHOICE_EVERY_S + 2), SIZE_MAX);
+        assert_int_equal(choice_take_due(&choice, NOW + CHOICE_EVERY_S + 2, true), i);
+    assert_int_equal(choice_take_due(&choice, NOW + CHOICE_EVERY_S + 2, true), SIZE_MAX);
     choice_free(&choice);
 }
 

@@ -142,13 +142,13 @@ size_t choice_share(const struct choice *choice)
     return share < CHOICE_LABELS_MAX ? share : CHOICE_LABELS_MAX;
 }
 
-size_t choice_take_due(struct choice *choice, int64_t now)
+size_t choice_take_due(struct choice *choice, int64_t now, bool again)
 {
     size_t due = SIZE_MAX;
 
     for (size_t i = 0; i < choice->sites.length; i++) {
         int64_t listed = choice->details[i].listed_at;
-        if ((!listed || now - listed >= CHOICE_EVERY_S) &&
+        if ((!listed || (again && now - listed >= CHOICE_EVERY_S)) &&
             (due == SIZE_MAX || listed < choice->details[due].listed_at))
             due = i;
     }

@@ -48,9 +48,9 @@ int choice_put_labels(struct choice *choice, size_t site, enum presence_kind kin
 /* Return how many labels of each kind of a site are chosen at most, now. */
 size_t choice_share(const struct choice *choice);
 
-/* Find the site whose labels were listed longest ago, at least CHOICE_EVERY_S, or never; it counts
- * as listed now. Returns its index, or SIZE_MAX. */
-size_t choice_take_due(struct choice *choice, int64_t now);
+/* Find the site whose labels were listed longest ago, never or, with `again`, at least
+ * CHOICE_EVERY_S ago; it counts as listed now. Returns its index, or SIZE_MAX. */
+size_t choice_take_due(struct choice *choice, int64_t now, bool again);
 
 /* Return the number of all scopes that are chosen. */
 size_t choice_count(const struct choice *choice);

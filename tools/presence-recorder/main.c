@@ -11,6 +11,7 @@
 #include "common/segment_source.h"
 #include "options.h"
 #include "recorder.h"
+#include "totals.h"
 
 #define RETRY_S        5 /* between two attempts to open the segment */
 #define CHECK_S        2 /* between two checks of the database's file */
@@ -136,16 +137,23 @@ static bool wait_for_minute(struct recorder *recorder, const sigset_t *signals)
     return false;
 }
 
-static int run(struct recorder *recorder, const struct options *options)
+/* Block the signals that end the program. */
+static sigset_t block_signals(void)
 {
     sigset_t signals;
 
-    if (drop_privileges(options) < 0)
-        return 1;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigprocmask(SIG_BLOCK, &signals, NULL);
+    return signals;
+}
+
+static int run(struct recorder *recorder, const struct options *options)
+{
+    if (drop_privileges(options) < 0)
+        return 1;
+    sigset_t signals = block_signals();
     if (!wait_for_segment(recorder, options, &signals))
         return 0;
     do {
@@ -154,6 +162,40 @@ static int run(struct recorder *recorder, const struct options *options)
     } while (!wait_for_minute(recorder, &signals));
     follow(recorder);
     return recorder->database->archive && record(recorder, options, true) == 0 ? 0 : 1;
+}
+
+/* ---- totals of groups -------------------------------------------------------------------- */
+
+static int run_totals(struct database *database, const struct options *options)
+{
+    char problem[ENGINE_PROBLEM_SIZE];
+    struct engine_reader *reader;
+    int r = engine_reader_open(&options->engine, &reader, problem);
+
+    if (r < 0) {
+        log_line("cannot use the engine %s: %s", options->engine.url, problem);
+        return 1;
+    }
+    r = privileges_drop_for_engine((const char *const[]){NULL}, options->database);
+    if (r < 0)
+        log_line("cannot drop privileges: %s", strerror(-r));
+    if (r == 0) {
+        sigset_t signals = block_signals();
+        r = totals_run(reader, options->engine.url, database, &signals);
+    }
+    engine_reader_close(reader);
+    return r < 0 ? 1 : 0;
+}
+
+static int run_any(struct database *database, const struct options *options)
+{
+    struct recorder recorder = {.database = database};
+
+    if (options->engine.url)
+        return run_totals(database, options);
+    int status = options->once ? run_once(&recorder, options) : run(&recorder, options);
+    presence_close(recorder.presence);
+    return status;
 }
 
 int main(int argc, char **argv)
@@ -169,15 +211,18 @@ int main(int argc, char **argv)
     case OPTION_WRONG:
         return 2;
     }
+    if (!engine_options_check(&options.engine, &use, false))
+        return 2;
+    if (options.once && options.engine.url) {
+        option_wrong("once", "totals have no minutes to record at once; leave it out");
+        return 2;
+    }
     struct database database = {.path = options.database,
-                                .subject = ARCHIVE_OF_COLLECTOR,
+                                .subject =
+                                    options.engine.url ? ARCHIVE_OF_GROUPS : ARCHIVE_OF_COLLECTOR,
                                 .retention_s = options.retention_s};
-    struct recorder recorder = {.database = &database};
     umask(umask(0) | 0027); /* not everybody may read the names of rooms */
-    int status = 1;
-    if (database_open(&database) == 0)
-        status = options.once ? run_once(&recorder, &options) : run(&recorder, &options);
-    presence_close(recorder.presence);
+    int status = database_open(&database) == 0 ? run_any(&database, &options) : 1;
     archive_close(database.archive);
     options_free(&options_table, &options);
     return status;

@@ -1,0 +1,148 @@
+"""presence-recorder --engine: whatever becomes of the engine, the groups, the recorder, its database and
+the clock, what is recorded is true, and once."""
+
+import os
+import signal
+import sqlite3
+import unittest
+
+from totals_recorder import RecorderCase
+from written_shards import WrittenShards
+
+
+class Trouble(RecorderCase):
+    def test_stale_groups_are_not_sampled(self):
+        self.write(5, stale=1)
+        self.begin()
+        self.wait_logged("no group of collectors is whole: nothing is recorded until one is")
+        self.wait_sampled()
+        self.end()
+        self.assertEqual(self.query("SELECT * FROM minute"), [])
+        self.begin()
+        self.wait_logged("no group of collectors is whole")
+        self.write(5)
+        self.wait_logged("a group of collectors is whole again")
+        self.wait_sampled()
+        self.write(900, stale=1)
+        self.wait_logged("no group of collectors is whole", times=2)
+        self.wait_sampled()
+        self.end()
+        self.assertEqual({minute["maximum"] for minute in self.minutes().values()}, {10})
+
+    def test_without_a_publisher(self):
+        self.begin()
+        self.wait_logged("cannot use the engine")
+        self.write(5)
+        self.wait_logged("can be used again")
+        self.wait_sampled()
+        self.end()
+        self.assertEqual({minute["maximum"] for minute in self.minutes().values()}, {10})
+
+    def test_the_engine_is_away(self):
+        self.write(5)
+        first = self.begin(second=52)
+        self.wait_chosen()
+        self.shards.close()
+        self.engine.kill()
+        self.wait_logged("cannot use the engine")
+        self.wait_stored(first)  # a minute ends without the engine, too
+        self.engine.start()
+        self.shards = WrittenShards(self.engine)
+        self.addCleanup(self.shards.close)
+        self.write(6)
+        self.wait_logged("can be used again")
+        self.wait_sampled()
+        self.engine.freeze()
+        self.wait_logged("cannot use the engine", times=2)
+        self.engine.thaw()
+        self.wait_logged("can be used again", times=2)
+        self.end()
+        self.assertEqual(self.output().count("cannot use the engine"), 2, self.output())
+        found = self.minutes()
+        self.assertEqual(found[first]["maximum"], 10)
+        self.assertEqual(found[max(found)]["maximum"], 12)
+
+    def test_it_ends_without_the_engine(self):
+        self.write(5)
+        first = self.begin()
+        self.wait_chosen()
+        self.shards.close()
+        self.engine.freeze()
+        self.wait_logged("cannot use the engine")
+        self.end()
+        self.assertEqual(self.minutes()[first]["maximum"], 10)
+
+    def test_restarts_continue_a_minute(self):
+        self.write(50)
+        first = self.begin(second=2)
+        self.wait_chosen()
+        self.end()
+        before = self.minutes()[first]
+        self.write(7)
+        second = before["seconds"] + 20
+        self.assertEqual(self.begin(second=second), first)
+        self.wait_sampled()
+        self.end()
+        after = self.minutes()[first]
+        self.assertEqual((before["minimum"], before["maximum"]), (100, 100))
+        self.assertEqual((after["minimum"], after["maximum"]), (14, 100))
+        self.assertGreater(after["seconds"], before["seconds"])
+        self.assertAlmostEqual(
+            after["mean"], (100 * before["seconds"] + 14 * (after["seconds"] - before["seconds"])) /
+            after["seconds"])
+
+    def test_a_killed_recorder_loses_the_running_minute(self):
+        self.write(5)
+        first = self.begin(second=55)
+        kept = self.wait_stored(first)
+        self.wait_sampled()
+        self.end(signal.SIGKILL)
+        self.assertEqual(self.minutes(), {first: kept})
+        self.assertEqual(self.begin(second=55, minutes=1), first + 1)
+        self.wait_stored(first + 1)
+        self.end()
+        self.assertEqual(self.minutes()[first], kept)
+        self.assertEqual(self.query("SELECT count(*) FROM boot"), [(1,)])
+
+    def test_the_clock_is_set_back(self):
+        """A minute that is seen twice is stored once: as it was sampled for longer."""
+        self.write(50)
+        first = self.begin(second=50)
+        kept = self.wait_stored(first)
+        self.end()
+        self.write(7)
+        self.begin(second=58)
+        self.wait_logged("recording the totals of")
+        self.end()
+        again = self.minutes()[first]
+        self.assertGreaterEqual(again["seconds"], kept["seconds"])
+        self.assertLessEqual(again["seconds"], 60)
+        self.assertEqual(again["maximum"], 100)
+        self.assertEqual(len(self.query("SELECT * FROM peak JOIN scope ON scope.id = scope "
+                                        "WHERE kind = 0 AND site = 'a.example' AND count = 100")), 1)
+
+    def test_another_file_takes_the_place_of_the_database(self):
+        self.write(5)
+        first = self.begin(second=50)
+        self.wait_chosen()
+        os.rename(self.database, self.database + ".old")
+        self.wait_logged("was moved or deleted: opening it anew")
+        self.wait_stored(first)
+        self.end()
+        self.assertEqual(self.minutes()[first]["maximum"], 10)
+
+    def test_a_locked_database_delays_minutes(self):
+        self.write(5)
+        first = self.begin(second=54)
+        self.wait_chosen()
+        connection = sqlite3.connect(self.database)
+        connection.execute("BEGIN IMMEDIATE")
+        self.wait_logged("cannot record into the database")
+        connection.rollback()
+        connection.close()
+        self.end()
+        self.assertEqual(self.minutes()[first]["maximum"], 10)
+
+
+if __name__ == "__main__":
+    unittest.main()
