@@ -30,6 +30,7 @@ struct fake_key {
 
 static struct {
     struct engine_reader *reader;
+    bool watching; /* until EXEC, which must not come by another connection */
     struct fake_key keys[FAKE_KEYS_MAX];
     size_t key_count;
     unsigned calls, commands;  /* so far */
@@ -188,12 +189,15 @@ static inline void fake_answer(FILE *out, const struct fake_command *command)
         fprintf(out, ":%d\r\n", fake_delete(name));
     else if (fake_is(command, "HDEL"))
         fprintf(out, ":%d\r\n", fake_delete(name)); /* tests have one field there */
-    else
-        assert_true(fake_is(command, "WATCH") && fputs("+OK\r\n", out) >= 0);
+    else {
+        assert_true(fake_is(command, "WATCH"));
+        fputs("+OK\r\n", out);
+        fake.watching = true;
+    }
 }
 
 /* Answer a whole request: in a transaction everything comes with EXEC. */
-static inline void fake_answer_all(FILE *out, char *at, size_t commands)
+static inline void fake_answer_all(FILE *out, char *at, size_t commands, bool same_connection)
 {
     bool transaction = false;
     char *results = NULL;
@@ -207,6 +211,8 @@ static inline void fake_answer_all(FILE *out, char *at, size_t commands)
             transaction = true;
             fputs("+OK\r\n", out);
         } else if (fake_is(&command, "EXEC")) {
+            assert_true(same_connection || !fake.watching);
+            fake.watching = false;
             fflush(in_exec);
             fprintf(out, "*%zu\r\n", count);
             fwrite(results, 1, length, out);
@@ -245,7 +251,7 @@ int __wrap_engine_link_call(struct engine_link *link, const struct engine_reques
     }
     memcpy(bytes, request->bytes, request->length);
     FILE *out = open_memstream(&text, &length);
-    fake_answer_all(out, bytes, request->commands);
+    fake_answer_all(out, bytes, request->commands, request->same_connection);
     fclose(out);
     free(bytes);
     redisReply **replies = calloc(request->commands, sizeof(redisReply *));
@@ -289,6 +295,7 @@ static inline int fake_close_reader(void **state)
     fake_clear();
     fake.error = 0;
     fake.before_call = NULL;
+    fake.watching = false;
     return 0;
 }
 
