@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/landlock.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -95,6 +96,42 @@ int confine_open_above(const char *file)
     int r = parent < 0 ? -errno : parent;
     close(fd);
     return r;
+}
+
+/* Open the directory that holds a file. Returns its descriptor or a negative errno. */
+static int open_holder(const char *file)
+{
+    char path[PATH_MAX];
+
+    if (snprintf(path, sizeof(path), "%s", file) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    int fd = open(dirname(path), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+unsigned confine_open_beside(const char *file, int ret[CONFINE_BESIDE_MAX])
+{
+    char *real = realpath(file, NULL);
+    unsigned count = 0;
+
+    ret[count++] = open_holder(file);
+    if (real)
+        ret[count++] = open_holder(real);
+    free(real);
+    return count;
+}
+
+unsigned confine_open_names(int ret[CONFINE_NAMES_MAX])
+{
+    static const char *const directories[CONFINE_NAMES_MAX] = {"/etc", "/run"};
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < CONFINE_NAMES_MAX; i++) {
+        int fd = open(directories[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0)
+            ret[count++] = fd;
+    }
+    return count;
 }
 
 /* Open the nearest directory above `path` that exists. Returns its descriptor, or a negative errno.

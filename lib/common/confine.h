@@ -26,4 +26,14 @@ int confine_open_above(const char *path);
  * deleted and made again. Returns a descriptor or a negative errno. */
 int confine_open_mount(const char *path);
 
+/* Open, for confine_files, the directory that holds a file which may be replaced, and the one where
+ * a link of that name leads. Returns how many descriptors or negative errnos are in `ret`. */
+#define CONFINE_BESIDE_MAX 2
+unsigned confine_open_beside(const char *file, int ret[CONFINE_BESIDE_MAX]);
+
+/* Open, for confine_files, where libc reads to look up a host: hosts, nsswitch.conf and their like,
+ * and where resolv.conf may be a link to. Returns how many descriptors are in `ret`. */
+#define CONFINE_NAMES_MAX 2
+unsigned confine_open_names(int ret[CONFINE_NAMES_MAX]);
+
 #endif

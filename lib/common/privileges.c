@@ -1,6 +1,5 @@
 #include "privileges.h"
 
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -12,11 +11,10 @@
 
 #define PATHS_MAX   7
 #define WRITTEN_MAX 2 /* by its name, and where a link of that name leads */
-#define NAMES_MAX   2 /* name_directories */
 
 /* Descriptors of directories that stay within reach. */
 struct reach {
-    int readable[1 + PATHS_MAX + WRITTEN_MAX + NAMES_MAX];
+    int readable[1 + PATHS_MAX + WRITTEN_MAX + CONFINE_NAMES_MAX];
     int writable[WRITTEN_MAX];
     unsigned readable_count, writable_count;
 };
@@ -53,19 +51,6 @@ static unsigned open_written(const char *written, int *ret)
     return 2;
 }
 
-/* Leave what libc reads to look up a host: hosts, nsswitch.conf and their like, and where
- * resolv.conf may be a link to. */
-static void reach_names(struct reach *reach)
-{
-    static const char *const name_directories[NAMES_MAX] = {"/etc", "/run"};
-
-    for (unsigned i = 0; i < NAMES_MAX; i++) {
-        int fd = open(name_directories[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (fd >= 0)
-            reach->readable[reach->readable_count++] = fd;
-    }
-}
-
 static void reach_open(const char *const *paths, const char *written, bool engine,
                        struct reach *ret)
 {
@@ -74,7 +59,7 @@ static void reach_open(const char *const *paths, const char *written, bool engin
     for (; *paths && ret->readable_count <= PATHS_MAX; paths++)
         ret->readable[ret->readable_count++] = confine_open_mount(*paths);
     if (engine)
-        reach_names(ret);
+        ret->readable_count += confine_open_names(ret->readable + ret->readable_count);
     if (!written)
         return;
     ret->writable_count = open_written(written, ret->writable);

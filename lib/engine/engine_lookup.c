@@ -31,7 +31,7 @@ struct engine_lookups {
     pthread_cond_t wanted, done;
     struct name names[NAMES_MAX];
     unsigned next; /* name at which the thread goes on */
-    bool runs;     /* there is a thread */
+    bool runs;     /* the thread has begun */
     bool closed;   /* nobody asks any more: the thread frees it */
 };
 
@@ -98,6 +98,8 @@ static void *lookups_run(void *context)
     struct engine_lookups *lookups = context;
 
     pthread_mutex_lock(&lookups->lock);
+    lookups->runs = true;
+    pthread_cond_signal(&lookups->done);
     while (!lookups->closed) {
         struct name *name = find_wanted(lookups);
         if (name)
@@ -120,13 +122,20 @@ int engine_lookups_start(struct engine_lookups *lookups)
         return 0;
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all); /* signals are for the program's own threads */
+    sigfillset(&all);        /* signals are for the program's own threads, */
+    sigdelset(&all, SIGSYS); /* but calls that confine_listed refuses are the thread's */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(&thread, &attributes, lookups_run, lookups);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
-    lookups->runs = error == 0;
-    return -error;
+    if (error != 0)
+        return -error;
+    /* Until it runs, it makes calls that a program which confines itself now doesn't allow. */
+    pthread_mutex_lock(&lookups->lock);
+    while (!lookups->runs)
+        pthread_cond_wait(&lookups->done, &lookups->lock);
+    pthread_mutex_unlock(&lookups->lock);
+    return 0;
 }
 
 /* ---- who asks ---------------------------------------------------------------------------------
@@ -199,6 +208,8 @@ static int take_name(struct engine_lookups *lookups, struct name *name, int64_t 
         name->found = NULL;
     }
     name_clear(name);
+    if (error == EAI_AGAIN) /* no name server has answered: the waiting ends later than ours */
+        return -ETIMEDOUT;
     return error == 0 ? 0 : error == EAI_MEMORY ? -ENOMEM : -EHOSTUNREACH;
 }
 

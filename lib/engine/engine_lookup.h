@@ -27,8 +27,8 @@ void engine_lookups_prepare(void);
 
 /* Look up a host's addresses for TCP; free them with freeaddrinfo. An address in digits needs no
  * thread. What isn't known in time goes on being looked up, and a later call gets it. Errors:
- * -ETIMEDOUT; -EHOSTUNREACH there is no such name, or no name server; -ENOMEM; -EAGAIN too many
- * are still being looked up; those of pthread_create. */
+ * -ETIMEDOUT, also if no name server answers; -EHOSTUNREACH there is no such name; -ENOMEM; -EAGAIN
+ * too many are still being looked up; those of pthread_create. */
 int engine_lookup(struct engine_lookups *lookups, const struct address *host, int64_t deadline_ns,
                   struct addrinfo **ret);
 

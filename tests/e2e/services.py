@@ -12,7 +12,8 @@ from installed import build_options, install
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 SITE = "example.com"
-SERVICES = ("presenced", "presence-exporter", "presence-recorder", "presence-relay", "presence-web")
+SERVICES = ("presenced", "presence-exporter", "presence-publisher", "presence-recorder",
+            "presence-relay", "presence-web")
 LONG = unittest.skipUnless(os.environ.get("TEST_LONG"), "takes a minute: TEST_LONG")
 
 

@@ -90,6 +90,8 @@ class Install(Case):
                      "bin/presence-web", "share/man/man8/presence-web.8",
                      "lib/systemd/system/presence-web.service",
                      "lib/systemd/system/presence-exporter.service",
+                     "sbin/presence-publisher", "share/man/man8/presence-publisher.8",
+                     "lib/systemd/system/presence-publisher.service",
                      "sbin/presence-relay", "share/man/man8/presence-relay.8",
                      "lib/systemd/system/presence-relay.service",
                      "share/man/man8/presence-recorder.8", "share/man/man7/presence-protocol.7",

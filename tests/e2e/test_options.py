@@ -14,7 +14,8 @@ GENERATED = os.path.join(BUILD, "tools/generated")
 PROGRAMS = {
     "presenced": "daemon", "presencectl": "tools/presencectl", "presence-send": "tools/presence-send",
     "presence-exporter": "tools/presence-exporter", "presence-recorder": "tools/presence-recorder",
-    "presence-relay": "tools/presence-relay", "presence-web": "tools/presence-web",
+    "presence-publisher": "tools/presence-publisher", "presence-relay": "tools/presence-relay",
+    "presence-web": "tools/presence-web",
 }
 # A value that an option takes, by what --help calls it.
 VALUES = {

@@ -26,7 +26,8 @@ from web import PRESENCE_WEB, SITE, Web
 
 TOP = os.path.join(os.path.dirname(__file__), "../..")
 STRANGER, SOMEBODY, FRIEND = 64123, 64201, 64202  # uids and groups: of people
-UNITS = ("presenced", "presence-exporter", "presence-recorder", "presence-relay", "presence-web")
+UNITS = ("presenced", "presence-exporter", "presence-publisher", "presence-recorder", "presence-relay",
+         "presence-web")
 SMALL = ("--max-entries", "1000", "--max-scopes", "16", "--max-histories", "4", "--events", "64",
          "--warm-up", "0")
 

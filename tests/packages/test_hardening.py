@@ -45,7 +45,8 @@ class Installed(unittest.TestCase):
     def test_there_are_programs_and_a_library(self):
         self.assertEqual({os.path.basename(path) for path in self.programs},
                          {"presenced", "presencectl", "presence-send", "presence-exporter",
-                          "presence-web", "presence-recorder", "presence-relay"})
+                          "presence-web", "presence-recorder", "presence-relay",
+                          "presence-publisher"})
         others = set(self.elf) - set(self.programs)
         self.assertRegex(" ".join(others), r"^\S*/libpresence\.so\.[0-9.]+$")
 

@@ -20,9 +20,11 @@ from restart import SITE, Load, heartbeats
 
 BEFORE, AFTER = sys.argv[1:3]
 VISITORS = 1000
-SERVICES = ("presenced", "presence-exporter", "presence-recorder", "presence-relay", "presence-web")
+SERVICES = ("presenced", "presence-exporter", "presence-publisher", "presence-recorder", "presence-relay",
+            "presence-web")
 SETTINGS = "max-scopes = 5000\nwarm-up = 0\n"
 RELAY = "listen = 127.0.0.1:9515\nto = A=127.0.0.1:9\n"
+PUBLISHER = "engine = redis://127.0.0.1\ngroup = A\n"  # where nobody is: it goes on trying
 # What the package manager, systemd and the log keep for themselves.
 OTHERS = re.compile(r"/(var/(lib/(dpkg|apt|systemd|misc)|cache|log|tmp)|run/(?!presence)|tmp|proc|sys|home|root"
                     r"|etc/(passwd|group|g?shadow|sub[ug]id)-?$|dev/(?!shm)|etc/ld\.so\.cache)")
@@ -92,6 +94,8 @@ class Upgrade(unittest.TestCase):
         self.assertFalse(any(is_active(service) for service in SERVICES[1:]))
         with open("/etc/presence/presence-relay.conf", "a") as file:
             file.write(RELAY)
+        with open("/etc/presence/presence-publisher.conf", "a") as file:
+            file.write(PUBLISHER)
         run(["systemctl", "enable", "--now", *SERVICES[1:]])
         with open("/etc/presence/presenced.conf", "a") as file:
             file.write(SETTINGS)

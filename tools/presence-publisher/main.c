@@ -9,6 +9,7 @@
 #include "common/monotonic.h"
 #include "common/service_manager.h"
 #include "options.h"
+#include "privileges.h"
 #include "publisher.h"
 
 struct program {
@@ -67,6 +68,23 @@ static int serve(struct program *program, const sigset_t *signals)
     return r;
 }
 
+/* Give up privileges, and start the thread that looks up names in between: none can be started
+ * afterwards, and it is confined like this one. */
+static int confine(struct program *program)
+{
+    const struct options *options = &program->options;
+    int r = privileges_give_up(options->segment, options->engine.password_file);
+
+    if (r < 0)
+        return r;
+    r = engine_link_prepare(program->publisher.link);
+    if (r < 0) {
+        log_line("cannot start a thread: %s", strerror(-r));
+        return r;
+    }
+    return privileges_confine();
+}
+
 static int run(struct program *program)
 {
     sigset_t signals;
@@ -80,7 +98,9 @@ static int run(struct program *program)
     if (r < 0)
         return r;
     service_manager_open("presence-publisher", &program->service_manager);
-    r = serve(program, &signals);
+    r = confine(program);
+    if (r == 0)
+        r = serve(program, &signals);
     if (r == 0)
         log_line("stopped");
     service_manager_close(&program->service_manager);

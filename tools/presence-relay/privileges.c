@@ -2,10 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -17,32 +13,6 @@
 #include "common/permission.h"
 
 /* ---- files --------------------------------------------------------------------------------- */
-
-/* Open the directory that holds a file. Returns its descriptor or a negative errno. */
-static int open_directory_of(const char *file)
-{
-    char path[PATH_MAX];
-
-    if (snprintf(path, sizeof(path), "%s", file) >= (int)sizeof(path))
-        return -ENAMETOOLONG;
-    int fd = open(dirname(path), O_PATH | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
-}
-
-/* Open the directories of all files, and of what links of their names lead to. Returns how many. */
-static unsigned open_directories(const char *const *files, size_t count, int *ret)
-{
-    unsigned opened = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        char *real = realpath(files[i], NULL);
-        ret[opened++] = open_directory_of(files[i]);
-        if (real)
-            ret[opened++] = open_directory_of(real);
-        free(real);
-    }
-    return opened;
-}
 
 static int confine_reading(const int *directories, unsigned count)
 {
@@ -60,11 +30,13 @@ static int confine_reading(const int *directories, unsigned count)
 
 int privileges_give_up(const char *const *files, size_t count)
 {
-    int directories[2 * PRIVILEGES_FILES_MAX];
+    int directories[CONFINE_BESIDE_MAX * PRIVILEGES_FILES_MAX];
+    unsigned opened = 0;
 
     permission_join();
     /* Root without its capabilities may not enter them. */
-    unsigned opened = open_directories(files, count, directories);
+    for (size_t i = 0; i < count; i++)
+        opened += confine_open_beside(files[i], directories + opened);
     int r = capabilities_drop();
     if (r < 0) {
         log_line("cannot drop privileges: %s", strerror(-r));
