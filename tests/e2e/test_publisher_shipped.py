@@ -17,7 +17,7 @@ from harness import DEADLINE, Case, wait_until
 from name_server import NameServer
 from publisher import Publisher, Shard
 from service_manager import ServiceManager
-from test_shipped import allowed_calls, calls_made, check_calls, install
+from test_shipped import SOURCES, allowed_calls, calls_made, check_calls, install
 
 SITE = "shipped.example"
 PASSWORD = "p\u00e4ss #1"
@@ -59,6 +59,14 @@ class Shipped(Case):
             os.fchmod(file.fileno(), 0o600)
             file.write(text + "\n")
         os.chown(self.password, self.owner, self.owner)
+
+    @staticmethod
+    def user(password):
+        """The user that the manual makes."""
+        with open(os.path.join(SOURCES, "tools/presence-publisher/presence-publisher.8.in"),
+                  encoding="utf-8") as file:
+            words = re.search(r"^ACL SETUSER (.*?)^\.RE", file.read(), re.M | re.S)[1]
+        return words.replace("\\-", "-").replace(">PASSWORD", f">{password}")
 
     def redis(self, *arguments, **keywords):
         server = RedisServer(self.directory, *arguments, **keywords)
@@ -161,9 +169,11 @@ class Shipped(Case):
 
     def several_servers(self):
         """Sentinels that fail over, and a cluster that moves the keys."""
-        sentinels = Sentinels(self.directory)
+        sentinels = Sentinels(self.directory, acl=(self.user("secret"),))
         self.addCleanup(sentinels.ensure_ended)
-        started = self.publish(sentinels.url)
+        self.write_password("secret")
+        started = self.publish(sentinels.url, "--user", "presence-publisher", "--password-file",
+                               self.password)
         pid = self.pid_of(started)
         new = sentinels.fail_over()
         self.count(5)
