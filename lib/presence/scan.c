@@ -218,12 +218,13 @@ void scan_pass(struct presence *presence, struct scan *scan)
     scan->as_of = reader_as_of(&moment);
     scan->stale = reader_is_stale(&moment);
     scan->warming = reader_is_warming(presence, &moment);
-    scan->unknown = reader_sites_refused(presence, presence->header.geometry.max_window, &moment);
     scan->used = 0;
     scan->scope_count = 0;
     memset(scan->scopes, 0, scan->capacity * sizeof(*scan->scopes));
     for (uint32_t i = 0; i < scan->capacity; i++)
         visit(presence, scan, i, &moment);
+    /* Last: who was refused during the pass may be missing in a count. */
+    scan->unknown = reader_sites_refused(presence, presence->header.geometry.max_window, &moment);
 }
 
 /* True if the entry still belongs to the scope that the pass has found. */

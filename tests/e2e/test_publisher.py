@@ -3,76 +3,10 @@
 import os
 import unittest
 
-from datagrams import LEAVE, native, visitor
-from engine import RedisServer
-from harness import Case, wait_until
-from publisher import LIFETIME_MS, Publisher, Shard, run_publisher
-
-WINDOW = 30
-
-
-class PublisherCase(Case):
-    """A collector of a short window, an engine, and publishers."""
-
-    def setUp(self):
-        super().setUp()
-        self.engine = RedisServer(self.directory)
-        self.addCleanup(self.engine.ensure_ended)
-        self.shard = Shard(self.engine)
-
-    def start(self, *arguments, **keywords):
-        return super().start("--max-window", str(WINDOW), "--warm-up", "0", *arguments, **keywords)
-
-    def publish(self, *arguments, wait=True, url=None, **keywords):
-        publisher = Publisher(self.segment, url or self.engine.url, *arguments, **keywords)
-        self.addCleanup(publisher.ensure_ended)
-        return publisher.wait_published() if wait else publisher
-
-    def beat(self, collector, *numbers, site="example.com", **place):
-        """A heartbeat of these visitors, or a leave with kind=LEAVE."""
-        self.send(collector, native(site, [visitor(number) for number in numbers], **place))
-
-    def counted(self):
-        """What presencectl says, without zeros: ({site: count}, {site: {field: count}})."""
-        sites, scopes = {}, {}
-        for entry in self.json("sites")["sites"]:
-            site = entry["site"]
-            sites[site] = entry["count"]
-            scopes[site] = {
-                kind[0] + label[kind]: label["count"]
-                for kind, kinds in (("room", "rooms"), ("country", "countries"),
-                                    ("source", "sources"))
-                for label in self.json("top", site, "--by", kind, "--limit", "0")[kinds]
-                if label["count"]}
-        return {site: count for site, count in sites.items() if count}, scopes
-
-    def published(self, sites=()):
-        """What the engine has, without marks; None: it is not of one epoch. `sites` are looked up
-        even if they have no count."""
-        counts = self.shard.sites(WINDOW)
-        if counts is None or not self.shard.state():
-            return None
-        scopes = {site: self.shard.site(site, WINDOW) for site in {*counts, *sites}}
-        if None in scopes.values():
-            return None
-        return counts, {site: {name: value for name, value in fields.items() if name[0] != "?"}
-                        for site, fields in scopes.items()}
-
-    def wait_equal(self):
-        """Wait until the engine has what the collector counts."""
-        def equal():
-            sites, scopes = self.counted()
-            return self.published(scopes) == (sites, scopes)
-
-        wait_until(equal, lambda: f"equal counts: {self.counted()}, {self.published()}")
-
-    def expiring(self):
-        """Check that every key expires, and the shard's owner within 5 s."""
-        for key in self.engine.call("KEYS", "{presence}:*"):
-            left, longest = self.engine.call("PTTL", key), LIFETIME_MS
-            if key == "{presence}:groups":
-                continue
-            self.assertTrue(0 < left <= (5000 if key.endswith(":owner") else longest), (key, left))
+from datagrams import LEAVE, native2, record, visitor
+from harness import wait_until
+from publisher import run_publisher
+from publisher_case import WINDOW, PublisherCase
 
 
 class Counts(PublisherCase):
@@ -91,7 +25,7 @@ class Counts(PublisherCase):
         self.beat(collector, 4, site="b.example", room="/b", kind=LEAVE)
         self.wait_equal()
         self.assertEqual(self.shard.site("b.example", WINDOW), {})
-        self.expiring()
+        self.assert_expiring()
         wait_until(lambda: self.engine.call("EXISTS", f"{self.shard.key}:{WINDOW}:example.com") == 0,
                    "the keys of sites to go with their last visitor")
         self.wait_equal()
@@ -111,48 +45,83 @@ class Counts(PublisherCase):
         self.assertLess(self.shard.age_ms(), 4000)
 
 
-class Ends(PublisherCase):
-    def test_stale_at_its_end(self):
+    def test_windows(self):
+        """Each window has its counts; one that is too long is left out."""
         collector = self.start()
-        publisher = self.publish()
+        publisher = self.publish("--window", "4", "--window", "1h", "--window", "9")
+        publisher.wait_logged("a --window is longer")
+        self.beat(collector, 1, room="/a")
+        self.shard.wait_for(lambda shard: shard.sites(4) == shard.sites(9) == {"example.com": 1},
+                            "a visitor in both windows")
+        self.shard.wait_for(lambda shard: shard.sites(4) == {}, "none in the shorter one")
+        self.assertEqual(self.shard.site("example.com", 4), {})
+        self.assertEqual(self.shard.state()["windows"], "4 9")
+
+    def test_streams(self):
+        collector = self.start()
+        self.publish()
+        for sequence in (1, 2, 5):  # two are lost
+            self.send(collector, native2(record("example.com", [visitor(1), visitor(2)]),
+                                         stream=0xabc, sequence=sequence, target=3))
+        key = "0000000000000abc", 3
+        self.shard.wait_for(lambda shard: key in shard.streams(), "the stream")
+        age, *figures = self.shard.streams()[key]
+        self.assertEqual(figures, [6, 5, 2, 0, 0, 0])
+        self.assertLess(age, 10)
+
+    def test_many_rooms(self):
+        """More than one command takes, of several sites."""
+        self.window = 300  # nobody is to leave it meanwhile
+        collector = self.start("--max-scopes", "2000")
+        self.publish()
+        for number in range(700):
+            self.beat(collector, 1, room=f"/{number}")
+            self.beat(collector, 2, site=f"{number}.example")
+        self.wait_received(1400)
+        self.wait_equal(701)
+        for number in range(0, 700, 2):
+            self.beat(collector, 1, room=f"/{number}", kind=LEAVE)
+            self.beat(collector, 2, site=f"{number}.example", kind=LEAVE)
+        self.wait_equal(351)
+
+
+class Refusals(PublisherCase):
+    """R6: readers of the engine can tell nobody from unknown, and lower bounds, too."""
+
+    def test_rooms(self):
+        collector = self.start("--max-rooms-per-site", "1")
+        self.publish()
+        self.beat(collector, 1, room="/a")
+        self.shard.wait_for(lambda shard: shard.site("example.com", WINDOW) == {"r/a": 1}, "a room")
+        self.beat(collector, 2, room="/b")
+        self.shard.wait_for(lambda shard: shard.site("example.com", WINDOW) == {"r/a": 1, "?r": 1},
+                            "a mark for the room that was refused")
+        self.assertEqual(self.shard.state()["unknown"], "0")
+        self.shard.wait_for(lambda shard: shard.site("example.com", WINDOW) == {},
+                            "no mark when the window has passed")
+
+    def test_visitors(self):
+        collector = self.start("--max-entries", "1")
+        self.publish()
+        self.beat(collector, *range(1, 200))
+        self.shard.wait_for(lambda shard: "n" in str(shard.site("example.com", WINDOW).get("?p")),
+                            "a mark for a lower bound")
+        self.shard.wait_for(lambda shard: shard.state()["unknown"] == "1", "unknown sites")
+
+    def test_sites(self):
+        collector = self.start("--max-scopes", "1")
+        self.publish()
         self.beat(collector, 1)
-        self.shard.wait_for(lambda shard: shard.sites(WINDOW), "a visitor")
-        self.assertEqual(publisher.stop(), 0)
-        self.assertEqual(self.shard.state()["stale"], "1")
-        self.assertEqual(self.shard.sites(WINDOW), {"example.com": 1})
-        self.assertIsNone(self.shard.owner())
+        self.beat(collector, 1, site="b.example")
+        self.shard.wait_for(lambda shard: shard.state()["unknown"] == "1", "unknown sites")
+        self.assertEqual(self.shard.site("example.com", WINDOW), {})
+        self.shard.wait_for(lambda shard: shard.state()["unknown"] == "0", "no unknown sites")
+
+    def test_warming(self):
+        self.start("--warm-up", "3")
         self.publish()
-        self.assertEqual(self.shard.state()["stale"], "0")
-
-    def test_stale_at_once(self):
-        collector = self.start()
-        self.publish()
-        collector.stop()
-        self.shard.wait_for(lambda shard: shard.state()["stale"] == "1", "a stale shard")
-        self.assertLess(self.shard.age_ms(), 4000)
-        self.start()
-        self.shard.wait_for(lambda shard: shard.state()["stale"] == "0", "a fresh shard")
-
-
-class Owners(PublisherCase):
-    def test_a_second_one_is_refused(self):
-        self.start()
-        first = self.publish()
-        second = self.publish(wait=False)
-        self.assertEqual(second.wait_ended(), 1)
-        self.assertIn(f"another publisher, on {os.uname().nodename}, writes shard 1 of the group A",
-                      second.output())
-        self.assertIsNone(first.process.poll())
-        self.assertEqual(self.shard.state()["stale"], "0")
-
-    def test_a_killed_one_is_waited_for(self):
-        self.start()
-        self.publish().kill()
-        owner = self.shard.owner()
-        self.assertIsNotNone(owner)
-        second = self.publish()
-        self.assertIn("belongs to a publisher on", second.output())
-        self.assertNotEqual(self.shard.owner(), owner)
+        self.shard.wait_for(lambda shard: shard.state()["warming"] == "1", "a warming shard")
+        self.shard.wait_for(lambda shard: shard.state()["warming"] == "0", "a warm shard")
 
 
 class Usage(unittest.TestCase):

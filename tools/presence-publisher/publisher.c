@@ -323,10 +323,12 @@ static int publish_once(struct publisher *publisher)
     if (!transaction_is_ours(transaction) && !transaction_is_free(transaction))
         return watch_rival(publisher);
     publisher->rival.owner[0] = '\0';
-    if (!transaction_is_ours(transaction) ||
-        transaction->look.connection != publisher->connection ||
-        strcmp(transaction->look.epoch, publisher->epoch) != 0)
-        publisher->needs_anew = true;
+    bool is_lost = !transaction_is_ours(transaction) ||
+                   transaction->look.connection != publisher->connection ||
+                   strcmp(transaction->look.epoch, publisher->epoch) != 0;
+    if (is_lost && publisher->is_publishing && !publisher->needs_anew)
+        report_loss(publisher);
+    publisher->needs_anew |= is_lost;
     if (!has_counts(publisher))
         return write_stale(publisher);
     r = prepare_mirror(publisher);

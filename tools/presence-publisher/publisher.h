@@ -65,6 +65,7 @@ struct publisher {
     bool is_publishing;        /* the last attempt has succeeded */
     bool has_left_out;         /* a window that is too long, as it was logged */
     bool was_evicted;          /* likewise */
+    int64_t lost_ns;           /* when the engine had last lost everything; 0: never */
     uint32_t registered;       /* another number of shards, likewise; 0: ours */
 };
 

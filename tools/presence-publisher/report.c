@@ -5,6 +5,9 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/monotonic.h"
+
+#define LOSS_NS (60 * NS_PER_S) /* without another loss, after which one is logged again */
 
 void report_trouble(struct publisher *publisher, const char *what)
 {
@@ -41,6 +44,22 @@ void report_registered(struct publisher *publisher)
                  "presencectl forget",
                  transaction->group, other, other == 1 ? "" : "s", transaction->shards);
     publisher->registered = other;
+}
+
+void report_loss(struct publisher *publisher)
+{
+    const struct transaction_look *look = &publisher->transaction.look;
+    int64_t now = monotonic_ns();
+
+    if (look->connection == publisher->connection && look->evicted > publisher->evicted) {
+        report_eviction(publisher);
+        return;
+    }
+    if (!publisher->lost_ns || now - publisher->lost_ns > LOSS_NS)
+        log_line("the engine %s has lost what was written, or the connection: writing all of it "
+                 "anew",
+                 publisher->options->engine.url);
+    publisher->lost_ns = now;
 }
 
 void report_eviction(struct publisher *publisher)

@@ -14,6 +14,9 @@ void report_success(struct publisher *publisher);
 /* Log that others were told another number of shards. */
 void report_registered(struct publisher *publisher);
 
+/* Log that what was written is gone, or may be; once, if that happens over and over. */
+void report_loss(struct publisher *publisher);
+
 /* Log that the engine has removed keys. */
 void report_eviction(struct publisher *publisher);
 

@@ -15,6 +15,7 @@ import heartbeats
 import latency
 import machine
 import memory
+import publishing
 import relaying
 import results
 import scraping
@@ -23,7 +24,7 @@ import workers
 GROUPS = {
     "heartbeats": heartbeats, "edge": edge, "workers": workers, "count": counting, "memory": memory,
     "audience": audience, "latency": latency, "scrape": scraping,
-    "relay": relaying, "chart": curves,
+    "relay": relaying, "publisher": publishing, "chart": curves,
 }
 QUIET = 0.5  # load average above which figures are not to be believed
 

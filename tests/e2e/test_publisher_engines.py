@@ -1,0 +1,201 @@
+"""presence-publisher with engines that are emptied, full, frozen, gone or elsewhere."""
+
+import os
+import time
+import unittest
+
+from engine import Cluster, RedisServer, Sentinels
+from harness import wait_until
+from publisher import Shard
+from publisher_case import WINDOW, PublisherCase
+
+
+class Lost(PublisherCase):
+    """What the engine has lost is written anew, with a new epoch."""
+
+    def setUp(self):
+        super().setUp()
+        self.collector = self.start()
+        self.publisher = self.publish()
+        self.beat(self.collector, 1, room="/a")
+        self.beat(self.collector, 2, site="b.example")
+        self.wait_equal()
+        self.epoch = self.shard.state()["epoch"]
+
+    def wait_anew(self):
+        self.beat(self.collector, 1, 3, room="/a")
+        self.shard.wait_for(lambda shard: shard.state().get("epoch") not in (None, self.epoch)
+                            and shard.state()["stale"] == "0", "a new epoch")
+        self.wait_equal()
+        self.assertEqual(self.engine.hash("{presence}:groups"), {"A": "1"})
+        self.assert_expiring()
+
+    def test_flushed(self):
+        self.engine.call("FLUSHALL")
+        self.wait_anew()
+
+    def test_restarted_empty(self):
+        self.engine.restart()
+        self.wait_anew()
+        self.publisher.wait_logged("cannot use the engine|has lost what was written")
+
+    def test_away_for_a_while(self):
+        """Once it is back, everything is there within two seconds."""
+        self.engine.stop()
+        self.publisher.wait_logged("cannot use the engine")
+        time.sleep(3)  # it is tried again meanwhile, and nothing more is logged
+        self.assertEqual(self.publisher.output().count("\n"), 2, self.publisher.output())
+        self.engine.start()
+        begun = time.monotonic()
+        self.wait_anew()
+        self.publisher.wait_logged("again")
+        self.assertLess(time.monotonic() - begun, 10)
+
+    def test_frozen(self):
+        self.engine.freeze()
+        self.publisher.wait_logged("cannot use the engine")
+        self.engine.thaw()
+        self.wait_anew()
+
+    def test_the_list_of_sites_is_gone(self):
+        self.engine.call("DEL", f"{self.shard.key}:{WINDOW}")
+        self.wait_anew()
+        self.publisher.wait_logged("has removed counts")
+
+    def test_a_key_of_another_kind(self):
+        self.engine.call("SET", f"{self.shard.key}:{WINDOW}:example.com", "x")
+        self.wait_anew()
+
+    def test_what_a_killed_one_left_is_removed(self):
+        self.publisher.kill()
+        self.collector.stop()
+        os.unlink(self.segment)
+        self.collector = self.start()
+        self.publish()
+        self.wait_anew()
+        self.assertEqual(self.engine.call("EXISTS", f"{self.shard.key}:{WINDOW}:b.example"), 0)
+
+
+class Full(PublisherCase):
+    def fill(self, to_bytes):
+        """Let others use the engine's memory up to so much."""
+        with self.engine.client() as client:
+            number = 0
+            while int(self.engine.info("memory", "used_memory")) < to_bytes:
+                for _ in range(64):
+                    client.send("SET", f"other:{number}", "x" * 1000)
+                    number += 1
+                for _ in range(64):
+                    client.read()
+
+    def test_no_memory(self):
+        collector = self.start()
+        publisher = self.publish()
+        self.beat(collector, 1)
+        self.wait_equal()
+        self.engine.call("CONFIG", "SET", "maxmemory", "1")
+        publisher.wait_logged("cannot use the engine .*memory")
+        self.shard.wait_for(lambda shard: shard.age_ms() > 4000, "an old shard")
+        self.beat(collector, 2)
+        self.engine.call("CONFIG", "SET", "maxmemory", "0")
+        self.wait_equal()
+        publisher.wait_logged("again")
+        self.assertEqual(publisher.output().count("\n"), 3, publisher.output())
+
+    def test_evictions(self):
+        collector = self.start()
+        publisher = self.publish()
+        for number in range(20):
+            self.beat(collector, 1, site=f"{number}.example")
+        self.wait_equal()
+        limit = int(self.engine.info("memory", "used_memory")) + (1 << 20)
+        self.engine.call("CONFIG", "SET", "maxmemory-policy", "allkeys-random")
+        self.engine.call("CONFIG", "SET", "maxmemory", str(limit))
+
+        def lost():
+            self.fill(limit - 100000)
+            with self.engine.client() as client:
+                for number in range(300):
+                    client.call("SET", f"more:{time.monotonic()}:{number}", "y" * 1000)
+            return "has removed counts" in publisher.output()
+
+        wait_until(lost, lambda: f"evictions: {publisher.output()}")
+        self.engine.call("CONFIG", "SET", "maxmemory", "0")
+        for number in range(20):
+            self.beat(collector, 2, site=f"{number}.example")
+        self.wait_equal(20)
+        self.assertEqual(publisher.output().count("has removed counts"), 1)
+
+
+class Users(PublisherCase):
+    def password_file(self, text):
+        path = os.path.join(self.directory, "password")
+        with open(path, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(text + "\n")
+        return path
+
+    def test_a_wrong_password_and_then_the_right_one(self):
+        self.use(RedisServer(self.directory, password="secret"))
+        self.beat(self.start(), 1)
+        path = self.password_file("wrong")
+        publisher = self.publish("--password-file", path, wait=False)
+        publisher.wait_logged("cannot use the engine .*--password-file")
+        self.password_file("secret")
+        publisher.hang_up()
+        publisher.wait_published()
+        self.wait_equal()
+        self.assertNotIn("secret", publisher.output())
+
+    def test_the_rights_that_the_manual_names(self):
+        rights = ("~{presence}:* -@all +@read +@write +@transaction +auth +info +ping").split()
+        self.use(RedisServer(self.directory, password="secret"))
+        self.engine.call("ACL", "SETUSER", "presence-publisher", "on", ">other", *rights)
+        self.beat(self.start(), 1, room="/a")
+        publisher = self.publish("--user", "presence-publisher", "--password-file",
+                                 self.password_file("other"))
+        self.wait_equal()
+        self.assertEqual(publisher.stop(), 0)
+        self.assertEqual(self.shard.state()["stale"], "1")
+
+    def test_without_the_right_to_ask_for_evictions(self):
+        self.use(RedisServer(self.directory, password="secret"))
+        self.engine.call("ACL", "SETUSER", "u", "on", ">other", "~*", "+@all", "-info")
+        self.beat(self.start(), 1)
+        self.publish("--user", "u", "--password-file", self.password_file("other"))
+        self.wait_equal()
+
+
+class Elsewhere(PublisherCase):
+    def test_unix_socket(self):
+        self.beat(self.start(), 1)
+        self.publish(url=self.engine.unix_url)
+        self.wait_equal()
+
+    def test_cluster(self):
+        cluster = Cluster(self.directory)
+        self.use(cluster, Shard(cluster.owner()))
+        collector = self.start()
+        self.beat(collector, 1)
+        self.publish()
+        self.wait_equal()
+        other = next(node for node in cluster.nodes if node is not cluster.owner())
+        cluster.move(other)
+        self.beat(collector, 2, room="/b")
+        self.shard = Shard(other)
+        self.wait_equal()
+
+    def test_sentinels(self):
+        sentinels = Sentinels(self.directory)
+        self.use(sentinels, Shard(sentinels.servers[0]))
+        collector = self.start()
+        self.beat(collector, 1)
+        self.publish()
+        self.wait_equal()
+        self.shard = Shard(sentinels.fail_over())
+        self.beat(collector, 2, room="/b")
+        self.wait_equal()
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,154 @@
+"""Which segment presence-publisher reads, and that no two of them write one shard."""
+
+import os
+import time
+import unittest
+
+from harness import wait_until
+from publisher import Shard
+from publisher_case import WINDOW, PublisherCase
+
+
+class Segments(PublisherCase):
+    def test_one_that_is_missing(self):
+        publisher = self.publish()
+        self.assertEqual(self.shard.state(), {})
+        self.assertIn("cannot read the segment", publisher.output())
+        self.beat(self.start(), 1)
+        self.wait_equal()
+        publisher.stop()
+        self.stop_collector_and_remove()
+        publisher = self.publish()
+        self.assertEqual(self.shard.state()["stale"], "1")
+        self.assertEqual(self.shard.sites(WINDOW), {"example.com": 1})
+        time.sleep(2)  # it has no reason to say more
+        self.assertEqual(publisher.output().count("\n"), 2, publisher.output())
+
+    def stop_collector_and_remove(self):
+        for collector in self.collectors:
+            collector.stop()
+        os.unlink(self.segment)
+
+    def start(self, *arguments, **keywords):
+        collector = super().start(*arguments, **keywords)
+        self.collectors = [collector]
+        return collector
+
+    def test_one_that_goes_on(self):
+        collector = self.start()
+        self.publish()
+        self.beat(collector, 1)
+        self.wait_equal()
+        before = self.shard.state()
+        collector.stop()
+        self.start()
+        self.shard.wait_for(lambda shard: shard.state()["stale"] == "0"
+                            and shard.state()["as_of"] > before["as_of"], "a fresh shard")
+        after = self.shard.state()
+        self.assertEqual((after["epoch"], after["segment"]), (before["epoch"], before["segment"]))
+        self.assertEqual(self.shard.sites(WINDOW), {"example.com": 1})
+
+    def test_a_new_one(self):
+        collector = self.start()
+        self.publish()
+        self.beat(collector, 1, room="/a")
+        self.beat(collector, 1, site="b.example")
+        self.wait_equal()
+        before = self.shard.state()
+        collector.stop()
+        os.unlink(self.segment)
+        self.shard.wait_for(lambda shard: shard.state()["stale"] == "1", "a stale shard")
+        self.assertEqual(self.shard.sites(WINDOW), {"example.com": 1, "b.example": 1})
+        collector = self.start("--max-scopes", "300")
+        self.beat(collector, 2, site="c.example")
+        self.shard.wait_for(lambda shard: shard.state()["stale"] == "0"
+                            and shard.sites(WINDOW) == {"c.example": 1}, "the new segment")
+        after = self.shard.state()
+        self.assertNotEqual(after["epoch"], before["epoch"])
+        self.assertNotEqual(after["segment"], before["segment"])
+        self.assertEqual(self.engine.call("EXISTS", f"{self.shard.key}:{WINDOW}:b.example"), 0)
+
+
+class Ends(PublisherCase):
+    def test_stale_at_its_end(self):
+        collector = self.start()
+        publisher = self.publish()
+        self.beat(collector, 1)
+        self.shard.wait_for(lambda shard: shard.sites(WINDOW), "a visitor")
+        self.assertEqual(publisher.stop(), 0)
+        self.assertEqual(self.shard.state()["stale"], "1")
+        self.assertEqual(self.shard.sites(WINDOW), {"example.com": 1})
+        self.assertIsNone(self.shard.owner())
+        self.publish()
+        self.assertEqual(self.shard.state()["stale"], "0")
+
+    def test_stale_at_once(self):
+        collector = self.start()
+        self.publish()
+        collector.stop()
+        self.shard.wait_for(lambda shard: shard.state()["stale"] == "1", "a stale shard")
+        self.assertLess(self.shard.age_ms(), 4000)
+        self.start()
+        self.shard.wait_for(lambda shard: shard.state()["stale"] == "0", "a fresh shard")
+
+
+class Owners(PublisherCase):
+    def test_a_second_one_is_refused(self):
+        self.start()
+        first = self.publish()
+        second = self.publish(wait=False)
+        self.assertEqual(second.wait_ended(), 1)
+        self.assertIn(f"another publisher, on {os.uname().nodename}, writes shard 1 of the group A",
+                      second.output())
+        self.assertIsNone(first.process.poll())
+        self.assertEqual(self.shard.state()["stale"], "0")
+
+    def test_a_killed_one_is_waited_for(self):
+        self.start()
+        self.publish().kill()
+        owner = self.shard.owner()
+        self.assertIsNotNone(owner)
+        second = self.publish()
+        self.assertIn("belongs to a publisher on", second.output())
+        self.assertNotEqual(self.shard.owner(), owner)
+
+
+    def test_ownership_lost_while_it_was_stopped(self):
+        collector = self.start()
+        first = self.publish()
+        first.freeze()
+        second = self.publish()
+        self.beat(collector, 1)
+        self.wait_equal()
+        epoch = self.shard.state()["epoch"]
+        first.thaw()
+        self.assertEqual(first.wait_ended(), 1)
+        self.assertIn("another publisher", first.output())
+        self.beat(collector, 2)
+        self.wait_equal()
+        self.assertEqual(self.shard.state()["epoch"], epoch)
+        self.assertEqual(self.shard.state()["stale"], "0")
+        self.assertIsNone(second.process.poll())
+
+    def test_stopped_and_nobody_came(self):
+        collector = self.start()
+        publisher = self.publish()
+        epoch = self.shard.state()["epoch"]
+        publisher.freeze()
+        wait_until(lambda: self.shard.owner() is None, "the owner to be gone")
+        publisher.thaw()
+        self.beat(collector, 1)
+        self.wait_equal()
+        self.assertNotEqual(self.shard.state()["epoch"], epoch)
+
+    def test_another_number_of_shards(self):
+        self.start()
+        self.publish("--shard", "1/2")
+        other = self.publish("--shard", "2/3")
+        other.wait_logged("the engine knows the group A with 2 shards, not 3: nobody reads")
+        self.assertEqual(Shard(self.engine, shard=2).state()["shards"], "3")
+        self.assertEqual(self.engine.hash("{presence}:groups"), {"A": "2"})
+
+
+if __name__ == "__main__":
+    unittest.main()
