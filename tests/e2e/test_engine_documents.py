@@ -1,6 +1,7 @@
 """docs/engine.md: its files and commands, pasted onto machines of their own, with a real Redis and stunnel."""
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -10,12 +11,13 @@ import unittest
 
 from certificates import Certificates
 from documents import fenced, read, substitute
-from harness import DEADLINE, wait_until
+from harness import DEADLINE, PRESENCE_RECORDER, wait_until
 from publisher import PRESENCE_PUBLISHER
 from topology import EDGES, GROUP_A, GROUP_B, SITE, RelaysCase, people
+from web import PRESENCE_WEB
 
 ENGINE, READER = "10.0.0.41", "10.0.0.51"
-PUBLISHER = os.path.abspath(PRESENCE_PUBLISHER)
+PUBLISHER, RECORDER, WEB = map(os.path.abspath, (PRESENCE_PUBLISHER, PRESENCE_RECORDER, PRESENCE_WEB))
 REDIS = shutil.which("redis-server") or "redis-server"
 STUNNEL = shutil.which("stunnel4") or "stunnel4"
 # What precedes the document's lines in Redis's own file: here it is nobody's service.
@@ -93,13 +95,14 @@ class OneNumber(EngineCase):
         for number, address in enumerate(GROUP_A, 1):
             self.start_publisher(address, group=("group = A", "group = A"), shard=("1/3", f"{number}/3"))
         self.start_publisher(GROUP_B[0], group=("group = A", "group = B"), shard=("1/3", "1/1"))
-        self.password = self.password_file(READER, "READER")
+        self.password_file(READER, "READER")
+        self.reader_file = self.configure(READER, "engine.conf", fenced("ini engine reader"))
+        self.database = os.path.join(self.machine(READER).directory, "totals.db")
 
-    def ctl_block(self, text, address=READER):
-        """Run a command of the document with the password file of a machine."""
-        return self.shell(address, substitute(text, password=(
-            "/etc/presence/engine.password",
-            os.path.join(self.machine(address).directory, "engine.password"))))
+    def ctl_block(self, text, **changes):
+        """Run a command of the document on the readers' machine, with the file there."""
+        return self.shell(READER, substitute(
+            text, file=("/etc/presence/engine.conf", self.reader_file), **changes))
 
     def status(self):
         return self.ctl_block(fenced("sh engine status"))
@@ -110,6 +113,14 @@ class OneNumber(EngineCase):
 
     def wait_number(self, number):
         wait_until(lambda: self.total_is(number), lambda: f"{number}: {self.status()}")
+
+    def start_reader(self, program, text):
+        name = os.path.basename(program)
+        path = self.configure(READER, f"{name}.conf", text)
+        return self.machine(READER).run([program, "--config", path], name)
+
+    def get(self, path, arguments=""):
+        return json.loads(self.shell(READER, f"curl -fsS {arguments} http://127.0.0.1:8474{path}"))
 
     def test_keys(self):
         """What redis-cli shows is what the collector counts."""
@@ -137,6 +148,24 @@ class OneNumber(EngineCase):
         header = re.search(r"(?m)^GROUP .*", read("docs/engine.md"))[0]
         self.assertEqual(self.status().splitlines()[0].split(), header.split())
         self.assertRegex(self.status(), r"(?m)^B +1 of 1 +fresh ")
+        with self.subTest("presence-recorder"):
+            seconds = itertools.count(3)
+            wait_until(lambda: self.record(total, next(seconds)),
+                       lambda: self.machine(READER).said("presence-recorder"))
+        with self.subTest("presence-web"):
+            self.machine(READER).write("relay.key", self.key_lines()[0], 0o600)
+            self.start_relay(READER, fenced("ini topology relay to shards"))
+            self.start_reader(WEB, substitute(
+                fenced("ini engine web"), database=("/var/lib/presence/totals.db", self.database)))
+            wait_until(lambda: "listening on" in self.machine(READER).said("presence-web"), "presence-web")
+            live = f"/api/sites/{SITE}/live-user-count"
+            wait_until(lambda: self.get(live)["count"] == total, lambda: self.get(live))
+            self.assertFalse(self.get(live)["stale"])
+            self.assertEqual(self.get(f"/api/sites/{SITE}/history")["peak"]["today"]["count"], total)
+            total += 1
+            touched = self.get("/touch", f"-H 'Content-Type: application/json' -H 'Origin: http://{SITE}' "
+                               f"""-d '{{"site":"{SITE}","visitor":"somebody-new"}}'""")
+            self.assertEqual(touched["count"], total)
         with self.subTest("a shard dies, and the copy answers"):
             self.collectors[GROUP_A[1]].stop(signal.SIGKILL)
             wait_until(lambda: not self.is_whole("A"), "group A to be left out")
@@ -145,7 +174,9 @@ class OneNumber(EngineCase):
             for address in GROUP_A:
                 self.publishers[address].terminate()
                 self.publishers[address].wait(DEADLINE)
-            self.ctl_block(fenced("sh engine forget"), GROUP_A[0])
+            password = os.path.join(self.machine(GROUP_A[0]).directory, "engine.password")
+            self.shell(GROUP_A[0], substitute(fenced("sh engine forget"), password=(
+                "/etc/presence/engine.password", password)))
             self.assertTrue(self.total_is(total))
             self.assertEqual(self.shell(ENGINE, fenced("sh engine keys")).splitlines()[:3], ["B", "1", ""])
         # Nobody has needed a right that they don't have, and each right was used.
@@ -153,6 +184,20 @@ class OneNumber(EngineCase):
         used = set(re.findall(r"cmdstat_(\w+):", self.redis_cli("info commandstats")))
         granted = set(re.findall(r" \+(\w+)", fenced("sh engine users")))
         self.assertEqual(granted - used, {"role"})  # that is for Sentinel
+
+    def record(self, total, seconds):
+        """Have the recorder ask the engine for so long; its running minute is stored at its end.
+        Return whether it has the total."""
+        recorder = self.start_reader(RECORDER, substitute(
+            fenced("ini engine recorder"), database=("/var/lib/presence/totals.db", self.database)))
+        ages = r" age=(\d+) .* cmd=exec user=reader "
+        wait_until(lambda: any(int(age) >= seconds for age in re.findall(ages, self.redis_cli("client list"))),
+                   lambda: self.machine(READER).said("presence-recorder"))
+        recorder.terminate()
+        recorder.wait(DEADLINE)
+        with contextlib.suppress(AssertionError):  # there are no peaks yet
+            return re.search(rf"(?m)^today +{total} ", self.ctl_block(
+                fenced("sh engine peak"), database=("/var/lib/presence/totals.db", self.database)))
 
     def is_whole(self, group):
         status = json.loads(self.ctl_block(f"{fenced('sh engine status').strip()} --json\n"))
