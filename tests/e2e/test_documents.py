@@ -8,7 +8,9 @@ import subprocess
 import unittest
 
 from documents import PAGES, TOP, blocks, build_packages, fenced, prose, read, substitute
+from engine import RedisServer
 from harness import BUILD, DEADLINE, Case, native, program, wait_until
+from written_shards import WrittenShards
 from xxh3 import identity_of, shard_of
 
 PROGRAMS = ("daemon/presenced", "tools/presencectl/presencectl", "tools/presence-send/presence-send",
@@ -181,6 +183,18 @@ class Commands(Case):
         wait_until(lambda: subprocess.run(
             ["curl", "-fsS", "http://127.0.0.1:8474/-/healthy"], capture_output=True,
             check=False).returncode == 0, "presence-web to answer")
+
+    def test_presence_web_totals(self):
+        engine = RedisServer(self.directory)
+        self.addCleanup(engine.ensure_ended)
+        shards = WrittenShards(engine)
+        self.addCleanup(shards.close)
+        shards.write("A", 1, 1, {300: {"example.com": {"": 1}}})
+        self.start_shell(substitute(fenced("sh presence-web-totals"),
+                                    engine=("redis://redis.example", engine.url)))
+        wait_until(lambda: subprocess.run(
+            ["curl", "-fsS", "http://127.0.0.1:8474/-/ready"], capture_output=True,
+            check=False).returncode == 0, "presence-web to read totals")
 
 
 class Datagrams(Case):
