@@ -120,8 +120,17 @@ class Answers(TotalsCase):
         ready = self.web.get("/-/ready")
         self.assertEqual(ready.status, 503)
         self.assertIn(b"no group of collectors is whole", ready.body)
+        web = self.web
         self.begin()
         self.assertEqual((self.live(self.web)["count"], self.live(self.web)["stale"]), (7, True))
+        with self.shards.lock:
+            self.engine.call("DEL", "{presence}:a:2")
+        wait_until(lambda: self.web.get("/api/status").json["groups"][0]["shards"][1]["state"] == "absent",
+                   "the shard to be missed")
+        polls = self.polls()
+        wait_until(lambda: self.polls() > polls + 4, "two polls of each")
+        for each in web, self.web:
+            self.assertEqual((self.live(each)["count"], self.live(each)["stale"]), (7, True))
         self.shards.write("a", 2, 2, {300: {SITE: {"": 5}}})
         self.assertEqual(stream.wait_for("a whole group", lambda data: not data["stale"])[-1]["count"], 8)
 
