@@ -114,6 +114,19 @@ static int add_open_rules(scmp_filter_ctx filter)
     return r;
 }
 
+int confine_nameless_files(scmp_filter_ctx filter)
+{
+    static const int modes[] = {O_WRONLY, O_RDWR};
+    const int nameless = O_TMPFILE & ~O_DIRECTORY;
+    int r = 0;
+
+    for (unsigned i = 0; r == 0 && i < sizeof(modes) / sizeof(modes[0]); i++)
+        r = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, SCMP_SYS(openat), 1,
+                             SCMP_A2(SCMP_CMP_MASKED_EQ, (scmp_datum_t)(O_ACCMODE | nameless),
+                                     (scmp_datum_t)(modes[i] | nameless)));
+    return r;
+}
+
 /* Allow mapping memory, but not executable. */
 static int add_memory_rules(scmp_filter_ctx filter)
 {

@@ -21,10 +21,15 @@ struct confine_list {
  * process. Any other call fails with ENOSYS and is logged once, on stderr, so that a libc that
  * makes one ends nothing. Builds with sanitizers allow the calls of their runtime.
  *
- * Files can be opened to read. Files without a name (O_TMPFILE) are left to the list's rules.
+ * Files can be opened to read. Files without a name (O_TMPFILE) are left to the list's rules, such
+ * as confine_nameless_files.
  *
  * Installs a handler for SIGSYS. Needs PR_SET_NO_NEW_PRIVS. Errors: -ENOMEM; -EINVAL the kernel has
  * no seccomp(2); others of seccomp(2). */
 int confine_listed(const struct confine_list *list);
+
+/* Let opening files without a name to write kill the process, too. To be called by add_rules.
+ * Errors: those of seccomp_rule_add(3). */
+int confine_nameless_files(scmp_filter_ctx filter);
 
 #endif

@@ -1,7 +1,6 @@
 #include "privileges.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -114,7 +113,7 @@ static int add_rules(scmp_filter_ctx filter)
     if (r == 0)
         r = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, SCMP_SYS(socket), 1,
                              SCMP_A0(SCMP_CMP_EQ, AF_PACKET));
-    return r;
+    return r < 0 ? r : confine_nameless_files(filter);
 }
 
 int privileges_confine(void)

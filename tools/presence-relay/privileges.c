@@ -1,7 +1,6 @@
 #include "privileges.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -98,18 +97,11 @@ static int add_socket_rules(scmp_filter_ctx filter)
     return r;
 }
 
-/* Files without a name are files to write, too. */
 static int add_rules(scmp_filter_ctx filter)
 {
-    static const int modes[] = {O_WRONLY, O_RDWR};
-    const int nameless = O_TMPFILE & ~O_DIRECTORY;
     int r = add_socket_rules(filter);
 
-    for (unsigned i = 0; r == 0 && i < sizeof(modes) / sizeof(modes[0]); i++)
-        r = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, SCMP_SYS(openat), 1,
-                             SCMP_A2(SCMP_CMP_MASKED_EQ, (scmp_datum_t)(O_ACCMODE | nameless),
-                                     (scmp_datum_t)(modes[i] | nameless)));
-    return r;
+    return r < 0 ? r : confine_nameless_files(filter);
 }
 
 int privileges_confine(void)
