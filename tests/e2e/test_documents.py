@@ -77,8 +77,8 @@ class Install(Case):
                                     "ninja -C build/package install", "ldconfig ",
                                     "systemd-sysusers ", "systemctl daemon-reload",
                                     "systemctl enable presenced", "systemctl restart presenced",
-                                    "systemctl try-restart presence-exporter presence-relay "
-                                    "presence-web presence-recorder"])
+                                    "systemctl try-restart presence-exporter presence-publisher "
+                                    "presence-relay presence-web presence-recorder"])
 
     def test_packages(self):
         """tests/packages runs them in earnest."""
