@@ -1,0 +1,195 @@
+"""R9: the total of two groups, and of one, while a shard is killed, ways from edges are cut, and a new
+group replaces an old one. Everything is read from the engine, and a model says what it has to be."""
+
+import json
+import os
+import signal
+import sys
+import unittest
+
+from cohorts import SITES, boottime
+from groups import EDGES, LONG, WINDOW, GroupsCase
+from harness import DEADLINE, wait_until
+from samples import is_marked
+
+TOLERANCE = 0.005
+LEFT_OUT_S = 5  # until a group isn't whole any more
+NAMED_S = 60  # until a group is called partial
+FOR = 2 * WINDOW if LONG else 6  # seconds to go on for
+
+
+class FailureCase(GroupsCase):
+    def go_on(self, seconds=FOR):
+        """Let everything go on for so long."""
+        until = boottime() + seconds
+        wait_until(lambda: boottime() > until, "some time to pass", seconds + DEADLINE)
+
+    def judge_all(self, **options):
+        self.crowd.stop()
+        return self.judge_samples(self.samples.stop(), TOLERANCE, **options)
+
+    def assert_none_marked(self):
+        marked = [sample for sample in self.samples.samples
+                  if sample.error or any(map(is_marked, sample.answers))]
+        self.assertEqual(list(map(vars, marked[:3])), [])
+
+
+class Killed(FailureCase):
+    """A shard is killed."""
+
+    def test_shard_killed(self):
+        """The other group answers, as if nothing had happened."""
+        self.start_groups()
+        self.sample()
+        self.go_on(2)
+        shard = self.groups["A"][1]
+        shard.collector.stop(signal.SIGKILL)
+        killed = boottime()
+        left_out = self.samples.wait_for(lambda sample: not sample.groups["A"].whole,
+                                         "A to be left out", killed).begin - killed
+        self.assertLess(left_out, LEFT_OUT_S)
+        status, out, err = self.engine_ctl("count", SITES[0])
+        self.assertEqual((status, err), (0, ""))
+        self.assertGreater(int(out), 0)
+        self.assertEqual(self.engine_ctl("count", SITES[0], "--json")[0], 0)
+        self.go_on(2)
+        shard.collect()
+        self.samples.wait_for(lambda sample: sample.groups["A"].whole, "A to be whole again")
+        self.go_on()
+        lowest, _ = self.judge_all()
+        self.assert_none_marked()
+        print(f"left out after {left_out:.1f} s; {lowest:+.2%}")
+
+    def test_only_group_killed(self):
+        """Without another group there is the last number, which is stale."""
+        self.start_groups((("A", 3),))
+        self.sample()
+        self.go_on(2)
+        shard = self.groups["A"][1]
+        shard.collector.stop(signal.SIGKILL)
+        killed = boottime()
+        stale = self.samples.wait_for(lambda sample: all(answer.stale for answer in sample.answers),
+                                      "the number to be stale", killed)
+        self.assertLess(stale.begin - killed, LEFT_OUT_S)
+        last = [answer.count for answer in stale.answers]
+        for site, count in zip(SITES, last):
+            status, out, err = self.engine_ctl("count", site)
+            self.assertEqual(status, 3, err)
+            self.assertAlmostEqual(int(out), count, delta=0.02 * count)  # the others go on
+            self.assertIn("stale", err)
+        self.go_on(2)
+        shard.collect()
+        self.samples.wait_for(lambda sample: sample.groups["A"].whole, "A to be whole again")
+        self.samples.wait_for(lambda sample: not any(map(is_marked, sample.answers)),
+                              "numbers without a mark", deadline=2 * DEADLINE)
+        self.go_on(2)
+        self.judge_all()
+
+
+class CutOff(FailureCase):
+    """Ways from edges are cut."""
+
+    def wait_partial(self, *groups, since):
+        """Wait until these groups are partial; returns how long it took."""
+        def all_are(sample):
+            return all(sample.groups[name].partial for name in groups)
+
+        after = self.samples.wait_for(all_are, f"{groups} to be partial", since,
+                                      NAMED_S + DEADLINE).begin - since
+        self.assertLess(after, NAMED_S)
+        return after
+
+    def named_partial(self):
+        """The groups that `status` calls partial."""
+        told = json.loads(self.engine_ctl("status", "--json")[1])
+        return {group["name"] for group in told["groups"] if group["partial"]}
+
+    def test_edge_cut_off(self):
+        """The other group has everything, and the one that hasn't is named."""
+        self.start_groups()
+        self.sample()
+        self.go_on(2)
+        self.cut(0, "A")
+        after = self.wait_partial("A", since=boottime())
+        self.go_on()
+        self.assertEqual(self.named_partial(), {"A"})
+        self.assertRegex(self.engine_ctl("status")[1], r"(?s)\bA\b.*partial")
+        self.mend(0, "A")
+        self.samples.wait_for(lambda sample: not sample.groups["A"].partial,
+                              "A not to be partial any more", deadline=NAMED_S + DEADLINE)
+        self.judge_all()
+        self.assert_none_marked()
+        print(f"partial after {after:.1f} s")
+
+    def check_crosswise(self, since):
+        """Each group lacks the visitors of an edge: no number is answered without a mark."""
+        after = self.wait_partial("A", "B", since=since)
+        marked = boottime()
+        self.go_on(2 * NAMED_S if LONG else FOR)
+        self.assertEqual(self.named_partial(), {"A", "B"})
+        status, out, _ = self.engine_ctl("count", SITES[0], "--json")
+        self.assertEqual((status, json.loads(out)["partial"]), (0, True))
+        without = [sample for sample in self.samples.since(marked)
+                   if not all(answer.partial for answer in sample.answers)]
+        self.assertEqual(list(map(vars, without[:3])), [])
+        print(f"partial after {after:.1f} s")
+
+    def test_edges_cut_off_crosswise(self):
+        self.start_groups()
+        self.sample()
+        self.go_on(2)
+        self.cut(0, "A")
+        self.cut(1, "B")
+        self.check_crosswise(boottime())
+        self.mend(0, "A")
+        self.mend(1, "B")
+        self.samples.wait_for(lambda sample: not any(map(is_marked, sample.answers)),
+                              "numbers without a mark", deadline=NAMED_S + DEADLINE)
+        self.crowd.stop()
+        for scope, index in zip(self.samples.scopes, range(len(SITES))):
+            answers = [sample.answers[index] for sample in self.samples.stop()]
+            for answer in answers:  # too low is what they may be for a while
+                self.assertLessEqual(self.error_of(self.crowd.bounds(scope, WINDOW), answer), TOLERANCE)
+
+    def test_never_reached(self):
+        """The same from the very beginning."""
+        self.add_group("A", 3)
+        self.add_group("B", 1)
+        self.cut(0, "A")
+        self.cut(1, "B")
+        for edge in range(len(EDGES)):
+            self.start_relay(edge)
+        self.start_crowd()
+        self.sample()
+        self.check_crosswise(boottime())
+
+
+class Replaced(FailureCase):
+    """A group gives way to one of another number of shards."""
+
+    def test_new_group(self):
+        """A new group beside the old one, and then without it, answers all the time."""
+        self.start_groups((("old", 3),))
+        self.sample()
+        self.go_on(2)
+        self.add_group("new", 2)
+        self.reload_relays()
+        self.go_on(WINDOW + 1)
+        for shard in self.groups["old"]:
+            self.assertEqual(shard.publisher.stop(), 0)
+        status, _, err = self.engine_ctl("forget", "old")
+        self.assertEqual(status, 0, err)
+        for shard in self.groups.pop("old"):
+            self.assertEqual(shard.collector.stop(), 0)
+        self.reload_relays()
+        self.go_on()
+        self.assertEqual(list(self.samples.samples[-1].groups), ["new"])
+        self.judge_all()
+        self.assert_none_marked()
+
+
+if __name__ == "__main__":
+    if os.geteuid():
+        print("needs root, for network namespaces")
+        sys.exit(77)  # skipped
+    unittest.main()
