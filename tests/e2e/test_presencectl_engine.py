@@ -305,7 +305,7 @@ class Status(EngineCase):
     def test_two_groups(self):
         self.write_two_groups()
         self.shards.write("b", 1, 1, {300: {SITE: {"": 6}}, 60: {}},
-                          streams=stream(1) + stream(2, expected=4000, lost=10))
+                          streams=stream(1) + stream(2, expected=4000, lost=14, before=(1500, 2000, 4)))
         status, out, err = self.run_ctl("status")
         self.assertEqual(status, 0)
         lines = out.splitlines()
