@@ -88,6 +88,25 @@ bool engine_groups_are_same(const struct engine_state *a, const struct engine_st
     return true;
 }
 
+int engine_groups_copy(const struct engine_state *state, struct engine_state *ret)
+{
+    struct engine_state copy = {.groups = calloc(state->count + 1, sizeof(*copy.groups))};
+
+    if (!copy.groups)
+        return -ENOMEM;
+    for (; copy.count < state->count; copy.count++) {
+        struct engine_group *group = &copy.groups[copy.count];
+        *group = state->groups[copy.count];
+        group->shards = calloc(group->shard_count, sizeof(*group->shards));
+        if (group->shards)
+            continue;
+        engine_state_free(&copy);
+        return -ENOMEM;
+    }
+    *ret = copy;
+    return 0;
+}
+
 /* Compute the age of a state from what is left of its lifetime. Without a lifetime, or with a
  * longer one, nobody knows it: then it counts as the greatest. */
 static uint64_t parse_age(const redisReply *pttl)

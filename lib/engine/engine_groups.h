@@ -19,6 +19,9 @@ int engine_groups_parse(const redisReply *reply, struct engine_state *ret);
 /* True if both have the same groups, with as many shards. */
 bool engine_groups_are_same(const struct engine_state *a, const struct engine_state *b);
 
+/* Copy the groups with their shards, but none of the shards' states. Errors: -ENOMEM. */
+int engine_groups_copy(const struct engine_state *state, struct engine_state *ret);
+
 /* Fill in a shard of a group with `shard_count` from the replies to HMGET (all fields of the state,
  * in the order of engine_shard_fields) and PTTL. Errors: -ENOMEM. */
 int engine_groups_load(const redisReply *fields, const redisReply *pttl, uint32_t shard_count,

@@ -160,11 +160,13 @@ static int poll_into(struct engine_reader *reader, struct engine_poll *poll, int
 
     if (r < 0)
         return r;
-    struct engine_state state = reader->state; /* of the answers; the marks need only the groups */
+    struct engine_state state = reader->state; /* of the answers; the marks need only its groups */
     reader->state = (struct engine_state){0};
+    r = engine_groups_copy(&state, &reader->state);
     for (size_t i = 0; r == 0 && i < poll->list_count; i++) {
-        if (!poll->lists[i].site && poll->lists[i].error == 0)
-            r = complete_sites(reader, &poll->lists[i], deadline_ns);
+        struct engine_list *list = &poll->lists[i];
+        if (!list->site && !list->without_marks && list->error == 0)
+            r = complete_sites(reader, list, deadline_ns);
     }
     engine_state_free(&reader->state);
     reader->state = state;

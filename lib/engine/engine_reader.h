@@ -57,8 +57,9 @@ struct engine_list {
     const char *site;
     enum presence_kind kind;
     uint32_t window_s;
-    size_t limit;                  /* the busiest, 0: all */
-    int error;                     /* as of a query */
+    size_t limit;       /* the busiest, 0: all */
+    bool without_marks; /* of all sites: entries are never quiet, and partial only by streams */
+    int error;          /* as of a query */
     struct engine_entry *entries;  /* by count, most first, then by name */
     size_t length, total;          /* total: without the limit */
     bool partial;                  /* entries may be missing */

@@ -115,6 +115,27 @@ static void a_window_fails_alone(void **state)
     engine_list_free(&lists[1]);
 }
 
+/* The marks of listed sites take a transaction of their own, where anybody wants them. */
+static void marks_of_sites(void **state)
+{
+    struct engine_list list = {.window_s = 300, .without_marks = true};
+    struct engine_poll poll = {.lists = &list, .list_count = 1};
+
+    (void)state;
+    write_shard("a", 1, 1, "300", "5");
+    fake_set("{presence}:a:1:300:a.example", ENGINE_MARK_PARTIAL, "n");
+    for (unsigned marks = 0; marks < 2; marks++) {
+        list.without_marks = !marks;
+        fake.calls = 0;
+        assert_int_equal(engine_reader_poll(fake.reader, &poll, 0), 0);
+        assert_int_equal(fake.calls, 2); /* at first one of them finds the group */
+        assert_int_equal(list.length, 1);
+        assert_int_equal(list.entries[0].count, 5);
+        assert_int_equal(list.entries[0].partial, marks);
+        engine_list_free(&list);
+    }
+}
+
 static void another_group(void)
 {
     char name[16];
@@ -197,6 +218,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_default_window_is_followed, fake_open_reader,
                                         fake_close_reader),
         cmocka_unit_test_setup_teardown(a_window_fails_alone, fake_open_reader, fake_close_reader),
+        cmocka_unit_test_setup_teardown(marks_of_sites, fake_open_reader, fake_close_reader),
         cmocka_unit_test_setup_teardown(failures_touch_nothing, fake_open_reader,
                                         fake_close_reader),
         cmocka_unit_test_setup_teardown(too_many_groups, fake_open_reader, fake_close_reader),

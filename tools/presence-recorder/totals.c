@@ -116,7 +116,7 @@ static void ask_lists(struct totals *totals, struct asked *asked, int64_t now)
     if (totals->sites_at && totals->sites > SITES_OFTEN && now < totals->sites_at + SITES_EVERY_S)
         return;
     asked->lists[asked->poll.list_count++] =
-        (struct engine_list){.kind = PRESENCE_SITE, .limit = CHOICE_SITES_MAX};
+        (struct engine_list){.limit = CHOICE_SITES_MAX, .without_marks = true};
 }
 
 static void free_asked(struct asked *asked)
