@@ -8,9 +8,9 @@
 
 #include "engine/engine_reader.h"
 
-#define CHOICE_SITES_MAX  2000
-#define CHOICE_LABELS_MAX 100   /* of each kind and site */
-#define CHOICE_SCOPES_MAX 10000 /* of all sites: with many of them each has fewer labels */
+#define CHOICE_SITES_MAX  1000
+#define CHOICE_LABELS_MAX 100  /* of each kind and site */
+#define CHOICE_SCOPES_MAX 5000 /* of all sites: with many of them each has fewer labels */
 #define CHOICE_IDLE_S     86400
 #define CHOICE_EVERY_S    60 /* between two listings of a site */
 
