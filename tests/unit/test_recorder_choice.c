@@ -124,19 +124,25 @@ static void test_many_sites_share(void **state)
 static void test_listings_take_turns(void **state)
 {
     struct choice choice = {0};
+    enum presence_kind kind;
     unsigned seen = 0;
 
     (void)state;
-    assert_int_equal(choice_take_due(&choice, NOW, true), SIZE_MAX);
+    assert_int_equal(choice_take_due(&choice, NOW, true, &kind), SIZE_MAX);
     put_sites(&choice, 0, 3, NOW);
-    for (int i = 0; i < 3; i++)
-        seen |= 1U << choice_take_due(&choice, NOW + i, i == 1);
-    assert_int_equal(seen, 7);
-    assert_int_equal(choice_take_due(&choice, NOW + CHOICE_EVERY_S + 2, false), SIZE_MAX);
-    assert_int_equal(choice_take_due(&choice, NOW + CHOICE_EVERY_S - 1, true), SIZE_MAX);
-    for (size_t i = 0; i < 3; i++) /* all are due: the one that has waited for longest */
-        assert_int_equal(choice_take_due(&choice, NOW + CHOICE_EVERY_S + 2, true), i);
-    assert_int_equal(choice_take_due(&choice, NOW + CHOICE_EVERY_S + 2, true), SIZE_MAX);
+    for (int i = 0; i < 9; i++) {
+        size_t site = choice_take_due(&choice, NOW + i, i % 2, &kind);
+        assert_in_range(site, 0, 2);
+        assert_in_range(kind, PRESENCE_ROOM, PRESENCE_SOURCE);
+        seen |= 1U << (3 * site + (kind - PRESENCE_ROOM));
+    }
+    assert_int_equal(seen, 0x1ff);
+    const int64_t later = NOW + CHOICE_EVERY_S;
+    assert_int_equal(choice_take_due(&choice, later - 1, true, &kind), SIZE_MAX);
+    assert_int_equal(choice_take_due(&choice, later + 8, false, &kind), SIZE_MAX);
+    for (int i = 0; i < 9; i++) /* all are due: those first that have waited for longest */
+        assert_int_equal(choice_take_due(&choice, later + 8, true, &kind), i / 3);
+    assert_int_equal(choice_take_due(&choice, later + 8, true, &kind), SIZE_MAX);
     choice_free(&choice);
 }
 

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KINDS 3
-
 static int compare_names(const void *left, const void *right)
 {
     return strcmp(((const struct choice_scope *)left)->name,
@@ -85,7 +83,7 @@ free:
 
 static void free_details(struct choice_site *details)
 {
-    for (size_t kind = 0; kind < KINDS; kind++)
+    for (size_t kind = 0; kind < CHOICE_KINDS; kind++)
         free_list(&details->labels[kind]);
     *details = (struct choice_site){0};
 }
@@ -137,23 +135,28 @@ int choice_put_labels(struct choice *choice, size_t site, enum presence_kind kin
 size_t choice_share(const struct choice *choice)
 {
     size_t sites = choice->sites.length;
-    size_t share = sites ? (CHOICE_SCOPES_MAX - sites) / (KINDS * sites) : CHOICE_LABELS_MAX;
+    size_t share = sites ? (CHOICE_SCOPES_MAX - sites) / (CHOICE_KINDS * sites) : CHOICE_LABELS_MAX;
 
     return share < CHOICE_LABELS_MAX ? share : CHOICE_LABELS_MAX;
 }
 
-size_t choice_take_due(struct choice *choice, int64_t now, bool again)
+size_t choice_take_due(struct choice *choice, int64_t now, bool again, enum presence_kind *ret_kind)
 {
-    size_t due = SIZE_MAX;
+    size_t due = SIZE_MAX, due_kind = 0;
 
-    for (size_t i = 0; i < choice->sites.length; i++) {
-        int64_t listed = choice->details[i].listed_at;
-        if ((!listed || (again && now - listed >= CHOICE_EVERY_S)) &&
-            (due == SIZE_MAX || listed < choice->details[due].listed_at))
+    for (size_t i = 0; i < choice->sites.length; i++)
+        for (size_t kind = 0; kind < CHOICE_KINDS; kind++) {
+            int64_t listed = choice->details[i].listed_at[kind];
+            if ((listed && (!again || now - listed < CHOICE_EVERY_S)) ||
+                (due != SIZE_MAX && listed >= choice->details[due].listed_at[due_kind]))
+                continue;
             due = i;
-    }
-    if (due != SIZE_MAX)
-        choice->details[due].listed_at = now;
+            due_kind = kind;
+        }
+    if (due == SIZE_MAX)
+        return due;
+    choice->details[due].listed_at[due_kind] = now;
+    *ret_kind = PRESENCE_ROOM + (enum presence_kind)due_kind;
     return due;
 }
 
@@ -162,7 +165,7 @@ size_t choice_count(const struct choice *choice)
     size_t count = choice->sites.length;
 
     for (size_t i = 0; i < choice->sites.length; i++)
-        for (size_t kind = 0; kind < KINDS; kind++)
+        for (size_t kind = 0; kind < CHOICE_KINDS; kind++)
             count += choice->details[i].labels[kind].length;
     return count;
 }

@@ -8,11 +8,12 @@
 
 #include "engine/engine_reader.h"
 
+#define CHOICE_KINDS      3 /* of labels */
 #define CHOICE_SITES_MAX  1000
 #define CHOICE_LABELS_MAX 100  /* of each kind and site */
 #define CHOICE_SCOPES_MAX 5000 /* of all sites: with many of them each has fewer labels */
 #define CHOICE_IDLE_S     86400
-#define CHOICE_EVERY_S    60 /* between two listings of a site */
+#define CHOICE_EVERY_S    60 /* between two listings of a site's labels of a kind */
 
 struct choice_scope {
     char *name;      /* of a site its own */
@@ -26,8 +27,9 @@ struct choice_list {
 };
 
 struct choice_site {
-    struct choice_list labels[3]; /* rooms, countries, sources: by kind, from PRESENCE_ROOM on */
-    int64_t listed_at;            /* 0: never */
+    /* Rooms, countries and sources: by kind, from PRESENCE_ROOM on. */
+    struct choice_list labels[CHOICE_KINDS];
+    int64_t listed_at[CHOICE_KINDS]; /* 0: never */
 };
 
 /* Zeroed, nothing is chosen. */
@@ -48,9 +50,10 @@ int choice_put_labels(struct choice *choice, size_t site, enum presence_kind kin
 /* Return how many labels of each kind of a site are chosen at most, now. */
 size_t choice_share(const struct choice *choice);
 
-/* Find the site whose labels were listed longest ago, never or, with `again`, at least
- * CHOICE_EVERY_S ago; it counts as listed now. Returns its index, or SIZE_MAX. */
-size_t choice_take_due(struct choice *choice, int64_t now, bool again);
+/* Find the site and the kind whose labels were listed longest ago, never or, with `again`, at least
+ * CHOICE_EVERY_S ago; they count as listed now. Returns the site's index, or SIZE_MAX. */
+size_t choice_take_due(struct choice *choice, int64_t now, bool again,
+                       enum presence_kind *ret_kind);
 
 /* Return the number of all scopes that are chosen. */
 size_t choice_count(const struct choice *choice);

@@ -15,13 +15,12 @@
 #define CHECK_S       2              /* between two checks of the database's file */
 #define SITES_OFTEN   100            /* more sites are listed only every SITES_EVERY_S */
 #define SITES_EVERY_S 10
-#define LABEL_KINDS   3
 
-/* Sites whose labels are listed in one poll: so many that each has its turn within a minute, and
- * more until each has had its first. */
-#define LISTED(sites) (1 + (sites) / (CHOICE_EVERY_S - 10))
+/* Listings of labels in one poll: so many that each has its turn within a minute. Until each has
+ * had its first, more, unless that was too much for the engine. */
+#define LISTED(sites) (1 + CHOICE_KINDS * (sites) / (CHOICE_EVERY_S - 10))
 #define LISTED_MAX    LISTED(CHOICE_SITES_MAX)
-#define LISTED_FIRST  10
+#define LISTED_FIRST  6
 
 #define LOG_AGAIN_S   60 /* between two lines of one outage, if its reason has changed */
 
@@ -36,6 +35,7 @@ struct totals {
     struct sampler sampler;
     size_t sites;                      /* as last listed, all of them */
     int64_t sites_at;                  /* when, monotonic seconds; 0: not yet */
+    size_t listed_first;               /* LISTED_FIRST, or 1 after a failure */
     bool silent;                       /* the groups have nothing to sample, and that was logged */
     uint64_t dropped;                  /* as last logged */
     int64_t checked_at;                /* the database's file, monotonic seconds */
@@ -49,7 +49,7 @@ struct asked {
     struct choice_scope **scopes; /* of the queries; allocated */
     size_t listed[LISTED_MAX];    /* indices of the sites whose labels are listed */
     size_t listed_count;
-    struct engine_list lists[1 + LABEL_KINDS * LISTED_MAX]; /* all sites last */
+    struct engine_list lists[LISTED_MAX + 1]; /* theirs, then that of all sites */
 };
 
 static int64_t monotonic_s(void)
@@ -85,7 +85,7 @@ static int ask_scopes(struct totals *totals, struct asked *asked)
     for (size_t i = 0; i < choice->sites.length; i++) {
         const char *site = choice->sites.scopes[i].name;
         ask(asked, PRESENCE_SITE, site, &choice->sites.scopes[i]);
-        for (size_t kind = 0; kind < LABEL_KINDS; kind++) {
+        for (size_t kind = 0; kind < CHOICE_KINDS; kind++) {
             struct choice_list *labels = &choice->details[i].labels[kind];
             for (size_t j = 0; j < labels->length; j++)
                 ask(asked, PRESENCE_ROOM + (enum presence_kind)kind, site, &labels->scopes[j]);
@@ -94,23 +94,22 @@ static int ask_scopes(struct totals *totals, struct asked *asked)
     return 0;
 }
 
-/* Ask for the listings that are due: of the labels of some sites, so that all have their turn
- * within a minute, and of the sites. */
+/* Ask for the listings that are due: of some labels, and of the sites. */
 static void ask_lists(struct totals *totals, struct asked *asked, int64_t now)
 {
     struct choice *choice = &totals->choice;
     size_t again = LISTED(choice->sites.length), site;
-    size_t most = again > LISTED_FIRST ? again : LISTED_FIRST;
+    size_t most = again > totals->listed_first ? again : totals->listed_first;
+    enum presence_kind kind;
 
     asked->poll.lists = asked->lists;
     while (asked->listed_count < most &&
-           (site = choice_take_due(choice, now, asked->listed_count < again)) != SIZE_MAX) {
-        for (size_t kind = 0; kind < LABEL_KINDS; kind++)
-            asked->lists[asked->poll.list_count++] = (struct engine_list){
-                .site = choice->sites.scopes[site].name,
-                .kind = PRESENCE_ROOM + (enum presence_kind)kind,
-                .limit = choice_share(choice),
-            };
+           (site = choice_take_due(choice, now, asked->listed_count < again, &kind)) != SIZE_MAX) {
+        asked->lists[asked->poll.list_count++] = (struct engine_list){
+            .site = choice->sites.scopes[site].name,
+            .kind = kind,
+            .limit = choice_share(choice),
+        };
         asked->listed[asked->listed_count++] = site;
     }
     if (totals->sites_at && totals->sites > SITES_OFTEN && now < totals->sites_at + SITES_EVERY_S)
@@ -188,11 +187,10 @@ static int take_lists(struct totals *totals, const struct asked *asked, int64_t 
     const struct engine_list *list = asked->lists;
     int r = 0;
 
-    for (size_t i = 0; r == 0 && i < asked->listed_count; i++)
-        for (size_t kind = 0; r == 0 && kind < LABEL_KINDS; kind++, list++)
-            if (!list->error && !list->reading.stale)
-                r = choice_put_labels(&totals->choice, asked->listed[i], list->kind, list->entries,
-                                      list->length, now);
+    for (size_t i = 0; r == 0 && i < asked->listed_count; i++, list++)
+        if (!list->error && !list->reading.stale)
+            r = choice_put_labels(&totals->choice, asked->listed[i], list->kind, list->entries,
+                                  list->length, now);
     if (r < 0 || list == asked->lists + asked->poll.list_count || list->error ||
         list->reading.stale)
         return r;
@@ -214,8 +212,10 @@ static int poll_engine(struct totals *totals)
     int failed = engine_reader_poll(totals->reader, &asked.poll,
                                     monotonic_ns() + ENGINE_PATIENCE_MS * NS_PER_MS);
     log_engine(totals, failed ? engine_reader_problem(totals->reader) : "");
-    if (failed)
+    if (failed) {
+        totals->listed_first = 1;
         goto free;
+    }
     log_groups(totals);
     for (size_t i = 0; r == 0 && i < asked.poll.query_count; i++)
         r = take_sample(totals, &asked.poll.queries[i], asked.scopes[i], now);
@@ -338,7 +338,8 @@ static void run_second(struct totals *totals)
 int totals_run(struct engine_reader *reader, const char *url, struct database *database,
                const sigset_t *signals)
 {
-    struct totals totals = {.reader = reader, .url = url, .database = database};
+    struct totals totals = {
+        .reader = reader, .url = url, .database = database, .listed_first = LISTED_FIRST};
 
     continue_minute(&totals);
     while (!wait_for_second(signals))
