@@ -11,6 +11,7 @@ import chart
 import counting
 import curves
 import edge
+import engine
 import heartbeats
 import latency
 import machine
@@ -24,7 +25,7 @@ import workers
 GROUPS = {
     "heartbeats": heartbeats, "edge": edge, "workers": workers, "count": counting, "memory": memory,
     "audience": audience, "latency": latency, "scrape": scraping,
-    "relay": relaying, "publisher": publishing, "chart": curves,
+    "relay": relaying, "publisher": publishing, "engine": engine, "chart": curves,
 }
 QUIET = 0.5  # load average above which figures are not to be believed
 

@@ -46,7 +46,7 @@ class Row:
 
 
 class Target:
-    """One of the eleven targets, or a part of one."""
+    """One of the targets, or a part of one."""
 
     def __init__(self, number, wanted, measured, is_met):
         self.number, self.wanted, self.measured, self.is_met = number, wanted, measured, is_met
