@@ -11,7 +11,8 @@
 
 #include "privileges.h"
 
-static char directory[] = "/dev/shm/presence-publisher-privileges-XXXXXX";
+/* Elsewhere than the segment, beside which everything can be read. */
+static char directory[] = "/tmp/presence-publisher-privileges-XXXXXX";
 static char password_path[96], link_path[96], url[64];
 static struct fake fake;
 
