@@ -23,8 +23,6 @@ STUNNEL = shutil.which("stunnel4") or "stunnel4"
 # What precedes the document's lines in Redis's own file: here it is nobody's service.
 REDIS_FILE = """dir %s
 port 6379
-save ""
-appendonly no
 """
 
 
