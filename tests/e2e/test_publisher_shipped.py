@@ -1,5 +1,5 @@
 """The publisher as it is shipped: installed, stripped, confined, as the unit's user and as root; names,
-sockets and reconnects; and the system calls it makes."""
+sockets and reconnects; and the system calls it makes. And the readers of what it has written."""
 
 import os
 import re
@@ -10,7 +10,9 @@ import tempfile
 import unittest
 from unittest import mock
 
+import harness
 import publisher
+import web
 from datagrams import native, visitor
 from engine import Cluster, RedisServer, Sentinels
 from harness import DEADLINE, Case, wait_until
@@ -34,10 +36,12 @@ class Shipped(Case):
         cls.installed = tempfile.mkdtemp(prefix="presence-shipped-")
         cls.addClassCleanup(shutil.rmtree, cls.installed)
         os.chmod(cls.installed, 0o755)
-        patch = mock.patch.object(publisher, "PRESENCE_PUBLISHER",
-                                  install(cls.installed)["presence-publisher"])
-        patch.start()
-        cls.addClassCleanup(patch.stop)
+        paths = install(cls.installed)
+        for module, name in (publisher, "presence-publisher"), (web, "presence-web"):
+            patch = mock.patch.object(module, name.replace("-", "_").upper(), paths[name])
+            patch.start()
+            cls.addClassCleanup(patch.stop)
+        cls.recorder = paths["presence-recorder"]
 
     def setUp(self):
         super().setUp()
@@ -202,6 +206,40 @@ class Shipped(Case):
     def test_as_root(self):
         self.begin(0)
         self.names_and_reconnects()
+
+    def wait_for_clients(self, server, names):
+        """Wait until so many have connected, and have looked up the name for that."""
+        before = names.asked
+        server.call("CLIENT", "KILL", "TYPE", "normal")
+        wait_until(lambda: int(server.info("clients", "connected_clients")) >= 4,
+                   "a publisher and two readers, beside ourselves")
+        self.assertGreaterEqual(names.asked, before + 3)
+
+    def test_readers(self):
+        """presence-web and presence-recorder look up the engine's name again and again."""
+        self.begin(65534)
+        names = NameServer({"redis.example": ["127.0.0.1"]})
+        self.addCleanup(names.close)
+        server = self.redis()
+        url = f"redis://redis.example:{server.port}"
+        self.publish(url)
+        self.count(1)
+        reader = web.Web("--engine", url, prefix=UNIT)
+        self.addCleanup(reader.stop)
+        kept = os.path.join(self.directory, "kept")
+        os.mkdir(kept)
+        os.chown(kept, 65534, 65534)
+        recorder = self.enterContext(harness.program(
+            [*UNIT, self.recorder, "--engine", url, "--database", os.path.join(kept, "totals.db")],
+            stderr=subprocess.DEVNULL))
+        path = f"/api/sites/{SITE}/live-user-count"
+        wait_until(lambda: reader.get(path).json.get("count") == 1, lambda: reader.get(path).json)
+        self.wait_for_clients(server, names)
+        server.restart()
+        self.count(2)
+        wait_until(lambda: reader.get(path).json.get("count") == 2, lambda: reader.get(path).json)
+        self.wait_for_clients(server, names)
+        self.assertIsNone(recorder.poll())
 
     def test_the_system_calls(self):
         """All that are really made, beside those that are allowed."""
