@@ -413,8 +413,10 @@ static int answer_groups(struct engine_reader *reader, const struct options *opt
     if (status != EXIT_FINE)
         return status;
     const struct engine_state *state = engine_reader_state(reader);
-    if (list.error < 0)
+    if (list.error < 0) {
+        engine_list_free(&list);
         return groups_report_window(state, options->window_s);
+    }
     set_list(&list, view);
     print_view(options, view);
     status = view->site ? groups_report_answer(state, &view->answer, "this is the list",
