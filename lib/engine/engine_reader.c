@@ -65,6 +65,21 @@ const char *engine_reader_problem(const struct engine_reader *reader)
     return reader->problem;
 }
 
+/* Send the commands of a poll. */
+static int send_poll(struct engine_reader *reader, const struct engine_poll *poll,
+                     int64_t deadline_ns, struct engine_transaction *ret)
+{
+    engine_transaction_begin(reader);
+    engine_poll_ask(&reader->request, &reader->state, reader->default_window_s, poll);
+    int r = engine_transaction_run(reader, deadline_ns, ret);
+    if (r != -ENOSPC)
+        return r;
+    reader->problem = "";
+    engine_request_clear(&reader->request);
+    engine_poll_ask(&reader->request, &reader->state, reader->default_window_s, poll);
+    return engine_transaction_run_apart(reader, deadline_ns, ret);
+}
+
 /* Ask and answer once. The reader then knows the groups that were found. -ESTALE: they are others
  * than it knew before. */
 static int try_once(struct engine_reader *reader, struct engine_poll *poll, int64_t deadline_ns)
@@ -76,9 +91,7 @@ static int try_once(struct engine_reader *reader, struct engine_poll *poll, int6
         .now = time(NULL),
     };
 
-    engine_transaction_begin(reader);
-    engine_poll_ask(&reader->request, &reader->state, reader->default_window_s, poll);
-    int r = engine_transaction_run(reader, deadline_ns, &transaction);
+    int r = send_poll(reader, poll, deadline_ns, &transaction);
     if (r < 0)
         return r;
     r = engine_poll_answer(&attempt, &reader->state, transaction.replies);

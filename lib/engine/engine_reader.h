@@ -152,7 +152,7 @@ const char *engine_reader_windows(const struct engine_reader *reader);
 
 /* Remove a group with its keys. Keys that nobody has renewed, left by a publisher that was killed,
  * expire by themselves. Errors: as engine_link_call; -ENOENT there is none; -EBUSY a shard of it is
- * still being published. `ret_keys`: how many keys went. */
+ * still being published; -ENOSPC the engine is full. `ret_keys`: how many keys went. */
 int engine_reader_forget(struct engine_reader *reader, const char *group, int64_t deadline_ns,
                          uint64_t *ret_keys);
 

@@ -2,8 +2,8 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+
+#include "engine_problem.h"
 
 int engine_reader_fail(struct engine_reader *reader, int error, const char *problem)
 {
@@ -20,7 +20,9 @@ static int check_replies(struct engine_reader *reader, redisReply *const *replie
             continue;
         engine_reply_problem(replies[i], reader->own_problem);
         reader->problem = reader->own_problem;
-        return strncmp(replies[i]->str, "NOPERM", 6) == 0 ? -EACCES : -EPROTO;
+        if (engine_reply_is(replies[i], "OOM"))
+            return -ENOSPC;
+        return engine_reply_is(replies[i], "NOPERM") ? -EACCES : -EPROTO;
     }
     return 0;
 }
@@ -66,6 +68,21 @@ int engine_transaction_run(struct engine_reader *reader, int64_t deadline_ns,
     r = results->type == REDIS_REPLY_NIL ? -ECANCELED : -EPROTO;
     engine_replies_free(replies, count);
     return engine_reader_fail(reader, r, "its reply to EXEC is no transaction's");
+}
+
+int engine_transaction_run_apart(struct engine_reader *reader, int64_t deadline_ns,
+                                 struct engine_transaction *ret)
+{
+    redisReply **replies;
+    int r = engine_link_call(reader->link, &reader->request, deadline_ns, &replies);
+
+    if (r < 0) {
+        reader->problem = engine_link_problem(reader->link);
+        return r;
+    }
+    size_t count = reader->request.commands;
+    *ret = (struct engine_transaction){replies, count, replies, count};
+    return 0;
 }
 
 void engine_transaction_free(struct engine_transaction *transaction)

@@ -27,10 +27,17 @@ struct engine_transaction {
 void engine_transaction_begin(struct engine_reader *reader);
 
 /* Send it, and receive all replies, which may be errors. Release `*ret` with
- * engine_transaction_free. Errors: as engine_link_call; -EPROTO the engine refuses a command;
- * -ECANCELED a key that was watched has changed. */
+ * engine_transaction_free. Errors: as engine_link_call; -ENOSPC the engine is full: it refuses
+ * transactions then, even of reads; -EPROTO it refuses a command; -ECANCELED a key that was watched
+ * has changed. */
 int engine_transaction_run(struct engine_reader *reader, int64_t deadline_ns,
                            struct engine_transaction *ret);
+
+/* Send the commands of the reader's request one after the other, which an engine does that is full:
+ * hardly anything changes between them then. Otherwise likewise. */
+int engine_transaction_run_apart(struct engine_reader *reader, int64_t deadline_ns,
+                                 struct engine_transaction *ret);
+
 void engine_transaction_free(struct engine_transaction *transaction);
 
 /* Send the commands of the reader's request as they are. Errors: as engine_link_call, and as above.

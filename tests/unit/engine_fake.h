@@ -30,6 +30,7 @@ struct fake_key {
 
 static struct {
     struct engine_reader *reader;
+    bool full;     /* no transaction is accepted */
     bool watching; /* until EXEC, which must not come by another connection */
     struct fake_key keys[FAKE_KEYS_MAX];
     size_t key_count;
@@ -196,6 +197,18 @@ static inline void fake_answer(FILE *out, const struct fake_command *command)
     }
 }
 
+static inline void fake_put_results(FILE *out, FILE *in_exec, size_t count, char *const *results,
+                                    const size_t *length)
+{
+    if (fake.full) {
+        fputs("-EXECABORT Transaction discarded\r\n", out);
+        return;
+    }
+    fflush(in_exec);
+    fprintf(out, "*%zu\r\n", count);
+    fwrite(*results, 1, *length, out);
+}
+
 /* Answer a whole request: in a transaction everything comes with EXEC. */
 static inline void fake_answer_all(FILE *out, char *at, size_t commands, bool same_connection)
 {
@@ -213,14 +226,12 @@ static inline void fake_answer_all(FILE *out, char *at, size_t commands, bool sa
         } else if (fake_is(&command, "EXEC")) {
             assert_true(same_connection || !fake.watching);
             fake.watching = false;
-            fflush(in_exec);
-            fprintf(out, "*%zu\r\n", count);
-            fwrite(results, 1, length, out);
+            fake_put_results(out, in_exec, count, &results, &length);
         } else {
             fake_answer(transaction ? in_exec : out, &command);
             count++;
             if (transaction)
-                fputs("+QUEUED\r\n", out);
+                fputs(fake.full ? "-OOM command not allowed\r\n" : "+QUEUED\r\n", out);
         }
     }
     fclose(in_exec);
@@ -295,7 +306,7 @@ static inline int fake_close_reader(void **state)
     fake_clear();
     fake.error = 0;
     fake.before_call = NULL;
-    fake.watching = false;
+    fake.watching = fake.full = false;
     return 0;
 }
 

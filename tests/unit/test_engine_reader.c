@@ -136,6 +136,25 @@ static void marks_of_sites(void **state)
     }
 }
 
+/* Redis refuses transactions while it is over its maxmemory, even of reads. */
+static void a_full_engine_is_read(void **state)
+{
+    struct engine_list list = {.window_s = 300};
+    struct engine_poll poll = {.lists = &list, .list_count = 1, .visitors = true};
+    uint64_t keys;
+
+    (void)state;
+    write_shard("a", 1, 1, "300", "5");
+    fake.full = true;
+    assert_int_equal(poll_site(300, 0, 0).count, 5);
+    assert_int_equal(engine_reader_poll(fake.reader, &poll, 0), 0);
+    assert_int_equal(list.length, 1);
+    engine_list_free(&list);
+    assert_string_equal(engine_reader_problem(fake.reader), "");
+    assert_int_equal(engine_reader_forget(fake.reader, "a", 0, &keys), -ENOSPC);
+    assert_non_null(strstr(engine_reader_problem(fake.reader), "maxmemory"));
+}
+
 static void another_group(void)
 {
     char name[16];
@@ -219,6 +238,7 @@ int main(void)
                                         fake_close_reader),
         cmocka_unit_test_setup_teardown(a_window_fails_alone, fake_open_reader, fake_close_reader),
         cmocka_unit_test_setup_teardown(marks_of_sites, fake_open_reader, fake_close_reader),
+        cmocka_unit_test_setup_teardown(a_full_engine_is_read, fake_open_reader, fake_close_reader),
         cmocka_unit_test_setup_teardown(failures_touch_nothing, fake_open_reader,
                                         fake_close_reader),
         cmocka_unit_test_setup_teardown(too_many_groups, fake_open_reader, fake_close_reader),
