@@ -78,16 +78,22 @@ class Totals(PrometheusCase):
         expected = {}
         for group, number in numbers.items():
             expected.update(self.count(number, group=group))
-        self.wait_value("presence_group:active_visitors", expected)
-        self.assertEqual({group for ((_, group),), whole in self.query(fenced("promql engine groups")).items()
-                          if whole}, set(numbers))
+
+        def found():
+            whole = {dict(labels)["group"] for labels, value in
+                     self.query(fenced("promql engine groups")).items() if value}
+            return self.query("presence_group:active_visitors"), whole
+
+        # A busy machine may miss a scrape, whose timeout is a second.
+        wait_until(lambda: found() == (expected, set(numbers)), lambda: f"{numbers}, not {found()}")
 
     def test_parts_die(self):
         self.send_everybody()
         self.wait_groups(A=VISITORS, B=VISITORS)
         self.wait_value("presence_total:active_visitors", self.count(VISITORS))
         begin = time.time()
-        self.assertGreater(min(self.query('presence_shard:active_visitors{group="A"}').values()), 60)
+        parts = 'count(presence_shard:active_visitors{group="A"} > 60)'
+        self.wait_value(parts, {(): 3})
         for kind, name in ("room", "/pricing"), ("country", "DE"), ("source", "news.example"):
             self.wait_value(f"presence_total:{kind}_active_visitors", self.count(VISITORS // 2, **{kind: name}))
         self.wait_value("presence_total:incomplete", {(("site", SITE),): 0})
