@@ -1,5 +1,7 @@
 """The dashboard of totals: the number, groups and shards, and what it leaves out."""
 
+import os
+import re
 import unittest
 
 from dashboard import DashboardCase
@@ -45,6 +47,19 @@ class Totals(TotalsCase, DashboardCase):
                           if self.shown(selector)], [])
         self.wait_text("#groups", "of one collector only")
         self.wait_text("#groups", "presence-recorder --engine")
+
+    def test_history(self):
+        """With a database there are chart, table and peaks, without what totals lack."""
+        self.begin_groups("--database", os.path.join(self.directory, "totals.db"))
+        self.record()
+        self.open()
+        self.wait_number("1,234")
+        wait_until(lambda: self.shown("#trend") and not self.shown("#no-history"), "the chart")
+        self.wait_text("#peak-today", r"^1,234\s+at \d\d:\d\d$")
+        wait_until(lambda: "1,234 at " in (self.content(".peak-name") or ""), "the peak in the chart")
+        self.browser.run("document.querySelector('#trend details').open = true")
+        wait_until(lambda: re.search(r"1,234\s+1,234\s+1,234\s+–\s+–\s+–", self.text("#rows") or ""),
+                   lambda: self.text("#rows"))
 
     def test_pushed_and_left_out(self):
         """The number follows the stream; a group that isn't whole is named, with the shard and why."""

@@ -8,7 +8,7 @@ import time
 import unittest
 import urllib.parse
 
-from harness import DEADLINE, wait_until
+from harness import DEADLINE, PRESENCE_RECORDER, wait_until
 from web import PRESENCE_WEB, SITE
 from web_totals import TotalsCase
 
@@ -133,6 +133,39 @@ class Answers(TotalsCase):
             self.assertEqual((self.live(each)["count"], self.live(each)["stale"]), (7, True))
         self.shards.write("a", 2, 2, {300: {SITE: {"": 5}}})
         self.assertEqual(stream.wait_for("a whole group", lambda data: not data["stale"])[-1]["count"], 8)
+
+
+class History(TotalsCase):
+    def history(self, query=""):
+        return self.web.get(f"/api/sites/{SITE}/history{query}")
+
+    def test_recorded(self):
+        """Minutes and peaks are those that presence-recorder has stored, also beyond 32 bits."""
+        self.begin("--database", os.path.join(self.directory, "totals.db"))
+        self.assert_problem(self.history(), 503, "no_engine")
+        self.write("a", {"": LARGE}, {"": LARGE})
+        wait_until(lambda: self.web.get(LIVE).status == 200, "a number")
+        self.assert_problem(self.history(), 503, "no_history")
+        self.assertIn("totals.db", self.web.output())
+        self.record()
+        answer = self.history("?hours=2").json
+        self.assertEqual({minute["max"] for minute in answer["data"]}, {2 * LARGE})
+        self.assertEqual([answer["data"][0][name] for name in ("pageviews", "entered", "left", "departed")], [None] * 4)
+        self.assertEqual([answer["peak"][name]["count"] for name in ("today", "ever")], [2 * LARGE] * 2)
+        other = self.web.get("/api/sites/elsewhere.example/history").json
+        self.assertEqual((other["data"], other["peak"]), ([], {"today": None, "ever": None}))
+
+    def test_of_a_collector(self):
+        """A database of one collector is refused: its minutes are no totals."""
+        self.start("--warm-up", "0")
+        path = os.path.join(self.directory, "history.db")
+        subprocess.run([PRESENCE_RECORDER, "--segment", self.segment, "--database", path, "--once"], check=True,
+                       timeout=DEADLINE, capture_output=True)
+        self.write("a", {"": 3})
+        self.begin("--database", path)
+        answer = self.history()
+        self.assert_problem(answer, 503, "no_history")
+        self.assertIn("of one collector", answer.json["message"])
 
 
 class Polls(TotalsCase):

@@ -2,10 +2,11 @@
 
 import os
 import signal
+import subprocess
 import time
 
 from engine import RedisServer
-from harness import freeze
+from harness import DEADLINE, PRESENCE_RECORDER, freeze, program, wait_until
 from publisher import Publisher
 from web import SITE, Web, WebCase
 from written_shards import WrittenShards
@@ -63,6 +64,16 @@ class TotalsCase(WebCase):
     def problem(self):
         """Why presence-web can't use the engine; None: it can."""
         return self.web.get("/api/status").json["engine"]["problem"]
+
+    def record(self):
+        """Have presence-recorder sample the totals for a few seconds, and store them."""
+        command = [PRESENCE_RECORDER, "--engine", self.engine.url, "--database",
+                   os.path.join(self.directory, "totals.db")]
+        with program(command, stderr=subprocess.DEVNULL) as recorder:
+            polls = self.polls()
+            wait_until(lambda: self.polls() > polls + 20, "samples")
+            recorder.send_signal(signal.SIGTERM)
+            self.assertEqual(recorder.wait(timeout=DEADLINE), 0)
 
     def password_file(self, password):
         path = os.path.join(self.directory, "password")
