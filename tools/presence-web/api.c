@@ -289,7 +289,7 @@ static void add_sites(json_t *object, const struct web *web, const struct live_l
                       const char *search, size_t limit)
 {
     json_t *data = json_array();
-    size_t total = 0;
+    size_t total = *search || web->options.sites.count ? 0 : list->more;
 
     for (size_t i = 0; i < list->length; i++) {
         struct live_line line = live_list_line(list, i);
@@ -328,7 +328,7 @@ enum MHD_Result api_sites(void *context, struct http_request *request)
     }
     json_t *object = json_object();
     add_sites(object, web, &list, search, limit);
-    list.number.partial = list.partial;
+    list.number.partial = list.partial || (list.more && *search);
     add_marks_of(object, &list.number);
     live_list_free(&list);
     return respond_json(web, request, object);

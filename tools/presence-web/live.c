@@ -175,6 +175,7 @@ static int load_totals(struct totals *totals, const struct place *place, enum pr
     if (r < 0)
         return r;
     list.length = limit && limit < list.totals->length ? limit : list.totals->length;
+    list.more = list.totals->total - list.length;
     list.partial = list.totals->partial;
     *ret = list;
     return 0;

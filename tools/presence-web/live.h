@@ -70,6 +70,7 @@ struct live_list {
     struct presence_listing listing;
     const struct engine_list *totals; /* instead; NULL: the listing */
     size_t length;
+    size_t more;          /* further ones, less busy, that are not in it */
     bool partial;         /* some may be missing, or have more visitors */
     struct number number; /* the site's own; of all sites only how fresh */
 };

@@ -91,7 +91,7 @@ int total_lists_add_to_round(const struct total_lists *lists, struct round *roun
         if (!total_list_is_old(list, now_ns))
             continue;
         int r = round_add_list(round, &list->place, list->kind, list->window_s,
-                               list->kind == PRESENCE_SITE ? 0 : TOTAL_LISTS_ROWS);
+                               list->kind == PRESENCE_SITE ? TOTAL_LISTS_SITES : TOTAL_LISTS_ROWS);
         if (r < 0)
             return r;
     }

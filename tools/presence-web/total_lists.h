@@ -7,7 +7,8 @@
 
 #include "poller.h"
 
-#define TOTAL_LISTS_ROWS     100 /* of a list of rooms, countries or sources; of sites all */
+#define TOTAL_LISTS_ROWS     100            /* of a list of rooms, countries or sources */
+#define TOTAL_LISTS_SITES    10000          /* whose marks the engine is asked for one by one */
 #define TOTAL_LISTS_FRESH_NS (2 * NS_PER_S) /* age of a list to use without a poll */
 
 struct total_list {

@@ -332,7 +332,7 @@ function learnSource(status) {
     const isNew = !state.source;
     state.source = showSource(status);
     if (!isNew) return;
-    if (state.source === 'groups') sitePicker.missing = 'no group has all of them';
+    if (state.source === 'groups') sitePicker.missing = 'no group has all, or they are less busy';
     askHistory();
     askEvents();
 }
