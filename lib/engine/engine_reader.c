@@ -50,6 +50,11 @@ void engine_reader_close(struct engine_reader *reader)
     free(reader);
 }
 
+int engine_reader_reload(struct engine_reader *reader, char ret_problem[ENGINE_PROBLEM_SIZE])
+{
+    return engine_link_reload(reader->link, ret_problem);
+}
+
 const struct engine_state *engine_reader_state(const struct engine_reader *reader)
 {
     return &reader->state;

@@ -120,7 +120,9 @@ struct engine_state {
 int engine_reader_open(const struct engine_options *options, struct engine_reader **ret,
                        char ret_problem[ENGINE_PROBLEM_SIZE]);
 int engine_reader_prepare(struct engine_reader *reader); /* as engine_link_prepare */
-void engine_reader_close(struct engine_reader *reader);  /* NULL is fine */
+int engine_reader_reload(struct engine_reader *reader,   /* as engine_link_reload */
+                         char ret_problem[ENGINE_PROBLEM_SIZE]);
+void engine_reader_close(struct engine_reader *reader); /* NULL is fine */
 
 /* What one poll asks for. */
 struct engine_poll {

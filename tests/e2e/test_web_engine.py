@@ -71,6 +71,26 @@ class Answers(TotalsCase):
         self.assertEqual(self.web.get(f"/stream?site={SITE}&minutes=7").status, 400)
         self.assertEqual(self.live(self.web, query="?minutes=5")["count"], 3)
 
+    SITES = """
+        for number = 1, 10050 do
+            local site = string.format('site%05d.example', number)
+            redis.call('HSET', KEYS[1], site, number)
+            redis.call('HSET', KEYS[1] .. ':' .. site, '', ARGV[1])
+        end"""
+
+    def test_many_sites(self):
+        """The busiest 10,000 are listed and searched; it says that there are more."""
+        self.write("a", {"": 1})
+        self.engine.call("EVAL", self.SITES, 1, "{presence}:a:1:300", f"{1:016x}")
+        self.begin()
+        wait_until(lambda: self.web.get("/api/sites?limit=1").status == 200, "the sites")
+        answer = self.web.get("/api/sites?limit=1").json
+        self.assertEqual((answer["data"][0]["count"], answer["total"], answer["partial"]), (10050, 10051, False))
+        answer = self.web.get("/api/sites?search=site09999").json
+        self.assertEqual((answer["data"][0]["count"], answer["total"], answer["partial"]), (9999, 1, True))
+        self.assertEqual(self.web.get("/api/sites?search=site00001").json["data"], [])
+        self.assertEqual(self.live(self.web, "site00001.example")["count"], 1)
+
     def test_another_window(self):
         """Without the usual window, the default one is the longest that is published."""
         self.write("a", {"": 3}, window=60)

@@ -1,6 +1,8 @@
 """presence-web --engine while the engine is frozen, gone, empty or locked, and touches that wait for totals."""
 
 import concurrent.futures
+import os
+import signal
 import time
 import unittest
 
@@ -96,6 +98,26 @@ class Outages(TotalsCase):
         self.engine.password = "wrong"
         wait_until(lambda: self.web.get(LIVE).status == 200, "the engine to be used")
         self.assertEqual(self.stale(), (3, False))
+
+    def test_new_password(self):
+        """SIGHUP reads the password file again; one that can't be read changes nothing."""
+        self.write("a", {"": 3})
+        self.engine.call("CONFIG", "SET", "requirepass", "first")
+        self.engine.password = "first"
+        path = self.password_file("first")
+        self.begin("--password-file", path)
+        wait_until(lambda: self.web.get(LIVE).status == 200, "the engine to be used")
+        os.unlink(path)
+        self.web.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "the previous password stays in use" in self.web.output(), self.web.output)
+        wait_until(lambda: self.stale() == (3, False), "the number")
+        self.engine.call("CONFIG", "SET", "requirepass", "second")
+        self.engine.password = "second"
+        self.engine.call("CLIENT", "KILL", "LADDR", f"127.0.0.1:{self.engine.port}")
+        wait_until(self.problem, "the password to be wrong")
+        self.password_file("second")
+        self.web.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: not self.problem(), self.problem)
 
     def test_without_an_engine(self):
         """It starts without one, and finds it later, empty or not."""

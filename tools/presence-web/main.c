@@ -73,6 +73,9 @@ static bool read_all_secrets(struct web *web)
 static void reload_secrets(struct web *web)
 {
     bool all = read_all_secrets(web);
+
+    if (web->totals)
+        totals_reload(web->totals);
     int r = web->options.key_file ? outbound_sign(web->outbound, &web->key) : 0;
 
     if (r < 0)
@@ -148,12 +151,14 @@ static void close_parts(struct web *web)
 static int bind_and_drop(const struct web *web, int *ret_sockets)
 {
     const struct options *options = &web->options;
-    const char *paths[6] = {options->engine.url ? options->database : options->segment};
+    const char *paths[7] = {options->engine.url ? options->database : options->segment};
     size_t count = paths[0] ? 1 : 0;
     int r = http_listen_open(options->listen.items, options->listen.count, ret_sockets);
 
     if (r < 0)
         return r;
+    if (options->engine.password_file)
+        paths[count++] = options->engine.password_file;
     if (options->api_key_file)
         paths[count++] = options->api_key_file;
     if (options->jwt_key_file)

@@ -165,6 +165,8 @@ static int take_groups(const struct engine_reader *reader, struct round *round)
 
 static void poll_engine(struct engine_reader *reader, struct round *round)
 {
+    if (round->reloads)
+        engine_reader_reload(reader, round->reload_problem);
     point_to_names(round);
     round->sent_at_ns = monotonic_ns();
     round->result = engine_reader_poll(reader, &round->poll,

@@ -23,6 +23,9 @@ struct round {
     struct place *list_places;
     size_t list_capacity;
 
+    bool reloads;                             /* read the password file again before */
+    char reload_problem[ENGINE_PROBLEM_SIZE]; /* "": it was read */
+
     int result;         /* of engine_reader_poll */
     int64_t sent_at_ns; /* before it was sent */
     char problem[ENGINE_PROBLEM_SIZE];

@@ -47,6 +47,7 @@ struct totals {
     uint64_t round; /* number of the last one that was sent */
     bool is_out;    /* it has not come back */
     bool wanted;    /* something is pending that the round that is out does not ask for */
+    bool reloads;   /* the next one reads the password file again */
     bool ends;
     bool is_failing;
     char problem[ENGINE_PROBLEM_SIZE];
@@ -261,6 +262,8 @@ static void log_change(const struct totals *totals, const struct round *round)
 static void take_round(struct totals *totals, struct round *round, int64_t now_ns)
 {
     totals->is_out = false;
+    if (*round->reload_problem)
+        log_line("%s; the previous password stays in use", round->reload_problem);
     log_change(totals, round);
     totals->is_failing = round->result < 0;
     strcpy(totals->problem, round->problem);
@@ -316,6 +319,8 @@ static void poll_now(struct totals *totals, bool all, int64_t now_ns)
         round_free(round);
         return;
     }
+    round->reloads = totals->reloads;
+    totals->reloads = false;
     round->poll.visitors = total_groups_are_wanted(&totals->groups);
     totals->round++;
     totals->is_out = true;
@@ -373,6 +378,11 @@ int totals_open(const struct engine_options *options, size_t places, struct tota
 int totals_start(struct totals *totals, struct http_server *server)
 {
     return poller_start(totals->poller, server);
+}
+
+void totals_reload(struct totals *totals)
+{
+    totals->reloads = true;
 }
 
 void totals_end(struct totals *totals)

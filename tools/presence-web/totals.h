@@ -21,6 +21,10 @@ int totals_open(const struct engine_options *options, size_t places, struct tota
 /* Start to poll. Errors: as poller_start. */
 int totals_start(struct totals *totals, struct http_server *server);
 
+/* Read the password file again before the next poll. One that is wrong changes nothing, and the log
+ * says why. */
+void totals_reload(struct totals *totals);
+
 /* Resume all requests that wait, and suspend none any more. */
 void totals_end(struct totals *totals);
 
