@@ -56,6 +56,19 @@ class Minutes(RecorderCase):
             self.assertEqual(minutes[max(minutes)]["minimum"], 0)
             self.assertEqual(minutes[first]["maximum"], 10)
 
+    def test_unknown_is_not_nobody(self):
+        self.write(5)
+        first = self.begin()
+        self.wait_chosen()
+        for shard in (1, 2):  # they may have refused the room, and the other site
+            self.shards.write("A", shard, 2, {300: {"a.example": {"": 5, "?r": 1}}}, unknown=1)
+        self.wait_sampled()
+        self.end()
+        self.assertEqual(self.minutes()[first]["minimum"], 10)
+        self.assertEqual(self.minutes(name="/", kind=ROOM)[first]["minimum"], 10)
+        self.assertEqual(self.minutes("many.example")[first]["minimum"], 2 * MANY)
+        self.assertEqual(self.minutes(name="DE", kind=COUNTRY)[first]["minimum"], 0)
+
     def test_lower_bounds_are_marked(self):
         self.shards.write("A", 1, 1, {300: {"a.example": {"": 5}, "b.example": {"": 6, "?p": "n"}}})
         first = self.begin()
