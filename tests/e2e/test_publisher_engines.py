@@ -4,8 +4,9 @@ import os
 import time
 import unittest
 
+from datagrams import native2, record, visitor
 from engine import Cluster, RedisServer, Sentinels
-from harness import wait_until
+from harness import DEADLINE, wait_until
 from publisher import Shard
 from publisher_case import WINDOW, PublisherCase
 
@@ -74,6 +75,56 @@ class Lost(PublisherCase):
         self.publish()
         self.wait_anew()
         self.assertEqual(self.engine.call("EXISTS", f"{self.shard.key}:{WINDOW}:b.example"), 0)
+
+
+class Large(PublisherCase):
+    """A shard that takes several transactions to be written anew."""
+
+    ROOMS, PER_DATAGRAM = 20000, 200
+
+    def setUp(self):
+        super().setUp()
+        self.window = 300
+        collector = self.start("--max-scopes", "21000", "--max-entries", "100000")
+        self.publisher = self.publish()
+        self.key = f"{self.shard.key}:{self.window}:example.com"
+        for first in range(0, self.ROOMS, self.PER_DATAGRAM):
+            self.send(collector, native2(*(
+                record("example.com", [visitor(1)], room=f"/{number:05}".ljust(255, "x"))
+                for number in range(first, first + self.PER_DATAGRAM))))
+            self.wait_received(first // self.PER_DATAGRAM + 1)
+        wait_until(self.complete, lambda: f"all rooms: {self.sample()}")
+
+    def sample(self):
+        """(epoch of the state, whether it is stale, epoch of the rooms, how many), of one moment."""
+        with self.engine.client() as client:
+            client.call("MULTI")
+            client.call("HMGET", self.shard.key, "epoch", "stale")
+            client.call("HGET", self.key, "")
+            client.call("HLEN", self.key)
+            (epoch, stale), rooms_epoch, length = client.call("EXEC")
+        return epoch, stale != "0", rooms_epoch, max(length - 1, 0)
+
+    def complete(self):
+        epoch, stale, rooms_epoch, rooms = self.sample()
+        return epoch == rooms_epoch and not stale and rooms == self.ROOMS
+
+    def test_readers_see_all_or_that_it_is_stale(self):
+        before, seen = self.sample()[0], []
+
+        def is_new():
+            seen.append(self.sample())
+            return seen[-1][0] != before
+
+        self.publisher.hang_up()
+        end = time.monotonic() + DEADLINE
+        while not is_new():
+            self.assertLess(time.monotonic(), end, seen[-1])
+        self.assertTrue(self.complete(), seen[-1])
+        for epoch, stale, rooms_epoch, rooms in seen:
+            if epoch == rooms_epoch and not stale:
+                self.assertEqual(rooms, self.ROOMS)
+        self.assertTrue(any(stale for _, stale, _, _ in seen), "no part was seen")
 
 
 class Full(PublisherCase):
