@@ -1,6 +1,9 @@
 """presence-publisher with engines that are emptied, full, frozen, gone or elsewhere."""
 
+import contextlib
 import os
+import socket
+import threading
 import time
 import unittest
 
@@ -62,6 +65,10 @@ class Lost(PublisherCase):
         self.engine.call("DEL", f"{self.shard.key}:{WINDOW}")
         self.wait_anew()
         self.publisher.wait_logged("has removed counts")
+
+    def test_the_state_is_gone(self):
+        self.engine.call("DEL", self.shard.key)
+        self.wait_anew()
 
     def test_a_key_of_another_kind(self):
         self.engine.call("SET", f"{self.shard.key}:{WINDOW}:example.com", "x")
@@ -128,17 +135,6 @@ class Large(PublisherCase):
 
 
 class Full(PublisherCase):
-    def fill(self, to_bytes):
-        """Let others use the engine's memory up to so much."""
-        with self.engine.client() as client:
-            number = 0
-            while int(self.engine.info("memory", "used_memory")) < to_bytes:
-                for _ in range(64):
-                    client.send("SET", f"other:{number}", "x" * 1000)
-                    number += 1
-                for _ in range(64):
-                    client.read()
-
     def test_no_memory(self):
         collector = self.start()
         publisher = self.publish()
@@ -154,28 +150,83 @@ class Full(PublisherCase):
         self.assertEqual(publisher.output().count("\n"), 3, publisher.output())
 
     def test_evictions(self):
+        """A key is gone that no write would have touched, and the engine says that it evicts."""
         collector = self.start()
         publisher = self.publish()
         for number in range(20):
             self.beat(collector, 1, site=f"{number}.example")
-        self.wait_equal()
-        limit = int(self.engine.info("memory", "used_memory")) + (1 << 20)
-        self.engine.call("CONFIG", "SET", "maxmemory-policy", "allkeys-random")
-        self.engine.call("CONFIG", "SET", "maxmemory", str(limit))
-
-        def lost():
-            self.fill(limit - 100000)
-            with self.engine.client() as client:
-                for number in range(300):
-                    client.call("SET", f"more:{time.monotonic()}:{number}", "y" * 1000)
-            return "has removed counts" in publisher.output()
-
-        wait_until(lost, lambda: f"evictions: {publisher.output()}")
-        self.engine.call("CONFIG", "SET", "maxmemory", "0")
+        self.wait_equal(20)
+        # It takes what expires first, and that is ours only if there is nothing else.
+        for name, value in (("maxmemory-policy", "volatile-ttl"), ("maxmemory-samples", "64"),
+                            ("maxmemory", int(self.engine.info("memory", "used_memory")) + 10**6)):
+            self.engine.call("CONFIG", "SET", name, value)
+        epoch = self.shard.state()["epoch"]
+        self.engine.call("DEL", f"{self.shard.key}:{WINDOW}:3.example")
+        with self.engine.client() as client:
+            number = 0
+            while self.engine.info("stats", "evicted_keys") == "0":
+                client.call("SET", f"other:{number}", "x" * 10000, "PX", 900)
+                number += 1
+        self.engine.call("CONFIG", "SET", "maxmemory", 0)
+        publisher.wait_logged("has removed counts")
+        self.shard.wait_for(lambda shard: shard.state()["epoch"] != epoch, "a new epoch")
         for number in range(20):
             self.beat(collector, 2, site=f"{number}.example")
         self.wait_equal(20)
         self.assertEqual(publisher.output().count("has removed counts"), 1)
+
+
+class Holder:
+    """A way to an engine that can hold a transaction back, once all of it was sent."""
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"redis://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.hold, self.held, self.go_on = (threading.Event() for _ in range(3))
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):  # it was closed
+            while True:
+                client, _ = self.listener.accept()
+                server = socket.create_connection((self.engine.host, self.engine.port))
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=self.forward, args=pair, daemon=True).start()
+
+    def forward(self, source, to):
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 20):
+                if self.hold.is_set() and b"MULTI" in data:
+                    self.hold.clear()
+                    self.held.set()
+                    self.go_on.wait(DEADLINE)
+                to.sendall(data)
+        with contextlib.suppress(OSError):
+            to.shutdown(socket.SHUT_RDWR)
+        source.close()
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # ends accept, too
+        self.listener.close()
+
+
+class Races(PublisherCase):
+    def test_what_changes_behind_its_back(self):
+        """Between its look and its transaction another one takes the shard: nothing is written."""
+        holder = Holder(self.engine)
+        self.addCleanup(holder.close)
+        self.beat(self.start(), 1)
+        publisher = self.publish(url=holder.url)
+        self.wait_equal()
+        holder.hold.set()
+        self.assertTrue(holder.held.wait(DEADLINE))
+        self.engine.call("SET", f"{self.shard.key}:owner", "elsewhere 1 0", "PX", 60000)
+        state = self.shard.state()
+        holder.go_on.set()
+        publisher.wait_logged("belongs to a publisher on elsewhere")
+        self.assertEqual(self.shard.state(), state)
+        self.assertEqual(self.shard.owner(), "elsewhere 1 0")
 
 
 class Users(PublisherCase):

@@ -69,6 +69,25 @@ class Segments(PublisherCase):
         self.assertEqual(self.engine.call("EXISTS", f"{self.shard.key}:{WINDOW}:b.example"), 0)
 
 
+    def test_a_new_one_that_does_not_count_yet(self):
+        """The last numbers stay until there are others."""
+        collector = self.start()
+        publisher = self.publish()
+        self.beat(collector, 1)
+        self.wait_equal()
+        publisher.freeze()
+        collector.stop()
+        os.unlink(self.segment)
+        self.start("--max-scopes", "300").stop()
+        publisher.thaw()
+        self.shard.wait_for(lambda shard: shard.state()["stale"] == "1", "a stale shard")
+        self.shard.wait_for(lambda shard: shard.age_ms() < 500, "another write")
+        self.assertEqual(self.shard.sites(WINDOW), {"example.com": 1})
+        self.start("--max-scopes", "300")
+        self.shard.wait_for(lambda shard: shard.state()["stale"] == "0", "a fresh shard")
+        self.assertEqual(self.shard.sites(WINDOW), {})
+
+
 class Ends(PublisherCase):
     def test_stale_at_its_end(self):
         collector = self.start()
