@@ -27,9 +27,13 @@ class EngineCase(Case):
 
     def run_ctl(self, *arguments, url=None, environment=None):
         """Run presencectl with --engine; returns (exit status, stdout, stderr)."""
-        done = subprocess.run(
-            [PRESENCECTL, "--engine", url or self.engine.url, *arguments], capture_output=True,
-            text=True, timeout=DEADLINE, env={**os.environ, **(environment or {})})
+        return self.run_alone("--engine", url or self.engine.url, *arguments, environment=environment)
+
+    @staticmethod
+    def run_alone(*arguments, environment=None):
+        """Run presencectl with these arguments only."""
+        done = subprocess.run([PRESENCECTL, *arguments], capture_output=True, text=True,
+                              timeout=DEADLINE, env={**os.environ, **(environment or {})})
         return done.returncode, done.stdout, done.stderr
 
     def load(self, *arguments):
@@ -77,10 +81,22 @@ class Usage(EngineCase):
                 (("top", "", "--engine", self.engine.url), "SITE"),
                 (("history", SITE, "", "--engine", self.engine.url), "ROOM")):
             with self.subTest(arguments=arguments):
-                done = subprocess.run([PRESENCECTL, *arguments], capture_output=True, text=True,
-                                      timeout=DEADLINE)
-                self.assert_line((done.returncode, done.stdout, done.stderr), 2, pattern)
-                self.assertNotIn("secret", done.stderr)
+                result = self.run_alone(*arguments)
+                self.assert_line(result, 2, pattern)
+                self.assertNotIn("secret", result[2])
+
+    def test_a_file_with_an_engine(self):
+        """It is for the commands that can use it; the others refuse it, too."""
+        self.write_two_groups()
+        path = os.path.join(self.directory, "engine.conf")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"engine = {self.engine.url}\n")
+        for command in ("events",), ("seen", SITE, "x"), ("explain", SITE), ("senders",), ("stats",), \
+                ("verify",), ("watch", SITE):
+            self.assert_line(self.run_alone(*command, "--config", path), 2, ONE_COLLECTOR)
+        self.assertEqual(self.run_alone("count", SITE, "--config", path), (0, "7\n", ""))
+        self.assert_line(self.run_alone("count", SITE, "--config", path, "--segment", "/s"), 2,
+                         "--segment")
 
     def test_no_engine(self):
         """Without an engine, or with nothing in it, it says so at once and prints nothing."""

@@ -10,7 +10,7 @@
 static const struct {
     int (*run)(struct presence *presence, const struct options *options, char **arguments);
     int (*run_groups)(struct engine_reader *reader, const struct options *options,
-                      char **arguments); /* with --engine; NULL: the option table has refused it */
+                      char **arguments); /* with --engine; NULL: it is of one collector */
     uint64_t limit;                      /* the default of --limit */
     bool has_database;                   /* it can print the database alone */
 } commands[] = {
@@ -59,15 +59,21 @@ static int run_groups(enum command command, const struct options *options, char 
     return status;
 }
 
-/* Check the options of an engine. Returns false after reporting what is wrong. */
+/* Check the options of an engine, which a file may set for any command. Returns false after
+ * reporting what is wrong. */
 static bool check_engine(const struct option_use *use, const struct options *options)
 {
-    if (!options->engine.url && !commands[use->command].run) {
+    bool is_given = options->engine.url != NULL;
+
+    if (is_given ? commands[use->command].run_groups != NULL : commands[use->command].run != NULL)
+        return engine_options_check(&options->engine, use, false);
+    if (is_given)
+        option_wrong("engine", "not for %s: " ONE_COLLECTOR,
+                     options_table.commands[use->command].name);
+    else
         option_wrong("engine", "needed to know which engine has the group, such as "
                                "redis://localhost");
-        return false;
-    }
-    return engine_options_check(&options->engine, use, false);
+    return false;
 }
 
 /* Use the locale for character classes only; loading all of it would take longer than a count.

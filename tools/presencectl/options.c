@@ -101,8 +101,6 @@ int64_t since_seconds(const struct since *since, uint32_t otherwise_s, int64_t n
     (BIT(COMMAND_COUNT) | BIT(COMMAND_TOP) | BIT(COMMAND_SITES) | BIT(COMMAND_STATUS) | \
      BIT(COMMAND_PEAK) | BIT(COMMAND_HISTORY) | BIT(COMMAND_FORGET))
 
-#define ONE_COLLECTOR "it is of one collector: run it on that collector's machine"
-
 /* ---- the table --------------------------------------------------------------------------- */
 
 static const struct option_command commands[] = {

@@ -104,6 +104,9 @@ static inline const char *plural_of(uint64_t number)
 
 /* ---- options.c ---- */
 
+/* Why a command has no --engine. */
+#define ONE_COLLECTOR "it is of one collector: run it on that collector's machine"
+
 /* Convert --since to Unix seconds: a number counts seconds before `now`, and without --since it is
  * `otherwise_s` before `now`. */
 int64_t since_seconds(const struct since *since, uint32_t otherwise_s, int64_t now);
