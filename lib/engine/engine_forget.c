@@ -80,6 +80,7 @@ static int find_sites(struct forgotten *forgotten, redisReply ***ret)
     struct engine_request *request = &forgotten->reader->request;
 
     engine_request_clear(request);
+    request->same_connection = true; /* that watches */
     for (size_t i = 0; i < forgotten->window_count; i++) {
         char key[ENGINE_KEY_MAX];
         engine_key_sites(forgotten->group, forgotten->windows[i].shard,
@@ -165,5 +166,7 @@ int engine_reader_forget(struct engine_reader *reader, const char *group, int64_
         r = delete_all(&forgotten, sites, ret_keys);
     if (sites)
         engine_replies_free(sites, forgotten.window_count);
+    if (r < 0)
+        engine_link_reset(reader->link); /* it watches no longer */
     return r;
 }

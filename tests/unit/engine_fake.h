@@ -1,5 +1,6 @@
 /* engine_fake.h - an engine in memory: answers the commands that readers send, through the parser
- * of replies, as a link would. A test that includes this is linked with --wrap=engine_link_call. */
+ * of replies, as a link would; and a reader of it. A test that includes this is linked with
+ * engine_fake_arguments. */
 #ifndef PRESENCE_TESTS_ENGINE_FAKE_H
 #define PRESENCE_TESTS_ENGINE_FAKE_H
 
@@ -31,7 +32,7 @@ struct fake_key {
 static struct {
     struct engine_reader *reader;
     bool full;     /* no transaction is accepted */
-    bool watching; /* until EXEC, which must not come by another connection */
+    bool watching; /* until EXEC: no call may come by another connection */
     struct fake_key keys[FAKE_KEYS_MAX];
     size_t key_count;
     unsigned calls, commands;  /* so far */
@@ -210,7 +211,7 @@ static inline void fake_put_results(FILE *out, FILE *in_exec, size_t count, char
 }
 
 /* Answer a whole request: in a transaction everything comes with EXEC. */
-static inline void fake_answer_all(FILE *out, char *at, size_t commands, bool same_connection)
+static inline void fake_answer_all(FILE *out, char *at, size_t commands)
 {
     bool transaction = false;
     char *results = NULL;
@@ -224,7 +225,6 @@ static inline void fake_answer_all(FILE *out, char *at, size_t commands, bool sa
             transaction = true;
             fputs("+OK\r\n", out);
         } else if (fake_is(&command, "EXEC")) {
-            assert_true(same_connection || !fake.watching);
             fake.watching = false;
             fake_put_results(out, in_exec, count, &results, &length);
         } else {
@@ -256,13 +256,14 @@ int __wrap_engine_link_call(struct engine_link *link, const struct engine_reques
     if (fake.before_call)
         fake.before_call();
     fake.error = 0;
+    assert_true(request->same_connection || !fake.watching);
     if (error) {
         free(bytes);
         return error;
     }
     memcpy(bytes, request->bytes, request->length);
     FILE *out = open_memstream(&text, &length);
-    fake_answer_all(out, bytes, request->commands, request->same_connection);
+    fake_answer_all(out, bytes, request->commands);
     fclose(out);
     free(bytes);
     redisReply **replies = calloc(request->commands, sizeof(redisReply *));
@@ -276,6 +277,14 @@ int __wrap_engine_link_call(struct engine_link *link, const struct engine_reques
     free(text);
     *ret = replies;
     return 0;
+}
+
+void __wrap_engine_link_reset(struct engine_link *link);
+
+void __wrap_engine_link_reset(struct engine_link *link)
+{
+    (void)link;
+    fake.watching = false;
 }
 
 /* ---- a reader of it ---------------------------------------------------------------------- */

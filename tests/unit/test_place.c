@@ -124,6 +124,17 @@ static void heartbeats_are_parsed_from_text(void **state)
     assert_int_equal(parse("PH1 visitor=b", &heartbeat), -EINVAL);
 }
 
+/* R3 */
+static void windows_are_rounded(void **state)
+{
+    (void)state;
+    assert_int_equal(place_round_window(1), 1);
+    assert_int_equal(place_round_window(480), 480);
+    assert_int_equal(place_round_window(481), 540);
+    assert_int_equal(place_round_window(540), 540);
+    assert_int_equal(place_round_window(PLACE_WINDOW_MAX), PLACE_WINDOW_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +143,7 @@ int main(void)
         cmocka_unit_test(ids_are_trimmed_and_failures_are_none),
         cmocka_unit_test(characters_are_parsed_one_by_one),
         cmocka_unit_test(heartbeats_are_parsed_from_text),
+        cmocka_unit_test(windows_are_rounded),
     };
     return cmocka_run_group_tests_name("place", tests, NULL, NULL);
 }
