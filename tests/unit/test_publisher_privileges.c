@@ -197,9 +197,16 @@ static void publishers_calls_are_allowed(void **state)
     fake_add(&fake, &script);
     fake_add(&fake, &script);
     snprintf(url, sizeof(url), "redis://localhost:%u", fake.port);
-    fake_start(&fake);
+    pid_t engine =
+        fork(); /* no thread: the thread sanitizer lets no child of threads start another */
+    assert_true(engine >= 0);
+    if (engine == 0) {
+        fake_run(&fake);
+        _exit(0);
+    }
     assert_int_equal(run_child(go_on), 0);
-    fake_stop(&fake);
+    assert_int_equal(waitpid(engine, NULL, 0), engine); /* both connections have come */
+    close(fake.socket);
 }
 
 static void attackers_calls_kill(void **state)
