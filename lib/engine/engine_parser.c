@@ -55,6 +55,26 @@ static int parse_length(const char *text, size_t length, size_t limit, bool *ret
     return *ret <= limit ? 0 : -EMSGSIZE;
 }
 
+/* Count a reply that is complete, or whose string follows, in the array that it is in. */
+static void end_element(struct engine_parser *parser)
+{
+    while (parser->depth > 0 && --parser->left[parser->depth - 1] == 0)
+        parser->depth--; /* which was itself one */
+}
+
+static int begin_array(struct engine_parser *parser, size_t count)
+{
+    if (count == 0) {
+        end_element(parser);
+        return 0;
+    }
+    if (parser->depth == ENGINE_DEPTH_MAX)
+        return -EPROTO;
+    parser->elements -= count;
+    parser->left[parser->depth++] = count;
+    return 0;
+}
+
 /* Check a complete line, without its end, and find out what has to follow it. */
 static int check_line(struct engine_parser *parser, size_t length)
 {
@@ -63,23 +83,26 @@ static int check_line(struct engine_parser *parser, size_t length)
     bool is_null;
     int r;
 
-    if (parser->line[0] == '+' || parser->line[0] == '-')
+    if (parser->line[0] == '+' || parser->line[0] == '-') {
+        end_element(parser);
         return 0;
+    }
     if (length > sizeof(parser->line))
         return -EPROTO;
     if (parser->line[0] == ':') {
         bool is_negative = digits > 0 && *rest == '-';
         digits -= is_negative;
+        end_element(parser);
         return digits <= INTEGER_DIGITS_MAX && is_number(rest + is_negative, digits) ? 0 : -EPROTO;
     }
     if (parser->line[0] == '$') {
         r = parse_length(rest, digits, parser->bytes, &is_null, &count);
         parser->skip = r == 0 && !is_null ? count + 2 : 0;
+        end_element(parser);
         return r;
     }
     r = parse_length(rest, digits, parser->elements, &is_null, &count);
-    parser->elements -= r == 0 ? count : 0;
-    return r;
+    return r < 0 ? r : begin_array(parser, count);
 }
 
 /* Take one byte of a line. */

@@ -122,8 +122,11 @@ static void what_is_none(void **state)
         {"*8388609\r\n", -EMSGSIZE},
         {"*4294967296\r\n", -EMSGSIZE},
         {"*2147483647\r\n", -EMSGSIZE},
-        {"*8388600\r\n*9\r\n", -EMSGSIZE}, /* all together */
-        {"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n", -EPROTO},
+        {"*8388600\r\n*9\r\n", -EMSGSIZE},                                   /* all together */
+        {"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n", -EPROTO}, /* too deep */
+        {"*2\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n"
+         "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*2\r\n$1\r\na\r\n*-1\r\n*0\r\n",
+         0},
     };
 
     (void)state;
