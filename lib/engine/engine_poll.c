@@ -153,6 +153,8 @@ static int answer_list(struct engine_attempt *attempt, struct engine_list *list)
 
     attempt->replies += attempt->shard_count * (list->site ? ENGINE_SCOPE_COMMANDS : 1);
     list->error = engine_windows_has(&attempt->state, window_s) ? 0 : -ERANGE;
+    if (list->error)
+        engine_list_free(list); /* of no entries */
     return r;
 }
 

@@ -60,7 +60,7 @@ struct engine_list {
     size_t limit;       /* the busiest, 0: all */
     bool without_marks; /* of all sites: entries are never quiet, and partial only by streams */
     int error;          /* as of a query */
-    struct engine_entry *entries;  /* by count, most first, then by name */
+    struct engine_entry *entries;  /* by count, most first, then by name; NULL with an error */
     size_t length, total;          /* total: without the limit */
     bool partial;                  /* entries may be missing */
     struct engine_reading reading; /* the site's own; without a site only how fresh */

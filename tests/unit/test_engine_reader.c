@@ -108,6 +108,7 @@ static void a_window_fails_alone(void **state)
     assert_int_equal(queries[2].error, 0);
     assert_int_equal(queries[2].reading.count, 5);
     assert_int_equal(lists[0].error, -ERANGE);
+    assert_null(lists[0].entries);
     assert_int_equal(lists[0].length, 0);
     assert_int_equal(lists[1].error, 0);
     assert_int_equal(lists[1].length, 1);
