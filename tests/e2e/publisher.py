@@ -6,7 +6,7 @@ import signal
 import subprocess
 import tempfile
 
-from harness import BUILD, DEADLINE, asan_options, freeze, wait_until, with_defaults
+from harness import BUILD, DEADLINE, freeze, wait_until, with_defaults
 
 PRESENCE_PUBLISHER = os.path.join(BUILD, "tools/presence-publisher/presence-publisher")
 LIFETIME_MS = 7200000  # of keys, after each renewal
@@ -76,7 +76,7 @@ class Publisher:
                    *with_defaults(("--group", "A"), arguments)]
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
-            env={**os.environ, **asan_options("detect_leaks=0"), **(environment or {})})
+            env={**os.environ, **(environment or {})})
 
     def output(self):
         if self.log.closed:

@@ -85,9 +85,11 @@ static int prepare_mirror(struct publisher *publisher)
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
-static int64_t deadline(void)
+/* Let the engine have its time from now on: for a turn as a whole, and for each part of a large
+ * shard. */
+static void set_deadline(struct publisher *publisher)
 {
-    return monotonic_ns() + ENGINE_PATIENCE_MS * NS_PER_MS;
+    publisher->deadline_ns = monotonic_ns() + ENGINE_PATIENCE_MS * NS_PER_MS;
 }
 
 /* Send a part of a large shard that is written anew, and begin the next one. Until the last part
@@ -98,9 +100,10 @@ static int spill(void *context)
     struct transaction *transaction = &publisher->transaction;
 
     shard_state_add_stale(transaction);
-    int r = transaction_commit(transaction, deadline());
+    int r = transaction_commit(transaction, publisher->deadline_ns);
+    set_deadline(publisher);
     if (r == 0)
-        r = transaction_watch(transaction, deadline());
+        r = transaction_watch(transaction, publisher->deadline_ns);
     if (r < 0)
         return r;
     if (!transaction_is_ours(transaction) || transaction->look.connection != publisher->connection)
@@ -155,7 +158,7 @@ static int write_changes(struct publisher *publisher, const struct leftovers *le
     if (r == 0)
         r = shard_state_add(transaction, &state);
     if (r == 0)
-        r = transaction_commit(transaction, deadline());
+        r = transaction_commit(transaction, publisher->deadline_ns);
     return r;
 }
 
@@ -169,7 +172,7 @@ static int begin_epoch(struct publisher *publisher, struct leftovers *ret)
     snprintf(publisher->epoch, sizeof(publisher->epoch), "%016" PRIx64, word);
     publisher->connection = publisher->transaction.look.connection;
     publisher->evicted = publisher->transaction.look.evicted;
-    return leftovers_load(&publisher->transaction, deadline(), ret);
+    return leftovers_load(&publisher->transaction, publisher->deadline_ns, ret);
 }
 
 static int write_all(struct publisher *publisher)
@@ -204,7 +207,7 @@ static int write_stale(struct publisher *publisher)
 {
     transaction_begin(&publisher->transaction);
     shard_state_add_stale(&publisher->transaction);
-    return transaction_commit(&publisher->transaction, deadline());
+    return transaction_commit(&publisher->transaction, publisher->deadline_ns);
 }
 
 /* Check that the engine still has all keys, if it has evicted any, of whomever. */
@@ -224,7 +227,8 @@ static int check_evictions(struct publisher *publisher)
     engine_request_clear(&transaction->request);
     transaction->request.same_connection = true;
     changes_add_inventory(&changes);
-    int r = engine_link_call(publisher->link, &transaction->request, deadline(), &replies);
+    int r =
+        engine_link_call(publisher->link, &transaction->request, publisher->deadline_ns, &replies);
     if (r < 0) {
         snprintf(transaction->problem, sizeof(transaction->problem), "%s",
                  engine_link_problem(publisher->link));
@@ -316,7 +320,7 @@ static bool is_due(const struct publisher *publisher)
 static int publish_once(struct publisher *publisher)
 {
     struct transaction *transaction = &publisher->transaction;
-    int r = transaction_watch(transaction, deadline());
+    int r = transaction_watch(transaction, publisher->deadline_ns);
 
     if (r < 0)
         return r;
@@ -369,6 +373,7 @@ int publisher_turn(struct publisher *publisher)
     observe(publisher);
     if (!is_due(publisher))
         return 0;
+    set_deadline(publisher);
     for (int attempt = 0; r == -ESTALE && attempt < ATTEMPTS_MAX; attempt++)
         r = publish_once(publisher);
     if (r == -EBUSY)
@@ -433,13 +438,14 @@ void publisher_stop(struct publisher *publisher)
 
     if (!publisher->owns)
         return;
+    set_deadline(publisher);
     for (int attempt = 0; r == -ESTALE && attempt < ATTEMPTS_MAX; attempt++) {
-        r = transaction_watch(transaction, deadline());
+        r = transaction_watch(transaction, publisher->deadline_ns);
         if (r < 0 || !transaction_is_ours(transaction))
             break;
         transaction_begin_release(transaction);
         shard_state_add_stale(transaction);
-        r = transaction_commit(transaction, deadline());
+        r = transaction_commit(transaction, publisher->deadline_ns);
     }
     if (r < 0)
         report_trouble(publisher, "it was not told that the publisher ends: ");

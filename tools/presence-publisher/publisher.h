@@ -1,7 +1,7 @@
 /* publisher.h - write what a collector counts into Redis or Valkey, as one shard of a group, and
  * only what has changed. One thread at a time.
  *
- * The engine is never waited for longer than ENGINE_PATIENCE_MS a call. Each change for better or
+ * The engine is never waited for longer than ENGINE_PATIENCE_MS a turn. Each change for better or
  * worse is logged once.
  */
 #ifndef PRESENCE_PUBLISHER_PUBLISHER_H
@@ -61,6 +61,7 @@ struct publisher {
     int64_t written_ns; /* when it was last written */
     unsigned slot;      /* the next whose keys are renewed */
 
+    int64_t deadline_ns;       /* until when this turn waits for the engine */
     int64_t next_ns, pause_ns; /* when the engine is tried again, and after which pause */
     bool is_publishing;        /* the last attempt has succeeded */
     bool has_left_out;         /* a window that is too long, as it was logged */
