@@ -36,7 +36,7 @@ struct engine_options {
     "for the master that they call MASTER. IPv6 addresses stand in brackets."
 #define ENGINE_PASSWORD_DETAILS                                                              \
     "It belongs to root or to the program's user, and nobody else may read it: its mode is " \
-    "0600, or 0640 with the group presence. It is read once, at the start."
+    "0600, or 0640 with the group presence. It is read at the start."
 
 /* Print one line and return false if the URL is wrong, if a user or a password is given without an
  * engine, a user without a password, or --engine together with --segment (unless `segment_too`: the
