@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 import unittest
 
-from harness import DEADLINE, PRESENCE_RECORDER, wait_until
+from harness import DEADLINE, MINUTE, PRESENCE_RECORDER, wait_until
 from totals_recorder import COUNTRY, DAY, MANY, ROOM, SITE, SOURCE, RecorderCase
 
 
@@ -13,8 +13,8 @@ class Minutes(RecorderCase):
     def test_samples_become_minutes(self):
         values = (7, 40, 3, 12)
         self.write(values[0])
-        first = self.begin(second=56)
-        self.wait_stored(first)
+        self.begin(second=56)
+        first = self.wait_stored()
         for value in values:
             self.write(value)
             self.wait_sampled()
@@ -94,7 +94,7 @@ class Minutes(RecorderCase):
 
     def test_days_have_their_peaks(self):
         self.write(30)
-        self.begin(day=DAY - 4)
+        self.begin(day=DAY - 10)
         first = self.query_after_midnight()
         self.write(20)
         self.wait_sampled()
@@ -107,24 +107,23 @@ class Minutes(RecorderCase):
 
     def query_after_midnight(self):
         """Wait until the last minute of the day is stored, and return the day."""
-        rows = wait_until(lambda: os.path.exists(self.database) and self.query("SELECT day FROM peak"),
-                          "a peak")
+        rows = wait_until(lambda: self.query("SELECT day FROM peak"), "a peak", deadline=MINUTE)
         return rows[0][0]
 
     def test_old_minutes_are_deleted(self):
         self.write(5)
-        first = self.begin(second=56)
-        self.wait_stored(first)
+        self.begin(second=56)
+        first = self.wait_stored()
         self.end()
         connection = sqlite3.connect(self.database)
         connection.execute("UPDATE minute SET minute = minute - 3000 WHERE minute = ?", (first,))
         connection.commit()
         connection.close()
-        self.begin("--retention", "1d", second=5, minutes=1)
-        self.wait_sampled()
+        self.begin("--retention", "1d", minute=first + 2)
+        self.wait_chosen()
         self.end()
         self.assertNotIn(first - 3000, self.minutes())
-        self.assertIn(first + 1, self.minutes())
+        self.assertIn(first + 2, self.minutes())
         self.assertTrue(self.query("SELECT * FROM peak"))
 
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 
 from engine import RedisServer
-from harness import BUILD, DEADLINE, PRESENCE_RECORDER, Case, wait_until
+from harness import BUILD, DEADLINE, MINUTE, PRESENCE_RECORDER, Case, wait_until
 from written_shards import WrittenShards
 
 CLOCK_OFF = os.path.join(os.path.abspath(BUILD), "tests/e2e/clock_off.so")
@@ -34,11 +34,11 @@ class RecorderCase(Case):
     def command(self, *arguments):
         return [PRESENCE_RECORDER, "--engine", self.engine.url, "--database", self.database, *arguments]
 
-    def begin(self, *arguments, second=5, minutes=0, day=None):
+    def begin(self, *arguments, second=5, minute=None, day=None):
         """Start the recorder in this second of a minute by its clock: of the one in which the test
-        began, or of a later one; or in a second of that day. Returns the minute."""
+        began, or of a given one; or in a second of that day. Returns the minute."""
         now = int(time.time())
-        begun = self.begun + 60 * minutes + second
+        begun = 60 * minute + second if minute else self.begun + second
         if day is not None:
             begun = self.begun // DAY * DAY + day
         self.log = tempfile.TemporaryFile(mode="w+")
@@ -66,24 +66,29 @@ class RecorderCase(Case):
             return log.read()
 
     def wait_logged(self, text, times=1):
-        wait_until(lambda: self.output().count(text) >= times, lambda: f"{text!r} in {self.output()}")
+        wait_until(lambda: self.output().count(text) >= times, lambda: f"{text!r} in {self.output()}",
+                   deadline=MINUTE)
 
     def wait_sampled(self, polls=2):
-        """So many polls have ended that began after now. One has two transactions: its own, and one for
-        the marks of the sites that it found."""
+        """So many polls have ended that began after now. Each is a transaction."""
         def executed():
             calls = re.search(r"cmdstat_exec:calls=(\d+)", self.engine.call("INFO", "commandstats"))
             return int(calls[1]) if calls else 0
         before = executed()
-        wait_until(lambda: executed() >= before + 2 * polls + 2, "polls of the recorder")
+        wait_until(lambda: executed() >= before + polls + 1, "polls of the recorder")
 
     def wait_chosen(self):
         """The sites were found, then their labels, and all of them were sampled."""
         self.wait_sampled(4)
 
     def query(self, sql, *values):
+        """The rows; none as long as the recorder has not made the tables."""
+        if not os.path.exists(self.database):
+            return []
         connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
         try:
+            if not connection.execute("SELECT * FROM sqlite_master").fetchall():
+                return []
             return connection.execute(sql, values).fetchall()
         finally:
             connection.close()
@@ -95,10 +100,12 @@ class RecorderCase(Case):
                           "WHERE site = ? AND name = ? AND kind = ?", site, name, kind)
         return {row[0]: dict(zip(names, row[1:])) for row in rows}
 
-    def wait_stored(self, minute, **scope):
-        wait_until(lambda: os.path.exists(self.database) and minute in self.minutes(**scope),
-                   lambda: f"minute {minute} in the database: {self.output()}")
-        return self.minutes(**scope)[minute]
+    def wait_stored(self, after=0):
+        """Wait until a later minute of the site is stored, and return the first that is. A recorder that
+        was late may have missed the end of one."""
+        def stored():
+            return [minute for minute in self.minutes() if minute > after]
+        return min(wait_until(stored, lambda: f"a minute in the database: {self.output()}", deadline=MINUTE))
 
     def write(self, count, group="A", **state):
         """Two shards with a site, its labels and another site; the totals are twice the counts."""
