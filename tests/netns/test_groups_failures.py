@@ -37,17 +37,17 @@ class FailureCase(GroupsCase):
 class Killed(FailureCase):
     """A shard is killed."""
 
-    def kill_shard(self, shard, left_out, what):
-        """Kill a shard's collector, and wait until readers find that. Returns what they find."""
-        shard.collector.stop(signal.SIGKILL)
+    def kill(self, program, left_out, what):
+        """Kill a shard's collector or publisher, and wait until readers find that. Returns what they
+        find."""
+        program.stop(signal.SIGKILL)
         killed = boottime()
         found = self.samples.wait_for(left_out, what, killed)
         self.assertLess(found.begin - killed, LEFT_OUT_S)
         print(f"left out after {found.begin - killed:.1f} s")
         return found
 
-    def restart_shard(self, shard):
-        shard.collect()
+    def wait_whole_again(self):
         self.samples.wait_for(lambda sample: sample.groups["A"].whole, "A to be whole again")
 
     def test_shard_killed(self):
@@ -57,14 +57,22 @@ class Killed(FailureCase):
         self.sample()
         self.go_on(2)
         shard = self.groups["A"][1]
+
+        def left_out(sample):
+            return not sample.groups["A"].whole
+
         for seconds in 2, WINDOW:
-            self.kill_shard(shard, lambda sample: not sample.groups["A"].whole, "A to be left out")
+            self.kill(shard.collector, left_out, "A to be left out")
             status, out, err = self.engine_ctl("count", SITES[0])
             self.assertEqual((status, err), (0, ""))
             self.assertGreater(int(out), 0)
             self.go_on(seconds)
-            self.restart_shard(shard)
+            shard.collect()
+            self.wait_whole_again()
             self.go_on()
+        self.kill(shard.publisher, left_out, "A to be left out")
+        shard.publish()
+        self.wait_whole_again()
         self.judge_all()
         self.assert_none_marked()
 
@@ -74,8 +82,8 @@ class Killed(FailureCase):
         self.sample()
         self.go_on(2)
         shard = self.groups["A"][1]
-        stale = self.kill_shard(
-            shard, lambda sample: all(answer.stale for answer in sample.answers), "a stale number")
+        stale = self.kill(
+            shard.collector, lambda sample: all(answer.stale for answer in sample.answers), "a stale number")
         last = [answer.count for answer in stale.answers]
         for site, count in zip(SITES, last):
             status, out, err = self.engine_ctl("count", site)
@@ -83,7 +91,8 @@ class Killed(FailureCase):
             self.assertAlmostEqual(int(out), count, delta=0.02 * count)  # the others go on
             self.assertIn("stale", err)
         self.go_on(WINDOW if LONG else 2)
-        self.restart_shard(shard)
+        shard.collect()
+        self.wait_whole_again()
         self.samples.wait_for(lambda sample: not any(map(is_marked, sample.answers)),
                               "numbers without a mark", deadline=2 * DEADLINE)
         self.go_on(2)
