@@ -70,7 +70,7 @@ class EngineCase(GroupsCase):
     def setUp(self):
         super().setUp()
         self.start_groups()
-        self.sample()
+        self.sample(period_ms=100)  # what is wrong may be so for a moment
         self.web = Web("--engine", self.url, "--to", f"{EDGES[0]}:{PORT}")
         self.addCleanup(self.end_web)
         self.reader = WebSamples(self.web, SITES[0], self.window)
