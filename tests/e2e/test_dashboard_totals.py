@@ -4,7 +4,7 @@ import os
 import re
 import unittest
 
-from dashboard import DashboardCase
+from dashboard import CONTRAST, DESKTOP, DashboardCase
 from harness import wait_until
 from web import SITE
 from web_totals import TotalsCase
@@ -97,6 +97,25 @@ class Totals(TotalsCase, DashboardCase):
         self.engine.start()
         self.write("ams", {"": 9})
         self.wait_number("9")
+
+    def test_screens(self):
+        """On each screen nothing overflows, and every text has the contrast of AA."""
+        self.begin_groups()
+        self.write("old", {"": 1}, {"": 1}, age_ms=9000)
+        self.write("partial", {"": 8}, warming=1)
+        self.open()
+        self.wait_number("1,234")
+        wait_until(lambda: len(self.groups()) == 4, self.groups)
+        for size in DESKTOP, (390, 844), (820, 1180):
+            for scheme in "light", "dark":
+                self.browser.size(*size, phone=size[0] < 700)
+                self.browser.media(prefers_color_scheme=scheme, prefers_reduced_motion="reduce")
+                wait_until(lambda width=size[0]: self.browser.run("return innerWidth") == width, "the size")
+                self.browser.settle()
+                self.assertEqual(self.browser.run("return document.documentElement.scrollWidth"), size[0])
+                judged, weak = self.browser.run(CONTRAST)
+                self.assertEqual(weak, [], (size, scheme))
+                self.assertGreater(judged, 30)
 
     def test_hostile_names(self):
         """Names of groups, hosts and sites are shown as text."""

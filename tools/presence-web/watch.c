@@ -78,13 +78,22 @@ static struct text *build_event(const struct watch *watch)
     return event;
 }
 
+/* True if a number is not to be shown yet: a newer one will come soon, unless the last one is stale
+ * meanwhile; or the collector may only be starting anew. */
+static bool is_early(const struct watch *watch, const struct number *number)
+{
+    if (number->pending)
+        return !watch->version || !number->has_time || !number->stale;
+    return watch->version && number->may_be_restart;
+}
+
 static void read_number(struct watch *watch, struct live *live, bool refresh)
 {
     struct number number;
     char id[WATCH_ID_SIZE];
 
     live_count(live, &watch->place, watch->window_s, &number);
-    if (number.pending || (watch->version && number.may_be_restart))
+    if (is_early(watch, &number))
         return;
     format_id(&number, id);
     bool new = !watch->event || strcmp(id, watch->id) != 0;
