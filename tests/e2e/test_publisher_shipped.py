@@ -208,12 +208,12 @@ class Shipped(Case):
         self.names_and_reconnects()
 
     def wait_for_clients(self, server, names):
-        """Wait until so many have connected, and have looked up the name for that."""
+        """Wait until all have connected anew, and two have looked up the name for that."""
         before = names.asked
         server.call("CLIENT", "KILL", "TYPE", "normal")
         wait_until(lambda: int(server.info("clients", "connected_clients")) >= 4,
                    "a publisher and two readers, beside ourselves")
-        self.assertGreaterEqual(names.asked, before + 3)
+        self.assertGreaterEqual(names.asked, before + 2)
 
     def test_readers(self):
         """presence-web and presence-recorder look up the engine's name again and again."""
@@ -224,7 +224,8 @@ class Shipped(Case):
         url = f"redis://redis.example:{server.port}"
         self.publish(url)
         self.count(1)
-        reader = web.Web("--engine", url, prefix=UNIT)
+        # Of hosts(5), which no name server knows: libc asks one at 127.0.0.1 if it can read no file.
+        reader = web.Web("--engine", f"redis://localhost:{server.port}", prefix=UNIT)
         self.addCleanup(reader.stop)
         kept = os.path.join(self.directory, "kept")
         os.mkdir(kept)
