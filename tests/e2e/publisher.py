@@ -116,6 +116,8 @@ class Publisher:
             self.log.close()
         if status == -signal.SIGSYS or "the system call" in self.ended_with:
             raise AssertionError(f"seccomp refused a system call: {self.ended_with}")
+        if "Sanitizer" in self.ended_with:
+            raise AssertionError(self.ended_with)
         return status
 
     def stop(self, how=signal.SIGTERM):
@@ -129,5 +131,10 @@ class Publisher:
 
     def ensure_ended(self):
         if self.process.poll() is None:
+            self.thaw()
+        try:
+            self.stop()
+        except subprocess.TimeoutExpired:
             self.process.kill()
-        self.wait_ended()
+            self.process.wait()
+            raise
