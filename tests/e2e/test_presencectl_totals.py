@@ -119,7 +119,7 @@ class Totals(TotalsCase):
     def test_a_recorder_that_is_gone(self):
         """The history ends minutes ago: it says so."""
         self.write(5)
-        self.begin(minutes=-10)
+        self.begin(minute=self.begun // 60 - 10)
         self.wait_chosen()
         self.end()
         status, out, err = self.run_ctl("history", SITE)

@@ -11,7 +11,7 @@ import tempfile
 import time
 
 from engine import RedisServer
-from harness import BUILD, DEADLINE, MINUTE, PRESENCE_RECORDER, Case, wait_until
+from harness import BUILD, DEADLINE, MINUTE, PRESENCE_RECORDER, Case, wait_away_from_midnight, wait_until
 from written_shards import WrittenShards
 
 CLOCK_OFF = os.path.join(os.path.abspath(BUILD), "tests/e2e/clock_off.so")
@@ -29,6 +29,7 @@ class RecorderCase(Case):
         self.shards = WrittenShards(self.engine)
         self.addCleanup(self.shards.close)
         self.recorder, self.log = None, None
+        wait_away_from_midnight()
         self.begun = int(time.time()) // 60 * 60
 
     def command(self, *arguments):
@@ -37,7 +38,6 @@ class RecorderCase(Case):
     def begin(self, *arguments, second=5, minute=None, day=None):
         """Start the recorder in this second of a minute by its clock: of the one in which the test
         began, or of a given one; or in a second of that day. Returns the minute."""
-        now = int(time.time())
         begun = 60 * minute + second if minute else self.begun + second
         if day is not None:
             begun = self.begun // DAY * DAY + day
@@ -45,7 +45,7 @@ class RecorderCase(Case):
         self.addCleanup(self.log.close)
         self.recorder = subprocess.Popen(
             self.command(*arguments), stdin=subprocess.DEVNULL, stderr=self.log,
-            env={**os.environ, "LD_PRELOAD": CLOCK_OFF, "CLOCK_OFF_S": str(begun - now)})
+            env={**os.environ, "LD_PRELOAD": CLOCK_OFF, "CLOCK_BEGIN_S": str(begun)})
         self.addCleanup(self.ensure_no_recorder, self.recorder)
         return begun // 60
 
