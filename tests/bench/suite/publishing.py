@@ -14,7 +14,8 @@ SHARDS = 3
 ROOMS = {10_000: 5, 100_000: 15}  # rooms of each shard: per cent of a core that they may take
 ROOMS_PER_DATAGRAM = 250
 SECONDS = 30
-SENT_AT = 0.4  # of each tick, long before the next one
+SENT_AT, SENT_FOR = 0.1, 0.5  # of each tick: all is counted before the next one
+AT_ONCE = 8  # datagrams to each collector: a socket's buffer is small
 
 
 def datagrams(rooms, kind, visitor):
@@ -90,8 +91,8 @@ class Crowd:
         for i, datagram in enumerate(datagram_list):
             for port in self.ports:
                 self.socket.sendto(datagram, ("127.0.0.1", port))
-            if i % 8 == 7:
-                time.sleep(0.0005)  # a socket's buffer is small
+            if i % AT_ONCE == AT_ONCE - 1:
+                time.sleep(SENT_FOR * AT_ONCE / len(datagram_list))
 
     def run(self):
         number = 0
@@ -101,6 +102,8 @@ class Crowd:
                 return
             number += 1
             self.send(self.enters if number % 2 else self.leaves)
+            if number % 4 == 0:
+                self.send(self.stays)  # those that were dropped; the others change nothing
 
     def __enter__(self):
         self.send(self.stays)
