@@ -1,5 +1,7 @@
 """A collector, an engine and publishers, for the tests of presence-publisher."""
 
+import os
+
 from datagrams import native, visitor
 from engine import RedisServer
 from harness import Case, wait_until, with_defaults
@@ -25,6 +27,8 @@ class PublisherCase(Case):
         return engine
 
     def start(self, *arguments, **keywords):
+        if not os.path.exists(self.segment):
+            self.sent = 0  # datagrams to collectors of this segment
         arguments = with_defaults(("--max-window", str(self.window), "--warm-up", "0"), arguments)
         return super().start(*arguments, **keywords)
 
@@ -36,6 +40,10 @@ class PublisherCase(Case):
     def beat(self, collector, *numbers, site="example.com", **place):
         """A heartbeat of these visitors, or a leave with kind=LEAVE."""
         self.send(collector, native(site, [visitor(number) for number in numbers], **place))
+
+    def send(self, collector, *datagrams):
+        super().send(collector, *datagrams)
+        self.sent += len(datagrams)
 
     def counted(self):
         """What presencectl says, without zeros: ({site: count}, {site: {field: count}})."""
@@ -64,7 +72,10 @@ class PublisherCase(Case):
                         for site, fields in scopes.items()}
 
     def wait_equal(self, sites=None):
-        """Wait until the engine has what the collector counts, of so many sites if that is said."""
+        """Wait until the engine has what the collector counts of all that was sent, of so many sites
+        if that is said."""
+        self.wait_received(self.sent)
+
         def equal():
             counted, scopes = self.counted()
             return sites in (None, len(counted)) and self.published(scopes) == (counted, scopes)

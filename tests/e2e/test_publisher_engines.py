@@ -44,7 +44,7 @@ class Lost(PublisherCase):
         self.publisher.wait_logged("cannot use the engine|has lost what was written")
 
     def test_away_for_a_while(self):
-        """Once it is back, everything is there within two seconds."""
+        """Once it is back, everything is there soon."""
         self.engine.stop()
         self.publisher.wait_logged("cannot use the engine")
         time.sleep(3)  # it is tried again meanwhile, and nothing more is logged
@@ -53,7 +53,7 @@ class Lost(PublisherCase):
         begun = time.monotonic()
         self.wait_anew()
         self.publisher.wait_logged("again")
-        self.assertLess(time.monotonic() - begun, 10)
+        self.assertLess(time.monotonic() - begun, DEADLINE / 2)
 
     def test_frozen(self):
         self.engine.freeze()
@@ -116,7 +116,8 @@ class Large(PublisherCase):
         epoch, stale, rooms_epoch, rooms = self.sample()
         return epoch == rooms_epoch and not stale and rooms == self.ROOMS
 
-    def test_readers_see_all_or_that_it_is_stale(self):
+    def watch_it_written(self):
+        """Have everything written anew; return the samples until it is."""
         before, seen = self.sample()[0], []
 
         def is_new():
@@ -128,10 +129,17 @@ class Large(PublisherCase):
         while not is_new():
             self.assertLess(time.monotonic(), end, seen[-1])
         self.assertTrue(self.complete(), seen[-1])
-        for epoch, stale, rooms_epoch, rooms in seen:
-            if epoch == rooms_epoch and not stale:
-                self.assertEqual(rooms, self.ROOMS)
-        self.assertTrue(any(stale for _, stale, _, _ in seen), "no part was seen")
+        return seen
+
+    def test_readers_see_all_or_that_it_is_stale(self):
+        def some_part():
+            seen = self.watch_it_written()
+            for epoch, stale, rooms_epoch, rooms in seen:
+                if epoch == rooms_epoch and not stale:
+                    self.assertEqual(rooms, self.ROOMS)
+            return any(stale for _, stale, _, _ in seen)
+
+        wait_until(some_part, "a part to be seen: a busy machine may look too seldom")
 
 
 class Full(PublisherCase):
@@ -151,6 +159,7 @@ class Full(PublisherCase):
 
     def test_evictions(self):
         """A key is gone that no write would have touched, and the engine says that it evicts."""
+        self.window = 300  # to compare 20 sites takes a busy machine some time
         collector = self.start()
         publisher = self.publish()
         for number in range(20):
@@ -162,12 +171,13 @@ class Full(PublisherCase):
             self.engine.call("CONFIG", "SET", name, value)
         epoch = self.shard.state()["epoch"]
         # The first site's key was renewed first; its next time is in ten minutes.
-        self.engine.call("DEL", f"{self.shard.key}:{WINDOW}:0.example")
+        self.engine.call("DEL", f"{self.shard.key}:{self.window}:0.example")
         with self.engine.client() as client:
-            number = 0
-            while self.engine.info("stats", "evicted_keys") == "0":
-                client.call("SET", f"other:{number}", "x" * 10000, "PX", 900)
-                number += 1
+            for number in range(200):  # they are there for a shorter time than an owner is
+                client.send("SET", f"other:{number}", "x" * 10000, "PX", 3000)
+            for _ in range(200):
+                client.reply()
+        self.assertNotEqual(self.engine.info("stats", "evicted_keys"), "0")
         self.engine.call("CONFIG", "SET", "maxmemory", 0)
         publisher.wait_logged("has removed counts")
         self.shard.wait_for(lambda shard: shard.state()["epoch"] != epoch, "a new epoch")

@@ -6,21 +6,21 @@ import signal
 import time
 import unittest
 
-from harness import wait_until
+from harness import check_quick, wait_until
 from web import SITE, new_id
 from web_totals import TotalsCase
 
 LIVE = f"/api/sites/{SITE}/live-user-count"
-AT_ONCE = 1  # seconds: an answer that waits for the engine takes 2 or more
+AT_ONCE = 1  # seconds: an answer that waits for the engine takes 2 or more, each time
+LATE = 10  # seconds that a busy machine may take for what waits for the engine for up to 3
 
 
 class Outages(TotalsCase):
-    def stale(self, web=None):
+    def stale(self):
         """The number and whether it is stale, answered at once."""
-        answer, took = self.timed(LIVE)
-        self.assertEqual(answer.status, 200, answer.body)
-        self.assertLess(took, AT_ONCE)
-        return answer.json["count"], answer.json["stale"]
+        answers = []
+        check_quick(lambda _: answers.append(self.live(self.web)), AT_ONCE)
+        return answers[-1]["count"], answers[-1]["stale"]
 
     def test_frozen(self):
         """What is known is answered at once, soon stale; then the engine goes on, and so do the numbers."""
@@ -56,7 +56,7 @@ class Outages(TotalsCase):
             self.assertEqual(self.stale()[0], 3)
             for answer, took in (each.result() for each in waiting):
                 self.assert_problem(answer, 503, "no_engine")
-                self.assertLess(took, 4)
+                self.assertLess(took, LATE)
 
     def test_restarted_empty(self):
         """An engine that is back with nothing in it changes no number, until the groups are there again."""
@@ -143,7 +143,7 @@ class Outages(TotalsCase):
             time.sleep(0.2)  # it may not have come yet: then it is refused
             began = time.monotonic()
             self.assertEqual(self.web.stop(), 0)
-            self.assertLess(time.monotonic() - began, 4)
+            self.assertLess(time.monotonic() - began, LATE)
             self.assertIsNotNone(waiting.exception() or waiting.result())
 
 
@@ -151,14 +151,13 @@ class Touches(TotalsCase):
     def test_counted(self):
         """The answer is a total with the visitor in it; so for each of several at once."""
         web = self.begin_collector()
-        first = web.touch({"site": SITE, "visitor": new_id(), "room": "/x"}).json
-        self.assertEqual((first["count"], first["site_count"], first["counted"]), (1, 1, True), first)
+        first = self.counted(web, {"site": SITE, "visitor": new_id(), "room": "/x"})
+        self.assertEqual((first["count"], first["site_count"]), (1, 1), first)
         with concurrent.futures.ThreadPoolExecutor(20) as clients:
             answers = list(clients.map(
-                lambda _: web.touch({"site": SITE, "visitor": new_id(), "room": "/x"}).json, range(20)))
-        self.assertTrue(all(answer["counted"] for answer in answers), answers)
+                lambda _: self.counted(web, {"site": SITE, "visitor": new_id(), "room": "/x"}), range(20)))
         self.assertEqual({answer["count"] for answer in answers} - set(range(2, 22)), set())
-        again = web.touch({"site": SITE, "visitor": new_id()}).json
+        again = self.counted(web, {"site": SITE, "visitor": new_id()})
         self.assertEqual((again["count"], again["site_count"], again["room"]), (22, 22, None))
 
     def test_not_published(self):
@@ -172,7 +171,7 @@ class Touches(TotalsCase):
         self.assertFalse(answer["counted"])
         self.assertIn(answer["reason"], ("not_seen", "collector_stale"))
         self.assertEqual(answer["site_count"], 1)
-        self.assertLess(took, 6)
+        self.assertLess(took, LATE)
 
     def test_to_nobody(self):
         """Heartbeats that reach nobody are not called counted, though totals are fresh."""
@@ -189,11 +188,11 @@ class Touches(TotalsCase):
         web = self.begin()
         self.live(web)
         for fields, headers in ({"kind": "leave"}, {}), ({}, {"User-Agent": "Googlebot/2.1"}):
-            began = time.monotonic()
-            answer = web.touch({"site": SITE, "visitor": new_id(), **fields}, headers).json
-            self.assertEqual(answer["count"], 3)
-            self.assertFalse(answer["counted"])
-            self.assertLess(time.monotonic() - began, AT_ONCE)
+            def touch(_):
+                answer = web.touch({"site": SITE, "visitor": new_id(), **fields}, headers).json
+                self.assertEqual((answer["count"], answer["counted"]), (3, False))
+
+            check_quick(touch, AT_ONCE)
 
 
 if __name__ == "__main__":
