@@ -159,10 +159,11 @@ class CutOff(FailureCase):
         self.samples.wait_for(lambda sample: not any(map(is_marked, sample.answers)),
                               "numbers without a mark", deadline=NAMED_S + DEADLINE)
         self.crowd.stop()
-        for scope, index in zip(self.samples.scopes, range(len(SITES))):
-            answers = [sample.answers[index] for sample in self.samples.stop()]
-            for answer in answers:  # too low is what they may be for a while
-                self.assertLessEqual(self.error_of(self.crowd.bounds(scope, WINDOW), answer), TOLERANCE)
+        samples = self.samples.stop()
+        for index, scope in enumerate(self.samples.scopes):
+            bounds = self.crowd.bounds(scope, WINDOW)
+            for sample in samples:  # too low is what they may be for a while
+                self.assertLessEqual(self.error_of(bounds, sample.answers[index]), TOLERANCE)
 
     def test_never_reached(self):
         """The same from the very beginning."""
