@@ -66,6 +66,18 @@ class Lost(PublisherCase):
         self.wait_anew()
         self.publisher.wait_logged("has removed counts")
 
+    def test_the_list_of_sites_has_no_epoch(self):
+        """It was gone, and a count that changed has begun it again: readers don't believe it."""
+        self.engine.call("HDEL", f"{self.shard.key}:{WINDOW}", "")
+
+        def is_anew():
+            self.beat(self.collector, 1)  # the list never becomes empty
+            return self.shard.state()["epoch"] != self.epoch
+
+        wait_until(is_anew, "a new epoch")
+        self.wait_anew()
+        self.publisher.wait_logged("has removed counts")
+
     def test_the_state_is_gone(self):
         self.engine.call("DEL", self.shard.key)
         self.wait_anew()

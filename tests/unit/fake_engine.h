@@ -87,6 +87,9 @@ static inline void fake_apply_command(struct fake_engine *engine, char **words, 
             while ((found = fake_find(engine, words[i], NULL)))
                 fake_remove(found);
         }
+    } else if (strcmp(words[0], "HEXISTS") == 0) {
+        assert_int_equal(count, 3);
+        assert_non_null(fake_find(engine, words[1], words[2]));
     } else {
         assert_string_equal(words[0], "PEXPIRE");
         assert_int_equal(count, 3);

@@ -350,6 +350,19 @@ int changes_add(struct changes *changes)
 
 /* ---- keys --------------------------------------------------------------------------------- */
 
+static void add_check(struct changes *changes, const char *key)
+{
+    engine_request_add(changes->request, "HEXISTS", key, ENGINE_MARK_EPOCH, NULL);
+}
+
+/* Renew a key, and ask whether it is the one that we began: without the epoch it was deleted, and
+ * begun again by a count that changed. */
+static void add_renewal(struct changes *changes, const char *key)
+{
+    add_check(changes, key);
+    add_expiry(changes, key);
+}
+
 void changes_add_renewals(struct changes *changes, unsigned first, unsigned count)
 {
     const struct mirror_side *written = &changes->mirror->written;
@@ -357,14 +370,14 @@ void changes_add_renewals(struct changes *changes, unsigned first, unsigned coun
 
     for (unsigned window = 0; window < written->scan.windows.count; window++) {
         sites_key(changes, window, key);
-        add_expiry(changes, key);
+        add_renewal(changes, key);
         for (unsigned i = 0; i < count && i < CHANGES_SLOTS; i++) {
             for (uint32_t site = (first + i) % CHANGES_SLOTS; site < written->scan.used;
                  site += CHANGES_SLOTS) {
                 if (!is_site(written, site) || !mirror_has_key(written, site, window))
                     continue;
                 site_key(changes, written, site, window, key);
-                add_expiry(changes, key);
+                add_renewal(changes, key);
             }
         }
     }
@@ -377,12 +390,12 @@ void changes_add_inventory(struct changes *changes)
 
     for (unsigned window = 0; window < written->scan.windows.count; window++) {
         sites_key(changes, window, key);
-        engine_request_add(changes->request, "HEXISTS", key, ENGINE_MARK_EPOCH, NULL);
+        add_check(changes, key);
         for (uint32_t site = 0; site < written->scan.used; site++) {
             if (!is_site(written, site) || !mirror_has_key(written, site, window))
                 continue;
             site_key(changes, written, site, window, key);
-            engine_request_add(changes->request, "HEXISTS", key, ENGINE_MARK_EPOCH, NULL);
+            add_check(changes, key);
         }
     }
 }

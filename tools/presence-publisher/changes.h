@@ -32,8 +32,8 @@ struct changes {
 int changes_add(struct changes *changes);
 
 /* Add a renewal for each key that the engine has and whose slot is among `count` slots from `first`
- * on: all keys within CHANGES_SLOTS slots, and those of sites' counts always. Each is one command,
- * whose reply is 0 if the key is gone. */
+ * on: all keys within CHANGES_SLOTS slots, and those of sites' counts always. A reply to these
+ * commands is 0 if a key, or its epoch, is gone. */
 void changes_add_renewals(struct changes *changes, unsigned first, unsigned count);
 
 /* Add a command for each key that the engine has, whose reply is 0 if the key, or its epoch, is

@@ -222,7 +222,8 @@ static int check_evictions(struct publisher *publisher)
     };
     redisReply **replies;
 
-    if (publisher->needs_anew || transaction->look.evicted <= publisher->evicted)
+    /* Fewer: its statistics were reset, and nobody knows how many since. */
+    if (publisher->needs_anew || transaction->look.evicted == publisher->evicted)
         return 0;
     engine_request_clear(&transaction->request);
     transaction->request.same_connection = true;
