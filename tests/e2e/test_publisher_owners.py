@@ -4,6 +4,7 @@ import os
 import time
 import unittest
 
+from datagrams import native2, record, visitor
 from harness import wait_until
 from publisher import Shard
 from publisher_case import WINDOW, PublisherCase
@@ -111,6 +112,35 @@ class Ends(PublisherCase):
         self.shard.wait_for(lambda shard: shard.state()["stale"] == "0", "a fresh shard")
 
 
+class Streams(PublisherCase):
+    def lose(self, collector, sequence):
+        self.send(collector, native2(record("example.com", [visitor(1)]), stream=0xabc,
+                                     sequence=sequence, target=3))
+        return time.monotonic()
+
+    def wait_figures(self, *figures):
+        """Wait for heartbeats, expected and lost datagrams, and those of 30 s ago."""
+        self.shard.wait_for(
+            lambda shard: [f[1:] for f in shard.streams().values()] == [figures], figures)
+
+    def test_a_new_one_knows_what_was_lost(self):
+        """Losses of the last 30 s count on, whoever saw them."""
+        collector = self.start()
+        first = self.publish()
+        self.lose(collector, 1)
+        self.lose(collector, 5)
+        self.wait_figures(2, 5, 3, 2, 5, 3)  # 30 s later
+        lost = self.lose(collector, 10)
+        self.wait_figures(3, 10, 7, 2, 5, 3)
+        first.kill()
+        owner = self.shard.owner()
+        self.publish()
+        figures = self.shard.streams()[f"{0xabc:016x}", 3]
+        self.assertNotEqual(self.shard.owner(), owner)
+        if time.monotonic() - lost < 25:  # else the machine is too slow for this
+            self.assertEqual(figures[1:], (3, 10, 7, 2, 5, 3))
+
+
 class Owners(PublisherCase):
     def test_a_second_one_is_refused(self):
         self.start()
@@ -130,7 +160,6 @@ class Owners(PublisherCase):
         second = self.publish()
         self.assertIn("belongs to a publisher on", second.output())
         self.assertNotEqual(self.shard.owner(), owner)
-
 
     def test_ownership_lost_while_it_was_stopped(self):
         collector = self.start()

@@ -142,6 +142,61 @@ static void figures_that_fall_begin_anew(void **state)
     expect(0, 7, 4, 0, 0, 0);
 }
 
+/* A publisher that has just begun goes on from what the last one knew. */
+static void what_the_last_publisher_knew(void **state)
+{
+    const struct engine_stream last[] = {
+        {.id = 3, .target = 1, .heartbeats = 70, .expected = 7},
+        {.id = 7,
+         .target = 1,
+         .heartbeats = 9000,
+         .expected = 900,
+         .lost = 20,
+         .heartbeats_before = 8000,
+         .expected_before = 800,
+         .lost_before = 10},
+        {.id = 7, .target = 2, .heartbeats = 9990, .expected = 999},
+    };
+    struct presence_stream two[] = {stream(7, 1, 1000, 30), stream(8, 1, 50, 0)};
+
+    (void)state;
+    two[0].first_s = STREAM_FIGURES_BEFORE_S + 1;
+    update(two, 2, 1000);
+    two[0] = stream(7, 1, 1010, 31);
+    update(two, 2, 1005);
+    stream_figures_inherit(&figures, last, 3, 10); /* at tick 995 */
+    expect(0, 7, 1010, 31, 800, 10);
+    expect(1, 8, 50, 0, 0, 0);
+    update(two, 2, 1024);
+    expect(0, 7, 1010, 31, 800, 10); /* at 994 */
+    update(two, 2, 1029);
+    expect(0, 7, 1010, 31, 900, 20);
+    update(two, 2, 1030);
+    expect(0, 7, 1010, 31, 1000, 30);
+}
+
+static void what_the_last_publisher_does_not_know(void **state)
+{
+    struct engine_stream last = {.id = 7, .target = 1, .expected = 900};
+    struct presence_stream one = stream(7, 1, 1000, 500);
+
+    (void)state;
+    one.first_s = STREAM_FIGURES_BEFORE_S + 1;
+    update(&one, 1, 1000);
+    stream_figures_inherit(&figures, &last, 1, STREAM_FIGURES_BEFORE_S + 1); /* too old */
+    expect(0, 7, 1000, 500, 1000, 500);
+    last.expected = 1001; /* of another segment */
+    stream_figures_inherit(&figures, &last, 1, 1);
+    expect(0, 7, 1000, 500, 1000, 500);
+    last = (struct engine_stream){.id = 7, .target = 1, .expected = 900, .expected_before = 901};
+    stream_figures_inherit(&figures, &last, 1, 1); /* nobody can have had that */
+    expect(0, 7, 1000, 500, 1000, 500);
+    last = (struct engine_stream){.id = 7, .target = 1, .expected = 1000};
+    update(&one, 1, 1030); /* we know ourselves */
+    stream_figures_inherit(&figures, &last, 1, 1);
+    expect(0, 7, 1000, 500, 1000, 500);
+}
+
 static void a_full_table_has_no_place_for_others(void **state)
 {
     struct presence_stream two[] = {stream(1, 0, 1, 0), stream(2, 0, 1, 0)};
@@ -163,6 +218,8 @@ int main(void)
         cmocka_unit_test_teardown(streams_are_sorted_and_keep_their_own, free_figures),
         cmocka_unit_test_teardown(what_is_left_out, free_figures),
         cmocka_unit_test_teardown(figures_that_fall_begin_anew, free_figures),
+        cmocka_unit_test_teardown(what_the_last_publisher_knew, free_figures),
+        cmocka_unit_test_teardown(what_the_last_publisher_does_not_know, free_figures),
         cmocka_unit_test(a_full_table_has_no_place_for_others),
     };
 

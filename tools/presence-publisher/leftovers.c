@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "common/place.h"
+#include "engine/engine_groups.h"
 
-#define KEYS_MAX 512 /* of one command */
+#define KEYS_MAX       512 /* of one command */
+#define STATE_COMMANDS 2
 
 /* Parse the windows of a state, such as "60 300": what is no window of ours ends them. */
 static unsigned parse_windows(const char *text, uint32_t ret[ENGINE_WINDOWS_MAX])
@@ -23,24 +25,42 @@ static unsigned parse_windows(const char *text, uint32_t ret[ENGINE_WINDOWS_MAX]
     return count;
 }
 
+static void ask_state(const struct transaction *transaction, struct engine_request *request)
+{
+    char key[ENGINE_KEY_MAX];
+
+    engine_key_shard(transaction->group, transaction->shard, key);
+    engine_request_begin(request, 2 + SHARD_FIELD_COUNT);
+    engine_request_text(request, "HMGET");
+    engine_request_text(request, key);
+    for (size_t i = 0; i < SHARD_FIELD_COUNT; i++)
+        engine_request_text(request, engine_shard_fields[i]);
+    engine_request_add(request, "PTTL", key, NULL);
+}
+
 int leftovers_load(const struct transaction *transaction, int64_t deadline_ns,
                    struct leftovers *ret)
 {
     struct leftovers leftovers = {0};
     struct engine_request request = {0};
     char key[ENGINE_KEY_MAX];
-    int r = 0;
 
     leftovers.count = parse_windows(transaction->look.windows, leftovers.windows);
     for (unsigned i = 0; i < leftovers.count; i++) {
         engine_key_sites(transaction->group, transaction->shard, leftovers.windows[i], key);
         engine_request_add(&request, "HKEYS", key, NULL);
     }
+    ask_state(transaction, &request);
     request.same_connection = true;
-    if (leftovers.count)
-        r = engine_link_call(transaction->link, &request, deadline_ns, &leftovers.sites);
+    int r = engine_link_call(transaction->link, &request, deadline_ns, &leftovers.sites);
     engine_request_free(&request);
-    if (r == 0)
+    if (r < 0)
+        return r;
+    redisReply *const *state = &leftovers.sites[leftovers.count];
+    r = engine_groups_load(state[0], state[1], transaction->shards, &leftovers.state);
+    if (r < 0)
+        leftovers_free(&leftovers);
+    else
         *ret = leftovers;
     return r;
 }
@@ -79,9 +99,20 @@ void leftovers_add(const struct leftovers *leftovers, struct transaction *transa
     }
 }
 
+void leftovers_inherit(const struct leftovers *leftovers, const char *segment,
+                       struct stream_figures *figures)
+{
+    const struct engine_shard *shard = &leftovers->state.shard;
+
+    if (strcmp(shard->segment, segment) == 0)
+        stream_figures_inherit(figures, shard->streams, shard->stream_count,
+                               leftovers->state.age_ms / 1000);
+}
+
 void leftovers_free(struct leftovers *leftovers)
 {
     if (leftovers->sites)
-        engine_replies_free(leftovers->sites, leftovers->count);
+        engine_replies_free(leftovers->sites, leftovers->count + STATE_COMMANDS);
+    engine_shard_free(&leftovers->state.shard);
     *leftovers = (struct leftovers){0};
 }

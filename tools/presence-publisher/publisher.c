@@ -172,7 +172,10 @@ static int begin_epoch(struct publisher *publisher, struct leftovers *ret)
     snprintf(publisher->epoch, sizeof(publisher->epoch), "%016" PRIx64, word);
     publisher->connection = publisher->transaction.look.connection;
     publisher->evicted = publisher->transaction.look.evicted;
-    return leftovers_load(&publisher->transaction, publisher->deadline_ns, ret);
+    int r = leftovers_load(&publisher->transaction, publisher->deadline_ns, ret);
+    if (r == 0 && !publisher->has_written)
+        leftovers_inherit(ret, publisher->identity, &publisher->figures);
+    return r;
 }
 
 static int write_all(struct publisher *publisher)

@@ -15,6 +15,7 @@ struct sample {
 struct stream_record {
     uint64_t id;
     uint16_t target;
+    uint64_t unknown_until;         /* the tick before which its samples are not the stream's own */
     struct sample samples[SAMPLES]; /* by tick % SAMPLES */
 };
 
@@ -72,13 +73,16 @@ static struct sample sample_of(const struct presence_stream *stream)
 
 /* Begin a record. What a stream had before we knew it is nothing if it is young, and otherwise
  * what it has now: nobody can say what it lost meanwhile. */
-static void begin_record(struct stream_record *record, const struct presence_stream *stream)
+static void begin_record(struct stream_record *record, const struct presence_stream *stream,
+                         uint64_t tick)
 {
     struct sample before = {0};
 
-    if (stream->first_s > STREAM_FIGURES_BEFORE_S)
-        before = sample_of(stream);
     *record = (struct stream_record){.id = stream->id, .target = stream->target};
+    if (stream->first_s > STREAM_FIGURES_BEFORE_S) {
+        before = sample_of(stream);
+        record->unknown_until = tick;
+    }
     for (unsigned i = 0; i < SAMPLES; i++)
         record->samples[i] = before;
 }
@@ -95,13 +99,23 @@ static void continue_record(struct stream_record *record, const struct stream_re
         record->samples[i % SAMPLES] = sample;
 }
 
+/* Fill in what a stream had 30 s ago. */
+static void publish_before(const struct stream_record *record, uint64_t tick,
+                           struct engine_stream *ret)
+{
+    const struct sample *before = &record->samples[(tick + 1) % SAMPLES];
+
+    ret->heartbeats_before = before->heartbeats;
+    ret->expected_before = before->expected;
+    ret->lost_before = before->lost;
+}
+
 static void publish(struct stream_record *record, const struct presence_stream *stream,
                     uint64_t tick, struct engine_stream *ret)
 {
     const struct sample now = sample_of(stream);
 
     record->samples[tick % SAMPLES] = now;
-    const struct sample *before = &record->samples[(tick + 1) % SAMPLES];
     *ret = (struct engine_stream){
         .id = stream->id,
         .target = stream->target,
@@ -109,10 +123,8 @@ static void publish(struct stream_record *record, const struct presence_stream *
         .heartbeats = now.heartbeats,
         .expected = now.expected,
         .lost = now.lost,
-        .heartbeats_before = before->heartbeats,
-        .expected_before = before->expected,
-        .lost_before = before->lost,
     };
+    publish_before(record, tick, ret);
 }
 
 /* Make the records and figures of sorted streams; the last records are sorted likewise. */
@@ -133,7 +145,7 @@ static void take(const struct stream_figures *last, const struct presence_stream
             last->records[known].samples[last->tick % SAMPLES].expected <= stream->expected)
             continue_record(record, &last->records[known], last->tick, tick);
         else
-            begin_record(record, stream);
+            begin_record(record, stream, tick);
         publish(record, stream, tick, &next->streams[i]);
     }
 }
@@ -159,6 +171,48 @@ int stream_figures_update(struct stream_figures *figures, const struct presence_
     }
     free(sorted);
     return complete ? 0 : -ENOMEM;
+}
+
+/* ---- the last publisher's ------------------------------------------------------------------ */
+
+/* Give a record that we have begun within the last 30 s the samples before that: until the tick
+ * `written` what the stream had 30 s before it, and then what it had there. */
+static void inherit(struct stream_record *record, const struct engine_stream *last,
+                    uint64_t written, uint64_t tick)
+{
+    const struct sample then = {last->heartbeats, last->expected, last->lost},
+                        before = {last->heartbeats_before, last->expected_before,
+                                  last->lost_before};
+    uint64_t from = tick > STREAM_FIGURES_BEFORE_S ? tick - STREAM_FIGURES_BEFORE_S : 0;
+
+    /* One that has lost what it had is another's. */
+    if (record->unknown_until <= from ||
+        record->samples[record->unknown_until % SAMPLES].expected < then.expected ||
+        then.expected < before.expected)
+        return;
+    for (uint64_t i = from; i < record->unknown_until; i++)
+        record->samples[i % SAMPLES] = i < written ? before : then;
+}
+
+void stream_figures_inherit(struct stream_figures *figures, const struct engine_stream *streams,
+                            size_t count, uint64_t age_s)
+{
+    uint64_t written = figures->tick > age_s ? figures->tick - age_s : 0;
+    size_t known = 0;
+
+    if (age_s > STREAM_FIGURES_BEFORE_S)
+        return;
+    for (size_t i = 0; i < figures->count; i++) {
+        struct stream_record *record = &figures->records[i];
+        while (known < count &&
+               compare(streams[known].id, streams[known].target, record->id, record->target) < 0)
+            known++;
+        if (known == count ||
+            compare(streams[known].id, streams[known].target, record->id, record->target) != 0)
+            continue;
+        inherit(record, &streams[known], written, figures->tick);
+        publish_before(record, figures->tick, &figures->streams[i]);
+    }
 }
 
 bool stream_figures_are_full(const struct presence_streams *list, uint32_t max)

@@ -23,6 +23,11 @@ struct stream_figures {
 int stream_figures_update(struct stream_figures *figures, const struct presence_streams *list,
                           uint64_t tick);
 
+/* Take what the last publisher knew, which it wrote `age_s` ago, of the same segment: `streams`, by
+ * id and target. Losses that are up to a minute old may count at first: rather these than none. */
+void stream_figures_inherit(struct stream_figures *figures, const struct engine_stream *streams,
+                            size_t count, uint64_t age_s);
+
 /* True if the collector may have had no place for a stream: each of `max` has one that was heard
  * within the last minute, which is never replaced. */
 bool stream_figures_are_full(const struct presence_streams *list, uint32_t max);
