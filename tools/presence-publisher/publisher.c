@@ -54,8 +54,11 @@ static void observe(struct publisher *publisher)
     bool is_new = moment.exists && (moment.tick != publisher->moment.tick ||
                                     strcmp(moment.identity, publisher->moment.identity) != 0);
     publisher->moment = moment;
-    if (is_new)
-        observe_streams(publisher, moment.tick);
+    if (!is_new)
+        return;
+    observe_streams(publisher, moment.tick);
+    /* That may have opened another segment, which the mirror must not be compared with. */
+    scan_identify(publisher->presence, publisher->moment.identity);
 }
 
 /* Make a mirror for the segment, if it is another one than before. Errors: -ENOMEM. */
@@ -178,6 +181,16 @@ static int begin_epoch(struct publisher *publisher, struct leftovers *ret)
     return r;
 }
 
+/* Count all scopes. How long that takes is no time of the engine's. */
+static int count_all(struct publisher *publisher)
+{
+    int64_t since = monotonic_ns();
+    int r = mirror_load(&publisher->mirror, publisher->presence);
+
+    publisher->deadline_ns += monotonic_ns() - since;
+    return r;
+}
+
 static int write_all(struct publisher *publisher)
 {
     struct leftovers leftovers = {0};
@@ -186,7 +199,7 @@ static int write_all(struct publisher *publisher)
     if (publisher->needs_anew)
         r = begin_epoch(publisher, &leftovers);
     if (r == 0)
-        r = mirror_load(&publisher->mirror, publisher->presence);
+        r = count_all(publisher);
     if (r == 0) {
         r = write_changes(publisher, &leftovers);
         if (r == 0)
