@@ -14,6 +14,7 @@ from samples import is_marked
 
 TOLERANCE = 0.005
 LEFT_OUT_S = 5  # until a group isn't whole any more
+LATE_S = 5  # by which a busy machine may be late
 NAMED_S = 60  # until a group is called partial
 FOR = 2 * WINDOW if LONG else 6  # seconds to go on for
 
@@ -43,7 +44,7 @@ class Killed(FailureCase):
         program.stop(signal.SIGKILL)
         killed = boottime()
         found = self.samples.wait_for(left_out, what, killed)
-        self.assertLess(found.begin - killed, LEFT_OUT_S)
+        self.assertLess(found.begin - killed, LEFT_OUT_S + LATE_S)
         print(f"left out after {found.begin - killed:.1f} s")
         return found
 
