@@ -181,13 +181,16 @@ static int begin_epoch(struct publisher *publisher, struct leftovers *ret)
     return r;
 }
 
-/* Count all scopes. How long that takes is no time of the engine's. */
+/* Count all scopes. How long that takes is no time of the engine's, unless we were stopped: then
+ * the counts are too old to be sent. */
 static int count_all(struct publisher *publisher)
 {
+    const int64_t most = ENGINE_PATIENCE_MS * NS_PER_MS;
     int64_t since = monotonic_ns();
     int r = mirror_load(&publisher->mirror, publisher->presence);
+    int64_t took = monotonic_ns() - since;
 
-    publisher->deadline_ns += monotonic_ns() - since;
+    publisher->deadline_ns += took < most ? took : most;
     return r;
 }
 
