@@ -30,7 +30,8 @@ class NameServer:
         self.socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
         self.socket.bind(("::", 53))
         self.asked = 0
-        threading.Thread(target=self.run, daemon=True).start()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
 
     def run(self):
         while True:
@@ -60,3 +61,4 @@ class NameServer:
     def close(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"end", ("127.0.0.1", 53))
+        self.thread.join()
