@@ -250,6 +250,18 @@ class Marks(EngineCase):
         self.assertRegex(err, r"\Apresencectl: not whole: group a lacks shard 2 of 2 \(the publisher on "
                               r"a-2 has been silent for \S+ (s|min)\)\n\Z")
 
+    def test_a_wrong_clock(self):
+        """A machine whose clock is an hour ahead counts as ever, and `status` names it."""
+        self.write_two_groups()
+        self.assertEqual(self.run_ctl("status")[2], "")
+        self.shards.write("b", 1, 1, {300: {SITE: {"": 9}}}, as_of=int(time.time()) + 3600)
+        status, _, err = self.run_ctl("status")
+        self.assertEqual(status, 0)
+        self.assertRegex(err, r"\Apresencectl: clock: that of b-1 \(group b, shard 1\) is \S+ \S+ ahead of "
+                              r"this machine's: the time of the answer may be wrong; set both by NTP\n\Z")
+        self.shards.write("b", 1, 1, {300: {SITE: {"": 9}}}, as_of=int(time.time()) - 60)
+        self.assertIn(" behind this machine's", self.run_ctl("status")[2])
+
     def test_stale(self):
         """Without a whole group it prints the last number, says which shards are missing since
         when, and exits 3."""

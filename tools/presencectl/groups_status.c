@@ -4,10 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine/engine_json.h"
 #include "groups.h"
 #include "show.h"
+
+#define CLOCK_OFF_S 10 /* a fresh count that is so far from our clock is of a wrong clock */
 
 static uint64_t visitors_of(const struct engine_group *group)
 {
@@ -139,6 +142,26 @@ static void report_groups(const struct engine_state *state)
     }
 }
 
+/* Report each fresh shard whose machine has another time than ours: the number is right, but when
+ * it was so is not. */
+static void report_clocks(const struct engine_state *state, int64_t now)
+{
+    for (size_t i = 0; i < state->count; i++) {
+        const struct engine_group *group = &state->groups[i];
+        for (uint32_t k = 0; k < group->shard_count; k++) {
+            const struct engine_shard_state *shard = &group->shards[k];
+            int64_t ahead_s = shard->shard.as_of - (now - (int64_t)(shard->age_ms / 1000));
+            if (shard->problem != ENGINE_SHARD_FINE || llabs(ahead_s) < CLOCK_OFF_S)
+                continue;
+            report(
+                "clock: that of %s (group %s, shard %" PRIu32 ") is %s %s this machine's: the time "
+                "of the answer may be wrong; set both by NTP",
+                show_host(shard).text, group->name, k + 1,
+                show_duration((uint64_t)llabs(ahead_s)).text, ahead_s > 0 ? "ahead of" : "behind");
+        }
+    }
+}
+
 int groups_status(struct engine_reader *reader, const struct options *options, char **arguments)
 {
     struct engine_list sites = {.limit = 1}; /* for how fresh the answers are */
@@ -156,6 +179,7 @@ int groups_status(struct engine_reader *reader, const struct options *options, c
     else
         print_table(state);
     report_groups(state);
+    report_clocks(state, time(NULL));
     if (!answer.stale)
         return EXIT_FINE;
     report("stale: no group is whole; this is the status as of %s", show_time(answer.as_of).text);
