@@ -64,10 +64,11 @@ static int parse_hosts(const char *text, const char *end, unsigned port, struct 
             return problem(ret_problem, "a host is missing; write redis://HOST or redis://HOST:%u",
                            PORT);
         if (parse_host(text, length, port, &to->hosts[to->host_count]) < 0)
-            return problem(ret_problem,
-                           "host %u is none; write HOST or HOST:%u, and an IPv6 address as "
-                           "[::1] or [::1]:%u",
-                           to->host_count + 1, port, port);
+            return problem(
+                ret_problem,
+                "host %u can't be understood; write HOST or HOST:%u, and an IPv6 address "
+                "as [::1] or [::1]:%u",
+                to->host_count + 1, port, port);
         to->host_count++;
         if (!comma)
             return 0;

@@ -95,7 +95,8 @@ static int connect_problem(const struct engine_connection *connection, int error
 
     switch (error) {
     case -ETIMEDOUT:
-        return engine_fail(ret, error, "%s does not answer", peer);
+        return engine_fail(ret, error,
+                           "%s does not answer; is it up, and does no firewall keep us out?", peer);
     case -ECONNREFUSED:
         return engine_fail(ret, error, "%s: %s; is the engine running there?", peer,
                            strerror(ECONNREFUSED));
@@ -103,6 +104,10 @@ static int connect_problem(const struct engine_connection *connection, int error
         return engine_fail(ret, error, "%s: there is no such socket; is the engine running?", peer);
     case -EACCES:
         return engine_fail(ret, error, "%s: %s; join the socket's group", peer, strerror(EACCES));
+    case -ENETUNREACH:
+    case -EHOSTUNREACH:
+        return engine_fail(ret, error, "%s: %s; check the address and the routes", peer,
+                           strerror(-error));
     default:
         return engine_fail(ret, error, "%s: %s", peer, strerror(-error));
     }
@@ -112,7 +117,9 @@ static int lookup_problem(const struct address *host, int error, char *ret)
 {
     switch (error) {
     case -ETIMEDOUT:
-        return engine_fail(ret, error, "the name %s can't be looked up: no name server answers",
+        return engine_fail(ret, error,
+                           "the name %s can't be looked up: no name server answers; "
+                           "check it, and /etc/resolv.conf",
                            host->host);
     case -EHOSTUNREACH:
         return engine_fail(ret, error, "the name %s can't be looked up: check it", host->host);

@@ -248,7 +248,7 @@ static int parse_master(struct engine_link *link, const redisReply *reply, struc
         reply->element[0]->type != REDIS_REPLY_STRING ||
         reply->element[1]->type != REDIS_REPLY_STRING) {
         engine_reply_problem(reply, said);
-        return engine_fail(link->problem, -EHOSTUNREACH, "%s: %s", peer, said);
+        return engine_fail(link->problem, -EHOSTUNREACH, "%s: %s; is it a Sentinel?", peer, said);
     }
     host = reply->element[0]->str;
     port = reply->element[1]->str;

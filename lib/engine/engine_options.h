@@ -20,13 +20,13 @@ struct engine_options {
 #define OPTION_ENGINE(of, member, ...)                                                            \
     {"engine", OPTION_TEXT(of, member.url), .argument = "URL",                                    \
      .expected = "redis://HOST[:PORT], unix:PATH or redis-sentinel://HOST[:PORT]/MASTER",         \
-     .help = "the Redis or Valkey with the counts of many collectors",                            \
+     .help = "the Redis or Valkey with the counts of many collectors, as in redis://HOST",        \
      .details = ENGINE_URL_DETAILS, .example = "redis://localhost", ##__VA_ARGS__},               \
     {"user", OPTION_TEXT(of, member.user), .argument = "NAME",                                    \
      .help = "a user of the engine, if not the default one", .example = "presence", ##__VA_ARGS__},\
     {"password-file", OPTION_TEXT(of, member.password_file), .argument = "FILE",                  \
      .help = "the user's password, the file's first line",                                        \
-     .details = ENGINE_PASSWORD_DETAILS, .example = "/etc/presence/engine-password", ##__VA_ARGS__}
+     .details = ENGINE_PASSWORD_DETAILS, .example = "/etc/presence/engine.password", ##__VA_ARGS__}
 /* clang-format on */
 
 #define ENGINE_URL_DETAILS                                                                         \

@@ -40,9 +40,10 @@ void report_registered(struct publisher *publisher)
     if (other && other != publisher->registered)
         log_line("the engine knows the group %s with %" PRIu32 " shard%s, not %" PRIu32
                  ": nobody reads this shard. Give all publishers of a group the same N of "
-                 "--shard K/N; for another N begin a new group, or remove this one with "
-                 "presencectl forget",
-                 transaction->group, other, other == 1 ? "" : "s", transaction->shards);
+                 "--shard K/N; for another N begin a new group, or stop its publishers and "
+                 "remove it with presencectl forget %s",
+                 transaction->group, other, other == 1 ? "" : "s", transaction->shards,
+                 transaction->group);
     publisher->registered = other;
 }
 

@@ -163,7 +163,7 @@ static const struct option_command commands[] = {
                         "that all counts are sums of. Heartbeats that arrive meanwhile may\n"
                         "explain a difference; anything more exits 1.",
                         0, 0},
-    [COMMAND_FORGET] = {"forget", "GROUP", "how many keys of a group were removed from an engine",
+    [COMMAND_FORGET] = {"forget", "GROUP", "remove a group that nobody publishes from an engine",
                         "Removes a group that is not published any more from Redis or Valkey,\n"
                         "which would forget it by itself after two hours. Refuses while a\n"
                         "presence-publisher writes one of its shards. Needs --engine.",
