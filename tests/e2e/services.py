@@ -72,6 +72,7 @@ class ServicesCase(unittest.TestCase):
         cls.addClassCleanup(directory.cleanup)
         install(directory.name)
         os.chmod(directory.name, 0o755)  # it becomes that of the root
+        cls.shared = directory.name  # the machine sees it, too
         cls.prefix = build_options()["prefix"]
         cls.machine = Machine(directory.name)
         cls.addClassCleanup(cls.machine.end)
