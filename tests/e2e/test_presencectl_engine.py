@@ -261,6 +261,11 @@ class Marks(EngineCase):
                               r"this machine's: the time of the answer may be wrong; set both by NTP\n\Z")
         self.shards.write("b", 1, 1, {300: {SITE: {"": 9}}}, as_of=int(time.time()) - 60)
         self.assertIn(" behind this machine's", self.run_ctl("status")[2])
+        # A stale one may be old, but not of the future.
+        self.shards.write("b", 1, 1, {300: {SITE: {"": 9}}}, stale=1, as_of=int(time.time()) - 60)
+        self.assertNotIn("clock", self.run_ctl("status")[2])
+        self.shards.write("b", 1, 1, {300: {SITE: {"": 9}}}, stale=1, as_of=int(time.time()) + 3600)
+        self.assertIn(" ahead of this machine's", self.run_ctl("status")[2])
 
     def test_stale(self):
         """Without a whole group it prints the last number, says which shards are missing since

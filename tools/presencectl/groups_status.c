@@ -10,7 +10,7 @@
 #include "groups.h"
 #include "show.h"
 
-#define CLOCK_OFF_S 10 /* a fresh count that is so far from our clock is of a wrong clock */
+#define CLOCK_OFF_S 10 /* a fresh count that is so far from our time is of a wrong clock */
 
 static uint64_t visitors_of(const struct engine_group *group)
 {
@@ -142,8 +142,8 @@ static void report_groups(const struct engine_state *state)
     }
 }
 
-/* Report each fresh shard whose machine has another time than ours: the number is right, but when
- * it was so is not. */
+/* Report each shard whose machine has another time than ours: the number is right, but when it was
+ * so is not. The counts of one that is not fresh may be old, but not of the future. */
 static void report_clocks(const struct engine_state *state, int64_t now)
 {
     for (size_t i = 0; i < state->count; i++) {
@@ -151,13 +151,14 @@ static void report_clocks(const struct engine_state *state, int64_t now)
         for (uint32_t k = 0; k < group->shard_count; k++) {
             const struct engine_shard_state *shard = &group->shards[k];
             int64_t ahead_s = shard->shard.as_of - (now - (int64_t)(shard->age_ms / 1000));
-            if (shard->problem != ENGINE_SHARD_FINE || llabs(ahead_s) < CLOCK_OFF_S)
+            bool behind = ahead_s <= -CLOCK_OFF_S && shard->problem == ENGINE_SHARD_FINE;
+            if (!is_described(shard) || (ahead_s < CLOCK_OFF_S && !behind))
                 continue;
-            report(
-                "clock: that of %s (group %s, shard %" PRIu32 ") is %s %s this machine's: the time "
-                "of the answer may be wrong; set both by NTP",
-                show_host(shard).text, group->name, k + 1,
-                show_duration((uint64_t)llabs(ahead_s)).text, ahead_s > 0 ? "ahead of" : "behind");
+            report("clock: that of %s (group %s, shard %" PRIu32
+                   ") is %s %s this machine's: the time "
+                   "of the answer may be wrong; set both by NTP",
+                   show_host(shard).text, group->name, k + 1,
+                   show_duration((uint64_t)llabs(ahead_s)).text, behind ? "behind" : "ahead of");
         }
     }
 }
