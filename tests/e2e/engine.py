@@ -12,7 +12,7 @@ from harness import DEADLINE, free_port, freeze, wait_until
 
 SERVER = shutil.which("redis-server") or shutil.which("valkey-server") or "redis-server"
 MASTER = "visitors"  # as the Sentinels call it
-DOWN_AFTER_MS = 2000  # for which a node must be silent until the others call it down
+DOWN_AFTER_MS = 4000  # for which a node must be silent until the others call it down, a busy one, too
 
 
 class EngineError(Exception):
