@@ -169,7 +169,7 @@ class Answers(EngineCase):
         self.write_two_groups()
         for command in ("count", SITE), ("top", SITE), ("sites",):
             for window in "59", "1h":
-                self.assert_line(self.run_ctl(*command, "--window", window), 2, "60 s and 300 s",
+                self.assert_line(self.run_ctl(*command, "--window", window), 2, "60, 300 s",
                                  "--window")
 
     def test_quiet(self):

@@ -124,25 +124,6 @@ static void test_hosts_are_escaped(void **state)
     assert_string_equal(show_host(&unnamed).text, "?");
 }
 
-static void test_windows(void **state)
-{
-    struct engine_shard_state shards[] = {shard_of("a"), shard_of("b")};
-    struct engine_group group;
-    struct engine_state all = {&group, 1};
-
-    (void)state;
-    group = group_of("a", shards, 2);
-    assert_text(groups_describe_windows(&all), "");
-    shards[0].shard.windows[0] = 300;
-    shards[0].shard.window_count = 1;
-    assert_text(groups_describe_windows(&all), "300 s");
-    shards[1].shard.windows[0] = 60;
-    shards[1].shard.windows[1] = 300;
-    shards[1].shard.windows[2] = 3600;
-    shards[1].shard.window_count = 3;
-    assert_text(groups_describe_windows(&all), "60 s, 300 s and 3600 s");
-}
-
 static void test_ages(void **state)
 {
     (void)state;
@@ -158,7 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_problem), cmocka_unit_test(test_several_groups),
         cmocka_unit_test(test_streams),      cmocka_unit_test(test_hosts_are_escaped),
-        cmocka_unit_test(test_windows),      cmocka_unit_test(test_ages),
+        cmocka_unit_test(test_ages),
     };
 
     setlocale(LC_CTYPE, "C.UTF-8");

@@ -48,7 +48,7 @@ int groups_load(struct engine_reader *reader, const struct options *options,
     if (status != EXIT_FINE)
         return status;
     if (query.error < 0)
-        return groups_report_window(engine_reader_state(reader), window_s);
+        return groups_report_window(reader, window_s);
     *ret = answer_of_groups(&query.reading);
     return EXIT_FINE;
 }
@@ -67,14 +67,11 @@ int groups_load_beside(struct engine_reader *reader, const struct options *optio
 
 /* ---- messages ---------------------------------------------------------------------------- */
 
-int groups_report_window(const struct engine_state *state, uint32_t window_s)
+int groups_report_window(const struct engine_reader *reader, uint32_t window_s)
 {
-    char *windows = groups_describe_windows(state);
-
-    report("--window %" PRIu32 " s is not published, but %s; give presence-publisher a --window "
+    report("--window %" PRIu32 " s is not published, but %s s; give presence-publisher a --window "
            "for it at every collector",
-           window_s, *windows ? windows : "none");
-    free(windows);
+           window_s, engine_reader_windows(reader));
     return EXIT_USAGE;
 }
 

@@ -32,7 +32,7 @@ int groups_load_beside(struct engine_reader *reader, const struct options *optio
                        const struct scope *scope, struct answer *ret, bool *ret_live);
 
 /* Report that no group publishes a window. Returns EXIT_USAGE. */
-int groups_report_window(const struct engine_state *state, uint32_t window_s);
+int groups_report_window(const struct engine_reader *reader, uint32_t window_s);
 
 /* Report the marks of an answer, and an absent place, as report_reading and report_answer do. */
 int groups_report_reading(const struct engine_state *state, const struct answer *answer,
@@ -61,8 +61,5 @@ char *groups_describe_incomplete(const struct engine_state *state);
 
 /* List the groups, such as "a, b and c". */
 char *groups_list(const struct engine_state *state);
-
-/* List the windows that are published, such as "60 s and 300 s"; "" if there are none. */
-char *groups_describe_windows(const struct engine_state *state);
 
 #endif

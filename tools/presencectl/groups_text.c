@@ -241,35 +241,3 @@ char *groups_list(const struct engine_state *state)
     }
     return text_end(&text);
 }
-
-/* Find the shortest published window that is longer than `than`; 0: there is none. */
-static uint32_t next_window(const struct engine_state *state, uint32_t than)
-{
-    uint32_t next = 0;
-
-    for (size_t i = 0; i < state->count; i++) {
-        for (uint32_t j = 0; j < state->groups[i].shard_count; j++) {
-            const struct engine_shard *shard = &state->groups[i].shards[j].shard;
-            for (unsigned k = 0; k < shard->window_count; k++) {
-                uint32_t window = shard->windows[k];
-                if (window > than && (next == 0 || window < next))
-                    next = window;
-            }
-        }
-    }
-    return next;
-}
-
-char *groups_describe_windows(const struct engine_state *state)
-{
-    struct text text;
-    uint32_t window = 0;
-
-    text_begin(&text);
-    while ((window = next_window(state, window)) > 0) {
-        bool is_last = next_window(state, window) == 0;
-        text_separate(&text, is_last ? " and " : ", ");
-        fprintf(text.out, "%" PRIu32 " s", window);
-    }
-    return text_end(&text);
-}

@@ -415,7 +415,7 @@ static int answer_groups(struct engine_reader *reader, const struct options *opt
     const struct engine_state *state = engine_reader_state(reader);
     if (list.error < 0) {
         engine_list_free(&list);
-        return groups_report_window(state, options->window_s);
+        return groups_report_window(reader, options->window_s);
     }
     set_list(&list, view);
     print_view(options, view);
