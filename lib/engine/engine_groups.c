@@ -123,9 +123,9 @@ static enum engine_shard_problem find_problem(const struct engine_shard_state *s
     if (parsed == -ENODATA)
         return ENGINE_SHARD_ABSENT;
     if (shard->age_ms > ENGINE_FRESH_MS)
-        return ENGINE_SHARD_OLD;
+        return ENGINE_SHARD_SILENT;
     if (parsed < 0)
-        return ENGINE_SHARD_VERSION_UNKNOWN;
+        return ENGINE_SHARD_UNREADABLE;
     if (shard->shard.stale)
         return ENGINE_SHARD_STALE;
     return shard->shard.shards == shard_count ? ENGINE_SHARD_FINE : ENGINE_SHARD_DISAGREES;

@@ -9,13 +9,13 @@ const char *engine_shard_word(enum engine_shard_problem problem)
         return "fresh";
     case ENGINE_SHARD_ABSENT:
         return "absent";
-    case ENGINE_SHARD_OLD:
+    case ENGINE_SHARD_SILENT:
         return "silent";
     case ENGINE_SHARD_STALE:
         return "stale";
     case ENGINE_SHARD_DISAGREES:
         return "disagrees";
-    case ENGINE_SHARD_VERSION_UNKNOWN:
+    case ENGINE_SHARD_UNREADABLE:
         return "unreadable";
     case ENGINE_SHARD_EVICTED:
         return "evicted";
@@ -41,7 +41,7 @@ static json_t *build_shard(const struct engine_shard_state *state, uint32_t numb
 {
     const struct engine_shard *shard = &state->shard;
     bool there = state->problem != ENGINE_SHARD_ABSENT;
-    bool known = there && state->problem != ENGINE_SHARD_VERSION_UNKNOWN;
+    bool known = there && state->problem != ENGINE_SHARD_UNREADABLE;
     struct engine_loss loss = engine_shard_loss(shard);
     json_t *object = json_object();
 

@@ -69,14 +69,14 @@ struct engine_list {
 /* ---- the groups, as the last poll found them ---- */
 
 enum engine_shard_problem {
-    ENGINE_SHARD_FINE,            /* fresh */
-    ENGINE_SHARD_ABSENT,          /* no publisher has written it within two hours */
-    ENGINE_SHARD_OLD,             /* its publisher has been silent for over ENGINE_FRESH_MS */
-    ENGINE_SHARD_STALE,           /* its collector is stale, or its publisher has ended */
-    ENGINE_SHARD_DISAGREES,       /* its publisher was told another number of shards */
-    ENGINE_SHARD_VERSION_UNKNOWN, /* another version's, or damaged */
-    ENGINE_SHARD_EVICTED,         /* counts that it published are gone: the engine evicts keys.
-                                     Found out only where a poll reads them */
+    ENGINE_SHARD_FINE,       /* fresh */
+    ENGINE_SHARD_ABSENT,     /* no publisher has written it within two hours */
+    ENGINE_SHARD_SILENT,     /* its publisher has been silent for over ENGINE_FRESH_MS */
+    ENGINE_SHARD_STALE,      /* its collector is stale, or its publisher has ended */
+    ENGINE_SHARD_DISAGREES,  /* its publisher was told another number of shards */
+    ENGINE_SHARD_UNREADABLE, /* another version's, or damaged */
+    ENGINE_SHARD_EVICTED,    /* counts that it published are gone: the engine evicts keys.
+                                Found out only where a poll reads them */
 };
 
 /* Why a group is partial (R9): by a stream of a fresh shard. */

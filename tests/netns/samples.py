@@ -15,7 +15,8 @@ from harness import BUILD, DEADLINE, wait_until
 
 ENGINE_SAMPLES = os.path.join(BUILD, "tests/netns/engine_samples")
 KINDS = {"site": 0, "room": 1, "country": 2, "source": 3}
-PROBLEMS = "fine", "absent", "old", "stale", "disagrees", "version", "evicted"
+# By enum engine_shard_problem, in the words of presencectl.
+PROBLEMS = "fresh", "absent", "silent", "stale", "disagrees", "unreadable", "evicted"
 
 # A number at a time, between `begin` and `end` (CLOCK_BOOTTIME); count None: unknown.
 Answer = collections.namedtuple("Answer", "begin end count partial stale warming as_of")

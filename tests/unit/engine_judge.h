@@ -32,9 +32,9 @@ static inline enum engine_shard_problem judge_problem(const struct model_group *
     if (!shard->exists)
         return ENGINE_SHARD_ABSENT;
     if (judge_age_ms(shard) > 4000)
-        return ENGINE_SHARD_OLD;
+        return ENGINE_SHARD_SILENT;
     if (!judge_is_readable(shard))
-        return ENGINE_SHARD_VERSION_UNKNOWN;
+        return ENGINE_SHARD_UNREADABLE;
     if (shard->stale)
         return ENGINE_SHARD_STALE;
     return shard->shards != group->shard_count ? ENGINE_SHARD_DISAGREES : ENGINE_SHARD_FINE;

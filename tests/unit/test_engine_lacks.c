@@ -164,7 +164,7 @@ static void fill_shard(const struct shard_case *from, struct engine_shard_state 
         return;
     }
     to->age_ms = from->age_ms;
-    to->problem = from->age_ms > ENGINE_FRESH_MS ? ENGINE_SHARD_OLD
+    to->problem = from->age_ms > ENGINE_FRESH_MS ? ENGINE_SHARD_SILENT
                   : from->stale                  ? ENGINE_SHARD_STALE
                                                  : ENGINE_SHARD_FINE;
     shard->version = ENGINE_VERSION;

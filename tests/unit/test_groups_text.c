@@ -35,12 +35,12 @@ static void test_each_problem(void **state)
 {
     static const char *const expected[] = {
         [ENGINE_SHARD_ABSENT] = "never published, or not for two hours",
-        [ENGINE_SHARD_OLD] = "the publisher on eu-1 has been silent for 12 s",
+        [ENGINE_SHARD_SILENT] = "the publisher on eu-1 has been silent for 12 s",
         [ENGINE_SHARD_STALE] = "the collector on eu-1 is stale, or its publisher has ended, since "
                                "2026-01-01T00:00:00Z",
         [ENGINE_SHARD_DISAGREES] = "the publisher on eu-1 was told of 1 shard",
-        [ENGINE_SHARD_VERSION_UNKNOWN] = "written by another version, or damaged; update this "
-                                         "program and the publisher",
+        [ENGINE_SHARD_UNREADABLE] = "written by another version, or damaged; update this "
+                                    "program and the publisher",
         [ENGINE_SHARD_EVICTED] = "the engine evicted counts of eu-1; set its maxmemory-policy to "
                                  "noeviction",
     };
@@ -67,7 +67,7 @@ static void test_several_groups(void **state)
     struct engine_state all = {groups, 3};
 
     (void)state;
-    first[0].problem = ENGINE_SHARD_OLD;
+    first[0].problem = ENGINE_SHARD_SILENT;
     first[0].age_ms = 4100;
     groups[0] = group_of("a", first, 3);
     groups[1] = group_of("b", second, 1);

@@ -24,7 +24,7 @@ static uint64_t visitors_of(const struct engine_group *group)
 /* True if the shard's publisher has said what can be parsed. */
 static bool is_described(const struct engine_shard_state *shard)
 {
-    return shard->problem != ENGINE_SHARD_ABSENT && shard->problem != ENGINE_SHARD_VERSION_UNKNOWN;
+    return shard->problem != ENGINE_SHARD_ABSENT && shard->problem != ENGINE_SHARD_UNREADABLE;
 }
 
 /* ---- JSON -------------------------------------------------------------------------------- */

@@ -73,7 +73,7 @@ static void write_problem(FILE *out, const struct engine_shard_state *shard)
     case ENGINE_SHARD_ABSENT:
         fputs("never published, or not for two hours", out);
         break;
-    case ENGINE_SHARD_OLD:
+    case ENGINE_SHARD_SILENT:
         fprintf(out, "the publisher on %s has been silent for %s", host.text,
                 show_age(shard->age_ms).text);
         break;
@@ -85,7 +85,7 @@ static void write_problem(FILE *out, const struct engine_shard_state *shard)
         fprintf(out, "the publisher on %s was told of %" PRIu32 " shard%s", host.text,
                 shard->shard.shards, plural_of(shard->shard.shards));
         break;
-    case ENGINE_SHARD_VERSION_UNKNOWN:
+    case ENGINE_SHARD_UNREADABLE:
         fputs("written by another version, or damaged; update this program and the publisher", out);
         break;
     case ENGINE_SHARD_EVICTED:
