@@ -178,6 +178,17 @@ int engine_groups_judge(struct engine_state *state)
     return 0;
 }
 
+uint64_t engine_group_visitors(const struct engine_group *group)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < group->shard_count; i++) {
+        if (__builtin_add_overflow(sum, group->shards[i].visitors, &sum))
+            return UINT64_MAX;
+    }
+    return sum;
+}
+
 void engine_state_free(struct engine_state *state)
 {
     for (size_t i = 0; i < state->count; i++) {

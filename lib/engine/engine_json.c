@@ -70,16 +70,14 @@ json_t *engine_build_groups(const struct engine_state *state)
 
     for (size_t i = 0; i < state->count; i++) {
         const struct engine_group *group = &state->groups[i];
-        uint64_t visitors = 0;
         json_t *shards = json_array();
-        for (uint32_t j = 0; j < group->shard_count; j++) {
+        for (uint32_t j = 0; j < group->shard_count; j++)
             json_array_append_new(shards, build_shard(&group->shards[j], j + 1));
-            visitors += group->shards[j].visitors;
-        }
         json_array_append_new(array, json_pack("{s:s,s:b,s:b,s:b,s:I,s:o}", "name", group->name,
                                                "whole", group->whole, "warming", group->warming,
                                                "partial", group->partial, "visitors",
-                                               (json_int_t)visitors, "shards", shards));
+                                               (json_int_t)engine_group_visitors(group), "shards",
+                                               shards));
     }
     return array;
 }

@@ -109,6 +109,9 @@ struct engine_group {
     bool warming, partial;             /* a shard warms up; a fresh shard lacks streams */
 };
 
+/* Add up the visitors of a group's shards, or UINT64_MAX if there are more. */
+uint64_t engine_group_visitors(const struct engine_group *group);
+
 #define ENGINE_GROUPS_MAX 64 /* that a reader takes */
 
 struct engine_state {

@@ -12,15 +12,6 @@
 
 #define CLOCK_OFF_S 10 /* a fresh count that is so far from our time is of a wrong clock */
 
-static uint64_t visitors_of(const struct engine_group *group)
-{
-    uint64_t sum = 0;
-
-    for (uint32_t i = 0; i < group->shard_count; i++)
-        sum += group->shards[i].visitors;
-    return sum;
-}
-
 /* True if the shard's publisher has said what can be parsed. */
 static bool is_described(const struct engine_shard_state *shard)
 {
@@ -100,7 +91,7 @@ static void add_group(struct libscols_table *table, const struct engine_group *g
     snprintf(number, sizeof(number), "all %" PRIu32, group->shard_count);
     snprintf(state, sizeof(state), "%s%s%s", group->whole ? "whole" : "not whole",
              group->warming ? " [warming]" : "", group->partial ? " [partial]" : "");
-    snprintf(visitors, sizeof(visitors), "%" PRIu64, visitors_of(group));
+    snprintf(visitors, sizeof(visitors), "%" PRIu64, engine_group_visitors(group));
     table_line(table, (const char *const[]){group->name, number, state, "", "", visitors, "", ""});
     for (uint32_t i = 0; i < group->shard_count; i++)
         add_shard(table, group, i);
