@@ -2,7 +2,11 @@
 
 #include <string.h>
 
+#include "engine_windows.h"
+
 #define QUIET_S 61 /* a quiet site's last heartbeat is at least so old */
+
+static const struct engine_scope no_scopes[ENGINE_SHARDS_MAX];
 
 /* A group's own answer for a scope. */
 struct candidate {
@@ -176,8 +180,8 @@ void engine_answer(const struct engine_state *state, const struct engine_scope *
 
     for (size_t i = 0; i < state->count; i++) {
         const struct engine_group *group = &state->groups[i];
-        struct candidate candidate = judge_group(group, scopes, window_s);
-        scopes += group->shard_count;
+        struct candidate candidate = judge_group(group, scopes ? scopes : no_scopes, window_s);
+        scopes += scopes ? group->shard_count : 0;
         if (candidate.there && (!best.group || is_better(&candidate, &best)))
             best = candidate;
         if (!candidate.whole)
@@ -199,4 +203,12 @@ void engine_answer(const struct engine_state *state, const struct engine_scope *
     reading.quiet = all_quiet && has_site;
     reading.last_heartbeat_s = reading.quiet ? heartbeat_s : 0;
     *ret = reading;
+}
+
+struct engine_reading engine_state_freshness(const struct engine_state *state, int64_t now)
+{
+    struct engine_reading reading;
+
+    engine_answer(state, NULL, engine_windows_default(state), now, &reading);
+    return reading;
 }

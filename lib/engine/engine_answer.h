@@ -24,7 +24,8 @@ size_t engine_state_shards(const struct engine_state *state);
 /* True if a shard's state is there, can be believed, and publishes the window, fresh or not. */
 bool engine_shard_has(const struct engine_group *group, uint32_t shard, uint32_t window_s);
 
-/* Answer for a scope and window. `now` is Unix seconds, for the age of what is stale. */
+/* Answer for a scope and window; `scopes` NULL: for none, that is how fresh an answer would be.
+ * `now` is Unix seconds, for the age of what is stale. */
 void engine_answer(const struct engine_state *state, const struct engine_scope *scopes,
                    uint32_t window_s, int64_t now, struct engine_reading *ret);
 

@@ -148,6 +148,10 @@ void engine_list_free(struct engine_list *list);
  * the next call. */
 const struct engine_state *engine_reader_state(const struct engine_reader *reader);
 
+/* Answer how fresh numbers in the default window are, and whether their groups lack visitors: a
+ * reading without a count. `now` is Unix seconds. */
+struct engine_reading engine_state_freshness(const struct engine_state *state, int64_t now);
+
 /* Say why the last call failed, for "cannot use the engine URL: TEXT". Valid until the next call.
  */
 const char *engine_reader_problem(const struct engine_reader *reader);

@@ -116,6 +116,27 @@ static void a_window_fails_alone(void **state)
     engine_list_free(&lists[1]);
 }
 
+/* How old a group's numbers are is known without a count, also once it is not whole. */
+static void freshness(void **state)
+{
+    const struct engine_state *groups;
+
+    (void)state;
+    write_shard("a", 1, 2, "60", "5");
+    write_shard("a", 2, 2, "60", "5");
+    poll_site(60, 0, 0);
+    groups = engine_reader_state(fake.reader);
+    struct engine_reading fresh = engine_state_freshness(groups, FAKE_NOW);
+    assert_false(fresh.stale || fresh.exists || fresh.partial || fresh.warming);
+    assert_int_equal(fresh.window_s, 60);
+    assert_int_equal(fresh.as_of, FAKE_NOW);
+    groups->groups[0].shards[1].problem = ENGINE_SHARD_STALE;
+    struct engine_reading stale = engine_state_freshness(groups, FAKE_NOW + 77);
+    assert_true(stale.stale);
+    assert_int_equal(stale.as_of, FAKE_NOW);
+    assert_int_equal(stale.as_of_age_s, 77);
+}
+
 /* The marks of listed sites take a transaction of their own, where anybody wants them. */
 static void marks_of_sites(void **state)
 {
@@ -238,6 +259,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_default_window_is_followed, fake_open_reader,
                                         fake_close_reader),
         cmocka_unit_test_setup_teardown(a_window_fails_alone, fake_open_reader, fake_close_reader),
+        cmocka_unit_test_setup_teardown(freshness, fake_open_reader, fake_close_reader),
         cmocka_unit_test_setup_teardown(marks_of_sites, fake_open_reader, fake_close_reader),
         cmocka_unit_test_setup_teardown(a_full_engine_is_read, fake_open_reader, fake_close_reader),
         cmocka_unit_test_setup_teardown(failures_touch_nothing, fake_open_reader,

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/monotonic.h"
 #include "engine/engine_json.h"
@@ -26,21 +27,12 @@ struct round *round_new(void)
     return calloc(1, sizeof(struct round));
 }
 
-void round_state_free(struct engine_state *state)
-{
-    for (size_t i = 0; i < state->count; i++)
-        free(state->groups[i].shards);
-    free(state->groups);
-    *state = (struct engine_state){0};
-}
-
 void round_free(struct round *round)
 {
     if (!round)
         return;
     for (size_t i = 0; i < round->poll.list_count; i++)
         engine_list_free(&round->lists[i]);
-    round_state_free(&round->state);
     json_decref(round->groups);
     free(round->queries);
     free(round->places);
@@ -116,51 +108,16 @@ static void point_to_names(struct round *round)
 
 /* ---- the thread ----------------------------------------------------------------------------- */
 
-static int copy_group(const struct engine_group *group, struct engine_group *ret)
-{
-    size_t size = group->shard_count * sizeof(*group->shards);
-
-    *ret = *group;
-    ret->shards = malloc(size ? size : 1);
-    if (!ret->shards)
-        return -ENOMEM;
-    memcpy(ret->shards, group->shards, size);
-    for (uint32_t i = 0; i < group->shard_count; i++) {
-        ret->shards[i].shard.streams = NULL;
-        ret->shards[i].shard.stream_count = 0;
-        ret->shards[i].lacks = NULL;
-        ret->shards[i].lack_count = 0;
-    }
-    return 0;
-}
-
-/* Copy the groups, since the reader's own go with the next poll. */
-static int copy_state(const struct engine_state *state, struct engine_state *ret)
-{
-    struct engine_state copy = {.groups = calloc(state->count + 1, sizeof(*copy.groups))};
-    int r = copy.groups ? 0 : -ENOMEM;
-
-    while (r == 0 && copy.count < state->count) {
-        r = copy_group(&state->groups[copy.count], &copy.groups[copy.count]);
-        if (r == 0)
-            copy.count++;
-    }
-    if (r < 0)
-        round_state_free(&copy);
-    else
-        *ret = copy;
-    return r;
-}
-
 /* Take what the reader knows of the groups. */
-static int take_groups(const struct engine_reader *reader, struct round *round)
+static void take_groups(const struct engine_reader *reader, struct round *round)
 {
     const struct engine_state *state = engine_reader_state(reader);
 
     strncpy(round->windows, engine_reader_windows(reader), sizeof(round->windows) - 1);
+    round->freshness = engine_state_freshness(state, time(NULL));
     if (round->poll.visitors)
         round->groups = engine_build_groups(state);
-    return copy_state(state, &round->state);
+    round->has_groups = true;
 }
 
 static void poll_engine(struct engine_reader *reader, struct round *round)
@@ -171,13 +128,9 @@ static void poll_engine(struct engine_reader *reader, struct round *round)
     round->sent_at_ns = monotonic_ns();
     round->result = engine_reader_poll(reader, &round->poll,
                                        round->sent_at_ns + ENGINE_PATIENCE_MS * NS_PER_MS);
-    bool works = round->result == 0 || round->result == -ENODATA;
-    int r = works ? take_groups(reader, round) : 0;
-    if (r < 0)
-        round->result = r;
-    if (round->result == -ENOMEM)
-        strcpy(round->problem, "out of memory");
-    else if (round->result < 0)
+    if (round->result == 0 || round->result == -ENODATA)
+        take_groups(reader, round);
+    if (round->result < 0)
         strncpy(round->problem, engine_reader_problem(reader), sizeof(round->problem) - 1);
 }
 

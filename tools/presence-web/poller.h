@@ -30,7 +30,8 @@ struct round {
     int64_t sent_at_ns; /* before it was sent */
     char problem[ENGINE_PROBLEM_SIZE];
     char windows[ROUND_WINDOWS_SIZE]; /* that are published, "60, 300" */
-    struct engine_state state; /* a copy, without streams; none if the engine can't be used */
+    bool has_groups;                  /* `windows` and what follows are known */
+    struct engine_reading freshness;  /* of numbers, by all groups; without a count */
     json_t *groups; /* all that is known of them, if their visitors were asked for; or NULL */
 };
 
@@ -43,9 +44,6 @@ void round_free(struct round *round); /* NULL is fine */
 int round_add_query(struct round *round, const struct place *place, uint32_t window_s);
 int round_add_list(struct round *round, const struct place *place, enum presence_kind kind,
                    uint32_t window_s, size_t limit);
-
-/* Free a copy of the groups, and clear it. */
-void round_state_free(struct engine_state *state);
 
 struct poller;
 

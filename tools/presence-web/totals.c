@@ -8,16 +8,16 @@
 
 #include "common/log.h"
 #include "common/monotonic.h"
-#include "total_groups.h"
 #include "total_lists.h"
 #include "waiters.h"
 
-#define PERIOD_NS   NS_PER_S
-#define SPACING_NS  (50 * NS_PER_MS)   /* between two polls */
-#define PATIENCE_NS (2500 * NS_PER_MS) /* of a request that waits */
-#define WATCHED_NS  (10 * NS_PER_S)    /* since it was asked for, a place is polled */
-#define FRESH_NS    (3 * NS_PER_S)     /* age of an answer to use without asking again */
-#define UNWATCHED   4096               /* places that are kept beside those of streams */
+#define PERIOD_NS    NS_PER_S
+#define SPACING_NS   (50 * NS_PER_MS)   /* between two polls */
+#define PATIENCE_NS  (2500 * NS_PER_MS) /* of a request that waits */
+#define WATCHED_NS   (10 * NS_PER_S)    /* since it was asked for, a place is polled */
+#define FRESH_NS     (3 * NS_PER_S)     /* age of an answer to use without asking again */
+#define DESCRIBED_NS (2 * NS_PER_S)     /* likewise of a description of the groups */
+#define UNWATCHED    4096               /* places that are kept beside those of streams */
 #define RESTART_S                                                                  \
     3 /* a collector, or its publisher, that is restarted is back within this time \
        */
@@ -34,6 +34,15 @@ struct total {
     struct engine_reading reading;
 };
 
+/* The groups of collectors, as the last poll found them. */
+struct groups {
+    int64_t answered_ns;              /* 0: not yet */
+    struct engine_reading freshness;  /* of numbers; without a count */
+    char windows[ROUND_WINDOWS_SIZE]; /* that are published, "60, 300"; "": unknown */
+    json_t *described; /* all that is known of them, with their visitors; NULL: not yet */
+    int64_t described_ns, asked_ns;
+};
+
 struct totals {
     struct poller *poller;
     const char *url;
@@ -42,7 +51,7 @@ struct totals {
     TAILQ_HEAD(total_queue, total) by_age;
     struct total_lists lists;
     struct waiters waiters;
-    struct total_groups groups;
+    struct groups groups;
     int64_t due_ns, sent_ns;
     uint64_t round; /* number of the last one that was sent */
     bool is_out;    /* it has not come back */
@@ -190,12 +199,21 @@ int totals_list(struct totals *totals, const struct place *place, enum presence_
 
 /* ---- the groups ----------------------------------------------------------------------------- */
 
+/* True if a description is older than the last question for one allows. It costs the engine more
+ * than all the rest. */
+static bool wants_description(const struct groups *groups)
+{
+    return groups->asked_ns - groups->described_ns > DESCRIBED_NS;
+}
+
 bool totals_describe(struct totals *totals, json_t **ret)
 {
-    bool pending = total_groups_ask(&totals->groups, monotonic_ns()) && !totals->is_failing;
+    struct groups *groups = &totals->groups;
 
+    groups->asked_ns = monotonic_ns();
+    bool pending = wants_description(groups) && !totals->is_failing;
     totals->wanted |= pending;
-    *ret = totals->groups.described ? json_incref(totals->groups.described) : json_array();
+    *ret = groups->described ? json_incref(groups->described) : json_array();
     return !pending;
 }
 
@@ -203,13 +221,23 @@ struct number totals_freshness(struct totals *totals)
 {
     if (!totals->groups.answered_ns)
         return no_number(0, !totals->is_failing);
-    struct engine_reading reading = total_groups_freshness(&totals->groups);
-    return number_of(totals, &reading, totals->groups.answered_ns);
+    return number_of(totals, &totals->groups.freshness, totals->groups.answered_ns);
 }
 
 bool totals_has_window(const struct totals *totals, uint32_t window_s)
 {
-    return total_groups_have_window(&totals->groups, window_s);
+    const char *at = totals->groups.windows;
+    char *end;
+
+    if (window_s == 0 || !*at)
+        return true;
+    for (; *at; at = end + strspn(end, ", ")) {
+        if (strtoul(at, &end, 10) == window_s)
+            return true;
+        if (end == at)
+            break;
+    }
+    return false;
 }
 
 const char *totals_windows(const struct totals *totals)
@@ -259,6 +287,19 @@ static void log_change(const struct totals *totals, const struct round *round)
         log_line("reading totals from the engine %s", totals->url);
 }
 
+static void take_groups(struct groups *groups, struct round *round, int64_t now_ns)
+{
+    groups->answered_ns = now_ns;
+    groups->freshness = round->freshness;
+    strcpy(groups->windows, round->windows);
+    if (!round->groups)
+        return;
+    json_decref(groups->described);
+    groups->described = round->groups;
+    groups->described_ns = now_ns;
+    round->groups = NULL;
+}
+
 static void take_round(struct totals *totals, struct round *round, int64_t now_ns)
 {
     totals->is_out = false;
@@ -276,8 +317,8 @@ static void take_round(struct totals *totals, struct round *round, int64_t now_n
         }
         total_lists_take(&totals->lists, round, now_ns);
     }
-    if (round->state.groups)
-        total_groups_take(&totals->groups, round, now_ns);
+    if (round->has_groups)
+        take_groups(&totals->groups, round, now_ns);
     waiters_resume(&totals->waiters, totals->is_failing ? WAITERS_ALL : totals->round, now_ns);
     round_free(round);
 }
@@ -321,7 +362,7 @@ static void poll_now(struct totals *totals, bool all, int64_t now_ns)
     }
     round->reloads = totals->reloads;
     totals->reloads = false;
-    round->poll.visitors = total_groups_are_wanted(&totals->groups);
+    round->poll.visitors = wants_description(&totals->groups);
     totals->round++;
     totals->is_out = true;
     poller_send(totals->poller, round);
@@ -404,6 +445,6 @@ void totals_close(struct totals *totals)
     while (!TAILQ_EMPTY(&totals->by_age))
         free_total(totals, TAILQ_FIRST(&totals->by_age));
     total_lists_clear(&totals->lists);
-    total_groups_clear(&totals->groups);
+    json_decref(totals->groups.described);
     free(totals);
 }

@@ -9,7 +9,6 @@
 #define PRESENCE_WEB_TOTALS_H
 
 #include "poller.h"
-#include "total_groups.h"
 
 struct totals;
 
