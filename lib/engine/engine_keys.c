@@ -41,14 +41,8 @@ void engine_key_site(const char *group, uint32_t shard, uint32_t window_s, const
 void engine_field(enum presence_kind kind, const char *site, const char *name,
                   char ret[ENGINE_FIELD_MAX])
 {
-    static const char *const prefixes[] = {
-        [PRESENCE_ROOM] = "r",
-        [PRESENCE_COUNTRY] = "c",
-        [PRESENCE_SOURCE] = "s",
-    };
-
     if (kind == PRESENCE_SITE)
         snprintf(ret, ENGINE_FIELD_MAX, "%s", site);
     else
-        snprintf(ret, ENGINE_FIELD_MAX, "%s%s", prefixes[kind], name);
+        snprintf(ret, ENGINE_FIELD_MAX, "%c%s", ENGINE_LETTERS[kind], name);
 }

@@ -10,11 +10,12 @@
  *   {presence}:GROUP:K             HASH  the shard's state: engine_shard.h
  *   {presence}:GROUP:K:owner       STRING of the publisher that writes the shard; lives for 5 s
  *   {presence}:GROUP:K:WINDOW      HASH  site -> count, and "" -> epoch
- *   {presence}:GROUP:K:WINDOW:SITE HASH  `r` and the room (`r/pricing`), `c` and the country
- * (`cDE`), `s` and the source -> count; "" -> epoch; and marks
+ *   {presence}:GROUP:K:WINDOW:SITE HASH  room, country or source, each behind its letter
+ *                                        (`r/pricing`, `cDE`, `snews.example`) -> count, "" ->
+ *                                        epoch, and marks
  *
- * Only what is not 0 has a field, and only a site with a field in GROUP:K:WINDOW has a key of its
- * own.
+ * Only what is not 0 has a field. A site has a key of its own while it, or one of its rooms,
+ * countries and sources, has a count, or while a mark is set.
  *
  * An epoch is a random word that a publisher draws whenever it writes a shard anew. A hash whose
  * field "" is not the epoch of the shard's state is left over, or was evicted and begun again:
@@ -45,11 +46,14 @@
 
 #define ENGINE_MARK_EPOCH  "" /* in both kinds of hashes with counts */
 
-/* Marks in GROUP:K:WINDOW:SITE; their value is "1" but for the last one's. */
+/* Letters by enum presence_kind: those of sites are in marks alone. */
+#define ENGINE_LETTERS "nrcs"
+
+/* Marks in GROUP:K:WINDOW:SITE. The first three have the value "1". */
 #define ENGINE_MARK_ROOMS     "?r" /* a room that isn't there is unknown (R6): one was refused */
 #define ENGINE_MARK_COUNTRIES "?c"
 #define ENGINE_MARK_SOURCES   "?s"
-#define ENGINE_MARK_PARTIAL   "?p" /* the counts of the site are lower bounds */
+#define ENGINE_MARK_PARTIAL   "?p" /* letters: counts of these kinds are lower bounds; n: all */
 #define ENGINE_MARK_QUIET     "?q" /* Unix seconds of the site's last heartbeat, over 60 s ago */
 
 /* True if `text` is 1 to ENGINE_GROUP_MAX letters, digits, '_', '.' and '-'. */
@@ -65,7 +69,7 @@ void engine_key_sites(const char *group, uint32_t shard, uint32_t window_s,
 void engine_key_site(const char *group, uint32_t shard, uint32_t window_s, const char *site,
                      char ret[ENGINE_KEY_MAX]);
 
-/* Write the field of a scope: of a site its name, otherwise `r`, `c` or `s` and the name. */
+/* Write the field of a scope: of a site its name, otherwise the kind's letter and the name. */
 void engine_field(enum presence_kind kind, const char *site, const char *name,
                   char ret[ENGINE_FIELD_MAX]);
 

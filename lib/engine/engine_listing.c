@@ -49,18 +49,13 @@ void engine_listing_ask(struct engine_request *request, const char *group, uint3
 /* Return the name of a field, or NULL if it is none in the form in which names are kept. */
 static const char *parse_name(const redisReply *field, enum presence_kind kind)
 {
-    static const char prefixes[] = {
-        [PRESENCE_ROOM] = 'r',
-        [PRESENCE_COUNTRY] = 'c',
-        [PRESENCE_SOURCE] = 's',
-    };
     struct engine_text text = engine_reply_text(field);
     char given[PRESENCE_NAME_MAX + 2], kept[PRESENCE_NAME_MAX + 1];
     size_t prefix = kind == PRESENCE_SITE ? 0 : 1;
     bool valid = false;
 
     if (!engine_text_copy(text, given, sizeof(given)) || text.length <= prefix ||
-        (prefix && given[0] != prefixes[kind]))
+        (prefix && given[0] != ENGINE_LETTERS[kind]))
         return NULL;
     if (kind == PRESENCE_SITE)
         valid = place_parse_site(given, kept);

@@ -45,22 +45,18 @@ void engine_scope_ask(struct engine_request *request, const char *group, uint32_
                        ENGINE_MARK_QUIET, refused_marks[kind], field, NULL);
 }
 
-/* True if the counts of this kind are lower bounds: "n" says so of the site's own and so of all,
- * "r", "c" and "s" of rooms, countries and sources. Anything else may mean all of them. */
+/* True if the counts of this kind are lower bounds, by the value of ENGINE_MARK_PARTIAL. A letter
+ * that is not known may mean all of them. */
 static bool is_partial(struct engine_text letters, enum presence_kind kind)
 {
-    static const char own[] = {
-        [PRESENCE_SITE] = 'n',
-        [PRESENCE_ROOM] = 'r',
-        [PRESENCE_COUNTRY] = 'c',
-        [PRESENCE_SOURCE] = 's',
-    };
+    static const char known[] = ENGINE_LETTERS;
+    const char *labels = known + PRESENCE_ROOM, *end = known + sizeof(known) - 1;
 
     if (!letters.bytes)
         return false;
     for (size_t i = 0; i < letters.length; i++) {
         char letter = letters.bytes[i];
-        if (letter == own[kind] || (letter != 'r' && letter != 'c' && letter != 's'))
+        if (letter == ENGINE_LETTERS[kind] || !memchr(labels, letter, (size_t)(end - labels)))
             return true;
     }
     return letters.length == 0;

@@ -214,7 +214,6 @@ struct mark {
 /* Format the marks, in a fixed order. */
 static void format_marks(const struct mirror_marks *marks, struct mark ret[MARKS])
 {
-    static const char letters[SCAN_KINDS + 1] = "nrcs";
     static const char *const fields[MARKS] = {ENGINE_MARK_ROOMS, ENGINE_MARK_COUNTRIES,
                                               ENGINE_MARK_SOURCES, ENGINE_MARK_PARTIAL,
                                               ENGINE_MARK_QUIET};
@@ -230,7 +229,7 @@ static void format_marks(const struct mirror_marks *marks, struct mark ret[MARKS
     }
     for (unsigned kind = 0; kind < SCAN_KINDS; kind++) {
         if (marks->partial >> kind & 1)
-            ret[3].value[length++] = letters[kind];
+            ret[3].value[length++] = ENGINE_LETTERS[kind];
     }
     ret[3].value[length] = '\0';
     if (marks->quiet)
