@@ -36,8 +36,7 @@ static int wait_for(int socket, short events, int64_t deadline_ns, short *ret)
     return 0;
 }
 
-/* ---- connecting -------------------------------------------------------------------------------
- */
+/* ---- connecting ------------------------------------------------------------------------------ */
 
 /* Connect a socket, also to a unix socket whose backlog is full for a moment. */
 static int connect_by(int socket, const struct sockaddr *address, socklen_t length,
@@ -181,8 +180,7 @@ bool engine_connection_is_usable(const struct engine_connection *connection)
            recv(connection->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
-/* ---- commands and replies ---------------------------------------------------------------------
- */
+/* ---- commands and replies -------------------------------------------------------------------- */
 
 /* One call's progress. */
 struct exchange {

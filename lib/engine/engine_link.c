@@ -22,8 +22,7 @@ struct engine_link {
     char problem[ENGINE_PROBLEM_SIZE];
 };
 
-/* ---- opening and closing ----------------------------------------------------------------------
- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 /* Read the first line as it is: a password may have blanks, or begin with #. */
 static int load_password(const char *path, char **ret, char *ret_problem)
@@ -127,8 +126,7 @@ int engine_link_prepare(struct engine_link *link)
     return engine_lookups_start(link->lookups);
 }
 
-/* ---- connecting -------------------------------------------------------------------------------
- */
+/* ---- connecting ------------------------------------------------------------------------------ */
 
 /* Send one command of a new connection. An error that the engine answers is only an error of ours
  * if it ends calls. */
@@ -330,8 +328,7 @@ static int connect_link(struct engine_link *link, int64_t deadline_ns)
     return r;
 }
 
-/* ---- calls ------------------------------------------------------------------------------------
- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 /* Parse `MOVED SLOT HOST:PORT`. An empty host is the one that said so; an IPv6 address has no
  * brackets. */

@@ -52,8 +52,7 @@ static void name_clear(struct name *name)
     *name = (struct name){0};
 }
 
-/* ---- the thread -------------------------------------------------------------------------------
- */
+/* ---- the thread ------------------------------------------------------------------------------ */
 
 static void lookups_free(struct engine_lookups *lookups)
 {
@@ -138,8 +137,7 @@ int engine_lookups_start(struct engine_lookups *lookups)
     return 0;
 }
 
-/* ---- who asks ---------------------------------------------------------------------------------
- */
+/* ---- who asks -------------------------------------------------------------------------------- */
 
 int engine_lookups_open(struct engine_lookups **ret)
 {
@@ -233,8 +231,7 @@ int engine_lookup(struct engine_lookups *lookups, const struct address *host, in
     return r;
 }
 
-/* ---- modules ----------------------------------------------------------------------------------
- */
+/* ---- modules --------------------------------------------------------------------------------- */
 
 /* Load the module of a word of nsswitch.conf, for good. Some are part of libc, and words in
  * brackets are none. */

@@ -26,8 +26,7 @@ void engine_parser_begin(struct engine_parser *parser)
     parser->elements = ENGINE_REPLIES_ELEMENTS;
 }
 
-/* ---- what may come ----------------------------------------------------------------------------
- */
+/* ---- what may come --------------------------------------------------------------------------- */
 
 /* True if all `length` bytes are digits, and there is one. */
 static bool is_number(const char *text, size_t length)
@@ -149,8 +148,7 @@ static int check_bytes(struct engine_parser *parser, const char *bytes, size_t l
     return r;
 }
 
-/* ---- replies ----------------------------------------------------------------------------------
- */
+/* ---- replies --------------------------------------------------------------------------------- */
 
 static int reader_error(const redisReader *reader)
 {

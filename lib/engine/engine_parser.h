@@ -31,9 +31,8 @@ void engine_parser_close(struct engine_parser *parser);
 /* Expect the replies of a new call. */
 void engine_parser_begin(struct engine_parser *parser);
 
-/* Add bytes that were received. Errors: -EPROTO no replies of RESP2, or arrays that are
- * nested too deeply; -EMSGSIZE too much; -ENOMEM.
- * The parser is of no use afterwards. */
+/* Add bytes that were received. Errors: -EPROTO no replies of RESP2, or arrays that are nested too
+ * deeply; -EMSGSIZE too much; -ENOMEM. After any of them the parser can only be closed. */
 int engine_parser_feed(struct engine_parser *parser, const char *bytes, size_t length);
 
 /* Get the next reply, or NULL if it isn't complete. Errors: -EPROTO, -ENOMEM. */

@@ -36,7 +36,7 @@
 #define OPTION_RECEIVE(of, member, ...)                                         \
     {                                                                           \
         "receive", OPTION_WORD(of, member, receive_engines),                    \
-            .argument = "ENGINE", .fallback = "auto",                           \
+            .argument = "METHOD", .fallback = "auto",                           \
             .help = "how to receive: auto, io_uring or recvmmsg", ##__VA_ARGS__ \
     }
 

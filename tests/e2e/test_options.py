@@ -20,7 +20,7 @@ PROGRAMS = {
 # A value that an option takes, by what --help calls it.
 VALUES = {
     "5m": "5m", "6h": "6h", "10m": "10m", "400d": "400d", "ADDR:PORT": "127.0.0.1:9", "CC": "DE",
-    "CIDR": "10.0.0.0/8", "GROUP=ADDR:PORT[,ADDR:PORT...]": "A=127.0.0.1:9", "ENGINE": "auto", "FILE": "/x", "HOST:PORT": "127.0.0.1:9", "ID": "v",
+    "CIDR": "10.0.0.0/8", "GROUP=ADDR:PORT[,ADDR:PORT...]": "A=127.0.0.1:9", "METHOD": "auto", "FILE": "/x", "HOST:PORT": "127.0.0.1:9", "ID": "v",
     "ID:HEX32": "1:" + "0" * 32, "INTERFACE": "lo", "K/N": "1/1", "KIND": "room", "MODE": "auto", "MS": "1", "N": "1",
     "NAME": "a", "ORIGIN": "null", "NETWORK": "::1", "PATH": "/x", "R": "1", "ROOM": "/x",
     "SECONDS": "1", "SITE": "a", "SOURCE": "a", "URL": "redis://h", "USER": "a", "/PATH": "/x",
