@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -162,6 +163,11 @@ class RedisServer:
         lines = dict(line.split(":", 1) for line in self.call("INFO", section).split("\r\n")
                      if ":" in line)
         return lines[name]
+
+    def transactions(self):
+        """How many it has carried out."""
+        calls = re.search(r"cmdstat_exec:calls=(\d+)", self.call("INFO", "commandstats"))
+        return int(calls[1]) if calls else 0
 
     def freeze(self):
         freeze(self.process)

@@ -3,7 +3,6 @@
 The recorder's wall clock is off, so that its minutes end when a test wants them to."""
 
 import os
-import re
 import signal
 import sqlite3
 import subprocess
@@ -71,11 +70,8 @@ class RecorderCase(Case):
 
     def wait_sampled(self, polls=2):
         """So many polls have ended that began after now. Each is a transaction."""
-        def executed():
-            calls = re.search(r"cmdstat_exec:calls=(\d+)", self.engine.call("INFO", "commandstats"))
-            return int(calls[1]) if calls else 0
-        before = executed()
-        wait_until(lambda: executed() >= before + polls + 1, "polls of the recorder")
+        before = self.engine.transactions()
+        wait_until(lambda: self.engine.transactions() > before + polls, "polls of the recorder")
 
     def wait_chosen(self):
         """The sites were found, then their labels, and all of them were sampled."""

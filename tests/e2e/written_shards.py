@@ -4,7 +4,8 @@ hand: for states in which real ones are too seldom."""
 import threading
 import time
 
-LIFETIME_MS = 7200000
+from publisher import LIFETIME_MS
+
 FRESH_EVERY = 0.5  # seconds from one write of a fresh shard's state to the next
 FRESH = {"version": 1, "windows": "300", "stale": 0, "unknown": 0, "warming": 0, "segment": "1",
          "streams": "", "streams_full": 0}

@@ -1,7 +1,7 @@
 /* test_publisher_changes.c - what presence-publisher writes, against what readers of the segment
  * are answered. */
 #include "changes.h"
-#include "fake_engine.h"
+#include "engine_hashes.h"
 #include "lying_directory.h"
 #include "reader_fixture.h"
 
@@ -20,7 +20,7 @@ static const char *const source_names[NAMES] = {"a", "b", "c", "d", "e", "f"};
 static struct fixture fixture;
 static struct mirror mirror;
 static struct engine_request request;
-static struct fake_engine engine;
+static struct engine_hashes engine;
 static bool is_anew;
 
 static void open_with(struct segment_settings settings)

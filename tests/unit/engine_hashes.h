@@ -1,6 +1,6 @@
-/* fake_engine.h - hashes as Redis keeps them, changed by the commands of a request. */
-#ifndef PRESENCE_TESTS_FAKE_ENGINE_H
-#define PRESENCE_TESTS_FAKE_ENGINE_H
+/* engine_hashes.h - hashes as Redis keeps them, changed by the commands of a request. */
+#ifndef PRESENCE_TESTS_ENGINE_HASHES_H
+#define PRESENCE_TESTS_ENGINE_HASHES_H
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,12 +17,12 @@ struct fake_field {
     char *key, *field, *value; /* key NULL: free */
 };
 
-struct fake_engine {
+struct engine_hashes {
     struct fake_field fields[FAKE_FIELDS_MAX];
     unsigned renewals; /* PEXPIREs of keys that are there */
 };
 
-static inline struct fake_field *fake_find(struct fake_engine *engine, const char *key,
+static inline struct fake_field *fake_find(struct engine_hashes *engine, const char *key,
                                            const char *field)
 {
     for (unsigned i = 0; i < FAKE_FIELDS_MAX; i++) {
@@ -34,7 +34,7 @@ static inline struct fake_field *fake_find(struct fake_engine *engine, const cha
 }
 
 /* Return a field's value, or NULL. */
-static inline const char *fake_get(struct fake_engine *engine, const char *key, const char *field)
+static inline const char *fake_get(struct engine_hashes *engine, const char *key, const char *field)
 {
     const struct fake_field *found = fake_find(engine, key, field);
 
@@ -49,7 +49,7 @@ static inline void fake_remove(struct fake_field *field)
     *field = (struct fake_field){0};
 }
 
-static inline void fake_set(struct fake_engine *engine, const char *key, const char *field,
+static inline void fake_set(struct engine_hashes *engine, const char *key, const char *field,
                             const char *value)
 {
     struct fake_field *at = fake_find(engine, key, field);
@@ -62,7 +62,7 @@ static inline void fake_set(struct fake_engine *engine, const char *key, const c
 }
 
 /* Carry out one command. What can't change anything, or names what isn't there, is a fault. */
-static inline void fake_apply_command(struct fake_engine *engine, char **words, unsigned count)
+static inline void fake_apply_command(struct engine_hashes *engine, char **words, unsigned count)
 {
     struct fake_field *found;
 
@@ -112,7 +112,7 @@ static inline unsigned fake_number(const char **at, char type)
 }
 
 /* Carry out all commands of a request, and clear it. */
-static inline void fake_apply(struct fake_engine *engine, struct engine_request *request)
+static inline void fake_apply(struct engine_hashes *engine, struct engine_request *request)
 {
     const char *at = request->bytes, *end = at + request->length;
     char *words[FAKE_ARGUMENTS_MAX];
@@ -138,7 +138,7 @@ static inline void fake_apply(struct fake_engine *engine, struct engine_request 
     engine_request_clear(request);
 }
 
-static inline unsigned fake_count(const struct fake_engine *engine)
+static inline unsigned fake_count(const struct engine_hashes *engine)
 {
     unsigned count = 0;
 
@@ -147,7 +147,7 @@ static inline unsigned fake_count(const struct fake_engine *engine)
     return count;
 }
 
-static inline void fake_clear(struct fake_engine *engine)
+static inline void fake_clear(struct engine_hashes *engine)
 {
     for (unsigned i = 0; i < FAKE_FIELDS_MAX; i++)
         fake_remove(&engine->fields[i]);
