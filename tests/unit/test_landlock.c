@@ -1,4 +1,5 @@
 /* test_landlock.c - landlock.h: files change only where a segment's name can be restored. */
+#include "../support/confined.h"
 #include "../support/scratch.h"
 
 #include <errno.h>
@@ -8,13 +9,6 @@
 #include <sys/wait.h>
 
 #include "landlock.h"
-
-/* The line that failed. */
-#define MUST(condition)      \
-    do {                     \
-        if (!(condition))    \
-            return __LINE__; \
-    } while (0)
 
 static bool may_make(const char *directory)
 {

@@ -1,4 +1,5 @@
 /* test_privileges.c - privileges.h: what a confined process and its threads can't do. */
+#include "../support/confined.h"
 #include "../support/unit.h"
 
 #include <errno.h>
@@ -19,22 +20,6 @@
 
 #include "common/capabilities.h"
 #include "privileges.h"
-
-/* Run a function in a child, and return its result, or the negative number of the signal that
- * killed it. */
-static int run_child(int (*function)(void))
-{
-    pid_t child = fork();
-    int status;
-
-    assert_true(child >= 0);
-    if (child == 0) {
-        alarm(120);
-        _exit(function());
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
-}
 
 /* Read a hexadecimal field of /proc/self/status; ~0 if there is none. */
 static uint64_t status_field(const char *name)
@@ -274,10 +259,7 @@ static void collectors_calls_are_allowed(void **state)
 
 static void attackers_calls_kill(void **state)
 {
-    static const struct {
-        const char *what;
-        int (*function)(void);
-    } cases[] = {
+    static const struct forbidden cases[] = {
         {"a socket", make_socket},
         {"sending", send_something},
         {"opening a file to write", write_file},
@@ -299,11 +281,7 @@ static void attackers_calls_kill(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < LENGTH(cases); i++) {
-        int r = run_child(cases[i].function);
-        if (r != -SIGSYS)
-            fail_msg("%s is not prevented: %d", cases[i].what, r);
-    }
+    assert_forbidden(cases, LENGTH(cases));
 }
 
 /* Each refused call is logged once, by its name. */

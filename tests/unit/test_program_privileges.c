@@ -1,4 +1,5 @@
 /* test_program_privileges.c - what is left to a program that has given its privileges up. */
+#include "../support/confined.h"
 #include "../support/unit.h"
 
 #include <errno.h>
@@ -31,30 +32,7 @@ static int in_child(int (*run)(const char *path), const char *path)
     return WEXITSTATUS(status);
 }
 
-static int error_of(int result)
-{
-    if (result >= 0)
-        close(result);
-    return result < 0 ? errno : 0;
-}
-
 static char directory[] = "/dev/shm/presence-privileges-XXXXXX";
-
-/* Which line failed. */
-#define MUST(condition)      \
-    do {                     \
-        if (!(condition))    \
-            return __LINE__; \
-    } while (0)
-
-static bool has_landlock(void)
-{
-#ifdef PRIVILEGES_UNCONFINED
-    return false;
-#else
-    return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) >= 1;
-#endif
-}
 
 static int use_what_is_left(const char *path)
 {

@@ -1,5 +1,6 @@
 /* test_publisher_privileges.c - privileges.h of the publisher: what is left to it, and what is not.
  */
+#include "../support/confined.h"
 #include "engine_fixture.h"
 
 #include <fcntl.h>
@@ -15,22 +16,6 @@
 static char directory[] = "/tmp/presence-publisher-privileges-XXXXXX";
 static char password_path[96], link_path[96], url[64];
 static struct fake fake;
-
-/* Run a function in a child, and return its result, or the negative number of the signal that
- * killed it. */
-static int run_child(int (*function)(void))
-{
-    pid_t child = fork();
-    int status;
-
-    assert_true(child >= 0);
-    if (child == 0) {
-        alarm(120);
-        _exit(function());
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
-}
 
 static void write_password(const char *text)
 {
@@ -62,29 +47,6 @@ static int remove_files(void **state)
     *strrchr(password_path, '/') = '\0';
     rmdir(password_path);
     return rmdir(directory);
-}
-
-static int error_of(int result)
-{
-    if (result >= 0)
-        close(result);
-    return result < 0 ? errno : 0;
-}
-
-/* Which line failed. */
-#define MUST(condition)      \
-    do {                     \
-        if (!(condition))    \
-            return __LINE__; \
-    } while (0)
-
-static bool has_landlock(void)
-{
-#ifdef PRIVILEGES_UNCONFINED
-    return false;
-#else
-    return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) >= 1;
-#endif
 }
 
 static int read_files(void)
@@ -211,10 +173,7 @@ static void publishers_calls_are_allowed(void **state)
 
 static void attackers_calls_kill(void **state)
 {
-    static const struct {
-        const char *what;
-        int (*function)(void);
-    } cases[] = {
+    static const struct forbidden cases[] = {
         {"a raw socket", make_raw_socket},
         {"a socket of packets", make_packet_socket},
         {"listening", listen_at_socket},
@@ -227,11 +186,7 @@ static void attackers_calls_kill(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < LENGTH(cases); i++) {
-        int r = run_child(cases[i].function);
-        if (r != -SIGSYS)
-            fail_msg("%s is not prevented: %d", cases[i].what, r);
-    }
+    assert_forbidden(cases, LENGTH(cases));
 }
 
 int main(void)

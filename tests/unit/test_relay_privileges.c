@@ -1,4 +1,5 @@
 /* test_relay_privileges.c - privileges.h of the relay: what is left to it, and what is not. */
+#include "../support/confined.h"
 #include "../support/unit.h"
 
 #include <arpa/inet.h>
@@ -23,22 +24,6 @@
 
 static char directory[] = "/dev/shm/presence-relay-privileges-XXXXXX";
 static char key_path[64], config_path[64], link_path[64], other_path[64];
-
-/* Run a function in a child, and return its result, or the negative number of the signal that
- * killed it. */
-static int run_child(int (*function)(void))
-{
-    pid_t child = fork();
-    int status;
-
-    assert_true(child >= 0);
-    if (child == 0) {
-        alarm(120);
-        _exit(function());
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
-}
 
 static void write_file(const char *path, const char *text)
 {
@@ -96,29 +81,6 @@ static int given_up(void)
 static int confined(void)
 {
     return given_up() == 0 && privileges_confine() == 0 ? 0 : 1;
-}
-
-static int error_of(int result)
-{
-    if (result >= 0)
-        close(result);
-    return result < 0 ? errno : 0;
-}
-
-/* Which line failed. */
-#define MUST(condition)      \
-    do {                     \
-        if (!(condition))    \
-            return __LINE__; \
-    } while (0)
-
-static bool has_landlock(void)
-{
-#ifdef PRIVILEGES_UNCONFINED
-    return false;
-#else
-    return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) >= 1;
-#endif
 }
 
 /* Files of the two directories can be replaced and read again, others can't be read. */
@@ -303,10 +265,7 @@ static void relays_calls_are_allowed(void **state)
 
 static void attackers_calls_kill(void **state)
 {
-    static const struct {
-        const char *what;
-        int (*function)(void);
-    } cases[] = {
+    static const struct forbidden cases[] = {
         {"a socket of TCP", make_tcp_socket},
         {"a raw socket", make_raw_socket},
         {"a local socket", make_local_socket},
@@ -324,11 +283,7 @@ static void attackers_calls_kill(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < LENGTH(cases); i++) {
-        int r = run_child(cases[i].function);
-        if (r != -SIGSYS)
-            fail_msg("%s is not prevented: %d", cases[i].what, r);
-    }
+    assert_forbidden(cases, LENGTH(cases));
 }
 
 int main(void)
