@@ -70,7 +70,7 @@ class Totals(TotalsCase, DashboardCase):
         self.wait_number("2,345")
         self.shards.write("fra", 2, 2, {300: {SITE: {"": 345}}}, age_ms=9000)
         self.wait_number("9")
-        reason = "left out: shard 2 (fra-2) is silent for"
+        reason = "left out: shard 2 (fra-2) has been silent for"
         wait_until(lambda: any(reason in words for *_, words in self.groups()), self.groups)
         self.wait_text("#health", r"Groups\s+1 of 2 whole\s+fra left out")
 

@@ -5,7 +5,7 @@ import { compact, duration, make, moment, number, unknown, write } from './forma
 const words = {
     fresh: 'fresh',
     absent: 'was never published',
-    silent: 'is silent',
+    silent: 'has been silent',
     stale: 'is stale',
     disagrees: 'has another number of shards',
     unreadable: 'is unreadable: another version, or damaged',
