@@ -146,9 +146,10 @@ static void report_clocks(const struct engine_state *state, int64_t now)
             if (!is_described(shard) || (ahead_s < CLOCK_OFF_S && !behind))
                 continue;
             report("clock: that of %s (group %s, shard %" PRIu32
-                   ") is %s %s this machine's: the time "
+                   ") is %s%s %s this machine's: the time "
                    "of the answer may be wrong; set both by NTP",
                    show_host(shard).text, group->name, k + 1,
+                   shard->problem == ENGINE_SHARD_FINE ? "" : "at least ",
                    show_duration((uint64_t)llabs(ahead_s)).text, behind ? "behind" : "ahead of");
         }
     }
