@@ -34,11 +34,6 @@ int engine_reader_open(const struct engine_options *options, struct engine_reade
     return 0;
 }
 
-int engine_reader_prepare(struct engine_reader *reader)
-{
-    return engine_link_prepare(reader->link);
-}
-
 void engine_reader_close(struct engine_reader *reader)
 {
     if (!reader)

@@ -122,8 +122,7 @@ struct engine_state {
 /* Open a reader, with nothing connected yet. Errors: as engine_link_open. */
 int engine_reader_open(const struct engine_options *options, struct engine_reader **ret,
                        char ret_problem[ENGINE_PROBLEM_SIZE]);
-int engine_reader_prepare(struct engine_reader *reader); /* as engine_link_prepare */
-int engine_reader_reload(struct engine_reader *reader,   /* as engine_link_reload */
+int engine_reader_reload(struct engine_reader *reader, /* as engine_link_reload */
                          char ret_problem[ENGINE_PROBLEM_SIZE]);
 void engine_reader_close(struct engine_reader *reader); /* NULL is fine */
 

@@ -56,7 +56,7 @@ struct model_shard {
 };
 
 struct model_group {
-    char name[8];
+    char name[24];
     uint32_t shard_count;
     struct model_shard shards[MODEL_SHARDS];
 };
