@@ -209,6 +209,7 @@ class Server(EngineCase):
         self.check_back(begin)
         self.assertTrue(any("noeviction" in shard.publisher.output() for shard in self.shards()))
 
+    @unittest.skipUnless(LONG, "set TEST_LONG")
     def test_evicted_a_little(self):
         """The same, key by key, while everything goes on being written."""
         begin = boottime()

@@ -166,6 +166,7 @@ class CutOff(FailureCase):
             for sample in samples:  # too low is what they may be for a while
                 self.assertLessEqual(self.error_of(bounds, sample.answers[index]), TOLERANCE)
 
+    @unittest.skipUnless(LONG, "set TEST_LONG")
     def test_never_reached(self):
         """The same from the very beginning."""
         self.add_group("A", 3)
