@@ -193,6 +193,7 @@ class Server(EngineCase):
 
         self.check(fill, make_room, OLD_S, statuses=(3,))
 
+    @unittest.skipUnless(LONG, "set TEST_LONG")
     def test_evicted(self):
         """Keys go that nobody has deleted, while others fill the engine: no number that lacks them
         is believed."""
@@ -218,6 +219,7 @@ class Server(EngineCase):
             self.pass_time(0.1)
         self.check_back(begin)
 
+    @unittest.skipUnless(LONG, "set TEST_LONG")
     def test_password_changed(self):
         def change():
             self.server.call("CONFIG", "SET", "requirepass", "another")
@@ -268,6 +270,7 @@ class Slots(EngineCase):
 
         self.check(owner.kill, restart, 0)
 
+    @unittest.skipUnless(LONG, "set TEST_LONG")
     def test_slot_moved(self):
         """Its keys are somewhere else from one moment to the next."""
         owner = self.server.owner()
