@@ -111,16 +111,18 @@ class Silence(ClientCase):
         self.begin()
         self.visit()
         self.wait_seen("1 viewing now")
+        self.crowd([5])
+        self.wait_seen("2 viewing now")  # only the stream says so: nothing that is older comes now
         freeze(self.web.process)
         self.browser.run("advance(30000)")
-        self.assertEqual(self.seen(), "1 viewing now")
+        self.assertEqual(self.seen(), "2 viewing now")
         for _ in range(6):
             self.browser.run("advance(10000)")
         self.wait_seen(None)
         self.web.process.send_signal(signal.SIGCONT)
-        self.crowd([5])
+        self.crowd([6])
         wait_until(lambda: self.browser.run("advance(10000); return shown.at(-1)") ==
-                   "2 viewing now", "the number to come back")
+                   "3 viewing now", "the number to come back")
 
 
 @mostly_in_chromium
