@@ -4,11 +4,11 @@
 packages_build=(gcc libc6-dev dpkg-dev meson ninja-build pkg-config liburing-dev libxxhash-dev
     libjansson-dev libsmartcols-dev libinih-dev libcap-ng-dev libseccomp-dev libsqlite3-dev
     libsystemd-dev libmicrohttpd-dev libjwt-dev libyaml-dev libgnutls28-dev libcrypt-dev zlib1g-dev
-    libhiredis-dev esbuild)
+    libhiredis-dev libwslay-dev esbuild)
 packages_xdp=(libbpf-dev clang bpftool) # for the XDP filter, which is left out without them
 packages_servers=(nginx-light haproxy prometheus redis-server redis-sentinel stunnel4) # the tests start them themselves
 packages_test=(libcmocka-dev g++ git python3 libnginx-mod-http-geoip2 curl util-linux
-    iproute2 openssl sqlite3 python3-prometheus-client python3-yaml chromium chromium-driver firefox-esr
+    iproute2 openssl sqlite3 python3-prometheus-client python3-requests python3-yaml chromium chromium-driver firefox-esr
     fonts-inter apache2-bin strace procps bash-completion zsh fish groff-base mandoc systemd
     abigail-tools)
 # Syslog relays for the tests. They are unpacked, not installed: they would become this machine's log
@@ -18,6 +18,7 @@ packages_unpacked=(rsyslog syslog-ng-core)
 # dashboard.
 packages_npm=(@hotwired/turbo@8.0.23 react@19.3.1 react-dom@19.3.1
     @plausible-analytics/tracker@0.4.6 plausible-tracker@0.3.9
+    @umami/api-client@0.81.0 @supabase/supabase-js@2.119.1 ws@8.23.0 badge-maker@6.0.0
     @grafana/schema@13.2.3 typescript@5.9.3)
 
 # as_root COMMAND...: run it as root, by sudo if we are not

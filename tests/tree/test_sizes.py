@@ -7,7 +7,7 @@ import source
 FILE_LINES = 500
 LONGER = set()
 FUNCTION_LINES = 45
-PROGRAM_FILES = {"tools/presence-web": 40, "tools/presencectl": 37}
+PROGRAM_FILES = {"tools/presence-web": 52, "tools/presencectl": 37}
 
 
 def long_functions(text):

@@ -9,6 +9,7 @@
 #include "request.h"
 #include "response.h"
 #include "totals.h"
+#include "touch.h"
 
 #define LINES_DEFAULT 10
 #define LINES_MAX     100
@@ -64,6 +65,26 @@ bool api_count(const struct web *web, struct http_request *request, const struct
     if (ret->has_time || !live_totals(web->live))
         return true;
     api_no_numbers(web, &problem);
+    *ret_result = respond_problem(web, request, &problem);
+    return false;
+}
+
+bool api_count_known(const struct web *web, struct http_request *request, const struct place *place,
+                     uint32_t window_s, struct number *ret, enum MHD_Result *ret_result)
+{
+    struct problem problem;
+
+    if (!api_count(web, request, place, window_s, ret, ret_result))
+        return false;
+    if (ret->known && !ret->stale)
+        return true;
+    if (ret->stale)
+        problem_set(&problem, MHD_HTTP_SERVICE_UNAVAILABLE, "stale", "%s",
+                    touch_reason_stale(web, ret).message);
+    else
+        problem_set(&problem, MHD_HTTP_SERVICE_UNAVAILABLE, "unknown",
+                    "the number is unknown: the collector has started just now, or is full");
+    problem.retry_s = 5;
     *ret_result = respond_problem(web, request, &problem);
     return false;
 }
@@ -193,7 +214,7 @@ static enum MHD_Result answer_realtime(const struct web *web, struct http_reques
         json_object_set_new(object, "ofOneCollector",
                             json_pack("[sss]", "pageViews", "edges", "recentEvents"));
     add_number(object, place, &number);
-    return respond_json(web, request, object);
+    return respond_number(web, request, &number, object);
 }
 
 /* ---- one site ------------------------------------------------------------------------------- */
@@ -211,7 +232,7 @@ static enum MHD_Result answer_live_user_count(const struct web *web, struct http
         return respond_problem(web, request, &problem);
     if (!api_count(web, request, place, window_s, &number, &result))
         return result;
-    return respond_json(web, request, build_place_count(place, &number));
+    return respond_number(web, request, &number, build_place_count(place, &number));
 }
 
 enum MHD_Result api_site(void *context, struct http_request *request)

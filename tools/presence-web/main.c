@@ -264,7 +264,7 @@ static int run(struct web *web)
 
     if (!read_all_secrets(web) || open_parts(web) < 0)
         return EXIT_FAILURE;
-    struct http_route *routes = routes_new(&count);
+    struct http_route *routes = routes_new(&web->options, &count);
     if (!routes) {
         log_line("out of memory");
         return EXIT_FAILURE;

@@ -27,6 +27,35 @@ static int check_site(char *name)
     return place_parse_site(name, name) ? 0 : -EINVAL;
 }
 
+/* Keep both names of ID=SITE as sites are kept. The id ends at the first "=". */
+static int check_alias(char *alias)
+{
+    char id[PLACE_SITE_MAX + 1], site[PLACE_SITE_MAX + 1], *equals = strchr(alias, '=');
+
+    if (!equals)
+        return -EINVAL;
+    *equals = '\0';
+    bool good = place_parse_site(alias, id) && place_parse_site(equals + 1, site);
+    *equals = '=';
+    if (!good)
+        return -EINVAL;
+    memcpy(alias, id, strlen(id)); /* lower-casing changes no length */
+    memcpy(equals + 1, site, strlen(site));
+    return 0;
+}
+
+const char *options_find_alias(const struct options *options, const char *id)
+{
+    size_t length = strlen(id);
+
+    for (unsigned i = 0; i < options->aliases.count; i++) {
+        const char *alias = options->aliases.items[i];
+        if (strncmp(alias, id, length) == 0 && alias[length] == '=')
+            return alias + length + 1;
+    }
+    return NULL;
+}
+
 /* Lower-case an origin, as browsers send it. */
 static int check_origin(char *origin)
 {
@@ -88,6 +117,18 @@ static const struct option_entry entries[] = {
     {"site", OPTION_LIST(struct options, sites), .check = check_site, .max = OPTIONS_LISTED_MAX,
      .argument = "NAME", .expected = "1 to 253 bytes of UTF-8 without control characters",
      .example = "example.com", .help = "serve only this site", .details = "Default: any site."},
+    {"site-alias", OPTION_LIST(struct options, aliases), .check = check_alias,
+     .max = OPTIONS_LISTED_MAX, .argument = "ID=SITE",
+     .expected = "an id and a site, as in 42=example.com", .example = "42=example.com",
+     .help = "requests that name the site ID mean SITE",
+     .details = "For clients of other systems, which call sites by numbers or UUIDs. It holds "
+                "wherever a request names a site."},
+    {"rest-site", OPTION_TEXT(struct options, rest_site), .check = check_site, .argument = "NAME",
+     .expected = "1 to 253 bytes of UTF-8 without control characters", .example = "example.com",
+     .help = "the site of requests that can't name one: those of Supabase clients",
+     .details = "Default: the only --site, if there is exactly one."},
+    {"no-compat", OPTION_FLAG(struct options, no_compat),
+     .help = "don't answer at the addresses of other systems", .details = "See OTHER SYSTEMS."},
     {"origin", OPTION_LIST(struct options, origins), .check = check_origin,
      .max = OPTIONS_LISTED_MAX, .argument = "ORIGIN",
      .expected = "what browsers send, such as https://example.com, or null",

@@ -17,6 +17,9 @@ struct options {
     char *database;               /* of presence-recorder's totals; NULL: none */
     struct option_list to;
     struct option_list sites;   /* in lower case; none: any */
+    struct option_list aliases; /* ID=SITE, both as they are kept */
+    char *rest_site;            /* of requests that name none, as it is kept; NULL: none */
+    bool no_compat;
     struct option_list origins; /* in lower case; none: any */
     unsigned proxy_count;
     struct network proxies[OPTIONS_LISTED_MAX];
@@ -39,5 +42,8 @@ static inline bool options_allow(const struct option_list *list, const char *tex
     }
     return list->count == 0;
 }
+
+/* Return the site for which an id stands, or NULL. */
+const char *options_find_alias(const struct options *options, const char *id);
 
 #endif

@@ -169,6 +169,9 @@ bool request_parse_site(const struct web *web, const char *name, struct place *r
     if (!name || !place_parse_site(name, place.site))
         return problem_bad_request(
             problem, "site must have 1 to 253 bytes of UTF-8 without control characters");
+    const char *site = options_find_alias(&web->options, place.site);
+    if (site)
+        strcpy(place.site, site);
     if (!options_allow(&web->options.sites, place.site))
         return problem_set(problem, MHD_HTTP_FORBIDDEN, "site_not_allowed",
                            "this server does not serve that site: see --site");

@@ -40,7 +40,7 @@ bool request_is_from_site(const struct web *web, const struct http_request *requ
 bool request_admit(const struct web *web, const struct http_request *request, struct client *ret,
                    struct problem *problem);
 
-/* Parse the name of a site, which must be one that is served here. */
+/* Parse the name of a site, or an id that stands for one. It must be served here. */
 bool request_parse_site(const struct web *web, const char *name, struct place *ret,
                         struct problem *problem);
 

@@ -9,7 +9,7 @@
 #include "http/http_reply.h"
 
 /* Escape all but ASCII, so that no terminal or page acts on what a name contains. */
-#define JSON_FLAGS (JSON_COMPACT | JSON_ENSURE_ASCII)
+#define JSON_FLAGS (JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY)
 
 bool problem_set(struct problem *ret, unsigned status, const char *code, const char *message, ...)
 {
@@ -72,6 +72,18 @@ static struct MHD_Response *json_response(json_t *object)
 enum MHD_Result respond_json(const struct web *web, struct http_request *request, json_t *object)
 {
     return respond(web, request, MHD_HTTP_OK, json_response(object));
+}
+
+enum MHD_Result respond_number(const struct web *web, struct http_request *request,
+                               const struct number *number, json_t *object)
+{
+    struct MHD_Response *response = json_response(object);
+
+    if (web->options.no_compat || (number->known && !number->stale))
+        return respond(web, request, MHD_HTTP_OK, response);
+    if (response)
+        MHD_add_response_header(response, "Retry-After", "5");
+    return respond(web, request, MHD_HTTP_SERVICE_UNAVAILABLE, response);
 }
 
 enum MHD_Result respond_problem(const struct web *web, struct http_request *request,

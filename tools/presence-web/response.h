@@ -27,8 +27,14 @@ __attribute__((format(printf, 4, 5))) bool problem_set(struct problem *ret, unsi
 enum MHD_Result respond(const struct web *web, struct http_request *request, unsigned status,
                         struct MHD_Response *response);
 
-/* Answer with a JSON object, and release it. */
+/* Answer with a JSON value, and release it. */
 enum MHD_Result respond_json(const struct web *web, struct http_request *request, json_t *object);
+
+/* Answer with a JSON object that has a number and its marks, and release it. Clients of other
+ * systems take any number for a fresh one: a stale or unknown one comes with 503, unless they are
+ * not served (--no-compat). */
+enum MHD_Result respond_number(const struct web *web, struct http_request *request,
+                               const struct number *number, json_t *object);
 
 enum MHD_Result respond_problem(const struct web *web, struct http_request *request,
                                 const struct problem *problem);

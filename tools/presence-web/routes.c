@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "compat.h"
 #include "http/http_reply.h"
 #include "live.h"
 #include "response.h"
@@ -138,16 +139,19 @@ static const struct http_route fixed[] = {
 
 #define FIXED (sizeof(fixed) / sizeof(fixed[0]))
 
-struct http_route *routes_new(size_t *ret_count)
+struct http_route *routes_new(const struct options *options, size_t *ret_count)
 {
-    struct http_route *routes = calloc(FIXED + files_count, sizeof(*routes));
+    size_t count = options->no_compat ? 0 : compat_routes_count; /* first: they are narrower */
+    struct http_route *routes = calloc(count + FIXED + files_count, sizeof(*routes));
 
     if (!routes)
         return NULL;
-    memcpy(routes, fixed, sizeof(fixed));
+    memcpy(routes, compat_routes, count * sizeof(*routes));
+    memcpy(routes + count, fixed, sizeof(fixed));
+    count += FIXED;
     for (size_t i = 0; i < files_count; i++)
-        routes[FIXED + i] = (struct http_route){"GET", files[i].path, handle_file};
-    *ret_count = FIXED + files_count;
+        routes[count++] = (struct http_route){"GET", files[i].path, handle_file};
+    *ret_count = count;
     return routes;
 }
 

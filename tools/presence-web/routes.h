@@ -20,8 +20,9 @@ struct file {
 extern const struct file files[];
 extern const size_t files_count;
 
-/* Return all routes, `*ret_count` of them, or NULL if there is no memory. The caller frees them. */
-struct http_route *routes_new(size_t *ret_count);
+/* Return all routes that the options leave, `*ret_count` of them, or NULL if there is no memory.
+ * The caller frees them. */
+struct http_route *routes_new(const struct options *options, size_t *ret_count);
 
 /* Answer a request that no route fits, as http_options' refuse. */
 enum MHD_Result routes_refuse(void *web, struct http_request *request, unsigned status,
