@@ -1,9 +1,13 @@
-/* test_web_limiter.c - how many heartbeats a client may send. */
+/* test_web_limiter.c - how many heartbeats a client may send, and streams it may open. */
 #include "../support/unit.h"
+
+#include <errno.h>
 
 #include "limiter.h"
 
-#define S INT64_C(1000000000) /* a second in ns */
+#define S               INT64_C(1000000000) /* a second in ns */
+
+#define limiter_of(...) limiter_new(&(struct limits){__VA_ARGS__})
 
 static struct host host(const char *text)
 {
@@ -34,7 +38,7 @@ static unsigned taken(struct limiter *limiter, const char *client, int64_t now_n
 static void test_budget(void **state)
 {
     (void)state;
-    struct limiter *limiter = limiter_new(5);
+    struct limiter *limiter = limiter_of(.client_rate = 5);
     struct host client = host("192.0.2.1");
     unsigned wait_s = 0;
 
@@ -52,7 +56,7 @@ static void test_budget(void **state)
 static void test_who_is_one_client(void **state)
 {
     (void)state;
-    struct limiter *limiter = limiter_new(1);
+    struct limiter *limiter = limiter_of(.client_rate = 1);
 
     assert_non_null(limiter);
     assert_int_equal(taken(limiter, "192.0.2.1", S, 1000), LIMITER_BURST_S);
@@ -68,7 +72,7 @@ static void test_who_is_one_client(void **state)
 static void test_many_clients(void **state)
 {
     (void)state;
-    struct limiter *limiter = limiter_new(1);
+    struct limiter *limiter = limiter_of(.client_rate = 1);
     uint64_t random = random_seed("many clients");
     unsigned busy = 0;
 
@@ -89,10 +93,63 @@ static void test_many_clients(void **state)
 static void test_no_limit(void **state)
 {
     (void)state;
-    struct limiter *limiter = limiter_new(0);
+    struct limiter *limiter = limiter_of(.client_rate = 0);
 
     assert_non_null(limiter);
     assert_int_equal(taken(limiter, "192.0.2.1", S, 100000), 100000);
+    limiter_free(limiter);
+}
+
+static int open_stream(struct limiter *limiter, const char *client, size_t places,
+                       struct share **ret)
+{
+    struct host host_of_client = host(client);
+
+    return limiter_open_stream(limiter, &host_of_client, places, ret);
+}
+
+static void test_streams_of_a_client(void **state)
+{
+    (void)state;
+    struct limiter *limiter = limiter_of(.max_streams = 40, .client_streams = 3);
+    struct share *shares[3], *other, *wide;
+
+    assert_non_null(limiter);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(open_stream(limiter, "192.0.2.1", 1, &shares[i]), 0);
+    assert_int_equal(open_stream(limiter, "::ffff:192.0.2.1", 1, &other), -EDQUOT);
+    /* A quarter of all places, whatever the number of streams. */
+    assert_int_equal(open_stream(limiter, "2001:db8::1", 8, &wide), 0);
+    assert_int_equal(open_stream(limiter, "2001:db8::2", 3, &other), -EDQUOT);
+    assert_int_equal(open_stream(limiter, "2001:db8::2", 2, &other), 0);
+    limiter_close_stream(limiter, other, 2);
+    assert_int_equal(limiter_streams(limiter), 4);
+    assert_int_equal(limiter_places(limiter), 11);
+    limiter_close_stream(limiter, shares[0], 1);
+    assert_int_equal(open_stream(limiter, "192.0.2.1", 1, &shares[0]), 0);
+    limiter_close_stream(limiter, wide, 8);
+    for (int i = 0; i < 3; i++)
+        limiter_close_stream(limiter, shares[i], 1);
+    assert_int_equal(limiter_streams(limiter), 0);
+    assert_int_equal(limiter_places(limiter), 0);
+    limiter_free(limiter);
+}
+
+static void test_all_streams(void **state)
+{
+    (void)state;
+    struct limiter *limiter = limiter_of(.max_streams = 10);
+    struct share *first, *second, *other;
+
+    assert_non_null(limiter);
+    assert_int_equal(open_stream(limiter, "192.0.2.1", 9, &first), 0);
+    assert_int_equal(open_stream(limiter, "192.0.2.2", 2, &other), -ENOSPC);
+    assert_int_equal(open_stream(limiter, "192.0.2.2", 1, &second), 0);
+    assert_int_equal(open_stream(limiter, "192.0.2.3", 1, &other), -ENOSPC);
+    limiter_close_stream(limiter, first, 9);
+    assert_int_equal(open_stream(limiter, "192.0.2.3", 9, &other), 0);
+    limiter_close_stream(limiter, other, 9);
+    limiter_close_stream(limiter, second, 1);
     limiter_free(limiter);
 }
 
@@ -103,6 +160,8 @@ int main(void)
         cmocka_unit_test(test_who_is_one_client),
         cmocka_unit_test(test_many_clients),
         cmocka_unit_test(test_no_limit),
+        cmocka_unit_test(test_streams_of_a_client),
+        cmocka_unit_test(test_all_streams),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

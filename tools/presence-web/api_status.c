@@ -3,9 +3,9 @@
 #include <errno.h>
 
 #include "common/edges_json.h"
+#include "limiter.h"
 #include "request.h"
 #include "response.h"
-#include "stream.h"
 #include "totals.h"
 
 #define COUNTERS_MAX    128
@@ -15,9 +15,9 @@
 /* Add what this server knows of itself. */
 static void add_streams(json_t *object, const struct web *web)
 {
-    json_object_set_new(object, "streams", json_integer((json_int_t)streams_count(web->streams)));
+    json_object_set_new(object, "streams", json_integer((json_int_t)limiter_streams(web->limiter)));
     json_object_set_new(object, "stream_places",
-                        json_integer((json_int_t)streams_places(web->streams)));
+                        json_integer((json_int_t)limiter_places(web->limiter)));
     json_object_set_new(object, "version", json_string(PRESENCE_VERSION));
 }
 

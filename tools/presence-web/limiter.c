@@ -1,13 +1,17 @@
 #include "limiter.h"
 
+#include <errno.h>
+#include <search.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <xxhash.h>
 
 #include "common/monotonic.h"
 
-#define LINES 4096
-#define WAYS  4
+#define LINES       4096
+#define WAYS        4
+#define CLIENT_PART 4 /* one client may use this fraction of all places */
 
 /* A client. Its budget is kept as the time at which it is full again. */
 struct client {
@@ -15,13 +19,21 @@ struct client {
     int64_t full_at_ns;
 };
 
+struct share {
+    struct host client;
+    size_t streams, places;
+};
+
 struct limiter {
+    struct limits limits;
+    void *shares; /* searched by tsearch(3) */
+    size_t streams, places;
     uint64_t seed; /* so that no client can choose its line */
     int64_t each_ns, burst_ns;
     struct client lines[LINES][WAYS];
 };
 
-struct limiter *limiter_new(uint32_t rate)
+struct limiter *limiter_new(const struct limits *limits)
 {
     struct limiter *limiter = calloc(1, sizeof(*limiter));
 
@@ -31,7 +43,8 @@ struct limiter *limiter_new(uint32_t rate)
         free(limiter);
         return NULL;
     }
-    limiter->each_ns = rate ? NS_PER_S / rate : 0;
+    limiter->limits = *limits;
+    limiter->each_ns = limits->client_rate ? NS_PER_S / limits->client_rate : 0;
     limiter->burst_ns = NS_PER_S * LIMITER_BURST_S;
     return limiter;
 }
@@ -71,4 +84,90 @@ bool limiter_charge(struct limiter *limiter, const struct host *host, int64_t no
     }
     client->full_at_ns = full_at_ns + limiter->each_ns;
     return true;
+}
+
+/* ---- streams -------------------------------------------------------------------------------- */
+
+static int compare_shares(const void *left, const void *right)
+{
+    const struct share *a = left, *b = right;
+
+    return memcmp(&a->client, &b->client, sizeof(a->client));
+}
+
+/* Find the share of a client, a new one if it has none. Return NULL if there is no memory. */
+static struct share *get_share(struct limiter *limiter, const struct host *client)
+{
+    struct share wanted = {.client = host_client(client)};
+    struct share **found = tfind(&wanted, &limiter->shares, compare_shares);
+
+    if (found)
+        return *found;
+    struct share *share = malloc(sizeof(*share));
+    if (!share)
+        return NULL;
+    *share = wanted;
+    if (tsearch(share, &limiter->shares, compare_shares))
+        return share;
+    free(share);
+    return NULL;
+}
+
+static void drop_unused(struct limiter *limiter, struct share *share)
+{
+    if (share->streams)
+        return;
+    tdelete(share, &limiter->shares, compare_shares);
+    free(share);
+}
+
+/* True if a client may open one more stream, with so many places. */
+static bool is_within_share(const struct limits *limits, const struct share *share, size_t places)
+{
+    size_t most = limits->max_streams / CLIENT_PART;
+
+    if (!limits->client_streams)
+        return true;
+    if (most < limits->client_streams)
+        most = limits->client_streams;
+    return share->streams < limits->client_streams && share->places + places <= most;
+}
+
+int limiter_open_stream(struct limiter *limiter, const struct host *client, size_t places,
+                        struct share **ret)
+{
+    if (limiter->places + places > limiter->limits.max_streams)
+        return -ENOSPC;
+    struct share *share = get_share(limiter, client);
+    if (!share)
+        return -ENOMEM;
+    if (!is_within_share(&limiter->limits, share, places)) {
+        drop_unused(limiter, share);
+        return -EDQUOT;
+    }
+    share->streams++;
+    share->places += places;
+    limiter->streams++;
+    limiter->places += places;
+    *ret = share;
+    return 0;
+}
+
+void limiter_close_stream(struct limiter *limiter, struct share *share, size_t places)
+{
+    share->streams--;
+    share->places -= places;
+    limiter->streams--;
+    limiter->places -= places;
+    drop_unused(limiter, share);
+}
+
+size_t limiter_streams(const struct limiter *limiter)
+{
+    return limiter->streams;
+}
+
+size_t limiter_places(const struct limiter *limiter)
+{
+    return limiter->places;
 }

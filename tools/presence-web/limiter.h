@@ -1,13 +1,18 @@
-/* limiter.h - a budget of heartbeats for each client.
+/* limiter.h - what each client may: heartbeats a second, and streams at a time.
  *
- * A client is an IPv4 address or an IPv6 /64. It may send `rate` heartbeats a second, and save up
- * LIMITER_BURST_S seconds' worth. Memory is fixed: of the clients that share a line of the table,
- * the one with the fullest budget is evicted, which at most gives it a fresh start.
+ * A client is an IPv4 address or an IPv6 /64. It may send `client_rate` heartbeats a second, and
+ * save up LIMITER_BURST_S seconds' worth. Memory for that is fixed: of the clients that share a
+ * line of the table, the one with the fullest budget is evicted, which at most gives it a fresh
+ * start.
+ *
+ * A stream is whatever shows the counts of places as long as it is open: /stream, or a WebSocket
+ * in a room. Places are what costs, so one client may have only a part of them.
  */
 #ifndef PRESENCE_WEB_LIMITER_H
 #define PRESENCE_WEB_LIMITER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/networks.h"
@@ -16,14 +21,35 @@
 
 struct limiter;
 
-/* Allocate a limiter for `rate` heartbeats a second; 0: no limit. Return NULL if there is no memory
- * or randomness. */
-struct limiter *limiter_new(uint32_t rate);
-void limiter_free(struct limiter *limiter);
+/* See the options of the same names. */
+struct limits {
+    uint32_t client_rate;    /* 0: no limit */
+    uint32_t max_streams;    /* places */
+    uint32_t client_streams; /* 0: no limit */
+};
+
+/* Return NULL if there is no memory or randomness. */
+struct limiter *limiter_new(const struct limits *limits);
+void limiter_free(struct limiter *limiter); /* when all streams are closed */
 
 /* Charge a client for a heartbeat at `now_ns`. False if its budget is used up; `ret_wait_s` is when
  * it may send again. */
 bool limiter_charge(struct limiter *limiter, const struct host *client, int64_t now_ns,
                     unsigned *ret_wait_s);
+
+/* ---- streams -------------------------------------------------------------------------------- */
+
+/* The streams of one client. */
+struct share;
+
+/* Count a new stream of a client, with so many places; end it with limiter_close_stream. Errors:
+ * -ENOSPC there are no places left; -EDQUOT this client has its share; -ENOMEM. */
+int limiter_open_stream(struct limiter *limiter, const struct host *client, size_t places,
+                        struct share **ret);
+void limiter_close_stream(struct limiter *limiter, struct share *share, size_t places);
+
+/* Return the number of streams, and of the places that they show. */
+size_t limiter_streams(const struct limiter *limiter);
+size_t limiter_places(const struct limiter *limiter);
 
 #endif

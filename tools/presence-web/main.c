@@ -122,7 +122,9 @@ static int open_parts(struct web *web)
     r = streams_open(web, &web->streams);
     if (r == 0) {
         web->live = live_new(web->options.segment, web->totals);
-        web->limiter = limiter_new(web->options.client_rate);
+        web->limiter = limiter_new(&(struct limits){.client_rate = web->options.client_rate,
+                                                    .max_streams = web->options.max_streams,
+                                                    .client_streams = web->options.client_streams});
         web->touches = touches_new(web);
         if (!web->live || !web->limiter || !web->touches)
             r = -ENOMEM;

@@ -1,5 +1,6 @@
 #include "request.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,8 @@
 #include "limiter.h"
 #include "live.h"
 #include "totals.h"
+
+#define RETRY_S 5 /* for a client beyond a limit of streams */
 
 /* ---- who sends it --------------------------------------------------------------------------- */
 
@@ -159,6 +162,27 @@ bool request_admit(const struct web *web, const struct http_request *request, st
                    struct problem *problem)
 {
     return request_check_origin(web, request, problem) && charge(web, request, ret, problem);
+}
+
+bool request_open_stream(const struct web *web, const struct client *client, size_t places,
+                         struct share **ret, struct problem *problem)
+{
+    switch (limiter_open_stream(web->limiter, &client->host, places, ret)) {
+    case 0:
+        return true;
+    case -EDQUOT:
+        problem_set(problem, MHD_HTTP_TOO_MANY_REQUESTS, "rate_limited",
+                    "this client has too many streams: see --client-streams");
+        break;
+    case -ENOSPC:
+        problem_set(problem, MHD_HTTP_SERVICE_UNAVAILABLE, "too_many_streams",
+                    "too many streams: see --max-streams");
+        break;
+    default:
+        problem_set(problem, MHD_HTTP_SERVICE_UNAVAILABLE, "no_memory", "out of memory");
+    }
+    problem->retry_s = RETRY_S;
+    return false;
 }
 
 bool request_parse_site(const struct web *web, const char *name, struct place *ret,

@@ -7,6 +7,8 @@
 #include "response.h"
 #include "web.h"
 
+struct share;
+
 /* ---- who sends it --------------------------------------------------------------------------- */
 
 struct client {
@@ -39,6 +41,10 @@ bool request_is_from_site(const struct web *web, const struct http_request *requ
  * called before the heartbeat is parsed, so that garbage is charged, too. */
 bool request_admit(const struct web *web, const struct http_request *request, struct client *ret,
                    struct problem *problem);
+
+/* Count a new stream of a client with so many places; limiter_close_stream ends it. */
+bool request_open_stream(const struct web *web, const struct client *client, size_t places,
+                         struct share **ret, struct problem *problem);
 
 /* Parse the name of a site, or an id that stands for one. It must be served here. */
 bool request_parse_site(const struct web *web, const char *name, struct place *ret,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/monotonic.h"
+#include "limiter.h"
 #include "request.h"
 #include "watch.h"
 
@@ -16,8 +17,6 @@
 #define PERIOD_NS     (250 * NS_PER_MS)
 #define KEEP_ALIVE_NS (15 * NS_PER_S)
 #define GONE_BATCH    64
-#define CLIENT_PART   4 /* one client may use this fraction of all places */
-#define RETRY_S       5 /* for a client beyond a limit */
 
 /* A place that a stream shows. */
 struct shown {
@@ -31,7 +30,7 @@ struct stream {
     struct http_server *server;
     struct MHD_Connection *connection;
     int socket;
-    struct host client;
+    struct share *share;
     struct text *sending; /* NULL: nothing */
     struct text *event;   /* whose fields are sent next; NULL: none */
     size_t sent;          /* bytes of `sending` */
@@ -48,7 +47,6 @@ struct streams {
     struct web *web;
     int gone; /* epoll: sockets of clients that went away */
     size_t count;
-    size_t places; /* shown by all of them */
     int64_t due_ns;
     struct text *begin, *resume, *alive;
     struct text *begin_event[REQUEST_PLACES_MAX]; /* up to the fields, with the place's index */
@@ -202,7 +200,7 @@ static void free_stream(void *context)
     epoll_ctl(streams->gone, EPOLL_CTL_DEL, stream->socket, NULL);
     TAILQ_REMOVE(&streams->by_age, stream, by_age);
     streams->count--;
-    streams->places -= stream->count;
+    limiter_close_stream(streams->web->limiter, stream->share, stream->count);
     put_watches(stream);
     text_release(stream->sending);
     text_release(stream->event);
@@ -231,9 +229,9 @@ static void send_first(struct stream *stream, const struct http_request *request
     send_text(stream, resumes ? stream->streams->resume : stream->streams->begin, NULL);
 }
 
-/* Return NULL if there is no memory. */
+/* Begin a stream whose places are counted in `share`. Return NULL if there is no memory. */
 static struct stream *new_stream(struct streams *streams, struct http_request *request,
-                                 const struct request_places *query, const struct host *client)
+                                 const struct request_places *query, struct share *share)
 {
     struct stream *stream = calloc(1, sizeof(*stream) + query->count * sizeof(stream->shown[0]));
 
@@ -249,12 +247,11 @@ static struct stream *new_stream(struct streams *streams, struct http_request *r
     stream->connection = request->connection;
     stream->socket =
         MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    stream->client = *client;
+    stream->share = share;
     stream->expires = query->expires;
     stream->over = streams->web->ending;
     TAILQ_INSERT_TAIL(&streams->by_age, stream, by_age);
     streams->count++;
-    streams->places += stream->count;
     struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = stream};
     epoll_ctl(streams->gone, EPOLL_CTL_ADD, stream->socket,
               &event); /* if this fails, a write discovers that the client is gone */
@@ -264,13 +261,14 @@ static struct stream *new_stream(struct streams *streams, struct http_request *r
 
 /* Begin a stream; it is freed with the response. Return NULL if there is no memory. */
 static struct MHD_Response *begin_stream(struct streams *streams, struct http_request *request,
-                                         const struct request_places *query,
-                                         const struct host *client)
+                                         const struct request_places *query, struct share *share)
 {
-    struct stream *stream = new_stream(streams, request, query, client);
+    struct stream *stream = new_stream(streams, request, query, share);
 
-    if (!stream)
+    if (!stream) {
+        limiter_close_stream(streams->web->limiter, share, query->count);
         return NULL;
+    }
     struct MHD_Response *response = MHD_create_response_from_callback(
         MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_stream, stream, free_stream);
     if (!response) {
@@ -339,79 +337,18 @@ void streams_close(struct streams *streams)
     free(streams);
 }
 
-size_t streams_count(const struct streams *streams)
-{
-    return streams->count;
-}
-
-size_t streams_places(const struct streams *streams)
-{
-    return streams->places;
-}
-
-/* ---- limits --------------------------------------------------------------------------------- */
-
-/* The streams and places that a client has. */
-struct share {
-    size_t streams, places;
-};
-
-static struct share share_of(const struct streams *streams, const struct host *client)
-{
-    const struct stream *stream;
-    struct share share = {0};
-
-    TAILQ_FOREACH(stream, &streams->by_age, by_age)
-    {
-        if (memcmp(&stream->client, client, sizeof(*client)) != 0)
-            continue;
-        share.streams++;
-        share.places += stream->count;
-    }
-    return share;
-}
-
-/* True if this client may open one more stream, with so many places. Places are what costs, so one
- * client may use only a part of them. */
-static bool is_within_share(const struct streams *streams, const struct host *client, size_t places)
-{
-    const struct options *options = &streams->web->options;
-    size_t most = options->max_streams / CLIENT_PART;
-
-    if (!options->client_streams)
-        return true;
-    if (most < options->client_streams)
-        most = options->client_streams;
-    struct share share = share_of(streams, client);
-    return share.streams < options->client_streams && share.places + places <= most;
-}
-
-static bool is_within_limits(const struct streams *streams, const struct host *client,
-                             size_t places, struct problem *problem)
-{
-    if (streams->places + places > streams->web->options.max_streams)
-        problem_set(problem, MHD_HTTP_SERVICE_UNAVAILABLE, "too_many_streams",
-                    "too many streams: see --max-streams");
-    else if (!is_within_share(streams, client, places))
-        problem_set(problem, MHD_HTTP_TOO_MANY_REQUESTS, "rate_limited",
-                    "this client has too many streams: see --client-streams");
-    else
-        return true;
-    problem->retry_s = RETRY_S;
-    return false;
-}
-
 enum MHD_Result streams_handle(void *context, struct http_request *request)
 {
     struct web *web = context;
     struct client client = request_client(web, request);
     struct request_places query;
+    struct share *share;
     struct problem problem;
 
     if (!request_parse_places(web, request, &query, &problem) ||
-        !is_within_limits(web->streams, &client.host, query.count, &problem))
+        !request_open_stream(web, &client, query.count, &share, &problem))
         return respond_problem(web, request, &problem);
-    struct MHD_Response *response = begin_stream(web->streams, request, &query, &client.host);
+    struct MHD_Response *response = begin_stream(web->streams, request, &query, share);
     http_request_streams(request);
     if (web->streams->count == 1)
         web->streams->due_ns = monotonic_ns() + PERIOD_NS;

@@ -24,8 +24,4 @@ enum MHD_Result streams_handle(void *web, struct http_request *request);
  * there is no stream. */
 int64_t streams_run_timers(struct streams *streams, int64_t now_ns);
 
-/* Return the number of streams, and of the places that they show. */
-size_t streams_count(const struct streams *streams);
-size_t streams_places(const struct streams *streams);
-
 #endif
