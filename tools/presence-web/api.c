@@ -69,23 +69,29 @@ bool api_count(const struct web *web, struct http_request *request, const struct
     return false;
 }
 
-bool api_count_known(const struct web *web, struct http_request *request, const struct place *place,
-                     uint32_t window_s, struct number *ret, enum MHD_Result *ret_result)
+enum MHD_Result api_refuse_number(const struct web *web, struct http_request *request,
+                                  const struct number *number)
 {
     struct problem problem;
 
-    if (!api_count(web, request, place, window_s, ret, ret_result))
-        return false;
-    if (ret->known && !ret->stale)
-        return true;
-    if (ret->stale)
+    if (number->stale)
         problem_set(&problem, MHD_HTTP_SERVICE_UNAVAILABLE, "stale", "%s",
-                    touch_reason_stale(web, ret).message);
+                    touch_reason_stale(web, number).message);
     else
         problem_set(&problem, MHD_HTTP_SERVICE_UNAVAILABLE, "unknown",
                     "the number is unknown: the collector has started just now, or is full");
     problem.retry_s = 5;
-    *ret_result = respond_problem(web, request, &problem);
+    return respond_problem(web, request, &problem);
+}
+
+bool api_count_known(const struct web *web, struct http_request *request, const struct place *place,
+                     uint32_t window_s, struct number *ret, enum MHD_Result *ret_result)
+{
+    if (!api_count(web, request, place, window_s, ret, ret_result))
+        return false;
+    if (ret->known && !ret->stale)
+        return true;
+    *ret_result = api_refuse_number(web, request, ret);
     return false;
 }
 

@@ -39,6 +39,10 @@ bool api_no_numbers(const struct web *web, struct problem *problem);
 bool api_count(const struct web *web, struct http_request *request, const struct place *place,
                uint32_t window_s, struct number *ret, enum MHD_Result *ret_result);
 
+/* Refuse a request with 503, since the number is stale or unknown. */
+enum MHD_Result api_refuse_number(const struct web *web, struct http_request *request,
+                                  const struct number *number);
+
 /* Like api_count(), but refuse with 503 unless the number is fresh and known: for clients that take
  * whatever number they get for a fresh one. */
 bool api_count_known(const struct web *web, struct http_request *request, const struct place *place,

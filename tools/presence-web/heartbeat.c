@@ -307,6 +307,18 @@ static bool is_prefetch(const struct http_request *request)
 
 /* ---- heartbeats ----------------------------------------------------------------------------- */
 
+bool heartbeat_parse_permitted(const struct web *web, const struct http_request *request,
+                               const struct heartbeat_fields *fields, struct heartbeat *ret,
+                               struct problem *problem)
+{
+    if (!check_fields(web, fields, ret, problem))
+        return false;
+    ret->is_from_bot =
+        !web->options.count_bots && is_from_bot(http_request_header(request, "User-Agent"));
+    ret->is_prefetch = is_prefetch(request);
+    return true;
+}
+
 bool heartbeat_parse(const struct web *web, const struct http_request *request,
                      const struct heartbeat_fields *fields, struct heartbeat *ret,
                      struct problem *problem)
@@ -314,7 +326,7 @@ bool heartbeat_parse(const struct web *web, const struct http_request *request,
     struct heartbeat heartbeat;
     int64_t expires;
 
-    if (!check_fields(web, fields, &heartbeat, problem))
+    if (!heartbeat_parse_permitted(web, request, fields, &heartbeat, problem))
         return false;
     const struct token_use use = {
         .place = &heartbeat.place,
@@ -323,9 +335,6 @@ bool heartbeat_parse(const struct web *web, const struct http_request *request,
     };
     if (!request_may_use(web, request, fields->token, &use, &expires, problem))
         return false;
-    heartbeat.is_from_bot =
-        !web->options.count_bots && is_from_bot(http_request_header(request, "User-Agent"));
-    heartbeat.is_prefetch = is_prefetch(request);
     *ret = heartbeat;
     return true;
 }

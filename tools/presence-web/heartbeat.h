@@ -36,6 +36,11 @@ bool heartbeat_parse(const struct web *web, const struct http_request *request,
                      const struct heartbeat_fields *fields, struct heartbeat *ret,
                      struct problem *problem);
 
+/* Like heartbeat_parse(), but the caller checks whether the request may report it. */
+bool heartbeat_parse_permitted(const struct web *web, const struct http_request *request,
+                               const struct heartbeat_fields *fields, struct heartbeat *ret,
+                               struct problem *problem);
+
 /* Like heartbeat_parse(), from the JSON in the request's body. */
 bool heartbeat_parse_body(const struct web *web, const struct http_request *request,
                           struct heartbeat *ret, struct problem *problem);

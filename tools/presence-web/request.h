@@ -79,6 +79,9 @@ struct token_use {
     const struct place *place;
     const char *visitor; /* NULL: any */
     bool leaves_site;    /* a token for one of the site's rooms allows that, too */
+    bool any_place;      /* an application's own token, without `site`, allows it, too */
+    char *ret_subject;   /* receives `sub`, "" without it or if it is too long for a visitor;
+                            PLACE_ID_MAX + 1 bytes. NULL: not wanted */
 };
 
 /* True if the request may read the API; false fills in `problem`. */

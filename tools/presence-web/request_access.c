@@ -47,9 +47,9 @@ static bool is_plain(jwt_t *jwt)
     return plain;
 }
 
-/* True if the claim `sub` allows the visitor (NULL: any): it is their id, as a text or a whole
- * number, or absent. A claim of another type allows nothing. */
-static bool allows_visitor(const json_t *subject, const char *visitor)
+/* True if the claim `sub` allows the visitor: it is their id, as a text or a whole number, or
+ * absent. A claim of another type allows nothing. */
+static bool allows_visitor(const json_t *subject, const struct token_use *use)
 {
     const char *text = json_string_value(subject);
     char number[32];
@@ -58,16 +58,29 @@ static bool allows_visitor(const json_t *subject, const char *visitor)
         snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(subject));
         text = number;
     }
-    return !subject || (text && (!visitor || strcmp(text, visitor) == 0));
+    if (subject && (!text || (use->visitor && strcmp(text, use->visitor) != 0)))
+        return false;
+    if (use->ret_subject)
+        strcpy(use->ret_subject, text && strlen(text) <= PLACE_ID_MAX ? text : "");
+    return true;
+}
+
+static bool allows_site(const json_t *claim, const struct token_use *use)
+{
+    const char *site = json_string_value(claim);
+    struct place place;
+
+    if (!claim)
+        return use->any_place;
+    return site && place_parse_site(site, place.site) && strcmp(place.site, use->place->site) == 0;
 }
 
 static bool allows_place(const json_t *claims, const struct token_use *use)
 {
-    const char *site = json_string_value(json_object_get(claims, "site"));
     const json_t *room = json_object_get(claims, "room");
     struct place place = {0};
 
-    if (!site || !place_parse_site(site, place.site) || strcmp(place.site, use->place->site) != 0)
+    if (!allows_site(json_object_get(claims, "site"), use))
         return false;
     if (!room || (use->leaves_site && json_is_string(room)))
         return true;
@@ -113,7 +126,7 @@ static bool check_claims(const json_t *claims, const struct token_use *use, int6
     if (!allows_place(claims, use))
         return problem_set(problem, MHD_HTTP_FORBIDDEN, "token_other_place",
                            "this token is for another site or room");
-    if (!allows_visitor(json_object_get(claims, "sub"), use->visitor))
+    if (!allows_visitor(json_object_get(claims, "sub"), use))
         return problem_set(problem, MHD_HTTP_FORBIDDEN, "token_other_visitor",
                            "this token is for another visitor");
     if (now < json_number_value(expires)) /* in time: a stream ends without leeway */
