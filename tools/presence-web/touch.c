@@ -1,10 +1,8 @@
 #include "touch.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <sys/random.h>
 
 #include "common/monotonic.h"
 #include "outbound.h"
@@ -22,11 +20,11 @@ static const int64_t check_times_ns[] = {1 * NS_PER_MS, 3 * NS_PER_MS, 7 * NS_PE
 
 #define CHECKS (sizeof(check_times_ns) / sizeof(check_times_ns[0]))
 
-/* A touch that waits to be answered. */
 struct touch {
     TAILQ_ENTRY(touch) waiting;
     struct touches *touches;
-    struct http_request *request;
+    void (*done)(void *context);
+    void *context;
     struct heartbeat heartbeat;
     enum touch_outcome outcome;
     struct live_visitor before; /* as the visitor was before the heartbeat was sent */
@@ -42,7 +40,9 @@ struct touches {
     struct web *web;
     struct touch_sample sample;
     int64_t sampled_at_ns;
+    int64_t due_ns; /* when the first one that waits is to be checked */
     TAILQ_HEAD(, touch) waiting;
+    struct touch *next; /* to be checked in this round; NULL: none */
 };
 
 /* One round of checks, which share a reading of the counter. */
@@ -178,44 +178,12 @@ static int64_t next_check(const struct touch *touch, int64_t now_ns)
 
 static void stop_waiting(struct touch *touch)
 {
-    TAILQ_REMOVE(&touch->touches->waiting, touch, waiting);
+    struct touches *touches = touch->touches;
+
+    if (touches->next == touch)
+        touches->next = TAILQ_NEXT(touch, waiting);
+    TAILQ_REMOVE(&touches->waiting, touch, waiting);
     touch->waits = false;
-    http_server_resume(touch->request->server, touch->request->connection);
-}
-
-/* Free a touch. libmicrohttpd calls this when the request is over. */
-static void free_touch(void *data)
-{
-    struct touch *touch = data;
-
-    if (touch->waits)
-        TAILQ_REMOVE(&touch->touches->waiting, touch, waiting);
-    free(touch);
-}
-
-/* True if nobody is counted at present: there is no point in waiting. */
-static bool is_stale(const struct number *number)
-{
-    return number->stale && !number->pending;
-}
-
-/* Record the state before the heartbeat arrives. Return NULL if there is no memory. */
-static struct touch *new_touch(struct touches *touches, struct http_request *request,
-                               const struct heartbeat *heartbeat)
-{
-    struct touch *touch = calloc(1, sizeof(*touch));
-
-    if (!touch)
-        return NULL;
-    touch->touches = touches;
-    touch->request = request;
-    touch->heartbeat = *heartbeat;
-    touch->began_ns = monotonic_ns();
-    touch->sample = *get_sample(touches, touch->began_ns);
-    live_observe(touches->web->live, &heartbeat->place, heartbeat->visitor, 0, &touch->before);
-    request->data = touch;
-    request->release = free_touch;
-    return touch;
 }
 
 static int64_t patience(const struct touch *touch)
@@ -223,47 +191,58 @@ static int64_t patience(const struct touch *touch)
     return is_total(touch) ? TOUCH_TOTAL_WAIT_NS : TOUCH_WAIT_NS;
 }
 
-static enum MHD_Result wait(struct touch *touch)
+/* True if the touch is counted, or has waited for long enough. */
+static bool is_over(struct touch *touch, struct round *round)
 {
-    touch->check_at_ns = next_check(touch, touch->began_ns);
-    touch->waits = true;
-    TAILQ_INSERT_TAIL(&touch->touches->waiting, touch, waiting);
-    MHD_suspend_connection(touch->request->connection);
-    return MHD_YES;
+    if (round->now_ns >= touch->check_at_ns) {
+        touch->counted = is_counted(touch, round);
+        touch->check_at_ns = next_check(touch, round->now_ns);
+    }
+    return touch->counted || round->now_ns - touch->began_ns >= patience(touch);
+}
+
+/* Have the touch checked in time. */
+static void plan_check(struct touch *touch)
+{
+    if (touch->check_at_ns < touch->touches->due_ns)
+        touch->touches->due_ns = touch->check_at_ns;
 }
 
 int64_t touches_run_timers(struct touches *touches, int64_t now_ns)
 {
     struct round round = {.now_ns = now_ns};
-    int64_t next_ns = INT64_MAX;
+    struct touch *touch;
 
-    for (struct touch *touch = TAILQ_FIRST(&touches->waiting), *next; touch; touch = next) {
-        next = TAILQ_NEXT(touch, waiting);
-        if (now_ns >= touch->check_at_ns) {
-            touch->counted = is_counted(touch, &round);
-            touch->check_at_ns = next_check(touch, now_ns);
-            if (touch->counted)
-                outbound_record_counted(touches->web->outbound, &touch->heartbeat);
+    touches->due_ns = INT64_MAX;
+    touches->next = TAILQ_FIRST(&touches->waiting);
+    while ((touch = touches->next)) {
+        touches->next = TAILQ_NEXT(touch, waiting);
+        if (!is_over(touch, &round)) {
+            plan_check(touch);
+            continue;
         }
-        if (touch->counted || now_ns - touch->began_ns >= patience(touch))
-            stop_waiting(touch);
-        else if (touch->check_at_ns < next_ns)
-            next_ns = touch->check_at_ns;
+        if (touch->counted)
+            outbound_record_counted(touches->web->outbound, &touch->heartbeat);
+        stop_waiting(touch);
+        touch->done(touch->context); /* may free any touch, and begin others */
     }
-    return next_ns;
+    return touches->due_ns;
 }
 
 void touches_end(struct touches *touches)
 {
-    while (!TAILQ_EMPTY(&touches->waiting))
-        stop_waiting(TAILQ_FIRST(&touches->waiting));
+    struct touch *touch;
+
+    while ((touch = TAILQ_FIRST(&touches->waiting))) {
+        stop_waiting(touch);
+        touch->done(touch->context);
+    }
 }
 
-/* ---- POST /touch ---------------------------------------------------------------------------- */
+/* ---- one touch ------------------------------------------------------------------------------ */
 
-/* Queue a heartbeat for the collectors, unless nobody looks at the page. */
-static enum touch_outcome send_heartbeat(struct web *web, const struct heartbeat *heartbeat,
-                                         const struct client *client)
+enum touch_outcome touch_send(struct web *web, const struct heartbeat *heartbeat,
+                              const struct client *client)
 {
     if (heartbeat->is_from_bot)
         return TOUCH_BOT;
@@ -272,6 +251,59 @@ static enum touch_outcome send_heartbeat(struct web *web, const struct heartbeat
     return outbound_send(web->outbound, heartbeat, client->country) == 0 ? TOUCH_SENT
                                                                          : TOUCH_FAILED;
 }
+
+/* True if nobody is counted at present: there is no point in waiting. */
+static bool is_stale(const struct number *number)
+{
+    return number->stale && !number->pending;
+}
+
+struct touch *touch_begin(struct web *web, const struct heartbeat *heartbeat,
+                          const struct client *client, void (*done)(void *context), void *context)
+{
+    struct touches *touches = web->touches;
+    struct touch *touch = calloc(1, sizeof(*touch));
+
+    if (!touch)
+        return NULL;
+    touch->touches = touches;
+    touch->done = done;
+    touch->context = context;
+    touch->heartbeat = *heartbeat;
+    touch->began_ns = monotonic_ns();
+    touch->sample = *get_sample(touches, touch->began_ns);
+    live_observe(web->live, &heartbeat->place, heartbeat->visitor, 0, &touch->before);
+    touch->outcome = touch_send(web, heartbeat, client);
+    touch->waits = touch->outcome == TOUCH_SENT && heartbeat->kind != PRESENCE_LEAVE &&
+                   !is_stale(&touch->before.number) && !web->ending;
+    if (touch->waits) {
+        touch->check_at_ns = next_check(touch, touch->began_ns);
+        TAILQ_INSERT_TAIL(&touches->waiting, touch, waiting);
+        plan_check(touch);
+    }
+    return touch;
+}
+
+bool touch_waits(const struct touch *touch)
+{
+    return touch->waits;
+}
+
+bool touch_is_counted(const struct touch *touch)
+{
+    return touch->counted;
+}
+
+void touch_free(struct touch *touch)
+{
+    if (!touch)
+        return;
+    if (touch->waits)
+        stop_waiting(touch);
+    free(touch);
+}
+
+/* ---- POST /touch ---------------------------------------------------------------------------- */
 
 /* Add why the visitor is not counted, or only in the site. A leave needs no such reason. */
 static void add_reason(json_t *object, const struct touch *touch, const struct number *number)
@@ -294,7 +326,7 @@ static void add_reason(json_t *object, const struct touch *touch, const struct n
     json_object_set_new(object, "message", json_string(reason.message));
 }
 
-static enum MHD_Result answer(const struct touch *touch)
+static enum MHD_Result answer(const struct touch *touch, struct http_request *request)
 {
     const struct web *web = touch->touches->web;
     struct place site = site_of(touch);
@@ -308,7 +340,19 @@ static enum MHD_Result answer(const struct touch *touch)
     json_object_set_new(object, "counted", json_boolean(touch->counted));
     add_reason(object, touch, &number);
     add_number(object, &touch->heartbeat.place, &number);
-    return respond_json(web, touch->request, object);
+    return respond_json(web, request, object);
+}
+
+static void resume(void *context)
+{
+    struct http_request *request = context;
+
+    http_server_resume(request->server, request->connection);
+}
+
+static void release(void *touch)
+{
+    touch_free(touch);
 }
 
 enum MHD_Result touches_handle(void *context, struct http_request *request)
@@ -319,93 +363,17 @@ enum MHD_Result touches_handle(void *context, struct http_request *request)
     struct heartbeat heartbeat;
 
     if (request->data)
-        return answer(request->data);
+        return answer(request->data, request);
     if (!request_admit(web, request, &client, &problem) ||
         !heartbeat_parse_body(web, request, &heartbeat, &problem))
         return respond_problem(web, request, &problem);
-    struct touch *touch = new_touch(web->touches, request, &heartbeat);
+    struct touch *touch = touch_begin(web, &heartbeat, &client, resume, request);
     if (!touch)
         return MHD_NO;
-    touch->outcome = send_heartbeat(web, &heartbeat, &client);
-    if (touch->outcome != TOUCH_SENT || heartbeat.kind == PRESENCE_LEAVE ||
-        is_stale(&touch->before.number) || web->ending)
-        return answer(touch);
-    return wait(touch);
-}
-
-/* ---- GET /beacon.gif ------------------------------------------------------------------------ */
-
-#define COOKIE     "presence_visitor"
-#define COOKIE_AGE "31536000" /* a year, in seconds */
-#define UUID_SIZE  37
-
-/* The smallest transparent picture. */
-static const unsigned char picture[] = {
-    0x47, 0x49, 0x46, 0x38, 0x39, 0x61, 0x01, 0x00, 0x01, 0x00, 0x80, 0x00, 0x00, 0x00,
-    0x00, 0x00, 0xff, 0xff, 0xff, 0x21, 0xf9, 0x04, 0x01, 0x00, 0x00, 0x00, 0x00, 0x2c,
-    0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x01, 0x00, 0x00, 0x02, 0x01, 0x44, 0x00, 0x3b,
-};
-
-/* Make a random UUID (RFC 9562, version 4). False if there is no randomness. */
-static bool make_uuid(char ret[UUID_SIZE])
-{
-    uint8_t bytes[16];
-    size_t length = 0;
-
-    if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
-        return false;
-    bytes[6] = (bytes[6] & 0x0f) | 0x40;
-    bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    for (size_t i = 0; i < sizeof(bytes); i++) {
-        bool hyphen = i == 4 || i == 6 || i == 8 || i == 10;
-        length += (size_t)snprintf(ret + length, UUID_SIZE - length, "%s%02x", hyphen ? "-" : "",
-                                   bytes[i]);
-    }
-    return true;
-}
-
-/* Set a visitor cookie. A browser that keeps it is counted from its next picture on; one that keeps
- * none is never counted, since each of its requests would be a new visitor. */
-static void set_cookie(const struct client *client, struct MHD_Response *response)
-{
-    char uuid[UUID_SIZE], cookie[160];
-
-    if (!make_uuid(uuid))
-        return;
-    snprintf(cookie, sizeof(cookie), COOKIE "=%s; Max-Age=" COOKIE_AGE "; HttpOnly; SameSite=%s",
-             uuid, client->is_secure ? "None; Secure" : "Lax");
-    MHD_add_response_header(response, "Set-Cookie", cookie);
-}
-
-enum MHD_Result beacon_handle(void *context, struct http_request *request)
-{
-    struct web *web = context;
-    struct client client;
-    struct heartbeat_fields fields = heartbeat_query_fields(request);
-    struct heartbeat heartbeat;
-    struct problem problem;
-    char cookie[PLACE_ID_MAX + 2]; /* a byte more than an id: a longer one is refused, not cut */
-
-    /* Any page can show a picture: one of another site could invent visitors. */
-    if (!heartbeat_names_visitor(fields.visitor) ||
-        !request_is_from_site(web, request, fields.site))
-        fields.visitor =
-            http_request_cookie(request, COOKIE, cookie, sizeof(cookie)) ? cookie : NULL;
-    bool known = heartbeat_names_visitor(fields.visitor);
-    if (!known)
-        fields.visitor = "unknown"; /* so that other problems are still reported */
-    if (!request_admit(web, request, &client, &problem) ||
-        !heartbeat_parse(web, request, &fields, &heartbeat, &problem))
-        return respond_problem(web, request, &problem);
-    if (known)
-        send_heartbeat(web, &heartbeat, &client);
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        sizeof(picture), (void *)(uintptr_t)picture, MHD_RESPMEM_PERSISTENT);
-    if (!response)
-        return MHD_NO;
-    MHD_add_response_header(response, "Content-Type", "image/gif");
-    MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "cross-origin");
-    if (!known)
-        set_cookie(&client, response);
-    return respond(web, request, MHD_HTTP_OK, response);
+    request->data = touch;
+    request->release = release;
+    if (!touch->waits)
+        return answer(touch, request);
+    MHD_suspend_connection(request->connection);
+    return MHD_YES;
 }

@@ -1,8 +1,10 @@
-/* touch.h - heartbeats from browsers: POST /touch, and GET /beacon.gif for pages without scripts.
+/* touch.h - heartbeats from browsers that are answered with a count: POST /touch, and other
+ * requests that report a visitor; GET /beacon.gif for pages without scripts. One thread.
  *
- * A touch is sent to the collector as a datagram. Its connection is then suspended until the
- * visitor is in the count, which is checked at growing intervals, or TOUCH_WAIT_NS have passed;
- * other requests are served meanwhile. The answer says why a visitor is not counted.
+ * A touch is sent to the collector as a datagram. Whoever began it then waits until the visitor is
+ * in the count, which is checked at growing intervals, or TOUCH_WAIT_NS have passed; other requests
+ * are served meanwhile. POST /touch suspends its connection for that time, and its answer says why
+ * a visitor is not counted.
  *
  * Totals don't say whom they count. A touch waits there until all shards behind the number were
  * published TOUCH_LAG_NS after it was sent, or TOUCH_TOTAL_WAIT_NS have passed.
@@ -22,14 +24,48 @@
 
 /* Allocate the set of touches, empty. Return NULL if there is no memory. */
 struct touches *touches_new(struct web *web);
+
+/* Free the set. All touches have been freed. */
 void touches_free(struct touches *touches);
 
-/* Resume all touches that wait; they are answered when their connections are served next. */
+/* Stop waiting: all touches that wait are done, counted or not. */
 void touches_end(struct touches *touches);
 
-/* Check the touches that are due and resume those that are counted. Return when to check next, or
- * INT64_MAX if none waits. */
+/* Check the touches that are due; those that are counted, or have waited for long enough, are done.
+ * Return when to check next, or INT64_MAX if none waits. */
 int64_t touches_run_timers(struct touches *touches, int64_t now_ns);
+
+/* ---- one touch ------------------------------------------------------------------------------ */
+
+struct touch;
+
+enum touch_outcome {
+    TOUCH_SENT,
+    TOUCH_BOT,      /* known bots are not counted */
+    TOUCH_PREFETCH, /* nobody looks at the page yet */
+    TOUCH_FAILED,   /* there is no memory */
+};
+
+/* Queue a heartbeat for the collectors, unless nobody looks at the page. Nobody waits for it. */
+enum touch_outcome touch_send(struct web *web, const struct heartbeat *heartbeat,
+                              const struct client *client);
+
+/* Send a visitor's heartbeat as touch_send(), and wait until it is counted. `done` is called once,
+ * from touches_run_timers or touches_end, never from within; it may free this touch and others, and
+ * begin new ones. It is not called if touch_waits() is false, or if the touch is freed before. The
+ * caller frees the touch. Return NULL if there is no memory. */
+struct touch *touch_begin(struct web *web, const struct heartbeat *heartbeat,
+                          const struct client *client, void (*done)(void *context), void *context);
+void touch_free(struct touch *touch);
+
+/* True until `done` is called. False from the beginning if there is nothing to wait for: the
+ * heartbeat was not sent, is a leave, or numbers are stale. */
+bool touch_waits(const struct touch *touch);
+
+/* True if the visitor is in the count of their place. */
+bool touch_is_counted(const struct touch *touch);
+
+/* ---- requests ------------------------------------------------------------------------------- */
 
 /* Handle POST /touch. */
 enum MHD_Result touches_handle(void *web, struct http_request *request);
@@ -41,13 +77,6 @@ enum MHD_Result beacon_handle(void *web, struct http_request *request);
 
 /* Reasons why a touched visitor is not counted, as far as they are known: codes for programs,
  * sentences for a browser's console. */
-
-enum touch_outcome {
-    TOUCH_SENT,
-    TOUCH_BOT,      /* known bots are not counted */
-    TOUCH_PREFETCH, /* nobody looks at the page yet */
-    TOUCH_FAILED,   /* there is no memory */
-};
 
 /* Counters that show the cause when they rise. */
 enum touch_counter {
