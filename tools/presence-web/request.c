@@ -203,6 +203,19 @@ bool request_parse_site(const struct web *web, const char *name, struct place *r
     return true;
 }
 
+bool request_parse_rest_site(const struct web *web, struct place *ret, struct problem *problem)
+{
+    const struct options *options = &web->options;
+
+    if (options->rest_site)
+        return request_parse_site(web, options->rest_site, ret, problem);
+    if (options->sites.count == 1)
+        return request_parse_site(web, options->sites.items[0], ret, problem);
+    return problem_set(problem, MHD_HTTP_NOT_FOUND, "site_missing",
+                       "the request names no site, and this server serves %s: see --rest-site",
+                       options->sites.count ? "several" : "any");
+}
+
 bool request_parse_path_site(const struct web *web, const struct http_request *request,
                              const char *before, const char *after, struct place *ret,
                              struct problem *problem)

@@ -50,6 +50,9 @@ bool request_open_stream(const struct web *web, const struct client *client, siz
 bool request_parse_site(const struct web *web, const char *name, struct place *ret,
                         struct problem *problem);
 
+/* Find the site of a request that names none: that of --rest-site, or the only one of --site. */
+bool request_parse_rest_site(const struct web *web, struct place *ret, struct problem *problem);
+
 /* Parse the site that stands in the path between `before` and `after`. */
 bool request_parse_path_site(const struct web *web, const struct http_request *request,
                              const char *before, const char *after, struct place *ret,
