@@ -52,20 +52,41 @@ bool api_of_collector(const struct web *web, const char *what, struct problem *p
                        what);
 }
 
+/* Count a place. False: the request was suspended, or `problem` says why there is no number. */
+static bool count(const struct web *web, struct http_request *request, const struct place *place,
+                  uint32_t window_s, struct number *ret, bool *ret_suspended,
+                  struct problem *problem)
+{
+    live_count(web->live, place, window_s, ret);
+    *ret_suspended = ret->pending && live_suspend(web->live, request);
+    if (*ret_suspended)
+        return false;
+    return ret->has_time || !live_totals(web->live) || api_no_numbers(web, problem);
+}
+
 bool api_count(const struct web *web, struct http_request *request, const struct place *place,
                uint32_t window_s, struct number *ret, enum MHD_Result *ret_result)
 {
     struct problem problem;
+    bool suspended;
 
-    live_count(web->live, place, window_s, ret);
-    if (ret->pending && live_suspend(web->live, request)) {
-        *ret_result = MHD_YES;
-        return false;
-    }
-    if (ret->has_time || !live_totals(web->live))
+    if (count(web, request, place, window_s, ret, &suspended, &problem))
         return true;
-    api_no_numbers(web, &problem);
-    *ret_result = respond_problem(web, request, &problem);
+    *ret_result = suspended ? MHD_YES : respond_problem(web, request, &problem);
+    return false;
+}
+
+bool api_is_fresh(const struct web *web, const struct number *number, struct problem *problem)
+{
+    if (number->known && !number->stale)
+        return true;
+    if (number->stale)
+        problem_set(problem, MHD_HTTP_SERVICE_UNAVAILABLE, "stale", "%s",
+                    touch_reason_stale(web, number).message);
+    else
+        problem_set(problem, MHD_HTTP_SERVICE_UNAVAILABLE, "unknown",
+                    "the number is unknown: the collector has started just now, or is full");
+    problem->retry_s = 5;
     return false;
 }
 
@@ -74,25 +95,16 @@ enum MHD_Result api_refuse_number(const struct web *web, struct http_request *re
 {
     struct problem problem;
 
-    if (number->stale)
-        problem_set(&problem, MHD_HTTP_SERVICE_UNAVAILABLE, "stale", "%s",
-                    touch_reason_stale(web, number).message);
-    else
-        problem_set(&problem, MHD_HTTP_SERVICE_UNAVAILABLE, "unknown",
-                    "the number is unknown: the collector has started just now, or is full");
-    problem.retry_s = 5;
+    api_is_fresh(web, number, &problem);
     return respond_problem(web, request, &problem);
 }
 
 bool api_count_known(const struct web *web, struct http_request *request, const struct place *place,
-                     uint32_t window_s, struct number *ret, enum MHD_Result *ret_result)
+                     uint32_t window_s, struct number *ret, bool *ret_suspended,
+                     struct problem *problem)
 {
-    if (!api_count(web, request, place, window_s, ret, ret_result))
-        return false;
-    if (ret->known && !ret->stale)
-        return true;
-    *ret_result = api_refuse_number(web, request, ret);
-    return false;
+    return count(web, request, place, window_s, ret, ret_suspended, problem) &&
+           api_is_fresh(web, ret, problem);
 }
 
 /* ---- realtime ------------------------------------------------------------------------------- */

@@ -39,14 +39,18 @@ bool api_no_numbers(const struct web *web, struct problem *problem);
 bool api_count(const struct web *web, struct http_request *request, const struct place *place,
                uint32_t window_s, struct number *ret, enum MHD_Result *ret_result);
 
+/* True if a number is known and fresh; false fills in `problem` (503). */
+bool api_is_fresh(const struct web *web, const struct number *number, struct problem *problem);
+
 /* Refuse a request with 503, since the number is stale or unknown. */
 enum MHD_Result api_refuse_number(const struct web *web, struct http_request *request,
                                   const struct number *number);
 
-/* Like api_count(), but refuse with 503 unless the number is fresh and known: for clients that take
- * whatever number they get for a fresh one. */
+/* Count a place for a client that takes whatever number it gets for a fresh one. False: the request
+ * was suspended, or `problem` says why there is no fresh number. */
 bool api_count_known(const struct web *web, struct http_request *request, const struct place *place,
-                     uint32_t window_s, struct number *ret, enum MHD_Result *ret_result);
+                     uint32_t window_s, struct number *ret, bool *ret_suspended,
+                     struct problem *problem);
 
 /* ---- api_status.c --------------------------------------------------------------------------- */
 

@@ -18,18 +18,46 @@ static json_t *shape_visitors(uint64_t count)
     return json_pack("{s:I}", "visitors", (json_int_t)count);
 }
 
+static json_t *shape_message(const struct problem *problem)
+{
+    return json_pack("{s:s}", "error", problem->message);
+}
+
+static const char *umami_code(unsigned status)
+{
+    switch (status) {
+    case MHD_HTTP_BAD_REQUEST:
+        return "bad-request";
+    case MHD_HTTP_UNAUTHORIZED:
+        return "unauthorized";
+    case MHD_HTTP_FORBIDDEN:
+        return "forbidden";
+    default:
+        return "service-unavailable";
+    }
+}
+
+static json_t *shape_umami_problem(const struct problem *problem)
+{
+    return json_pack("{s:{s:s,s:s,s:i}}", "error", "code", umami_code(problem->status), "message",
+                     problem->message, "status", (int)problem->status);
+}
+
 /* ---- counts ---------------------------------------------------------------------------------- */
 
-/* A count of another system: where a request names the site, and the shape of the answer. */
+/* A count of another system: where a request names the site, and the shapes of the answers. */
 struct count_route {
     const char *before, *after; /* of the site in the path; the whole path if `parameter` is set */
     const char *parameter;      /* the one that names the site; NULL: the path does */
     json_t *(*shape)(uint64_t count);
+    json_t *(*shape_problem)(const struct problem *problem);
 };
 
 static const struct count_route count_routes[] = {
-    {"/api/v1/stats/realtime/visitors", "", "site_id", shape_number}, /* Plausible */
-    {"/api/websites/", "/active", NULL, shape_visitors},              /* Umami */
+    /* Plausible */
+    {"/api/v1/stats/realtime/visitors", "", "site_id", shape_number, shape_message},
+    /* Umami */
+    {"/api/websites/", "/active", NULL, shape_visitors, shape_umami_problem},
 };
 
 /* Find the route of a path, or return NULL. */
@@ -59,8 +87,8 @@ static enum MHD_Result handle_count(void *context, struct http_request *request)
 {
     const struct web *web = context;
     const struct count_route *route = find_route(request->path);
-    enum MHD_Result result;
     struct problem problem;
+    bool suspended = false;
     struct number number;
     struct place place;
 
@@ -68,11 +96,12 @@ static enum MHD_Result handle_count(void *context, struct http_request *request)
         problem_set(&problem, MHD_HTTP_NOT_FOUND, "not_found", "no such resource");
         return respond_problem(web, request, &problem);
     }
-    if (!api_may_read(web, request, &problem) || !parse_site(web, request, route, &place, &problem))
-        return respond_problem(web, request, &problem);
-    if (!api_count_known(web, request, &place, 0, &number, &result))
-        return result;
-    return respond_json(web, request, route->shape(number.count));
+    if (api_may_read(web, request, &problem) && parse_site(web, request, route, &place, &problem) &&
+        api_count_known(web, request, &place, 0, &number, &suspended, &problem))
+        return respond_json(web, request, route->shape(number.count));
+    if (suspended)
+        return MHD_YES;
+    return respond_problem_as(web, request, &problem, route->shape_problem(&problem));
 }
 
 /* ---- all routes ------------------------------------------------------------------------------ */

@@ -133,12 +133,14 @@ bool request_is_from_site(const struct web *web, const struct http_request *requ
 {
     const struct option_list *origins = &web->options.origins;
     struct page page = find_page(request);
+    char found[PLACE_SITE_MAX + 1];
+    bool is_site = site && request_find_site(web, site, found);
     /* Over plain HTTP a page can have its browser say nothing of it (Referrer-Policy). */
     bool is_silent = !page.is_named && !*page.relation && is_browser(request);
 
     return (!is_silent && is_ours(&page, request)) || strcmp(page.relation, "same-site") == 0 ||
            (origins->count && options_allow(origins, page.origin)) ||
-           (site && is_on_site(&page, site));
+           (is_site && is_on_site(&page, found));
 }
 
 /* Find the client and charge it for a heartbeat. */
@@ -185,17 +187,24 @@ bool request_open_stream(const struct web *web, const struct client *client, siz
     return false;
 }
 
+bool request_find_site(const struct web *web, const char *name, char ret[PLACE_SITE_MAX + 1])
+{
+    if (!place_parse_site(name, ret))
+        return false;
+    const char *site = options_find_alias(&web->options, ret);
+    if (site)
+        strcpy(ret, site);
+    return true;
+}
+
 bool request_parse_site(const struct web *web, const char *name, struct place *ret,
                         struct problem *problem)
 {
     struct place place = {0};
 
-    if (!name || !place_parse_site(name, place.site))
+    if (!name || !request_find_site(web, name, place.site))
         return problem_bad_request(
             problem, "site must have 1 to 253 bytes of UTF-8 without control characters");
-    const char *site = options_find_alias(&web->options, place.site);
-    if (site)
-        strcpy(place.site, site);
     if (!options_allow(&web->options.sites, place.site))
         return problem_set(problem, MHD_HTTP_FORBIDDEN, "site_not_allowed",
                            "this server does not serve that site: see --site");

@@ -46,6 +46,9 @@ bool request_admit(const struct web *web, const struct http_request *request, st
 bool request_open_stream(const struct web *web, const struct client *client, size_t places,
                          struct share **ret, struct problem *problem);
 
+/* Write the site that a name, or an id of --site-alias, means. False if it is malformed. */
+bool request_find_site(const struct web *web, const char *name, char ret[PLACE_SITE_MAX + 1]);
+
 /* Parse the name of a site, or an id that stands for one. It must be served here. */
 bool request_parse_site(const struct web *web, const char *name, struct place *ret,
                         struct problem *problem);

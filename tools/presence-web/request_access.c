@@ -65,22 +65,23 @@ static bool allows_visitor(const json_t *subject, const struct token_use *use)
     return true;
 }
 
-static bool allows_site(const json_t *claim, const struct token_use *use)
+static bool allows_site(const struct web *web, const json_t *claim, const struct token_use *use)
 {
     const char *site = json_string_value(claim);
     struct place place;
 
     if (!claim)
         return use->any_place;
-    return site && place_parse_site(site, place.site) && strcmp(place.site, use->place->site) == 0;
+    return site && request_find_site(web, site, place.site) &&
+           strcmp(place.site, use->place->site) == 0;
 }
 
-static bool allows_place(const json_t *claims, const struct token_use *use)
+static bool allows_place(const struct web *web, const json_t *claims, const struct token_use *use)
 {
     const json_t *room = json_object_get(claims, "room");
     struct place place = {0};
 
-    if (!allows_site(json_object_get(claims, "site"), use))
+    if (!allows_site(web, json_object_get(claims, "site"), use))
         return false;
     if (!room || (use->leaves_site && json_is_string(room)))
         return true;
@@ -108,8 +109,8 @@ static bool is_ahead(const json_t *claim, double now)
     return claim && now + TOKEN_LEEWAY_S < json_number_value(claim);
 }
 
-static bool check_claims(const json_t *claims, const struct token_use *use, int64_t *ret_expires,
-                         struct problem *problem)
+static bool check_claims(const struct web *web, const json_t *claims, const struct token_use *use,
+                         int64_t *ret_expires, struct problem *problem)
 {
     const json_t *expires = json_object_get(claims, "exp");
     double now = (double)time(NULL), until = json_number_value(expires) + TOKEN_LEEWAY_S;
@@ -123,7 +124,7 @@ static bool check_claims(const json_t *claims, const struct token_use *use, int6
         is_ahead(json_object_get(claims, "iat"), now))
         return problem_set(problem, MHD_HTTP_UNAUTHORIZED, "token_invalid",
                            "this token is not valid yet: compare the clocks");
-    if (!allows_place(claims, use))
+    if (!allows_place(web, claims, use))
         return problem_set(problem, MHD_HTTP_FORBIDDEN, "token_other_place",
                            "this token is for another site or room");
     if (!allows_visitor(json_object_get(claims, "sub"), use))
@@ -135,15 +136,16 @@ static bool check_claims(const json_t *claims, const struct token_use *use, int6
     return true;
 }
 
-static bool check_token(const struct secrets *keys, const char *token, const struct token_use *use,
+static bool check_token(const struct web *web, const char *token, const struct token_use *use,
                         int64_t *ret_expires, struct problem *problem)
 {
-    jwt_t *jwt = verify(keys, token);
+    jwt_t *jwt = verify(&web->jwt_keys, token);
 
     if (!jwt)
         return refuse_token(problem);
     json_t *claims = is_plain(jwt) ? claims_of(jwt) : NULL;
-    bool good = claims ? check_claims(claims, use, ret_expires, problem) : refuse_token(problem);
+    bool good =
+        claims ? check_claims(web, claims, use, ret_expires, problem) : refuse_token(problem);
     json_decref(claims);
     jwt_free(jwt);
     return good;
@@ -159,11 +161,29 @@ static const char *bearer(const struct http_request *request)
     return value + 7 + strspn(value + 7, " ");
 }
 
+/* The API keys that a request has, where clients put them; NULL: not there. */
+struct sent_keys {
+    const char *all[3];
+};
+
+#define SENT_KEYS (sizeof(((struct sent_keys *)0)->all) / sizeof(const char *))
+
+static struct sent_keys find_keys(const struct http_request *request)
+{
+    return (struct sent_keys){{
+        bearer(request), http_request_header(request, "x-umami-api-key"),
+        http_request_query(request, "api_key"), /* Rybbit's */
+    }};
+}
+
 bool request_has_api_key(const struct web *web, const struct http_request *request)
 {
-    const char *key = bearer(request);
+    struct sent_keys keys = find_keys(request);
+    bool found = false;
 
-    return key && secrets_have(&web->api_keys, key);
+    for (size_t i = 0; i < SENT_KEYS; i++)
+        found |= keys.all[i] && secrets_have(&web->api_keys, keys.all[i]);
+    return found;
 }
 
 bool request_may_read(const struct web *web, const struct http_request *request,
@@ -171,10 +191,12 @@ bool request_may_read(const struct web *web, const struct http_request *request,
 {
     if (web->api_keys.count == 0 || request_has_api_key(web, request))
         return true;
-    return bearer(request) ? problem_set(problem, MHD_HTTP_UNAUTHORIZED, "key_invalid",
-                                         "this API key is not one of this server's")
-                           : problem_set(problem, MHD_HTTP_UNAUTHORIZED, "key_missing",
-                                         "send an API key, as in Authorization: Bearer KEY");
+    struct sent_keys keys = find_keys(request);
+    return keys.all[0] || keys.all[1] || keys.all[2]
+               ? problem_set(problem, MHD_HTTP_UNAUTHORIZED, "key_invalid",
+                             "this API key is not one of this server's")
+               : problem_set(problem, MHD_HTTP_UNAUTHORIZED, "key_missing",
+                             "send an API key, as in Authorization: Bearer KEY");
 }
 
 bool request_may_use(const struct web *web, const struct http_request *request, const char *token,
@@ -188,5 +210,5 @@ bool request_may_use(const struct web *web, const struct http_request *request, 
     if (!token)
         return problem_set(problem, MHD_HTTP_UNAUTHORIZED, "token_missing",
                            "send a token for this place, as token or in Authorization: Bearer");
-    return check_token(&web->jwt_keys, token, use, ret_expires, problem);
+    return check_token(web, token, use, ret_expires, problem);
 }

@@ -89,8 +89,15 @@ enum MHD_Result respond_number(const struct web *web, struct http_request *reque
 enum MHD_Result respond_problem(const struct web *web, struct http_request *request,
                                 const struct problem *problem)
 {
-    struct MHD_Response *response =
-        json_response(json_pack("{ssss}", "error", problem->code, "message", problem->message));
+    return respond_problem_as(
+        web, request, problem,
+        json_pack("{ssss}", "error", problem->code, "message", problem->message));
+}
+
+enum MHD_Result respond_problem_as(const struct web *web, struct http_request *request,
+                                   const struct problem *problem, json_t *object)
+{
+    struct MHD_Response *response = json_response(object);
     char seconds[16];
 
     if (!response)
@@ -117,7 +124,7 @@ enum MHD_Result respond_preflight(const struct web *web, struct http_request *re
     MHD_add_response_header(response, "Allow", methods);
     MHD_add_response_header(response, "Access-Control-Allow-Methods", methods);
     MHD_add_response_header(response, "Access-Control-Allow-Headers",
-                            "Authorization, Content-Type, Last-Event-ID");
+                            "Authorization, Content-Type, Last-Event-ID, X-Umami-Api-Key");
     MHD_add_response_header(response, "Access-Control-Max-Age", "86400");
     return respond(web, request, MHD_HTTP_NO_CONTENT, response);
 }

@@ -39,6 +39,11 @@ enum MHD_Result respond_number(const struct web *web, struct http_request *reque
 enum MHD_Result respond_problem(const struct web *web, struct http_request *request,
                                 const struct problem *problem);
 
+/* Answer with a problem in the shape that another system's clients expect, `object`, and release
+ * that. */
+enum MHD_Result respond_problem_as(const struct web *web, struct http_request *request,
+                                   const struct problem *problem, json_t *object);
+
 /* Answer a CORS preflight. `methods` is as in Allow. */
 enum MHD_Result respond_preflight(const struct web *web, struct http_request *request,
                                   const char *methods);
