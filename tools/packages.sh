@@ -18,7 +18,7 @@ packages_unpacked=(rsyslog syslog-ng-core)
 # dashboard.
 packages_npm=(@hotwired/turbo@8.0.23 react@19.3.1 react-dom@19.3.1
     @plausible-analytics/tracker@0.4.6 plausible-tracker@0.3.9
-    @umami/api-client@0.81.0 @supabase/supabase-js@2.119.1 ws@8.23.0 badge-maker@6.0.0
+    @umami/api-client@0.81.0 plausible-api@1.0.1 @supabase/supabase-js@2.119.1 ws@8.23.0 badge-maker@6.0.0
     @grafana/schema@13.2.3 typescript@5.9.3)
 
 # as_root COMMAND...: run it as root, by sudo if we are not
