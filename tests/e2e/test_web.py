@@ -226,6 +226,9 @@ class Read(WebCase):
         self.assertEqual(answer["currentVisitors"], 5)
         self.assertEqual(answer["activePages"],
                          [{"path": "/4", "visitors": 5}, {"path": "/3", "visitors": 4}])
+        self.assertEqual(answer["topActivePages"],
+                         [{"name": "/4", "value": 5, "percentage": 56},
+                          {"name": "/3", "value": 4, "percentage": 44}])
         self.assertEqual(answer["countries"], [{"country": "DE", "visitors": 5}])
         self.assertEqual(answer["sources"], [{"source": "news.example", "visitors": 5}])
         answer = web.get("/api/analytics/sites/nobody.example/realtime").json

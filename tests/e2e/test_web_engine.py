@@ -36,7 +36,11 @@ class Answers(TotalsCase):
                          [("/x", 20), ("/y", 1)])
         self.assertEqual(realtime["countries"], [{"country": "DE", "visitors": 5}])
         self.assertEqual(realtime["sources"], [{"source": "news.example", "visitors": 2}])
-        self.assertEqual([realtime[name] for name in realtime["ofOneCollector"]], [None, None, []])
+        self.assertEqual(realtime["topActivePages"], [{"name": "/x", "value": 20, "percentage": 95},
+                                                      {"name": "/y", "value": 1, "percentage": 5}])
+        self.assertEqual({name: realtime[name] for name in realtime["ofOneCollector"]},
+                         {"pageViews": None, "pageViewsLastHour": None, "edges": None,
+                          "recentEvents": []})
 
         sites = self.web.get("/api/sites").json
         self.assertEqual((sites["data"], sites["total"], sites["stale"]),

@@ -16,6 +16,7 @@
 #define SITES         "/api/sites/"
 #define SITES_DEFAULT 100
 #define SITES_MAX     1000
+#define HOUR_S        3600
 
 bool api_no_numbers(const struct web *web, struct problem *problem)
 {
@@ -178,7 +179,28 @@ static void add_lists(json_t *object, const struct web *web, const struct place 
     json_object_set_new(object, "partialLists", partial_lists);
 }
 
-/* Sum up the pageviews of the window's minutes, as far as they are kept. Return null without a
+/* Return active pages as [{"name": "/", "value": 3, "percentage": 60}], as ts-analytics has them:
+ * the percentage is a page's share of the visitors on these pages. */
+static json_t *build_shares(const json_t *pages)
+{
+    json_t *array = json_array(), *page;
+    json_int_t total = 0;
+    size_t i;
+
+    json_array_foreach(pages, i, page) total +=
+        json_integer_value(json_object_get(page, "visitors"));
+    json_array_foreach(pages, i, page)
+    {
+        json_int_t visitors = json_integer_value(json_object_get(page, "visitors"));
+        double share = (double)visitors / (double)total; /* no page without visitors is listed */
+        json_array_append_new(array, json_pack("{s:O,s:I,s:I}", "name",
+                                               json_object_get(page, "path"), "value", visitors,
+                                               "percentage", (json_int_t)(100 * share + 0.5)));
+    }
+    return array;
+}
+
+/* Sum up the page views of the last minutes, as far as they are kept. Return null without a
  * history. */
 static json_t *build_pageviews(const struct web *web, const struct place *place, uint32_t window_s)
 {
@@ -207,6 +229,27 @@ static json_t *build_edges(const struct web *web, const struct number *number)
     return edges_build(&edges);
 }
 
+/* Return the newest events with what ts-analytics has beside ours: the `path` of a page view, the
+ * `name` of a custom event and its type, which is always `event`. */
+static json_t *build_recent(const struct web *web, const struct place *place, size_t limit)
+{
+    json_t *events = api_newest_events(web, place, limit), *event;
+    size_t i;
+
+    json_array_foreach(events, i, event)
+    {
+        const char *type = json_string_value(json_object_get(event, "type"));
+        json_t *name = json_object_get(event, "event_name");
+        if (type && strcmp(type, "pageview") == 0)
+            json_object_set(event, "path", json_object_get(event, "pathname"));
+        if (json_string_length(name) == 0)
+            continue;
+        json_object_set(event, "name", name);
+        json_object_set_new(event, "type", json_string("event"));
+    }
+    return events;
+}
+
 static enum MHD_Result answer_realtime(const struct web *web, struct http_request *request,
                                        struct place *place)
 {
@@ -225,12 +268,16 @@ static enum MHD_Result answer_realtime(const struct web *web, struct http_reques
     json_t *object = json_object();
     json_object_set_new(object, "currentVisitors", build_count(&number));
     json_object_set_new(object, "pageViews", build_pageviews(web, place, number.window_s));
+    json_object_set_new(object, "pageViewsLastHour", build_pageviews(web, place, HOUR_S));
     add_lists(object, web, place, window_s, limit);
+    json_object_set_new(object, "topActivePages",
+                        build_shares(json_object_get(object, "activePages")));
     json_object_set_new(object, "edges", build_edges(web, &number));
-    json_object_set_new(object, "recentEvents", api_newest_events(web, place, limit));
+    json_object_set_new(object, "recentEvents", build_recent(web, place, limit));
     if (live_totals(web->live))
-        json_object_set_new(object, "ofOneCollector",
-                            json_pack("[sss]", "pageViews", "edges", "recentEvents"));
+        json_object_set_new(
+            object, "ofOneCollector",
+            json_pack("[ssss]", "pageViews", "pageViewsLastHour", "edges", "recentEvents"));
     add_number(object, place, &number);
     return respond_number(web, request, &number, object);
 }
