@@ -147,6 +147,7 @@ class Silence(DashboardCase):
         wait_until(lambda: self.text("#heartbeat") != before, "the last heartbeat to get older")
         self.open()
         self.wait_number("15", "stale")
+        wait_until(lambda: len(self.list("pages")) == 4, lambda: f"the last pages: {self.list('pages')}")
         self.wait_chart()
 
     def wait_chart(self):

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import unittest
+import urllib.error
 import urllib.request
 
 from documents import fenced
@@ -112,11 +113,15 @@ class Quickstart(unittest.TestCase):
         address, _, site = dashboard.partition("/?site=")
 
         def ask(path):
-            with urllib.request.urlopen(address + path, timeout=DEADLINE) as answer:
+            try:
+                answer = urllib.request.urlopen(address + path, timeout=DEADLINE)
+            except urllib.error.HTTPError as refusal:  # a stale number, on a busy machine
+                answer = refusal
+            with answer:
                 return json.load(answer)
 
         live = ask(f"/api/analytics/sites/{site}/realtime")
-        lists = {name for name in ("activePages", "countries", "sources") if len(live[name]) >= 5}
+        lists = {name for name in ("activePages", "countries", "sources") if len(live.get(name, ())) >= 5}
         return lists | {event["type"] for event in ask(f"/api/sites/{site}/events?page_size=100")["data"]}
 
     def test_interrupted_early(self):

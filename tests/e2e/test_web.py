@@ -69,7 +69,7 @@ class Read(WebCase):
 
     def test_other_numbers(self):
         """Whatever else has bounds is clamped to them, too; garbage is refused."""
-        web = self.serve(collector=self.start())
+        web = self.serve(collector=self.start("--warm-up", "0"))
         for path, name in (("/api/sites", "limit"), (f"/api/sites/{SITE}/history", "hours"),
                            (f"/api/analytics/sites/{SITE}/realtime", "limit"),
                            (f"/api/sites/{SITE}/events", "page_size")):
@@ -110,6 +110,27 @@ class Read(WebCase):
         answer = web.get("/api/status").json
         self.assertEqual((answer["state"], answer["stale"]), ("stopped", True))
         self.assertEqual(web.get("/-/healthy").status, 200)
+
+    def test_no_number(self):
+        """What is stale or unknown comes with 503, and all that is known of it; with 200 for clients that
+        know its marks and want no other system's answers."""
+        collector = self.start()
+        servers = self.serve(collector=collector), self.serve("--no-compat")
+        self.counted(servers[0], {"site": SITE, "visitor": "v"})
+
+        def ask(site):
+            for path, name in ((f"/api/sites/{site}/live-user-count", "count"),
+                               (f"/api/analytics/sites/{site}/realtime", "currentVisitors")):
+                for web in servers:
+                    answer = web.get(path)
+                    yield (answer.status, answer.headers.get("retry-after"), answer.json[name],
+                           answer.json["stale"])
+
+        self.assertEqual(list(ask(SITE)), [(200, None, 1, False)] * 4)
+        self.assertEqual(list(ask("nobody.example")), [(503, "5", None, False), (200, None, None, False)] * 2)
+        self.assertEqual(collector.stop(), 0)
+        self.assertEqual(list(ask(SITE)), [(503, "5", 1, True), (200, None, 1, True)] * 2)
+        self.assertEqual(list(ask("nobody.example")), [(503, "5", None, True), (200, None, None, True)] * 2)
 
     def test_ready(self):
         """Ready is who has a collector; healthy is who runs. Neither needs a key."""

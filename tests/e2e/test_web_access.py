@@ -248,7 +248,7 @@ class Limits(WebCase):
 class Access(WebCase):
     def test_api_key(self):
         """With API keys, reading needs one; touches and the files never do."""
-        collector = self.start()
+        collector = self.start("--warm-up", "0")
         web = self.serve("--api-key-file", self.secret("keys", "# ours", "", API_KEY, API_KEY + "2"),
                          collector=collector)
         for path in ("/api/sites", "/api/status", "/api/senders", f"/api/sites/{SITE}/live-user-count",

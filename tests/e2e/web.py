@@ -241,6 +241,7 @@ class WebCase(Case):
 
     def live(self, web, site=SITE, query="", headers=None):
         answer = web.get(f"/api/sites/{site}/live-user-count{query}", headers)
+        self.assertIn("stale", answer.json, answer.body)
         is_fresh = answer.json.get("count") is not None and not answer.json["stale"]
         self.assertEqual(answer.status, 200 if is_fresh else 503, answer.body)
         return answer.json

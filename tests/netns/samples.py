@@ -141,10 +141,10 @@ class WebSamples(threading.Thread):
             except (OSError, http.client.HTTPException):
                 continue
             end = boottime()
-            if status != 200:
+            told = json.loads(body)
+            if status != 200 and "stale" not in told:  # a stale number is a number, with status 503
                 self.failures.append((status, body))
                 continue
-            told = json.loads(body)
             as_of = told.get("as_of")
             as_of = time.mktime(time.strptime(as_of, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone \
                 if as_of else 0

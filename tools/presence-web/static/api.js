@@ -32,7 +32,10 @@ export function useKey(value) {
     remember('sessionStorage', 'presence.key', value);
 }
 
-/** Fetch the JSON at `path`. Throw Refused if the server refuses, otherwise another error. */
+/**
+ * Fetch the JSON at `path`. Throw Refused if the server refuses, otherwise another error. A number
+ * that is stale or unknown comes with status 503 and all its marks: an answer, no refusal.
+ */
 export async function read(path, parameters = {}) {
     const query = new URLSearchParams(parameters).toString();
     const answer = await fetch(query ? `${path}?${query}` : path, {
@@ -40,8 +43,10 @@ export async function read(path, parameters = {}) {
         cache: 'no-store',
         signal: AbortSignal.timeout(10000),
     });
-    if (!answer.ok) throw new Refused(answer.status, await answer.json().catch(() => ({})));
-    return answer.json();
+    if (answer.ok) return answer.json();
+    const body = await answer.json().catch(() => ({}));
+    if (answer.status === 503 && 'stale' in body) return body;
+    throw new Refused(answer.status, body);
 }
 
 export const sitePath = (site, what, base = 'api') =>
