@@ -286,14 +286,6 @@ static int run(struct web *web)
     return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* Refuse a database without an engine: one collector's history is in its segment. */
-static bool check_database(const struct options *options)
-{
-    if (options->database && !options->engine.url)
-        option_wrong("database", "it is for totals: name the engine with --engine, too");
-    return !options->database || options->engine.url;
-}
-
 int main(int argc, char **argv)
 {
     static struct web web;
@@ -307,7 +299,8 @@ int main(int argc, char **argv)
     case OPTION_RUN:
         break;
     }
-    if (!engine_options_check(&web.options.engine, &use, false) || !check_database(&web.options)) {
+    if (!engine_options_check(&web.options.engine, &use, false) ||
+        options_check(&web.options) == OPTION_WRONG) {
         options_free(&options_table, &web.options);
         return EXIT_USAGE;
     }

@@ -189,3 +189,43 @@ const struct option_table options_table = {
     OPTION_ENTRIES(entries),
     .read_file = options_read_file,
 };
+
+/* ---- options together ----------------------------------------------------------------------- */
+
+/* Refuse an alias that no request could use, and ids that mean two sites. */
+static enum option_verdict check_aliases(const struct options *options)
+{
+    const struct option_list *aliases = &options->aliases;
+
+    for (unsigned i = 0; i < aliases->count; i++) {
+        const char *alias = aliases->items[i];
+        size_t length = strcspn(alias, "=") + 1;
+        if (!options_allow(&options->sites, alias + length))
+            return option_wrong("site-alias", "'%s': no --site names that site", alias);
+        for (unsigned j = 0; j < i; j++) {
+            if (strncmp(alias, aliases->items[j], length) == 0)
+                return option_wrong("site-alias", "'%s': the id is given twice", alias);
+        }
+    }
+    return OPTION_RUN;
+}
+
+static enum option_verdict check_rest_site(const struct options *options)
+{
+    const char *site = options->rest_site ? options_find_alias(options, options->rest_site) : NULL;
+
+    if (!site)
+        site = options->rest_site;
+    return !site || options_allow(&options->sites, site)
+               ? OPTION_RUN
+               : option_wrong("rest-site", "no --site names '%s'", site);
+}
+
+enum option_verdict options_check(const struct options *options)
+{
+    if (options->database && !options->engine.url)
+        return option_wrong("database", "it is for totals: name the engine with --engine, too");
+    if (check_aliases(options) == OPTION_WRONG)
+        return OPTION_WRONG;
+    return check_rest_site(options);
+}

@@ -43,7 +43,10 @@ static inline bool options_allow(const struct option_list *list, const char *tex
     return list->count == 0;
 }
 
-/* Return the site for which an id stands, or NULL. */
+/* Return OPTION_RUN if the options fit each other, or print why not and return OPTION_WRONG. */
+enum option_verdict options_check(const struct options *options);
+
+/* Return the site for which an id of --site-alias stands, or NULL. */
 const char *options_find_alias(const struct options *options, const char *id);
 
 #endif
