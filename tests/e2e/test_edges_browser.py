@@ -210,7 +210,7 @@ class NginxInBrowser(EdgeInBrowser, WithoutTls, Nginx, BrowserCase):
         return "/presence"
 
     def beside_badge(self, web):
-        return {"inside": self.proxy() + presence_web_location(web)}
+        return {"inside": self.proxy() + presence_web_location(f"127.0.0.1:{web.port}")}
 
 
 class NginxInBrowserTls(EdgeInBrowser, Nginx, BrowserCase):

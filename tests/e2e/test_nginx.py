@@ -35,11 +35,17 @@ types { text/html html; text/css css; text/javascript js; }
 """
 
 
+def presence_web_map():
+    """Return what the recipe for presence-web has before its server block."""
+    return fenced("nginx presence-web").partition("\nserver {")[0]
+
+
 def presence_web_location(web):
-    """Return the recipe for presence-web, to be pasted into a server block."""
+    """Return the recipe for presence-web, at this host and port, to be pasted into a server block after
+    its map."""
     block = fenced("nginx presence-web")
     location = re.search(r"\n( *location .*?\n    })", block, re.DOTALL)[1]
-    return substitute(location, web=("127.0.0.1:8474", f"127.0.0.1:{web.port}"))
+    return substitute(location, web=("127.0.0.1:8474", web))
 
 
 class Nginx:
@@ -74,6 +80,8 @@ class Nginx:
         shared, _, server = pasted.partition("\nserver {")
         servers = (server.replace(server_name, f"server_name {names};") for names in hosts)
         shared += before.replace("PORT", f"127.0.0.1:{self.port}")
+        if "$presence_connection" in inside:
+            shared += "\n" + presence_web_map()
         self.run_nginx("\nserver {".join([shared, *servers]))
 
     def make_pages(self):

@@ -43,7 +43,8 @@ class NginxTable(Nginx, EdgeTable, WebCase):
     def test(self):
         self.begin_collector()
         web = self.serve(collector=self.collector)
-        self.start_edge(self.collector.port, inside=self.proxy() + presence_web_location(web),
+        inside = self.proxy() + presence_web_location(f"127.0.0.1:{web.port}")
+        self.start_edge(self.collector.port, inside=inside,
                         hosts=(f"{SITE} www.{SITE}", SHOP))
         self.check_table(self.nobody())
 

@@ -1,17 +1,19 @@
 """presence-web behind nginx with the recipe of docs/web.md, over HTTPS."""
 
 import http.client
+import http.server
 import json
 import os
 import socket
 import ssl
 import subprocess
+import threading
 import unittest
 
 from documents import fenced, substitute
 from harness import DEADLINE, free_port, program, wait_until
 from proxies import ProxyCase
-from test_nginx import AROUND, NGINX
+from test_nginx import AROUND, NGINX, presence_web_location, presence_web_map
 from web import SITE, WebCase
 
 
@@ -122,6 +124,64 @@ frontend all
 backend web
     server web 127.0.0.1:%(web)d
 """
+
+
+class Upstream:
+    """Takes connections in presence-web's place, and answers each request with 204, or 101 if a
+    WebSocket is asked for. `asked` has the number of the connection and the headers of each."""
+
+    def __init__(self):
+        upstream = self
+        self.connections, self.asked = 0, []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def setup(self):
+                upstream.connections += 1
+                self.number = upstream.connections
+                super().setup()
+
+            def do_GET(self):
+                upstream.asked.append((self.number, self.headers))
+                socket_asked = self.headers["Upgrade"] == "websocket"
+                self.send_response(101 if socket_asked else 204)
+                if socket_asked:
+                    self.send_header("Connection", "upgrade")
+                    self.send_header("Upgrade", "websocket")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class KeepAlive(ProxyCase):
+    def test_nginx(self):
+        """WebSockets are asked for upstream; all other requests can share a connection."""
+        upstream, port = Upstream(), free_port()
+        self.addCleanup(upstream.close)
+        self.run_nginx("upstream web { server 127.0.0.1:%d; keepalive 4; }\n" % upstream.port +
+                       presence_web_map() + "\nserver { listen 127.0.0.1:%d;\n" % port +
+                       presence_web_location("web") + "}", port)
+        web_socket = {"Upgrade": "websocket", "Connection": "keep-alive, Upgrade"}
+        for headers in {}, {"Connection": "close"}, {"Upgrade": "h2c", "Connection": "Upgrade"}, {}, web_socket:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
+            connection.request("GET", "/presence/path", headers=headers)
+            status = connection.getresponse().status
+            connection.close()
+            self.assertEqual(status, 101 if headers == web_socket else 204)
+        self.assertEqual([(number, headers["Connection"]) for number, headers in upstream.asked],
+                         [(1, None)] * 4 + [(1, "upgrade")])
+        self.assertEqual(upstream.asked[-1][1]["Upgrade"], "websocket")
 
 
 class Headers(ProxyCase, WebCase):
