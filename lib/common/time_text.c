@@ -166,7 +166,7 @@ int time_parse(const char *text, int64_t *ret_microseconds)
 
     if (!parse_date(&text, &parts))
         return -EINVAL;
-    if ((skip(&text, 'T') || skip(&text, 't')) &&
+    if ((skip(&text, 'T') || skip(&text, 't') || skip(&text, ' ')) &&
         (!parse_clock(&text, &parts, &fraction) || !parse_zone(&text, &ahead_s)))
         return -EINVAL;
     if (*text)

@@ -32,8 +32,9 @@ struct shown_duration show_window(uint32_t seconds);
 int duration_parse(const char *text, uint64_t *ret_seconds);
 
 /* Parse a time (RFC 3339): 2026-01-31, 2026-01-31T12:00, or with seconds, which may have decimals,
- * of which six count. A zone may follow a time of day: Z, or an offset such as +05:30, whose + may
- * have become a blank in a URL; without one it is UTC. Errors: -EINVAL. */
+ * of which six count. A blank may stand for the T. A zone may follow a time of day: Z, or an offset
+ * such as +05:30, whose + may have become a blank in a URL; without one it is UTC. Errors: -EINVAL.
+ */
 int time_parse(const char *text, int64_t *ret_microseconds);
 
 #endif

@@ -89,7 +89,7 @@ class Quickstart(unittest.TestCase):
         dashboard = re.search(r"http://\S+", out)[0]
         with urllib.request.urlopen(dashboard, timeout=DEADLINE) as page:
             self.assertIn("<title>presence", page.read().decode())
-        everything = {"activePages", "countries", "sources", "enter", "pageview", "event", "leave"}
+        everything = {"activePages", "countries", "sources", "enter", "pageview", "custom_event", "leave"}
         wait_until(lambda: self.shown(dashboard) >= everything,
                    lambda: f"all of the dashboard: {self.shown(dashboard)}")
         self.take_the_collector(process, out)
@@ -122,7 +122,8 @@ class Quickstart(unittest.TestCase):
 
         live = ask(f"/api/analytics/sites/{site}/realtime")
         lists = {name for name in ("activePages", "countries", "sources") if len(live.get(name, ())) >= 5}
-        return lists | {event["type"] for event in ask(f"/api/sites/{site}/events?page_size=100")["data"]}
+        events = ask(f"/api/sites/{site}/events?page_size=500&types=enter,leave,pageview,custom_event")
+        return lists | {event["type"] for event in events["data"]}
 
     def test_interrupted_early(self):
         """The terminal or kill ends it, even before it has counted anybody."""

@@ -10,8 +10,8 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
 class Events(WebCase):
-    def begin(self):
-        self.collector = self.start("--warm-up", "0")
+    def begin(self, *arguments):
+        self.collector = self.start("--warm-up", "0", *arguments)
         self.web = self.serve("--client-rate", "0", collector=self.collector)
 
     def events(self, query="", site=SITE):
@@ -37,23 +37,26 @@ class Events(WebCase):
             wait_until(arrived, f"{name} in the feed")
 
     def test_feed(self):
-        """The feed has what happened, newest first, with all labels but no visitor."""
+        """The feed has what happened, newest first, with all labels but no visitor. Who enters and
+        leaves is in it if that is asked for."""
         self.begin()
         person = {"site": SITE, "visitor": new_id(), "room": "/a", "source": "news.example"}
         self.counted(self.web, person)
         self.web.touch({**person, "kind": "pageview"})
         self.web.touch({**person, "event": "signup"})
         self.web.touch({**person, "kind": "leave"})
-        data = wait_until(lambda: len((answer := self.events())["data"]) == 4 and answer["data"],
+        types = "types=enter,leave,pageview,custom_event"
+        data = wait_until(lambda: len((answer := self.events(types))["data"]) == 4 and answer["data"],
                           "four events")
         self.assertEqual([event["type"] for event in data],
-                         ["leave", "event", "pageview", "enter"])
+                         ["leave", "custom_event", "pageview", "enter"])
+        self.assertEqual(self.events()["data"], data[1:3])
         for event in data:
             self.assertEqual(set(event), {"timestamp", "type", "pathname", "event_name", "country",
-                                          "referrer"})
+                                          "city", "referrer"})
             self.assertRegex(event["timestamp"], TIME)
             self.assertEqual(event["pathname"], "/a")
-        self.assertEqual([event["event_name"] for event in data], [None, "signup", None, None])
+        self.assertEqual([event["event_name"] for event in data], ["", "signup", "", ""])
         self.assertEqual(data[3]["referrer"], "news.example")
         self.assertEqual(data, sorted(data, key=lambda event: event["timestamp"], reverse=True))
         self.assertEqual(self.events(site="nobody.example")["data"], [])
@@ -71,7 +74,7 @@ class Events(WebCase):
                 page = self.events(f"since_timestamp={mark}&page_size=3")
                 self.assertLessEqual(len(page["data"]), 3)
                 seen += [event["event_name"] for event in reversed(page["data"])
-                         if event["type"] == "event"]
+                         if event["type"] == "custom_event"]
                 mark = page["next_timestamp"]
                 if not page["has_more"]:
                     break
@@ -90,15 +93,21 @@ class Events(WebCase):
         self.assertIn("e23", [e["event_name"] for e in self.events(f"since_timestamp={whole}")["data"]])
 
     def test_page_size(self):
-        """It is clamped to 1..500."""
-        self.begin()
-        self.send(self.collector, *(native(SITE, [visitor(number)]) for number in range(600)))
-        stats = self.wait_received(600)
-        held = self.not_empty(stats) - stats["events_thinned"]
-        wait_until(lambda: len(self.events("page_size=500")["data"]) >= min(held, 500),
-                   f"{held} events")
-        for query, most in ("page_size=0", 1), ("page_size=-1", 1), ("page_size=501", 500), ("", 100):
-            self.assertEqual(len(self.events(query)["data"]), min(held, most), query)
+        """It is clamped to 1..500, and a reader that goes on from a time gets 500 without it."""
+        self.begin("--events", "65536")
+        self.send(self.collector, *(native(SITE, [visitor(1)], kind=4, event=f"e{number}")
+                                    for number in range(600)))
+        wait_until(lambda: self.stats()["custom_events"] == 600, "600 events")
+        self.assertEqual(self.stats()["events_thinned"], 0)
+        long_ago = "since_timestamp=2026-01-01T00:00:00Z"
+        for query, size in (("page_size=0", 1), ("page_size=-1", 1), ("page_size=501", 500), ("", 100),
+                            (long_ago, 500), (f"{long_ago}&page_size=7", 7),
+                            (f"{long_ago}&page_size=9999", 500)):
+            data = self.events(query)["data"]
+            self.assertEqual(len(data), size, query)
+            first = size - 1 if long_ago in query else 599
+            self.assertEqual([event["event_name"] for event in data],
+                             [f"e{first - i}" for i in range(size)])
         self.assertEqual(self.web.get(f"/api/sites/{SITE}/events?page_size=x").status, 400)
 
     def test_bad_watermarks(self):
@@ -139,7 +148,7 @@ class Events(WebCase):
         for _ in range(30):
             page = self.events(f"before_timestamp={page['previous_timestamp']}&page_size=3")
             self.assertLessEqual(len(page["data"]), 3)
-            seen += [event["event_name"] for event in page["data"] if event["type"] == "event"]
+            seen += [event["event_name"] for event in page["data"] if event["type"] == "custom_event"]
             if page["data"]:
                 self.assertEqual(page["previous_timestamp"], page["data"][-1]["timestamp"])
                 self.assertEqual(page["next_timestamp"], page["data"][0]["timestamp"])

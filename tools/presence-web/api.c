@@ -13,7 +13,6 @@
 
 #define LINES_DEFAULT 10
 #define LINES_MAX     100
-#define SITES         "/api/sites/"
 #define SITES_DEFAULT 100
 #define SITES_MAX     1000
 #define HOUR_S        3600
@@ -300,31 +299,45 @@ static enum MHD_Result answer_live_user_count(const struct web *web, struct http
     return respond_number(web, request, &number, build_place_count(place, &number));
 }
 
+/* A resource of a site, which its path names in between. */
+struct resource {
+    const char *before, *after;
+    enum MHD_Result (*answer)(const struct web *web, struct http_request *request,
+                              struct place *place);
+};
+
+static const struct resource resources[] = {
+    {"/api/sites/", "/live-user-count", answer_live_user_count},
+    {"/api/sites/", "/events", api_events},
+    {"/api/sites/", "/history", api_history},
+    {"/api/live-user-count/", "", answer_live_user_count}, /* Rybbit */
+    {"/api/events/", "", api_events},
+};
+
+static bool is_of(const char *path, const struct resource *resource)
+{
+    size_t before = strlen(resource->before), after = strlen(resource->after);
+    size_t length = strlen(path);
+
+    return length >= before + after && strncmp(path, resource->before, before) == 0 &&
+           strcmp(path + length - after, resource->after) == 0;
+}
+
 enum MHD_Result api_site(void *context, struct http_request *request)
 {
-    static const struct {
-        const char *after;
-        enum MHD_Result (*answer)(const struct web *web, struct http_request *request,
-                                  struct place *place);
-    } resources[] = {
-        {"/live-user-count", answer_live_user_count},
-        {"/events", api_events},
-        {"/history", api_history},
-    };
     const struct web *web = context;
     struct problem problem;
     struct place place;
-    size_t length = strlen(request->path);
 
     for (size_t i = 0; i < sizeof(resources) / sizeof(resources[0]); i++) {
-        const char *after = resources[i].after;
-        if (length < strlen(SITES) + strlen(after) ||
-            strcmp(request->path + length - strlen(after), after) != 0)
+        const struct resource *resource = &resources[i];
+        if (!is_of(request->path, resource))
             continue;
         if (!api_may_read(web, request, &problem) ||
-            !request_parse_path_site(web, request, SITES, after, &place, &problem))
+            !request_parse_path_site(web, request, resource->before, resource->after, &place,
+                                     &problem))
             return respond_problem(web, request, &problem);
-        return resources[i].answer(web, request, &place);
+        return resource->answer(web, request, &place);
     }
     problem_set(&problem, MHD_HTTP_NOT_FOUND, "not_found", "no such resource");
     return respond_problem(web, request, &problem);

@@ -15,7 +15,8 @@ struct problem;
 /* Answer /api/sites. */
 enum MHD_Result api_sites(void *web, struct http_request *request);
 
-/* Answer /api/sites/SITE/live-user-count, /events and /history: all under /api/sites/. */
+/* Answer /api/sites/SITE/live-user-count, /events and /history: all under /api/sites/; and the
+ * first two at other addresses of Rybbit's, /api/live-user-count/SITE and /api/events/SITE. */
 enum MHD_Result api_site(void *web, struct http_request *request);
 
 /* Answer /api/analytics/sites/SITE/realtime. */
@@ -70,7 +71,8 @@ enum MHD_Result api_history(const struct web *web, struct http_request *request,
 enum MHD_Result api_events(const struct web *web, struct http_request *request,
                            struct place *place);
 
-/* Return the newest events of a site, at most `limit`, newest first; empty where none are kept. */
+/* Return a site's newest pageviews and custom events, at most `limit`, newest first; empty where
+ * none are kept. */
 json_t *api_newest_events(const struct web *web, const struct place *place, size_t limit);
 
 #endif

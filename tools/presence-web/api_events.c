@@ -1,3 +1,4 @@
+/* api_events.c - answer what happened on a site, page by page, in the words of Rybbit's API. */
 #include "api.h"
 
 #include <errno.h>
@@ -8,168 +9,229 @@
 #include "request.h"
 
 #define PAGE_DEFAULT 100
-#define PAGE_MAX     500
-#define SPAN_FIRST   1024 /* events of all sites to search for a page at first */
+#define PAGE_MAX     500  /* also the default after a time, where a reader may have fallen behind */
+#define BLOCK        1024 /* events to load at a time */
 
-static json_t *text_or_null(const char *text)
-{
-    return *text ? json_string(text) : json_null();
-}
+/* ---- types ---------------------------------------------------------------------------------- */
 
-static json_t *build_event(const struct presence_event *event)
-{
-    static const char *const types[] = {
-        [PRESENCE_EVENT_ENTERED] = "enter",
-        [PRESENCE_EVENT_LEFT] = "leave",
-        [PRESENCE_EVENT_PAGEVIEW] = "pageview",
-        [PRESENCE_EVENT_CUSTOM] = "event",
-    };
-    json_t *object = json_object();
+enum type { ENTER, LEAVE, PAGEVIEW, CUSTOM, OUTBOUND };
 
-    json_object_set_new(object, "timestamp", json_string(show_time_us(event->time_us).text));
-    json_object_set_new(object, "type", json_string(types[event->kind]));
-    json_object_set_new(object, "pathname", text_or_null(event->room));
-    json_object_set_new(object, "event_name", text_or_null(event->name));
-    json_object_set_new(object, "country", text_or_null(event->country));
-    json_object_set_new(object, "referrer", text_or_null(event->source));
-    return object;
-}
-
-/* Return the last `limit` of them, newest first. */
-static json_t *build_newest(const struct presence_events *events, size_t limit)
-{
-    json_t *array = json_array();
-
-    for (size_t i = events->length; i-- > 0 && json_array_size(array) < limit;)
-        json_array_append_new(array, build_event(&events->events[i]));
-    return array;
-}
-
-/* Load at least the newest `limit` events of a site: search further back until they are found. */
-static int load_newest(const struct web *web, const char *site, size_t limit,
-                       struct presence_events *ret)
-{
-    struct presence_status status;
-    struct presence_events events;
-    int r = live_status(web->live, &status);
-    struct presence *presence = live_presence(web->live);
-
-    if (r == 0)
-        r = presence ? presence_events(presence, NULL, PRESENCE_EVENTS_NEW, 1, &events) : -ENODATA;
-    if (r < 0)
-        return r;
-    uint64_t end = events.next;
-    for (uint64_t span = SPAN_FIRST;; span *= 4) {
-        bool all = span >= status.events_capacity || span >= end;
-        presence_events_free(&events);
-        r = presence_events(presence, site, all ? PRESENCE_EVENTS_OLDEST : end - span, 0, &events);
-        if (r < 0)
-            return r;
-        if (all || events.length >= limit)
-            break;
-    }
-    *ret = events;
-    return 0;
-}
-
-json_t *api_newest_events(const struct web *web, const struct place *place, size_t limit)
-{
-    struct presence_events events;
-
-    if (load_newest(web, place->site, limit, &events) < 0)
-        return json_array();
-    json_t *array = build_newest(&events, limit);
-    presence_events_free(&events);
-    return array;
-}
-
-/* ---- between two times ---------------------------------------------------------------------- */
-
-/* The page that is asked for: the newest events, those after a time, or those before one. */
-struct page {
-    uint32_t size;
-    bool has_since, has_before;
-    int64_t since_us, before_us;
+static const char *const type_names[] = {
+    [ENTER] = "enter",         [LEAVE] = "leave",       [PAGEVIEW] = "pageview",
+    [CUSTOM] = "custom_event", [OUTBOUND] = "outbound",
 };
 
-/* Append events to `all`, which has room for `limit`, and keep the newest ones. */
-static void append(struct presence_events *all, const struct presence_events *more, size_t limit)
-{
-    size_t room = limit - more->length, kept = all->length < room ? all->length : room;
+#define TYPES (sizeof(type_names) / sizeof(type_names[0]))
 
-    if (more->length == 0)
-        return;
-    memmove(all->events, all->events + (all->length - kept), kept * sizeof(all->events[0]));
-    memcpy(all->events + kept, more->events, more->length * sizeof(all->events[0]));
-    all->length = kept + more->length;
+/* A set of types has bit 1 << type. Clients of other systems don't know visitors who come and go.
+ */
+#define TYPES_DEFAULT (1U << PAGEVIEW | 1U << CUSTOM | 1U << OUTBOUND)
+
+static enum type type_of(const struct presence_event *event)
+{
+    switch (event->kind) {
+    case PRESENCE_EVENT_ENTERED:
+        return ENTER;
+    case PRESENCE_EVENT_LEFT:
+        return LEAVE;
+    case PRESENCE_EVENT_PAGEVIEW:
+        return PAGEVIEW;
+    case PRESENCE_EVENT_CUSTOM:
+        break;
+    }
+    return strcmp(event->name, "outbound") == 0 ? OUTBOUND : CUSTOM;
 }
 
-/* Load the newest `limit` events of a site whose numbers are at least `from` and below `end`. */
-static int load_range(struct presence *presence, const char *site, uint64_t from, uint64_t end,
-                      size_t limit, struct presence_events *ret)
+/* Parse a list of types, with commas and perhaps blanks between them, and add them to `ret`. */
+static bool parse_list(const char *list, uint32_t *ret)
 {
-    struct presence_events all = {.events = calloc(limit, sizeof(*all.events))}, part;
-    bool full = all.events != NULL;
-    int r = full ? 0 : -ENOMEM;
+    while (*(list += strspn(list, ", "))) {
+        size_t length = strcspn(list, ", "), i = 0;
+        while (i < TYPES &&
+               (strlen(type_names[i]) != length || memcmp(type_names[i], list, length) != 0))
+            i++;
+        if (i == TYPES)
+            return false;
+        *ret |= 1U << i;
+        list += length;
+    }
+    return true;
+}
 
-    while (full && from < end) {
-        r = presence_events(presence, site, from, limit, &part);
+/* Parse the parameter `types`, which may be repeated. */
+static bool parse_types(const struct http_request *request, uint32_t *ret, struct problem *problem)
+{
+    const char *lists[TYPES];
+    size_t count = http_request_query_all(request, "types", lists, TYPES);
+    uint32_t types = 0;
+    bool good = count <= TYPES;
+
+    for (size_t i = 0; good && i < count; i++)
+        good = parse_list(lists[i], &types);
+    if (!good)
+        return problem_bad_request(problem, "types must be a list, with commas, of enter, leave, "
+                                            "pageview, custom_event and outbound");
+    *ret = types ? types : TYPES_DEFAULT;
+    return true;
+}
+
+/* ---- searching ------------------------------------------------------------------------------ */
+
+/* Events of a site that are wanted, and what was looked at to find them. */
+struct found {
+    const char *site;
+    uint32_t types;
+    size_t limit;                  /* the search ends once there are that many */
+    struct presence_event *events; /* in the order of the search; `limit` of them have room */
+    size_t length;
+    int64_t newest_us; /* time of the site's newest event that was looked at; 0: there is none */
+    uint64_t missed;
+};
+
+static int found_init(struct found *ret, const char *site, uint32_t types, size_t limit)
+{
+    *ret = (struct found){.site = site, .types = types, .limit = limit};
+    ret->events = calloc(limit, sizeof(*ret->events));
+    return ret->events ? 0 : -ENOMEM;
+}
+
+static void found_free(struct found *found)
+{
+    free(found->events);
+}
+
+/* Consider one event, and keep it if it is wanted. */
+static void found_consider(struct found *found, const struct presence_event *event)
+{
+    if (event->time_us > found->newest_us)
+        found->newest_us = event->time_us;
+    if (found->types & 1U << type_of(event))
+        found->events[found->length++] = *event;
+}
+
+/* Search back from a time, newest first. Blocks of all sites' events are loaded, each once: those
+ * of a quiet site are scattered among them. */
+static int found_search_back(struct found *found, struct presence *presence, int64_t before_us)
+{
+    struct presence_events block;
+    uint64_t oldest, end;
+    int r = presence_events_since(presence, 0, &oldest);
+
+    if (r == 0)
+        r = presence_events_since(presence, before_us, &end);
+    while (r == 0 && end > oldest && found->length < found->limit) {
+        uint64_t from = end - oldest > BLOCK ? end - BLOCK : oldest;
+        r = presence_events(presence, NULL, from, BLOCK, &block);
         if (r < 0)
             break;
-        full = part.length == limit;
-        from = part.next;
-        while (part.length && part.events[part.length - 1].sequence >= end)
-            part.length--;
-        append(&all, &part, limit);
-        presence_events_free(&part);
-    }
-    if (r < 0)
-        presence_events_free(&all);
-    else
-        *ret = all;
-    return r;
-}
-
-/* Load the newest events before a time, one more than the page holds, to know whether there is
- * more: search further back until they are found. */
-static int load_before(const struct web *web, const char *site, const struct page *page,
-                       struct presence_events *ret)
-{
-    struct presence_status status;
-    uint64_t end;
-    size_t limit = page->size + 1;
-    int r = live_status(web->live, &status);
-    struct presence *presence = live_presence(web->live);
-
-    if (r == 0)
-        r = presence ? presence_events_since(presence, page->before_us, &end) : -ENODATA;
-    for (uint64_t span = SPAN_FIRST; r == 0; span *= 4) {
-        bool all = span >= status.events_capacity || span >= end;
-        r = load_range(presence, site, all ? PRESENCE_EVENTS_OLDEST : end - span, end, limit, ret);
-        if (r < 0 || all || ret->length == limit)
-            break;
-        presence_events_free(ret);
+        for (size_t i = block.length; i-- > 0 && found->length < found->limit;) {
+            const struct presence_event *event = &block.events[i];
+            if (event->sequence < end && strcmp(event->site, found->site) == 0)
+                found_consider(found, event);
+        }
+        presence_events_free(&block);
+        end = from;
     }
     return r;
 }
 
-/* Load what came after a time, and before the other if there is one, oldest first, so that nothing
- * is skipped: one event more than the page holds. */
-static int load_after(struct presence *presence, const char *site, const struct page *page,
-                      struct presence_events *ret)
+/* Search from behind a time on, oldest first, up to a time. */
+static int found_search_on(struct found *found, struct presence *presence, int64_t since_us,
+                           int64_t before_us)
 {
+    struct presence_events block;
     uint64_t from;
-    int r = presence_events_since(presence, page->since_us + 1, &from);
+    int r = presence_events_since(presence, since_us + 1, &from);
+    bool more = true;
 
-    if (r == 0)
-        r = presence_events(presence, site, from, page->size + 1, ret);
-    while (r == 0 && page->has_before && ret->length &&
-           ret->events[ret->length - 1].time_us >= page->before_us)
-        ret->length--;
+    while (r == 0 && more && found->length < found->limit) {
+        r = presence_events(presence, found->site, from, BLOCK, &block);
+        if (r < 0)
+            break;
+        more = block.length == BLOCK; /* otherwise the last one was reached */
+        from = block.next;
+        found->missed += block.missed;
+        for (size_t i = 0; i < block.length && found->length < found->limit; i++) {
+            more = more && block.events[i].time_us < before_us;
+            if (block.events[i].time_us < before_us)
+                found_consider(found, &block.events[i]);
+        }
+        presence_events_free(&block);
+    }
     return r;
 }
 
 /* ---- the page ------------------------------------------------------------------------------- */
+
+/* The page that is asked for: the newest events, those after a time, or those before one. */
+struct page {
+    uint32_t size, types;
+    bool has_since, has_before;
+    int64_t since_us, before_us;
+};
+
+/* Find the page's events and one more, which tells that the page isn't the last. After a time, the
+ * oldest page comes first: whoever goes on from its newest event skips nothing. */
+static int load_page(const struct web *web, const char *site, const struct page *page,
+                     struct found *ret)
+{
+    struct presence *presence = live_presence(web->live);
+    int64_t before_us = page->has_before ? page->before_us : INT64_MAX;
+    struct found found;
+
+    if (!presence)
+        return -ENODATA;
+    int r = found_init(&found, site, page->types, page->size + 1);
+    if (r == 0)
+        r = page->has_since ? found_search_on(&found, presence, page->since_us, before_us)
+                            : found_search_back(&found, presence, before_us);
+    if (r < 0)
+        found_free(&found);
+    else
+        *ret = found;
+    return r;
+}
+
+/* Return an event. Clients of other systems expect texts: one that is absent is empty, and so is
+ * the city, which nobody knows. */
+static json_t *build_event(const struct presence_event *event)
+{
+    json_t *object = json_object();
+
+    json_object_set_new(object, "timestamp", json_string(show_time_us(event->time_us).text));
+    json_object_set_new(object, "type", json_string(type_names[type_of(event)]));
+    json_object_set_new(object, "pathname", json_string(event->room));
+    json_object_set_new(object, "event_name", json_string(event->name));
+    json_object_set_new(object, "country", json_string(event->country));
+    json_object_set_new(object, "city", json_string(""));
+    json_object_set_new(object, "referrer", json_string(event->source));
+    return object;
+}
+
+/* Return the page's events, newest first. */
+static json_t *build_events(const struct page *page, const struct found *found)
+{
+    json_t *array = json_array();
+    size_t shown = found->length < page->size ? found->length : page->size;
+
+    for (size_t i = 0; i < shown; i++) {
+        const struct presence_event *event = &found->events[page->has_since ? shown - 1 - i : i];
+        json_array_append_new(array, build_event(event));
+    }
+    return array;
+}
+
+json_t *api_newest_events(const struct web *web, const struct place *place, size_t limit)
+{
+    struct page page = {.size = (uint32_t)limit, .types = TYPES_DEFAULT};
+    struct found found;
+
+    if (load_page(web, place->site, &page, &found) < 0)
+        return json_array();
+    json_t *array = build_events(&page, &found);
+    found_free(&found);
+    return array;
+}
 
 /* Parse a parameter that is a date and a time of day; an empty one is absent. */
 static bool parse_time(const struct http_request *request, const char *name, bool *ret_given,
@@ -178,7 +240,7 @@ static bool parse_time(const struct http_request *request, const char *name, boo
     const char *text = http_request_query(request, name);
 
     *ret_given = text && *text;
-    if (!*ret_given || (strpbrk(text, "Tt") && time_parse(text, ret_us) == 0))
+    if (!*ret_given || (strchr(text, ':') && time_parse(text, ret_us) == 0))
         return true;
     return problem_bad_request(problem,
                                "%s must be a time such as 2026-01-31T12:00:00.123456Z or "
@@ -191,57 +253,57 @@ static bool parse_page(const struct http_request *request, struct page *ret,
 {
     return parse_time(request, "since_timestamp", &ret->has_since, &ret->since_us, problem) &&
            parse_time(request, "before_timestamp", &ret->has_before, &ret->before_us, problem) &&
-           request_parse_number(request, "page_size", 1, PAGE_MAX, PAGE_DEFAULT, &ret->size,
-                                problem);
+           parse_types(request, &ret->types, problem) &&
+           request_parse_number(request, "page_size", 1, PAGE_MAX,
+                                ret->has_since ? PAGE_MAX : PAGE_DEFAULT, &ret->size, problem);
 }
 
-/* Return the time from which to go back: that of the page's oldest event. */
-static json_t *build_previous(const struct page *page, const struct presence_events *events,
-                              size_t shown)
+static json_t *build_time(int64_t time_us)
 {
-    if (shown)
-        return json_string(show_time_us(events->events[events->length - shown].time_us).text);
-    return page->has_before ? json_string(show_time_us(page->before_us).text) : json_null();
+    return json_string(show_time_us(time_us).text);
 }
 
-static json_t *build_page(const struct page *page, struct presence_events *events)
+/* Add the times to go on with, and to go back with. */
+static void add_times(json_t *object, const struct page *page, const struct found *found)
 {
-    bool more = (page->has_since || page->has_before) && events->length > page->size;
-    json_t *object = json_object();
+    bool more = found->length > page->size;
+    size_t shown = more ? page->size : found->length;
+    const struct presence_event *last = shown ? &found->events[shown - 1] : NULL;
+    /* On from the newest event that was looked at, whatever its type: it needn't be again. */
+    int64_t newest_us = more && page->has_since ? last->time_us
+                        : found->newest_us      ? found->newest_us
+                                                : page->since_us;
+    const struct presence_event *oldest = page->has_since && last ? found->events : last;
 
-    if (more && page->has_since)
-        events->length = page->size;
-    size_t shown = events->length < page->size ? events->length : page->size;
-    int64_t newest_us =
-        events->length ? events->events[events->length - 1].time_us : page->since_us;
-    json_object_set_new(object, "data", build_newest(events, page->size));
-    json_object_set_new(object, "next_timestamp", json_string(show_time_us(newest_us).text));
-    json_object_set_new(object, "previous_timestamp", build_previous(page, events, shown));
-    json_object_set_new(object, "has_more", json_boolean(more));
-    json_object_set_new(object, "missed",
-                        json_integer(page->has_since ? (json_int_t)events->missed : 0));
-    return object;
+    json_object_set_new(object, "next_timestamp", build_time(newest_us));
+    json_object_set_new(object, "previous_timestamp",
+                        oldest             ? build_time(oldest->time_us)
+                        : page->has_before ? build_time(page->before_us)
+                                           : json_null());
+    json_object_set_new(object, "has_more",
+                        json_boolean(more && (page->has_since || page->has_before)));
+    if (!page->has_since)
+        json_object_set_new(object, "cursor",
+                            json_pack("{s:b,s:o}", "hasMore", more, "oldestTimestamp",
+                                      last ? build_time(last->time_us) : json_null()));
 }
 
 enum MHD_Result api_events(const struct web *web, struct http_request *request, struct place *place)
 {
-    struct presence *presence = live_presence(web->live);
-    struct presence_events events = {0};
     struct problem problem;
+    struct found found;
     struct page page = {0};
 
     if (!api_of_collector(web, "events", &problem) || !parse_page(request, &page, &problem))
         return respond_problem(web, request, &problem);
-    int r = !presence         ? -ENODATA
-            : page.has_since  ? load_after(presence, place->site, &page, &events)
-            : page.has_before ? load_before(web, place->site, &page, &events)
-                              : load_newest(web, place->site, page.size, &events);
-    if (r < 0) {
+    if (load_page(web, place->site, &page, &found) < 0) {
         problem_set(&problem, MHD_HTTP_SERVICE_UNAVAILABLE, "no_events",
                     "the collector keeps no events: see presenced --events");
         return respond_problem(web, request, &problem);
     }
-    json_t *object = build_page(&page, &events);
-    presence_events_free(&events);
+    json_t *object = json_pack("{s:o}", "data", build_events(&page, &found));
+    add_times(object, &page, &found);
+    json_object_set_new(object, "missed", json_integer((json_int_t)found.missed));
+    found_free(&found);
     return respond_json(web, request, object);
 }

@@ -109,6 +109,8 @@ static enum MHD_Result handle_count(void *context, struct http_request *request)
 const struct http_route compat_routes[] = {
     {"GET", "/api/v1/stats/realtime/visitors", handle_count},
     {"GET", "/api/websites/*", handle_count},
+    {"GET", "/api/live-user-count/*", api_site}, /* Rybbit */
+    {"GET", "/api/events/*", api_site},
 };
 
 const size_t compat_routes_count = sizeof(compat_routes) / sizeof(compat_routes[0]);

@@ -4,7 +4,7 @@ import { read, Refused, remember, remembered, repeat, sitePath, useKey } from '.
 import { Chart } from './chart.js';
 import { learnTime, now } from './clock.js';
 import { learnSenders } from './edges.js';
-import { addEvents, addMissed, clearEvents } from './feed.js';
+import { addEvents, addMissed, clearEvents, types } from './feed.js';
 import {
     country,
     duration,
@@ -313,7 +313,7 @@ async function readEvents() {
     try {
         answer = await ask(
             sitePath(state.site, 'events'),
-            from ? { since_timestamp: from, page_size: 100 } : { page_size: 40 },
+            { types, ...(from ? { since_timestamp: from, page_size: 100 } : { page_size: 40 }) },
         );
     } catch (error) {
         if (error.code !== 'no_events') throw error;

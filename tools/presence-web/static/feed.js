@@ -3,19 +3,28 @@
 import { country, exactTime, make } from './format.js';
 
 const most = 40;
-const words = { enter: 'Entered', leave: 'Left', pageview: 'Viewed', event: 'Event' };
+const words = {
+    enter: 'Entered',
+    leave: 'Left',
+    pageview: 'Viewed',
+    custom_event: 'Event',
+    outbound: 'Outbound',
+};
+
+/** The types of events that are shown. */
+export const types = Object.keys(words).join();
 
 function entry(event) {
     const item = make('li');
-    const kind = Object.hasOwn(words, event.type) ? event.type : 'event';
+    const kind = Object.hasOwn(words, event.type) ? event.type : 'custom_event';
     item.dataset.kind = kind;
     const at = make('time', '', exactTime(new Date(event.timestamp)));
     at.dateTime = event.timestamp;
-    const place = make('span', 'name', event.pathname ?? 'the site');
+    const place = make('span', 'name', event.pathname || 'the site');
     place.dir = 'auto';
-    place.title = event.pathname ?? '';
+    place.title = event.pathname;
     const what = make('span', 'kind', words[kind]);
-    if (kind === 'event' && event.event_name) {
+    if (kind === 'custom_event' && event.event_name) {
         what.textContent = event.event_name;
         what.dir = 'auto';
     }
