@@ -305,7 +305,7 @@ class Touch(WebCase):
                 collector.thaw()
                 self.counted(web, person)
                 return False
-            self.assert_reason(answer, "not_seen", "20 ms", "busy")
+            self.assert_reason(answer, "not_seen", "in time", "busy")
             return True
 
         wait_until(hangs, "a collector that hangs")

@@ -111,6 +111,10 @@ const struct http_route compat_routes[] = {
     {"GET", "/api/websites/*", handle_count},
     {"GET", "/api/live-user-count/*", api_site}, /* Rybbit */
     {"GET", "/api/events/*", api_site},
+    {"POST", REST_PATH "rpc/*", rest_call},
+    {"POST", REST_PATH "*", rest_refuse},
+    {"GET", REST_PATH "*", rest_refuse},
+    {"OPTIONS", REST_PATH "*", rest_preflight},
 };
 
 const size_t compat_routes_count = sizeof(compat_routes) / sizeof(compat_routes[0]);

@@ -100,6 +100,9 @@ bool request_may_read(const struct web *web, const struct http_request *request,
 bool request_may_use(const struct web *web, const struct http_request *request, const char *token,
                      const struct token_use *use, int64_t *ret_expires, struct problem *problem);
 
+/* Return what follows "Bearer" in Authorization, or NULL. */
+const char *request_bearer(const struct http_request *request);
+
 /* True if the request carries one of the API keys. */
 bool request_has_api_key(const struct web *web, const struct http_request *request);
 

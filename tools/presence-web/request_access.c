@@ -151,8 +151,7 @@ static bool check_token(const struct web *web, const char *token, const struct t
     return good;
 }
 
-/* Return what follows "Bearer" in Authorization, or NULL. */
-static const char *bearer(const struct http_request *request)
+const char *request_bearer(const struct http_request *request)
 {
     const char *value = http_request_header(request, "Authorization");
 
@@ -171,7 +170,7 @@ struct sent_keys {
 static struct sent_keys find_keys(const struct http_request *request)
 {
     return (struct sent_keys){{
-        bearer(request), http_request_header(request, "x-umami-api-key"),
+        request_bearer(request), http_request_header(request, "x-umami-api-key"),
         http_request_query(request, "api_key"), /* Rybbit's */
     }};
 }
@@ -206,7 +205,7 @@ bool request_may_use(const struct web *web, const struct http_request *request, 
     if (web->jwt_keys.count == 0)
         return true;
     if (!token || !*token)
-        token = bearer(request);
+        token = request_bearer(request);
     if (!token)
         return problem_set(problem, MHD_HTTP_UNAUTHORIZED, "token_missing",
                            "send a token for this place, as token or in Authorization: Bearer");

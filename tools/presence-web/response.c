@@ -114,7 +114,7 @@ enum MHD_Result respond_problem_as(const struct web *web, struct http_request *r
 }
 
 enum MHD_Result respond_preflight(const struct web *web, struct http_request *request,
-                                  const char *methods)
+                                  const char *methods, const char *headers)
 {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
@@ -123,8 +123,9 @@ enum MHD_Result respond_preflight(const struct web *web, struct http_request *re
         return MHD_NO;
     MHD_add_response_header(response, "Allow", methods);
     MHD_add_response_header(response, "Access-Control-Allow-Methods", methods);
-    MHD_add_response_header(response, "Access-Control-Allow-Headers",
-                            "Authorization, Content-Type, Last-Event-ID, X-Umami-Api-Key");
+    MHD_add_response_header(
+        response, "Access-Control-Allow-Headers",
+        headers ? headers : "Authorization, Content-Type, Last-Event-ID, X-Umami-Api-Key");
     MHD_add_response_header(response, "Access-Control-Max-Age", "86400");
     return respond(web, request, MHD_HTTP_NO_CONTENT, response);
 }

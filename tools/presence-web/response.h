@@ -44,9 +44,10 @@ enum MHD_Result respond_problem(const struct web *web, struct http_request *requ
 enum MHD_Result respond_problem_as(const struct web *web, struct http_request *request,
                                    const struct problem *problem, json_t *object);
 
-/* Answer a CORS preflight. `methods` is as in Allow. */
+/* Answer a CORS preflight. `methods` is as in Allow; `headers` are allowed, NULL: those that this
+ * server uses. */
 enum MHD_Result respond_preflight(const struct web *web, struct http_request *request,
-                                  const char *methods);
+                                  const char *methods, const char *headers);
 
 /* ---- numbers in JSON ----------------------------------------------------------------------- */
 

@@ -110,7 +110,7 @@ static enum MHD_Result handle_preflight(void *context, struct http_request *requ
     const struct web *web = context;
     bool touch = strcmp(request->path, TOUCH) == 0;
 
-    return respond_preflight(web, request, touch ? "POST, OPTIONS" : "GET, HEAD, OPTIONS");
+    return respond_preflight(web, request, touch ? "POST, OPTIONS" : "GET, HEAD, OPTIONS", NULL);
 }
 
 static enum MHD_Result handle_unknown(void *web, struct http_request *request)
@@ -176,5 +176,7 @@ enum MHD_Result routes_refuse(void *context, struct http_request *request, unsig
         problem_set(&problem, status, "bad_request", "malformed request");
     }
     problem.allow = allow;
+    if (!web->options.no_compat && strncmp(request->path, REST_PATH, strlen(REST_PATH)) == 0)
+        return rest_respond_problem(web, request, &problem);
     return respond_problem(web, request, &problem);
 }

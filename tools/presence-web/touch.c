@@ -31,7 +31,9 @@ struct touch {
     struct touch_sample sample;
     int64_t began_ns;
     int64_t check_at_ns;
-    int64_t seen_at_ns; /* 0: not yet */
+    int64_t seen_at_ns;  /* 0: not yet */
+    int64_t patience_ns; /* since it began */
+    uint32_t window_s;   /* of totals; 0: the default one */
     bool waits;
     bool counted;
 };
@@ -127,7 +129,7 @@ static bool is_in_total(const struct touch *touch, const struct place *place)
 {
     struct number number;
 
-    live_count(touch->touches->web->live, place, 0, &number);
+    live_count(touch->touches->web->live, place, touch->window_s, &number);
     return number.known && !number.stale && number.published_ns - TOUCH_LAG_NS >= touch->began_ns;
 }
 
@@ -172,8 +174,10 @@ static int64_t next_check(const struct touch *touch, int64_t now_ns)
     while (i < CHECKS - 1 && touch->began_ns + check_times_ns[i] <= now_ns)
         i++;
     int64_t next_ns = touch->began_ns + check_times_ns[i];
+    if (next_ns <= now_ns) /* then less and less often */
+        next_ns = now_ns + (now_ns - touch->began_ns);
     int64_t settled_ns = touch->seen_at_ns + SETTLE_NS;
-    return touch->seen_at_ns && settled_ns < next_ns ? settled_ns : next_ns;
+    return touch->seen_at_ns && settled_ns > now_ns && settled_ns < next_ns ? settled_ns : next_ns;
 }
 
 static void stop_waiting(struct touch *touch)
@@ -186,19 +190,28 @@ static void stop_waiting(struct touch *touch)
     touch->waits = false;
 }
 
-static int64_t patience(const struct touch *touch)
+/* True if the collector is known to have refused the visitor, or not to have heard of them. */
+static bool is_refused(const struct touch *touch)
 {
-    return is_total(touch) ? TOUCH_TOTAL_WAIT_NS : TOUCH_WAIT_NS;
+    struct touch_reason reason =
+        touch_reason_find(touch->touches->web, &touch->heartbeat, &touch->sample,
+                          get_sample(touch->touches, monotonic_ns()));
+
+    return strcmp(reason.code, TOUCH_NOT_SEEN) != 0;
 }
 
-/* True if the touch is counted, or has waited for long enough. */
+/* True if the touch is counted, or there is no point in waiting any longer. */
 static bool is_over(struct touch *touch, struct round *round)
 {
+    int64_t age_ns = round->now_ns - touch->began_ns;
+
     if (round->now_ns >= touch->check_at_ns) {
         touch->counted = is_counted(touch, round);
         touch->check_at_ns = next_check(touch, round->now_ns);
+        if (!touch->counted && !is_total(touch) && age_ns >= TOUCH_WAIT_NS && is_refused(touch))
+            return true;
     }
-    return touch->counted || round->now_ns - touch->began_ns >= patience(touch);
+    return touch->counted || age_ns >= touch->patience_ns;
 }
 
 /* Have the touch checked in time. */
@@ -271,6 +284,7 @@ struct touch *touch_begin(struct web *web, const struct heartbeat *heartbeat,
     touch->context = context;
     touch->heartbeat = *heartbeat;
     touch->began_ns = monotonic_ns();
+    touch->patience_ns = is_total(touch) ? TOUCH_TOTAL_WAIT_NS : TOUCH_WAIT_NS;
     touch->sample = *get_sample(touches, touch->began_ns);
     live_observe(web->live, &heartbeat->place, heartbeat->visitor, 0, &touch->before);
     touch->outcome = touch_send(web, heartbeat, client);
@@ -294,6 +308,13 @@ bool touch_is_counted(const struct touch *touch)
     return touch->counted;
 }
 
+void touch_insist(struct touch *touch, uint32_t window_s)
+{
+    if (touch->patience_ns < TOUCH_INSIST_NS)
+        touch->patience_ns = TOUCH_INSIST_NS;
+    touch->window_s = window_s;
+}
+
 void touch_free(struct touch *touch)
 {
     if (!touch)
@@ -303,23 +324,26 @@ void touch_free(struct touch *touch)
     free(touch);
 }
 
+struct touch_reason touch_explain(const struct touch *touch, const struct number *number)
+{
+    const struct web *web = touch->touches->web;
+
+    if (touch->outcome != TOUCH_SENT)
+        return touch_reason_unsent(touch->outcome);
+    if (is_stale(&touch->before.number) || number->stale)
+        return touch_reason_stale(web, number);
+    return touch_reason_find(web, &touch->heartbeat, &touch->sample,
+                             get_sample(touch->touches, monotonic_ns()));
+}
+
 /* ---- POST /touch ---------------------------------------------------------------------------- */
 
 /* Add why the visitor is not counted, or only in the site. A leave needs no such reason. */
 static void add_reason(json_t *object, const struct touch *touch, const struct number *number)
 {
-    const struct web *web = touch->touches->web;
-    struct touch_reason reason;
-
     if (touch->counted || touch->heartbeat.kind == PRESENCE_LEAVE)
         return;
-    if (touch->outcome != TOUCH_SENT)
-        reason = touch_reason_unsent(touch->outcome);
-    else if (is_stale(&touch->before.number) || number->stale)
-        reason = touch_reason_stale(web, number);
-    else
-        reason = touch_reason_find(web, &touch->heartbeat, &touch->sample,
-                                   get_sample(touch->touches, monotonic_ns()));
+    struct touch_reason reason = touch_explain(touch, number);
     if (reason.in_site)
         json_object_set_new(object, "counted", json_true());
     json_object_set_new(object, "reason", json_string(reason.code));

@@ -15,6 +15,7 @@
 #include "heartbeat.h"
 
 #define TOUCH_WAIT_NS    (20 * NS_PER_MS)
+#define TOUCH_INSIST_NS  NS_PER_S
 #define TOUCH_BODY_BYTES 4096
 
 /* The time that a heartbeat may take to the collectors through relays, each of which holds it for
@@ -38,6 +39,7 @@ int64_t touches_run_timers(struct touches *touches, int64_t now_ns);
 /* ---- one touch ------------------------------------------------------------------------------ */
 
 struct touch;
+struct touch_reason;
 
 enum touch_outcome {
     TOUCH_SENT,
@@ -62,8 +64,15 @@ void touch_free(struct touch *touch);
  * heartbeat was not sent, is a leave, or numbers are stale. */
 bool touch_waits(const struct touch *touch);
 
+/* Wait for as long as TOUCH_INSIST_NS, since whoever touches has no use for a number without them;
+ * of totals, for that of this window instead of the default one. For a touch that waits. */
+void touch_insist(struct touch *touch, uint32_t window_s);
+
 /* True if the visitor is in the count of their place. */
 bool touch_is_counted(const struct touch *touch);
+
+/* Explain why the visitor is not in `number`, which is read now. */
+struct touch_reason touch_explain(const struct touch *touch, const struct number *number);
 
 /* ---- requests ------------------------------------------------------------------------------- */
 
@@ -100,6 +109,8 @@ struct touch_sample {
     uint64_t lost; /* heartbeats that reached nobody */
     uint64_t counters[TOUCH_COUNTERS];
 };
+
+#define TOUCH_NOT_SEEN "not_seen" /* the code of a cause that is unknown, or guessed */
 
 struct touch_reason {
     const char *code;

@@ -168,12 +168,12 @@ static struct touch_reason guess_rejection(const struct changes *changes)
                         : rose[TOUCH_REJECTED_SENDER]        ? "some senders: see presenced --allow"
                                                              : NULL;
     if (cause)
-        return reason("not_seen",
+        return reason(TOUCH_NOT_SEEN,
                       "the collector rejects heartbeats, and this may be one; it "
                       "rejected %s",
                       cause);
-    return reason("not_seen", "the collector has not counted it within 20 ms: it may be busy, or "
-                              "--to leads to another one");
+    return reason(TOUCH_NOT_SEEN, "the collector has not counted it in time: it may be busy, or "
+                                  "--to leads to another one");
 }
 
 struct touch_reason touch_reason_find(const struct web *web, const struct heartbeat *heartbeat,
@@ -189,7 +189,7 @@ struct touch_reason touch_reason_find(const struct web *web, const struct heartb
         return reason("not_sent", "heartbeats do not reach the collector: see --to, and this "
                                   "server's log");
     if (live_totals(web->live))
-        return reason("not_seen",
+        return reason(TOUCH_NOT_SEEN,
                       "no group has published its counts anew within 3 s: they may lack "
                       "this heartbeat");
     return guess_rejection(&changes);
