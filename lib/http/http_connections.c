@@ -17,12 +17,14 @@ enum phase {
     WAITING,   /* for a request, or for the rest of one */
     ANSWERING, /* a request is complete */
     STREAMING,
+    TAKEN, /* it has another protocol now */
     ENDED, /* shut down by us; the library has not closed it yet */
 };
 
 struct http_connection {
     enum phase phase;
     int socket;
+    unsigned holders; /* the library, and who has taken it over */
     struct host client;
     int64_t since_ns; /* start of the phase */
 };
@@ -157,7 +159,7 @@ struct http_connection *http_connections_begin(struct http_connections *connecti
     /* Another thread may have used the place since http_connections_admit. */
     struct http_connection *added = find_room(connections, &client);
     if (added)
-        *added = (struct http_connection){WAITING, socket, client, monotonic_ns()};
+        *added = (struct http_connection){WAITING, socket, 1, client, monotonic_ns()};
     else
         shutdown(socket, SHUT_RDWR);
     pthread_mutex_unlock(&connections->mutex);
@@ -169,7 +171,8 @@ void http_connections_end(struct http_connections *connections, struct http_conn
     if (!connection)
         return;
     pthread_mutex_lock(&connections->mutex);
-    connection->phase = FREE;
+    if (--connection->holders == 0)
+        connection->phase = FREE;
     pthread_mutex_unlock(&connections->mutex);
 }
 
@@ -179,7 +182,7 @@ static void enter(struct http_connections *connections, struct http_connection *
     if (!connection)
         return;
     pthread_mutex_lock(&connections->mutex);
-    if (connection->phase != ENDED) {
+    if (connection->phase != ENDED && connection->phase != TAKEN) {
         connection->phase = phase;
         connection->since_ns = monotonic_ns();
     }
@@ -198,18 +201,37 @@ void http_connections_answered(struct http_connections *connections,
     enter(connections, connection, WAITING);
 }
 
-void http_connections_streams(struct http_connections *connections,
-                              struct http_connection *connection)
+/* Let the kernel end a connection whose client has vanished or accepts no data. */
+static void keep_alive(int socket)
 {
     const int on = 1, idle_s = KEEPALIVE_IDLE_S;
     const unsigned timeout_ms = STREAM_TIMEOUT_MS;
 
+    setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+    setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+}
+
+void http_connections_streams(struct http_connections *connections,
+                              struct http_connection *connection)
+{
     if (!connection)
         return;
-    setsockopt(connection->socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-    setsockopt(connection->socket, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
-    setsockopt(connection->socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+    keep_alive(connection->socket);
     enter(connections, connection, STREAMING);
+}
+
+void http_connections_take(struct http_connections *connections, struct http_connection *connection,
+                           int socket)
+{
+    if (!connection)
+        return;
+    keep_alive(socket);
+    enter(connections, connection, TAKEN);
+    pthread_mutex_lock(&connections->mutex);
+    connection->socket = socket;
+    connection->holders++;
+    pthread_mutex_unlock(&connections->mutex);
 }
 
 void http_connections_refuse(struct http_connections *connections,

@@ -34,7 +34,8 @@ bool http_connections_admit(struct http_connections *connections, const struct s
 struct http_connection *http_connections_begin(struct http_connections *connections, int socket,
                                                const struct sockaddr *address);
 
-/* Remove a connection, whose socket is about to be closed. */
+/* Remove a connection, whose socket is about to be closed. One that was taken over is removed when
+ * this has been called twice. */
 void http_connections_end(struct http_connections *connections, struct http_connection *connection);
 
 /* Record that a request is complete and must be answered; that it has been answered; that a stream
@@ -46,6 +47,10 @@ void http_connections_answered(struct http_connections *connections,
                                struct http_connection *connection);
 void http_connections_streams(struct http_connections *connections,
                               struct http_connection *connection);
+
+/* Record that a connection goes on as another descriptor, with another protocol, like a stream. */
+void http_connections_take(struct http_connections *connections, struct http_connection *connection,
+                           int socket);
 
 /* Send an answer as it is and shut down a connection whose request can't be parsed. `connection`
  * may be NULL. */

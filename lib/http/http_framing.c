@@ -110,5 +110,6 @@ bool http_framing_judge(struct http_request *request, const char *version)
                 (fields.hosts == 1 || (fields.hosts == 0 && is_old)) &&
                 fields.lengths + fields.codings <= 1 && !(is_old && fields.codings);
     request->closes = !good || fields.codings;
+    request->is_http_1_0 = is_old;
     return good;
 }

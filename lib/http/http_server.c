@@ -18,13 +18,14 @@
 #include "http_library.h"
 #include "http_listen.h"
 #include "http_reply.h"
+#include "http_routes.h"
+#include "http_upgrade.h"
 
 #define DEFAULT_CONNECTIONS  64
 #define DEFAULT_PATIENCE_S   30
 #define DEFAULT_PRESSURE_MS  1000
 #define DEFAULT_HEADER_BYTES 16384
 #define OTHER_FILES          64   /* open files besides connections */
-#define ALLOW_MAX            64   /* bytes of an Allow header */
 #define PARAMETER_BYTES      64   /* that libmicrohttpd allocates for one, besides its text */
 #define LINE_SPARE_BYTES     1024 /* for a few headers and the answer */
 #define SPINS_MAX            64
@@ -35,6 +36,7 @@ struct http_server {
     struct http_connections *connections;
     struct MHD_Daemon *daemons[HTTP_LISTEN_MAX]; /* one a socket; all share `connections` */
     unsigned daemon_count;
+    struct http_upgrades *upgrades; /* NULL: there was none yet */
     unsigned spins; /* turns that did not wait, since the last in which a socket was ready */
     int signals;    /* descriptor */
     int wake;       /* descriptor, an eventfd: a connection was resumed */
@@ -48,7 +50,7 @@ struct exchange {
     struct http_connection *connection;
     http_handler *handler;
     unsigned refusal; /* status to answer with instead of calling the handler; 0: none */
-    char allow[ALLOW_MAX];
+    char allow[HTTP_ROUTES_ALLOW_MAX];
     char *body;
 };
 
@@ -61,47 +63,6 @@ static struct http_connection *connection_of(struct MHD_Connection *connection)
 }
 
 /* ---- requests ---------------------------------------------------------------------------- */
-
-static bool path_matches(const char *pattern, const char *path)
-{
-    size_t length = strlen(pattern);
-
-    if (length && pattern[length - 1] == '*')
-        return strncmp(pattern, path, length - 1) == 0;
-    return strcmp(pattern, path) == 0;
-}
-
-static bool method_matches(const char *wanted, const char *method)
-{
-    return strcmp(wanted, method) == 0 ||
-           (strcmp(wanted, "GET") == 0 && strcmp(method, "HEAD") == 0);
-}
-
-static void allow_method(char allow[ALLOW_MAX], const char *method)
-{
-    const char *head = strcmp(method, "GET") == 0 ? ", HEAD" : "";
-
-    if (strstr(allow, method) || strlen(allow) + strlen(method) + strlen(head) + 3 > ALLOW_MAX)
-        return;
-    if (*allow)
-        strcat(allow, ", ");
-    strcat(strcat(allow, method), head);
-}
-
-static void find_route(const struct http_options *options, struct exchange *exchange)
-{
-    for (size_t i = 0; i < options->route_count; i++) {
-        const struct http_route *route = &options->routes[i];
-        if (!path_matches(route->path, exchange->request.path))
-            continue;
-        if (method_matches(route->method, exchange->request.method)) {
-            exchange->handler = route->handler;
-            return;
-        }
-        allow_method(exchange->allow, route->method);
-    }
-    exchange->refusal = *exchange->allow ? MHD_HTTP_METHOD_NOT_ALLOWED : MHD_HTTP_NOT_FOUND;
-}
 
 static bool is_body_too_large(struct MHD_Connection *connection, size_t body_bytes)
 {
@@ -155,7 +116,8 @@ static enum MHD_Result start_exchange(struct http_server *server, struct MHD_Con
         exchange->refusal = MHD_HTTP_CONTENT_TOO_LARGE;
     if (exchange->refusal)
         return refuse(exchange);
-    find_route(&server->options, exchange);
+    exchange->refusal =
+        http_routes_find(&server->options, method, path, &exchange->handler, exchange->allow);
     /* A guard comes first: it tells strangers nothing about what there is. */
     return exchange->refusal && !server->options.guard ? refuse(exchange) : MHD_YES;
 }
@@ -327,8 +289,8 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, int socket)
     };
 
     return MHD_start_daemon(
-        (options->secure ? MHD_USE_TLS : 0) | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
-            MHD_USE_ERROR_LOG,
+        (options->secure ? MHD_USE_TLS : MHD_ALLOW_UPGRADE) | MHD_USE_EPOLL |
+            MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
         0, on_accept, server, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, http_library_log,
         NULL, MHD_OPTION_LISTEN_SOCKET, socket, MHD_OPTION_CONNECTION_LIMIT,
         options->connections + HTTP_CONNECTIONS_SLACK, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
@@ -397,28 +359,32 @@ fail:
     return r;
 }
 
-/* Wait until a daemon has something to do, or for a signal. Returns the signal, or 0. */
-static int wait_for_work(struct http_server *server, int wait_ms)
+/* Wait until a daemon or upgraded connections have something to do, or for a signal. Returns the
+ * signal, or 0. */
+static int wait_for_work(struct http_server *server, int wait_ms, bool *ret_upgrades)
 {
-    struct pollfd files[HTTP_LISTEN_MAX + 2] = {{.fd = server->signals, .events = POLLIN},
-                                                {.fd = server->wake, .events = POLLIN}};
+    struct pollfd files[HTTP_LISTEN_MAX + 3] = {
+        {.fd = server->signals, .events = POLLIN},
+        {.fd = server->wake, .events = POLLIN},
+        {.fd = server->upgrades ? server->upgrades->ready : -1, .events = POLLIN}};
     struct signalfd_siginfo signal;
     eventfd_t times;
     MHD_UNSIGNED_LONG_LONG timeout_ms;
 
     for (unsigned i = 0; i < server->daemon_count; i++) {
         struct MHD_Daemon *daemon = server->daemons[i];
-        files[i + 2].fd = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-        files[i + 2].events = POLLIN;
+        files[i + 3].fd = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+        files[i + 3].events = POLLIN;
         if (MHD_get_timeout(daemon, &timeout_ms) == MHD_YES && timeout_ms < (unsigned)wait_ms)
             wait_ms = (int)timeout_ms;
     }
     /* libmicrohttpd (0.9.75) would spin while a handshake of TLS waits for the client. */
     if (wait_ms == 0 && server->options.secure && server->spins++ >= SPINS_MAX)
         wait_ms = SPIN_WAIT_MS;
-    if (poll(files, server->daemon_count + 2, wait_ms) <= 0)
+    if (poll(files, server->daemon_count + 3, wait_ms) <= 0)
         return 0;
     server->spins = 0;
+    *ret_upgrades = files[2].revents != 0;
     if (files[1].revents) {
         eventfd_read(server->wake, &times);
         /* Pairs with http_server_resume. What was resumed before is handled after this, and what
@@ -432,11 +398,14 @@ static int wait_for_work(struct http_server *server, int wait_ms)
 
 int http_server_turn(struct http_server *server, int wait_ms)
 {
-    int signal = wait_for_work(server, wait_ms);
+    bool is_ready = false;
+    int signal = wait_for_work(server, wait_ms, &is_ready);
     struct timespec now;
 
     for (unsigned i = 0; i < server->daemon_count; i++)
         MHD_run_wait(server->daemons[i], 0);
+    if (server->upgrades)
+        server->upgrades->run(server->upgrades, is_ready);
     clock_gettime(CLOCK_MONOTONIC, &now);
     if (now.tv_sec != server->swept)
         http_connections_sweep(server->connections);
@@ -450,6 +419,8 @@ void http_server_stop(struct http_server *server)
         return;
     for (unsigned i = 0; i < server->daemon_count; i++)
         MHD_stop_daemon(server->daemons[i]);
+    if (server->upgrades)
+        server->upgrades->end(server->upgrades);
     if (server->signals >= 0)
         close(server->signals);
     if (server->wake >= 0)
@@ -489,4 +460,35 @@ void http_request_streams(struct http_request *request)
     struct exchange *exchange = (struct exchange *)request;
 
     http_connections_streams(request->server->connections, exchange->connection);
+}
+
+/* ---- other protocols --------------------------------------------------------------------- */
+
+struct http_upgrades *http_server_upgrades(const struct http_server *server)
+{
+    return server->upgrades;
+}
+
+void http_server_set_upgrades(struct http_server *server, struct http_upgrades *upgrades)
+{
+    server->upgrades = upgrades;
+}
+
+bool http_server_can_upgrade(const struct http_server *server)
+{
+    return !server->options.secure;
+}
+
+struct http_connection *http_server_take(struct http_server *server,
+                                         struct MHD_Connection *connection, int socket)
+{
+    struct http_connection *taken = connection_of(connection);
+
+    http_connections_take(server->connections, taken, socket);
+    return taken;
+}
+
+void http_server_release(struct http_server *server, struct http_connection *connection)
+{
+    http_connections_end(server->connections, connection);
 }

@@ -21,6 +21,7 @@ struct http_request {
     const char *body;                  /* zero-terminated; may hold zeros */
     size_t body_length;
     bool closes; /* the connection is closed once the request is answered */
+    bool is_http_1_0;
     struct http_server *server;
     void *data;                  /* the handler's own */
     void (*release)(void *data); /* called with `data` when the request is over, unless NULL */
