@@ -20,6 +20,12 @@ PRESENCE_WEB = os.path.join(BUILD, "tools/presence-web/presence-web")
 SITE = "example.com"
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 
+HOSTILE_NAMES = (
+    "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'; DROP TABLE x; --", "a\\b\\\"c",
+    "\u202egnirts\u202c", "\u2028\u2029", "é💥漢字", "{{7*7}}${7*7}", "%0d%0aSet-Cookie:x=1", "../../etc",
+    "\u200b", "]]>", "&amp;&lt;", "` $(id) `",
+)
+
 
 class Answer:
     """A response: status, headers by their lower-case names, and the body."""

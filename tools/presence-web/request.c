@@ -295,6 +295,13 @@ bool request_parse_window(const struct web *web, const struct http_request *requ
     return true;
 }
 
+bool request_has_tag(const struct http_request *request, const char *tag)
+{
+    const char *tags = http_request_header(request, "If-None-Match");
+
+    return tags && (strstr(tags, tag) || strcmp(tags, "*") == 0);
+}
+
 /* ---- the places of a stream ----------------------------------------------------------------- */
 
 /* A parameter that is given once for each place. */

@@ -74,6 +74,9 @@ bool request_parse_number(const struct http_request *request, const char *name, 
 bool request_parse_window(const struct web *web, const struct http_request *request,
                           uint32_t *ret_s, struct problem *problem);
 
+/* True if the client has the version with this tag, a quoted text, already (If-None-Match). */
+bool request_has_tag(const struct http_request *request, const char *tag);
+
 /* ---- whether it may ------------------------------------------------------------------------- */
 
 #define REQUEST_TOKEN_KEY_MIN 32 /* bytes: RFC 7518, 3.2 */

@@ -8,6 +8,8 @@
 #include "compat.h"
 #include "http/http_reply.h"
 #include "live.h"
+#include "picture.h"
+#include "request.h"
 #include "response.h"
 #include "stream.h"
 #include "touch.h"
@@ -44,18 +46,13 @@ static bool accepts_gzip(const char *header)
     return strncasecmp(weight, "q=", 2) != 0 || strtod(weight + 2, NULL) > 0;
 }
 
-static bool is_fresh(const char *header, const struct file *file)
-{
-    return header && (strstr(header, file->tag) || strstr(header, file->packed_tag) ||
-                      strcmp(header, "*") == 0);
-}
-
 /* Answer GET of a built-in file. */
 static enum MHD_Result handle_file(void *context, struct http_request *request)
 {
     const struct file *file = find_file(request->path);
     bool packed = accepts_gzip(http_request_header(request, "Accept-Encoding"));
-    bool fresh = file && is_fresh(http_request_header(request, "If-None-Match"), file);
+    bool fresh =
+        file && (request_has_tag(request, file->tag) || request_has_tag(request, file->packed_tag));
 
     (void)context;
     if (!file)
@@ -127,6 +124,8 @@ static const struct http_route fixed[] = {
     {"GET", "/api/*", handle_unknown},
     {"GET", "/stream", streams_handle},
     {"GET", "/beacon.gif", beacon_handle},
+    {"GET", "/badge.svg", picture_handle},
+    {"GET", "/badge.json", picture_handle_json},
     {"GET", "/-/healthy", handle_healthy},
     {"GET", "/-/ready", handle_ready},
     {"POST", TOUCH, touches_handle},
@@ -134,6 +133,8 @@ static const struct http_route fixed[] = {
     {"OPTIONS", "/stream", handle_preflight},
     {"OPTIONS", "/beacon.gif", handle_preflight},
     {"OPTIONS", "/badge.js", handle_preflight},
+    {"OPTIONS", "/badge.svg", handle_preflight},
+    {"OPTIONS", "/badge.json", handle_preflight},
     {"OPTIONS", "/api/*", handle_preflight},
 };
 
