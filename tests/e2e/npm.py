@@ -23,3 +23,15 @@ def run_script(source, *arguments):
     if done.returncode != 0:
         raise AssertionError(f"the script ended with {done.returncode}: {done.stdout}{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def bundle(path):
+    """Return a script for pages: a file of ours, with JSX, and all packages that it imports."""
+    done = subprocess.run(
+        ["esbuild", path, "--bundle", "--format=iife", "--jsx=automatic", "--log-level=warning",
+         '--define:process.env.NODE_ENV="development"'],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT,
+        env={**os.environ, "NODE_PATH": MODULES})
+    if done.returncode != 0:
+        raise AssertionError(f"esbuild ended with {done.returncode}: {done.stderr}")
+    return done.stdout
