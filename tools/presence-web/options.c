@@ -50,7 +50,7 @@ const char *options_find_alias(const struct options *options, const char *id)
 
     for (unsigned i = 0; i < options->aliases.count; i++) {
         const char *alias = options->aliases.items[i];
-        if (strncmp(alias, id, length) == 0 && alias[length] == '=')
+        if (strcspn(alias, "=") == length && strncmp(alias, id, length) == 0)
             return alias + length + 1;
     }
     return NULL;

@@ -1,0 +1,135 @@
+"""Other systems' addresses under attack: hostile names and ids, and requests of random bytes."""
+
+import contextlib
+import json
+import os
+import random
+import re
+import socket
+import unittest
+from urllib.parse import quote
+
+from documents import read
+from harness import wait_until
+from test_web_hostile import NAMES
+from web import SITE, WebCase
+
+SEED = int(os.environ.get("TEST_SEED", random.SystemRandom().randrange(1 << 32)))
+ROUNDS, BATCH = 20, 50
+KEY = "an-api-key-of-the-tests"
+
+# The routes that --no-compat leaves out, and requests of each; {} is where hostile input goes.
+ROUTES = {
+    "/api/v1/stats/realtime/visitors": ["GET /api/v1/stats/realtime/visitors?site_id={}"],
+    "/api/websites/*": ["GET /api/websites/{}/active", "GET /api/websites/{}"],
+    "/api/live-user-count/*": ["GET /api/live-user-count/{}?minutes={}"],
+    "/api/events/*": ["GET /api/events/{}?types={}&since_timestamp={}", "GET /api/events/{}?before_timestamp={}"],
+}
+REQUESTS = [request.split(" ", 1) for requests in ROUTES.values() for request in requests]
+
+# What is no name, or hardly one, as it stands in a path or query.
+ODD = ["", "%", "%0", "%zz", "%00", "a%00b", "%ff%fe", "%c0%af", "%ed%a0%80", "%0d%0aX:%20y", ".", "..", "%2e%2e%2f",
+       "//", "%2f", "%252f", "?", "#", "&", ";", "+", "%20", "%7f", "%1b[31m", "0", "-1", "null", "undefined",
+       "[object%20Object]", "9" * 40, "a" * 253, "a" * 254, "%f0%9f%92%a5" * 63, "%f0%9f%92%a5" * 64, "a" * 2000]
+
+
+class Attacks(WebCase):
+    def begin(self, *arguments):
+        self.collector = self.start("--warm-up", "0")
+        self.web = self.serve("--client-rate", "0", "--site-alias", f"42={SITE}", *arguments, collector=self.collector)
+
+    def assert_served(self):
+        answer = wait_until(lambda: (answer := self.web.get("/api/websites/42/active")).status == 200 and answer,
+                            "the number")
+        self.assertIsInstance(answer.json["visitors"], int)
+
+    def test_every_route_is_tried(self):
+        table = re.search(r"compat_routes\[\] = \{(.*?)^\};", read("tools/presence-web/compat.c"), re.M | re.S)[1]
+        self.assertEqual(set(re.findall(r'"(/[^"]*)"', table)), set(ROUTES))
+
+    def test_names(self):
+        """Answers are JSON in ASCII, repeat only what is a name, and there is no line in the log."""
+        self.begin()
+        for method, path in REQUESTS:
+            for text in [*map(quote, NAMES), *ODD]:
+                with self.subTest(path=path, text=text):
+                    answer = self.web.ask(method, path.replace("{}", text))
+                    self.assertIn(answer.status, (200, 400, 403, 404, 503))
+                    self.assertTrue(answer.body.isascii())
+                    self.assertFalse(re.search(rb"[\x00-\x1f\x7f]", answer.body))
+                    self.assertEqual(answer.headers["content-type"], "application/json; charset=utf-8")
+                    self.assertEqual(answer.headers["x-content-type-options"], "nosniff")
+                    if answer.status != 200:
+                        json.loads(answer.body)
+                        self.assertNotIn(b"[31m", answer.body)
+        self.assert_served()
+        self.assertEqual(self.web.output().count("\n"), 1, self.web.output())
+
+    def test_keys_guard_all(self):
+        """Without the key no route tells anything, not even that a site is served here."""
+        self.begin("--site", SITE, "--api-key-file", self.secret("keys", KEY))
+        for method, path in REQUESTS:
+            for name in SITE, "42", "other.example", "%00":
+                for headers in {}, {"Authorization": "Bearer "}, {"X-Umami-Api-Key": KEY[:-1]}:
+                    answer = self.web.ask(method, path.replace("{}", name), headers=headers)
+                    self.assertIn(answer.status, (401, 404), (path, name))
+
+    def scramble(self, pick, method, path):
+        """A request whose line, headers or body were changed at random."""
+        for _ in range(path.count("{}")):
+            path = path.replace("{}", pick.choice([SITE, "42", *ODD, *map(quote, NAMES)]), 1)
+        line = f"{method} {path} HTTP/1.1\r\n".encode()
+        body = json.dumps({"_visitor_id": pick.choice(NAMES), "_window_minutes": pick.choice([5, None, -1, 1e99, []])})
+        headers = {"Host": "a", "Authorization": f"Bearer {KEY}", "apikey": KEY, "X-Umami-Api-Key": KEY,
+                   "Origin": "https://a.example", "Content-Type": "application/json", "Upgrade": "websocket",
+                   "Connection": "Upgrade", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "x" * 24}
+        names = ["Host", *pick.sample(sorted(set(headers) - {"Host"}), pick.randrange(len(headers)))]
+        body = body.encode() if method == "POST" else b""
+        lines = b"".join(f"{name}: {headers[name]}\r\n".encode() for name in names)
+        request = bytearray(line + lines + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        for _ in range(pick.choice([0, 0, 1, 2, 8])):
+            at = pick.randrange(len(request))
+            if pick.random() < 0.5:
+                request[at] = pick.randrange(256)
+            else:
+                request[at:at + pick.randrange(4)] = pick.choice([b"", b"\0", b"\r\n", b"%", b"{", b"\xff\xfe", b'"'])
+        return bytes(request)
+
+    def answers(self, requests):
+        """Send each on a connection of its own. Return what has been answered once others have been served:
+        some wait for the rest of their body."""
+        with contextlib.ExitStack() as held:
+            connections = [held.enter_context(self.web.raw(b"", wait=False)) for _ in requests]
+            for connection, request in zip(connections, requests):
+                with contextlib.suppress(OSError):  # it has seen enough
+                    connection.sendall(request)
+                    connection.shutdown(socket.SHUT_WR)
+            self.assert_served()
+            for connection in connections:
+                connection.setblocking(False)
+                with contextlib.suppress(OSError):
+                    yield connection.recv(65536)
+                    continue
+                yield b""
+
+    def test_random_requests(self):
+        """Others are served meanwhile, and memory does not grow."""
+        self.begin("--origin", "https://a.example")
+        pick, before, answered = random.Random(SEED), None, 0
+        for number in range(ROUNDS):
+            requests = []
+            for _ in range(BATCH):
+                method, path = pick.choice(REQUESTS)
+                requests.append(self.scramble(pick, pick.choice([method] * 9 + ["HEAD", "PUT", "OPTIONS"]), path))
+            for request, answer in zip(requests, self.answers(requests)):
+                self.assertRegex(answer[:12], rb"^(HTTP/1\.[01] [1-5]\d\d)?$", (SEED, request))
+                answered += answer != b""
+            if number == ROUNDS // 2:
+                before = self.web.memory()
+        self.assertGreater(answered, ROUNDS * BATCH // 2, SEED)
+        self.assertLess(self.web.memory() - before, 4 << 20, SEED)
+        self.assertEqual(self.web.stop(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
