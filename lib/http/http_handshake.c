@@ -18,17 +18,14 @@
 /* True if a list, separated by commas, holds a word, in any case. */
 static bool has_word(const char *list, const char *word)
 {
-    size_t length = strlen(word);
-
-    while (list) {
+    while (list && *list) {
         list += strspn(list, ", \t");
-        if (strncasecmp(list, word, length) == 0) {
-            const char *after = list + length;
-            after += strspn(after, " \t");
-            if (*after == ',' || *after == '\0')
-                return true;
-        }
-        list = strchr(list, ',');
+        size_t length = strcspn(list, ", \t"), blanks = strspn(list + length, " \t");
+        const char *after = list + length + blanks;
+        if (length == strlen(word) && strncasecmp(list, word, length) == 0 &&
+            (*after == ',' || *after == '\0'))
+            return true;
+        list = strchr(after, ',');
     }
     return false;
 }

@@ -162,7 +162,7 @@ static bool is_close_code(unsigned code)
 static struct websocket_got judge_close(const char *payload, size_t length)
 {
     if (length == 0)
-        return (struct websocket_got){.kind = WEBSOCKET_CLOSE};
+        return (struct websocket_got){.kind = WEBSOCKET_CLOSE, .text = ""};
     if (length < CODE_BYTES)
         return fault(WSLAY_CODE_PROTOCOL_ERROR, "close frame with half a code");
     unsigned code = (unsigned)(uint8_t)payload[0] << 8 | (uint8_t)payload[1];
