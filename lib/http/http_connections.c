@@ -34,6 +34,8 @@ struct http_connections {
     unsigned limit, limit_per_address;
     int64_t patience_ns, pressure_ns;
     unsigned capacity;
+    unsigned open;  /* neither FREE nor ENDED */
+    unsigned first; /* all places before it are in use */
     struct http_connection all[];
 };
 
@@ -73,10 +75,11 @@ void http_connections_free(struct http_connections *connections)
 
 /* Shut a connection down. The library then reads the end of the input, or fails to write, and
  * closes it. */
-static void shut_down(struct http_connection *connection)
+static void shut_down(struct http_connections *connections, struct http_connection *connection)
 {
     shutdown(connection->socket, SHUT_RDWR);
     connection->phase = ENDED;
+    connections->open--;
 }
 
 static bool is_from(const struct http_connection *connection, const struct host *client)
@@ -84,16 +87,20 @@ static bool is_from(const struct http_connection *connection, const struct host 
     return !client || memcmp(&connection->client, client, sizeof(*client)) == 0;
 }
 
-static unsigned count(const struct http_connections *connections, const struct host *client)
+/* True if a client (NULL: all together) has as many connections as that. */
+static bool is_full(const struct http_connections *connections, const struct host *client,
+                    unsigned limit)
 {
     unsigned found = 0;
 
+    if (!client || connections->open < limit)
+        return connections->open >= limit;
     for (unsigned i = 0; i < connections->capacity; i++) {
         const struct http_connection *connection = &connections->all[i];
         found +=
             connection->phase != FREE && connection->phase != ENDED && is_from(connection, client);
     }
-    return found;
+    return found >= limit;
 }
 
 static struct http_connection *find_oldest(struct http_connections *connections, enum phase phase,
@@ -114,7 +121,7 @@ static struct http_connection *find_oldest(struct http_connections *connections,
 static bool make_room(struct http_connections *connections, const struct host *client,
                       unsigned limit)
 {
-    if (count(connections, client) < limit)
+    if (!is_full(connections, client, limit))
         return true;
     struct http_connection *victim = find_oldest(connections, WAITING, client);
     if (!victim) {
@@ -122,7 +129,7 @@ static bool make_room(struct http_connections *connections, const struct host *c
         if (!victim || monotonic_ns() - victim->since_ns < connections->pressure_ns)
             return false;
     }
-    shut_down(victim);
+    shut_down(connections, victim);
     return true;
 }
 
@@ -130,14 +137,14 @@ static bool make_room(struct http_connections *connections, const struct host *c
 static struct http_connection *find_room(struct http_connections *connections,
                                          const struct host *client)
 {
-    for (unsigned i = 0; i < connections->capacity; i++) {
-        if (connections->all[i].phase == FREE)
-            return make_room(connections, client, connections->limit_per_address) &&
-                           make_room(connections, NULL, connections->limit)
-                       ? &connections->all[i]
-                       : NULL;
-    }
-    return NULL;
+    while (connections->first < connections->capacity &&
+           connections->all[connections->first].phase != FREE)
+        connections->first++;
+    return connections->first < connections->capacity &&
+                   make_room(connections, client, connections->limit_per_address) &&
+                   make_room(connections, NULL, connections->limit)
+               ? &connections->all[connections->first]
+               : NULL;
 }
 
 bool http_connections_admit(struct http_connections *connections, const struct sockaddr *address)
@@ -158,12 +165,26 @@ struct http_connection *http_connections_begin(struct http_connections *connecti
     pthread_mutex_lock(&connections->mutex);
     /* Another thread may have used the place since http_connections_admit. */
     struct http_connection *added = find_room(connections, &client);
-    if (added)
+    if (added) {
         *added = (struct http_connection){WAITING, socket, 1, client, monotonic_ns()};
-    else
+        connections->open++;
+    } else {
         shutdown(socket, SHUT_RDWR);
+    }
     pthread_mutex_unlock(&connections->mutex);
     return added;
+}
+
+/* Free the place of a connection that is over. */
+static void free_place(struct http_connections *connections, struct http_connection *connection)
+{
+    unsigned place = (unsigned)(connection - connections->all);
+
+    if (connection->phase != ENDED)
+        connections->open--;
+    connection->phase = FREE;
+    if (place < connections->first)
+        connections->first = place;
 }
 
 void http_connections_end(struct http_connections *connections, struct http_connection *connection)
@@ -172,7 +193,7 @@ void http_connections_end(struct http_connections *connections, struct http_conn
         return;
     pthread_mutex_lock(&connections->mutex);
     if (--connection->holders == 0)
-        connection->phase = FREE;
+        free_place(connections, connection);
     pthread_mutex_unlock(&connections->mutex);
 }
 
@@ -242,7 +263,7 @@ void http_connections_refuse(struct http_connections *connections,
     pthread_mutex_lock(&connections->mutex);
     if (connection->phase != ENDED) {
         send(connection->socket, answer, strlen(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
-        shut_down(connection);
+        shut_down(connections, connection);
     }
     pthread_mutex_unlock(&connections->mutex);
 }
@@ -255,7 +276,7 @@ void http_connections_sweep(struct http_connections *connections)
         struct http_connection *connection = &connections->all[i];
         if ((connection->phase == WAITING || connection->phase == ANSWERING) &&
             now - connection->since_ns > connections->patience_ns)
-            shut_down(connection);
+            shut_down(connections, connection);
     }
     pthread_mutex_unlock(&connections->mutex);
 }
@@ -263,7 +284,7 @@ void http_connections_sweep(struct http_connections *connections)
 unsigned http_connections_count(struct http_connections *connections)
 {
     pthread_mutex_lock(&connections->mutex);
-    unsigned found = count(connections, NULL);
+    unsigned open = connections->open;
     pthread_mutex_unlock(&connections->mutex);
-    return found;
+    return open;
 }

@@ -225,6 +225,93 @@ static void patience_ends(void **state)
     http_connections_free(connections);
 }
 
+/* Taken over by another protocol, one is nobody's victim, and counts until both have ended it. */
+static void taken_ones_stay(void **state)
+{
+    struct http_connections *connections = http_connections_new(LIMIT, PER_ADDRESS, 0, 0);
+    struct client clients[PER_ADDRESS];
+
+    (void)state;
+    for (int i = 0; i < PER_ADDRESS; i++) {
+        clients[i] = begin(connections, "::1");
+        http_connections_asked(connections, clients[i].connection);
+        http_connections_take(connections, clients[i].connection, clients[i].server);
+        http_connections_answered(connections, clients[i].connection);
+    }
+    http_connections_sweep(connections);
+    assert_false(admit(connections, "::1"));
+    assert_int_equal(open_clients(clients, PER_ADDRESS), PER_ADDRESS);
+    http_connections_end(connections, clients[0].connection);
+    assert_false(admit(connections, "::1"));
+    assert_int_equal(http_connections_count(connections), PER_ADDRESS);
+    end(connections, &clients[0]);
+    assert_true(admit(connections, "::1"));
+    assert_int_equal(http_connections_count(connections), PER_ADDRESS - 1);
+    clients[0] = begin(connections, "::1");
+    http_connections_end(connections, clients[1].connection);
+    for (int i = 0; i < PER_ADDRESS; i++)
+        end(connections, &clients[i]);
+    http_connections_end(connections, clients[2].connection);
+    assert_int_equal(http_connections_count(connections), 0);
+    http_connections_free(connections);
+}
+
+/* One that was shut down before another protocol takes it stays so. */
+static void ended_ones_are_taken_in_vain(void **state)
+{
+    struct http_connections *connections = http_connections_new(LIMIT, 0, 0, 0);
+    struct client client = begin(connections, "::1");
+
+    (void)state;
+    http_connections_sweep(connections);
+    assert_true(is_ended(&client));
+    http_connections_take(connections, client.connection, client.server);
+    assert_int_equal(http_connections_count(connections), 0);
+    http_connections_end(connections, client.connection);
+    end(connections, &client);
+    assert_int_equal(http_connections_count(connections), 0);
+    http_connections_free(connections);
+}
+
+static int compare(const void *left, const void *right)
+{
+    const uintptr_t a = *(const uintptr_t *)left, b = *(const uintptr_t *)right;
+
+    return a < b ? -1 : a > b;
+}
+
+/* Whichever come and go, no two have one place. */
+static void places_are_used_once(void **state)
+{
+    struct http_connections *connections = http_connections_new(LIMIT, 0, 60, 60000);
+    struct client clients[LIMIT];
+    uintptr_t places[LIMIT];
+
+    (void)state;
+    srand(1);
+    for (int i = 0; i < LIMIT; i++)
+        clients[i] = begin(connections, "::1");
+    for (int round = 0; round < 100; round++) {
+        int one = rand() % LIMIT, other = rand() % LIMIT;
+        end(connections, &clients[one]);
+        if (other != one) {
+            end(connections, &clients[other]);
+            clients[other] = begin(connections, "::1");
+        }
+        clients[one] = begin(connections, "::1");
+        for (int i = 0; i < LIMIT; i++)
+            places[i] = (uintptr_t)clients[i].connection;
+        qsort(places, LIMIT, sizeof(places[0]), compare);
+        for (int i = 1; i < LIMIT; i++)
+            assert_true(places[i - 1] < places[i]);
+        assert_int_equal(open_clients(clients, LIMIT), LIMIT);
+        assert_int_equal(http_connections_count(connections), LIMIT);
+    }
+    for (int i = 0; i < LIMIT; i++)
+        end(connections, &clients[i]);
+    http_connections_free(connections);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +322,9 @@ int main(void)
         cmocka_unit_test(admitted_at_a_time_are_limited),
         cmocka_unit_test(admitted_without_room_are_ended),
         cmocka_unit_test(patience_ends),
+        cmocka_unit_test(taken_ones_stay),
+        cmocka_unit_test(ended_ones_are_taken_in_vain),
+        cmocka_unit_test(places_are_used_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
