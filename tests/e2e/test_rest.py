@@ -82,7 +82,6 @@ class Arguments(RestCase):
         self.assertEqual(self.live(self.web)["count"], 0)
 
     def test_windows(self):
-        """Whoever was here longer ago than the window is not in the answer."""
         for minutes in (None, 5, "5", " +7 ", "\t-3", 0, -2147483648, 61, 2147483647):
             self.counted_as(self.web, {"_visitor_id": "ann", "_window_minutes": minutes}, 1)
         self.counted_as(self.web, {"_visitor_id": "ann"}, 1)
@@ -276,21 +275,35 @@ class Numbers(RestCase):
 
 
 class Totals(TotalsCase, RestCase):
-    def test_totals(self):
-        """The number of the published windows has the visitor in it; another window is refused."""
-        web = self.begin_collector()
-        web.stop()
+    def test_the_visitor_is_in_the_total(self):
+        """Each is in the number that they get; bots see it."""
+        self.begin_collector()
         web = self.begin("--to", f"127.0.0.1:{self.collector.port}", "--site", SITE)
         for count, person in enumerate(("ann", "bob"), 1):
             self.counted_as(web, {"_visitor_id": person}, count)
-        answer = wait_until(lambda: (answer := touch(web, "ann", User_Agent="Googlebot/2.1")).status
-                            == 200 and answer, "a bot's answer")
-        self.assertEqual(answer.body, b"2")
-        answer = touch(web, "ann", 10)
-        self.assert_error(answer, 503, "window_unpublished")
-        self.assertIn("300", answer.json["message"])
+        answer = touch(web, new_id(), User_Agent="Googlebot/2.1")
+        self.assertEqual((answer.status, answer.body), (200, b"2"))
         self.freeze_engine()
         wait_until(lambda: touch(web, "ann").status == 503, "the number to be stale")
+
+    def test_windows(self):
+        """Windows that are published can be asked for, also for the first time; no other is taken
+        for them."""
+        counts = {60: 2, 300: 3, 3600: 4}
+        self.write("A", {"": 0})
+        self.shards.write("A", 1, 1, {window: {SITE: {"": count}} for window, count in counts.items()})
+        self.socket.bind(("127.0.0.1", 0))  # heartbeats arrive there
+        web = self.begin("--to", f"127.0.0.1:{self.socket.getsockname()[1]}", "--site", SITE)
+        wait_until(lambda: web.get("/-/ready").status == 200, "totals")
+        bot = {"User-Agent": "Googlebot/2.1"}
+        for minutes, count in (1, 2), (None, 3), (61, 4):
+            self.counted_as(web, {"_visitor_id": "ann", "_window_minutes": minutes}, count)
+        for minutes, count in (1, 2), (0, 2), (-7, 2), (None, 3), (5, 3), (60, 4), (61, 4), (999, 4):
+            self.assertEqual(touch(web, "bob", minutes, **bot).body, b"%d" % count, minutes)
+        for headers in {}, bot:
+            answer = touch(web, "ann", 10, **headers)
+            self.assert_error(answer, 503, "window_unpublished")
+            self.assertIn("60, 300, 3600", answer.json["message"])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,285 @@
+/* test_web_touch.c - touches: when they are done, and what may happen to them meanwhile. */
+#include "reader_fixture.h"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/monotonic.h"
+#include "outbound.h"
+#include "touch.h"
+
+#define MS   NS_PER_MS
+#define SITE "example.com"
+
+static const struct segment_settings settings = {
+    .max_entries = 10000, .max_scopes = 64, .max_window = 3600, .max_streams = 4};
+
+/* A presence-web whose heartbeats go to a socket that nobody reads: what the collector gets, a test
+ * delivers. */
+struct site {
+    struct fixture fixture;
+    struct web web;
+    int socket;
+    int64_t now_ns;
+};
+
+static int open_site(void **state)
+{
+    struct site *site = calloc(1, sizeof(*site));
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof(address);
+    const char *failed;
+    char target[32];
+
+    assert_non_null(site);
+    fixture_open(&site->fixture, settings);
+    site->socket = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(site->socket, (struct sockaddr *)&address, length), 0);
+    assert_int_equal(getsockname(site->socket, (struct sockaddr *)&address, &length), 0);
+    snprintf(target, sizeof(target), "127.0.0.1:%u", ntohs(address.sin_port));
+    site->web.live = live_new(site->fixture.scratch.path, NULL);
+    site->web.touches = touches_new(&site->web);
+    assert_int_equal(outbound_open((char *[]){target}, 1, &site->web.key, site->web.live,
+                                   &site->web.outbound, &failed),
+                     0);
+    *state = site;
+    return 0;
+}
+
+static int close_site(void **state)
+{
+    struct site *site = *state;
+
+    touches_free(site->web.touches);
+    outbound_close(site->web.outbound);
+    live_free(site->web.live);
+    close(site->socket);
+    fixture_close(&site->fixture);
+    free(site);
+    return 0;
+}
+
+/* ---- touches that record when they are done -------------------------------------------------- */
+
+struct visit {
+    struct site *site;
+    struct touch *touch;
+    int done;
+    struct visit *frees, *begins; /* in its call; NULL: nothing */
+};
+
+static void begin_kind(struct site *site, struct visit *visit, const char *visitor,
+                       enum presence_heartbeat_kind kind);
+
+static void leave(struct visit *visit)
+{
+    touch_free(visit->touch);
+    visit->touch = NULL;
+}
+
+static void on_done(void *context)
+{
+    struct visit *visit = context;
+
+    visit->done++;
+    assert_false(touch_waits(visit->touch));
+    if (visit->frees)
+        leave(visit->frees);
+    if (visit->begins)
+        begin_kind(visit->site, visit->begins, "late", PRESENCE_HEARTBEAT);
+}
+
+static void begin_kind(struct site *site, struct visit *visit, const char *visitor,
+                       enum presence_heartbeat_kind kind)
+{
+    struct heartbeat heartbeat = {.kind = kind, .hold_s = -1};
+    const struct client client = {0};
+
+    strcpy(heartbeat.place.site, SITE);
+    strcpy(heartbeat.visitor, visitor);
+    visit->site = site;
+    for (;;) {
+        int64_t before_ns = monotonic_ns();
+        visit->touch = touch_begin(&site->web, &heartbeat, &client, on_done, visit);
+        assert_non_null(visit->touch);
+        site->now_ns = monotonic_ns();
+        if (site->now_ns - before_ns < MS / 2)
+            return;
+        leave(visit); /* it may have begun long ago */
+    }
+}
+
+static void begin(struct site *site, struct visit *visit, const char *visitor)
+{
+    begin_kind(site, visit, visitor, PRESENCE_HEARTBEAT);
+    assert_true(touch_waits(visit->touch));
+}
+
+/* Have the collector count a visitor. */
+static void deliver(struct site *site, const char *visitor)
+{
+    char line[128];
+    int length = snprintf(line, sizeof(line), "PH1 site=" SITE " visitor=%s", visitor);
+
+    ingest_begin(site->fixture.ingest);
+    ingest_datagram(site->fixture.ingest, (const uint8_t *)line, (uint32_t)length);
+    ingest_end(site->fixture.ingest);
+}
+
+/* Run the timers so long after the last touch began. Return in how many ms they want to run again;
+ * -1: not at all. */
+static int run_after(struct site *site, int64_t ms)
+{
+    int64_t next_ns = touches_run_timers(site->web.touches, site->now_ns + ms * MS);
+
+    return next_ns == INT64_MAX ? -1 : (int)((next_ns - site->now_ns + MS - 1) / MS) - (int)ms;
+}
+
+/* ---- tests ----------------------------------------------------------------------------------- */
+
+static void test_counted(void **state)
+{
+    struct site *site = *state;
+    struct visit ann = {0}, bob = {0};
+
+    begin(site, &ann, "ann");
+    begin(site, &bob, "bob");
+    deliver(site, "ann");
+    assert_true(run_after(site, 1) > 0);
+    assert_int_equal(ann.done, 1);
+    assert_true(touch_is_counted(ann.touch));
+    assert_int_equal(bob.done, 0);
+    assert_true(touch_waits(bob.touch));
+    deliver(site, "bob");
+    assert_int_equal(run_after(site, 8), -1);
+    assert_int_equal(bob.done, 1);
+    assert_true(touch_is_counted(bob.touch));
+    assert_int_equal(run_after(site, 5000), -1);
+    assert_int_equal(ann.done + bob.done, 2);
+    leave(&ann);
+    leave(&bob);
+}
+
+static void test_patience(void **state)
+{
+    struct site *site = *state;
+    struct visit ann = {0};
+
+    begin(site, &ann, "ann");
+    assert_true(run_after(site, 19) >= 0);
+    assert_int_equal(ann.done, 0);
+    assert_int_equal(run_after(site, 20), -1);
+    assert_int_equal(ann.done, 1);
+    assert_false(touch_is_counted(ann.touch));
+    leave(&ann);
+}
+
+/* One that insists is checked less and less often. */
+static void test_insisting(void **state)
+{
+    struct site *site = *state;
+    struct visit bob = {0}, cid = {0};
+
+    begin(site, &bob, "bob");
+    touch_insist(bob.touch, 0);
+    int wait_ms = run_after(site, 21);
+    assert_true(wait_ms >= 20 && wait_ms <= 22);
+    wait_ms = run_after(site, 400);
+    assert_true(wait_ms >= 399 && wait_ms <= 401);
+    assert_int_equal(bob.done, 0);
+    deliver(site, "bob");
+    assert_int_equal(run_after(site, 900), -1);
+    assert_int_equal(bob.done, 1);
+    assert_true(touch_is_counted(bob.touch));
+    leave(&bob);
+
+    begin(site, &cid, "cid");
+    touch_insist(cid.touch, 0);
+    assert_true(run_after(site, 999) >= 0);
+    assert_int_equal(cid.done, 0);
+    assert_int_equal(run_after(site, 1000), -1);
+    assert_int_equal(cid.done, 1);
+    assert_false(touch_is_counted(cid.touch));
+    leave(&cid);
+}
+
+static void test_what_is_done_may_free_and_begin(void **state)
+{
+    struct site *site = *state;
+    struct visit ann = {0}, bob = {0}, cid = {0}, dan = {0}, late = {0};
+
+    ann = (struct visit){.frees = &bob};
+    cid = (struct visit){.frees = &cid, .begins = &late};
+    begin(site, &ann, "ann");
+    begin(site, &bob, "bob");
+    begin(site, &cid, "cid");
+    begin(site, &dan, "dan");
+    dan.frees = &ann;
+    deliver(site, "ann");
+    deliver(site, "bob");
+    deliver(site, "cid");
+    deliver(site, "dan");
+    /* Returns when to check the one that began within. */
+    assert_true(touches_run_timers(site->web.touches, site->now_ns + 8 * MS) < INT64_MAX);
+    assert_int_equal(ann.done + cid.done + dan.done, 3);
+    assert_int_equal(bob.done, 0);
+    assert_true(touch_waits(late.touch));
+    leave(&late);
+    assert_int_equal(run_after(site, 5000), -1);
+    assert_int_equal(late.done, 0);
+    leave(&dan);
+}
+
+static void test_end(void **state)
+{
+    struct site *site = *state;
+    struct visit ann = {0}, bob = {0}, cid = {0}, late = {0};
+
+    begin(site, &ann, "ann");
+    begin(site, &bob, "bob");
+    begin(site, &cid, "cid");
+    ann.frees = &bob;
+    cid.begins = &late;
+    site->web.ending = true;
+    touches_end(site->web.touches);
+    assert_int_equal(ann.done + cid.done, 2);
+    assert_int_equal(bob.done, 0);
+    assert_false(touch_is_counted(ann.touch));
+    assert_false(touch_waits(late.touch));
+    leave(&ann);
+    leave(&cid);
+    leave(&late);
+    touch_free(NULL);
+}
+
+static void test_nothing_to_wait_for(void **state)
+{
+    struct site *site = *state;
+    struct visit ann = {0};
+
+    begin_kind(site, &ann, "ann", PRESENCE_LEAVE);
+    assert_false(touch_waits(ann.touch));
+    leave(&ann);
+    fixture_stop_collector(&site->fixture);
+    begin_kind(site, &ann, "ann", PRESENCE_HEARTBEAT);
+    assert_false(touch_waits(ann.touch));
+    assert_int_equal(run_after(site, 5000), -1);
+    assert_int_equal(ann.done, 0);
+    leave(&ann);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_counted, open_site, close_site),
+        cmocka_unit_test_setup_teardown(test_patience, open_site, close_site),
+        cmocka_unit_test_setup_teardown(test_insisting, open_site, close_site),
+        cmocka_unit_test_setup_teardown(test_what_is_done_may_free_and_begin, open_site,
+                                        close_site),
+        cmocka_unit_test_setup_teardown(test_end, open_site, close_site),
+        cmocka_unit_test_setup_teardown(test_nothing_to_wait_for, open_site, close_site),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
