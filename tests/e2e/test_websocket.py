@@ -5,16 +5,18 @@ import random
 import socket
 import struct
 import subprocess
+import time
 import unittest
 
-from harness import BUILD, DEADLINE, wait_until
+from harness import BUILD, DEADLINE, processor_time, wait_until
 from websocket import (ACCEPT, BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, WebSocket,
                        close_payload, frame, handshake)
 
 SERVER = os.path.join(BUILD, "tests/e2e/websocket_server")
 LONGEST = 4096  # of a message
 BURST = 256  # frames at once
-PATIENCE = 3  # seconds, for a client to close
+MANY, BATCH = 3000, 50
+SANITIZED = os.environ.get("PRESENCE_SANITIZED") == "1"
 
 
 class Server:
@@ -471,6 +473,56 @@ class Limits(WebSocketCase):
         for client in clients:
             client.drop()
         self.addCleanup(self.wait_over)
+
+
+class Many(WebSocketCase):
+    arguments = (str(MANY + 100),)
+
+    def memory(self):
+        """Return the server's resident bytes."""
+        with open(f"/proc/{self.server.process.pid}/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def open_many(self):
+        """Open them in batches. Return their sockets."""
+        sockets = []
+        for _ in range(MANY // BATCH):
+            batch = [socket.create_connection(("127.0.0.1", self.server.port), timeout=DEADLINE)
+                     for _ in range(BATCH)]
+            for connection in batch:
+                connection.sendall(handshake("/ws"))
+            for connection in batch:
+                self.assertIn(b"101", connection.recv(1000))
+            sockets += batch
+        return sockets
+
+    def test_idle_and_half_way(self):
+        """Idle ones cost next to nothing; those in the middle of a message, what is bounded."""
+        before = self.memory()
+        sockets = self.open_many()
+        idle = (self.memory() - before) / MANY
+        cpu, begun = processor_time(self.server.process), time.monotonic()
+        with socket.create_connection(("127.0.0.1", self.server.port), timeout=DEADLINE) as silent:
+            silent.sendall(b"GET")
+            self.assertEqual(silent.recv(1), b"")  # timed out
+        share = (processor_time(self.server.process) - cpu) / (time.monotonic() - begun)
+        for connection in sockets:
+            connection.sendall(frame(TEXT, "x" * LONGEST, fin=False) + b"\x80")
+        self.server.count()
+        half_way = (self.memory() - before) / MANY
+        print(f"{MANY} idle: {share:.2%} of a core, {idle:.0f} bytes each; half way: {half_way:.0f}")
+        self.assertLess(share, 0.02, "CPU of idle ones")
+        if not SANITIZED:
+            self.assertLess(idle, 1000, "bytes of memory of an idle one")
+            self.assertLess(half_way, 12000, "bytes of memory of one half way")
+        for connection in sockets:
+            connection.sendall(b"\x80" + b"\0" * 4)
+        for connection in sockets:
+            self.assertEqual(connection.recv(4 + LONGEST, socket.MSG_WAITALL)[4:], b"x" * LONGEST)
+            connection.close()
+        self.wait_over()
+        if not SANITIZED:
+            self.assertLess(self.memory() - before, half_way * MANY / 4, "bytes that are left")
 
 
 if __name__ == "__main__":

@@ -146,7 +146,7 @@ int main(int argc, char **argv)
                                          .socket_count = 1,
                                          .routes = routes,
                                          .route_count = sizeof(routes) / sizeof(routes[0]),
-                                         .patience_s = 3,
+                                         .patience_s = 2,
                                          .header_bytes = 10240,
                                          .connections = argc > 1 ? (unsigned)atoi(argv[1]) : 100};
     if (getsockname(socket, (struct sockaddr *)&bound, &length) < 0 ||
