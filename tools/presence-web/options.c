@@ -160,8 +160,9 @@ static const struct option_entry entries[] = {
     {"api-key-file", OPTION_TEXT(struct options, api_key_file), .argument = "FILE",
      .expected = "a file", .example = "/etc/presence/api-keys",
      .help = "reading /api needs one of the keys in this file, one a line",
-     .details = "A key is sent as \"Authorization: Bearer KEY\" and has at least 16 bytes; # "
-                "begins a comment. See KEY FILES."},
+     .details =
+         "A key is sent as \"Authorization: Bearer KEY\", or as clients of OTHER SYSTEMS do, "
+         "and has at least 16 bytes; # begins a comment. See KEY FILES."},
     {"jwt-key-file", OPTION_TEXT(struct options, jwt_key_file), .argument = "FILE",
      .expected = "a file", .example = "/etc/presence/jwt-keys",
      .help = "/touch, /beacon.gif and /stream need a token (JWT, HS256) signed with one of the "
