@@ -4,9 +4,13 @@ import json
 import os
 import socket
 import struct
+import subprocess
+import unittest
 
-from harness import DEADLINE
+from harness import BUILD, DEADLINE, wait_until
 
+SERVER = os.path.join(BUILD, "tests/e2e/websocket_server")
+LONGEST = 4096  # of a message
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # the RFC's example, and what a server answers with
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -115,3 +119,61 @@ class WebSocket:
         """Close the socket, without a word."""
         self.file.close()
         self.connection.close()
+
+
+class Server:
+    """A running websocket_server: lib/http's WebSockets and nothing else."""
+
+    def __init__(self, *arguments):
+        self.process = subprocess.Popen([SERVER, *arguments], stdout=subprocess.PIPE, text=True)
+        self.port = int(self.process.stdout.readline())
+
+    def count(self):
+        """Return how many were accepted, are open and are over, drained, and the connections
+        other than this one."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE) as connection:
+            connection.sendall(b"GET /count HTTP/1.0\r\n\r\n")
+            answer = b""
+            while piece := connection.recv(4096):
+                answer += piece
+        accepted, is_open, closed, drained, connections = answer.split(b"\r\n\r\n")[1].split()
+        return int(accepted), int(is_open), int(closed), int(drained), int(connections) - 1
+
+    def stop(self):
+        """End it. Return what it says of accepted ones and those that are over."""
+        self.process.terminate()
+        said, _ = self.process.communicate(timeout=DEADLINE)
+        if self.process.returncode != 0:
+            raise AssertionError(f"the server ended with {self.process.returncode}")
+        return tuple(int(word) for word in said.split())
+
+
+class WebSocketCase(unittest.TestCase):
+    arguments = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(*cls.arguments)
+
+    @classmethod
+    def tearDownClass(cls):
+        accepted, closed = cls.server.stop()
+        if accepted != closed:
+            raise AssertionError(f"{accepted} were accepted, and {closed} are over")
+
+    def open(self, path="/ws", **keywords):
+        client = WebSocket(self.server.port, path, **keywords)
+        self.addCleanup(client.drop)
+        self.assertEqual(client.status, 101)
+        return client
+
+    def wait_over(self):
+        """Wait until no connection is left, of the server's and of the kernel's."""
+        def over():
+            try:
+                count = self.server.count()
+            except ConnectionError:  # there are too many yet
+                return False
+            return count[1] == 0 and count[4] == 0
+
+        wait_until(over, "all to be over")
