@@ -90,15 +90,6 @@ bool api_is_fresh(const struct web *web, const struct number *number, struct pro
     return false;
 }
 
-enum MHD_Result api_refuse_number(const struct web *web, struct http_request *request,
-                                  const struct number *number)
-{
-    struct problem problem;
-
-    api_is_fresh(web, number, &problem);
-    return respond_problem(web, request, &problem);
-}
-
 bool api_count_known(const struct web *web, struct http_request *request, const struct place *place,
                      uint32_t window_s, struct number *ret, bool *ret_suspended,
                      struct problem *problem)

@@ -43,10 +43,6 @@ bool api_count(const struct web *web, struct http_request *request, const struct
 /* True if a number is known and fresh; false fills in `problem` (503). */
 bool api_is_fresh(const struct web *web, const struct number *number, struct problem *problem);
 
-/* Refuse a request with 503, since the number is stale or unknown. */
-enum MHD_Result api_refuse_number(const struct web *web, struct http_request *request,
-                                  const struct number *number);
-
 /* Count a place for a client that takes whatever number it gets for a fresh one. False: the request
  * was suspended, or `problem` says why there is no fresh number. */
 bool api_count_known(const struct web *web, struct http_request *request, const struct place *place,

@@ -5,6 +5,7 @@
 #include "api.h"
 #include "request.h"
 #include "response.h"
+#include "rooms.h"
 
 /* ---- shapes ---------------------------------------------------------------------------------- */
 
@@ -115,6 +116,8 @@ const struct http_route compat_routes[] = {
     {"POST", REST_PATH "*", rest_refuse},
     {"GET", REST_PATH "*", rest_refuse},
     {"OPTIONS", REST_PATH "*", rest_preflight},
+    {"GET", "/ws", rooms_handle},
+    {"GET", ROOMS_POSTS "*", rooms_handle},
 };
 
 const size_t compat_routes_count = sizeof(compat_routes) / sizeof(compat_routes[0]);

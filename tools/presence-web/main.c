@@ -12,6 +12,7 @@
 #include "live.h"
 #include "outbound.h"
 #include "request.h"
+#include "rooms.h"
 #include "routes.h"
 #include "stream.h"
 #include "totals.h"
@@ -133,11 +134,20 @@ static int open_parts(struct web *web)
         log_line("cannot start: %s", strerror(-r));
         return r;
     }
-    return open_outbound(web);
+    r = open_outbound(web);
+    if (r < 0)
+        return r;
+    web->rooms = rooms_new(web);
+    if (!web->rooms) {
+        log_line("cannot start: %s", strerror(ENOMEM));
+        return -ENOMEM;
+    }
+    return 0;
 }
 
 static void close_parts(struct web *web)
 {
+    rooms_free(web->rooms);
     touches_free(web->touches);
     outbound_close(web->outbound);
     streams_close(web->streams);
@@ -214,9 +224,11 @@ static int64_t run_timers(struct web *web)
     int64_t totals_ns = web->totals ? totals_run_timers(web->totals, now_ns) : INT64_MAX;
     int64_t streams_ns = streams_run_timers(web->streams, now_ns);
     int64_t touches_ns = touches_run_timers(web->touches, now_ns);
+    int64_t rooms_ns = rooms_run_timers(web->rooms, now_ns);
     int64_t outbound_ns = outbound_run_timers(web->outbound, now_ns);
     int64_t next_ns = streams_ns < touches_ns ? streams_ns : touches_ns;
 
+    next_ns = rooms_ns < next_ns ? rooms_ns : next_ns;
     next_ns = totals_ns < next_ns ? totals_ns : next_ns;
     return outbound_ns < next_ns ? outbound_ns : next_ns;
 }
@@ -242,6 +254,7 @@ static void serve(struct web *web, struct http_server *server)
     }
     web->ending = true;
     streams_end(web->streams);
+    rooms_end(web->rooms);
     touches_end(web->touches);
     if (web->totals)
         totals_end(web->totals);

@@ -9,6 +9,7 @@
 struct limiter;
 struct live;
 struct outbound;
+struct rooms;
 struct streams;
 struct totals;
 struct touches;
@@ -23,6 +24,7 @@ struct web {
     struct secrets jwt_keys; /* none: no token is needed */
     struct key key;          /* for heartbeats */
     struct streams *streams;
+    struct rooms *rooms;
     struct touches *touches;
     bool ending; /* no connection may be suspended any more */
 };
