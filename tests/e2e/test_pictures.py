@@ -1,5 +1,7 @@
 """presence-web: /badge.svg and /badge.json: what they show, hostile labels, caches and permission."""
 
+import os
+import random
 import re
 import signal
 import time
@@ -156,6 +158,20 @@ class Looks(PictureCase):
                     picture = self.picture(web, label=label, theme=theme)
                     self.assertEqual((picture.label, picture.message), (shown, "unknown"))
                 self.assertEqual(self.shields(web, label=label)["label"], shown)
+
+    def test_random_labels(self):
+        """Any text at all makes a picture, with the same label in both."""
+        web = self.serve()
+        seed = int(os.environ.get("TEST_SEED", time.time_ns()))
+        chance = random.Random(seed)
+        kinds = (range(0x20, 0x7f), range(0xa0, 0x800), range(0x800, 0xd800), range(0xe000, 0x10000),
+                 range(0x10000, 0x110000), (0x20, 0x200d, 0x202e, 0x2028, 0xfe0f, 0xfffe, 0xffff, 0x1ffff))
+        for _ in range(200):
+            label = "".join(chr(chance.choice(chance.choice(kinds))) for _ in range(chance.randrange(64)))
+            with self.subTest(label=label, seed=seed):
+                picture = self.picture(web, label=label)
+                self.assertEqual(picture.label, self.shields(web, label=label)["label"])
+                self.assertLessEqual(len(picture.label), len(label))
 
     def test_names(self):
         """Names of places appear in no picture."""
