@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 from harness import native, visitor, wait_until
 from web import HOSTILE_NAMES, SITE, WebCase, token
 from web_totals import TotalsCase
+from written_shards import stream
 
 API_KEY = "an-api-key-of-the-tests"
 JWT_KEY = "a key of the tests that is long enough for HS256"
@@ -120,6 +121,16 @@ class Numbers(PictureCase):
         web.touch({"site": SITE, "visitor": "anna", "room": "/a", "kind": "leave"})
         self.wait_message(web, "unknown", room="/a")
 
+    def check_restart(self, web, how):
+        begun = time.monotonic()
+        self.collector.process.send_signal(how)
+        self.collector.process.wait()
+        seen = {self.picture(web).message}
+        self.collector = self.start("--warm-up", "0")
+        seen.add(self.wait_message(web, "2").message)
+        if time.monotonic() - begun < 2:  # a busy machine may take longer, and unknown is right
+            self.assertEqual(seen, {"2"})
+
     def test_silence(self):
         """A number that is stale, or not there, is unknown; a restart isn't seen."""
         web = self.serve()
@@ -127,14 +138,8 @@ class Numbers(PictureCase):
         self.collector = self.start("--warm-up", "0")
         self.send(self.collector, native(SITE, [visitor(1), visitor(2)]))
         self.wait_message(web, "2")
-        begun = time.monotonic()
-        self.collector.process.send_signal(signal.SIGKILL)
-        self.collector.process.wait()
-        seen = {self.picture(web).message}
-        self.collector = self.start("--warm-up", "0")
-        seen.add(self.wait_message(web, "2").message)
-        if time.monotonic() - begun < 2:
-            self.assertEqual(seen, {"2"})
+        self.check_restart(web, signal.SIGKILL)
+        self.check_restart(web, signal.SIGTERM)
         self.collector.freeze()
         unknown = self.wait_message(web, "unknown")
         self.collector.thaw()
@@ -306,6 +311,8 @@ class Totals(TotalsCase, PictureCase):
         self.write("A", {"": 6}, warming=1)
         self.wait_message(web, "6+")
         wait_until(lambda: self.picture(web, room="/nobody").message == "unknown", "nobody to be unknown")
+        self.write("A", {"": 8}, streams=stream(1, lost=100))
+        self.wait_message(web, "8+")
         self.freeze_engine()
         self.wait_message(web, "unknown")
         self.assertEqual(self.picture(web, site="asked.for.now").message, "unknown")
