@@ -65,6 +65,7 @@ int collector_open(const struct collector_settings *settings, struct collector *
         ret->traffics[i].directory = &ret->file.segment.directory;
     if (file.origin == SEGMENT_ATTACHED && file.segment.events.capacity)
         events_adopt(&file.segment.events);
+    event_share_init(&ret->event_share, &ret->file.segment.events, now);
     ret->clock = settings->clock;
     ret->wall_clock = settings->wall_clock ? settings->wall_clock : clock_wall;
     ret->clock_context = settings->clock_context;
@@ -308,6 +309,7 @@ void collector_maintain(struct collector *collector)
     uint32_t scopes = capacity / SCOPE_SWEEP_TICKS + 1;
     uint64_t now = collector_advance(collector);
 
+    event_share_update(&collector->event_share, now);
     take_samples(collector, now);
     sweep_table(collector, now);
     directory_retire(&collector->directory, now, collector->sweep_scope, scopes, wait_for_batches,

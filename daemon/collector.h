@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "directory.h"
+#include "event_share.h"
 #include "sampler.h"
 #include "segment_file.h"
 
@@ -28,6 +29,7 @@ struct collector {
     struct directory_writer directory;
     struct history_pool histories; /* the maintenance thread's */
     struct stream_table *streams;
+    struct event_share event_share;
     clock_function clock;
     clock_function wall_clock;
     void *clock_context;
@@ -98,8 +100,8 @@ void collector_pass(struct collector *collector);
  * and segment_file_link; -ENOMEM. */
 int collector_move(struct collector *collector, const char *path);
 
-/* Advance the tick, sample the counts, and free a part of the expired words and idle scopes. Once a
- * second, by one thread. */
+/* Advance the tick, share out the ring of events, sample the counts, and free a part of the expired
+ * words and idle scopes. Once a second, by one thread. */
 void collector_maintain(struct collector *collector);
 
 /* Wait until every worker has passed a batch boundary. Any thread outside a batch. */

@@ -3,21 +3,6 @@
 #include <string.h>
 #include <time.h>
 
-/* Spend one of the events that a site may write in a tick. Returns false if none is left. */
-static bool spend(uint64_t *spent, uint64_t now, uint32_t rate)
-{
-    uint64_t word = atomic_load_relaxed(spent), desired;
-
-    do {
-        bool is_this_tick = (uint32_t)(word >> 32) == (uint32_t)now;
-        uint32_t used = is_this_tick ? (uint32_t)word : 0;
-        if (used >= rate)
-            return false;
-        desired = (uint64_t)(uint32_t)now << 32 | (used + 1);
-    } while (!atomic_swap_if(spent, &word, desired)); /* pairs with itself, in other workers */
-    return true;
-}
-
 static uint64_t unix_microseconds(void)
 {
     struct timespec now;
@@ -56,15 +41,15 @@ static void write_event(const struct segment *segment, enum event_kind kind,
     events_write(&segment->events, unix_microseconds(), &record);
 }
 
-bool event_writer_emit(const struct segment *segment, enum event_kind kind,
-                       const struct event_place *place, uint64_t now)
+bool event_writer_emit(const struct segment *segment, struct event_share *share,
+                       enum event_kind kind, const struct event_place *place, uint64_t now)
 {
-    const struct directory *directory = &segment->directory;
+    struct activity *site = &segment->directory.activities[place->scopes[SCOPE_SITE]];
 
     /* Check this first: in a burst, most events cost no more. */
-    if (!spend(&directory->activities[place->scopes[SCOPE_SITE]].events_spent, now,
-               events_site_rate(segment->events.capacity)))
+    if (!event_share_spend(share, &site->events_spent, now))
         return false;
     write_event(segment, kind, place);
+    event_share_brake(share);
     return true;
 }

@@ -1,9 +1,10 @@
-/* event_writer.h - write single visitors' events into the segment's ring, only so many per site and
- * second. */
+/* event_writer.h - write single visitors' events into the segment's ring, of each site only its
+ * share. */
 #ifndef PRESENCED_EVENT_WRITER_H
 #define PRESENCED_EVENT_WRITER_H
 
 #include "core/segment.h"
+#include "event_share.h"
 
 /* The place of an event. Indexes are SCOPE_NONE where it has no such label. */
 struct event_place {
@@ -18,9 +19,9 @@ static inline bool event_writer_is_open(const struct segment *segment)
     return segment->events.capacity != 0;
 }
 
-/* Write an event at tick `now`. Returns false if its site has used up its share of this tick: the
- * event is dropped. Lock-free; any worker inside a batch. */
-bool event_writer_emit(const struct segment *segment, enum event_kind kind,
-                       const struct event_place *place, uint64_t now);
+/* Write an event at tick `now`. Returns false if its site has used up its share: the event is
+ * dropped. Lock-free; any worker inside a batch. */
+bool event_writer_emit(const struct segment *segment, struct event_share *share,
+                       enum event_kind kind, const struct event_place *place, uint64_t now);
 
 #endif

@@ -44,7 +44,8 @@ int ingest_open(struct collector *collector, unsigned worker, struct ingest **re
         .traffic = &collector->traffics[worker],
         .counted = ingest->counted,
         .limited = admission_limits_visitors(&ingest->admission),
-        .has_events = event_writer_is_open(&collector->file.segment),
+        .event_share =
+            event_writer_is_open(&collector->file.segment) ? &collector->event_share : NULL,
         .window = history_window(collector->file.segment.max_window),
         .tally = {.directory = &collector->file.segment.directory,
                   .is_alone = collector->file.segment.table.lone_writer},

@@ -54,8 +54,9 @@ static const struct update_origin *origin_of(const struct updates *updates, stru
 /* Emit an event at an update's place. */
 static void emit(struct updates *updates, struct update update, enum event_kind kind)
 {
-    if (updates->has_events && !event_writer_emit(updates->segment, kind,
-                                                  &origin_of(updates, update)->place, updates->now))
+    if (updates->event_share &&
+        !event_writer_emit(updates->segment, updates->event_share, kind,
+                           &origin_of(updates, update)->place, updates->now))
         updates->counted[COUNTER_events_thinned]++;
 }
 

@@ -48,9 +48,9 @@ struct updates {
     struct traffic *traffic; /* the collector's; others publish it, too */
     uint64_t *counted;       /* counters since the batch began */
     uint64_t now;
-    bool limited; /* each sender's new visitors are limited */
-    bool has_events;
-    uint32_t window; /* sampled by histories */
+    bool limited;                    /* each sender's new visitors are limited */
+    struct event_share *event_share; /* NULL: no events are kept */
+    uint32_t window;                 /* sampled by histories */
     struct pending pending;
     /* Of each pending update. The scope is set only in runs of several scopes; sender (admission.h)
      * and the visitor's key in the site only if `limited`. */

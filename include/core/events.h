@@ -92,8 +92,8 @@ static inline uint64_t events_section_size(uint32_t capacity)
                     : 0;
 }
 
-/* Return how many events a second one site may write, so that a busy one does not fill the ring
- * within a minute. */
+/* Return how many events a second one site may write at most, so that even one that is alone has
+ * those of the last minute. */
 static inline uint32_t events_site_rate(uint32_t capacity)
 {
     return capacity / 64;

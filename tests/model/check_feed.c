@@ -1,8 +1,9 @@
 /* check_feed.c - compare the events of each batch, read at once, with the oracle.
  *
- * The oracle knows what happened; a site may emit a 64th of the ring's slots in each tick. So the
- * emitted events are known, except for those of which the oracle is not sure: then one of the ways
- * in which it may have been must explain the events that were read and the number that was not.
+ * The oracle knows what happened; a site may emit its share, which test_event_share.c judges. So
+ * the emitted events are known, except for those of which the oracle is not sure: then one of the
+ * ways in which it may have been must explain the events that were read and the number that was
+ * not.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -85,15 +86,47 @@ static bool is_same(const struct scenario *scenario, const struct oracle_event *
            strcmp(emitted->name, expected->kind == ORACLE_CUSTOM ? expected->name : "") == 0;
 }
 
-/* Return how many of a site's turns are spent once `count` of the batch's events were emitted. */
-static unsigned spent(const struct match *match, int site, size_t count)
+/* Return the share in force once `count` of the batch's events were emitted. */
+static uint64_t share_at(const struct match *match, size_t count)
 {
     const struct feed_log *feed = &match->scenario->feed;
-    unsigned turns = feed->spent_at == match->scenario->tick ? feed->spent[site] : 0;
 
-    for (size_t i = 0; i < count; i++)
-        turns += match->sites[i] == site;
-    return turns;
+    return count && feed->first + feed->length + count >= feed->limit ? feed->lowest : feed->share;
+}
+
+/* Return how many a site has emitted of its share before this batch, when its first event in the
+ * batch follows `count` others. */
+static unsigned spent_before(const struct match *match, int site, size_t count)
+{
+    const struct feed_log *feed = &match->scenario->feed;
+    uint64_t age = match->scenario->tick - feed->spent_since[site];
+
+    return age < share_at(match, count) >> 32 ? feed->spent[site] : 0;
+}
+
+/* Return what a site has left of its share once `count` of the batch's events were emitted.
+ * `is_new`: if it has been retired since the last batch. */
+static unsigned left(const struct match *match, int site, size_t count, bool is_new)
+{
+    size_t first = count;
+    unsigned spent = 0, share = (uint32_t)share_at(match, count);
+
+    for (size_t i = count; i-- > 0;)
+        if (match->sites[i] == site) {
+            first = i;
+            spent++;
+        }
+    if (!is_new)
+        spent += spent_before(match, site, first);
+    return spent < share ? share - spent : 0;
+}
+
+/* True if a site may have been retired since its last event, and has spent nothing then. */
+static bool may_be_new(const struct match *match, int site)
+{
+    const struct scenario *scenario = match->scenario;
+
+    return scenario->tick - scenario->feed.spent_since[site] >= scenario->variant->max_window;
 }
 
 /* Match one more of the oracle's events, after every way to match those before. */
@@ -110,10 +143,12 @@ static void match_one(struct match *match, const struct oracle_event *expected)
             continue;
         if (expected->is_unsure)
             match->then[at] = true; /* it did not happen */
-        if (spent(match, site, emitted) >= scenario->feed.capacity / 64)
+        bool is_left = left(match, site, emitted, false);
+        if (!is_left)
             match->then[happened] = true; /* thinned out */
-        else if (emitted < match->emitted.length &&
-                 is_same(scenario, expected, &match->emitted.events[emitted]))
+        if ((is_left || (may_be_new(match, site) && left(match, site, emitted, true))) &&
+            emitted < match->emitted.length &&
+            is_same(scenario, expected, &match->emitted.events[emitted]))
             match->then[happened + width] = true;
     }
     bool *then = match->can_be;
@@ -188,14 +223,26 @@ static void match_all(struct match *match)
 
 /* ---- after it ---------------------------------------------------------------------------- */
 
+/* Charge a site for an event that follows `count` others of the batch. */
+static void spend(const struct match *match, int site, size_t count)
+{
+    struct feed_log *feed = &match->scenario->feed;
+    uint64_t tick = match->scenario->tick, share = share_at(match, count);
+
+    if (tick - feed->spent_since[site] >= share >> 32 || feed->spent[site] >= (uint32_t)share) {
+        feed->spent_since[site] = tick;
+        feed->spent[site] = 0;
+    }
+    feed->spent[site]++;
+}
+
 static void log_emitted(struct match *match)
 {
     struct scenario *scenario = match->scenario;
     struct feed_log *feed = &scenario->feed;
 
-    if (feed->spent_at != scenario->tick)
-        memset(feed->spent, 0, sizeof(feed->spent));
-    feed->spent_at = scenario->tick;
+    for (size_t i = 0; i < match->emitted.length; i++)
+        spend(match, match->sites[i], i);
     for (size_t i = 0; i < match->emitted.length; i++) {
         struct feed_entry entry = {FEED_WRITTEN, match->emitted.events[i]};
         checks_expect_exactly(scenario, NULL, "sequence", entry.event.sequence,
@@ -203,7 +250,6 @@ static void log_emitted(struct match *match)
         checks_expect_exactly(scenario, NULL, "time of an event", (uint64_t)entry.event.time_us,
                               feed_log_time(feed));
         feed_log_append(feed, &entry);
-        feed->spent[match->sites[i]]++;
     }
 }
 

@@ -28,8 +28,7 @@ static uint64_t first_of(const struct fixture *fixture)
     return expected;
 }
 
-void feed_log_open(struct feed_log *log, const struct fixture *fixture,
-                   struct random_source *random)
+void feed_log_open(struct feed_log *log, struct fixture *fixture, struct random_source *random)
 {
     const uint64_t beginnings[] = {
         first_of(fixture),
@@ -46,6 +45,7 @@ void feed_log_open(struct feed_log *log, const struct fixture *fixture,
     if (log->capacity == 0)
         return;
     events_init(ring_of(fixture), log->first);
+    event_share_init(&fixture->collector.event_share, ring_of(fixture), fixture_clock(fixture));
     for (unsigned i = 0; i < FOLLOWERS; i++)
         log->followers[i] = (struct follower){.site = -1, .next = log->first};
 }
@@ -70,6 +70,15 @@ void feed_log_close(struct feed_log *log)
 {
     free(log->entries);
     *log = (struct feed_log){0};
+}
+
+void feed_log_begin_batch(struct feed_log *log, const struct fixture *fixture)
+{
+    const struct event_share *share = &fixture->collector.event_share;
+
+    log->share = share->word;
+    log->lowest = share->lowest;
+    log->limit = share->limit;
 }
 
 void feed_log_append(struct feed_log *log, const struct feed_entry *entry)

@@ -33,19 +33,23 @@ struct feed_log {
     size_t length, entries_capacity;
     uint64_t thinned;
     uint64_t written, missed; /* by all followers together */
-    uint64_t spent_at;        /* the tick of what sites have spent */
+    uint64_t share, lowest;   /* of each site (event_share.h); from `limit` on, the lowest */
+    uint64_t limit;           /* a sequence number */
     unsigned spent[NAMES_MAX];
+    uint64_t spent_since[NAMES_MAX]; /* the tick of the first of them */
     struct follower followers[FOLLOWERS];
 };
 
 /* Open the ring of a new segment, which is empty, at the number where numbers roll over. */
-void feed_log_open(struct feed_log *log, const struct fixture *fixture,
-                   struct random_source *random);
+void feed_log_open(struct feed_log *log, struct fixture *fixture, struct random_source *random);
 void feed_log_close(struct feed_log *log);
 
 /* Follow a move into a ring of another size, with all events that fit: a longer one begins with the
  * oldest that was held. Followers continue where they were. */
 void feed_log_move(struct feed_log *log, const struct fixture *fixture);
+
+/* Remember the share that a batch begins with. */
+void feed_log_begin_batch(struct feed_log *log, const struct fixture *fixture);
 
 /* Append an entry and fill in its sequence. */
 void feed_log_append(struct feed_log *log, const struct feed_entry *entry);

@@ -185,6 +185,7 @@ static void run_batch(struct scenario *scenario)
         scenario->fixture->ingests[random_below(&scenario->random, scenario->fixture->workers)];
     unsigned datagrams = random_below(&scenario->random, 9);
 
+    feed_log_begin_batch(&scenario->feed, scenario->fixture);
     ingest_begin(ingest);
     expect_advance(scenario);
     for (; datagrams; datagrams--) {
@@ -227,6 +228,7 @@ static void run_refusable_batch(struct scenario *scenario)
     uint64_t site = fixture_counter(fixture, COUNTER_table_full);
     uint64_t labels = fixture_counter(fixture, COUNTER_label_table_full);
 
+    feed_log_begin_batch(&scenario->feed, scenario->fixture);
     ingest_begin(ingest);
     expect_advance(scenario);
     const struct packet *packet = senders_next(scenario);

@@ -1,5 +1,5 @@
-/* test_event_writer.c - event_writer.h: what an event records, and how many a site may write in a
- * second. */
+/* test_event_writer.c - event_writer.h: what an event records, and that sites write their shares.
+ */
 #include "event_fixture.h"
 
 #include <pthread.h>
@@ -58,7 +58,8 @@ static void events_say_where_and_what(void **state)
 
     uint64_t number = next_event(fixture);
     clock_gettime(CLOCK_REALTIME, &before);
-    assert_true(event_writer_emit(segment_of(fixture), EVENT_CUSTOM, &place, START));
+    assert_true(event_writer_emit(segment_of(fixture), &fixture->collector.event_share,
+                                  EVENT_CUSTOM, &place, START));
     clock_gettime(CLOCK_REALTIME, &after);
     struct event_record record = load_event(fixture, number);
     assert_int_equal(record.kind, EVENT_CUSTOM);
@@ -68,14 +69,16 @@ static void events_say_where_and_what(void **state)
                     (uint64_t)(after.tv_sec + 1) * 1000000);
 
     /* Only custom events have a name. */
-    assert_true(event_writer_emit(segment_of(fixture), EVENT_PAGEVIEW, &place, START));
+    assert_true(event_writer_emit(segment_of(fixture), &fixture->collector.event_share,
+                                  EVENT_PAGEVIEW, &place, START));
     record = load_event(fixture, number + 1);
     assert_int_equal(record.kind, EVENT_PAGEVIEW);
     expect_names(&record, "a.example", "/r", "s.example", "");
 
     /* Without labels. */
     place = place_of(site);
-    assert_true(event_writer_emit(segment_of(fixture), EVENT_LEFT, &place, START));
+    assert_true(event_writer_emit(segment_of(fixture), &fixture->collector.event_share, EVENT_LEFT,
+                                  &place, START));
     record = load_event(fixture, number + 2);
     assert_int_equal(record.kind, EVENT_LEFT);
     assert_memory_equal(record.country, "\0", 2);
@@ -103,7 +106,8 @@ static void the_longest_names_fit(void **state)
     place.name_length = EVENT_NAME_MAX;
     memcpy(place.name, name, EVENT_NAME_MAX);
     uint64_t number = next_event(fixture);
-    assert_true(event_writer_emit(segment_of(fixture), EVENT_CUSTOM, &place, START));
+    assert_true(event_writer_emit(segment_of(fixture), &fixture->collector.event_share,
+                                  EVENT_CUSTOM, &place, START));
     struct event_record record = load_event(fixture, number);
     expect_names(&record, site, room, source, name);
     assert_int_equal(event_slot_at(&segment_of(fixture)->events, number)->reserved[0], 0);
@@ -127,7 +131,8 @@ static void no_other_byte_gets_out(void **state)
     uint64_t number = next_event(fixture);
 
     leave_secrets_on_the_stack();
-    assert_true(event_writer_emit(segment_of(fixture), EVENT_ENTERED, &place, START));
+    assert_true(event_writer_emit(segment_of(fixture), &fixture->collector.event_share,
+                                  EVENT_ENTERED, &place, START));
     const struct event_record *record = &event_slot_at(events, number)->record;
     assert_int_equal(record->reserved, 0);
     assert_int_equal(record->names.bytes[0], 'a');
@@ -143,13 +148,14 @@ static void sites_write_their_share(void **state)
     struct event_place a = place_of(hold_site(fixture, "a", START));
     struct event_place b = place_of(hold_site(fixture, "b", START));
     const struct segment *segment = segment_of(fixture);
+    struct event_share *share = &fixture->collector.event_share;
 
     for (uint64_t now = START; now < START + 3; now++) {
         uint64_t before = next_event(fixture);
         for (unsigned i = 0; i < 3 * RATE; i++)
-            assert_int_equal(event_writer_emit(segment, EVENT_PAGEVIEW, &a, now), i < RATE);
+            assert_int_equal(event_writer_emit(segment, share, EVENT_PAGEVIEW, &a, now), i < RATE);
         for (unsigned i = 0; i < 2 * RATE; i++)
-            assert_int_equal(event_writer_emit(segment, EVENT_PAGEVIEW, &b, now), i < RATE);
+            assert_int_equal(event_writer_emit(segment, share, EVENT_PAGEVIEW, &b, now), i < RATE);
         assert_int_equal(next_event(fixture),
                          before + 2 * RATE); /* dropped events have no number */
     }
@@ -164,16 +170,20 @@ static void shares_are_of_ticks(void **state)
     uint64_t *spent = &segment_of(fixture)->directory.activities[place.scopes[0]].events_spent;
 
     *spent = (uint64_t)(uint32_t)START << 32 | (RATE - 1);
-    assert_true(event_writer_emit(segment_of(fixture), EVENT_LEFT, &place, START));
-    assert_false(event_writer_emit(segment_of(fixture), EVENT_LEFT, &place, START));
+    assert_true(event_writer_emit(segment_of(fixture), &fixture->collector.event_share, EVENT_LEFT,
+                                  &place, START));
+    assert_false(event_writer_emit(segment_of(fixture), &fixture->collector.event_share, EVENT_LEFT,
+                                   &place, START));
     assert_int_equal(*spent, (uint64_t)(uint32_t)START << 32 | RATE);
-    *spent = (uint64_t)(uint32_t)(START + 1) << 32 | RATE; /* of another tick, even a later one */
-    assert_true(event_writer_emit(segment_of(fixture), EVENT_LEFT, &place, START));
+    *spent = (uint64_t)(uint32_t)(START - 1) << 32 | RATE;
+    assert_true(event_writer_emit(segment_of(fixture), &fixture->collector.event_share, EVENT_LEFT,
+                                  &place, START));
     kill_collector(fixture);
 }
 
 struct writer {
     const struct segment *segment;
+    struct event_share *share;
     struct event_place place;
     uint64_t *now;
     unsigned written;
@@ -191,8 +201,8 @@ static void *write_events(void *context)
         while (atomic_load_acquire(writer->now) != now)
             sched_yield();
         for (unsigned i = 0; i < MANY / 64; i++)
-            writer->written +=
-                event_writer_emit(writer->segment, EVENT_PAGEVIEW, &writer->place, now);
+            writer->written += event_writer_emit(writer->segment, writer->share, EVENT_PAGEVIEW,
+                                                 &writer->place, now);
         atomic_add_relaxed(&writer->now[1], 1);
     }
     return NULL;
@@ -213,12 +223,14 @@ static void workers_share_a_sites_share(void **state)
     for (unsigned i = 0; i < WRITERS; i++) {
         writers[i] = (struct writer){
             .segment = segment_of(fixture),
+            .share = &fixture->collector.event_share,
             .place = place_of(hold_site(fixture, "a", START)),
             .now = now,
         };
         assert_int_equal(pthread_create(&threads[i], NULL, write_events, &writers[i]), 0);
     }
     for (uint64_t round = 0; round < ROUNDS; round++) {
+        event_share_update(&fixture->collector.event_share, START + round);
         atomic_store_release(&now[0], START + round);
         while (atomic_load_acquire(&now[1]) != (round + 1) * WRITERS)
             sched_yield();

@@ -389,6 +389,7 @@ static void lapped_readers_know_how_much_they_missed(void **state)
         char visitor[8];
         snprintf(visitor, sizeof(visitor), "%u", i);
         fixture.now++;
+        collector_maintain(fixture.collector);
         fixture_beat(&fixture, visitor, "a", NULL);
     }
     assert_int_equal(presence_events(fixture.presence, NULL, start + 10, 5, &events), 0);

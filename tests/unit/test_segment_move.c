@@ -12,6 +12,9 @@ static void fill(struct fixture *fixture)
               {"b.example", .visitor = 100, .event = "buy", .count = 2});
         fixture->clock += 6;
         collector_maintain(&fixture->collector);
+        /* With a new share, so that the ring gets full. */
+        event_share_init(&fixture->collector.event_share, &segment_of(fixture)->events,
+                         fixture->clock);
     }
 }
 
