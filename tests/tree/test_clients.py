@@ -9,7 +9,8 @@ import source
 def table(text):
     """The rows of the table of clients, each a list of its cells."""
     section = re.search(r"^## Clients of other systems$(.*?)(?:^## |\Z)", text, re.M | re.S)[1]
-    rows = re.findall(r"^\|(.*)\|$", section, re.M)
+    first = re.search(r"(?:^\|.*\|\n)+", section, re.M)[0]  # others describe addresses
+    rows = re.findall(r"^\|(.*)\|$", first, re.M)
     return [[cell.strip() for cell in row.split("|")] for row in rows[2:]]
 
 
@@ -43,7 +44,7 @@ class Clients(unittest.TestCase):
             self.assertTrue(all(row), row)
 
     def test_finds_a_fault(self):
-        rows = table("## Clients of other systems\n| a | b | c | d |\n|-|-|-|-|\n| X | `x-y` 1.2.3 | it | no |\n## Y\n| z |\n")
+        rows = table("## Clients of other systems\n| a | b | c | d |\n|-|-|-|-|\n| X | `x-y` 1.2.3 | it | no |\n\n| y |\n## Y\n| z |\n")
         self.assertEqual(rows, [["X", "`x-y` 1.2.3", "it", "no"]])
         self.assertEqual(packages(rows), [("x-y", "1.2.3")])
 
