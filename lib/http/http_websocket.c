@@ -23,6 +23,7 @@
 #define CLOSE_NS      (3 * NS_PER_S) /* for the client to close, too */
 #define SEND_BUFFER   8192           /* in the kernel; it doubles this */
 #define DISCARD_BYTES 4096
+#define PONG_BYTES    127 /* a pong behind a full queue */
 
 enum state {
     OPENING, /* libmicrohttpd sends the answer to the handshake */
@@ -169,13 +170,16 @@ int http_websocket_send(struct http_websocket *websocket, const char *text, size
     return send_frame(websocket);
 }
 
-/* Answer a ping, if there is room: only the last one needs an answer (RFC 6455, 5.5.3). */
+/* Answer a ping. Where so much waits that there is no room, the client doesn't read: it gets no
+ * answer. */
 static void send_pong(struct http_websocket *websocket, const char *payload, size_t length)
 {
-    if (http_websocket_is_waiting(websocket))
-        return;
-    websocket_make(&websocket->all->maker, WSLAY_PONG, payload, length);
-    send_frame(websocket);
+    struct websocket_maker *maker = &websocket->all->maker;
+
+    websocket_make(maker, WSLAY_PONG, payload, length);
+    if (websocket_output_waiting(&websocket->output) + maker->length <=
+        HTTP_WEBSOCKET_QUEUE_BYTES + PONG_BYTES)
+        send_frame(websocket);
 }
 
 /* ---- closing -------------------------------------------------------------------------------- */
