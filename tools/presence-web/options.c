@@ -165,14 +165,14 @@ static const struct option_entry entries[] = {
          "and has at least 16 bytes; # begins a comment. See KEY FILES."},
     {"jwt-key-file", OPTION_TEXT(struct options, jwt_key_file), .argument = "FILE",
      .expected = "a file", .example = "/etc/presence/jwt-keys",
-     .help = "/touch, /beacon.gif and /stream need a token (JWT, HS256) signed with one of the "
-             "keys in this file",
+     .help = "whatever reports a visitor, and /stream, need a token (JWT, HS256) signed with one "
+             "of the keys in this file",
      .details = "The file has a key a line, each of at least 32 bytes; # begins a comment. See "
                 "TOKENS."},
     {"max-streams", OPTION_UINT32(struct options, max_streams), .max = STREAMS_MAX, .argument = "N",
      .help = "places on open streams at a time",
-     .details = "A stream of one place counts once, one of ten counts ten times. Beside the "
-                "streams there may be 1000 other connections.",
+     .details = "A stream of one place counts once, one of ten counts ten times, and a WebSocket "
+                "in a room once. Beside the streams there may be 1000 other connections.",
      .fallback = "4000"},
     {"client-streams", OPTION_UINT32(struct options, client_streams), .max = STREAMS_MAX,
      .argument = "N", .help = "streams of one client; 0: any number",
