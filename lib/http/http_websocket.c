@@ -94,8 +94,11 @@ static void end_connection(struct http_websocket *websocket)
     if (websocket->state == ENDED)
         return;
     enter(websocket, ENDED);
-    if (websocket->socket >= 0)
+    if (websocket->socket >= 0) {
+        /* Closing alone would leave it in the set as long as libmicrohttpd has its descriptor. */
+        epoll_ctl(websocket->all->upgrades.ready, EPOLL_CTL_DEL, websocket->socket, NULL);
         close(websocket->socket);
+    }
     websocket->socket = -1;
     http_server_release(websocket->all->server, websocket->connection);
     websocket->connection = NULL;

@@ -103,11 +103,20 @@ class Handshake(WebSocketCase):
         self.assertEqual(client.receive(), (CLOSE, close_payload(1008, "no such place")))
 
     def test_client_gone_before_the_answer(self):
-        for _ in range(20):
-            connection = socket.create_connection(("127.0.0.1", self.server.port))
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            connection.sendall(handshake("/ws?greeting=hello"))
-            connection.close()
+        """It has closed, reset or half closed the connection when the handshake is through."""
+        for behind in (b"", frame(TEXT, "x"), frame(CLOSE), frame(TEXT, "x")[:5]):
+            for linger in (0, 1):
+                for _ in range(5):
+                    connection = socket.create_connection(("127.0.0.1", self.server.port))
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                          struct.pack("ii", linger, 0))
+                    connection.sendall(handshake("/ws?greeting=hello") + behind)
+                    connection.close()
+            with socket.create_connection(("127.0.0.1", self.server.port)) as connection:
+                connection.sendall(handshake("/ws?greeting=hello") + behind)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(1000):
+                    pass
         self.wait_over()
 
 
@@ -149,17 +158,20 @@ class Ends(WebSocketCase):
 
     def test_others_are_closed(self):
         """By a message, and when one is over."""
+        everybody = close_payload(1001, "all")
         clients = [self.open() for _ in range(5)]
         clients[0].say("all hello")
         self.assertEqual([client.text() for client in clients], ["hello"] * 5)
         clients[1].say("close all")
-        self.assertEqual([client.leave() for client in clients], [(1001, "all")] * 5)
+        self.assertEqual([client.receive() for client in clients], [(CLOSE, everybody)] * 5)
+        self.assertEqual([client.leave() for client in clients], [(None, "")] * 5)
         clients = [self.open() for _ in range(5)]
         clients[0].say("then all")
         clients[0].send(frame(CLOSE))
         self.assertEqual(clients[0].end(), (None, ""))
         clients[0].drop()
-        self.assertEqual([client.leave() for client in clients[1:]], [(1001, "all")] * 4)
+        self.assertEqual([client.receive() for client in clients[1:]], [(CLOSE, everybody)] * 4)
+        self.assertEqual([client.leave() for client in clients[1:]], [(None, "")] * 4)
         self.wait_over()
 
     def test_server_stops(self):
