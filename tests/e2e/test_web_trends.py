@@ -87,7 +87,10 @@ class Events(WebCase):
         self.assertEqual([event["event_name"] for event in newest["data"]], ["e24", "e23"])
         self.assertEqual(newest["next_timestamp"], newest["data"][0]["timestamp"])
         second = newest["data"][1]["timestamp"]
-        after = self.events(f"since_timestamp={second}")
+        after = self.events(f"since_timestamp={newest['previous_timestamp']}")
+        self.assertEqual(newest["previous_timestamp"], second)
+        page = self.events(f"since_timestamp={nothing['next_timestamp']}&page_size=3")
+        self.assertEqual(page["previous_timestamp"], page["data"][2]["timestamp"])
         self.assertEqual([event["event_name"] for event in after["data"]], ["e24"])
         whole = second.partition(".")[0] + "Z"
         self.assertIn("e23", [e["event_name"] for e in self.events(f"since_timestamp={whole}")["data"]])

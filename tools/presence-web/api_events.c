@@ -9,8 +9,8 @@
 #include "request.h"
 
 #define PAGE_DEFAULT 100
-#define PAGE_MAX     500  /* also the default after a time, where a reader may have fallen behind */
-#define BLOCK        1024 /* events to load at a time */
+#define PAGE_MAX     500 /* also the default after a time, where a reader may have fallen behind */
+#define BLOCK        256 /* events to load at a time */
 
 /* ---- types ---------------------------------------------------------------------------------- */
 
