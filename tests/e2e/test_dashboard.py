@@ -40,8 +40,12 @@ class Numbers(DashboardCase):
         self.wait_text("#feed ol", r"first\s+/new")
         self.people([2], room="/new", kind=4, event="second")
         self.wait_text("#feed ol", r"second\s+/new")
+        self.people([2], room="/away", kind=4, event="outbound")
+        self.people([2], kind=2)
+        for line in r"Entered\s+/new", r"Outbound\s+/away", r"Left\s+the site":
+            self.wait_text("#feed ol", line)
         self.assertEqual(self.text("#feed ol").count("first"), 1)
-        self.people(range(3, 1234), room="/")
+        self.people(range(3, 1235), room="/")
         self.wait_number("1,234")
 
     def test_stream_held_up(self):
