@@ -45,6 +45,7 @@ FAULTS = {
     "UTF-8 cut off after C2": (frame(TEXT, b"x\xc2"), 1007),
     "UTF-8 cut off in fragments": (frame(TEXT, b"\xe2", fin=False) + frame(CONTINUATION, b"\x82"), 1007),
     "close with half a code": (frame(CLOSE, b"\x03"), 1002),
+    "close with half a code of 4096": (frame(CLOSE, b"\x10"), 1002),
     "close, reason not UTF-8": (frame(CLOSE, b"\x03\xe8\xff"), 1007),
     **{f"close with {code}": (frame(CLOSE, close_payload(code)), 1002)
        for code in (0, 999, 1004, 1005, 1006, 1015, 1100, 2999, 5000, 65535)},
