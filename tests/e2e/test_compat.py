@@ -8,12 +8,15 @@ import unittest
 from urllib.parse import quote
 
 from harness import DEADLINE, native, visitor, wait_until
+from test_compat_hostile import REQUESTS
 from web import PRESENCE_WEB, SITE, WebCase, token
 from web_totals import TotalsCase
 
 KEY = "an-api-key-of-the-tests"
 JWT_KEY = "a key of the tests that is long enough for HS256"
 ID = "5d8c9cc9-3ba2-4fb1-9e11-0123456789ab"
+
+OURS = ("/api/sites/{}/events", "/api/sites/{}/history", "/badge.svg?site={}", "/badge.json?site={}")
 
 # Where each system asks for a site's count, and how it gets a number.
 COUNTS = {
@@ -74,8 +77,9 @@ class Counts(CompatCase):
         self.assert_counts(web, 1)
 
     def test_silence(self):
-        """There is no number of a collector that is silent, or of none."""
-        web = self.serve()
+        """There is no number of a collector that is silent, or of none. Where only our own clients are served,
+        which know the marks, there is the last one."""
+        web, own = self.serve(), self.serve("--no-compat", "--site-alias", f"42={SITE}")
         self.assert_refused(web, 503, "presenced")
         collector = self.start("--warm-up", "0")
         self.send(collector, native(SITE, [visitor(1)]))
@@ -84,6 +88,10 @@ class Counts(CompatCase):
         collector.process.wait()
         wait_until(lambda: web.get("/-/ready").status == 503, "the number to be stale")
         self.assert_refused(web, 503, "collector")
+        for path in "/api/sites/42/live-user-count", "/api/analytics/sites/42/realtime":
+            for server, status, site in (web, 503, "42"), (own, 200, SITE):
+                answer = server.get(path)
+                self.assertEqual((answer.status, answer.json["stale"], answer.json["site"]), (status, True, site))
 
     def test_pages(self):
         """Pages of other sites may ask, with that system's header, too."""
@@ -134,8 +142,10 @@ class Ids(CompatCase):
             self.assertEqual(self.wait_count(web, 5, name)["site"], SITE)
             self.assertEqual(web.get(f"/api/analytics/sites/{name}/realtime").json["site"], SITE)
             self.assertEqual(self.open_stream(web, f"site={name}&room=/a").event()["data"]["site"], SITE)
-            for resource in "events", "history":
-                self.assertIn(web.get(f"/api/sites/{name}/{resource}").status, (200, 503))
+            for path in OURS:
+                self.assertEqual(web.get(path.format(name)).status, 200, path)
+            wait_until(lambda: web.get(f"/badge.json?site={name}").json["message"] == "5", "the badge")
+            self.assertEqual(web.get(f"/api/live-user-count/{name}").json["site"], SITE)
         streams = self.open_stream(web, f"site=42&room=/a&site={SITE}&room=")
         self.assertEqual({streams.event()["data"]["count"] for _ in range(2)}, {4, 5})
         self.assertEqual([site["site"] for site in web.get("/api/sites").json["data"]], [SITE])
@@ -217,18 +227,17 @@ class Keys(CompatCase):
 
 class Switch(CompatCase):
     def test_no_compat(self):
-        """Without these addresses there is only what is ours, and numbers have their marks."""
-        collector = self.start("--warm-up", "0")
-        web = self.serve("--no-compat", "--site-alias", f"42={SITE}", collector=collector)
+        """Without these addresses there is only what is ours; ids and keys are as elsewhere."""
+        web = self.serve("--no-compat", "--site-alias", f"42={SITE}", "--rest-site", SITE,
+                         collector=self.start("--warm-up", "0"))
         self.counted(web, {"site": "42", "visitor": "anna"})
-        for path in COUNTS:
-            self.assert_problem(web.get(path.format(SITE)), 404, "not_found")
-        collector.process.send_signal(signal.SIGKILL)
-        collector.process.wait()
-        wait_until(lambda: web.get("/-/ready").status == 503, "the number to be stale")
-        for path in "/api/sites/42/live-user-count", "/api/analytics/sites/42/realtime":
-            answer = web.get(path)
-            self.assertEqual((answer.status, answer.json["stale"], answer.json["site"]), (200, True, SITE))
+        self.wait_count(web, 1)
+        for method, path in REQUESTS:
+            path = path.replace("{}", "42")
+            answer = web.ask(method, path, "{}" if method == "POST" else None)
+            self.assertEqual(answer.status, 404, (method, path))
+        for path in OURS:
+            self.assertIn(web.get(path.format("42")).status, (200, 503), path)
 
 
 class Totals(TotalsCase, CompatCase):
