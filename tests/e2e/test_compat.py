@@ -11,6 +11,7 @@ from harness import DEADLINE, native, visitor, wait_until
 from test_compat_hostile import REQUESTS
 from web import PRESENCE_WEB, SITE, WebCase, token
 from web_totals import TotalsCase
+from websocket import WebSocket
 
 KEY = "an-api-key-of-the-tests"
 JWT_KEY = "a key of the tests that is long enough for HS256"
@@ -150,6 +151,27 @@ class Ids(CompatCase):
         self.assertEqual({streams.event()["data"]["count"] for _ in range(2)}, {4, 5})
         self.assertEqual([site["site"] for site in web.get("/api/sites").json["data"]], [SITE])
         self.assertEqual(web.touch({"site": "43", "visitor": "v"}).status, 403)
+
+    def test_rooms_and_functions(self):
+        """The id of a room's site, of a token's, and of the site for requests that name none."""
+        web = self.begin("--rest-site", "42", "--jwt-key-file", self.secret("jwt", JWT_KEY))
+
+        def room(path, **claims):
+            bearer = token(JWT_KEY, exp=int(time.time()) + 600, **claims)
+            client = WebSocket(web.port, f"{path}token={bearer}")
+            self.addCleanup(client.connection.close)
+            self.assertEqual((client.status, client.json()["type"]), (101, "room_joined"))
+
+        room("/ws?site=42&room=/a&visitor=v1&", site=SITE)
+        room(f"/ws?site={SITE}&room=/a&visitor=v2&", site=ID)
+        room("/ws/posts/7/live?", sub="v3")
+        room(f"/ws/posts/7/live?site={ID}&", sub="v4", site="42")
+        answer = wait_until(
+            lambda: (answer := web.ask("POST", "/rest/v1/rpc/touch_website_active_visitor", '{"_visitor_id":"v5"}', {
+                "Authorization": f"Bearer {token(JWT_KEY, site='42', exp=int(time.time()) + 600)}"})).status == 200
+            and answer, "the function to count")
+        self.assertEqual(answer.body, b"5")
+        self.assertEqual([site["site"] for site in web.get("/api/sites").json["data"]], [SITE])
 
     def test_pages_of_the_site(self):
         """The beacon's ids are believed on pages of the site, whatever its picture calls it."""
