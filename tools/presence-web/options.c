@@ -46,11 +46,13 @@ static int check_alias(char *alias)
 
 const char *options_find_alias(const struct options *options, const char *id)
 {
-    size_t length = strlen(id);
+    size_t length = strcspn(id, "=");
 
+    if (id[length]) /* an alias's id ends there: this is no id */
+        return NULL;
     for (unsigned i = 0; i < options->aliases.count; i++) {
         const char *alias = options->aliases.items[i];
-        if (strcspn(alias, "=") == length && strncmp(alias, id, length) == 0)
+        if (strncmp(alias, id, length) == 0 && alias[length] == '=')
             return alias + length + 1;
     }
     return NULL;
