@@ -32,8 +32,8 @@ struct touch {
 
 static struct {
     struct number number;
-    bool touches_wait;
-    struct touch *touch; /* the last one */
+    bool touches_wait, counts; /* in time */
+    struct touch *touch;       /* the last one */
     int touches;
     unsigned leaves, heartbeats, sends;
     struct room_request asked;
@@ -53,9 +53,11 @@ struct touch *__wrap_touch_begin(struct web *web, const struct heartbeat *heartb
                                  const struct client *client, void (*done)(void *context),
                                  void *context);
 bool __wrap_touch_waits(const struct touch *touch);
+bool __wrap_touch_is_counted(const struct touch *touch);
 void __wrap_touch_free(struct touch *touch);
 void __wrap_live_count(struct live *live, const struct place *place, uint32_t window_s,
                        struct number *ret);
+struct totals *__wrap_live_totals(const struct live *live);
 int __wrap_outbound_send(struct outbound *outbound, const struct heartbeat *heartbeat,
                          const char *country);
 bool __wrap_rooms_parse_request(const struct web *web, struct http_request *request,
@@ -120,6 +122,12 @@ bool __wrap_touch_waits(const struct touch *touch)
     return world.touches_wait;
 }
 
+bool __wrap_touch_is_counted(const struct touch *touch)
+{
+    (void)touch;
+    return world.counts;
+}
+
 void __wrap_touch_free(struct touch *touch)
 {
     world.touches -= touch != NULL;
@@ -133,6 +141,12 @@ void __wrap_live_count(struct live *live, const struct place *place, uint32_t wi
     (void)place;
     (void)window_s;
     *ret = world.number;
+}
+
+struct totals *__wrap_live_totals(const struct live *live)
+{
+    (void)live;
+    return NULL;
 }
 
 int __wrap_outbound_send(struct outbound *outbound, const struct heartbeat *heartbeat,
@@ -172,6 +186,7 @@ static int set_up(void **state)
     memset(&world, 0, sizeof(world));
     world.number = (struct number){.known = true, .has_time = true, .count = 1};
     world.asked.expires = INT64_MAX;
+    world.counts = true;
     world.asked.counts = true;
     world.asked.is_post = true;
     world.asked.heartbeat.kind = PRESENCE_HEARTBEAT;
@@ -243,6 +258,48 @@ static void test_nothing_before_the_visitor_is_counted(void **state)
     pass(4);
     assert_int_equal(ann.messages, 2);
     close_socket(&ann);
+}
+
+static void answer_touch(void)
+{
+    struct touch *touch = world.touch;
+
+    assert_non_null(touch);
+    world.touch = NULL;
+    touch->done(touch->context);
+}
+
+/* A collector that is late is asked again, but not for ever. */
+static void test_counted_late(void **state)
+{
+    (void)state;
+    struct http_websocket ann, bob;
+
+    world.touches_wait = true;
+    world.counts = false;
+    open_socket(&ann);
+    answer_touch();
+    pass(1);
+    answer_touch();
+    pass(1);
+    assert_int_equal(ann.messages, 0);
+    world.counts = true;
+    world.number.count = 2;
+    answer_touch();
+    assert_string_equal(ann.last, "{\"type\":\"room_joined\",\"post_id\":7,\"viewers\":2}");
+    world.counts = false;
+    open_socket(&bob);
+    for (int i = 0; i < 3; i++) {
+        answer_touch();
+        pass(2);
+        assert_int_equal(bob.messages, 0);
+    }
+    answer_touch();
+    assert_int_equal(bob.messages, 1);
+    pass(2);
+    assert_null(world.touch);
+    close_socket(&ann);
+    close_socket(&bob);
 }
 
 static void test_closed_while_it_waits(void **state)
@@ -433,6 +490,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         test(test_nothing_before_the_visitor_is_counted),
+        test(test_counted_late),
         test(test_closed_while_it_waits),
         test(test_slow_member),
         test(test_slow_from_the_beginning),

@@ -20,6 +20,7 @@
 #define HEARTBEAT_NS     NS_PER_S /* pings that are closer are answered, and are no heartbeats */
 #define MESSAGE_NS       (NS_PER_S / 10) /* a connection's budget: a message in this time, */
 #define MESSAGES_NS      (10 * NS_PER_S) /* and this time's worth at once */
+#define TRIES            4               /* to have a visitor counted, one in each period */
 #define UNKNOWN_NS       (5 * NS_PER_S)  /* for so long a room's number may be unknown */
 #define WHOLE_DIGITS     15              /* of a number that JavaScript reads exactly */
 
@@ -36,7 +37,9 @@ struct member {
     struct stay *stay; /* NULL: not counted, as a bot isn't */
     struct http_websocket *socket;
     struct share *share;
-    struct touch *touch; /* by which they join; NULL: it is counted, or won't be */
+    struct touch *touch; /* by which they join; NULL: none waits */
+    unsigned tries;      /* how many there were */
+    bool is_ready;       /* they are counted, or won't be */
     struct host client;
     int64_t expires;         /* Unix seconds */
     int64_t heartbeat_at_ns; /* the last one */
@@ -70,16 +73,15 @@ struct rooms {
 
 struct rooms *rooms_new(struct web *web)
 {
-    struct rooms *rooms = calloc(1, sizeof(*rooms));
+    struct rooms *rooms = malloc(sizeof(*rooms));
+    struct visits *visits = visits_new(web->outbound);
 
-    if (!rooms)
-        return NULL;
-    rooms->web = web;
-    rooms->visits = visits_new(web->outbound);
-    if (!rooms->visits) {
+    if (!rooms || !visits) {
+        visits_free(visits);
         free(rooms);
         return NULL;
     }
+    *rooms = (struct rooms){.web = web, .visits = visits};
     TAILQ_INIT(&rooms->members);
     return rooms;
 }
@@ -139,19 +141,18 @@ static int send_change(struct member *member, uint64_t count)
  * that it has not heard of everybody yet: nobody is told that they left. */
 static void tell(struct member *member)
 {
-    const struct number *number = &member->room->watch->number;
+    const struct watch *watch = member->room->watch;
+    uint64_t count = watch->number.count, told = member->told;
 
-    if (member->touch || member->is_closing || !is_good(member->room->watch))
+    if (!member->is_ready || member->is_closing || !is_good(watch))
         return;
-    if (member->joined &&
-        (number->count == member->told || (number->count < member->told && number->warming)))
+    if (member->joined && (count == told || (count < told && watch->number.warming)))
         return;
-    int r =
-        member->joined ? send_change(member, number->count) : send_joined(member, number->count);
+    int r = member->joined ? send_change(member, count) : send_joined(member, count);
     if (r < 0)
         return;
     member->joined = true;
-    member->told = number->count;
+    member->told = count;
 }
 
 static void close_member(struct member *member, unsigned code, const char *reason)
@@ -215,7 +216,7 @@ static void refresh(struct member *member)
     int64_t now_ns = monotonic_ns();
     unsigned wait_s;
 
-    if (!member->stay || member->touch || now_ns - member->heartbeat_at_ns < HEARTBEAT_NS ||
+    if (!member->stay || !member->is_ready || now_ns - member->heartbeat_at_ns < HEARTBEAT_NS ||
         !limiter_charge(rooms->web->limiter, &member->client, now_ns, &wait_s))
         return;
     member->heartbeat_at_ns = now_ns;
@@ -334,32 +335,40 @@ static void on_closed(void *data)
 /* Tell a member that they have joined, with a number as of now. */
 static void welcome(struct member *member)
 {
+    member->is_ready = true;
     watch_refresh(member->room->watch, member->rooms->web->live);
     tell(member);
 }
 
-/* Welcome a member whose heartbeat is counted, or won't be. */
+/* Welcome a member who is counted. A collector that is slow at the moment gets a few more tries;
+ * totals have been waited for. */
 static void on_touched(void *data)
 {
     struct member *member = data;
+    bool ready = touch_is_counted(member->touch) || live_totals(member->rooms->web->live);
 
     touch_free(member->touch);
     member->touch = NULL;
-    welcome(member);
+    if (ready || member->tries == TRIES)
+        welcome(member);
 }
 
 /* Let a member join: send their heartbeat, and welcome them when it is counted. */
-static void join(struct member *member, const struct room_request *asked)
+static void join(struct member *member)
 {
-    struct touch *touch =
-        touch_begin(member->rooms->web, &asked->heartbeat, &asked->client, on_touched, member);
+    struct client client = {.host = member->client};
+    struct heartbeat heartbeat;
 
-    member->heartbeat_at_ns = monotonic_ns();
-    if (touch && touch_waits(touch)) {
-        member->touch = touch;
-        return;
+    if (member->stay) {
+        visits_describe(member->stay, &heartbeat, &client.country);
+        member->touch = touch_begin(member->rooms->web, &heartbeat, &client, on_touched, member);
+        member->heartbeat_at_ns = monotonic_ns();
+        member->tries++;
     }
-    touch_free(touch);
+    if (member->touch && touch_waits(member->touch))
+        return;
+    touch_free(member->touch);
+    member->touch = NULL;
     welcome(member);
 }
 
@@ -426,7 +435,7 @@ static enum MHD_Result open_member(struct rooms *rooms, struct http_request *req
     if (*asked->refusal)
         close_member(member, CLOSE_POLICY, asked->refusal);
     else
-        join(member, asked);
+        join(member);
     return result;
 }
 
@@ -450,7 +459,8 @@ enum MHD_Result rooms_handle(void *context, struct http_request *request)
 
 /* ---- timers --------------------------------------------------------------------------------- */
 
-static void end_expired(struct rooms *rooms)
+/* Close those whose tokens have expired, and let those join who are late. */
+static void check_members(struct rooms *rooms)
 {
     time_t now = time(NULL);
     struct member *member;
@@ -459,28 +469,24 @@ static void end_expired(struct rooms *rooms)
     {
         if (member->expires <= now)
             close_member(member, CLOSE_POLICY, "the token has expired");
+        if (!member->is_ready && !member->touch && !member->is_closing)
+            join(member);
     }
-}
-
-static void update_rooms(struct rooms *rooms, int64_t now_ns)
-{
-    struct room *room;
-
-    watches_poll(&rooms->watches, rooms->web->live);
-    LIST_FOREACH(room, &rooms->rooms, all)
-    update_room(room, now_ns);
 }
 
 int64_t rooms_run_timers(struct rooms *rooms, int64_t now_ns)
 {
     int64_t visits_ns = visits_run_timers(rooms->visits, now_ns);
+    struct room *room;
 
     if (TAILQ_EMPTY(&rooms->members))
         return visits_ns;
     if (now_ns >= rooms->due_ns) {
         rooms->due_ns = now_ns + PERIOD_NS;
-        end_expired(rooms);
-        update_rooms(rooms, now_ns);
+        check_members(rooms);
+        watches_poll(&rooms->watches, rooms->web->live);
+        LIST_FOREACH(room, &rooms->rooms, all)
+        update_room(room, now_ns);
     }
     return visits_ns < rooms->due_ns ? visits_ns : rooms->due_ns;
 }
@@ -489,7 +495,6 @@ void rooms_end(struct rooms *rooms)
 {
     struct member *member;
 
-    visits_end(rooms->visits);
     TAILQ_FOREACH(member, &rooms->members, all)
     dismiss(member, CLOSE_GOING_AWAY, "this server ends or starts anew");
 }

@@ -68,7 +68,10 @@ struct stay;
 
 /* Return NULL if there is no memory. */
 struct visits *visits_new(struct outbound *outbound);
-void visits_free(struct visits *visits); /* after the last visits_exit; NULL is fine */
+
+/* Send the leaves of rooms that are held, and free the set, which has no connections any more. NULL
+ * is fine. */
+void visits_free(struct visits *visits);
 
 /* Begin a connection of the visitor who sent a heartbeat. This sends nothing. `country` may be
  * NULL. Return NULL if there is no memory. */
@@ -79,13 +82,13 @@ struct stay *visits_enter(struct visits *visits, const struct heartbeat *heartbe
  * to be forgotten when the window has passed. */
 void visits_exit(struct visits *visits, struct stay *stay, bool leaves, int64_t now_ns);
 
-/* Send a heartbeat of the visitor in the room. */
+/* Describe the heartbeat of a visitor in the room; the country lives as long as the stay. */
+void visits_describe(const struct stay *stay, struct heartbeat *ret, const char **ret_country);
+
+/* Send it. */
 void visits_refresh(struct visits *visits, const struct stay *stay);
 
 /* Send the leaves that are due. Return when to call it next, or INT64_MAX. */
 int64_t visits_run_timers(struct visits *visits, int64_t now_ns);
-
-/* Send the leaves of rooms that are held, at the end. */
-void visits_end(struct visits *visits);
 
 #endif

@@ -58,32 +58,45 @@ static int compare_visits(const void *left, const void *right)
 
 /* ---- heartbeats and leaves ------------------------------------------------------------------ */
 
-static void send_place(struct visits *visits, const struct stay *stay,
-                       enum presence_heartbeat_kind kind, const char *room)
+void visits_describe(const struct stay *stay, struct heartbeat *ret, const char **ret_country)
 {
-    struct heartbeat heartbeat = {.kind = kind, .hold_s = VISITS_GRACE_S};
+    *ret = (struct heartbeat){.kind = PRESENCE_HEARTBEAT, .hold_s = VISITS_GRACE_S};
+    strcpy(ret->place.site, stay->visit->site);
+    strcpy(ret->place.room, stay->room);
+    strcpy(ret->visitor, stay->visit->visitor);
+    *ret_country = stay->visit->country;
+}
 
-    strcpy(heartbeat.place.site, stay->visit->site);
+static void send_leave(struct visits *visits, const struct stay *stay, const char *room)
+{
+    struct heartbeat heartbeat;
+    const char *country;
+
+    visits_describe(stay, &heartbeat, &country);
+    heartbeat.kind = PRESENCE_LEAVE;
     strcpy(heartbeat.place.room, room);
-    strcpy(heartbeat.visitor, stay->visit->visitor);
-    outbound_send(visits->outbound, &heartbeat, stay->visit->country); /* was checked */
+    outbound_send(visits->outbound, &heartbeat, country); /* was checked */
 }
 
 void visits_refresh(struct visits *visits, const struct stay *stay)
 {
-    send_place(visits, stay, PRESENCE_HEARTBEAT, stay->room);
+    struct heartbeat heartbeat;
+    const char *country;
+
+    visits_describe(stay, &heartbeat, &country);
+    outbound_send(visits->outbound, &heartbeat, country);
 }
 
 /* Let outbound.h hold a leave of the site, which ends no presence in a room. */
 static void leave_site(struct visits *visits, const struct stay *stay)
 {
-    send_place(visits, stay, PRESENCE_LEAVE, "");
+    send_leave(visits, stay, "");
 }
 
 static void leave_room(struct visits *visits, const struct stay *stay)
 {
     if (stay->room[0])
-        send_place(visits, stay, PRESENCE_LEAVE, stay->room);
+        send_leave(visits, stay, stay->room);
 }
 
 /* ---- visits and stays ----------------------------------------------------------------------- */
@@ -216,18 +229,13 @@ int64_t visits_run_timers(struct visits *visits, int64_t now_ns)
     return stay ? stay->due_ns : INT64_MAX;
 }
 
-void visits_end(struct visits *visits)
+void visits_free(struct visits *visits)
 {
     struct stay *stay;
 
-    while ((stay = TAILQ_FIRST(&visits->held)))
-        expire(visits, stay);
-}
-
-void visits_free(struct visits *visits)
-{
     if (!visits)
         return;
-    visits_end(visits);
+    while ((stay = TAILQ_FIRST(&visits->held)))
+        expire(visits, stay);
     free(visits);
 }
