@@ -136,8 +136,9 @@ static const struct option_entry entries[] = {
      .expected = "what browsers send, such as https://example.com, or null",
      .example = "https://example.com",
      .help = "answer only pages from there, as in https://example.com",
-     .details = "Other pages may not touch, open streams or read answers; any page may load "
-                "badge.js. Pages in sandboxed frames have the origin null. Default: any page."},
+     .details =
+         "Other pages may not touch, open streams, show pictures or read answers; any page "
+         "may load badge.js. Pages in sandboxed frames have the origin null. Default: any page."},
     {"trusted-proxy", OPTION_PARSED_INTO(add_proxy), .max = OPTIONS_LISTED_MAX, .repeatable = true,
      .argument = "NETWORK", .expected = "an address or network such as 127.0.0.1 or 10.0.0.0/8",
      .example = "127.0.0.1",
@@ -167,8 +168,9 @@ static const struct option_entry entries[] = {
          "and has at least 16 bytes; # begins a comment. See KEY FILES."},
     {"jwt-key-file", OPTION_TEXT(struct options, jwt_key_file), .argument = "FILE",
      .expected = "a file", .example = "/etc/presence/jwt-keys",
-     .help = "whatever reports a visitor, and /stream, need a token (JWT, HS256) signed with one "
-             "of the keys in this file",
+     .help =
+         "whatever reports a visitor, /stream and pictures need a token (JWT, HS256) signed with "
+         "one of the keys in this file",
      .details = "The file has a key a line, each of at least 32 bytes; # begins a comment. See "
                 "TOKENS."},
     {"max-streams", OPTION_UINT32(struct options, max_streams), .max = STREAMS_MAX, .argument = "N",
