@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 import urllib.parse
 
 from harness import BUILD, DEADLINE, wait_until
@@ -137,6 +138,13 @@ class RoomsCase(WebCase):
     def begin(self, *arguments, collector=("--warm-up", "0")):
         self.collector = self.start(*collector)
         self.web = self.serve(*arguments, collector=self.collector)
+
+    def restart_collector(self):
+        """Let the collector start anew. Return whether it was away for less than two seconds."""
+        port, began = self.collector.port, time.monotonic()
+        self.collector.stop()
+        self.collector = self.start("--warm-up", "0", listen=f"127.0.0.1:{port}")
+        return time.monotonic() - began < 2
 
     def counted_in(self, room=None):
         place = (SITE, room) if room else (SITE,)

@@ -1,11 +1,10 @@
 """Rooms over WebSockets, as the npm package `ws` sees them: who is told what, and who is counted."""
 
-import re
 import signal
 import time
 import unittest
 
-from harness import PRESENCECTL, wait_until
+from harness import wait_until
 from rooms import RoomsCase
 from web import SITE, token
 
@@ -15,7 +14,8 @@ GRACE = 2  # seconds
 
 class Rooms(RoomsCase):
     def test_join_and_leave(self):
-        """Everybody in the room hears of everybody else, who leaves two seconds after closing."""
+        """Everybody in the room hears of everybody else, who leaves two seconds after closing, or after
+        their connection has vanished."""
         self.begin()
         ann = self.join("ann")
         ann.wait_told(("room_joined", 1))
@@ -23,35 +23,23 @@ class Rooms(RoomsCase):
         bob = self.join("bob")
         bob.wait_told(("room_joined", 2))
         ann.wait_told(("room_joined", 1), ("viewer_joined", 2))
-        elsewhere = self.joined("carl", "/b")
+        carl, elsewhere = self.joined("carl"), self.joined("dan", "/b")
+        site = self.join("eve", "")
+        site.wait_told(("room_joined", 5))
         status = self.web.get("/api/status").json
-        self.assertEqual((status["streams"], status["stream_places"]), (3, 3))
+        self.assertEqual((status["streams"], status["stream_places"]), (5, 5))
         began = time.monotonic()
         bob.close()
         self.assertEqual(bob.wait_closed()[0], 1005)  # as the client closes: without a code
-        ann.wait_told(("room_joined", 1), ("viewer_joined", 2), ("viewer_left", 1))
+        carl.terminate()
+        ann.wait_viewers(1)
         self.assertGreater(time.monotonic() - began, GRACE - 0.5)
-        self.wait_counted(2)
+        self.assertEqual(ann.told()[2], ("viewer_joined", 3))
+        self.assertEqual({what for what, _ in ann.told()[3:]}, {"viewer_left"})
+        site.wait_viewers(3)
+        self.wait_counted(3)
         self.assertEqual(elsewhere.told(), [("room_joined", 1)])
         self.wait_counted(1, "/b")
-
-    def test_a_connection_that_vanishes(self):
-        self.begin()
-        ann, bob = self.joined("ann"), self.joined("bob")
-        ann.wait_viewers(2)
-        bob.terminate()
-        ann.wait_told(("room_joined", 1), ("viewer_joined", 2), ("viewer_left", 1))
-
-    def test_whole_site(self):
-        """Without a room it is the site that is shown."""
-        self.begin()
-        ann = self.join("ann", "")
-        ann.wait_told(("room_joined", 1))
-        bob = self.joined("bob", "/b")
-        ann.wait_told(("room_joined", 1), ("viewer_joined", 2))
-        ann.close()
-        self.wait_counted(1)
-        self.assertEqual(bob.told(), [("room_joined", 1)])
 
     def test_many_tabs(self):
         """A visitor counts once, and leaves with the last tab."""
@@ -70,42 +58,43 @@ class Rooms(RoomsCase):
         ann.wait_viewers(1)
 
     def test_back_in_time(self):
-        """Nobody hears of a visitor who reconnects."""
+        """Nobody hears of a visitor who reconnects, or goes on to another room: they were never away
+        from the site."""
         self.begin()
-        ann, bob, dan = self.joined("ann"), self.joined("bob"), self.joined("dan")
-        ann.wait_viewers(3)
-        bob.terminate()
-        bob.wait_closed()
-        again = self.join("bob")
-        dan.close()
-        again.wait_told(("room_joined", 3), ("viewer_left", 2))
-        self.assertEqual([number for _, number in ann.told()][-1], 2)
-        self.assertEqual([what for what, _ in ann.told()].count("viewer_left"), 1, ann.told())
+
+        def back(attempt):
+            room = f"/{attempt}"
+            ann, bob, dan = (self.joined(who, room) for who in ("ann", "bob", "dan"))
+            site = self.joined("eve", "")
+            ann.wait_viewers(3)
+            began = time.monotonic()
+            bob.terminate()
+            dan.close()
+            for socket in bob, dan:
+                socket.wait_closed()
+            again = self.joined("bob", room)
+            self.joined("dan", "/other")
+            took = time.monotonic() - began
+            ann.wait_viewers(2)
+            if took > GRACE - 0.5:
+                return False  # a busy machine
+            self.assertEqual(again.told(), [("room_joined", 3), ("viewer_left", 2)])
+            self.assertEqual(ann.told()[-2:], [("viewer_joined", 3), ("viewer_left", 2)])
+            self.assertNotIn("viewer_left", [what for what, _ in site.told()])
+            self.assertEqual(self.counted_in(), 4)
+            return True
+
+        self.assertTrue(any(back(attempt) for attempt in range(4)))
 
     def test_two_rooms(self):
-        """Who leaves one of two rooms is still in the other and on the site; then on neither."""
+        """Who leaves one of two rooms is still in the other and on the site."""
         self.begin()
-        ann_a, ann_b = self.joined("ann", "/a"), self.joined("ann", "/b")
-        bob_a, bob_b = self.joined("bob", "/a"), self.joined("bob", "/b")
-        ann_a.close()
-        bob_a.wait_told(("room_joined", 2), ("viewer_left", 1))
-        self.assertEqual(self.counted_in(), 2)
-        ann_b.close()
-        bob_b.wait_told(("room_joined", 2), ("viewer_left", 1))
-        self.wait_counted(1)
-
-    def test_from_room_to_room(self):
-        """Who goes on to another room leaves the first, and was never away from the site."""
-        self.begin()
-        watcher, bob = self.joined("watcher", ""), self.joined("bob", "/a")
-        ann = self.joined("ann", "/a")
-        bob.wait_viewers(2)
+        ann, also_ann = self.joined("ann", "/a"), self.joined("ann", "/b")
+        bob = self.joined("bob", "/a")
         ann.close()
-        ann.wait_closed()
-        self.joined("ann", "/b")
-        bob.wait_told(("room_joined", 1), ("viewer_joined", 2), ("viewer_left", 1))
-        self.assertNotIn("viewer_left", [what for what, _ in watcher.told()])
-        self.assertEqual(self.counted_in(), 3)
+        bob.wait_told(("room_joined", 2), ("viewer_left", 1))
+        self.assertEqual((self.counted_in(), self.counted_in("/b")), (2, 1))
+        self.assertEqual(also_ann.told(), [("room_joined", 1)])
 
     def test_an_edge_reports_later(self):
         """A visitor whom somebody else has reported since their connection ended is still there."""
@@ -127,10 +116,10 @@ class Rooms(RoomsCase):
         """A ping is answered, and a heartbeat if the last one was a second ago."""
         self.begin()
         ann = self.joined("ann")
-        sent = self.stats()["heartbeats_refreshed"]
-        for _ in range(5):
+        began = time.monotonic()
+        for _ in range(20):
             ann.ping()
-        self.assertLessEqual(self.stats()["heartbeats_refreshed"], sent + 2)
+        self.assertLessEqual(self.stats()["heartbeats_refreshed"], time.monotonic() - began + 1)
         self.wait_refreshed(ann)
         for text in ("", "ping", "null", "[]", "{", '{"type":1}', '{"type":"Ping"}', "[" * 3000,
                      '{"type":"message","text":"\\u0000"}', '{"type":"p\\u0000ing"}', '"\ud83d\ude00"'):
@@ -166,7 +155,6 @@ class Rooms(RoomsCase):
             return alive.viewers() == 1
 
         wait_until(left, "the silent one to leave")
-        self.assertEqual(alive.told()[-1], ("viewer_left", 1))
         silent.wait_viewers(1)
         silent.ping()
         alive.wait_viewers(2)
@@ -245,17 +233,24 @@ class Ends(RoomsCase):
         self.wait_counted(1)
 
     def test_collector_starts_anew(self):
-        """Nobody hears of it."""
+        """Nobody hears of it, if it takes no longer than it should."""
         self.begin()
         ann, bob = self.joined("ann"), self.joined("bob")
         ann.wait_viewers(2)
-        port = self.collector.port
-        self.collector.stop()
-        self.collector = self.start("--warm-up", "0", listen=f"127.0.0.1:{port}")
-        dan = wait_until(lambda: self.try_join("dan"), "dan to join")
-        self.assertEqual(dan.viewers(), 3)
-        ann.wait_told(("room_joined", 1), ("viewer_joined", 2), ("viewer_joined", 3))
-        bob.wait_told(("room_joined", 2), ("viewer_joined", 3))
+        for attempt in range(4):
+            before = ann.told(), bob.told()
+            quick = self.restart_collector()
+            dan = wait_until(lambda attempt=attempt: self.try_join(f"dan {attempt}"), "dan to join")
+            self.assertEqual(dan.viewers(), 3 + attempt)
+            ann, bob = (socket if not socket.of("close") else self.joined(who)
+                        for who, socket in (("ann", ann), ("bob", bob)))
+            for socket in ann, bob:
+                socket.wait_viewers(3 + attempt)
+            if quick:
+                break
+        self.assertTrue(quick, "the machine is too busy")
+        for socket, told in zip((ann, bob), before):
+            self.assertEqual(socket.told(), [*told, ("viewer_joined", 3 + attempt)])
 
     def try_join(self, visitor):
         """Join, unless the collector is away. Return the socket or None."""
