@@ -58,7 +58,7 @@ static inline bool event_share_spend(const struct event_share *share, uint64_t *
     do {
         uint32_t since = (uint32_t)(before >> 32), used = (uint32_t)before;
         uint32_t age = (uint32_t)now - since;
-        if (age >= ticks && age < -(uint32_t)EVENT_SHARE_LATE) {
+        if (!used || (age >= ticks && age < -(uint32_t)EVENT_SHARE_LATE)) {
             since = (uint32_t)now;
             used = 0;
         }

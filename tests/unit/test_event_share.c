@@ -251,6 +251,10 @@ static void workers_of_two_seconds_share_the_later(void **state)
     assert_false(event_share_spend(&share, &spent, RING_START));
     assert_false(event_share_spend(&share, &spent, RING_START + 1));
     assert_true(event_share_spend(&share, &spent, RING_START + 2));
+    /* A site that has written nothing has no second yet: 0 is not one that has come. */
+    spent = 0;
+    assert_true(event_share_spend(&share, &spent, (UINT64_C(1) << 32) - 9));
+    assert_int_equal(spent, UINT64_C(0xfffffff7) << 32 | 1);
 }
 
 /* Without a ring there is nothing to share. */
