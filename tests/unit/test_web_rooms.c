@@ -43,27 +43,8 @@ static struct {
 
 /* ---- what is played ------------------------------------------------------------------------- */
 
-bool __wrap_http_websocket_is_asked(const struct http_request *request);
-enum MHD_Result __wrap_http_websocket_accept(struct http_request *request,
-                                             const struct http_websocket_events *events, void *data,
-                                             struct http_websocket **ret);
-int __wrap_http_websocket_send(struct http_websocket *socket, const char *text, size_t length);
-void __wrap_http_websocket_close(struct http_websocket *socket, unsigned code, const char *reason);
-struct touch *__wrap_touch_begin(struct web *web, const struct heartbeat *heartbeat,
-                                 const struct client *client, void (*done)(void *context),
-                                 void *context);
-bool __wrap_touch_waits(const struct touch *touch);
-bool __wrap_touch_is_counted(const struct touch *touch);
-void __wrap_touch_free(struct touch *touch);
-void __wrap_live_count(struct live *live, const struct place *place, uint32_t window_s,
-                       struct number *ret);
-struct totals *__wrap_live_totals(const struct live *live);
-int __wrap_outbound_send(struct outbound *outbound, const struct heartbeat *heartbeat,
-                         const char *country);
-bool __wrap_rooms_parse_request(const struct web *web, struct http_request *request,
-                                struct room_request *ret, enum MHD_Result *ret_result);
-bool __wrap_request_open_stream(const struct web *web, const struct client *client, size_t places,
-                                struct share **ret, struct problem *problem);
+/* The linker calls these instead (--wrap). */
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
 
 bool __wrap_http_websocket_is_asked(const struct http_request *request)
 {
