@@ -1,5 +1,6 @@
 """Clients of other systems, at their own addresses: counts, the ids of sites, keys, and --no-compat."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -270,6 +271,9 @@ class Totals(TotalsCase, CompatCase):
         for site in SITE, "42":
             self.assert_counts(web, 5_000_000_003, site)
         self.assert_counts(web, 0, "nobody.example")
+        numbers = itertools.count()  # of sites that nobody has asked for: each waits for a poll
+        for path in COUNTS:
+            wait_until(lambda: web.get(path.format(f"{next(numbers)}.example")).status == 200, f"{path} to wait")
         self.freeze_engine()
         wait_until(lambda: web.get("/-/ready").status == 503, "the total to be stale")
         self.assert_refused(web, 503, "engine")
