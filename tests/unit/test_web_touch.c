@@ -204,6 +204,32 @@ static void test_insisting(void **state)
     leave(&cid);
 }
 
+/* Where the collector is known to have refused a visitor, nobody insists. */
+static void test_refused(void **state)
+{
+    struct site *site = *state;
+    char visitor[32];
+
+    for (int i = 0; i < 20000; i++) {
+        struct visit visit = {0};
+        snprintf(visitor, sizeof(visitor), "visitor-%d", i);
+        begin(site, &visit, visitor);
+        touch_insist(visit.touch, 0);
+        deliver(site, visitor);
+        run_after(site, 21);
+        assert_int_equal(visit.done, 1);
+        bool counted = touch_is_counted(visit.touch);
+        if (!counted) {
+            const struct number number = {.known = true};
+            assert_string_equal(touch_explain(visit.touch, &number).code, "table_full");
+        }
+        leave(&visit);
+        if (!counted)
+            return;
+    }
+    fail_msg("the table is never full");
+}
+
 static void test_what_is_done_may_free_and_begin(void **state)
 {
     struct site *site = *state;
@@ -213,9 +239,9 @@ static void test_what_is_done_may_free_and_begin(void **state)
     cid = (struct visit){.frees = &cid, .begins = &late};
     begin(site, &ann, "ann");
     begin(site, &bob, "bob");
-    begin(site, &cid, "cid");
     begin(site, &dan, "dan");
     dan.frees = &ann;
+    begin(site, &cid, "cid"); /* the last: nothing is to be checked after it */
     deliver(site, "ann");
     deliver(site, "bob");
     deliver(site, "cid");
@@ -275,6 +301,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_counted, open_site, close_site),
         cmocka_unit_test_setup_teardown(test_patience, open_site, close_site),
         cmocka_unit_test_setup_teardown(test_insisting, open_site, close_site),
+        cmocka_unit_test_setup_teardown(test_refused, open_site, close_site),
         cmocka_unit_test_setup_teardown(test_what_is_done_may_free_and_begin, open_site,
                                         close_site),
         cmocka_unit_test_setup_teardown(test_end, open_site, close_site),

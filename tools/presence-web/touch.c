@@ -191,11 +191,11 @@ static void stop_waiting(struct touch *touch)
 }
 
 /* True if the collector is known to have refused the visitor, or not to have heard of them. */
-static bool is_refused(const struct touch *touch)
+static bool is_refused(const struct touch *touch, const struct round *round)
 {
     struct touch_reason reason =
         touch_reason_find(touch->touches->web, &touch->heartbeat, &touch->sample,
-                          get_sample(touch->touches, monotonic_ns()));
+                          get_sample(touch->touches, round->now_ns));
 
     return strcmp(reason.code, TOUCH_NOT_SEEN) != 0;
 }
@@ -208,7 +208,8 @@ static bool is_over(struct touch *touch, struct round *round)
     if (round->now_ns >= touch->check_at_ns) {
         touch->counted = is_counted(touch, round);
         touch->check_at_ns = next_check(touch, round->now_ns);
-        if (!touch->counted && !is_total(touch) && age_ns >= TOUCH_WAIT_NS && is_refused(touch))
+        if (!touch->counted && !is_total(touch) && age_ns >= TOUCH_WAIT_NS &&
+            age_ns < touch->patience_ns && is_refused(touch, round))
             return true;
     }
     return touch->counted || age_ns >= touch->patience_ns;
