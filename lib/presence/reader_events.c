@@ -86,14 +86,16 @@ static int make_room(struct presence_events *list, size_t *capacity)
     return 0;
 }
 
-/* True if the worker that claimed this number may still publish it. Each worker writes one event at
- * a time, so a claim that SEGMENT_WORKERS_MAX newer ones follow was abandoned. */
+/* True if the worker that claimed this number may still publish it: it may be held up while others
+ * write many events. A daemon that is killed leaves claims that the next one turns into holes. Once
+ * the ring has come round, the claim that a reader finds may be that of the next lap. */
 static bool is_awaited(const struct presence *presence, const struct reader_moment *moment,
                        uint64_t number)
 {
-    uint64_t next = atomic_load_ordered(&presence->segment.events.head->next);
+    const struct events *events = &presence->segment.events;
 
-    return !reader_is_stale(moment) && next - number <= SEGMENT_WORKERS_MAX;
+    return !reader_is_stale(moment) &&
+           atomic_load_ordered(&events->head->next) - number < events->capacity;
 }
 
 /* Choose where to start reading, and record how many events that misses. */

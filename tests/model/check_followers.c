@@ -6,8 +6,6 @@
 #include "checks.h"
 #include "model_clock.h"
 
-#define WORKERS_MAX 64 /* each writes one event at a time */
-
 static const struct feed_entry *entry_at(const struct feed_log *feed, uint64_t number)
 {
     return &feed->entries[number - feed->first];
@@ -43,18 +41,13 @@ static bool is_stale(const struct scenario *scenario)
     return scenario->is_stopped || fixture_clock(scenario->fixture) - scenario->tick > 3;
 }
 
-/* True if its writer may be alive as far as readers can tell. In the smallest ring they take the
- * oldest hole, too, for one of the last events, if its slot was claimed again and `next` was not
- * advanced. */
+/* True if its writer may be alive as far as readers can tell. */
 static bool is_awaited(const struct scenario *scenario, uint64_t number, uint64_t end)
 {
     const struct feed_log *feed = &scenario->feed;
-    bool is_claimed_again = end < feed->first + feed->length && number + feed->capacity == end &&
-                            feed->capacity <= WORKERS_MAX;
-    enum feed_state state = entry_at(feed, number)->state;
 
-    return !is_stale(scenario) &&
-           (state == FEED_CLAIMED || (state == FEED_HOLE && is_claimed_again));
+    return !is_stale(scenario) && end - number < feed->capacity &&
+           entry_at(feed, number)->state == FEED_CLAIMED;
 }
 
 /* The required result of a read. */
