@@ -4,6 +4,7 @@ import datetime
 import os
 import re
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ KEY = "a key of sixteen or more"
 BEARER = {"Authorization": f"Bearer {KEY}"}
 HERE = os.path.dirname(os.path.abspath(__file__))
 PAGE = 500
+EVENTS_AT = 88 + 40 + 16 * 8  # in the segment: the offset of its section of events
 
 # What runs a script as it is, but begins each round when the test says so: a line on stdin is the
 # end of a pause.
@@ -330,6 +332,38 @@ class Pages(RybbitCase):
                                 self.json("events", SITE, "--limit", "0")["events"]
                                 if event["kind"] == "event"])
         self.assertGreater(len(seen), PAGE)
+
+    def test_an_event_that_is_being_written(self):
+        """Whoever goes on from the newest event gets no event behind one whose writer is held up,
+        until that one is written; whoever goes back passes it."""
+        self.begin()
+        names = [f"e{number}" for number in range(400)]  # more than are loaded at a time
+        self.burst(names)
+        wait_until(lambda: self.held() == names, "the burst")
+        number = next(event["sequence"] for event in self.json("events", SITE, "--limit", "0")["events"]
+                      if event["event"] == "e100")
+
+        def write_state(state):
+            with open(self.segment, "r+b") as segment:
+                offset = struct.unpack("=Q", os.pread(segment.fileno(), 8, EVENTS_AT))[0]
+                os.pwrite(segment.fileno(), struct.pack("=Q", state),
+                          offset + 256 + 896 * (number % 65536) + 8)
+
+        def shown(query):
+            return [event["event_name"] for event in self.events(query)["data"]]
+
+        write_state(0)
+        wait_until(lambda: shown("page_size=500") == names[99::-1], "the newest page")
+        wait_until(lambda: shown("since_timestamp=2026-01-01T00:00:00Z") == names[99::-1], "a feed")
+        page = self.events("page_size=500")
+        mark = page["next_timestamp"]
+        self.assertEqual(mark, page["data"][0]["timestamp"])
+        wait_until(lambda: shown(f"since_timestamp={mark}") == [], "nothing behind it")
+        self.assertEqual(shown("before_timestamp=9999-12-31T23:59:59Z&page_size=500"),
+                         names[:100:-1] + names[99::-1])
+        write_state(2 * number)
+        self.assertEqual(shown(f"since_timestamp={mark}"), names[:99:-1])
+        self.assertEqual(shown("page_size=500"), names[::-1])
 
     def test_times(self):
         """A watermark may be written in any zone, by JavaScript and Python."""

@@ -66,7 +66,7 @@ class Answers(TotalsCase):
         """What totals can't have is refused, and said."""
         self.write("a", {"": 3})
         self.begin()
-        for path in f"/api/sites/{SITE}/events", "/api/senders":
+        for path in f"/api/sites/{SITE}/events", f"/api/events/{SITE}", "/api/senders":
             self.assert_problem(self.web.get(path), 404, "one_collector")
         self.assert_problem(self.web.get(f"/api/sites/{SITE}/history"), 404, "no_history")
         answer = self.web.get(LIVE + "?minutes=7")

@@ -109,12 +109,15 @@ static void found_consider(struct found *found, const struct presence_event *eve
         found->events[found->length++] = *event;
 }
 
-/* Search back from a time, newest first. Blocks of all sites' events are loaded, each once: those
- * of a quiet site are scattered among them. */
+/* Search back from a time (INT64_MAX: from the newest event), newest first. Blocks of all sites'
+ * events are loaded, each once: those of a quiet site are scattered among them. A block ends before
+ * an event that is still being written. Whoever goes on from the newest event must not pass that
+ * one, so all behind it are left out; whoever only goes back passes it. */
 static int found_search_back(struct found *found, struct presence *presence, int64_t before_us)
 {
     struct presence_events block;
     uint64_t oldest, end;
+    bool is_newest = before_us == INT64_MAX;
     int r = presence_events_since(presence, 0, &oldest);
 
     if (r == 0)
@@ -122,8 +125,17 @@ static int found_search_back(struct found *found, struct presence *presence, int
     while (r == 0 && end > oldest && found->length < found->limit) {
         uint64_t from = end - oldest > BLOCK ? end - BLOCK : oldest;
         r = presence_events(presence, NULL, from, BLOCK, &block);
+        while (r == 0 && !is_newest && block.next + 1 < end) {
+            from = block.next;
+            presence_events_free(&block);
+            r = presence_events(presence, NULL, from + 1, BLOCK, &block);
+        }
         if (r < 0)
             break;
+        if (is_newest && block.next < end) {
+            found->length = 0;
+            found->newest_us = 0;
+        }
         for (size_t i = block.length; i-- > 0 && found->length < found->limit;) {
             const struct presence_event *event = &block.events[i];
             if (event->sequence < end && strcmp(event->site, found->site) == 0)
