@@ -1,4 +1,5 @@
-/* test_reader_race.c - counts while visitors, ticks and scopes move meanwhile. */
+/* test_reader_race.c - counts and events while visitors, ticks, scopes and writers move meanwhile.
+ */
 #include "reader_fixture.h"
 
 #include <pthread.h>
@@ -173,12 +174,44 @@ static void an_entry_of_another_generation_is_not_the_same(void **state)
     fixture_close(&fixture);
 }
 
+/* Others may write as many events as the ring holds while one writer is held up. */
+static void a_slow_writer_is_waited_for(void **state)
+{
+    const uint32_t capacity = 256;
+    struct segment_settings with_events = settings;
+    struct presence_events events;
+    struct event_record record;
+    struct fixture fixture;
+    uint64_t time_us;
+
+    (void)state;
+    with_events.max_events = capacity;
+    fixture_open(&fixture, with_events);
+    fixture_beat(&fixture, "v", "example.com", NULL);
+    const struct events *ring = &fixture_segment(&fixture)->events;
+    assert_int_equal(events_load(ring, ring->head->next - 1, &record), EVENT_LOADED);
+    uint64_t claimed = events_claim(ring, 1, &time_us);
+    for (uint32_t i = 0; i < capacity - 2; i++)
+        assert_true(events_write(ring, 1, &record));
+    assert_int_equal(presence_events(fixture.presence, NULL, claimed, 0, &events), 0);
+    assert_int_equal(events.length + events.missed, 0);
+    assert_int_equal(events.next, claimed);
+    presence_events_free(&events);
+    assert_true(events_write(ring, 1, &record));
+    assert_int_equal(presence_events(fixture.presence, NULL, claimed, 0, &events), 0);
+    assert_int_equal(events.missed, 1);
+    assert_int_equal(events.length, capacity - 1);
+    presence_events_free(&events);
+    fixture_close(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(readers_see_no_dip),
         cmocka_unit_test(a_miss_is_believed_only_in_a_directory_at_rest),
         cmocka_unit_test(an_entry_of_another_generation_is_not_the_same),
+        cmocka_unit_test(a_slow_writer_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

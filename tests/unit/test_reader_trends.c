@@ -441,29 +441,6 @@ static void unfinished_events_are_missed(void **state)
     presence_events_free(&events);
 }
 
-/* Others may write as many events as the ring holds while one writer is held up. */
-static void a_slow_writer_is_waited_for(void **state)
-{
-    const struct events *ring = &fixture_segment(&fixture)->events;
-    struct presence_events events;
-    struct event_record record;
-    uint64_t start, time_us;
-
-    (void)state;
-    fixture_beat(&fixture, "v", "a", NULL);
-    expect_events(NULL, PRESENCE_EVENTS_NEW, 0, "", 0, &start);
-    assert_int_equal(events_load(ring, start - 1, &record), EVENT_LOADED);
-    events_claim(ring, 1, &time_us);
-    for (uint32_t i = 0; i < settings.max_events - 2; i++)
-        assert_true(events_write(ring, 1, &record));
-    expect_events(NULL, start, 0, "", 0, NULL);
-    assert_true(events_write(ring, 1, &record));
-    assert_int_equal(presence_events(fixture.presence, NULL, start, 0, &events), 0);
-    assert_int_equal(events.missed, 1);
-    assert_int_equal(events.length, settings.max_events - 1);
-    presence_events_free(&events);
-}
-
 static void what_is_turned_off_says_so(void **state)
 {
     static const struct segment_settings off = {
@@ -505,7 +482,6 @@ int main(void)
         WITH_COLLECTOR(busy_sites_are_thinned_out),
         WITH_COLLECTOR(lapped_readers_know_how_much_they_missed),
         WITH_COLLECTOR(unfinished_events_are_missed),
-        WITH_COLLECTOR(a_slow_writer_is_waited_for),
         cmocka_unit_test(what_is_turned_off_says_so),
     };
     return cmocka_run_group_tests_name("trends", tests, NULL, NULL);
