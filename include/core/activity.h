@@ -17,7 +17,7 @@ struct activity {
     uint64_t peak_today;   /* peak_word; both are 0 until the scope's first sample */
     uint64_t peak_ever;    /* peak_word */
     uint64_t since;        /* tick at which the scope was created */
-    uint64_t events_spent; /* a site's: tick (upper 32 bits) and events written in it */
+    uint64_t events_spent; /* a site's: tick (upper 32 bits) and events written from it on (R11) */
 };
 
 _Static_assert(sizeof(struct activity) == 64, "activity");
