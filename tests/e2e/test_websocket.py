@@ -174,6 +174,19 @@ class Ends(WebSocketCase):
         self.assertEqual([client.leave() for client in clients[1:]], [(None, "")] * 4)
         self.wait_over()
 
+    def test_nothing_behind_a_close(self):
+        """Neither to a client that is being closed nor from it."""
+        closing, other = self.open(), self.open()
+        closing.say("close 4000 x")
+        self.assertEqual(closing.receive()[0], CLOSE)
+        other.say("all hello")
+        self.assertEqual(other.text(), "hello")
+        closing.say("all late")
+        closing.send(frame(CLOSE))
+        self.assertIsNone(closing.receive())
+        other.say("own")
+        self.assertEqual(other.text(), "own")
+
     def test_server_stops(self):
         server = Server()
         self.addCleanup(server.process.stdout.close)
