@@ -372,6 +372,7 @@ class Access(RoomsCase):
                 code, reason = socket.wait_closed()
                 self.assertEqual(code, 1008)
                 self.assertTrue(reason)
+                self.assertEqual("expired" in reason, what == "expired", reason)
                 self.assertEqual([event[0] for event in socket.events], ["open", "close"])
         self.assertEqual(self.stats()["heartbeats_new"], 0)
         wait_until(lambda: self.web.get("/api/status").json["streams"] == 0, "no connection to be left")

@@ -127,7 +127,7 @@ static const struct option_entry entries[] = {
                 "wherever a request names a site."},
     {"rest-site", OPTION_TEXT(struct options, rest_site), .check = check_site, .argument = "NAME",
      .expected = "1 to 253 bytes of UTF-8 without control characters", .example = "example.com",
-     .help = "the site of requests that can't name one: those of Supabase clients",
+     .help = "the site of requests that name none: those of Supabase clients, and /ws/posts/",
      .details = "Default: the only --site, if there is exactly one."},
     {"no-compat", OPTION_FLAG(struct options, no_compat),
      .help = "don't answer at the addresses of other systems", .details = "See OTHER SYSTEMS."},

@@ -119,7 +119,8 @@ static bool check_claims(const struct web *web, const json_t *claims, const stru
         !is_time_or_absent(json_object_get(claims, "iat")))
         return refuse_token(problem);
     if (now >= until)
-        return problem_set(problem, MHD_HTTP_UNAUTHORIZED, "token_expired", "get a new token");
+        return problem_set(problem, MHD_HTTP_UNAUTHORIZED, "token_expired",
+                           "this token has expired: get a new one");
     if (is_ahead(json_object_get(claims, "nbf"), now) ||
         is_ahead(json_object_get(claims, "iat"), now))
         return problem_set(problem, MHD_HTTP_UNAUTHORIZED, "token_invalid",
