@@ -479,6 +479,8 @@ enum MHD_Result http_websocket_accept(struct http_request *request,
         free_websocket(websocket);
         return MHD_NO;
     }
+    if (request->release)
+        request->release(request->data);
     request->data = websocket;
     request->release = on_request_over;
     *ret = websocket;

@@ -35,8 +35,8 @@ bool http_websocket_is_asked(const struct http_request *request);
 /* Answer a request with 101, and go on as a WebSocket. `events` outlives it. On success `*ret` is
  * valid until `closed`: messages sent before the handshake is through are queued. A request that
  * does not ask for a WebSocket, or malformed, is answered with 426 or 400, and `*ret` is NULL; also
- * if there is no memory. The connection doesn't count as a request any more: it has no timeout. Its
- * handler must not use the request's `data` and `release`, nor the request after this. */
+ * if there is no memory. The connection doesn't count as a request any more: it has no timeout. On
+ * success the request's `data` is released, and its handler must not use the request after this. */
 enum MHD_Result http_websocket_accept(struct http_request *request,
                                       const struct http_websocket_events *events, void *data,
                                       struct http_websocket **ret);

@@ -102,6 +102,13 @@ class Handshake(WebSocketCase):
         self.assertEqual(client.text(), "hello")
         self.assertEqual(client.receive(), (CLOSE, close_payload(1008, "no such place")))
 
+    def test_data_of_the_request(self):
+        """It is released, whether the request becomes a WebSocket or not."""
+        server = Server()
+        for headers in {}, {"Sec-WebSocket-Key": "x"}:
+            WebSocket(server.port, "/ws?held=1", headers).drop()
+        server.stop()
+
     def test_client_gone_before_the_answer(self):
         """It has closed, reset or half closed the connection when the handshake is through."""
         for behind in (b"", frame(TEXT, "x"), frame(CLOSE), frame(TEXT, "x")[:5]):

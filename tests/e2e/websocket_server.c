@@ -20,6 +20,7 @@
 #define PLACES       20000
 
 static unsigned accepted, closed, drained;
+static unsigned held;                         /* data of requests that is not released yet */
 static struct http_websocket *places[PLACES]; /* each that is open */
 
 struct place {
@@ -93,6 +94,12 @@ static void on_closed(void *data)
     free(place);
 }
 
+static void release(void *data)
+{
+    (void)data;
+    held--;
+}
+
 static enum MHD_Result accept_websocket(void *context, struct http_request *request)
 {
     static const struct http_websocket_events events = {on_message, on_drained, on_closed};
@@ -101,6 +108,11 @@ static enum MHD_Result accept_websocket(void *context, struct http_request *requ
     (void)context;
     while (places[place->index])
         place->index++;
+    if (http_request_query(request, "held")) {
+        request->data = &held;
+        request->release = release;
+        held++;
+    }
     enum MHD_Result result = http_websocket_accept(request, &events, place, &places[place->index]);
     struct http_websocket *websocket = places[place->index];
     if (!websocket) {
@@ -158,5 +170,5 @@ int main(int argc, char **argv)
         ;
     http_server_stop(server);
     printf("%u %u\n", accepted, closed);
-    return EXIT_SUCCESS;
+    return held ? EXIT_FAILURE : EXIT_SUCCESS;
 }
