@@ -217,6 +217,8 @@ class Ids(CompatCase):
                 (("--site-alias", "42="), "site-alias"), (("--site-alias", "4\n2=a"), "site-alias"),
                 (("--site-alias", "42=a", "--site-alias", "42=b"), "given twice"),
                 (("--site-alias", "AB=a", "--site-alias", "ab=a"), "given twice"),
+                (("--site-alias", "1=b", "--site-alias", "B=c"), "itself an id"),
+                (("--site-alias", "a=b", "--site-alias", "1=A"), "itself an id"),
                 (("--site", "a", "--site-alias", "42=b"), "--site"),
                 (("--site", "a", "--rest-site", "b"), "--site")):
             done = subprocess.run([PRESENCE_WEB, *arguments], stdin=subprocess.DEVNULL, capture_output=True,

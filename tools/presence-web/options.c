@@ -197,7 +197,7 @@ const struct option_table options_table = {
 
 /* ---- options together ----------------------------------------------------------------------- */
 
-/* Refuse an alias that no request could use, and ids that mean two sites. */
+/* Refuse an alias that no request could use, ids that mean two sites, and ids of ids. */
 static enum option_verdict check_aliases(const struct options *options)
 {
     const struct option_list *aliases = &options->aliases;
@@ -207,6 +207,9 @@ static enum option_verdict check_aliases(const struct options *options)
         size_t length = strcspn(alias, "=") + 1;
         if (!options_allow(&options->sites, alias + length))
             return option_wrong("site-alias", "'%s': no --site names that site", alias);
+        /* Names are resolved where they are parsed, and a request may be parsed in two places. */
+        if (options_find_alias(options, alias + length))
+            return option_wrong("site-alias", "'%s': that site is itself an id", alias);
         for (unsigned j = 0; j < i; j++) {
             if (strncmp(alias, aliases->items[j], length) == 0)
                 return option_wrong("site-alias", "'%s': the id is given twice", alias);
