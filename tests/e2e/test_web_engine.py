@@ -265,6 +265,15 @@ class Hostile(TotalsCase):
         pages = {page["path"]: page["visitors"] for page in self.web.get(REALTIME + "?limit=100").json["activePages"]}
         self.assertEqual(pages, {name: number + 1 for number, name in enumerate(self.NAMES)})
 
+    def test_huge_counts(self):
+        """Shares of what no integer holds are shares."""
+        most = 2**63 - 1  # of JSON's integers here
+        self.write("a", {"": 3, "r/x": most, "r/y": 2**64 - 1, "r/z": 1})
+        self.begin()
+        pages = self.web.get(REALTIME).json["topActivePages"]
+        self.assertEqual({page["name"]: (page["value"], page["percentage"]) for page in pages},
+                         {"/x": (most, 50), "/y": (most, 50), "/z": (1, 0)})
+
     def test_random(self):
         """No request does harm, whatever its names."""
         seed = int(os.environ.get("SEED") or random.randrange(10**9))

@@ -143,9 +143,10 @@ static json_t *build_top(const struct web *web, const struct place *place, enum 
     }
     for (size_t i = 0; i < list.length; i++) {
         struct live_line line = live_list_line(&list, i);
-        if (line.count > 0)
+        uint64_t count = line.count < INT64_MAX ? line.count : INT64_MAX; /* an engine may say so */
+        if (count > 0)
             json_array_append_new(
-                array, json_pack("{s:s,s:I}", name, line.name, "visitors", (json_int_t)line.count));
+                array, json_pack("{s:s,s:I}", name, line.name, "visitors", (json_int_t)count));
     }
     *ret_partial = list.partial;
     live_list_free(&list);
@@ -174,16 +175,16 @@ static void add_lists(json_t *object, const struct web *web, const struct place 
 static json_t *build_shares(const json_t *pages)
 {
     json_t *array = json_array(), *page;
-    json_int_t total = 0;
+    double total = 0; /* an engine's counts may be so large that no integer holds it */
     size_t i;
 
     json_array_foreach(pages, i, page) total +=
-        json_integer_value(json_object_get(page, "visitors"));
+        json_number_value(json_object_get(page, "visitors"));
     json_array_foreach(pages, i, page)
     {
-        json_int_t visitors = json_integer_value(json_object_get(page, "visitors"));
-        double share = (double)visitors / (double)total; /* no page without visitors is listed */
-        json_array_append_new(array, json_pack("{s:O,s:I,s:I}", "name",
+        json_t *visitors = json_object_get(page, "visitors");
+        double share = json_number_value(visitors) / total; /* of pages with visitors */
+        json_array_append_new(array, json_pack("{s:O,s:O,s:I}", "name",
                                                json_object_get(page, "path"), "value", visitors,
                                                "percentage", (json_int_t)(100 * share + 0.5)));
     }
