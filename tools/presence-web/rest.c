@@ -423,7 +423,7 @@ enum MHD_Result rest_call(void *context, struct http_request *request)
     enum MHD_Result result;
     struct client client;
     struct problem problem;
-    json_t *arguments;
+    json_t *arguments = NULL;
 
     if (request->data && request->release == release_call)
         return answer(web, request, request->data);
