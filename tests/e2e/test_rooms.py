@@ -148,16 +148,20 @@ class Rooms(RoomsCase):
 
         pinged = [time.monotonic()]
 
-        def left():
-            if time.monotonic() - pinged[-1] > 1:  # more would be a flood
-                alive.ping()
-                pinged.append(time.monotonic())
-            return alive.viewers() == 1
+        def wait_both(number, *present):
+            """Wait until both were told, while these stay."""
+            def told():
+                if time.monotonic() - pinged[-1] > 1:  # more would be a flood
+                    for socket in present:
+                        socket.ping()
+                    pinged.append(time.monotonic())
+                return alive.viewers() == silent.viewers() == number
 
-        wait_until(left, "the silent one to leave")
-        silent.wait_viewers(1)
+            wait_until(told, lambda: f"{number} viewers: {alive.events}, {silent.events}")
+
+        wait_both(1, alive)
         silent.ping()
-        alive.wait_viewers(2)
+        wait_both(2, alive, silent)
 
     def test_bots(self):
         """Bots see the number, and are not in it, whatever they send."""

@@ -2,7 +2,6 @@
 
 import unittest
 
-from harness import wait_until
 from rooms import RoomsCase
 from web import SITE
 from web_totals import TotalsCase
@@ -47,7 +46,7 @@ class Totals(TotalsCase, RoomsCase):
         self.begin("--to", f"127.0.0.1:{self.collector.port}", "--count-bots")
         ann, bob = self.join("ann"), self.join("bob", web=other)
         for socket in ann, bob:
-            wait_until(lambda socket=socket: socket.viewers() == 2, lambda: f"two viewers: {socket.events}")
+            socket.wait_viewers(2)
         self.assertEqual(self.json("count", SITE, "/a")["count"], 2)
 
 
