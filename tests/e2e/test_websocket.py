@@ -322,7 +322,8 @@ class Many(WebSocketCase):
         share = (processor_time(self.server.process) - cpu) / (time.monotonic() - begun)
         for connection in sockets:
             connection.sendall(frame(TEXT, "x" * LONGEST, fin=False) + b"\x80")
-        self.server.count()
+        for _ in range(MANY // BATCH):
+            self.server.count()  # each takes the server a turn, which serves as many connections or more
         half_way = (self.memory() - before) / MANY
         print(f"{MANY} idle: {share:.2%} of a core, {idle:.0f} bytes each; half way: {half_way:.0f}")
         self.assertLess(share, 0.02, "CPU of idle ones")
@@ -336,7 +337,8 @@ class Many(WebSocketCase):
             connection.close()
         self.wait_over()
         if not SANITIZED:
-            self.assertLess(self.memory() - before, half_way * MANY / 4, "bytes that are left")
+            # A server that was held up meanwhile has had all answers in its memory at once.
+            self.assertLess(self.memory() - before, half_way * MANY / 2, "bytes that are left")
 
 
 if __name__ == "__main__":
