@@ -126,7 +126,8 @@ static void report_ended(struct http_websockets *all)
 
 /* ---- output --------------------------------------------------------------------------------- */
 
-bool http_websocket_is_waiting(const struct http_websocket *websocket)
+/* True if something waits to be sent. */
+static bool is_waiting(const struct http_websocket *websocket)
 {
     return websocket_output_waiting(&websocket->output) > 0;
 }
@@ -134,7 +135,7 @@ bool http_websocket_is_waiting(const struct http_websocket *websocket)
 /* Hear of room in the kernel's buffer while something waits. */
 static void want_writable(struct http_websocket *websocket)
 {
-    bool wanted = http_websocket_is_waiting(websocket);
+    bool wanted = is_waiting(websocket);
     struct epoll_event event = {.events = EPOLLIN | (wanted ? EPOLLOUT : 0), .data.ptr = websocket};
 
     if (wanted == websocket->is_writable_wanted || websocket->socket < 0)
@@ -193,7 +194,7 @@ static void finish(struct http_websocket *websocket)
 {
     enter(websocket, FINISHED);
     websocket_input_end(&websocket->input);
-    if (!http_websocket_is_waiting(websocket))
+    if (!is_waiting(websocket))
         shutdown(websocket->socket, SHUT_WR);
 }
 
@@ -227,14 +228,14 @@ void http_websocket_close(struct http_websocket *websocket, unsigned code, const
 /* Send what waits. */
 static void flush(struct http_websocket *websocket)
 {
-    if (!http_websocket_is_waiting(websocket))
+    if (!is_waiting(websocket))
         return;
     if (websocket_output_flush(&websocket->output, websocket->socket) < 0) {
         end_connection(websocket);
         return;
     }
     want_writable(websocket);
-    if (http_websocket_is_waiting(websocket))
+    if (is_waiting(websocket))
         return;
     if (websocket->state == FINISHED)
         shutdown(websocket->socket, SHUT_WR);

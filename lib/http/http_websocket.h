@@ -46,9 +46,6 @@ enum MHD_Result http_websocket_accept(struct http_request *request,
  * HTTP_WEBSOCKET_MESSAGE_BYTES; -ENOMEM. */
 int http_websocket_send(struct http_websocket *websocket, const char *text, size_t length);
 
-/* True if something waits to be sent. */
-bool http_websocket_is_waiting(const struct http_websocket *websocket);
-
 /* Send a close frame, behind what waits, and end the connection: once the client has answered, or
  * after a moment. `reason` is UTF-8, cut to HTTP_WEBSOCKET_REASON_BYTES. `closed` is called later,
  * never from within. */
