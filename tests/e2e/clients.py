@@ -11,13 +11,13 @@ from badge import BadgeCase
 from browser import Browser
 from documents import fenced, substitute
 from firefox import Firefox
-from harness import BUILD, free_port, program, wait_until
+from harness import free_port, program, wait_until
+from npm import MODULES
 from test_nginx import AROUND, NGINX
 from web import SITE
 
 # Firefox's messages about requests that it aborted with their page.
 ENDED = ("CORS request did not succeed", "interrupted while the page was loading")
-LIBRARIES = os.path.join(os.path.abspath(BUILD), "../packages/npm/node_modules")
 
 
 class Site:
@@ -95,7 +95,7 @@ class Site:
 
 def library(name):
     """Return the text of a library from npm."""
-    with open(os.path.join(LIBRARIES, name), encoding="utf-8") as file:
+    with open(os.path.join(MODULES, name), encoding="utf-8") as file:
         return file.read()
 
 

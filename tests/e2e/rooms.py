@@ -9,12 +9,12 @@ import threading
 import time
 import urllib.parse
 
-from harness import BUILD, DEADLINE, wait_until
+from harness import DEADLINE, wait_until
+from npm import MODULES
 from web import SITE, WebCase
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ATTEMPTS = 4
-LIBRARIES = os.path.join(os.path.abspath(BUILD), "../packages/npm/node_modules")
 
 
 class Node:
@@ -24,7 +24,7 @@ class Node:
         self.sockets = []
         self.process = subprocess.Popen(
             ["node", os.path.join(HERE, "sockets.js")], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, text=True, env={**os.environ, "NODE_PATH": LIBRARIES})
+            stdout=subprocess.PIPE, text=True, env={**os.environ, "NODE_PATH": MODULES})
         threading.Thread(target=self.listen, daemon=True).start()
 
     def listen(self):

@@ -11,11 +11,11 @@ import unittest
 import yaml
 
 from exporter import ExporterCase
-from harness import BUILD, DEADLINE, native2, record, visitor, wait_until
+from harness import DEADLINE, native2, record, visitor, wait_until
+from npm import MODULES
 from presence_relay import Relay
 
 TOOL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/presence-exporter")
-MODULES = os.path.join(os.path.abspath(BUILD), "../packages/npm/node_modules")
 SCHEMA = "@grafana/schema/dist/esm/raw"
 PANELS = {"stat": "Stat", "gauge": "Gauge", "timeseries": "TimeSeries", "bargauge": "BarGauge"}
 # JSON has texts where the schema has enumerations; queries are those of Grafana's Prometheus plugin.

@@ -10,10 +10,10 @@ import unittest
 
 from browser import Browser
 from documents import fenced, substitute
-from harness import BUILD, free_port, wait_until
+from harness import free_port, wait_until
+from npm import MODULES
 from proxies import SITE, ProxyCase
 
-MODULES = os.path.join(os.path.abspath(BUILD), "../packages/npm/node_modules")
 SHOP = "shop.example"
 NEW = "@plausible-analytics/tracker/plausible.js"
 OLD = "plausible-tracker/build/module/index.js"
