@@ -101,7 +101,7 @@ static void test_no_limit(void **state)
 }
 
 static int open_stream(struct limiter *limiter, const char *client, size_t places,
-                       struct share **ret)
+                       struct quota **ret)
 {
     struct host host_of_client = host(client);
 
@@ -112,11 +112,11 @@ static void test_streams_of_a_client(void **state)
 {
     (void)state;
     struct limiter *limiter = limiter_of(.max_streams = 40, .client_streams = 3);
-    struct share *shares[3], *other, *wide;
+    struct quota *quotas[3], *other, *wide;
 
     assert_non_null(limiter);
     for (int i = 0; i < 3; i++)
-        assert_int_equal(open_stream(limiter, "192.0.2.1", 1, &shares[i]), 0);
+        assert_int_equal(open_stream(limiter, "192.0.2.1", 1, &quotas[i]), 0);
     assert_int_equal(open_stream(limiter, "::ffff:192.0.2.1", 1, &other), -EDQUOT);
     /* A quarter of all places, whatever the number of streams. */
     assert_int_equal(open_stream(limiter, "2001:db8::1", 8, &wide), 0);
@@ -125,11 +125,11 @@ static void test_streams_of_a_client(void **state)
     limiter_close_stream(limiter, other, 2);
     assert_int_equal(limiter_streams(limiter), 4);
     assert_int_equal(limiter_places(limiter), 11);
-    limiter_close_stream(limiter, shares[0], 1);
-    assert_int_equal(open_stream(limiter, "192.0.2.1", 1, &shares[0]), 0);
+    limiter_close_stream(limiter, quotas[0], 1);
+    assert_int_equal(open_stream(limiter, "192.0.2.1", 1, &quotas[0]), 0);
     limiter_close_stream(limiter, wide, 8);
     for (int i = 0; i < 3; i++)
-        limiter_close_stream(limiter, shares[i], 1);
+        limiter_close_stream(limiter, quotas[i], 1);
     assert_int_equal(limiter_streams(limiter), 0);
     assert_int_equal(limiter_places(limiter), 0);
     limiter_free(limiter);
@@ -139,7 +139,7 @@ static void test_all_streams(void **state)
 {
     (void)state;
     struct limiter *limiter = limiter_of(.max_streams = 10);
-    struct share *first, *second, *other;
+    struct quota *first, *second, *other;
 
     assert_non_null(limiter);
     assert_int_equal(open_stream(limiter, "192.0.2.1", 9, &first), 0);

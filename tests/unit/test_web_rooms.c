@@ -151,7 +151,7 @@ bool __wrap_rooms_parse_request(const struct web *web, struct http_request *requ
 }
 
 bool __wrap_request_open_stream(const struct web *web, const struct client *client, size_t places,
-                                struct share **ret, struct problem *problem)
+                                struct quota **ret, struct problem *problem)
 {
     (void)problem;
     return limiter_open_stream(web->limiter, &client->host, places, ret) == 0;

@@ -78,7 +78,7 @@ bool api_count(const struct web *web, struct http_request *request, const struct
 
 bool api_is_fresh(const struct web *web, const struct number *number, struct problem *problem)
 {
-    if (number->known && !number->stale)
+    if (number_is_fresh(number))
         return true;
     if (number->stale)
         problem_set(problem, MHD_HTTP_SERVICE_UNAVAILABLE, "stale", "%s",
@@ -306,15 +306,6 @@ static const struct resource resources[] = {
     {"/api/events/", "", api_events},
 };
 
-static bool is_of(const char *path, const struct resource *resource)
-{
-    size_t before = strlen(resource->before), after = strlen(resource->after);
-    size_t length = strlen(path);
-
-    return length >= before + after && strncmp(path, resource->before, before) == 0 &&
-           strcmp(path + length - after, resource->after) == 0;
-}
-
 enum MHD_Result api_site(void *context, struct http_request *request)
 {
     const struct web *web = context;
@@ -323,7 +314,7 @@ enum MHD_Result api_site(void *context, struct http_request *request)
 
     for (size_t i = 0; i < sizeof(resources) / sizeof(resources[0]); i++) {
         const struct resource *resource = &resources[i];
-        if (!is_of(request->path, resource))
+        if (!request_path_fits(request->path, resource->before, resource->after))
             continue;
         if (!api_may_read(web, request, &problem) ||
             !request_parse_path_site(web, request, resource->before, resource->after, &place,

@@ -66,11 +66,8 @@ static const struct count_route *find_route(const char *path)
 {
     for (size_t i = 0; i < sizeof(count_routes) / sizeof(count_routes[0]); i++) {
         const struct count_route *route = &count_routes[i];
-        size_t before = strlen(route->before), after = strlen(route->after), length = strlen(path);
-        if (route->parameter
-                ? strcmp(path, route->before) == 0
-                : length >= before + after && strncmp(path, route->before, before) == 0 &&
-                      strcmp(path + length - after, route->after) == 0)
+        if (route->parameter ? strcmp(path, route->before) == 0
+                             : request_path_fits(path, route->before, route->after))
             return route;
     }
     return NULL;

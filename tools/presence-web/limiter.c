@@ -19,14 +19,14 @@ struct client {
     int64_t full_at_ns;
 };
 
-struct share {
+struct quota {
     struct host client;
     size_t streams, places;
 };
 
 struct limiter {
     struct limits limits;
-    void *shares; /* searched by tsearch(3) */
+    void *quotas; /* searched by tsearch(3) */
     size_t streams, places;
     uint64_t seed; /* so that no client can choose its line */
     int64_t each_ns, burst_ns;
@@ -88,41 +88,41 @@ bool limiter_charge(struct limiter *limiter, const struct host *host, int64_t no
 
 /* ---- streams -------------------------------------------------------------------------------- */
 
-static int compare_shares(const void *left, const void *right)
+static int compare_quotas(const void *left, const void *right)
 {
-    const struct share *a = left, *b = right;
+    const struct quota *a = left, *b = right;
 
     return memcmp(&a->client, &b->client, sizeof(a->client));
 }
 
-/* Find the share of a client, a new one if it has none. Return NULL if there is no memory. */
-static struct share *get_share(struct limiter *limiter, const struct host *client)
+/* Find the quota of a client, a new one if it has none. Return NULL if there is no memory. */
+static struct quota *get_quota(struct limiter *limiter, const struct host *client)
 {
-    struct share wanted = {.client = host_client(client)};
-    struct share **found = tfind(&wanted, &limiter->shares, compare_shares);
+    struct quota wanted = {.client = host_client(client)};
+    struct quota **found = tfind(&wanted, &limiter->quotas, compare_quotas);
 
     if (found)
         return *found;
-    struct share *share = malloc(sizeof(*share));
-    if (!share)
+    struct quota *quota = malloc(sizeof(*quota));
+    if (!quota)
         return NULL;
-    *share = wanted;
-    if (tsearch(share, &limiter->shares, compare_shares))
-        return share;
-    free(share);
+    *quota = wanted;
+    if (tsearch(quota, &limiter->quotas, compare_quotas))
+        return quota;
+    free(quota);
     return NULL;
 }
 
-static void drop_unused(struct limiter *limiter, struct share *share)
+static void drop_unused(struct limiter *limiter, struct quota *quota)
 {
-    if (share->streams)
+    if (quota->streams)
         return;
-    tdelete(share, &limiter->shares, compare_shares);
-    free(share);
+    tdelete(quota, &limiter->quotas, compare_quotas);
+    free(quota);
 }
 
 /* True if a client may open one more stream, with so many places. */
-static bool is_within_share(const struct limits *limits, const struct share *share, size_t places)
+static bool is_within_quota(const struct limits *limits, const struct quota *quota, size_t places)
 {
     size_t most = limits->max_streams / CLIENT_PART;
 
@@ -130,36 +130,36 @@ static bool is_within_share(const struct limits *limits, const struct share *sha
         return true;
     if (most < limits->client_streams)
         most = limits->client_streams;
-    return share->streams < limits->client_streams && share->places + places <= most;
+    return quota->streams < limits->client_streams && quota->places + places <= most;
 }
 
 int limiter_open_stream(struct limiter *limiter, const struct host *client, size_t places,
-                        struct share **ret)
+                        struct quota **ret)
 {
     if (limiter->places + places > limiter->limits.max_streams)
         return -ENOSPC;
-    struct share *share = get_share(limiter, client);
-    if (!share)
+    struct quota *quota = get_quota(limiter, client);
+    if (!quota)
         return -ENOMEM;
-    if (!is_within_share(&limiter->limits, share, places)) {
-        drop_unused(limiter, share);
+    if (!is_within_quota(&limiter->limits, quota, places)) {
+        drop_unused(limiter, quota);
         return -EDQUOT;
     }
-    share->streams++;
-    share->places += places;
+    quota->streams++;
+    quota->places += places;
     limiter->streams++;
     limiter->places += places;
-    *ret = share;
+    *ret = quota;
     return 0;
 }
 
-void limiter_close_stream(struct limiter *limiter, struct share *share, size_t places)
+void limiter_close_stream(struct limiter *limiter, struct quota *quota, size_t places)
 {
-    share->streams--;
-    share->places -= places;
+    quota->streams--;
+    quota->places -= places;
     limiter->streams--;
     limiter->places -= places;
-    drop_unused(limiter, share);
+    drop_unused(limiter, quota);
 }
 
 size_t limiter_streams(const struct limiter *limiter)

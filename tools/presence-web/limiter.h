@@ -39,14 +39,14 @@ bool limiter_charge(struct limiter *limiter, const struct host *client, int64_t 
 
 /* ---- streams -------------------------------------------------------------------------------- */
 
-/* The streams of one client. */
-struct share;
+/* The streams of one client, which are limited. */
+struct quota;
 
 /* Count a new stream of a client, with so many places; end it with limiter_close_stream. Errors:
- * -ENOSPC there are no places left; -EDQUOT this client has its share; -ENOMEM. */
+ * -ENOSPC there are no places left; -EDQUOT this client has used up its quota; -ENOMEM. */
 int limiter_open_stream(struct limiter *limiter, const struct host *client, size_t places,
-                        struct share **ret);
-void limiter_close_stream(struct limiter *limiter, struct share *share, size_t places);
+                        struct quota **ret);
+void limiter_close_stream(struct limiter *limiter, struct quota *quota, size_t places);
 
 /* Return the number of streams, and of the places that they show. */
 size_t limiter_streams(const struct limiter *limiter);

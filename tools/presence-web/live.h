@@ -34,6 +34,12 @@ struct number {
                              be in the count; INT64_MIN: unknown */
 };
 
+/* True if a number is known and fresh. */
+static inline bool number_is_fresh(const struct number *number)
+{
+    return number->known && !number->stale;
+}
+
 struct engine_list;
 struct http_request;
 struct live;

@@ -167,7 +167,7 @@ bool request_admit(const struct web *web, const struct http_request *request, st
 }
 
 bool request_open_stream(const struct web *web, const struct client *client, size_t places,
-                         struct share **ret, struct problem *problem)
+                         struct quota **ret, struct problem *problem)
 {
     switch (limiter_open_stream(web->limiter, &client->host, places, ret)) {
     case 0:
@@ -225,16 +225,24 @@ bool request_parse_rest_site(const struct web *web, struct place *ret, struct pr
                        options->sites.count ? "several" : "any");
 }
 
+bool request_path_fits(const char *path, const char *before, const char *after)
+{
+    size_t length = strlen(path), skip = strlen(before), tail = strlen(after);
+
+    return length >= skip + tail && strncmp(path, before, skip) == 0 &&
+           strcmp(path + length - tail, after) == 0;
+}
+
 bool request_parse_path_site(const struct web *web, const struct http_request *request,
                              const char *before, const char *after, struct place *ret,
                              struct problem *problem)
 {
-    size_t length = strlen(request->path), skip = strlen(before), tail = strlen(after);
     char name[PLACE_SITE_MAX + 2]; /* a byte more than a site: a longer name is refused, not cut */
+    size_t skip = strlen(before);
 
-    if (length < skip + tail || strcmp(request->path + length - tail, after) != 0)
+    if (!request_path_fits(request->path, before, after))
         return problem_set(problem, MHD_HTTP_NOT_FOUND, "not_found", "no such resource");
-    length -= skip + tail;
+    size_t length = strlen(request->path) - skip - strlen(after);
     if (length >= sizeof(name))
         length = sizeof(name) - 1;
     memcpy(name, request->path + skip, length);

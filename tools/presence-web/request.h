@@ -7,7 +7,7 @@
 #include "response.h"
 #include "web.h"
 
-struct share;
+struct quota;
 
 /* ---- who sends it --------------------------------------------------------------------------- */
 
@@ -44,7 +44,7 @@ bool request_admit(const struct web *web, const struct http_request *request, st
 
 /* Count a new stream of a client with so many places; limiter_close_stream ends it. */
 bool request_open_stream(const struct web *web, const struct client *client, size_t places,
-                         struct share **ret, struct problem *problem);
+                         struct quota **ret, struct problem *problem);
 
 /* Write the site that a name, or an id of --site-alias, means. False if it is malformed. */
 bool request_find_site(const struct web *web, const char *name, char ret[PLACE_SITE_MAX + 1]);
@@ -55,6 +55,9 @@ bool request_parse_site(const struct web *web, const char *name, struct place *r
 
 /* Find the site of a request that names none: that of --rest-site, or the only one of --site. */
 bool request_parse_rest_site(const struct web *web, struct place *ret, struct problem *problem);
+
+/* True if a path begins with `before` and, behind that, ends with `after`. */
+bool request_path_fits(const char *path, const char *before, const char *after);
 
 /* Parse the site that stands in the path between `before` and `after`. */
 bool request_parse_path_site(const struct web *web, const struct http_request *request,

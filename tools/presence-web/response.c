@@ -79,7 +79,7 @@ enum MHD_Result respond_number(const struct web *web, struct http_request *reque
 {
     struct MHD_Response *response = json_response(object);
 
-    if (web->options.no_compat || (number->known && !number->stale))
+    if (web->options.no_compat || number_is_fresh(number))
         return respond(web, request, MHD_HTTP_OK, response);
     if (response)
         MHD_add_response_header(response, "Retry-After", "5");

@@ -305,13 +305,6 @@ static enum MHD_Result answer_onlooker(const struct web *web, struct http_reques
     return suspended ? MHD_YES : rest_respond_problem(web, request, &problem);
 }
 
-static void resume(void *context)
-{
-    struct http_request *request = context;
-
-    http_server_resume(request->server, request->connection);
-}
-
 static void release_call(void *data)
 {
     struct call *call = data;
@@ -330,7 +323,7 @@ static enum MHD_Result begin_call(struct web *web, struct http_request *request,
         return MHD_NO;
     call->place = heartbeat->place;
     call->window_s = window_s;
-    call->touch = touch_begin(web, heartbeat, client, resume, request);
+    call->touch = touch_begin(web, heartbeat, client, touch_resume, request);
     if (!call->touch) {
         free(call);
         return MHD_NO;

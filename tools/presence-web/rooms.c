@@ -36,7 +36,7 @@ struct member {
     struct room *room; /* NULL: it was refused, and is being closed */
     struct stay *stay; /* NULL: not counted, as a bot isn't */
     struct http_websocket *socket;
-    struct share *share;
+    struct quota *quota;
     struct touch *touch; /* by which they join; NULL: none waits */
     unsigned tries;      /* how many there were */
     bool is_ready;       /* they are counted, or won't be */
@@ -99,7 +99,7 @@ void rooms_free(struct rooms *rooms)
 /* True if a number can be told as it is. */
 static bool is_good(const struct watch *watch)
 {
-    return watch->version && watch->number.known && !watch->number.stale;
+    return watch->version && number_is_fresh(&watch->number);
 }
 
 /* Return the post's id in JSON: a number if it is written as one. */
@@ -328,7 +328,7 @@ static void on_closed(void *data)
         drop_unused(rooms, member->room);
     }
     TAILQ_REMOVE(&rooms->members, member, all);
-    limiter_close_stream(rooms->web->limiter, member->share, 1);
+    limiter_close_stream(rooms->web->limiter, member->quota, 1);
     free(member);
 }
 
@@ -392,16 +392,16 @@ static bool enter(struct member *member, const struct room_request *asked)
     return true;
 }
 
-/* Add a member, whom the limiter knows by `share`. Return NULL if there is no memory. */
+/* Add a member, whom the limiter knows by `quota`. Return NULL if there is no memory. */
 static struct member *new_member(struct rooms *rooms, const struct room_request *asked,
-                                 struct share *share)
+                                 struct quota *quota)
 {
     struct member *member = calloc(1, sizeof(*member));
 
     if (!member)
         return NULL;
     member->rooms = rooms;
-    member->share = share;
+    member->quota = quota;
     member->client = asked->client.host;
     member->expires = asked->expires;
     member->is_post = asked->is_post;
@@ -417,13 +417,13 @@ static struct member *new_member(struct rooms *rooms, const struct room_request 
 
 /* Go on as a WebSocket. */
 static enum MHD_Result open_member(struct rooms *rooms, struct http_request *request,
-                                   const struct room_request *asked, struct share *share)
+                                   const struct room_request *asked, struct quota *quota)
 {
     static const struct http_websocket_events events = {on_message, on_drained, on_closed};
-    struct member *member = new_member(rooms, asked, share);
+    struct member *member = new_member(rooms, asked, quota);
 
     if (!member) {
-        limiter_close_stream(rooms->web->limiter, share, 1);
+        limiter_close_stream(rooms->web->limiter, quota, 1);
         return MHD_NO;
     }
     enum MHD_Result result = http_websocket_accept(request, &events, member, &member->socket);
@@ -445,16 +445,16 @@ enum MHD_Result rooms_handle(void *context, struct http_request *request)
     struct http_websocket *none;
     struct room_request asked;
     struct problem problem;
-    struct share *share;
+    struct quota *quota;
     enum MHD_Result result;
 
     if (!http_websocket_is_asked(request))
         return http_websocket_accept(request, NULL, NULL, &none); /* refuses it */
     if (!rooms_parse_request(web, request, &asked, &result))
         return result;
-    if (!request_open_stream(web, &asked.client, 1, &share, &problem))
+    if (!request_open_stream(web, &asked.client, 1, &quota, &problem))
         return respond_problem(web, request, &problem);
-    return open_member(web->rooms, request, &asked, share);
+    return open_member(web->rooms, request, &asked, quota);
 }
 
 /* ---- timers --------------------------------------------------------------------------------- */

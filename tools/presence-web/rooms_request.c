@@ -14,7 +14,7 @@ static bool parse_post(const char *path, char ret[ROOM_SIZE])
 {
     size_t skip = strlen(ROOMS_POSTS), length = strlen(path), tail = strlen(LIVE);
 
-    if (length <= skip + tail || strcmp(path + length - tail, LIVE) != 0)
+    if (!request_path_fits(path, ROOMS_POSTS, LIVE) || length == skip + tail)
         return false;
     snprintf(ret, ROOM_SIZE, POST "%.*s", (int)(length - skip - tail), path + skip);
     return true;

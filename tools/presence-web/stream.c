@@ -30,7 +30,7 @@ struct stream {
     struct http_server *server;
     struct MHD_Connection *connection;
     int socket;
-    struct share *share;
+    struct quota *quota;
     struct text *sending; /* NULL: nothing */
     struct text *event;   /* whose fields are sent next; NULL: none */
     size_t sent;          /* bytes of `sending` */
@@ -200,7 +200,7 @@ static void free_stream(void *context)
     epoll_ctl(streams->gone, EPOLL_CTL_DEL, stream->socket, NULL);
     TAILQ_REMOVE(&streams->by_age, stream, by_age);
     streams->count--;
-    limiter_close_stream(streams->web->limiter, stream->share, stream->count);
+    limiter_close_stream(streams->web->limiter, stream->quota, stream->count);
     put_watches(stream);
     text_release(stream->sending);
     text_release(stream->event);
@@ -229,9 +229,9 @@ static void send_first(struct stream *stream, const struct http_request *request
     send_text(stream, resumes ? stream->streams->resume : stream->streams->begin, NULL);
 }
 
-/* Begin a stream whose places are counted in `share`. Return NULL if there is no memory. */
+/* Begin a stream whose places are counted in `quota`. Return NULL if there is no memory. */
 static struct stream *new_stream(struct streams *streams, struct http_request *request,
-                                 const struct request_places *query, struct share *share)
+                                 const struct request_places *query, struct quota *quota)
 {
     struct stream *stream = calloc(1, sizeof(*stream) + query->count * sizeof(stream->shown[0]));
 
@@ -247,7 +247,7 @@ static struct stream *new_stream(struct streams *streams, struct http_request *r
     stream->connection = request->connection;
     stream->socket =
         MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    stream->share = share;
+    stream->quota = quota;
     stream->expires = query->expires;
     stream->over = streams->web->ending;
     TAILQ_INSERT_TAIL(&streams->by_age, stream, by_age);
@@ -261,12 +261,12 @@ static struct stream *new_stream(struct streams *streams, struct http_request *r
 
 /* Begin a stream; it is freed with the response. Return NULL if there is no memory. */
 static struct MHD_Response *begin_stream(struct streams *streams, struct http_request *request,
-                                         const struct request_places *query, struct share *share)
+                                         const struct request_places *query, struct quota *quota)
 {
-    struct stream *stream = new_stream(streams, request, query, share);
+    struct stream *stream = new_stream(streams, request, query, quota);
 
     if (!stream) {
-        limiter_close_stream(streams->web->limiter, share, query->count);
+        limiter_close_stream(streams->web->limiter, quota, query->count);
         return NULL;
     }
     struct MHD_Response *response = MHD_create_response_from_callback(
@@ -342,13 +342,13 @@ enum MHD_Result streams_handle(void *context, struct http_request *request)
     struct web *web = context;
     struct client client = request_client(web, request);
     struct request_places query;
-    struct share *share;
+    struct quota *quota;
     struct problem problem;
 
     if (!request_parse_places(web, request, &query, &problem) ||
-        !request_open_stream(web, &client, query.count, &share, &problem))
+        !request_open_stream(web, &client, query.count, &quota, &problem))
         return respond_problem(web, request, &problem);
-    struct MHD_Response *response = begin_stream(web->streams, request, &query, share);
+    struct MHD_Response *response = begin_stream(web->streams, request, &query, quota);
     http_request_streams(request);
     if (web->streams->count == 1)
         web->streams->due_ns = monotonic_ns() + PERIOD_NS;

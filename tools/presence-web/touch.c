@@ -130,7 +130,7 @@ static bool is_in_total(const struct touch *touch, const struct place *place)
     struct number number;
 
     live_count(touch->touches->web->live, place, touch->window_s, &number);
-    return number.known && !number.stale && number.published_ns - TOUCH_LAG_NS >= touch->began_ns;
+    return number_is_fresh(&number) && number.published_ns - TOUCH_LAG_NS >= touch->began_ns;
 }
 
 /* True if heartbeats were lost on the way since the touch began, perhaps this one. */
@@ -368,7 +368,7 @@ static enum MHD_Result answer(const struct touch *touch, struct http_request *re
     return respond_json(web, request, object);
 }
 
-static void resume(void *context)
+void touch_resume(void *context)
 {
     struct http_request *request = context;
 
@@ -392,7 +392,7 @@ enum MHD_Result touches_handle(void *context, struct http_request *request)
     if (!request_admit(web, request, &client, &problem) ||
         !heartbeat_parse_body(web, request, &heartbeat, &problem))
         return respond_problem(web, request, &problem);
-    struct touch *touch = touch_begin(web, &heartbeat, &client, resume, request);
+    struct touch *touch = touch_begin(web, &heartbeat, &client, touch_resume, request);
     if (!touch)
         return MHD_NO;
     request->data = touch;

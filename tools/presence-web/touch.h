@@ -60,6 +60,9 @@ struct touch *touch_begin(struct web *web, const struct heartbeat *heartbeat,
                           const struct client *client, void (*done)(void *context), void *context);
 void touch_free(struct touch *touch);
 
+/* Resume a request that is suspended until its visitor is counted: a `done` of touch_begin. */
+void touch_resume(void *request);
+
 /* True until `done` is called. False from the beginning if there is nothing to wait for: the
  * heartbeat was not sent, is a leave, or numbers are stale. */
 bool touch_waits(const struct touch *touch);
