@@ -208,7 +208,9 @@ static void start_closing(struct http_websocket *websocket, unsigned code, const
                           size_t length, enum state state)
 {
     websocket_make_close(&websocket->all->maker, code, reason, length);
-    if (send_frame(websocket) < 0) {
+    /* While libmicrohttpd has the connection, it isn't over, even if there is no memory for the
+     * frame: on_upgrade will come. */
+    if (send_frame(websocket) < 0 && websocket->state != OPENING) {
         end_connection(websocket);
         return;
     }

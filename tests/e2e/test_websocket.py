@@ -109,6 +109,13 @@ class Handshake(WebSocketCase):
             WebSocket(server.port, "/ws?held=1", headers).drop()
         server.stop()
 
+    def test_no_memory_for_a_refusal(self):
+        """The connection ends, though nothing can be said."""
+        client = self.open("/ws?refusal=no&full=1")
+        client.say("x")
+        self.assertEqual(client.end(), (None, ""))
+        self.wait_over()
+
     def test_client_gone_before_the_answer(self):
         """It has closed, reset or half closed the connection when the handshake is through."""
         for behind in (b"", frame(TEXT, "x"), frame(CLOSE), frame(TEXT, "x")[:5]):

@@ -21,12 +21,21 @@
 
 static unsigned accepted, closed, drained;
 static unsigned held;                         /* data of requests that is not released yet */
+static bool is_full;                          /* there is no memory */
 static struct http_websocket *places[PLACES]; /* each that is open */
 
 struct place {
     size_t index;
     bool ends_all; /* once it is over, the others are closed */
 };
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return is_full ? NULL : __real_malloc(size);
+}
 
 /* Send messages until one is not taken. */
 static void flood(struct http_websocket *websocket)
@@ -124,8 +133,10 @@ static enum MHD_Result accept_websocket(void *context, struct http_request *requ
     if (greeting)
         http_websocket_send(websocket, greeting, strlen(greeting));
     const char *refusal = http_request_query(request, "refusal");
+    is_full = http_request_query(request, "full") != NULL;
     if (refusal)
         http_websocket_close(websocket, 1008, refusal);
+    is_full = false;
     return result;
 }
 
