@@ -1,6 +1,7 @@
-"""Cases of one test that mostly wait, several at a time."""
+"""Cases of one test, or tests of a file, that mostly wait, several at a time."""
 
 import multiprocessing
+import sys
 import unittest
 
 from harness import DEADLINE
@@ -44,3 +45,29 @@ class SideBySide:
                 self.assertEqual(process.exitcode, 0)
                 if said:
                     self.fail("\n".join(said))
+
+
+def main():
+    """Run the tests of a file that mostly wait, several at a time: each process has every fourth. With
+    arguments it is unittest.main()."""
+    if sys.argv[1:]:
+        unittest.main()
+    tests = []
+
+    def collect(suite):
+        for part in suite:
+            collect(part) if isinstance(part, unittest.TestSuite) else tests.append(part)
+
+    collect(unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"]))
+
+    def run(mine):
+        result = unittest.TextTestRunner().run(unittest.TestSuite(mine))
+        sys.exit(not result.wasSuccessful())
+
+    running = [multiprocessing.get_context("fork").Process(target=run, args=(tests[first::AT_ONCE],))
+               for first in range(AT_ONCE)]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join()
+    sys.exit(any(process.exitcode for process in running))

@@ -2,10 +2,10 @@
 
 import signal
 import time
-import unittest
 
 from harness import wait_until
 from rooms import RoomsCase
+from side_by_side import main
 from web import SITE, token
 
 KEY = "k" * 32
@@ -432,4 +432,4 @@ class Access(RoomsCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

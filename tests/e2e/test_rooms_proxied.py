@@ -6,13 +6,13 @@ import os
 import shutil
 import socket
 import time
-import unittest
 import urllib.parse
 
 from documents import fenced, substitute
 from harness import DEADLINE, free_port, wait_until
 from proxies import PATH, ProxyCase
 from rooms import RoomsCase
+from side_by_side import main
 from test_nginx import presence_web_location, presence_web_map
 from web import SITE
 
@@ -166,4 +166,4 @@ class Proxied(ProxyCase, RoomsCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()
