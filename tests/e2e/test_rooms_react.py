@@ -6,8 +6,9 @@ import time
 import unittest
 
 from badge import HERE
-from clients import ClientCase, common_js, in_chromium
+from clients import ClientCase, in_chromium
 from harness import wait_until
+from npm import bundle
 from rooms import RoomsCase
 from web import SITE, token
 
@@ -22,15 +23,8 @@ class Viewers(ClientCase):
     def setUp(self):
         super().setUp()
         self.tolerated = AWAY
-        script = {"Content-Type": "text/javascript; charset=utf-8"}
-        self.pages.pages["/react.js"] = common_js(**{
-            "react": "react/cjs/react.development.js",
-            "scheduler": "scheduler/cjs/scheduler.development.js",
-            "react-dom": "react-dom/cjs/react-dom.development.js",
-            "react-dom/client": "react-dom/cjs/react-dom-client.development.js",
-        }), script
-        with open(os.path.join(HERE, "viewers.js"), encoding="utf-8") as application:
-            self.pages.pages["/viewers.js"] = f"{{ {application.read()} }}", script
+        self.pages.pages["/viewers.js"] = bundle(os.path.join(HERE, "viewers.js")), {
+            "Content-Type": "text/javascript; charset=utf-8"}
         self.collector = self.start("--warm-up", "0")
         self.keys = self.secret("keys", KEY)
         self.begin_rooms("127.0.0.1:0")
@@ -45,7 +39,7 @@ class Viewers(ClientCase):
         self.pages.pages[f"/{person}"] = self.pages.page(
             f'<div id="root"></div><script>window.base = "ws://127.0.0.1:{self.web.port}"; '
             f'window.postId = 42; window.token = "{claims}"</script>'
-            '<script src="/react.js"></script><script src="/viewers.js"></script>')
+            '<script src="/viewers.js"></script>')
         window = self.browser.new_window(kind=kind)
         self.browser.open(f"http://{person}.localhost:{self.pages.port}/{person}")
         return window
