@@ -68,9 +68,10 @@ static const struct option_entry entries[] = {
      .argument = "N", .fallback = "16384",
      .help = "events that are kept: entered, left, pageviews and custom ones; 0 keeps none",
      .details = "An event takes 900 bytes; N is rounded up to a power of two of at least 64. In "
-                "one second, a site writes at most a 64th of them, and less while several sites "
-                "would fill them within ten minutes, so that those of quiet sites stay for about "
-                "five; but always one. Events beyond are dropped and counted as events_thinned."},
+                "one second, a site writes at most a 64th of them. While several sites would fill "
+                "them within ten minutes, each may write less, but always one, so that events of "
+                "quiet sites stay for about five minutes. Events beyond are dropped and counted as "
+                "events_thinned."},
     {"max-streams", OPTION_UINT32(struct config, settings.max_streams), .max = SEGMENT_STREAMS_MAX,
      .argument = "N", .fallback = "1024",
      .help = "streams of senders whose losses are known; 0 keeps none",

@@ -15,7 +15,7 @@ struct http_upgrades {
     void (*end)(struct http_upgrades *upgrades);
 };
 
-/* Get what was set, or NULL. */
+/* Return what http_server_set_upgrades() has set, or NULL. */
 struct http_upgrades *http_server_upgrades(const struct http_server *server);
 void http_server_set_upgrades(struct http_server *server, struct http_upgrades *upgrades);
 

@@ -16,7 +16,7 @@ struct problem;
 enum MHD_Result api_sites(void *web, struct http_request *request);
 
 /* Answer /api/sites/SITE/live-user-count, /events and /history: all under /api/sites/; and the
- * first two at other addresses of Rybbit's, /api/live-user-count/SITE and /api/events/SITE. */
+ * first two at Rybbit's other addresses, /api/live-user-count/SITE and /api/events/SITE. */
 enum MHD_Result api_site(void *web, struct http_request *request);
 
 /* Answer /api/analytics/sites/SITE/realtime. */

@@ -147,9 +147,9 @@ static int found_search_back(struct found *found, struct presence *presence, int
     return r;
 }
 
-/* Search from behind a time on, oldest first, up to a time. */
-static int found_search_on(struct found *found, struct presence *presence, int64_t since_us,
-                           int64_t before_us)
+/* Search forward from a time, oldest first, until another one. */
+static int found_search_forward(struct found *found, struct presence *presence, int64_t since_us,
+                                int64_t before_us)
 {
     struct presence_events block;
     uint64_t from;
@@ -195,7 +195,7 @@ static int load_page(const struct web *web, const char *site, const struct page 
         return -ENODATA;
     int r = found_init(&found, site, page->types, page->size + 1);
     if (r == 0)
-        r = page->has_since ? found_search_on(&found, presence, page->since_us, before_us)
+        r = page->has_since ? found_search_forward(&found, presence, page->since_us, before_us)
                             : found_search_back(&found, presence, before_us);
     if (r < 0)
         found_free(&found);

@@ -1,4 +1,4 @@
-/* beacon.c - a heartbeat as the address of a picture, for pages without scripts. */
+/* beacon.c - report visitors of pages without scripts: a request for a picture is a heartbeat. */
 #include <stdio.h>
 #include <sys/random.h>
 

@@ -1,4 +1,4 @@
-/* limiter.h - what each client may: heartbeats a second, and streams at a time.
+/* limiter.h - limit each client's heartbeats a second, and its streams at a time.
  *
  * A client is an IPv4 address or an IPv6 /64. It may send `client_rate` heartbeats a second, and
  * save up LIMITER_BURST_S seconds' worth. Memory for that is fixed: of the clients that share a

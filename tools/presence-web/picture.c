@@ -218,7 +218,7 @@ static void write_picture(FILE *out, const struct picture *picture, const struct
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; " \
     "frame-ancestors 'none'; sandbox"
 
-/* Answer with a text that malloc has allocated, or that its client has it already. */
+/* Answer with an allocated text, which is freed, or with 304 if the client has it already. */
 static enum MHD_Result answer(const struct web *web, struct http_request *request, const char *type,
                               char *text)
 {
@@ -240,7 +240,7 @@ static enum MHD_Result answer(const struct web *web, struct http_request *reques
     MHD_add_response_header(response, "ETag", tag);
     MHD_add_response_header(response, "Content-Security-Policy", POLICY);
     MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "cross-origin");
-    if (web->jwt_keys.count == 0) /* otherwise it isn't for everybody */
+    if (web->jwt_keys.count == 0) /* with a token, it isn't for everybody */
         MHD_add_response_header(response, "Cache-Control", CACHE_CONTROL);
     return respond(web, request, is_fresh ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK, response);
 }

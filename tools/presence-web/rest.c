@@ -1,5 +1,5 @@
-/* rest.c - the function of a database that pages with Supabase's client call to report a visitor
- * and count them all. It is answered as PostgREST would, which runs such functions. */
+/* rest.c - answer the database function that pages call with Supabase's client to report a visitor
+ * and get the count. Requests, answers and errors are PostgREST's. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,8 +53,8 @@ enum MHD_Result rest_respond_problem(const struct web *web, struct http_request 
                                         "hint", "message", problem->message));
 }
 
-/* True if a name can be repeated in an answer: refused input is not, but for names that a
- * programmer may have mistyped. */
+/* True if an answer may repeat a name: a programmer may have mistyped an identifier. Other refused
+ * input is never repeated. */
 static bool is_identifier(const char *name)
 {
     size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
@@ -146,7 +146,7 @@ static bool parse_integer(const char *text, int32_t *ret, struct problem *proble
 
     if (!count || digits[sign + count + strspn(digits + sign + count, blanks)])
         return refuse_integer(problem, text);
-    long long number = strtoll(digits, NULL, 10); /* an end of its range where it is beyond */
+    long long number = strtoll(digits, NULL, 10); /* clamped to its range */
     if (number < INT32_MIN || number > INT32_MAX)
         return problem_set(problem, MHD_HTTP_BAD_REQUEST, "22003",
                            "value \"%.40s\" is out of range for type integer", text);
@@ -227,7 +227,7 @@ static bool parse_arguments(const json_t *arguments, char ret_visitor[PLACE_ID_M
     return parsed;
 }
 
-/* True if the arguments are such as the function has. */
+/* True if the visitor is among the arguments, and the function has all of them. */
 static bool fit_function(const json_t *arguments)
 {
     size_t known = json_object_get(arguments, "_visitor_id") != NULL;
@@ -236,7 +236,7 @@ static bool fit_function(const json_t *arguments)
                         known + (json_object_get(arguments, "_window_minutes") != NULL);
 }
 
-/* Parse the body; what is no object names no arguments. */
+/* Parse the body. One that is no object has no arguments. */
 static bool parse_body(const struct http_request *request, json_t **ret, struct problem *problem)
 {
     json_error_t error = {0};
@@ -292,7 +292,7 @@ static enum MHD_Result answer(const struct web *web, struct http_request *reques
     return rest_respond_problem(web, request, &problem);
 }
 
-/* Answer one who is not counted: they only see the number. */
+/* Answer a bot or a prefetch, which is not counted, with the number. */
 static enum MHD_Result answer_onlooker(const struct web *web, struct http_request *request,
                                        const struct call *call)
 {
@@ -367,7 +367,8 @@ static bool parse_call(const struct web *web, const struct http_request *request
         !request_parse_rest_site(web, &place, problem))
         return false;
     const struct heartbeat_fields fields = {.site = place.site, .visitor = visitor, .hold_s = -1};
-    if (!heartbeat_parse_permitted(web, request, &fields, ret, problem)) /* it is no visitor's */
+    if (!heartbeat_parse_permitted(web, request, &fields, ret,
+                                   problem)) /* only the id can be wrong */
         return problem_set(problem, MHD_HTTP_BAD_REQUEST, "P0001",
                            "visitor_id is required: -, undefined, null, NaN and the UUID of zeros "
                            "are none");
