@@ -77,7 +77,8 @@ unsigned http_handshake_answer(const struct http_request *request,
     char version[LIST_BYTES], key[LIST_BYTES];
 
     if (!http_server_can_upgrade(request->server)) {
-        *ret_problem = "no WebSockets where this server speaks TLS itself";
+        *ret_problem =
+            "WebSockets need a proxy that does TLS: this server can't take them over its own";
         return MHD_HTTP_NOT_IMPLEMENTED;
     }
     if (!http_websocket_is_asked(request) || !header_has_word(request, "Connection", "Upgrade")) {
@@ -86,7 +87,7 @@ unsigned http_handshake_answer(const struct http_request *request,
     }
     if (!http_request_header_list(request, "Sec-WebSocket-Version", version, sizeof(version)) ||
         strcmp(version, VERSION) != 0) {
-        *ret_problem = "only version " VERSION " of WebSocket (RFC 6455) is known";
+        *ret_problem = "only version " VERSION " of WebSockets (RFC 6455) is supported";
         return MHD_HTTP_UPGRADE_REQUIRED;
     }
     *ret_problem = "malformed WebSocket handshake";

@@ -85,7 +85,7 @@ bool api_is_fresh(const struct web *web, const struct number *number, struct pro
                     touch_reason_stale(web, number).message);
     else
         problem_set(problem, MHD_HTTP_SERVICE_UNAVAILABLE, "unknown",
-                    "the number is unknown: the collector has started just now, or is full");
+                    "the number is unknown: the collector has only just started, or is full");
     problem->retry_s = 5;
     return false;
 }

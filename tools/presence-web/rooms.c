@@ -496,5 +496,5 @@ void rooms_end(struct rooms *rooms)
     struct member *member;
 
     TAILQ_FOREACH(member, &rooms->members, all)
-    dismiss(member, CLOSE_GOING_AWAY, "this server ends or starts anew");
+    dismiss(member, CLOSE_GOING_AWAY, "this server is stopping: connect again");
 }

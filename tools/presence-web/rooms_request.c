@@ -104,7 +104,8 @@ static bool admit(const struct web *web, const struct http_request *request,
     struct client client;
 
     if (web->ending)
-        return problem_set(problem, MHD_HTTP_SERVICE_UNAVAILABLE, "ending", "this server ends");
+        return problem_set(problem, MHD_HTTP_SERVICE_UNAVAILABLE, "ending",
+                           "this server is stopping: connect again");
     return request->data || request_admit(web, request, &client, problem);
 }
 
