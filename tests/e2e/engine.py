@@ -85,6 +85,11 @@ class EngineClient:
         return self.reply()
 
 
+# Makes a user who may only read, with the password "first", as docs/engine.md does.
+READER = ("ACL", "SETUSER", "reader", "on", ">first", "~{presence}:*", "+multi", "+exec", "+pttl", "+hmget", "+hgetall",
+          "+role")
+
+
 class RedisServer:
     """A running server without persistence, at a free port and at a unix socket. `options` are its
     own, such as ("--maxmemory", "5mb"). With a password, the default user needs it. `acl` are

@@ -215,6 +215,8 @@ class Scrapes(ExporterCase):
         self.assertEqual({value for _, value in shown["presence_room_active_visitors"]}, {20})
         for kind, total in ("site", 12), ("room", 240), ("country", 12), ("source", 240):
             self.assertEqual(samples["presence_active_scopes", (("kind", kind),)], total)
+        fewer = self.metrics(self.export("--sources", "5", "--window", "1m"))
+        self.assertEqual([sum(sample == name for sample, _ in fewer) for name in VISITORS], [12, 100, 12, 5])
 
     def test_windows(self):
         self.populate("--max-window", "600")

@@ -5,16 +5,23 @@ import sqlite3
 import subprocess
 import unittest
 
+from engine import READER
 from harness import DEADLINE, MINUTE, PRESENCE_RECORDER, wait_until
 from totals_recorder import COUNTRY, DAY, MANY, ROOM, SITE, SOURCE, RecorderCase
 
 
 class Minutes(RecorderCase):
     def test_samples_become_minutes(self):
+        """By a user who may only read, as docs/engine.md makes it."""
         values = (7, 40, 3, 12)
         self.write(values[0])
-        self.begin(second=56)
+        self.engine.call(*READER)
+        password = os.path.join(self.directory, "password")
+        with open(os.open(password, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
+            file.write("first\n")
+        self.begin("--user", "reader", "--password-file", password, second=56)
         first = self.wait_stored()
+        self.assertIn(" user=reader ", self.engine.call("CLIENT", "LIST"))
         for value in values:
             self.write(value)
             self.wait_sampled()

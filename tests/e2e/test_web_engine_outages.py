@@ -6,6 +6,7 @@ import signal
 import time
 import unittest
 
+from engine import READER
 from harness import check_quick, wait_until
 from web import SITE, new_id
 from web_totals import TotalsCase
@@ -102,18 +103,17 @@ class Outages(TotalsCase):
     def test_new_password(self):
         """SIGHUP reads the password file again; one that can't be read changes nothing."""
         self.write("a", {"": 3})
-        self.engine.call("CONFIG", "SET", "requirepass", "first")
-        self.engine.password = "first"
+        self.engine.call(*READER)
         path = self.password_file("first")
-        self.begin("--password-file", path)
+        self.begin("--user", "reader", "--password-file", path)
         wait_until(lambda: self.web.get(LIVE).status == 200, "the engine to be used")
+        self.assertIn(" user=reader ", self.engine.call("CLIENT", "LIST"))
         os.unlink(path)
         self.web.process.send_signal(signal.SIGHUP)
         wait_until(lambda: "the previous password stays in use" in self.web.output(), self.web.output)
         wait_until(lambda: self.stale() == (3, False), "the number")
-        self.engine.call("CONFIG", "SET", "requirepass", "second")
-        self.engine.password = "second"
-        self.engine.call("CLIENT", "KILL", "LADDR", f"127.0.0.1:{self.engine.port}")
+        self.engine.call("ACL", "SETUSER", "reader", "<first", ">second")
+        self.engine.call("CLIENT", "KILL", "USER", "reader")
         wait_until(self.problem, "the password to be wrong")
         self.password_file("second")
         self.web.process.send_signal(signal.SIGHUP)
