@@ -191,6 +191,14 @@ class Values(unittest.TestCase):
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertRegex(receiver.recv(2048), b"site=line.example .*room=/file")
 
+    def test_programs_listen_on_loopback(self):
+        """Unless they are told otherwise."""
+        listening = [(program, entry["fallback"]) for program in PROGRAMS for entry in table_of(program)
+                     if "listen" in entry["name"]]
+        self.assertEqual(len(listening), 5)
+        for program, address in listening:
+            self.assertRegex(address, r"^127\.0\.0\.1:\d+$", program)
+
     def test_help_is_short_too(self):
         for program in PROGRAMS:
             done = run(program, "-h")

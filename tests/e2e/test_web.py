@@ -307,6 +307,7 @@ class Read(WebCase):
             policy = plain.headers["content-security-policy"]
             self.assertIn("script-src 'self';", policy)
             self.assertNotIn("unsafe", policy)
+            self.assertIn("frame-ancestors 'self'", policy)
             packed = web.get(path, {"Accept-Encoding": "br, gzip;q=0.5"})
             self.assertEqual(packed.headers["content-encoding"], "gzip")
             self.assertLess(len(packed.body), len(plain.body))
