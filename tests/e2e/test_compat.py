@@ -5,10 +5,10 @@ import os
 import signal
 import subprocess
 import time
-import unittest
 from urllib.parse import quote
 
 from harness import DEADLINE, native, visitor, wait_until
+from side_by_side import main
 from test_compat_hostile import REQUESTS
 from web import PRESENCE_WEB, SITE, WebCase, token
 from web_totals import TotalsCase
@@ -288,4 +288,4 @@ class Totals(TotalsCase, CompatCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

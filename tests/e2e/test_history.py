@@ -12,12 +12,12 @@ import re
 import signal
 import subprocess
 import time
-import unittest
 
 from harness import (
     DEADLINE, MINUTE, PRESENCECTL, Case, ahead_to, clock_ahead, native, visitor,
     wait_away_from_midnight, wait_until,
 )
+from side_by_side import main
 
 SITE = "example.com"
 HOSTILE = (
@@ -424,4 +424,4 @@ class Names(TrendCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

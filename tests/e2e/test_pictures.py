@@ -6,11 +6,11 @@ import random
 import re
 import signal
 import time
-import unittest
 from urllib.parse import quote, urlencode
 from xml.etree import ElementTree
 
 from harness import native, visitor, wait_until
+from side_by_side import main
 from web import HOSTILE_NAMES, SITE, WebCase, token
 from web_totals import TotalsCase
 from written_shards import stream
@@ -327,4 +327,4 @@ class Totals(TotalsCase, PictureCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

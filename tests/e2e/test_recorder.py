@@ -16,6 +16,7 @@ from harness import (
     DEADLINE, MINUTE, PRESENCE_RECORDER, PRESENCECTL, Case, ahead_to, clock_ahead, native, own_mounts,
     program, visitor, wait_until,
 )
+from side_by_side import main
 
 SITE = "example.com"
 
@@ -392,4 +393,4 @@ class Database(RecorderCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

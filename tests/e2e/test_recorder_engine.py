@@ -3,10 +3,10 @@
 import os
 import sqlite3
 import subprocess
-import unittest
 
 from engine import READER
 from harness import DEADLINE, MINUTE, PRESENCE_RECORDER, wait_until
+from side_by_side import main
 from totals_recorder import COUNTRY, DAY, MANY, ROOM, SITE, SOURCE, RecorderCase
 
 
@@ -170,4 +170,4 @@ class Usage(RecorderCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

@@ -2,8 +2,8 @@
 once."""
 
 import signal
-import unittest
 
+from side_by_side import main
 from totals_recorder import RecorderCase
 
 
@@ -60,4 +60,4 @@ class Restarts(RecorderCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

@@ -3,9 +3,9 @@
 import json
 import threading
 import time
-import unittest
 
 from harness import native, visitor, wait_until, waiting_bytes
+from side_by_side import main
 from web import SITE, WebCase, new_id, token
 from web_totals import TotalsCase
 
@@ -310,4 +310,4 @@ class Totals(TotalsCase, RestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

@@ -1,8 +1,8 @@
 """Rooms whose numbers are totals of many collectors."""
 
-import unittest
 
 from rooms import RoomsCase
+from side_by_side import main
 from web import SITE
 from web_totals import TotalsCase
 
@@ -51,4 +51,4 @@ class Totals(TotalsCase, RoomsCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

@@ -10,9 +10,9 @@ import signal
 import struct
 import subprocess
 import termios
-import unittest
 
 from harness import DEADLINE, PRESENCECTL, Case, native, program, visitor, wait_until
+from side_by_side import main
 
 SITE = "example.com"
 ENTER, LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"
@@ -265,4 +265,4 @@ class Plain(WatchCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

@@ -5,10 +5,10 @@ import os
 import random
 import subprocess
 import time
-import unittest
 import urllib.parse
 
 from harness import DEADLINE, PRESENCE_RECORDER, wait_until
+from side_by_side import main
 from web import PRESENCE_WEB, SITE
 from web_totals import TotalsCase
 
@@ -318,4 +318,4 @@ class Usage(TotalsCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

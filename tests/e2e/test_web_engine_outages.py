@@ -4,10 +4,10 @@ import concurrent.futures
 import os
 import signal
 import time
-import unittest
 
 from engine import READER
 from harness import check_quick, wait_until
+from side_by_side import main
 from web import SITE, new_id
 from web_totals import TotalsCase
 
@@ -196,4 +196,4 @@ class Touches(TotalsCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

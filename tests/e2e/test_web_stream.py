@@ -5,9 +5,9 @@ import selectors
 import signal
 import socket
 import time
-import unittest
 
 from harness import DEADLINE, SOON, native, processor_time, visitor, wait_until
+from side_by_side import main
 from web import SITE, WebCase, token
 
 PERIOD = 0.25  # seconds between counts of a place
@@ -420,4 +420,4 @@ class Many(WebCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

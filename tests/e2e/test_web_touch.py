@@ -7,12 +7,12 @@ import socket
 import struct
 import threading
 import time
-import unittest
 import urllib.parse
 import uuid
 
 from harness import DEADLINE, free_port, native, wait_until
 from presence_send import decode
+from side_by_side import main
 from web import BROWSER, SITE, WebCase, new_id
 
 
@@ -490,4 +490,4 @@ class Touch(WebCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

@@ -4,9 +4,9 @@ import os
 import socket
 import struct
 import time
-import unittest
 
 from harness import DEADLINE, processor_time, wait_until
+from side_by_side import main
 from websocket import (ACCEPT, BINARY, CLOSE, LONGEST, PING, PONG, TEXT, Server, WebSocket, WebSocketCase,
                        close_payload, frame, handshake)
 
@@ -360,4 +360,4 @@ class Many(WebSocketCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()
