@@ -163,6 +163,33 @@ void live_count(struct live *live, const struct place *place, uint32_t window_s,
         ret->window_s = window_s;
 }
 
+/* Return a figure that rises with all that changes a number between two ticks: a worker publishes
+ * it after the numbers. Empty datagrams, of which each sender sends one a second, don't count. */
+static uint64_t count_changes(struct live *live)
+{
+    if (live->totals)
+        return totals_rounds(live->totals);
+    return live_counter(live, "heartbeats_new") + live_counter(live, "heartbeats_refreshed") +
+           live_counter(live, "heartbeats_left");
+}
+
+bool live_is_news(struct live *live, struct live_mark *mark)
+{
+    struct number number = live_freshness(live);
+    struct live_mark now = {.changes = count_changes(live) + 1,
+                            .as_of = number.as_of,
+                            .has_time = number.has_time,
+                            .stale = number.stale,
+                            .warming = number.warming,
+                            .may_be_restart = number.may_be_restart};
+    bool same = now.changes == mark->changes && now.as_of == mark->as_of &&
+                now.has_time == mark->has_time && now.stale == mark->stale &&
+                now.warming == mark->warming && now.may_be_restart == mark->may_be_restart;
+
+    *mark = now;
+    return !same;
+}
+
 /* ---- listings ------------------------------------------------------------------------------- */
 
 static int load_totals(struct totals *totals, const struct place *place, enum presence_kind kind,

@@ -69,6 +69,20 @@ void live_count(struct live *live, const struct place *place, uint32_t window_s,
  * or after 2.5 s. False: it has waited already. Takes the request's `data`. */
 bool live_suspend(struct live *live, struct http_request *request);
 
+/* What was the case when numbers were read; zeroed: they never were. */
+struct live_mark {
+    uint64_t changes; /* heartbeats and leaves, or rounds of totals; from 1 on */
+    int64_t as_of;
+    bool has_time, stale, warming, may_be_restart;
+};
+
+/* True if a number may be another one than when `mark` was set, which is then set anew: call it
+ * before numbers are read, so that what changes while they are is news the next time. Costs as much
+ * as a few counts. A new tick of the collector is always news. So whatever the other figures don't
+ * tell is told a second later: a place that becomes partial, a segment that was replaced within a
+ * second by one of equal figures, a worker that ended before it counted what it had done. */
+bool live_is_news(struct live *live, struct live_mark *mark);
+
 /* ---- listings ------------------------------------------------------------------------------- */
 
 /* All sites, or the busiest rooms, countries or sources of a site. */

@@ -54,6 +54,7 @@ struct totals {
     struct groups groups;
     int64_t due_ns, sent_ns;
     uint64_t round; /* number of the last one that was sent */
+    uint64_t taken; /* how many came back */
     bool is_out;    /* it has not come back */
     bool wanted;    /* something is pending that the round that is out does not ask for */
     bool reloads;   /* the next one reads the password file again */
@@ -217,6 +218,11 @@ bool totals_describe(struct totals *totals, json_t **ret)
     return !pending;
 }
 
+uint64_t totals_rounds(const struct totals *totals)
+{
+    return totals->taken;
+}
+
 struct number totals_freshness(struct totals *totals)
 {
     if (!totals->groups.answered_ns)
@@ -303,6 +309,7 @@ static void take_groups(struct groups *groups, struct round *round, int64_t now_
 static void take_round(struct totals *totals, struct round *round, int64_t now_ns)
 {
     totals->is_out = false;
+    totals->taken++;
     if (*round->reload_problem)
         log_line("%s; the previous password stays in use", round->reload_problem);
     log_change(totals, round);

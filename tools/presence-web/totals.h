@@ -44,6 +44,9 @@ bool totals_has_window(const struct totals *totals, uint32_t window_s);
 /* Return the windows that are published, such as "60, 300". */
 const char *totals_windows(const struct totals *totals);
 
+/* Return how many polls have come back. No number changes in between, but it may become stale. */
+uint64_t totals_rounds(const struct totals *totals);
+
 /* Return how fresh numbers are; without a count. */
 struct number totals_freshness(struct totals *totals);
 

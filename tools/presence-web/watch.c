@@ -34,12 +34,14 @@ void text_release(struct text *text)
 
 /* ---- one watch ------------------------------------------------------------------------------ */
 
-static struct watch *watch_new(const struct place *place, uint32_t window_s)
+static struct watch *watch_new(struct watches *watches, const struct place *place,
+                               uint32_t window_s)
 {
     struct watch *watch = calloc(1, sizeof(*watch));
 
     if (!watch)
         return NULL;
+    watch->watches = watches;
     watch->place = *place;
     watch->window_s = window_s;
     return watch;
@@ -51,7 +53,14 @@ static void watch_free(struct watch *watch)
     free(watch);
 }
 
-/* Format the parts of a number whose change is pushed; the others only age. */
+/* True if the parts of two numbers are the same whose change is pushed; the others only age. */
+static bool is_same(const struct number *a, const struct number *b)
+{
+    return a->known == b->known && (!a->known || a->count == b->count) && a->stale == b->stale &&
+           a->warming == b->warming && a->partial == b->partial;
+}
+
+/* Format those parts. */
 static void format_id(const struct number *number, char ret[WATCH_ID_SIZE])
 {
     char count[WATCH_ID_SIZE - 3] = "none";
@@ -90,20 +99,19 @@ static bool is_early(const struct watch *watch, const struct number *number)
 static void read_number(struct watch *watch, struct live *live, bool refresh)
 {
     struct number number;
-    char id[WATCH_ID_SIZE];
 
     live_count(live, &watch->place, watch->window_s, &number);
     if (is_early(watch, &number))
         return;
-    format_id(&number, id);
-    bool new = !watch->event || strcmp(id, watch->id) != 0;
+    bool new = !watch->event || !is_same(&number, &watch->number);
     if (!new && (!refresh || number.as_of == watch->number.as_of))
         return;
     watch->number = number;
-    strcpy(watch->id, id);
+    format_id(&number, watch->id);
     text_release(watch->event);
     watch->event = build_event(watch);
     watch->version += new;
+    watch->watches->changes += new;
 }
 
 void watch_refresh(struct watch *watch, struct live *live)
@@ -127,7 +135,7 @@ static int compare_watches(const void *left, const void *right)
 
 struct watch *watches_get(struct watches *watches, const struct place *place, uint32_t window_s)
 {
-    struct watch *watch = watch_new(place, window_s);
+    struct watch *watch = watch_new(watches, place, window_s);
 
     if (!watch)
         return NULL;
@@ -155,6 +163,8 @@ void watches_poll(struct watches *watches, struct live *live)
 {
     struct watch *watch;
 
+    if (!live_is_news(live, &watches->mark))
+        return;
     LIST_FOREACH(watch, &watches->all, all)
     read_number(watch, live, false);
 }

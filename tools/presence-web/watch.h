@@ -24,6 +24,7 @@ void text_release(struct text *text); /* NULL is fine */
 
 struct watch {
     LIST_ENTRY(watch) all;
+    struct watches *watches;
     struct place place;
     uint32_t window_s; /* as requested */
     unsigned users;    /* streams that show it; one that shows it twice counts twice */
@@ -37,6 +38,8 @@ struct watch {
 struct watches {
     void *places; /* watches, searched by tsearch(3) */
     LIST_HEAD(, watch) all;
+    uint64_t changes;      /* how many versions there were */
+    struct live_mark mark; /* of the last poll */
 };
 
 /* Get the watch of a place; a new one has not been read. Return NULL if there is no memory. */
@@ -45,7 +48,8 @@ struct watch *watches_get(struct watches *watches, const struct place *place, ui
 /* Release a watch; one without users is freed. */
 void watches_put(struct watches *watches, struct watch *watch);
 
-/* Read all numbers; one that has changed gets an event of a new version. */
+/* Read all numbers, unless none can have changed since the last time; one that has changed gets an
+ * event of a new version. */
 void watches_poll(struct watches *watches, struct live *live);
 
 /* Read one number likewise. If only its time has changed, update its event without a new version,
