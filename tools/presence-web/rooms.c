@@ -22,7 +22,6 @@
 #define MESSAGES_NS      (10 * NS_PER_S) /* and this time's worth at once */
 #define TRIES            12             /* one in each period: a collector that is later is stale */
 #define UNKNOWN_NS       (5 * NS_PER_S) /* for so long a room's number may be unknown */
-#define WHOLE_DIGITS     15             /* of a number that JavaScript reads exactly */
 
 #define CLOSE_GOING_AWAY 1001 /* RFC 6455, 7.4.1 */
 #define CLOSE_POLICY     1008
@@ -45,10 +44,7 @@ struct member {
     int64_t heartbeat_at_ns; /* the last one */
     int64_t budget_at_ns;    /* when the budget of messages is full again */
     uint64_t told;           /* the number that was sent last, if it has `joined` */
-    bool joined;
-    bool is_post;
-    bool owes_pong;
-    bool is_closing;
+    bool joined, is_post, owes_pong, is_closing;
     bool is_expected; /* closed by this server: the visitor comes back */
 };
 
@@ -69,6 +65,9 @@ struct rooms {
     LIST_HEAD(, room) rooms;
     TAILQ_HEAD(, member) members;
     int64_t due_ns;
+    int64_t expires;            /* Unix seconds; no member does earlier */
+    bool has_late, has_unknown; /* a member who is to try again; a room without a number */
+    uint64_t changes;           /* of the watches: those that the members were told */
 };
 
 struct rooms *rooms_new(struct web *web)
@@ -81,7 +80,7 @@ struct rooms *rooms_new(struct web *web)
         free(rooms);
         return NULL;
     }
-    *rooms = (struct rooms){.web = web, .visits = visits};
+    *rooms = (struct rooms){.web = web, .visits = visits, .expires = INT64_MAX};
     TAILQ_INIT(&rooms->members);
     return rooms;
 }
@@ -102,27 +101,12 @@ static bool is_good(const struct watch *watch)
     return watch->version && number_is_fresh(&watch->number);
 }
 
-/* Return the post's id in JSON: a number if it is written as one. */
-static json_t *build_post(const struct room *room)
-{
-    const char *id = strchr(room->watch->place.room, ':') + 1;
-    bool whole = id[strspn(id, "0123456789")] == '\0' && strlen(id) <= WHOLE_DIGITS &&
-                 (*id != '0' || !id[1]);
-
-    return whole ? json_integer(strtoll(id, NULL, 10)) : json_string(id);
-}
-
 /* Tell a member that they have joined. */
 static int send_joined(struct member *member, uint64_t count)
 {
-    json_t *object = json_pack("{s:s}", "type", "room_joined");
-
-    if (member->is_post)
-        json_object_set_new(object, "post_id", build_post(member->room));
-    json_object_set_new(object, "viewers", json_integer((json_int_t)count));
-    char *text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII);
-    json_decref(object);
+    char *text = rooms_write_joined(&member->room->watch->place, member->is_post, count);
     int r = text ? http_websocket_send(member->socket, text, strlen(text)) : -ENOMEM;
+
     free(text);
     return r;
 }
@@ -223,16 +207,6 @@ static void refresh(struct member *member)
     visits_refresh(rooms->visits, member->stay);
 }
 
-static bool is_ping(const char *text, size_t length)
-{
-    json_t *message = json_loadb(text, length, 0, NULL);
-    const char *type = json_string_value(json_object_get(message, "type"));
-    bool ping = type && strcmp(type, "ping") == 0;
-
-    json_decref(message);
-    return ping;
-}
-
 /* Charge a member for a message. */
 static bool is_within_budget(struct member *member)
 {
@@ -255,7 +229,7 @@ static void on_message(void *data, const char *text, size_t length)
         close_member(member, CLOSE_POLICY, "too many messages");
         return;
     }
-    if (!is_ping(text, length))
+    if (!rooms_is_ping(text, length))
         return;
     refresh(member);
     send_pong(member);
@@ -304,6 +278,7 @@ static struct room *get_room(struct rooms *rooms, const struct place *place)
     struct room **found = room->watch ? tsearch(room, &rooms->places, compare_rooms) : NULL;
     if (found && *found == room) {
         LIST_INSERT_HEAD(&rooms->rooms, room, all);
+        rooms->has_unknown = true;
         return room;
     }
     if (room->watch)
@@ -351,6 +326,8 @@ static void on_touched(void *data)
     member->touch = NULL;
     if (ready || member->tries == TRIES)
         welcome(member);
+    else
+        member->rooms->has_late = true;
 }
 
 /* Let a member join: send their heartbeat, and welcome them when it is counted. */
@@ -410,6 +387,8 @@ static struct member *new_member(struct rooms *rooms, const struct room_request 
         return NULL;
     }
     TAILQ_INSERT_TAIL(&rooms->members, member, all);
+    if (member->expires < rooms->expires)
+        rooms->expires = member->expires;
     if (TAILQ_FIRST(&rooms->members) == member)
         rooms->due_ns = monotonic_ns() + PERIOD_NS;
     return member;
@@ -465,28 +444,48 @@ static void check_members(struct rooms *rooms)
     time_t now = time(NULL);
     struct member *member;
 
+    if (!rooms->has_late && rooms->expires > now)
+        return;
+    rooms->has_late = false;
+    rooms->expires = INT64_MAX;
     TAILQ_FOREACH(member, &rooms->members, all)
     {
         if (member->expires <= now)
             close_member(member, CLOSE_POLICY, "the token has expired");
+        else if (member->expires < rooms->expires)
+            rooms->expires = member->expires;
         if (!member->is_ready && !member->touch && !member->is_closing)
             join(member);
+    }
+}
+
+/* Tell the members what has changed, unless nothing has and all numbers are known. */
+static void update_rooms(struct rooms *rooms, int64_t now_ns)
+{
+    struct room *room;
+
+    watches_poll(&rooms->watches, rooms->web->live);
+    if (!rooms->has_unknown && rooms->changes == rooms->watches.changes)
+        return;
+    rooms->changes = rooms->watches.changes;
+    rooms->has_unknown = false;
+    LIST_FOREACH(room, &rooms->rooms, all)
+    {
+        update_room(room, now_ns);
+        rooms->has_unknown |= room->unknown_since_ns != 0;
     }
 }
 
 int64_t rooms_run_timers(struct rooms *rooms, int64_t now_ns)
 {
     int64_t visits_ns = visits_run_timers(rooms->visits, now_ns);
-    struct room *room;
 
     if (TAILQ_EMPTY(&rooms->members))
         return visits_ns;
     if (now_ns >= rooms->due_ns) {
         rooms->due_ns = now_ns + PERIOD_NS;
         check_members(rooms);
-        watches_poll(&rooms->watches, rooms->web->live);
-        LIST_FOREACH(room, &rooms->rooms, all)
-        update_room(room, now_ns);
+        update_rooms(rooms, now_ns);
     }
     return visits_ns < rooms->due_ns ? visits_ns : rooms->due_ns;
 }

@@ -49,6 +49,13 @@ struct room_request {
 bool rooms_parse_request(const struct web *web, struct http_request *request,
                          struct room_request *ret, enum MHD_Result *ret_result);
 
+/* True if a message, of `length` bytes, is {"type":"ping"}. */
+bool rooms_is_ping(const char *text, size_t length);
+
+/* Write the message that a member has joined a room of so many viewers; in a room post:ID
+ * (`is_post`) it names the post. Return NULL if there is no memory. The caller frees it. */
+char *rooms_write_joined(const struct place *place, bool is_post, uint64_t viewers);
+
 /* ---- visits.c ------------------------------------------------------------------------------- */
 
 /* Which visitors are in rooms by connections to this server, and when they leave.

@@ -1,13 +1,16 @@
-/* rooms_request.c - parse the requests for rooms: their places, visitors and tokens. */
+/* rooms_request.c - parse what the clients of rooms send, requests with their places, visitors and
+ * tokens, and messages; and write the message that answers a request. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api.h"
 #include "rooms.h"
 
-#define POST      "post:" /* the room is post:ID */
-#define LIVE      "/live"
-#define ROOM_SIZE (PLACE_ROOM_MAX + 2) /* a byte more: a longer one is refused, not cut */
+#define POST         "post:" /* the room is post:ID */
+#define LIVE         "/live"
+#define WHOLE_DIGITS 15                   /* of a number that JavaScript reads exactly */
+#define ROOM_SIZE    (PLACE_ROOM_MAX + 2) /* a byte more: a longer one is refused, not cut */
 
 /* Write the room of /ws/posts/ID/live. False if it is no such path. */
 static bool parse_post(const char *path, char ret[ROOM_SIZE])
@@ -128,4 +131,38 @@ bool rooms_parse_request(const struct web *web, struct http_request *request,
     api_is_fresh(web, &number, &problem); /* says what is wrong */
     *ret_result = respond_problem(web, request, &problem);
     return false;
+}
+
+/* ---- messages ------------------------------------------------------------------------------- */
+
+bool rooms_is_ping(const char *text, size_t length)
+{
+    json_t *message = json_loadb(text, length, 0, NULL);
+    const char *type = json_string_value(json_object_get(message, "type"));
+    bool ping = type && strcmp(type, "ping") == 0;
+
+    json_decref(message);
+    return ping;
+}
+
+/* Return the post's id in JSON: a number if it is written as one. */
+static json_t *build_post(const struct place *place)
+{
+    const char *id = strchr(place->room, ':') + 1;
+    bool whole = id[strspn(id, "0123456789")] == '\0' && strlen(id) <= WHOLE_DIGITS &&
+                 (*id != '0' || !id[1]);
+
+    return whole ? json_integer(strtoll(id, NULL, 10)) : json_string(id);
+}
+
+char *rooms_write_joined(const struct place *place, bool is_post, uint64_t viewers)
+{
+    json_t *object = json_pack("{s:s}", "type", "room_joined");
+
+    if (is_post)
+        json_object_set_new(object, "post_id", build_post(place));
+    json_object_set_new(object, "viewers", json_integer((json_int_t)viewers));
+    char *text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII);
+    json_decref(object);
+    return text;
 }

@@ -48,6 +48,8 @@ struct streams {
     int gone; /* epoll: sockets of clients that went away */
     size_t count;
     int64_t due_ns;
+    int64_t expires;  /* Unix seconds; no stream does earlier */
+    uint64_t changes; /* of the watches: those that the streams were woken for */
     struct text *begin, *resume, *alive;
     struct text *begin_event[REQUEST_PLACES_MAX]; /* up to the fields, with the place's index */
     struct watches watches;
@@ -252,6 +254,8 @@ static struct stream *new_stream(struct streams *streams, struct http_request *r
     stream->over = streams->web->ending;
     TAILQ_INSERT_TAIL(&streams->by_age, stream, by_age);
     streams->count++;
+    if (stream->expires < streams->expires)
+        streams->expires = stream->expires;
     struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = stream};
     epoll_ctl(streams->gone, EPOLL_CTL_ADD, stream->socket,
               &event); /* if this fails, a write discovers that the client is gone */
@@ -308,6 +312,7 @@ int streams_open(struct web *web, struct streams **ret)
         return r;
     TAILQ_INIT(&streams->by_age);
     streams->web = web;
+    streams->expires = INT64_MAX;
     streams->gone = epoll_create1(EPOLL_CLOEXEC);
     if (streams->gone < 0) {
         r = -errno;
@@ -369,16 +374,29 @@ static void end_gone_streams(struct streams *streams)
     } while (count == GONE_BATCH);
 }
 
+/* Wake the streams that have something to send, and end those that have expired: without news, only
+ * those that were silent for longest are looked at. A stream that isn't suspended finds its news
+ * itself. */
 static void wake_due_streams(struct streams *streams, int64_t now_ns)
 {
     struct stream *stream;
     time_t now = time(NULL);
+    bool all = streams->changes != streams->watches.changes || streams->expires <= now;
 
+    streams->changes = streams->watches.changes;
+    if (all)
+        streams->expires = INT64_MAX;
     TAILQ_FOREACH(stream, &streams->by_age, by_age)
     {
-        if (stream->expires <= now)
+        if (!all && now_ns - stream->sent_at_ns < KEEP_ALIVE_NS)
+            return;
+        if (stream->expires <= now) {
             end_stream(stream);
-        else if (is_due(stream, now_ns))
+            continue;
+        }
+        if (stream->expires < streams->expires)
+            streams->expires = stream->expires;
+        if (is_due(stream, now_ns))
             wake_stream(stream);
     }
 }
