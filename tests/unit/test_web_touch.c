@@ -62,35 +62,35 @@ static int close_site(void **state)
 
 /* ---- touches that record when they are done -------------------------------------------------- */
 
-struct visit {
+struct caller {
     struct site *site;
     struct touch *touch;
     int done;
-    struct visit *frees, *begins; /* in its call; NULL: nothing */
+    struct caller *frees, *begins; /* in its call; NULL: nothing */
 };
 
-static void begin_kind(struct site *site, struct visit *visit, const char *visitor,
+static void begin_kind(struct site *site, struct caller *caller, const char *visitor,
                        enum presence_heartbeat_kind kind);
 
-static void leave(struct visit *visit)
+static void leave(struct caller *caller)
 {
-    touch_free(visit->touch);
-    visit->touch = NULL;
+    touch_free(caller->touch);
+    caller->touch = NULL;
 }
 
 static void on_done(void *context)
 {
-    struct visit *visit = context;
+    struct caller *caller = context;
 
-    visit->done++;
-    assert_false(touch_waits(visit->touch));
-    if (visit->frees)
-        leave(visit->frees);
-    if (visit->begins)
-        begin_kind(visit->site, visit->begins, "late", PRESENCE_HEARTBEAT);
+    caller->done++;
+    assert_false(touch_waits(caller->touch));
+    if (caller->frees)
+        leave(caller->frees);
+    if (caller->begins)
+        begin_kind(caller->site, caller->begins, "late", PRESENCE_HEARTBEAT);
 }
 
-static void begin_kind(struct site *site, struct visit *visit, const char *visitor,
+static void begin_kind(struct site *site, struct caller *caller, const char *visitor,
                        enum presence_heartbeat_kind kind)
 {
     struct heartbeat heartbeat = {.kind = kind, .hold_s = -1};
@@ -98,22 +98,22 @@ static void begin_kind(struct site *site, struct visit *visit, const char *visit
 
     strcpy(heartbeat.place.site, SITE);
     strcpy(heartbeat.visitor, visitor);
-    visit->site = site;
+    caller->site = site;
     for (;;) {
         int64_t before_ns = monotonic_ns();
-        visit->touch = touch_begin(&site->web, &heartbeat, &client, on_done, visit);
-        assert_non_null(visit->touch);
+        caller->touch = touch_begin(&site->web, &heartbeat, &client, on_done, caller);
+        assert_non_null(caller->touch);
         site->now_ns = monotonic_ns();
         if (site->now_ns - before_ns < MS / 2)
             return;
-        leave(visit); /* it may have begun long ago */
+        leave(caller); /* it may have begun long ago */
     }
 }
 
-static void begin(struct site *site, struct visit *visit, const char *visitor)
+static void begin(struct site *site, struct caller *caller, const char *visitor)
 {
-    begin_kind(site, visit, visitor, PRESENCE_HEARTBEAT);
-    assert_true(touch_waits(visit->touch));
+    begin_kind(site, caller, visitor, PRESENCE_HEARTBEAT);
+    assert_true(touch_waits(caller->touch));
 }
 
 /* Have the collector count a visitor. */
@@ -141,7 +141,7 @@ static int run_after(struct site *site, int64_t ms)
 static void test_counted(void **state)
 {
     struct site *site = *state;
-    struct visit ann = {0}, bob = {0};
+    struct caller ann = {0}, bob = {0};
 
     begin(site, &ann, "ann");
     begin(site, &bob, "bob");
@@ -164,7 +164,7 @@ static void test_counted(void **state)
 static void test_patience(void **state)
 {
     struct site *site = *state;
-    struct visit ann = {0};
+    struct caller ann = {0};
 
     begin(site, &ann, "ann");
     assert_true(run_after(site, 19) >= 0);
@@ -179,7 +179,7 @@ static void test_patience(void **state)
 static void test_insisting(void **state)
 {
     struct site *site = *state;
-    struct visit bob = {0}, cid = {0};
+    struct caller bob = {0}, cid = {0};
 
     begin(site, &bob, "bob");
     touch_insist(bob.touch, 0);
@@ -211,19 +211,19 @@ static void test_refused(void **state)
     char visitor[32];
 
     for (int i = 0; i < 20000; i++) {
-        struct visit visit = {0};
+        struct caller caller = {0};
         snprintf(visitor, sizeof(visitor), "visitor-%d", i);
-        begin(site, &visit, visitor);
-        touch_insist(visit.touch, 0);
+        begin(site, &caller, visitor);
+        touch_insist(caller.touch, 0);
         deliver(site, visitor);
         run_after(site, 21);
-        assert_int_equal(visit.done, 1);
-        bool counted = touch_is_counted(visit.touch);
+        assert_int_equal(caller.done, 1);
+        bool counted = touch_is_counted(caller.touch);
         if (!counted) {
             const struct number number = {.known = true};
-            assert_string_equal(touch_explain(visit.touch, &number).code, "table_full");
+            assert_string_equal(touch_explain(caller.touch, &number).code, "table_full");
         }
-        leave(&visit);
+        leave(&caller);
         if (!counted)
             return;
     }
@@ -233,10 +233,10 @@ static void test_refused(void **state)
 static void test_what_is_done_may_free_and_begin(void **state)
 {
     struct site *site = *state;
-    struct visit ann = {0}, bob = {0}, cid = {0}, dan = {0}, late = {0};
+    struct caller ann = {0}, bob = {0}, cid = {0}, dan = {0}, late = {0};
 
-    ann = (struct visit){.frees = &bob};
-    cid = (struct visit){.frees = &cid, .begins = &late};
+    ann = (struct caller){.frees = &bob};
+    cid = (struct caller){.frees = &cid, .begins = &late};
     begin(site, &ann, "ann");
     begin(site, &bob, "bob");
     begin(site, &dan, "dan");
@@ -260,7 +260,7 @@ static void test_what_is_done_may_free_and_begin(void **state)
 static void test_end(void **state)
 {
     struct site *site = *state;
-    struct visit ann = {0}, bob = {0}, cid = {0}, late = {0};
+    struct caller ann = {0}, bob = {0}, cid = {0}, late = {0};
 
     begin(site, &ann, "ann");
     begin(site, &bob, "bob");
@@ -282,7 +282,7 @@ static void test_end(void **state)
 static void test_nothing_to_wait_for(void **state)
 {
     struct site *site = *state;
-    struct visit ann = {0};
+    struct caller ann = {0};
 
     begin_kind(site, &ann, "ann", PRESENCE_LEAVE);
     assert_false(touch_waits(ann.touch));
