@@ -122,8 +122,8 @@ static const struct option_entry entries[] = {
     {"site-alias", OPTION_LIST(struct options, aliases), .check = check_alias,
      .max = OPTIONS_LISTED_MAX, .argument = "ID=SITE",
      .expected = "an id and a site, as in 42=example.com", .example = "42=example.com",
-     .help = "requests that name the site ID mean SITE",
-     .details = "For clients of other systems, which call sites by numbers or UUIDs. It holds "
+     .help = "let requests name SITE by this ID, too",
+     .details = "Clients of other systems name sites by numbers or UUIDs. It holds "
                 "wherever a request names a site."},
     {"rest-site", OPTION_TEXT(struct options, rest_site), .check = check_site, .argument = "NAME",
      .expected = "1 to 253 bytes of UTF-8 without control characters", .example = "example.com",
