@@ -57,6 +57,23 @@ class Rooms(RoomsCase):
         tabs[0].close()
         ann.wait_viewers(1)
 
+    def test_another_server(self):
+        """A visitor who is loaded again at another server, as a balancer may send them, stays when the
+        first one's connection is over."""
+        self.begin()
+        second = self.serve(collector=self.collector)
+        ann, dan, eve = self.joined("ann"), self.joined("dan", "/b"), self.joined("eve", "/b")
+        wait_until(lambda: self.json("seen", SITE, "ann")["last_heartbeat_s"] >= 4, "ann to be silent")
+        again = self.joined("ann", web=second)
+        for socket in ann, dan:  # the leaves come in this order
+            socket.close()
+            socket.wait_closed()
+        eve.wait_viewers(1)
+        self.assertEqual(again.told(), [("room_joined", 1)])
+        self.wait_counted(1, "/a")
+        again.close()
+        self.wait_counted(0, "/a")
+
     def test_back_in_time(self):
         """Nobody hears of a visitor who reconnects, or goes on to another room: they were never away
         from the site."""

@@ -151,6 +151,15 @@ int __wrap_outbound_send(struct outbound *outbound, const struct heartbeat *hear
     return 0;
 }
 
+bool __wrap_outbound_is_seen_since(const struct outbound *outbound,
+                                   const struct heartbeat *heartbeat, int64_t sent_ns)
+{
+    (void)outbound;
+    (void)heartbeat;
+    (void)sent_ns;
+    return false;
+}
+
 bool __wrap_rooms_parse_request(const struct web *web, struct http_request *request,
                                 struct room_request *ret, enum MHD_Result *ret_result)
 {

@@ -19,6 +19,7 @@ static const char *const visitors[VISITORS] = {"ann", "bob",
 static struct {
     bool counted[VISITORS][ROOMS];
     int64_t leaves_at_ns[VISITORS]; /* 0: doesn't */
+    bool is_elsewhere;              /* everybody, as another server has reported */
 } world;
 
 static int64_t now_ns;
@@ -58,6 +59,16 @@ int outbound_send(struct outbound *outbound, const struct heartbeat *heartbeat, 
             world.leaves_at_ns[visitor] = now_ns + GRACE_NS;
     }
     return 0;
+}
+
+bool outbound_is_seen_since(const struct outbound *outbound, const struct heartbeat *heartbeat,
+                            int64_t sent_ns)
+{
+    (void)outbound;
+    assert_string_equal(heartbeat->place.site, "example.com");
+    assert_true(heartbeat->place.room[0]);
+    assert_in_range(monotonic_ns() - sent_ns, 0, 60 * NS_PER_S);
+    return world.is_elsewhere;
 }
 
 static void leave_sites(void)
@@ -174,6 +185,26 @@ static void test_expected_back(void **state)
     visits_free(visits);
 }
 
+/* Another server has the visitor in the room, too. */
+static void test_seen_elsewhere(void **state)
+{
+    (void)state;
+    struct visits *visits = begin();
+    struct stay *stay = enter(visits, 0, 1);
+
+    world.is_elsewhere = true;
+    visits_exit(visits, stay, true, now_ns);
+    world.leaves_at_ns[0] = 0; /* as outbound.c drops it */
+    pass(visits, GRACE_NS);
+    assert_true(world.counted[0][1]);
+    stay = enter(visits, 0, 1);
+    world.is_elsewhere = false;
+    visits_exit(visits, stay, true, now_ns);
+    pass(visits, GRACE_NS);
+    assert_false(world.counted[0][1]);
+    visits_free(visits);
+}
+
 static void test_the_end(void **state)
 {
     (void)state;
@@ -250,11 +281,9 @@ static void test_random_tabs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_last_tab),
-        cmocka_unit_test(test_another_room),
-        cmocka_unit_test(test_back_in_one_of_two),
-        cmocka_unit_test(test_expected_back),
-        cmocka_unit_test(test_the_end),
+        cmocka_unit_test(test_the_last_tab),       cmocka_unit_test(test_another_room),
+        cmocka_unit_test(test_back_in_one_of_two), cmocka_unit_test(test_expected_back),
+        cmocka_unit_test(test_seen_elsewhere),     cmocka_unit_test(test_the_end),
         cmocka_unit_test(test_random_tabs),
     };
 

@@ -12,11 +12,12 @@
 #include "common/log.h"
 #include "common/monotonic.h"
 
-#define COMPLAINT_NS (60 * NS_PER_S) /* between two log lines about the same collector */
-#define ALIVE_NS     NS_PER_S        /* between two calls of presence_sender_flush_aged */
-#define TOUCHES      65536           /* that are remembered; a power of two */
-#define ARRIVAL_MS   1000            /* until a touch that nobody waits for is in the segment */
-#define CLOCK_MS     20              /* by which the readers' clock may be behind */
+#define COMPLAINT_NS (60 * NS_PER_S)   /* between two log lines about the same collector */
+#define ALIVE_NS     NS_PER_S          /* between two calls of presence_sender_flush_aged */
+#define TOUCHES      65536             /* that are remembered; a power of two */
+#define ARRIVAL_MS   1000              /* until a touch that nobody waits for is in the segment */
+#define CLOCK_MS     20                /* by which the readers' clock may be behind */
+#define LATE_NS      (500 * NS_PER_MS) /* a heartbeat's way to a busy collector */
 #define CONCERNS_S   5 /* an edge may report the next page so long before the leave arrives */
 
 struct target {
@@ -262,6 +263,21 @@ void outbound_record_counted(struct outbound *outbound, const struct heartbeat *
 
     if (touched->hash == hash && second)
         touched->second = (uint32_t)second;
+}
+
+bool outbound_is_seen_since(const struct outbound *outbound, const struct heartbeat *heartbeat,
+                            int64_t sent_ns)
+{
+    struct live_visitor seen;
+
+    if (!live_presence(outbound->live))
+        return false;
+    live_observe(outbound->live, &heartbeat->place, heartbeat->visitor, 0, &seen);
+    if (seen.age_s == LIVE_NEVER_SEEN || seen.number.stale)
+        return false;
+    /* ages are whole seconds, and the one that was sent has been on its way */
+    int64_t age_s = (int64_t)seen.age_s + (int64_t)seen.number.as_of_age_s + 1;
+    return monotonic_ns() - sent_ns > age_s * NS_PER_S + LATE_NS;
 }
 
 /* ---- leaves --------------------------------------------------------------------------------- */

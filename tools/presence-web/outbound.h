@@ -40,6 +40,13 @@ int outbound_send(struct outbound *outbound, const struct heartbeat *heartbeat,
  * edge can be distinguished from it. */
 void outbound_record_counted(struct outbound *outbound, const struct heartbeat *heartbeat);
 
+/* True if the segment shows that another report of the visitor came after the one that was sent at
+ * `sent_ns` (monotonic_ns), in the heartbeat's room, or in the site if it has none. Reports that
+ * are less than a second or two apart are not told apart; those to other collectors are not known.
+ */
+bool outbound_is_seen_since(const struct outbound *outbound, const struct heartbeat *heartbeat,
+                            int64_t sent_ns);
+
 /* Return how many heartbeats are known to have reached nobody. Sends nothing. */
 uint64_t outbound_lost(struct outbound *outbound);
 

@@ -337,7 +337,7 @@ static void join(struct member *member)
     struct heartbeat heartbeat;
 
     if (member->stay) {
-        visits_describe(member->stay, &heartbeat, &client.country);
+        visits_report(member->stay, &heartbeat, &client.country);
         member->touch = touch_begin(member->rooms->web, &heartbeat, &client, on_touched, member);
         member->heartbeat_at_ns = monotonic_ns();
         member->tries++;

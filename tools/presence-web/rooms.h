@@ -63,7 +63,7 @@ char *rooms_write_joined(const struct place *place, bool is_post, uint64_t viewe
  * A visitor may have many connections, of many tabs, in one room or in several of a site. When the
  * last one in a room has ended, the visitor leaves the room VISITS_GRACE_S later, unless they are
  * back by then: nobody hears of one who only reconnects. If it was their last one in the site, they
- * leave that, too. That leave is held by outbound.h, so that a report from elsewhere keeps them.
+ * leave that, too. A report from elsewhere keeps them: outbound.h knows of it.
  */
 struct outbound;
 struct visits;
@@ -80,7 +80,7 @@ struct visits *visits_new(struct outbound *outbound);
  * is fine. */
 void visits_free(struct visits *visits);
 
-/* Begin a connection of the visitor who sent a heartbeat. This sends nothing. `country` may be
+/* Begin a connection of the visitor who sends a heartbeat. This sends nothing. `country` may be
  * NULL. Return NULL if there is no memory. */
 struct stay *visits_enter(struct visits *visits, const struct heartbeat *heartbeat,
                           const char *country);
@@ -89,11 +89,12 @@ struct stay *visits_enter(struct visits *visits, const struct heartbeat *heartbe
  * to be forgotten when the window has passed. */
 void visits_exit(struct visits *visits, struct stay *stay, bool leaves, int64_t now_ns);
 
-/* Describe the heartbeat of a visitor in the room; the country lives as long as the stay. */
-void visits_describe(const struct stay *stay, struct heartbeat *ret, const char **ret_country);
+/* Describe a heartbeat of the visitor in the room, which is sent now; the country lives as long as
+ * the stay. */
+void visits_report(struct stay *stay, struct heartbeat *ret, const char **ret_country);
 
-/* Send it. */
-void visits_refresh(struct visits *visits, const struct stay *stay);
+/* Send one. */
+void visits_refresh(struct visits *visits, struct stay *stay);
 
 /* Send the leaves that are due. Return when to call it next, or INT64_MAX. */
 int64_t visits_run_timers(struct visits *visits, int64_t now_ns);

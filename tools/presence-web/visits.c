@@ -26,9 +26,10 @@ struct stay {
     TAILQ_ENTRY(stay) by_age; /* while it is `held` */
     struct visit *visit;
     size_t connections;
-    int64_t due_ns; /* when the visitor has left, if there is no connection */
-    bool held;      /* until then */
-    char room[];    /* "": none */
+    int64_t reported_ns; /* when the last heartbeat was sent */
+    int64_t due_ns;      /* when the visitor has left, if there is no connection */
+    bool held;           /* until then */
+    char room[];         /* "": none */
 };
 
 struct visits {
@@ -58,7 +59,8 @@ static int compare_visits(const void *left, const void *right)
 
 /* ---- heartbeats and leaves ------------------------------------------------------------------ */
 
-void visits_describe(const struct stay *stay, struct heartbeat *ret, const char **ret_country)
+/* Describe a heartbeat of the visitor in the room. */
+static void describe(const struct stay *stay, struct heartbeat *ret, const char **ret_country)
 {
     *ret = (struct heartbeat){.kind = PRESENCE_HEARTBEAT, .hold_s = VISITS_GRACE_S};
     strcpy(ret->place.site, stay->visit->site);
@@ -67,23 +69,29 @@ void visits_describe(const struct stay *stay, struct heartbeat *ret, const char 
     *ret_country = stay->visit->country;
 }
 
+void visits_report(struct stay *stay, struct heartbeat *ret, const char **ret_country)
+{
+    describe(stay, ret, ret_country);
+    stay->reported_ns = monotonic_ns();
+}
+
 static void send_leave(struct visits *visits, const struct stay *stay, const char *room)
 {
     struct heartbeat heartbeat;
     const char *country;
 
-    visits_describe(stay, &heartbeat, &country);
+    describe(stay, &heartbeat, &country);
     heartbeat.kind = PRESENCE_LEAVE;
     strcpy(heartbeat.place.room, room);
     outbound_send(visits->outbound, &heartbeat, country); /* was checked */
 }
 
-void visits_refresh(struct visits *visits, const struct stay *stay)
+void visits_refresh(struct visits *visits, struct stay *stay)
 {
     struct heartbeat heartbeat;
     const char *country;
 
-    visits_describe(stay, &heartbeat, &country);
+    visits_report(stay, &heartbeat, &country);
     outbound_send(visits->outbound, &heartbeat, country);
 }
 
@@ -93,9 +101,14 @@ static void leave_site(struct visits *visits, const struct stay *stay)
     send_leave(visits, stay, "");
 }
 
+/* Leave the room, unless another server, which shares the collector, has the visitor now. */
 static void leave_room(struct visits *visits, const struct stay *stay)
 {
-    if (stay->room[0])
+    struct heartbeat heartbeat;
+    const char *country;
+
+    describe(stay, &heartbeat, &country);
+    if (stay->room[0] && !outbound_is_seen_since(visits->outbound, &heartbeat, stay->reported_ns))
         send_leave(visits, stay, stay->room);
 }
 
@@ -184,6 +197,7 @@ struct stay *visits_enter(struct visits *visits, const struct heartbeat *heartbe
         return NULL;
     }
     release(visits, stay);
+    stay->reported_ns = monotonic_ns(); /* as good as sent */
     stay->connections++;
     visit->connections++;
     return stay;
