@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 from documents import read
 from harness import wait_until
 from web import HOSTILE_NAMES as NAMES, SITE, WebCase
-from websocket import WebSocket
+from websocket import CLOSE, CONTINUATION, PING, TEXT, WebSocket, close_payload, frame, handshake
 
 SEED = int(os.environ.get("TEST_SEED", random.SystemRandom().randrange(1 << 32)))
 SANITIZED = os.environ.get("PRESENCE_SANITIZED") == "1"
@@ -178,6 +178,47 @@ class Attacks(WebCase):
         if not SANITIZED:  # a sanitizer keeps what is freed
             self.assertLess(self.web.memory() - before, 4 << 20, SEED)
         self.assertEqual(self.web.stop(), 0)
+
+    @staticmethod
+    def frames(pick):
+        """Frames in a row that a client may send to a room, and bytes that are none."""
+        ping, nested = '{"type":"ping"}', "[" * 4000
+        choices = [
+            lambda: frame(TEXT, pick.choice([ping, "", "null", nested, '{"type":"p\\u0000"}', "\0", "é" * 2048])),
+            lambda: frame(TEXT, ping[:5], fin=False) + frame(PING, "x") + frame(CONTINUATION, ping[5:]),
+            lambda: frame(pick.randrange(16), pick.randbytes(pick.choice([0, 1, 125, 126, 4096, 4097])),
+                          fin=pick.random() < 0.7, mask=pick.random() < 0.9, reserved=pick.choice([0, 0, 0, 4])),
+            lambda: frame(TEXT, "x", length=pick.choice([125, 126, 65536, 2**63]), form=pick.choice([2, 8])),
+            lambda: frame(CLOSE, close_payload(pick.choice([999, 1000, 1005, 3000, 65535]), "é" * pick.randrange(61))),
+            lambda: frame(PING) * pick.randrange(300),
+            lambda: pick.randbytes(pick.randrange(40)),
+        ]
+        return b"".join(pick.choice(choices)() for _ in range(pick.randrange(8)))
+
+    def test_random_frames(self):
+        """Nothing is left of those who sent them, not even where the visitors come back."""
+        self.begin("--client-streams", "0")
+        pick, upgraded = random.Random(SEED), 0
+        paths = "/ws?site=42&room=a&", "/ws?site=42&", "/ws/posts/1/live?", "/ws/posts/2/live?"
+        for _ in range(ROUNDS):
+            with contextlib.ExitStack() as held:
+                connections = [held.enter_context(self.web.raw(b"", wait=False)) for _ in range(BATCH)]
+                for connection in connections:
+                    headers = {"User-Agent": pick.choice(["Googlebot/2.1", None, None])}
+                    data = handshake(f"{pick.choice(paths)}visitor=v{pick.randrange(20)}", headers) + self.frames(pick)
+                    with contextlib.suppress(OSError):
+                        connection.sendall(data[:pick.choice([len(data), len(data), pick.randrange(len(data))])])
+                        if pick.random() < 0.2:
+                            connection.shutdown(socket.SHUT_WR)
+                self.assert_served()
+                for connection in connections:
+                    connection.setblocking(False)
+                    with contextlib.suppress(OSError):
+                        upgraded += connection.recv(4096).startswith(b"HTTP/1.1 101")
+        wait_until(lambda: self.web.get("/api/status").json["streams"] == 0, f"all to be over ({SEED})")
+        self.assertGreater(upgraded, 0, SEED)
+        self.assertEqual(self.web.output().count("\n"), 1, (SEED, self.web.output()))
+        self.assertEqual(self.web.stop(), 0, SEED)
 
 
 if __name__ == "__main__":
