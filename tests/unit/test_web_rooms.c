@@ -87,8 +87,7 @@ struct touch *__wrap_touch_begin(struct web *web, const struct heartbeat *heartb
                                  const struct client *client, void (*done)(void *context),
                                  void *context)
 {
-    (void)web;
-    (void)client;
+    (void)web, (void)client;
     assert_int_equal(heartbeat->kind, PRESENCE_HEARTBEAT);
     world.touch = malloc(sizeof(*world.touch));
     assert_non_null(world.touch);
@@ -118,9 +117,7 @@ void __wrap_touch_free(struct touch *touch)
 void __wrap_live_count(struct live *live, const struct place *place, uint32_t window_s,
                        struct number *ret)
 {
-    (void)live;
-    (void)place;
-    (void)window_s;
+    (void)live, (void)place, (void)window_s;
     *ret = world.number;
     world.reads++;
 }
@@ -144,8 +141,7 @@ struct totals *__wrap_live_totals(const struct live *live)
 int __wrap_outbound_send(struct outbound *outbound, const struct heartbeat *heartbeat,
                          const char *country)
 {
-    (void)outbound;
-    (void)country;
+    (void)outbound, (void)country;
     world.leaves += heartbeat->kind == PRESENCE_LEAVE;
     world.heartbeats += heartbeat->kind == PRESENCE_HEARTBEAT;
     return 0;
@@ -154,18 +150,14 @@ int __wrap_outbound_send(struct outbound *outbound, const struct heartbeat *hear
 bool __wrap_outbound_is_seen_since(const struct outbound *outbound,
                                    const struct heartbeat *heartbeat, int64_t sent_ns)
 {
-    (void)outbound;
-    (void)heartbeat;
-    (void)sent_ns;
+    (void)outbound, (void)heartbeat, (void)sent_ns;
     return false;
 }
 
 bool __wrap_rooms_parse_request(const struct web *web, struct http_request *request,
                                 struct room_request *ret, enum MHD_Result *ret_result)
 {
-    (void)web;
-    (void)request;
-    (void)ret_result;
+    (void)web, (void)request, (void)ret_result;
     *ret = world.asked;
     return true;
 }
@@ -186,14 +178,15 @@ static int set_up(void **state)
     (void)state;
     memset(&world, 0, sizeof(world));
     world.number = (struct number){.known = true, .has_time = true, .count = 1};
-    world.asked.expires = INT64_MAX;
     world.counts = true;
-    world.asked.counts = true;
-    world.asked.is_post = true;
-    world.asked.heartbeat.kind = PRESENCE_HEARTBEAT;
-    strcpy(world.asked.heartbeat.place.site, "example.com");
-    strcpy(world.asked.heartbeat.place.room, "post:7");
-    strcpy(world.asked.heartbeat.visitor, "ann");
+    world.asked = (struct room_request){
+        .heartbeat = {.kind = PRESENCE_HEARTBEAT,
+                      .place = {"example.com", "post:7"},
+                      .visitor = "ann"},
+        .expires = INT64_MAX,
+        .counts = true,
+        .is_post = true,
+    };
     world.now_ns = monotonic_ns();
     web.limiter = limiter_new(&(struct limits){.max_streams = MEMBERS});
     web.rooms = rooms_new(&web);
