@@ -98,6 +98,14 @@ class Limits(WebCase):
                        'for=192.0.2.1, for="[::ffff:198.51.100.1]:_port";host="a,b;for=192.0.2.2"',
                        'for="_hid\\"den", for="198.51.100.1";x="\\\\", for=10.1.2.3'):
             self.assertTrue(has_stream(Forwarded=client), client)
+        for name, forged in ("X-Forwarded-For", "192.0.2.%d"), ("Forwarded", "for=192.0.2.%d"):
+            # However much a stranger has sent, what the proxy has appended comes last.
+            lines = [forged % number for number in range(1, 41)]
+            lines.append(forged[:-len("192.0.2.%d")] + "198.51.100.1")
+            for many in ", ".join(lines), f"\r\n{name}: ".join(lines):
+                with web.raw(f"GET /stream?site={SITE} HTTP/1.1\r\nHost: x\r\n{name}: {many}\r\n\r\n".encode(),
+                             wait=False) as connection:
+                    self.assertEqual(connection.recv(65536)[9:12], b"429", name)
         self.assertTrue(has_stream(X_Real_IP="198.51.100.1"))
         self.assertTrue(has_stream(X_Real_IP="10.1.2.3", X_Forwarded_For="198.51.100.1, 10.1.2.3"))
         for client in "192.0.2.1", "198.51.100.1, 192.0.2.2", "2001:db8::1", "[2001:db8:1::1]:80":
@@ -308,7 +316,7 @@ class Access(WebCase):
         self.assertEqual(web.touch({"site": SITE, "visitor": "v", "room": "/a"}, header).status, 200)
         for claims, status, code in (
                 (None, 401, "token_missing"),
-                ({**room, "exp": now - 31}, 401, "token_expired"),
+                ({**room, "exp": int(time.time()) - 30}, 401, "token_expired"),
                 ({**room, "nbf": now + 600}, 401, "token_invalid"),
                 ({**room, "iat": now + 600}, 401, "token_invalid"),
                 ({**room, "iat": "today"}, 401, "token_invalid"),
@@ -396,6 +404,11 @@ class Access(WebCase):
         self.assert_problem(answer, 403, "origin_not_allowed")
         self.assertNotIn("access-control-allow-origin", answer.headers)
         self.assertNotIn("cross-origin-resource-policy", answer.headers)
+        # What was refused, or had no origin, is kept by no cache for the pages that are answered.
+        self.assertIn("Origin", answer.headers["vary"])
+        for path in "/api/sites", f"/api/live?site={SITE}", "/nothing":
+            for headers in foreign, {}:
+                self.assertIn("Origin", web.get(path, headers).headers["vary"], (path, headers))
         self.assert_problem(web.get(f"/stream?site={SITE}", foreign), 403, "origin_not_allowed")
         answer = web.get("/api/sites", foreign)
         self.assertNotIn("access-control-allow-origin", answer.headers)

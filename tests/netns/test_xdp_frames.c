@@ -337,6 +337,31 @@ static void sources_have_a_rate(void **state)
     fail_msg("twenty tries, and none within one second");
 }
 
+/* Who is not allowed has no rate: the allow list is judged first, and spends nothing of what a
+ * sender in the same place has. */
+static void strangers_have_no_rate(void **state)
+{
+    static const char *const networks[] = {"198.51.100.0/25", "2001:db8:7:0:8000::/65"};
+    static const struct {
+        const char *stranger, *allowed;
+    } cases[] = {{"198.51.100.200", "198.51.100.7"}, {"2001:db8:7::1", "2001:db8:7:0:8000::1"}};
+    const struct payload *fine = payload_at(0);
+    struct filter filter;
+    uint8_t frame[FRAME_MAX];
+
+    (void)state;
+    open_filter(&filter, false, networks, LENGTH(networks), RATE);
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct envelope envelope = {.v6 = strchr(cases[i].stranger, ':') != NULL,
+                                    .source = cases[i].stranger};
+        uint32_t size = frame_write(&envelope, fine->bytes, fine->length, frame);
+        for (unsigned tries = 0; tries < 3 * RATE; tries++)
+            assert_int_equal(run_filter(&filter, frame, size), PRESENCE_XDP_SENDER);
+        assert_int_equal(passed_of(&filter, cases[i].allowed, RATE), RATE);
+    }
+    close_filter(&filter);
+}
+
 /* Heartbeats with a few bytes changed at random: the kernel and wire.h agree on each. */
 static void random_payloads(void **state)
 {
@@ -374,13 +399,10 @@ int main(void)
     if (!can_load_filter())
         return 77; /* skipped */
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(three_judges_agree),
-        cmocka_unit_test(generic_mode_agrees),
-        cmocka_unit_test(frames_that_end_early_pass),
-        cmocka_unit_test(lengths_are_udps),
-        cmocka_unit_test(only_allowed_sources_pass),
-        cmocka_unit_test(sources_have_a_rate),
-        cmocka_unit_test(random_payloads),
+        cmocka_unit_test(three_judges_agree),         cmocka_unit_test(generic_mode_agrees),
+        cmocka_unit_test(frames_that_end_early_pass), cmocka_unit_test(lengths_are_udps),
+        cmocka_unit_test(only_allowed_sources_pass),  cmocka_unit_test(sources_have_a_rate),
+        cmocka_unit_test(strangers_have_no_rate),     cmocka_unit_test(random_payloads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -144,6 +144,34 @@ static void numbers_are_whole_and_within_bounds(void **state)
     }
 }
 
+/* The ring has a power of two of events: the least that has all that were asked for. */
+static void events_are_rounded_up(void **state)
+{
+    static const struct {
+        const char *word;
+        uint32_t expected;
+    } cases[] = {
+        {"0", 0},
+        {"1", EVENTS_MIN},
+        {"63", 64},
+        {"64", 64},
+        {"65", 128},
+        {"1023", 1024},
+        {"1024", 1024},
+        {"1025", 2048},
+        {"524289", 1048576},
+        {"1048575", 1048576},
+        {"1048576", 1048576},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++)
+        assert_int_equal(
+            expect_run(read_line("--events", cases[i].word), cases[i].word)->settings.max_events,
+            cases[i].expected);
+    expect_wrong(read_line("--events", "1048577"), "too many events", "1048576");
+}
+
 static void addresses_are_numeric_and_add_up(void **state)
 {
     struct scratch *scratch = *state;
@@ -290,6 +318,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(defaults),
         TEST(numbers_are_whole_and_within_bounds),
+        TEST(events_are_rounded_up),
         TEST(addresses_are_numeric_and_add_up),
         TEST(the_segment_has_a_path),
         TEST(engines_have_names),

@@ -241,6 +241,31 @@ static void datagrams_of_a_sender_are_limited(void **state)
     admission_close(&admission);
 }
 
+/* Who may not send has no rate: however much comes, it is another sender's, and exceeds nothing. */
+static void strangers_have_no_rate(void **state)
+{
+    struct fixture *fixture = *state;
+    struct admission admission = {.secret = 42};
+
+    allow(&admission, "2001:db8:0:0:8000::/65");
+    assert_int_equal(budget_open(10, &admission.datagrams), 0);
+    start_limited(fixture, &admission, 0);
+    ingest_begin(fixture->ingests[0]);
+    come_from(fixture, "2001:db8::1");
+    for (unsigned i = 0; i < 30; i++)
+        take_beat(fixture->ingests[0], (struct beat){.site = "a", .visitor = i});
+    come_from(fixture, "2001:db8:0:0:8000::1"); /* of one rate with the stranger */
+    for (unsigned i = 0; i < 12; i++)
+        take_beat(fixture->ingests[0], (struct beat){.site = "a", .visitor = i});
+    ingest_end(fixture->ingests[0]);
+    expect_counter(fixture, datagrams_accepted, 10);
+    expect_counter(fixture, datagrams_rejected_sender, 32);
+    expect_counter(fixture, sender_rate_exceeded, 2);
+    expect_site(fixture, "a", 10);
+    stop_ingest(fixture);
+    admission_close(&admission);
+}
+
 /* The batch ends and begins again to retire scopes; the sender stays. */
 static void making_room_keeps_the_sender(void **state)
 {
@@ -327,6 +352,7 @@ int main(void)
         TEST(idle_rooms_make_room),
         TEST(new_visitors_of_a_sender_are_limited),
         TEST(datagrams_of_a_sender_are_limited),
+        TEST(strangers_have_no_rate),
         TEST(making_room_keeps_the_sender),
         TEST(keys_are_replaced_under_load),
     };

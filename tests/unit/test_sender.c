@@ -317,6 +317,24 @@ static void sent_when_old_by_later_sends(void **state)
     presence_sender_close(sender);
 }
 
+/* The age is the first visitor's, however many places have been queued since. */
+static void sent_when_the_first_of_two_places_is_old(void **state)
+{
+    enum { SENDS = 400 }; /* a tenth of those that fill the datagram */
+    const struct presence_place elsewhere = {.site = "elsewhere.example"};
+    struct presence_sender *sender = receiver_sender(
+        &receiver, (struct presence_sender_options){.max_age_ms = 20, .datagram_bytes = 65507});
+    unsigned sends = 0;
+
+    (void)state;
+    do {
+        send_number(sender, sends % 2 ? &elsewhere : &here, sends);
+        usleep(1000);
+        assert_true(++sends < SENDS);
+    } while (!receiver_take(&receiver, MSG_DONTWAIT));
+    presence_sender_close(sender);
+}
+
 /* Whatever is sent, in whichever datagrams, it arrives in the order in which it was sent. */
 static void order_is_kept(void **state)
 {
@@ -393,6 +411,7 @@ int main(void)
         TEST(many_names_take_another_datagram),
         TEST(sent_when_old),
         TEST(sent_when_old_by_later_sends),
+        TEST(sent_when_the_first_of_two_places_is_old),
         TEST(order_is_kept),
         TEST(text_heartbeats),
     };

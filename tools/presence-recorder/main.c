@@ -48,21 +48,12 @@ static time_t rest_of_minute(void)
     return 60 - now.tv_sec % 60 + AFTER_MINUTE_S;
 }
 
-/* True if the collector has stopped: its last minute is then recorded as it is, since nobody
- * completes it. */
-static bool is_silent(struct presence *presence)
-{
-    struct presence_status status;
-
-    return presence_status(presence, &status) == 0 && status.stale;
-}
-
 static int record(struct recorder *recorder, const struct options *options, bool all)
 {
     struct database *database = recorder->database;
     struct recorder_result result;
     bool of_archive = false;
-    int r = recorder_record(recorder, all || is_silent(recorder->presence), &result, &of_archive);
+    int r = recorder_record(recorder, all, &result, &of_archive);
 
     if (r < 0 && of_archive)
         database_log(database, "record into", archive_problem(database->archive));

@@ -33,6 +33,15 @@ static int of_archive(struct recording *recording, int r)
     return r;
 }
 
+/* True if the collector has stopped: its last minute is then recorded as it is, since nobody
+ * completes it. */
+static bool is_silent(struct presence *presence)
+{
+    struct presence_status status;
+
+    return presence_status(presence, &status) == 0 && status.stale;
+}
+
 /* Store the minutes from the last stored one on: that one may have been incomplete. */
 static int put_minutes(struct recording *recording, archive_id scope,
                        const struct presence_history *history)
@@ -120,7 +129,8 @@ static int record(struct recording *recording)
 int recorder_record(struct recorder *recorder, bool all, struct recorder_result *ret,
                     bool *ret_of_archive)
 {
-    struct recording recording = {.recorder = recorder, .all = all};
+    struct recording recording = {.recorder = recorder,
+                                  .all = all || is_silent(recorder->presence)};
     struct moment now = moment_now();
 
     int r = of_archive(&recording, archive_begin(recorder->database->archive));

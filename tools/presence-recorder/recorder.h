@@ -15,9 +15,10 @@ struct recorder_result {
     size_t scopes, minutes; /* recorded */
 };
 
-/* Record in one transaction the minutes that are over and not stored yet, with `all` also the
- * running one, and the peaks. A failure rolls all of it back, and the next call catches up. Errors:
- * those of presence_history_scopes, and those of archive.h, for which `*ret_of_archive` is true. */
+/* Record in one transaction the minutes that are over and not stored yet, and the peaks; with `all`
+ * also the running minute, and likewise if the collector is silent. A failure rolls all of it back,
+ * and the next call catches up. Errors: those of presence_history_scopes, and those of archive.h,
+ * for which `*ret_of_archive` is true. */
 int recorder_record(struct recorder *recorder, bool all, struct recorder_result *ret,
                     bool *ret_of_archive);
 
