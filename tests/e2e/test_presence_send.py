@@ -182,6 +182,16 @@ class Stream(PresenceSend):
         (datagram,) = self.received(1)
         self.assertEqual(len(decode(datagram).visitors), 2)
 
+    def test_the_longest_line(self):
+        longest = 65507  # without its end
+        lines = b"".join(b" " * (length - 1) + visitor + b"\n" for length, visitor in
+                         ((longest, b"1"), (longest + 1, b"2"), (longest, b"3"), (longest + 2, b"4")))
+        done = self.run_send("--site", "a", lines=lines, status=1)
+        self.assertEqual(re.findall(r"line (\d+) skipped: the line is too long", done.stderr.decode()),
+                         ["2", "4"])
+        (datagram,) = self.received(1)
+        self.assertEqual(len(decode(datagram).visitors), 2)
+
     def test_pauses(self):
         """Lines are sent while the input pauses, however they are split into reads."""
         process = self.start("--site", "a", stdin=subprocess.PIPE, stderr=subprocess.PIPE)

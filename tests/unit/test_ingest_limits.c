@@ -20,9 +20,13 @@ static void start_limited(struct fixture *fixture, struct admission *admission, 
 static void come_from(struct fixture *fixture, const char *address)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    bool is_v6 = strchr(address, ':');
 
-    assert_int_equal(inet_pton(AF_INET, address, &v4.sin_addr), 1);
-    ingest_from(fixture->ingests[0], (struct sockaddr *)&v4);
+    assert_int_equal(inet_pton(is_v6 ? AF_INET6 : AF_INET, address,
+                               is_v6 ? (void *)&v6.sin6_addr : &v4.sin_addr),
+                     1);
+    ingest_from(fixture->ingests[0], is_v6 ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4);
 }
 
 static void allow(struct admission *admission, const char *text)
