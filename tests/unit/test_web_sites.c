@@ -18,13 +18,19 @@ static void pass(struct site *site, unsigned seconds)
 
 /* ---- leaves ---------------------------------------------------------------------------------- */
 
-static void send_kind(struct site *site, const char *name, enum presence_heartbeat_kind kind)
+static void send_held(struct site *site, const char *name, enum presence_heartbeat_kind kind,
+                      int hold_s)
 {
-    struct heartbeat heartbeat = {.kind = kind, .hold_s = -1};
+    struct heartbeat heartbeat = {.kind = kind, .hold_s = hold_s};
 
     strcpy(heartbeat.place.site, name);
     strcpy(heartbeat.visitor, "ann");
     assert_int_equal(outbound_send(site->web.outbound, &heartbeat, NULL), 0);
+}
+
+static void send_kind(struct site *site, const char *name, enum presence_heartbeat_kind kind)
+{
+    send_held(site, name, kind, -1);
 }
 
 /* Run the timers so many seconds from now, and have the collector count what is sent. */
@@ -80,6 +86,22 @@ static void test_leaves_of_two_sites(void **state)
     assert_int_equal(count_of(site, OTHER), 0);
 }
 
+/* Of two leaves of one site the earlier one counts, whichever was sent first. */
+static void test_leaves_of_one_site(void **state)
+{
+    struct site *site = *state;
+
+    for (int first = 0; first < 2; first++) {
+        send_kind(site, SITE, PRESENCE_HEARTBEAT);
+        run_in(site, 0);
+        assert_int_equal(count_of(site, SITE), 1);
+        send_held(site, SITE, PRESENCE_LEAVE, first ? 1 : HEARTBEAT_HOLD_MAX);
+        send_held(site, SITE, PRESENCE_LEAVE, first ? HEARTBEAT_HOLD_MAX : 1);
+        run_in(site, 2);
+        assert_int_equal(count_of(site, SITE), 0);
+    }
+}
+
 /* When a visitor was last there is known for each site: an edge's later report of one keeps them
  * there, whatever they have touched elsewhere. */
 static void test_seen_again_on_one_site(void **state)
@@ -127,7 +149,11 @@ static void test_events_behind_a_thousand(void **state)
     }
     assert_int_equal(count_events(site, SITE, 100), 2);
     assert_int_equal(count_events(site, SITE, 1), 1);
-    assert_int_equal(count_events(site, "site-3.example", 100), 2);
+    /* Each once, where the last block that is loaded overlaps the one before. */
+    for (unsigned i = 0; i < 256; i += 16) {
+        snprintf(name, sizeof(name), "site-%u.example", i);
+        assert_int_equal(count_events(site, name, 100), 2);
+    }
     assert_int_equal(count_events(site, OTHER, 100), 0);
 }
 
@@ -162,13 +188,46 @@ static void test_warming_ends(void **state)
     watches_put(&watches, watch);
 }
 
+/* Streams share a watch only if they show the same: the site, the room and the window. */
+static void test_watches_are_apart(void **state)
+{
+    static const struct {
+        struct place place;
+        uint32_t window_s;
+    } shown[] = {{{.site = SITE}, 60},
+                 {{.site = OTHER}, 60},
+                 {{.site = SITE, .room = "/a"}, 60},
+                 {{.site = SITE, .room = "/b"}, 60},
+                 {{.site = SITE}, 300}};
+    enum { SHOWN = LENGTH(shown) };
+    struct watch *all[SHOWN];
+    struct watches watches = {0};
+
+    (void)state;
+    for (int i = 0; i < SHOWN; i++) {
+        all[i] = watches_get(&watches, &shown[i].place, shown[i].window_s);
+        for (int j = 0; j < i; j++)
+            assert_ptr_not_equal(all[i], all[j]);
+    }
+    for (int i = 0; i < SHOWN; i++) {
+        assert_ptr_equal(watches_get(&watches, &shown[i].place, shown[i].window_s), all[i]);
+        watches_put(&watches, all[i]);
+        assert_int_equal(all[i]->users, 1);
+    }
+    for (int i = 0; i < SHOWN; i++)
+        watches_put(&watches, all[i]);
+    assert_null(watches.places);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_leaves_of_two_sites, open_site, close_site),
         cmocka_unit_test_setup_teardown(test_seen_again_on_one_site, open_site, close_site),
         cmocka_unit_test_setup_teardown(test_events_behind_a_thousand, open_site, close_site),
+        cmocka_unit_test_setup_teardown(test_leaves_of_one_site, open_site, close_site),
         cmocka_unit_test_setup_teardown(test_warming_ends, open_site, close_site),
+        cmocka_unit_test(test_watches_are_apart),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
