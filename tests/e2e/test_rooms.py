@@ -395,6 +395,7 @@ class Access(RoomsCase):
                 self.assertTrue(reason)
                 self.assertEqual("expired" in reason, what == "expired", reason)
                 self.assertEqual([event[0] for event in socket.events], ["open", "close"])
+        self.assertRegex(self.post(1, token=token(KEY, sub="7")).wait_closed()[1], "with sub and exp")
         self.assertEqual(self.stats()["heartbeats_new"], 0)
         wait_until(lambda: self.web.get("/api/status").json["streams"] == 0, "no connection to be left")
 

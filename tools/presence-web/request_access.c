@@ -91,11 +91,13 @@ static bool allows_place(const struct web *web, const json_t *claims, const stru
     return name && strcmp(place.room, use->place->room) == 0;
 }
 
-static bool refuse_token(struct problem *problem)
+#define INVALID "invalid token: it must be a JWT signed with HS256, "
+
+static bool refuse_token(const struct token_use *use, struct problem *problem)
 {
     return problem_set(problem, MHD_HTTP_UNAUTHORIZED, "token_invalid",
-                       "invalid token: it must be a JWT signed with HS256, with site and exp, and "
-                       "without crit");
+                       use->any_place ? INVALID "with sub and exp, and without crit"
+                                      : INVALID "with site and exp, and without crit");
 }
 
 static bool is_time_or_absent(const json_t *claim)
@@ -117,7 +119,7 @@ static bool check_claims(const struct web *web, const json_t *claims, const stru
 
     if (!json_is_number(expires) || !is_time_or_absent(json_object_get(claims, "nbf")) ||
         !is_time_or_absent(json_object_get(claims, "iat")))
-        return refuse_token(problem);
+        return refuse_token(use, problem);
     if (now >= until)
         return problem_set(problem, MHD_HTTP_UNAUTHORIZED, "token_expired",
                            "this token has expired: get a new one");
@@ -143,10 +145,10 @@ static bool check_token(const struct web *web, const char *token, const struct t
     jwt_t *jwt = verify(&web->jwt_keys, token);
 
     if (!jwt)
-        return refuse_token(problem);
+        return refuse_token(use, problem);
     json_t *claims = is_plain(jwt) ? claims_of(jwt) : NULL;
     bool good =
-        claims ? check_claims(web, claims, use, ret_expires, problem) : refuse_token(problem);
+        claims ? check_claims(web, claims, use, ret_expires, problem) : refuse_token(use, problem);
     json_decref(claims);
     jwt_free(jwt);
     return good;
