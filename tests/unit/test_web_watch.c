@@ -11,8 +11,10 @@ static const struct segment_settings settings = {
     .max_entries = 10000, .max_scopes = 256, .max_window = 3600};
 
 static unsigned reads;
+static struct presence_reading freshness; /* if it is played */
+static bool is_played;
 
-/* The linker calls this instead (--wrap). */
+/* The linker calls these instead (--wrap). */
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 
 int __real_presence_count(struct presence *presence, const char *site, const char *room,
@@ -23,6 +25,13 @@ int __wrap_presence_count(struct presence *presence, const char *site, const cha
 {
     reads++;
     return __real_presence_count(presence, site, room, window_s, ret);
+}
+
+struct presence_reading __real_presence_freshness(struct presence *presence);
+
+struct presence_reading __wrap_presence_freshness(struct presence *presence)
+{
+    return is_played ? freshness : __real_presence_freshness(presence);
 }
 
 struct watched {
@@ -142,6 +151,32 @@ static void test_each_tick_is_read(void **state)
     assert_count(watched, 0, 0);
 }
 
+/* Each part of what tells how fresh a number is, is news alone. */
+static void test_freshness(void **state)
+{
+    struct watched *watched = *state;
+    struct live_mark mark = {0};
+
+    freshness = (struct presence_reading){.as_of = 1000};
+    is_played = true;
+    assert_true(live_is_news(watched->live, &mark));
+    assert_false(live_is_news(watched->live, &mark));
+    freshness.as_of++;
+    assert_true(live_is_news(watched->live, &mark));
+    freshness.warming = true;
+    assert_true(live_is_news(watched->live, &mark));
+    freshness.stale = true; /* and perhaps a restart */
+    assert_true(live_is_news(watched->live, &mark));
+    freshness.as_of_age_s = 60; /* no restart */
+    assert_true(live_is_news(watched->live, &mark));
+    freshness.stale = false;
+    assert_true(live_is_news(watched->live, &mark));
+    freshness.stale = true;
+    assert_true(live_is_news(watched->live, &mark));
+    assert_false(live_is_news(watched->live, &mark));
+    is_played = false;
+}
+
 /* A collector that ends and one that begins anew, with the same segment or another one, are news.
  */
 static void test_the_collector_starts_anew(void **state)
@@ -203,11 +238,13 @@ static void test_refreshed(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        test(test_nothing_is_read_twice),     test(test_each_change_is_read),
-        test(test_each_tick_is_read),         test(test_without_a_segment),
-        test(test_the_collector_starts_anew), test(test_refreshed),
-    };
+    const struct CMUnitTest tests[] = {test(test_nothing_is_read_twice),
+                                       test(test_each_change_is_read),
+                                       test(test_each_tick_is_read),
+                                       test(test_without_a_segment),
+                                       test(test_the_collector_starts_anew),
+                                       test(test_refreshed),
+                                       test(test_freshness)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -178,13 +178,12 @@ bool live_is_news(struct live *live, struct live_mark *mark)
     struct number number = live_freshness(live);
     struct live_mark now = {.changes = count_changes(live) + 1,
                             .as_of = number.as_of,
-                            .has_time = number.has_time,
                             .stale = number.stale,
                             .warming = number.warming,
                             .may_be_restart = number.may_be_restart};
     bool same = now.changes == mark->changes && now.as_of == mark->as_of &&
-                now.has_time == mark->has_time && now.stale == mark->stale &&
-                now.warming == mark->warming && now.may_be_restart == mark->may_be_restart;
+                now.stale == mark->stale && now.warming == mark->warming &&
+                now.may_be_restart == mark->may_be_restart;
 
     *mark = now;
     return !same;

@@ -73,7 +73,7 @@ bool live_suspend(struct live *live, struct http_request *request);
 struct live_mark {
     uint64_t changes; /* heartbeats and leaves, or rounds of totals; from 1 on */
     int64_t as_of;
-    bool has_time, stale, warming, may_be_restart;
+    bool stale, warming, may_be_restart;
 };
 
 /* True if a number may be another one than when `mark` was set, which is then set anew: call it
