@@ -53,6 +53,7 @@ struct room {
     LIST_ENTRY(room) all;
     struct watch *watch;
     uint64_t version;         /* of the number that the members were told */
+    uint64_t warming_most;    /* the highest number of this warm-up; 0: the collector is warm */
     int64_t unknown_since_ns; /* 0: it is known */
     LIST_HEAD(, member) members;
 };
@@ -101,16 +102,6 @@ static bool is_good(const struct watch *watch)
     return watch->version && number_is_fresh(&watch->number);
 }
 
-/* Tell a member that they have joined. */
-static int send_joined(struct member *member, uint64_t count)
-{
-    char *text = rooms_write_joined(&member->room->watch->place, member->is_post, count);
-    int r = text ? http_websocket_send(member->socket, text, strlen(text)) : -ENOMEM;
-
-    free(text);
-    return r;
-}
-
 static int send_change(struct member *member, uint64_t count)
 {
     char text[64];
@@ -121,18 +112,25 @@ static int send_change(struct member *member, uint64_t count)
 }
 
 /* Tell a member the number of the room if it is another one than they were told. What does not fit
- * now is sent when the connection is drained. While the collector warms, a lower number only means
- * that it has not heard of everybody yet: nobody is told that they left. */
+ * now is sent when the connection is drained. While the collector warms, a number below one of
+ * before that only means that it has not heard of everybody yet: nobody is told that they left. */
 static void tell(struct member *member)
 {
-    const struct watch *watch = member->room->watch;
-    uint64_t count = watch->number.count, told = member->told;
+    struct room *room = member->room;
+    uint64_t count = room->watch->number.count, told = member->told;
 
-    if (!member->is_ready || member->is_closing || !is_good(watch))
+    if (!member->is_ready || member->is_closing || !is_good(room->watch))
         return;
-    if (member->joined && (count == told || (count < told && watch->number.warming)))
+    if (!room->watch->number.warming)
+        room->warming_most = 0;
+    else if (count > room->warming_most)
+        room->warming_most = count;
+    bool forgot = room->watch->number.warming && told > room->warming_most;
+    if (member->joined && (count == told || (count < told && forgot)))
         return;
-    int r = member->joined ? send_change(member, count) : send_joined(member, count);
+    int r = member->joined
+                ? send_change(member, count)
+                : rooms_send_joined(member->socket, &room->watch->place, member->is_post, count);
     if (r < 0)
         return;
     member->joined = true;

@@ -14,6 +14,8 @@
 
 #include "heartbeat.h"
 
+struct http_websocket;
+
 #define ROOMS_POSTS "/ws/posts/"
 
 struct rooms;
@@ -52,9 +54,10 @@ bool rooms_parse_request(const struct web *web, struct http_request *request,
 /* True if a message, of `length` bytes, is {"type":"ping"}. */
 bool rooms_is_ping(const char *text, size_t length);
 
-/* Write the message that a member has joined a room of so many viewers; in a room post:ID
- * (`is_post`) it names the post. Return NULL if there is no memory. The caller frees it. */
-char *rooms_write_joined(const struct place *place, bool is_post, uint64_t viewers);
+/* Send the message that a member has joined a room of so many viewers; in a room post:ID
+ * (`is_post`) it names the post. Errors: as http_websocket_send(). */
+int rooms_send_joined(struct http_websocket *socket, const struct place *place, bool is_post,
+                      uint64_t viewers);
 
 /* ---- visits.c ------------------------------------------------------------------------------- */
 

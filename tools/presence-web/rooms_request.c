@@ -1,10 +1,12 @@
 /* rooms_request.c - parse what the clients of rooms send, requests with their places, visitors and
- * tokens, and messages; and write the message that answers a request. */
+ * tokens, and messages; and send the message that answers a request. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api.h"
+#include "http/http_websocket.h"
 #include "rooms.h"
 
 #define POST         "post:" /* the room is post:ID */
@@ -155,7 +157,8 @@ static json_t *build_post(const struct place *place)
     return whole ? json_integer(strtoll(id, NULL, 10)) : json_string(id);
 }
 
-char *rooms_write_joined(const struct place *place, bool is_post, uint64_t viewers)
+int rooms_send_joined(struct http_websocket *socket, const struct place *place, bool is_post,
+                      uint64_t viewers)
 {
     json_t *object = json_pack("{s:s}", "type", "room_joined");
 
@@ -163,6 +166,8 @@ char *rooms_write_joined(const struct place *place, bool is_post, uint64_t viewe
         json_object_set_new(object, "post_id", build_post(place));
     json_object_set_new(object, "viewers", json_integer((json_int_t)viewers));
     char *text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII);
+    int r = text ? http_websocket_send(socket, text, strlen(text)) : -ENOMEM;
     json_decref(object);
-    return text;
+    free(text);
+    return r;
 }
