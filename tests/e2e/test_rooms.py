@@ -287,11 +287,14 @@ class Ends(RoomsCase):
         ann.wait_viewers(2)
         told = ann.told(), bob.told()
         self.collector.freeze()
+        carl = self.join("carl", "/new")  # whom the collector doesn't hear of: that is no empty room
         for socket in ann, bob:
             code, reason = socket.wait_closed()
             self.assertEqual(code, 1013)
             self.assertRegex(reason, "stale")
         self.assertEqual((ann.told(), bob.told()), told)
+        wait_until(lambda: carl.of("close", "refused"), "carl to be closed")
+        self.assertEqual(carl.told(), [])
         status, headers, body = self.join("ann").wait_refused()
         self.assertEqual(status, 503)
         self.assertEqual(headers["retry-after"], "5")

@@ -20,7 +20,7 @@
 #define HEARTBEAT_NS     NS_PER_S /* pings that are closer are answered, and are no heartbeats */
 #define MESSAGE_NS       (NS_PER_S / 10) /* a connection's budget: a message in this time, */
 #define MESSAGES_NS      (10 * NS_PER_S) /* and this time's worth at once */
-#define TRIES            12             /* one in each period: a collector that is later is stale */
+#define TRIES            20             /* one in each period: a collector that is later is stale */
 #define UNKNOWN_NS       (5 * NS_PER_S) /* for so long a room's number may be unknown */
 
 #define CLOSE_GOING_AWAY 1001 /* RFC 6455, 7.4.1 */
