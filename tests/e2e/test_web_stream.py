@@ -37,8 +37,10 @@ class Streams(WebCase):
         self.assertEqual({key: first["data"][key] for key in expected}, expected)
         room = self.open_stream(web, f"site={SITE}&room=/a&minutes=10")
         self.assertEqual(room.event()["data"]["count"], 0)
+        began = time.monotonic()
         self.people(collector, range(3))
         self.assertEqual(stream.wait_for("3", lambda data: data["count"] == 3)[-1]["room"], None)
+        self.assertLess(time.monotonic() - began, SOON)
         self.people(collector, range(2, 5), room="/a")
         stream.wait_for("5", lambda data: data["count"] == 5)
         event = room.wait_for("3 in the room", lambda data: data["count"] == 3)[-1]
