@@ -85,6 +85,7 @@ class Counts(CompatCase):
         self.assert_refused(web, 503, "presenced")
         collector = self.start("--warm-up", "0")
         self.send(collector, native(SITE, [visitor(1)]))
+        self.wait_count(web, 1)
         self.assert_counts(web, 1)
         collector.process.send_signal(signal.SIGKILL)
         collector.process.wait()
