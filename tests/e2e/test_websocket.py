@@ -237,19 +237,29 @@ class SlowReaders(WebSocketCase):
         self.assertEqual(set(received[:-3]), {(TEXT, b"x" * 1000)})
         self.wait_over()
 
+    def fill(self, client):
+        """Flood a client that doesn't read until the kernel takes nothing any more, either."""
+        client.say("flood")
+        drained, since = self.server.count()[3], time.monotonic()
+        while time.monotonic() - since < 0.5:
+            if (now := self.server.count()[3]) != drained:
+                client.say("flood")
+                drained, since = now, time.monotonic()
+
     def test_pings_while_it_waits(self):
         """They make the queue no longer."""
-        client = self.open(receive_buffer=4096)
-        client.say("flood")
-        self.server.count()
+        client, other = self.open(receive_buffer=4096), self.open()
+        self.fill(client)
         for _ in range(200):
             client.send(frame(PING, "x" * 125))
-        self.server.count()
+        client.say("all pings are read")
+        self.assertEqual(other.text(), "pings are read")
         client.send(frame(CLOSE))
         pongs = 0
         while (answer := client.receive())[0] != CLOSE:
             pongs += answer[0] == PONG
         self.assertLess(pongs, 200)
+        other.drop()
         self.wait_over()
 
     def test_drained(self):
