@@ -133,6 +133,34 @@ static void inserts_survive_what_happens_meanwhile(void **state)
     expect_word(fixture, key_number(31), now);
 }
 
+/* However far ahead the tick of another worker is, its word is the newer one. */
+static void a_copy_from_any_tick_ahead_stays(void **state)
+{
+    struct fixture *fixture = *state;
+    static const uint64_t leads[] = {1, 2, 3, 60, EXPIRY, TABLE_AGE_FUTURE - 1};
+    const uint64_t now = UINT64_C(3) << 20;
+
+    for (unsigned i = 0; i < LENGTH(leads); i++) {
+        const uint64_t later = now + leads[i];
+        const struct store theirs = {20, table_word(key_a.fingerprint, later), 0};
+
+        /* A leave cleared ours, and the other worker inserted theirs. */
+        fill_below(fixture, 5, now);
+        fixture->race[fixture->race_count++] = (struct store){5, 0, 0};
+        fixture->race[fixture->race_count++] = theirs;
+        expect_outcome(upsert(fixture, key_a, now), .inserted = 1);
+        expect_moves(fixture, {now, 1});
+        expect_word(fixture, key_a, later);
+
+        /* Both are there: the first is raised to theirs. */
+        fill_below(fixture, 5, now);
+        fixture->race[fixture->race_count++] = theirs;
+        expect_outcome(upsert(fixture, key_a, now), .inserted = 1, .duplicates = 1);
+        expect_moves(fixture, {now, 1}, {later, 1}, {now, -1}, {later, -1});
+        expect_word(fixture, key_a, later);
+    }
+}
+
 #define MODEL_VISITORS 40
 
 /* After an insert that found no free slot: forget the visitor that it evicted, if any. */
@@ -211,6 +239,7 @@ int main(void)
         TABLE_TEST(many_copies_end_as_one),
         TABLE_TEST(merges_lose_no_heartbeat),
         TABLE_TEST(inserts_survive_what_happens_meanwhile),
+        TABLE_TEST(a_copy_from_any_tick_ahead_stays),
         TABLE_TEST(random_visitors_follow_the_model),
         TABLE_TEST(a_lone_writers_visitors_follow_the_model),
     };
