@@ -1,5 +1,6 @@
 """A copy of the tree with a release build of its own, where a fault is put in, built and tested."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -32,8 +33,23 @@ def read(path):
         return file.read()
 
 
+def take_number():
+    """Take the first copy that no other run has. Returns its number, and a file that holds it while it is open."""
+    os.makedirs(os.path.join(TOP, "build/mutants"), exist_ok=True)
+    number = 1
+    while True:
+        lock = open(os.path.join(TOP, f"build/mutants/{number}.lock"), "wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return number, lock
+        except BlockingIOError:
+            lock.close()
+            number += 1
+
+
 class Workshop:
-    def __init__(self, number):
+    def __init__(self):
+        number, self.lock = take_number()
         self.number = number
         self.top = os.path.join(TOP, f"build/mutants/{number}/tree")
         self.build_directory = os.path.join(TOP, f"build/mutants/{number}/release")
