@@ -384,11 +384,11 @@ def refuse_call(number, error, first=None):
         raise OSError(ctypes.get_errno(), "cannot install a filter")
 
 
-NAMESPACES = {"net": 0x40000000, "time": 0x80}  # CLONE_NEW... of linux/sched.h
+NAMESPACES = {"net": 0x40000000, "mount": 0x20000, "time": 0x80}  # CLONE_NEW... of linux/sched.h
 
 
 def enter_namespace(kind):
-    """Move this process to a "net" namespace of its own, or its children to a "time" one
+    """Move this process to a "net" or "mount" namespace of its own, or its children to a "time" one
     (namespaces(7)). Needs root, and no other thread."""
     if ctypes.CDLL(None, use_errno=True).unshare(NAMESPACES[kind]) != 0:
         raise OSError(ctypes.get_errno(), f"cannot have a {kind} namespace")

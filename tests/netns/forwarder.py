@@ -8,6 +8,7 @@ forwarded, by the rules of docs/protocol.md, and how many heartbeats came to the
 """
 
 import collections
+import contextlib
 import heapq
 import json
 import random
@@ -68,7 +69,11 @@ class Client:
         self.held = []  # a heap: when it goes, by `came`, and in which order
 
     def forward(self, datagram):
-        self.socket.send(datagram)
+        try:
+            self.socket.send(datagram)
+        except ConnectionRefusedError:  # said of the one before: nobody listens there
+            with contextlib.suppress(ConnectionRefusedError):
+                self.socket.send(datagram)
         stream, sequence, _, target = struct.unpack_from(">QIHH", datagram, 12)
         known = self.streams.setdefault((stream, target), Stream(sequence))
         known.add(sequence, count_visitors(datagram))

@@ -1,0 +1,317 @@
+"""Who may be counted, and who must be, by docs/counting.md alone.
+
+A Ledger knows what was sent to one collector, what has certainly come there, and what became of the
+collector since. A reading is judged by it: every answer that a reader gives must be one that the rules
+allow at some moment between the reading's begin and its end.
+
+Visitors come in cohorts, which do the same at the same time. What is sent is *pending* until a later
+heartbeat of the same sender has been seen by the collector: then the earlier ones have been processed
+(R4). It is *sure* unless a fault could have lost it on the way.
+"""
+
+import collections
+import math
+import time
+
+LAG = 4  # seconds by which a collector that is not stale may be late, and one (R6)
+STALE = 3  # seconds: a tick that is older is stale (R6)
+MENDED = 6  # seconds after which a lost name is given back: 5, and one
+REOPENED = 4  # seconds after which whoever has a segment open knows that it was replaced
+INFLIGHT = 5  # seconds beyond the window for which a kill may leave a count off
+
+Scope = collections.namedtuple("Scope", "kind site name", defaults=("",))
+Place = collections.namedtuple("Place", "site room country source", defaults=("", "", ""))
+# `answer` is "number", "nobody", "unknown", or "none": no answer at all, and `why`.
+Reading = collections.namedtuple(
+    "Reading", "source scope begin end answer count stale warming partial why", defaults=("",))
+
+
+def boottime():
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def scopes_of(place):
+    """What a heartbeat there touches (R2)."""
+    named = [Scope(kind, place.site, getattr(place, kind)) for kind in ("room", "country", "source")
+             if getattr(place, kind)]
+    return frozenset([Scope("site", place.site), *named])
+
+
+def ended_by(place):
+    """What a leave from there ends (R4)."""
+    return frozenset([Scope("room", place.site, place.room)]) if place.room else scopes_of(place)
+
+
+class Wrong(AssertionError):
+    """An answer that the rules do not allow."""
+
+
+class Entry:
+    """A datagram's worth of one cohort, on its way to one collector."""
+
+    __slots__ = "size", "ends", "scopes", "sent", "settled", "sure"
+
+    def __init__(self, size, ends, scopes, sent, sure):
+        self.size, self.ends, self.scopes, self.sent = size, ends, scopes, sent
+        self.settled, self.sure = math.inf, sure
+
+
+class Ledger:
+    """What one collector was sent. Times are those of its own clock."""
+
+    def __init__(self, name, window, warm_up):
+        self.name, self.window, self.warm_up = name, window, warm_up
+        self.shift = 0  # its clock's, against ours
+        self.cohorts = collections.defaultdict(list)  # number: entries in the order of sending
+        self.pending = collections.defaultdict(list)  # sender: entries
+        self.silent_since = None  # it was killed, frozen or stopped
+        self.ended = self.starting = False  # it has stopped, and said so; it starts
+        self.lost_at = -math.inf  # all counts before may be lost
+        self.nameless_until = -math.inf  # readers may find no segment until then
+        self.rough = False  # the way there may lose, repeat and reorder
+        self.deaf = False  # what is sent may get lost
+        self.deaf_to = set()  # senders of which it may
+        self.was_silent = -math.inf  # since when, the last time
+        self.must_warm_from, self.must_warm_until = math.inf, -math.inf
+        self.garbled_until = -math.inf  # somebody has overwritten what readers have mapped
+        self.slack = []  # (until, visitors): a kill may leave counts off by that
+        self.refuses_until = -math.inf  # it may have been full
+
+    def now(self):
+        return boottime() + self.shift
+
+    # ---- what was sent ----
+
+    def send(self, sender, cohort, size, ends, scopes, sure=True):
+        """Note an entry before it is sent; returns it."""
+        entry = Entry(size, ends, scopes, self.now(), sure and not (
+            self.rough or self.deaf or sender in self.deaf_to))
+        self.cohorts[cohort].append(entry)
+        self.pending[sender].append(entry)
+        return entry
+
+    def mark(self, sender):
+        """Return what `settle` settles when a heartbeat that is sent now has been seen."""
+        return list(self.pending[sender])
+
+    def settle(self, sender, entries):
+        """A later heartbeat of this sender was seen."""
+        if self.rough:
+            return
+        now, settled = self.now(), set(map(id, entries))
+        for entry in entries:
+            entry.settled = min(entry.settled, now)
+        self.pending[sender] = [entry for entry in self.pending[sender] if id(entry) not in settled]
+
+    def is_settled(self):
+        return not any(self.pending.values())
+
+    def doubt(self, senders=None):
+        """Whatever is under way may get lost, of these senders or of all."""
+        for sender in self.pending if senders is None else senders:
+            for entry in self.pending[sender]:
+                entry.sure = False
+
+    # ---- what became of it ----
+
+    def kill(self):
+        """It is killed: what was under way may be lost, or leave counts off until it ages out."""
+        flying = sum(entry.size for entries in self.pending.values() for entry in entries)
+        if flying:
+            self.slack.append((self.now() + self.window + INFLIGHT, flying))
+        self.doubt()
+        self.fall_silent()
+
+    def fall_silent(self, ended=False):
+        if self.silent_since is None or ended:
+            self.silent_since = self.was_silent = self.now()
+        self.ended = ended
+
+    def start(self):
+        """It starts: readers may be told either of before or of after."""
+        self.silent_since, self.ended, self.starting = None, False, True
+
+    def listen(self):
+        self.silent_since, self.ended, self.starting = None, False, False
+
+    def step(self, ahead):
+        """Its clock is set ahead."""
+        self.shift += ahead
+
+    def lose(self):
+        """All counts may be lost. It has to say that it warms up since it listens again."""
+        self.lost_at = self.now()
+        self.must_warm_from = self.must_warm_until = math.inf
+
+    def listen_anew(self, begun):
+        """It was started at that time, and listens on a new segment, or on one whose counts may be gone."""
+        self.must_warm_from, self.must_warm_until = self.now(), begun + self.warm_up - 1
+        self.garbled_until = min(self.garbled_until, self.now() + REOPENED)
+        self.listen()
+
+    def be_nameless(self, until=math.inf):
+        self.nameless_until = until
+
+    # ---- bounds ----
+
+    def bounds(self, scope, first, last, since=-math.inf):
+        """Return the least and the most that may be counted at any time between `first` and `last`.
+        What was sent before `since` need not be counted."""
+        least = most = 0
+        for entries in self.cohorts.values():
+            touching = [entry for entry in entries if scope in entry.scopes]
+            if touching:
+                size = touching[-1].size
+                least += size * self.is_certain(touching, first, last, since)
+                most += size * self.is_possible(touching, first, last)
+        return least, most
+
+    def is_certain(self, entries, first, last, since):
+        for entry in reversed(entries):
+            if entry.ends and entry.sent <= last:
+                return False
+            if (not entry.ends and entry.sure and entry.settled <= first and entry.sent >= since and
+                    math.floor(last) - math.floor(entry.sent) < self.window - LAG):
+                return True
+        return False
+
+    def is_possible(self, entries, first, last):
+        for entry in reversed(entries):
+            if entry.ends and entry.sure and entry.settled <= first:
+                return False
+            if not entry.ends and entry.sent <= last and (
+                    entry.settled == math.inf or
+                    math.floor(first) - LAG - math.floor(entry.settled) < self.window):
+                return True
+        return False
+
+    def forget(self):
+        """Drop what can make no difference any more."""
+        now = self.now()
+        for number, entries in list(self.cohorts.items()):
+            entries = [entry for entry in entries if entry.settled > now - self.window - 30]
+            sure = [i for i, entry in enumerate(entries) if not entry.ends and entry.sure and
+                    entry.settled < now - 30]
+            kept = entries[sure[-1]:] if sure else entries
+            before = [entry for entry in entries[:sure[-1]] if entry.scopes != kept[0].scopes] if sure else []
+            if before or kept:
+                self.cohorts[number] = before + kept
+            else:
+                del self.cohorts[number]
+        self.slack = [one for one in self.slack if one[0] > now]
+
+    # ---- judging ----
+
+    def must_be_stale(self, begin):
+        since = self.silent_since
+        return since is not None and (
+            self.ended or math.floor(begin + self.shift) - math.floor(since) > STALE)
+
+    def judge(self, reading):
+        """Raise Wrong unless the rules allow this reading of this collector. Returns whether the
+        number was bounded from both sides."""
+        begin, end = reading.begin + self.shift, reading.end + self.shift
+        if reading.answer == "none":
+            self.require(begin < max(self.nameless_until, self.garbled_until), reading, "no answer")
+            return False
+        if begin < self.garbled_until:  # anything, but no crash
+            return False
+        self.require(reading.stale or not self.must_be_stale(reading.begin), reading,
+                     f"not stale, though silent since {self.silent_since}")
+        # Who has the old segment open may be told of its last number for some seconds.
+        self.require(reading.stale or reading.warming or not reading.source.startswith("presencectl") or
+                     not self.must_warm_from <= begin < self.must_warm_until, reading,
+                     "not warming, though nobody listened")
+        first, last = self.moments(reading, begin, end)
+        since = self.lost_at if reading.warming or begin >= self.must_warm_until else -math.inf
+        if reading.stale and (begin < self.nameless_until + self.warm_up or reading.why):
+            since = self.lost_at if not reading.why else math.inf
+        slack = sum(size for until, size in self.slack if until > begin)
+        least, most = self.bounds(reading.scope, first, last, since)
+        self.judge_number(reading, least - slack, most + slack)
+        return not (reading.stale or reading.warming or reading.partial)
+
+    def moments(self, reading, begin, end):
+        """Return between which times the number may be of."""
+        if self.silent_since is not None:
+            return min(begin, self.silent_since), self.silent_since
+        if self.starting:
+            return min(begin, self.was_silent), end
+        if reading.stale:
+            return min(begin, max(self.was_silent, begin - self.window)), end
+        return (begin - LAG if begin < self.nameless_until else begin), end
+
+    def judge_number(self, reading, least, most):
+        bounds = f"it is between {least} and {most}"
+        count = reading.count if reading.answer == "number" else 0
+        self.require(count <= most, reading, bounds)
+        self.require(not reading.partial or reading.begin + self.shift < self.refuses_until, reading,
+                     "partial, though nobody was refused")
+        if not reading.partial:
+            self.require(count >= least, reading, bounds)
+        if reading.answer == "nobody":
+            self.require(not (reading.stale or reading.warming), reading, "nobody, and not unknown")
+        if reading.answer == "unknown":
+            self.require(reading.stale or reading.warming or reading.partial or
+                         reading.begin + self.shift < self.refuses_until, reading, "unknown without a reason")
+
+    def require(self, condition, reading, why):
+        if not condition:
+            raise Wrong(f"{self.name}: {reading}: {why} ({self.describe()})")
+
+    def describe(self):
+        return (f"now {self.now():.2f}, silent since {self.silent_since}, ended {self.ended}, lost at "
+                f"{self.lost_at:.2f}, warms until {self.must_warm_until:.2f}, nameless until "
+                f"{self.nameless_until:.2f}, slack {self.slack}")
+
+
+class Total:
+    """The answer of all groups (R9)."""
+
+    LATE = 8  # seconds that a number may be old that isn't stale: state and tick
+    NOTICED = 10  # seconds after which every reader knows that no group is whole
+
+    def __init__(self, groups):
+        self.groups = groups  # lists of Ledgers
+        self.no_engine_until = -math.inf  # readers may find no engine, or nothing in it
+        self.down = {}  # shard's name, such as "a1": since when it is certainly not fresh
+
+    def break_shard(self, name):
+        self.down.setdefault(name, boottime())
+
+    def mend_shard(self, name):
+        self.down.pop(name, None)
+
+    def broken_since(self):
+        """Since when no group is whole."""
+        return max(min([since for name, since in self.down.items() if name[0] == letter], default=math.inf)
+                   for letter, _ in zip("ab", self.groups))
+
+    def range(self, scope, begin, end):
+        """The least and the most over the groups, of any moment that a fresh number may be of."""
+        sums = []
+        for shards in self.groups:
+            bounds = [shard.bounds(scope, begin - self.LATE + shard.shift, end + shard.shift,
+                                   shard.lost_at) for shard in shards]
+            slack = sum(size for shard in shards for until, size in shard.slack)
+            sums.append((sum(least for least, _ in bounds) - slack, sum(most for _, most in bounds) + slack))
+        return min(least for least, _ in sums), max(most for _, most in sums)
+
+    def judge(self, reading):
+        if reading.answer == "none":
+            if reading.begin >= self.no_engine_until:
+                raise Wrong(f"total: {reading}: no answer")
+            return False
+        if self.broken_since() < reading.begin - self.NOTICED and not reading.stale:
+            raise Wrong(f"total: {reading}: not stale, though no group is whole since "
+                        f"{self.broken_since():.2f}")
+        if reading.stale or reading.answer == "unknown":
+            return False
+        least, most = self.range(reading.scope, reading.begin, reading.end)
+        marked = reading.warming or reading.partial
+        count = reading.count if reading.answer == "number" else 0
+        if count > most or (count < least and not marked):
+            raise Wrong(f"total: {reading}: it is between {least} and {most}")
+        if reading.answer == "nobody" and marked and least > 0:
+            raise Wrong(f"total: {reading}: nobody, and not unknown")
+        return not marked
