@@ -195,7 +195,7 @@ class Limits(WebCase):
                 ({"Referer": "https://a.example/b"}, 200), ({"Origin": "https://a.example"}, 200),
                 ({"Referer": "https://a.example/", "Sec_Fetch_Site": "cross-site"}, 200),
                 ({"Sec_Fetch_Site": "same-origin"}, 200), ({"User_Agent": "curl"}, 200),
-                ({"Origin": "null"}, 403),
+                ({"Origin": "null"}, 403), ({"Origin": f"http://127.0.0.1:{strict.port}"}, 403),
                 ({"Referer": f"https://{SITE}/"}, 403), ({"Referer": "https://a.example.evil.example/"}, 403),
                 ({"Sec_Fetch_Site": "cross-site"}, 403), ({"Sec_Fetch_Site": "same-site"}, 403),
                 ({"Origin": "https://evil.example", "Referer": "https://a.example/"}, 403)):

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -208,20 +209,62 @@ static void admitted_without_room_are_ended(void **state)
     http_connections_free(connections);
 }
 
+/* With those who send no request, and those who don't take the answer. */
 static void patience_ends(void **state)
 {
     struct http_connections *connections = http_connections_new(LIMIT, 0, 0, 60000);
     struct client waiting = begin(connections, "::1"), streaming = begin(connections, "::1");
+    struct client answered = begin(connections, "::1");
 
     (void)state;
     http_connections_streams(connections, streaming.connection);
+    http_connections_asked(connections, answered.connection);
     http_connections_sweep(connections);
     assert_true(is_ended(&waiting));
+    assert_true(is_ended(&answered));
     assert_false(is_ended(&streaming));
     http_connections_answered(connections, waiting.connection); /* comes too late */
     assert_int_equal(http_connections_count(connections), 1);
     end(connections, &waiting);
+    end(connections, &answered);
     end(connections, &streaming);
+    http_connections_free(connections);
+}
+
+static int option_of(int socket, int level, int name)
+{
+    int value = 0;
+    socklen_t length = sizeof(value);
+
+    assert_int_equal(getsockopt(socket, level, name, &value, &length), 0);
+    return value;
+}
+
+/* The kernel ends streams, and connections with another protocol, whose clients have vanished. */
+static void vanished_clients_are_noticed(void **state)
+{
+    struct http_connections *connections = http_connections_new(LIMIT, 0, 60, 60000);
+    struct sockaddr_in6 address = address_of("::1");
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        int fd = socket(AF_INET6, SOCK_STREAM, 0);
+        assert_true(fd >= 0);
+        struct http_connection *connection =
+            http_connections_begin(connections, fd, (const struct sockaddr *)&address);
+        if (i == 0)
+            http_connections_streams(connections, connection);
+        else
+            http_connections_take(connections, connection, fd);
+        assert_int_equal(option_of(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+        assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPIDLE), 60);
+        assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 120000);
+        http_connections_end(connections, connection);
+        if (i)
+            http_connections_end(connections, connection);
+        close(fd);
+    }
+    assert_int_equal(http_connections_count(connections), 0);
     http_connections_free(connections);
 }
 
@@ -280,7 +323,7 @@ static int compare(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-/* Whichever come and go, no two have one place. */
+/* Whichever come and go, no two have one place, and each place is used again. */
 static void places_are_used_once(void **state)
 {
     struct http_connections *connections = http_connections_new(LIMIT, 0, 60, 60000);
@@ -309,6 +352,10 @@ static void places_are_used_once(void **state)
     }
     for (int i = 0; i < LIMIT; i++)
         end(connections, &clients[i]);
+    for (int i = 0; i < 2 * (LIMIT + HTTP_CONNECTIONS_SLACK); i++) {
+        clients[0] = begin(connections, "::1");
+        end(connections, &clients[0]);
+    }
     http_connections_free(connections);
 }
 
@@ -322,6 +369,7 @@ int main(void)
         cmocka_unit_test(admitted_at_a_time_are_limited),
         cmocka_unit_test(admitted_without_room_are_ended),
         cmocka_unit_test(patience_ends),
+        cmocka_unit_test(vanished_clients_are_noticed),
         cmocka_unit_test(taken_ones_stay),
         cmocka_unit_test(ended_ones_are_taken_in_vain),
         cmocka_unit_test(places_are_used_once),

@@ -49,6 +49,37 @@ static void headers_are_understood(void **state)
     }
 }
 
+static void codings_are_understood(void **state)
+{
+    static const struct {
+        const char *header;
+        bool gzip;
+    } codings[] = {
+        {NULL, false},
+        {"", false},
+        {"gzip", true},
+        {"x-gzip", true},
+        {"br, GZIP;q=0.5", true},
+        {"*", true},
+        {"*;q=0", false},
+        {"br", false},
+        {"identity", false},
+        {"gzip;q=0", false},
+        {"gzip;q=0, *", false},
+        {"gzip;q=0.000", false},
+        {"gzip;q=0.5, identity;q=0.5", true},
+        {"gzip;q=0.5, identity", false},
+        {"gzip;q=0.5, identity;q=0", true},
+        {"gzip;q=2", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(codings); i++) {
+        if (negotiate_gzip(codings[i].header) != codings[i].gzip)
+            fail_msg("%s", codings[i].header);
+    }
+}
+
 /* Anything may stand there: nothing is read beyond its end (for the sanitizers). */
 static void any_bytes_are_survived(void **state)
 {
@@ -71,6 +102,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(headers_are_understood),
+        cmocka_unit_test(codings_are_understood),
         cmocka_unit_test(any_bytes_are_survived),
     };
 

@@ -195,11 +195,80 @@ static void buffers_are_kept_within_frames(void **state)
     websocket_frames_free(spare);
 }
 
+/* Between two messages a connection has neither, whatever their lengths. */
+static void nothing_is_kept_between_messages(void **state)
+{
+    static const size_t lengths[] = {0, 1, 125, 126, 127, 1000};
+    static struct bytes bytes;
+    struct websocket_frames *spare = NULL;
+    struct websocket_input input = {0};
+    struct summary summary = {0};
+    char payload[1000];
+
+    (void)state;
+    memset(payload, 'a', sizeof(payload));
+    for (size_t i = 0; i < LENGTH(lengths); i++) {
+        bytes.length = 0;
+        add_frame(&bytes, 0x81, true, payload, lengths[i]);
+        struct websocket_source source = {.socket = NOBODY,
+                                          .is_read = true,
+                                          .early = bytes.bytes,
+                                          .early_length = bytes.length,
+                                          .now_ns = NS_PER_S};
+        struct websocket_got got = websocket_input_read(&input, &spare, &source);
+        assert_int_equal(got.kind, WEBSOCKET_MESSAGE);
+        websocket_input_rest(&input, &spare);
+        assert_null(input.message);
+        assert_null(input.frames);
+        assert_non_null(spare);
+    }
+    assert_true(read_piece(&input, &spare, bytes.bytes, bytes.length, &summary));
+    websocket_input_end(&input);
+    websocket_frames_free(spare);
+}
+
+/* Read single frames at a time. Returns how many were read before one was refused. */
+static unsigned count_frames(struct websocket_input *input, struct websocket_frames **spare,
+                             int64_t now_ns)
+{
+    static struct bytes bytes;
+    unsigned count = 0;
+
+    bytes.length = 0;
+    add_frame(&bytes, 0x81, true, "x", 1);
+    for (;; count++) {
+        struct websocket_source source = {.socket = NOBODY,
+                                          .is_read = true,
+                                          .early = bytes.bytes,
+                                          .early_length = bytes.length,
+                                          .now_ns = now_ns};
+        if (websocket_input_read(input, spare, &source).kind != WEBSOCKET_MESSAGE)
+            return count;
+    }
+}
+
+/* However long a connection was idle, so many may come at once, and no more. */
+static void frames_have_a_rate(void **state)
+{
+    struct websocket_frames *spare = NULL;
+    struct websocket_input early = {0}, late = {0};
+
+    (void)state;
+    unsigned most = count_frames(&early, &spare, NS_PER_S);
+    assert_int_equal(most, 8 * 32);
+    assert_int_equal(count_frames(&late, &spare, 3600 * NS_PER_S), most);
+    websocket_input_end(&early);
+    websocket_input_end(&late);
+    websocket_frames_free(spare);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_change_nothing),
         cmocka_unit_test(buffers_are_kept_within_frames),
+        cmocka_unit_test(nothing_is_kept_between_messages),
+        cmocka_unit_test(frames_have_a_rate),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

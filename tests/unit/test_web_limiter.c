@@ -2,6 +2,7 @@
 #include "../support/unit.h"
 
 #include <errno.h>
+#include <malloc.h>
 
 #include "limiter.h"
 
@@ -126,12 +127,36 @@ static void test_streams_of_a_client(void **state)
     assert_int_equal(limiter_streams(limiter), 4);
     assert_int_equal(limiter_places(limiter), 11);
     limiter_close_stream(limiter, quotas[0], 1);
+    assert_int_equal(open_stream(limiter, "192.0.2.1", 8, &quotas[0]), 0);
+    limiter_close_stream(limiter, quotas[0], 8);
+    assert_int_equal(open_stream(limiter, "192.0.2.1", 8, &quotas[0]), 0); /* they are free again */
+    limiter_close_stream(limiter, quotas[0], 8);
     assert_int_equal(open_stream(limiter, "192.0.2.1", 1, &quotas[0]), 0);
     limiter_close_stream(limiter, wide, 8);
     for (int i = 0; i < 3; i++)
         limiter_close_stream(limiter, quotas[i], 1);
     assert_int_equal(limiter_streams(limiter), 0);
     assert_int_equal(limiter_places(limiter), 0);
+    limiter_free(limiter);
+}
+
+/* Whoever is refused costs no memory afterwards. */
+static void test_refused_clients(void **state)
+{
+    (void)state;
+    struct limiter *limiter = limiter_of(.max_streams = 40, .client_streams = 3);
+    char client[32];
+    struct quota *quota;
+    size_t used = 0;
+
+    assert_non_null(limiter);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(client, sizeof(client), "192.0.%d.%d", i / 250, i % 250);
+        assert_int_equal(open_stream(limiter, client, 11, &quota), -EDQUOT);
+        if (i == 0)
+            used = mallinfo2().uordblks;
+    }
+    assert_in_range(mallinfo2().uordblks, 0, used + 1024);
     limiter_free(limiter);
 }
 
@@ -161,6 +186,7 @@ int main(void)
         cmocka_unit_test(test_many_clients),
         cmocka_unit_test(test_no_limit),
         cmocka_unit_test(test_streams_of_a_client),
+        cmocka_unit_test(test_refused_clients),
         cmocka_unit_test(test_all_streams),
     };
 

@@ -244,8 +244,9 @@ static void test_nothing_before_the_visitor_is_counted(void **state)
     world.number.count = 4;
     world.touch->done(world.touch->context);
     assert_string_equal(ann.last, "{\"type\":\"room_joined\",\"post_id\":7,\"viewers\":4}");
-    pass(4);
     assert_int_equal(ann.messages, 2);
+    say(&ann, "{\"type\":\"ping\"}"); /* too soon */
+    assert_int_equal(world.heartbeats, 0);
     close_socket(&ann);
 }
 

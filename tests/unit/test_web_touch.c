@@ -150,6 +150,50 @@ static void test_insisting(void **state)
     leave(&cid);
 }
 
+/* The table has the visitor, but their worker is still within its batch: the count may lack them.
+ */
+static void test_a_batch_that_has_not_ended(void **state)
+{
+    struct site *site = *state;
+    struct caller ann = {0};
+    char line[128];
+
+    begin(site, &ann, "ann");
+    ingest_begin(site->fixture.ingest);
+    for (int i = 0; i < 1000; i++) { /* they push her into the table */
+        int length = snprintf(line, sizeof(line), "PH1 site=" SITE " visitor=%s%d",
+                              i ? "visitor-" : "ann", i);
+        ingest_datagram(site->fixture.ingest, (const uint8_t *)line,
+                        (uint32_t)(i ? length : length - 1));
+    }
+    run_after(site, 1);
+    run_after(site, 8);
+    assert_int_equal(ann.done, 0);
+    ingest_end(site->fixture.ingest);
+    run_after(site, 16);
+    assert_int_equal(ann.done, 1);
+    assert_true(touch_is_counted(ann.touch));
+    leave(&ann);
+}
+
+/* Ages are whole seconds: where a visitor was there a second before, the age may be the same. */
+static void test_seen_a_second_before(void **state)
+{
+    struct site *site = *state;
+    struct caller ann = {0};
+
+    deliver(site, "ann");
+    fixture_advance(&site->fixture, 1);
+    begin(site, &ann, "ann");
+    deliver(site, "ann");
+    fixture_advance(&site->fixture, 1);
+    run_after(site, 1);
+    run_after(site, 8);
+    assert_int_equal(ann.done, 1);
+    assert_true(touch_is_counted(ann.touch));
+    leave(&ann);
+}
+
 /* Where the collector is known to have refused a visitor, nobody insists. */
 static void test_refused(void **state)
 {
@@ -247,6 +291,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_counted, open_site, close_site),
         cmocka_unit_test_setup_teardown(test_patience, open_site, close_site),
         cmocka_unit_test_setup_teardown(test_insisting, open_site, close_site),
+        cmocka_unit_test_setup_teardown(test_a_batch_that_has_not_ended, open_site, close_site),
+        cmocka_unit_test_setup_teardown(test_seen_a_second_before, open_site, close_site),
         cmocka_unit_test_setup_teardown(test_refused, open_site, close_site),
         cmocka_unit_test_setup_teardown(test_what_is_done_may_free_and_begin, open_site,
                                         close_site),

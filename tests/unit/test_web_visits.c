@@ -10,6 +10,7 @@
 #define TABS     3
 #define STEPS    20000
 #define GRACE_NS (VISITS_GRACE_S * NS_PER_S)
+#define OTHER    "other.example"
 
 static const char *const rooms[ROOMS] = {"", "/a", "/b", "/c"};
 static const char *const visitors[VISITORS] = {"ann", "bob",
@@ -20,6 +21,7 @@ static struct {
     bool counted[VISITORS][ROOMS];
     int64_t leaves_at_ns[VISITORS]; /* 0: doesn't */
     bool is_elsewhere;              /* everybody, as another server has reported */
+    unsigned other_leaves;          /* of another site */
 } world;
 
 static int64_t now_ns;
@@ -48,6 +50,10 @@ int outbound_send(struct outbound *outbound, const struct heartbeat *heartbeat, 
 
     (void)outbound;
     assert_string_equal(country, "DE");
+    if (strcmp(heartbeat->place.site, OTHER) == 0) {
+        world.other_leaves += heartbeat->kind == PRESENCE_LEAVE;
+        return 0;
+    }
     assert_string_equal(heartbeat->place.site, "example.com");
     if (heartbeat->kind == PRESENCE_HEARTBEAT) {
         arrive(visitor, room);
@@ -65,7 +71,6 @@ bool outbound_is_seen_since(const struct outbound *outbound, const struct heartb
                             int64_t sent_ns)
 {
     (void)outbound;
-    assert_string_equal(heartbeat->place.site, "example.com");
     assert_true(heartbeat->place.room[0]);
     assert_in_range(monotonic_ns() - sent_ns, 0, 60 * NS_PER_S);
     return world.is_elsewhere;
@@ -205,6 +210,27 @@ static void test_seen_elsewhere(void **state)
     visits_free(visits);
 }
 
+/* Whoever leaves one site stays on another, in a room of the same name. */
+static void test_two_sites(void **state)
+{
+    (void)state;
+    struct visits *visits = begin();
+    struct heartbeat other = {.kind = PRESENCE_HEARTBEAT, .place = {OTHER, "/a"}, .visitor = "ann"};
+    struct stay *here = enter(visits, 0, 1), *there = visits_enter(visits, &other, "DE");
+
+    assert_non_null(there);
+    visits_exit(visits, there, true, now_ns);
+    pass(visits, 2 * GRACE_NS);
+    assert_int_equal(world.other_leaves, 2); /* of site and room */
+    assert_true(world.counted[0][0]);
+    assert_true(world.counted[0][1]);
+    visits_exit(visits, here, true, now_ns);
+    pass(visits, 2 * GRACE_NS);
+    assert_int_equal(world.other_leaves, 2);
+    assert_false(world.counted[0][0]);
+    visits_free(visits);
+}
+
 static void test_the_end(void **state)
 {
     (void)state;
@@ -284,7 +310,7 @@ int main(void)
         cmocka_unit_test(test_the_last_tab),       cmocka_unit_test(test_another_room),
         cmocka_unit_test(test_back_in_one_of_two), cmocka_unit_test(test_expected_back),
         cmocka_unit_test(test_seen_elsewhere),     cmocka_unit_test(test_the_end),
-        cmocka_unit_test(test_random_tabs),
+        cmocka_unit_test(test_two_sites),          cmocka_unit_test(test_random_tabs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
