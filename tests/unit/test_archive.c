@@ -147,6 +147,10 @@ static void test_a_minute_is_there_once(void **state)
     struct visited history = read_all(fixture->archive, &site, 0);
     assert_int_equal(history.length, 1);
     assert_int_equal(history.minutes[0].seconds, 60);
+    whole.heartbeats++; /* they were still coming in its last second */
+    put(fixture->archive, &site, BEGAN, &whole, 1);
+    history = read_all(fixture->archive, &site, 0);
+    assert_int_equal(history.minutes[0].heartbeats, whole.heartbeats);
 }
 
 static void test_since_and_last(void **state)
@@ -258,6 +262,9 @@ static void test_old_minutes_are_forgotten(void **state)
     assert_int_equal(history.minutes[0].minute, 8);
     history = read_all(fixture->archive, &room, 0);
     assert_int_equal(history.length, 0);
+    /* Also the one that began a second before. */
+    assert_int_equal(archive_delete_before(fixture->archive, BEGAN + 481), 0);
+    assert_int_equal(read_all(fixture->archive, &site, 0).length, 0);
 }
 
 static void test_what_is_rolled_back_is_not_there(void **state)
@@ -351,6 +358,17 @@ static void test_the_file_alone_is_complete(void **state)
     archive_close(copy);
 }
 
+/* A reader may be unable to make the files beside it: they stay when the writer has ended. */
+static void test_the_files_beside_it_stay(void **state)
+{
+    struct fixture *fixture = *state;
+
+    put_one(fixture->archive, 7);
+    archive_close(fixture->archive);
+    fixture->archive = NULL;
+    run_shell(fixture, "test -e segment-wal && test -e segment-shm");
+}
+
 static void test_lost_files_are_noticed(void **state)
 {
     static const struct {
@@ -432,6 +450,7 @@ int main(void)
         TEST(test_peaks),
         TEST(test_old_minutes_are_forgotten),
         TEST(test_what_is_rolled_back_is_not_there),
+        TEST(test_the_files_beside_it_stay),
         TEST(test_a_newer_schema_is_not_touched),
         TEST(test_foreign_files_are_not_touched),
         TEST(test_the_file_alone_is_complete),

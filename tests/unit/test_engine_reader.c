@@ -158,6 +158,50 @@ static void marks_of_sites(void **state)
     }
 }
 
+static void lose_marks(void)
+{
+    if (fake.calls == 2) /* the counts have been read */
+        fake_delete("{presence}:a:1:300:a.example");
+}
+
+/* Whoever has lost a site's marks may have lost more of it. */
+static void marks_that_are_gone(void **state)
+{
+    struct engine_list list = {.window_s = 300};
+    struct engine_poll poll = {.lists = &list, .list_count = 1};
+
+    (void)state;
+    write_shard("a", 1, 1, "300", "5");
+    poll_site(300, 0, 0);
+    fake.calls = 1;
+    fake.before_call = lose_marks;
+    assert_int_equal(engine_reader_poll(fake.reader, &poll, 0), 0);
+    assert_int_equal(list.length, 1);
+    assert_int_equal(list.entries[0].count, 5);
+    assert_true(list.entries[0].partial);
+    engine_list_free(&list);
+}
+
+/* A list has as many entries as are wanted, and says how many there are. */
+static void the_busiest_are_listed(void **state)
+{
+    struct engine_list list = {.window_s = 300, .without_marks = true};
+    struct engine_poll poll = {.lists = &list, .list_count = 1};
+
+    (void)state;
+    write_shard("a", 1, 1, "300", "5");
+    fake_set("{presence}:a:1:300", "b.example", "7");
+    fake_set("{presence}:a:1:300", "c.example", "6");
+    for (list.limit = 0; list.limit <= 4; list.limit++) {
+        size_t limit = list.limit;
+        assert_int_equal(engine_reader_poll(fake.reader, &poll, 0), 0);
+        assert_int_equal(list.length, limit && limit < 3 ? limit : 3);
+        assert_int_equal(list.total, 3);
+        assert_string_equal(list.entries[0].name, "b.example");
+        engine_list_free(&list);
+    }
+}
+
 /* Redis refuses transactions while it is over its maxmemory, even of reads. */
 static void a_full_engine_is_read(void **state)
 {
@@ -261,6 +305,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_window_fails_alone, fake_open_reader, fake_close_reader),
         cmocka_unit_test_setup_teardown(freshness, fake_open_reader, fake_close_reader),
         cmocka_unit_test_setup_teardown(marks_of_sites, fake_open_reader, fake_close_reader),
+        cmocka_unit_test_setup_teardown(marks_that_are_gone, fake_open_reader, fake_close_reader),
+        cmocka_unit_test_setup_teardown(the_busiest_are_listed, fake_open_reader,
+                                        fake_close_reader),
         cmocka_unit_test_setup_teardown(a_full_engine_is_read, fake_open_reader, fake_close_reader),
         cmocka_unit_test_setup_teardown(failures_touch_nothing, fake_open_reader,
                                         fake_close_reader),

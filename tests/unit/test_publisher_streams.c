@@ -140,6 +140,13 @@ static void figures_that_fall_begin_anew(void **state)
     one = stream(7, 1, 4, 0);
     update(&one, 1, 10);
     expect(0, 7, 4, 0, 0, 0);
+    one = stream(7, 1, 100, 50);
+    for (uint64_t tick = 11; tick < 11 + 2 * STREAM_FIGURES_BEFORE_S; tick++)
+        update(&one, 1, tick);
+    expect(0, 7, 100, 50, 100, 50);
+    one = stream(7, 1, 3, 0);
+    update(&one, 1, 11 + 2 * STREAM_FIGURES_BEFORE_S);
+    expect(0, 7, 3, 0, 0, 0);
 }
 
 /* A publisher that has just begun goes on from what the last one knew. */

@@ -119,6 +119,23 @@ static void test_many_sites_share(void **state)
         }
     assert_int_equal(choice_count(&choice), CHOICE_SITES_MAX * (1 + 3 * share));
     choice_free(&choice);
+    /* Sites that had many labels give them up one after the other, at their next listings. */
+    put_sites(&choice, 0, 20, NOW);
+    for (size_t i = 0; i < 20; i++)
+        for (enum presence_kind kind = PRESENCE_ROOM; kind <= PRESENCE_SOURCE; kind++) {
+            struct engine_entry *entries = entries_of("x", 0, 200);
+            assert_int_equal(choice_put_labels(&choice, i, kind, entries, 200, NOW), 0);
+            free(entries);
+        }
+    put_sites(&choice, 0, CHOICE_SITES_MAX, NOW);
+    size_t before = choice_count(&choice);
+    assert_true(before > CHOICE_SCOPES_MAX);
+    for (size_t i = 0; i < choice.sites.length; i++) {
+        if (choice.details[i].labels[0].length == 0)
+            put_rooms(&choice, i, 0, 1, NOW);
+    }
+    assert_int_equal(choice_count(&choice), before);
+    choice_free(&choice);
 }
 
 static void test_listings_take_turns(void **state)

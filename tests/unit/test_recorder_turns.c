@@ -151,6 +151,45 @@ static void test_a_silent_collector(void **state)
     assert_in_range(seconds_of(recording, minute), 1, 59);
 }
 
+/* Nor of one that was killed, whose state says that it listens. */
+static void test_a_killed_collector(void **state)
+{
+    struct recording *recording = *state;
+
+    live(recording, 60);
+    uint64_t minute = recording->fixture.now / 60;
+    recording->fixture.now += 10;
+    fixture_show_clock(&recording->fixture);
+    assert_int_equal(record(recording, false), 0);
+    assert_in_range(seconds_of(recording, minute), 1, 59);
+}
+
+static uint64_t tomorrow(void *context)
+{
+    (void)context;
+    return (uint64_t)time(NULL) + 86400;
+}
+
+/* Beside the highest peak ever that of a quieter day. */
+static void test_each_day_has_a_peak(void **state)
+{
+    struct recording *recording = *state;
+    int64_t peaks;
+
+    fixture_beat(&recording->fixture, "w", SITE, NULL);
+    live(recording, 5);
+    recording->fixture.now += 50000;
+    live(recording, 1);
+    recording->fixture.now += 50000;
+    recording->fixture.collector->wall_clock = tomorrow;
+    live(recording, 1);
+    assert_int_equal(record(recording, true), 0);
+    assert_int_equal(archive_select_sql(recording->database.archive,
+                                        "SELECT count(*) FROM peak WHERE count = 1", &peaks),
+                     0);
+    assert_int_equal(peaks, 1);
+}
+
 /* Store a minute of an earlier boot that began so many seconds ago. */
 static void put_earlier(struct recording *recording, int64_t age)
 {
@@ -207,6 +246,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_minute_in_which_it_stopped, open_recording,
                                         close_recording),
         cmocka_unit_test_setup_teardown(test_a_silent_collector, open_recording, close_recording),
+        cmocka_unit_test_setup_teardown(test_a_killed_collector, open_recording, close_recording),
+        cmocka_unit_test_setup_teardown(test_each_day_has_a_peak, open_recording, close_recording),
         cmocka_unit_test_setup_teardown(test_retention, open_recording, close_recording),
     };
 

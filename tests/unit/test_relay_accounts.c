@@ -432,6 +432,23 @@ static void any_bytes(void **state)
     }
 }
 
+/* The worker stores what is queued first; whoever loads may still see what has gone ahead of it. */
+static void loaded_while_the_worker_stores(void **state)
+{
+    struct accounts *accounts = open_accounts();
+    struct account *account = hold(accounts, "A", 1, 1);
+
+    (void)state;
+    account->queued = 5;
+    account->heartbeats = 6;
+    account->dropped = 1;
+    struct account seen = view_one(accounts);
+    assert_int_equal(seen.queued, 7);
+    assert_int_equal(account_waiting(&seen), 0);
+    accounts_release(accounts, account);
+    accounts_close(accounts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -446,6 +463,7 @@ int main(void)
         cmocka_unit_test_setup(as_many_as_fit, clear),
         cmocka_unit_test_setup(impossible_memory, clear),
         cmocka_unit_test_setup(any_bytes, clear),
+        cmocka_unit_test_setup(loaded_while_the_worker_stores, clear),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
