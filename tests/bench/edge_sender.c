@@ -23,8 +23,10 @@ struct load {
     const char *to;
     double rate;    /* heartbeats a second */
     double seconds; /* 0: each visitor once */
-    uint64_t visitors;
-    unsigned form; /* FORM_TEXT, or a version */
+    const char *site;
+    uint64_t from;     /* number of the first visitor */
+    uint64_t visitors; /* different ones */
+    unsigned form;     /* FORM_TEXT, or a version */
     const struct edge *edge;
     int socket;                     /* text and version 1 */
     struct presence_sender *sender; /* version 2 */
@@ -34,6 +36,17 @@ struct load {
 static uint8_t singles[BURST][SINGLE_MAX];
 static struct iovec vectors[BURST];
 static struct mmsghdr messages[BURST];
+
+/* Return the heartbeat number `number` of a run, as edge_heartbeat() does. */
+static struct wire_heartbeat heartbeat_of(const struct load *load, uint64_t number,
+                                          uint8_t ret_id[WIRE_VISITOR_SIZE])
+{
+    struct wire_heartbeat heartbeat =
+        edge_heartbeat(load->edge, load->from + number % load->visitors, ret_id);
+
+    heartbeat.site = (struct wire_name){(const uint8_t *)load->site, (uint32_t)strlen(load->site)};
+    return heartbeat;
+}
 
 /* Write a heartbeat as nginx sends it with the documented recipe. */
 static uint32_t write_text(const struct wire_heartbeat *heartbeat, char *text)
@@ -61,8 +74,7 @@ static void send_singles(struct load *load, uint64_t first)
 
     for (unsigned i = 0; i < BURST; i++) {
         uint8_t id[WIRE_VISITOR_SIZE];
-        struct wire_heartbeat heartbeat =
-            edge_heartbeat(load->edge, (first + i) % load->visitors, id);
+        struct wire_heartbeat heartbeat = heartbeat_of(load, first + i, id);
         vectors[i].iov_len = load->form == FORM_TEXT
                                  ? write_text(&heartbeat, (char *)singles[i])
                                  : wire_v1_encode(&heartbeat, singles[i], SINGLE_MAX);
@@ -84,11 +96,10 @@ static void queue_places(struct load *load, uint64_t first)
 {
     for (unsigned i = 0; i < BURST; i++) {
         uint8_t id[WIRE_VISITOR_SIZE];
-        struct wire_heartbeat heartbeat =
-            edge_heartbeat(load->edge, (first + i) % load->visitors, id);
+        struct wire_heartbeat heartbeat = heartbeat_of(load, first + i, id);
         const char country[] = {(char)heartbeat.country[0], (char)heartbeat.country[1], '\0'};
         struct presence_place place = {
-            .site = EDGE_SITE,
+            .site = load->site,
             .room = (const char *)heartbeat.room.bytes,
             .country = country,
             .source = (const char *)heartbeat.source.bytes,
@@ -164,7 +175,8 @@ static bool read_options(int argc, char **argv, struct load *load)
     static const struct option options[] = {
         {"to", required_argument, NULL, 'a'},       {"form", required_argument, NULL, 'f'},
         {"rate", required_argument, NULL, 'r'},     {"seconds", required_argument, NULL, 's'},
-        {"visitors", required_argument, NULL, 'v'}, {0},
+        {"visitors", required_argument, NULL, 'v'}, {"from", required_argument, NULL, 'n'},
+        {"site", required_argument, NULL, 'i'},     {0},
     };
     int option;
 
@@ -181,6 +193,10 @@ static bool read_options(int argc, char **argv, struct load *load)
             load->seconds = strtod(optarg, NULL);
         else if (option == 'v')
             load->visitors = bench_number("visitors", optarg, UINT32_MAX);
+        else if (option == 'n')
+            load->from = bench_number("from", optarg, UINT32_MAX);
+        else if (option == 'i')
+            load->site = optarg;
         else
             return false;
     }
@@ -189,16 +205,20 @@ static bool read_options(int argc, char **argv, struct load *load)
 
 int main(int argc, char **argv)
 {
-    struct load load = {
-        .to = "127.0.0.1:9514", .rate = 500000, .visitors = 1000000, .form = WIRE_VERSION_2};
+    struct load load = {.to = "127.0.0.1:9514",
+                        .rate = 500000,
+                        .site = EDGE_SITE,
+                        .visitors = 1000000,
+                        .form = WIRE_VERSION_2};
 
     if (!read_options(argc, argv, &load)) {
         fprintf(
             stderr,
-            "usage: %s [--to ADDR:PORT] [--form text|1|2] [--rate N] [--visitors N]\n"
-            "       [--seconds S]\n"
+            "usage: %s [--to ADDR:PORT] [--form text|1|2] [--rate N] [--site NAME]\n"
+            "       [--from N] [--visitors N] [--seconds S]\n"
             "Sends N heartbeats a second, without --seconds each visitor's once, and prints how "
-            "many.\n",
+            "many.\n"
+            "  --from  the number of the first visitor: further runs are of others\n",
             argv[0]);
         return 2;
     }
