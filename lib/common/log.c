@@ -55,7 +55,8 @@ static void escape(const char *text, char *ret)
     ret[used] = '\0';
 }
 
-static void print_line(const char *format, va_list arguments, unsigned left_out)
+__attribute__((format(printf, 1, 0))) static void print_line(const char *format, va_list arguments,
+                                                             unsigned left_out)
 {
     char text[LINE_MAX_BYTES], line[4 * LINE_MAX_BYTES + 1], note[48] = "";
 

@@ -257,30 +257,31 @@ static enum finding walk_back(const struct trusted *trusted, const struct chain 
     return chain->count ? A_PROXY : NOBODY;
 }
 
-static void warn_once(bool *warned, const struct host *proxy, const char *format)
+/* True the first time. */
+static bool is_first(bool *warned)
 {
-    char text[INET6_ADDRSTRLEN];
+    bool was = *warned;
 
-    if (*warned)
-        return;
     *warned = true;
-    if (host_is_v4(proxy))
-        inet_ntop(AF_INET, proxy->bytes + 12, text, sizeof(text));
-    else
-        inet_ntop(AF_INET6, proxy->bytes, text, sizeof(text));
-    log_line(format, text);
+    return !was;
+}
+
+static const char *format_host(const struct host *host, char ret[INET6_ADDRSTRLEN])
+{
+    return host_is_v4(host) ? inet_ntop(AF_INET, host->bytes + 12, ret, INET6_ADDRSTRLEN)
+                            : inet_ntop(AF_INET6, host->bytes, ret, INET6_ADDRSTRLEN);
 }
 
 static void warn_untrusted(const struct chain *chains, const struct host *peer)
 {
     static bool warned;
+    char text[INET6_ADDRSTRLEN];
 
     for (int i = 0; i < HEADERS; i++) {
-        if (chains[i].count)
-            warn_once(
-                &warned, peer,
-                "ignoring X-Forwarded-For, Forwarded and X-Real-IP from %s: name the proxy in "
-                "front with --trusted-proxy");
+        if (chains[i].count && is_first(&warned))
+            log_line("ignoring X-Forwarded-For, Forwarded and X-Real-IP from %s: name the proxy in "
+                     "front with --trusted-proxy",
+                     format_host(peer, text));
     }
 }
 
@@ -291,6 +292,7 @@ static void choose_client(const struct trusted *trusted, const struct chain *cha
     static bool warned_silent, warned_torn;
     const struct host proxy = client->host;
     enum finding best = NOBODY;
+    char text[INET6_ADDRSTRLEN];
     bool torn = false;
 
     for (int i = 0; i < HEADERS; i++) {
@@ -304,18 +306,18 @@ static void choose_client(const struct trusted *trusted, const struct chain *cha
             client->host = found.host;
         }
     }
-    if (best == NOBODY)
-        warn_once(
-            &warned_silent, &proxy,
-            "the trusted proxy %s sends none of X-Forwarded-For, Forwarded and X-Real-IP: all "
-            "its clients share one budget");
+    if (best == NOBODY && is_first(&warned_silent))
+        log_line("the trusted proxy %s sends none of X-Forwarded-For, Forwarded and X-Real-IP: all "
+                 "its clients share one budget",
+                 format_host(&proxy, text));
     if (!torn)
         return;
     client->host = proxy;
-    warn_once(
-        &warned_torn, &proxy,
-        "the headers of the trusted proxy %s name different clients, so none is believed: let "
-        "it remove those of X-Forwarded-For, Forwarded and X-Real-IP that it doesn't set");
+    if (is_first(&warned_torn))
+        log_line("the headers of the trusted proxy %s name different clients, so none is believed: "
+                 "let it remove those of X-Forwarded-For, Forwarded and X-Real-IP that it doesn't "
+                 "set",
+                 format_host(&proxy, text));
 }
 
 struct http_client http_client_find(const struct http_request *request,

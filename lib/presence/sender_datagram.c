@@ -87,7 +87,7 @@ void datagram_close(struct datagram *datagram)
     memcpy(end, datagram->records, datagram->records_size);
     end += datagram->records_size;
     if (header->key_id)
-        siphash_tag(datagram->key, bytes, (size_t)(end - bytes), end);
+        siphash_tag(datagram->key, bytes, (uint32_t)(end - bytes), end);
     outbox_add(datagram->outbox, header->length, datagram->visitors);
     datagram->closed_at = monotonic_coarse_ns();
     datagram->visitors = header->records = datagram->records_size = 0;

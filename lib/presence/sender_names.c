@@ -27,6 +27,7 @@ void sender_names_clear(struct sender_names *names)
 
 /* Compilers have vector instructions for these on every machine that matters. */
 typedef signed char chars __attribute__((vector_size(16)));
+enum { CHARS = sizeof(chars) };
 
 /* A name's hash, and whether the name is certainly valid and in canonical form. */
 struct scan {
@@ -65,15 +66,15 @@ static inline chars find_odd(enum sender_name which, const uint8_t *bytes)
 static ALWAYS_INLINE struct scan scan_copy_long(enum sender_name which, const uint8_t *bytes,
                                                 uint32_t length, uint8_t *copy)
 {
-    const uint32_t last = length - sizeof(chars);
+    const uint32_t last = length - CHARS;
     struct scan scan = {.hash = length};
     chars odd = {0};
 
-    for (uint32_t i = 0;; i = i + sizeof(chars) < last ? i + sizeof(chars) : last) {
+    for (uint32_t i = 0;; i = i + CHARS < last ? i + CHARS : last) {
         odd |= find_odd(which, bytes + i);
         scan.hash = hash_word(scan.hash, utf8_load64(bytes + i));
         scan.hash = hash_word(scan.hash, utf8_load64(bytes + i + sizeof(uint64_t)));
-        memcpy(copy + i, bytes + i, sizeof(chars));
+        memcpy(copy + i, bytes + i, CHARS);
         if (i == last)
             break;
     }
@@ -111,7 +112,7 @@ static struct scan scan_copy_short(enum sender_name which, const uint8_t *bytes,
 static ALWAYS_INLINE struct scan scan_copy(enum sender_name which, const uint8_t *bytes,
                                            uint32_t length, uint8_t *copy)
 {
-    if (length < sizeof(chars))
+    if (length < CHARS)
         return scan_copy_short(which, bytes, length, copy);
     struct scan scan = scan_copy_long(which, bytes, length, copy);
     if (which == SENDER_ROOM && bytes[length - 1] == '/')

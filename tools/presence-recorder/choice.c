@@ -10,12 +10,16 @@ static int compare_names(const void *left, const void *right)
                   ((const struct choice_scope *)right)->name);
 }
 
+static int compare_with_name(const void *name, const void *scope)
+{
+    return strcmp(name, ((const struct choice_scope *)scope)->name);
+}
+
 static struct choice_scope *find(const struct choice_list *list, const char *name)
 {
-    const struct choice_scope key = {.name = (char *)name};
-
-    return list->length ? bsearch(&key, list->scopes, list->length, sizeof(key), compare_names)
-                        : NULL;
+    return list->length
+               ? bsearch(name, list->scopes, list->length, sizeof(*list->scopes), compare_with_name)
+               : NULL;
 }
 
 /* Order by the last visitors, the latest first. */

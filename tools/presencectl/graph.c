@@ -25,7 +25,7 @@ struct plot {
 static void add_point(struct graph_point *point, const struct timeline_step *step)
 {
     point->mean = point->known ? (point->mean + step->mean) / 2 : step->mean;
-    point->maximum = fmax(point->maximum, step->maximum);
+    point->maximum = fmax(point->maximum, (double)step->maximum);
     point->known = true;
 }
 

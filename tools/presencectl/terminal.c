@@ -107,7 +107,8 @@ static void set_signals(const struct sigaction *action, const struct sigaction *
 static void handle_signals(void)
 {
     const struct sigaction action = {.sa_handler = on_signal};
-    const struct sigaction crash = {.sa_handler = on_crash, .sa_flags = SA_RESETHAND | SA_NODEFER};
+    const struct sigaction crash = {.sa_handler = on_crash,
+                                    .sa_flags = (int)(SA_RESETHAND | SA_NODEFER)};
     sigset_t blocked;
 
     sigemptyset(&blocked);
