@@ -286,7 +286,7 @@ static void *take_traffic(void *context)
         ingest_begin(ingest);
         for (unsigned j = 0; j < 16; j++) {
             uint64_t draw = random_next(&thread->random);
-            uint32_t first = draw % THREAD_VISITORS, count = 1 + (draw >> 32 & 31);
+            uint32_t first = (uint32_t)(draw % THREAD_VISITORS), count = 1 + (draw >> 32 & 31);
             struct wire_heartbeat heartbeat = {.site = wire_name_of("a"),
                                                .room = wire_name_of(draw >> 40 & 1 ? "/1" : "/2"),
                                                .kind = WIRE_HEARTBEAT,

@@ -75,7 +75,7 @@ static void homes_are_found(void **state)
         uint64_t *expected[PENDING_MAX];
         table_clear(&fixture->table);
         for (unsigned i = 0; i < queued; i++)
-            expected[i] = queue_key(fixture, random_next(&fixture->seed) % 33);
+            expected[i] = queue_key(fixture, (unsigned)(random_next(&fixture->seed) % 33));
         unsigned groups = (queued + PENDING_GROUP - 1) / PENDING_GROUP;
         assert_int_equal(pending_advance(pending, &fixture->table, true), groups);
         for (unsigned group = 0; group < groups; group++)
@@ -97,7 +97,7 @@ static void groups_follow_each_other(void **state)
     for (unsigned group = 0; group < 50; group++) {
         for (unsigned i = 0; i < PENDING_GROUP; i++)
             expected[pending_first(group) + i] =
-                queue_key(fixture, random_next(&fixture->seed) % 33);
+                queue_key(fixture, (unsigned)(random_next(&fixture->seed) % 33));
         unsigned ready = pending_advance(pending, &fixture->table, false);
         assert_int_equal(ready, group < 3 ? 0 : group - 2);
         for (; pending->applied < ready; pending->applied++)

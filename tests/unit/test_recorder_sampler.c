@@ -1,6 +1,7 @@
 /* Minutes of samples: each second once, whatever the wall clock does. */
 #include "../support/unit.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -85,7 +86,7 @@ static void test_the_clock_is_set_back(void **state)
     sampler_begin(&sampler, START - 60); /* to an earlier one, in which nothing is sampled */
     assert_int_equal(sampler.over.length, 1);
     assert_int_equal(sampler.over.items[0]->minute.seconds, 60);
-    assert_float_equal(sampler.over.items[0]->minute.mean, (50 * 10 + 10 * 99) / 60.0, 1e-9);
+    assert_true(fabs(sampler.over.items[0]->minute.mean - (50 * 10 + 10 * 99) / 60.0) < 1e-9);
     add(&sampler, START + 30, 7); /* and forward again: the minute begins anew */
     sampler_end(&sampler);
     assert_int_equal(sampler.over.length, 2);
@@ -194,7 +195,7 @@ static void check(const struct sampler *sampler, struct model models[MODEL_MINUT
         }
         assert_int_equal(sampled->minute.seconds, seconds);
         assert_true(sampled->minute.minimum == minimum && sampled->minute.maximum == maximum);
-        assert_float_equal(sampled->minute.mean, sum / seconds, sum * 1e-12);
+        assert_true(fabs(sampled->minute.mean - sum / seconds) <= sum * 1e-12);
     }
 }
 

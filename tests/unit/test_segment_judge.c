@@ -372,9 +372,9 @@ static void states_that_a_kill_leaves_are_attached(void **state)
 static uint64_t draw_word(uint64_t *random)
 {
     static const uint64_t words[] = {
-        0,           1,          CAPACITY,          CAPACITY + 1, UINT32_MAX, INT32_MAX,
-        INT32_MIN,   UINT64_MAX, UINT64_C(1) << 63, START,        START + 1,  0xffff,
-        START << 32, 3};
+        0,           1,          CAPACITY,          CAPACITY + 1,     UINT32_MAX, INT32_MAX,
+        START << 32, UINT64_MAX, UINT64_C(1) << 63, UINT64_MAX << 31, START,      START + 1,
+        0xffff,      3};
     uint64_t draw = random_next(random);
 
     return draw & 1 ? draw : words[draw / 2 % LENGTH(words)];

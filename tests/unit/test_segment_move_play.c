@@ -54,7 +54,8 @@ static void play_batch(struct play *play)
     uint64_t draw = random_next(&play->random);
     unsigned site = draw % SITES, room = draw / 2 % ROOMS;
     bool is_leave = (draw >> 8) % 8 == 0;
-    uint32_t visitor = (draw >> 16) % (VISITORS - 10), count = 1 + (draw >> 32) % 10;
+    uint32_t visitor = (uint32_t)((draw >> 16) % (VISITORS - 10));
+    uint32_t count = (uint32_t)(1 + (draw >> 32) % 10);
     const struct beat beat = {
         .site = site_name(site),
         .room = room_name(room),

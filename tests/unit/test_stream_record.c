@@ -226,10 +226,10 @@ static void play(uint64_t random, uint32_t first)
     memset(received, 0, sizeof(received));
     for (uint32_t next = 3000; next < SPAN;) {
         uint64_t draw = random_next(&random);
-        uint32_t back = draw % 4 ? 0 : (draw >> 8) % 1500;
+        uint32_t back = draw % 4 ? 0 : (uint32_t)((draw >> 8) % 1500);
         uint32_t at = next - (back < 3000 ? back : 0);
         if (draw >> 32 & 7)
-            next += (draw >> 40) % 200 ? 1 : (draw >> 48) % 1200;
+            next += (draw >> 40) % 200 ? 1 : (uint32_t)((draw >> 48) % 1200);
         bool is_new =
             count == 0 || at > highest || (highest - at < STREAM_SEEN_MAX && !received[at]);
         assert_int_equal(receive(&fixture, edge, first + at), is_new);
@@ -255,7 +255,7 @@ static void random_orders_agree_with_a_record(void **state)
     (void)state;
     for (unsigned i = 0; i < 40; i++)
         play(random_next(&random), (uint32_t)random_next(&random));
-    play(random, 0 - 10000);
+    play(random, UINT32_MAX - 9999);
 }
 
 int main(void)

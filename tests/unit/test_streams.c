@@ -166,6 +166,11 @@ static void the_next_daemon_goes_on(void **state)
     close_streams(&fixture);
 }
 
+static struct origin origin_number(unsigned number)
+{
+    return (struct origin){number / 5 + 1, (uint16_t)(number % 5), (uint8_t)(number % 3)};
+}
+
 /* Many streams come and go, against a list of who was heard when. */
 static void streams_agree_with_a_list(void **state)
 {
@@ -184,7 +189,7 @@ static void streams_agree_with_a_list(void **state)
         uint64_t draw = random_next(&random);
         unsigned number = (unsigned)((draw >> 8) % (draw & 3 ? 60 : ORIGINS)), quietest = ORIGINS;
         struct known *origin = &known[number];
-        struct origin name = {number / 5 + 1, number % 5, (uint8_t)(number % 3)};
+        struct origin name = origin_number(number);
         unsigned tracked = 0;
         fixture.now += draw >> 60 == 0;
         for (unsigned j = 0; j < ORIGINS; j++)
@@ -202,7 +207,7 @@ static void streams_agree_with_a_list(void **state)
             /* Of those that were last heard in one second, any may go. */
             for (unsigned j = 0; j < ORIGINS; j++)
                 if (known[j].is_tracked && known[j].heard == known[quietest].heard &&
-                    !stream_of(&fixture, (struct origin){j / 5 + 1, j % 5, (uint8_t)(j % 3)}))
+                    !stream_of(&fixture, origin_number(j)))
                     known[j].is_tracked = false, tracked--;
             assert_int_equal(tracked, CAPACITY - 1);
         }
@@ -214,9 +219,7 @@ static void streams_agree_with_a_list(void **state)
     }
     assert_true(full > 100);
     for (unsigned j = 0; j < ORIGINS; j++)
-        assert_int_equal(stream_of(&fixture, (struct origin){j / 5 + 1, j % 5, (uint8_t)(j % 3)}) !=
-                             NULL,
-                         known[j].is_tracked);
+        assert_int_equal(stream_of(&fixture, origin_number(j)) != NULL, known[j].is_tracked);
     reopen_streams(&fixture);
     close_streams(&fixture);
 }

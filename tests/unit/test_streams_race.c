@@ -57,7 +57,7 @@ static void *receive_all(void *argument)
     uint64_t random = worker->number, mine = 0;
 
     for (uint32_t first = sent + 1; first <= sent + SENT; first += 100) {
-        uint32_t turn = random_next(&random) % 100;
+        uint32_t turn = (uint32_t)(random_next(&random) % 100);
         for (uint32_t i = 0; i < 100; i++)
             mine += receive_as(worker, 1, first + (i + turn) % 100, START);
     }
