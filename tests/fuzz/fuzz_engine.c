@@ -1,18 +1,12 @@
-/* fuzz_engine.c - libFuzzer's entry: pass any bytes to readers as a shard's state and as replies.
- */
+/* fuzz_engine.c - pass any bytes to readers as a shard's state and as an engine's replies. */
 #include "engine_replies.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *wrong = engine_bytes_check(data, size);
 
-    if (!wrong)
-        return 0;
-    fprintf(stderr, "the answer has %s\n", wrong);
-    abort();
+    if (wrong)
+        fuzz_fail("the answer has %s", wrong);
+    return 0;
 }

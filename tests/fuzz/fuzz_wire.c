@@ -1,11 +1,7 @@
-/* fuzz_decode.c - libFuzzer's entry: pass any bytes to both decoders, and compare with the
+/* fuzz_wire.c - datagrams of versions 1 and 2: pass any bytes to the decoders, and compare with the
  * judge. */
 #include "compare.h"
-
-#include <stddef.h>
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
