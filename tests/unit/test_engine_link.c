@@ -300,6 +300,9 @@ static void a_user_and_a_password(void **state)
     write_password(path, "");
     assert_int_equal(engine_link_reload(link, problem), -EINVAL);
     assert_int_equal(ping(link, GENEROUS_NS, true, text), 0); /* as before */
+    write_password(path, "third\n");
+    assert_int_equal(engine_link_reload(link, problem), 0);
+    assert_int_equal(ping(link, GENEROUS_NS, true, text), -ECONNRESET); /* it is connected anew */
     engine_link_close(link);
     fake_stop(&fake);
     write_password(path, "\n");

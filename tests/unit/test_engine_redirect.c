@@ -210,6 +210,38 @@ static void the_next_sentinel_is_asked(void **state)
     }
 }
 
+/* A Sentinel that wants no password is sent none: it may be a stranger to the master. */
+static void the_password_is_the_masters(void **state)
+{
+    const struct script let_in = {
+        .wait_for = "AUTH\r\n$1\r\np\r\n", .answer = "+OK\r\n", .next = &master};
+    char path[] = "/dev/shm/presence-password-XXXXXX", says[64], text[64], url[128];
+    char problem[ENGINE_PROBLEM_SIZE];
+    struct fake sentinel, server;
+    struct engine_link *link;
+
+    (void)state;
+    int file = mkstemp(path);
+    assert_int_equal(write(file, "p\n", 2), 2);
+    close(file);
+    fake_open(&sentinel);
+    fake_open(&server);
+    sentinel_says(says, &server);
+    const struct script asked = {.wait_for = ASKED, .answer = says, .stays = true};
+    fake_add(&sentinel, &asked);
+    fake_add(&server, &let_in);
+    fake_start(&sentinel);
+    fake_start(&server);
+    snprintf(url, sizeof(url), "redis-sentinel://127.0.0.1:%u/mine", sentinel.port);
+    const struct engine_options options = {.url = url, .password_file = path};
+    assert_int_equal(engine_link_open(&options, &link, problem), 0);
+    assert_int_equal(ping(link, 5 * NS_PER_S, false, text), 0);
+    engine_link_close(link);
+    unlink(path);
+    fake_stop(&sentinel);
+    fake_stop(&server);
+}
+
 static void asked_again_after_a_failure(void **state)
 {
     const struct script dies = {.wait_for = "ROLE\r\n",
@@ -255,6 +287,7 @@ int main(void)
         cmocka_unit_test(a_node_that_is_gone),
         cmocka_unit_test(the_next_host_is_tried),
         cmocka_unit_test(the_next_sentinel_is_asked),
+        cmocka_unit_test(the_password_is_the_masters),
         cmocka_unit_test(asked_again_after_a_failure),
     };
 

@@ -91,6 +91,18 @@ static void test_every_step_counts_once(void **state)
     }
 }
 
+/* The time that is shown may end within a step: the last column has that one, too. */
+static void test_a_step_that_has_not_ended(void **state)
+{
+    struct graph_point points[] = {known(1, 1), known(2, 2), known(3, 3), known(4, 4)};
+    struct graph graph = minutes_of(points, 4);
+
+    (void)state;
+    graph.after_s = 50;
+    assert_float_equal(graph_column(&graph, 1, 0).maximum, 4, 0);
+    assert_float_equal(graph_column(&graph, 2, 1).maximum, 4, 0);
+}
+
 /* ---- axes -------------------------------------------------------------------------------- */
 
 static void test_scale_steps(void **state)
@@ -330,6 +342,7 @@ int main(void)
         cmocka_unit_test(test_few_steps_are_stretched),
         cmocka_unit_test(test_many_steps_are_gathered),
         cmocka_unit_test(test_every_step_counts_once),
+        cmocka_unit_test(test_a_step_that_has_not_ended),
         cmocka_unit_test(test_scale_steps),
         cmocka_unit_test(test_time_steps),
         cmocka_unit_test(test_labels),

@@ -107,11 +107,36 @@ static void the_page(void **state)
     accounts_close(accounts);
 }
 
+/* A group has one line, whatever the number of its shards. */
+static void groups(void **state)
+{
+    struct accounts *accounts = open_accounts();
+    struct account *account;
+    struct accounts_view view;
+    char *page;
+    size_t length;
+
+    (void)state;
+    for (uint32_t shard = 1; shard <= 3; shard++)
+        assert_int_equal(accounts_hold(accounts, "B", shard, 3, "192.0.2.1:9514", &account), 0);
+    assert_int_equal(accounts_load(accounts, &view), 0);
+    struct exposition exposition = {.out = open_memstream(&page, &length), .format = FORMAT_TEXT};
+    metrics_write(&exposition, &view);
+    fclose(exposition.out);
+    assert_true(has_line(page, "group_shards{group=\"B\"} 3"));
+    const char *first = strstr(page, "group_shards{");
+    assert_null(strstr(first + 1, "group_shards{"));
+    free(page);
+    accounts_view_free(&view);
+    accounts_close(accounts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_line),
         cmocka_unit_test(the_page),
+        cmocka_unit_test(groups),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

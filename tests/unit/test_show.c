@@ -34,6 +34,8 @@ static void test_names(void **state)
     assert_field("a,b", false, "\"a,b\"");
     assert_field("a\"b", false, "\"a\"\"b\"");
     assert_field("a\r\nb", false, "\"a\r\nb\"");
+    assert_field("a\rb", false, "\"a\rb\"");
+    assert_field("a\nb", false, "\"a\nb\"");
     assert_field(" a", false, "\" a\"");
     assert_field("/שלום", false, "/שלום");
     assert_field("/😀", true, "/😀");

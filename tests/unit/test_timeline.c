@@ -166,11 +166,46 @@ static void test_no_minute_is_to_come(void **state)
     timeline_free(&timeline);
 }
 
+/* One may begin while the history is loaded. */
+static void test_a_minute_that_begins(void **state)
+{
+    struct archive_minute kept[] = {kept_of(0, 1, 10, 60), kept_of(0, 2, 20, 60)};
+    const struct presence_history segment = {.length = 0};
+    struct timeline timeline;
+
+    (void)state;
+    kept[1].start = kept[0].start + 1;
+    assert_int_equal(timeline_begin(&segment, 0, 60, &timeline), 0);
+    timeline.until = kept[0].start - 5;
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(timeline_add(&timeline, &kept[i]), 0);
+    assert_int_equal(timeline_end(&timeline), 0);
+    assert_int_equal(timeline.length, 1);
+    assert_int_equal(timeline.future, 1);
+    timeline_free(&timeline);
+}
+
+/* Steps are whole multiples of their length, before 1970 too. */
+static void test_steps_before_1970(void **state)
+{
+    struct archive_minute kept[] = {kept_of(0, 1, 10, 60), kept_of(0, 2, 20, 60)};
+
+    (void)state;
+    kept[0].start = -601;
+    kept[1].start = -600;
+    struct timeline timeline = merge_steps(kept, 2, NULL, 0, -100000, 600);
+    assert_int_equal(timeline.length, 2);
+    assert_int_equal(timeline.steps[0].start, -1200);
+    assert_int_equal(timeline.steps[1].start, -600);
+    timeline_free(&timeline);
+}
+
 static void test_steps_are_gathered(void **state)
 {
     struct presence_minute held[] = {minute_of(1, 10, 60), minute_of(2, 20, 30),
+                                     minute_of(3, 1, 0), /* nobody looked */
                                      minute_of(11, 40, 60)};
-    struct timeline timeline = merge_steps(NULL, 0, held, 3, 0, 600);
+    struct timeline timeline = merge_steps(NULL, 0, held, 4, 0, 600);
 
     (void)state;
     assert_int_equal(timeline.length, 2);
@@ -178,7 +213,7 @@ static void test_steps_are_gathered(void **state)
     assert_int_equal(timeline.steps[0].minimum, 9);
     assert_int_equal(timeline.steps[0].maximum, 21);
     assert_int_equal(timeline.steps[0].seconds, 90);
-    assert_int_equal(timeline.steps[0].heartbeats, 300);
+    assert_int_equal(timeline.steps[0].heartbeats, 310);
     assert_float_equal(timeline.steps[0].mean, (10.0 * 60 + 20 * 30) / 90, 1e-9);
     assert_int_equal(timeline.steps[1].maximum, 41);
     timeline_free(&timeline);
@@ -301,6 +336,8 @@ int main(void)
         cmocka_unit_test(test_either_half_may_be_empty),
         cmocka_unit_test(test_since),
         cmocka_unit_test(test_no_minute_is_to_come),
+        cmocka_unit_test(test_a_minute_that_begins),
+        cmocka_unit_test(test_steps_before_1970),
         cmocka_unit_test(test_steps_are_gathered),
         cmocka_unit_test(test_steps_are_joined),
         cmocka_unit_test(test_years_take_memory_for_steps_only),

@@ -13,6 +13,7 @@ static const struct segment_settings settings = {
 static unsigned reads;
 static struct presence_reading freshness; /* if it is played */
 static bool is_played;
+static struct presence_reading marks; /* beside those of each number */
 
 /* The linker calls these instead (--wrap). */
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
@@ -24,7 +25,11 @@ int __wrap_presence_count(struct presence *presence, const char *site, const cha
                           uint32_t window_s, struct presence_reading *ret)
 {
     reads++;
-    return __real_presence_count(presence, site, room, window_s, ret);
+    int r = __real_presence_count(presence, site, room, window_s, ret);
+    ret->warming |= marks.warming;
+    ret->partial |= marks.partial;
+    ret->stale |= marks.stale;
+    return r;
 }
 
 struct presence_reading __real_presence_freshness(struct presence *presence);
@@ -177,6 +182,42 @@ static void test_freshness(void **state)
     is_played = false;
 }
 
+/* Each mark of a number is told when it comes, and when it goes. */
+static void test_marks(void **state)
+{
+    struct watched *watched = *state;
+    bool *const all[] = {&marks.warming, &marks.partial};
+    const struct watch *watch = watched->places[7];
+
+    watch_refresh(watched->places[7], watched->live);
+    for (size_t i = 0; i < LENGTH(all); i++) {
+        uint64_t version = watch->version;
+        *all[i] = true;
+        watch_refresh(watched->places[7], watched->live);
+        assert_int_equal(watch->version, version + 1);
+        *all[i] = false;
+        watch_refresh(watched->places[7], watched->live);
+        assert_int_equal(watch->version, version + 2);
+    }
+}
+
+/* Whoever comes during a restart sees the number, stale; whoever was there before sees no change.
+ */
+static void test_a_restart(void **state)
+{
+    struct watched *watched = *state;
+
+    watch_refresh(watched->places[7], watched->live);
+    marks.stale = true;
+    watch_refresh(watched->places[7], watched->live);
+    watch_refresh(watched->places[8], watched->live);
+    marks.stale = false;
+    assert_int_equal(watched->places[7]->version, 1);
+    assert_string_equal(watched->places[7]->id, "1");
+    assert_int_equal(watched->places[8]->version, 1);
+    assert_string_equal(watched->places[8]->id, "1s");
+}
+
 /* A collector that ends and one that begins anew, with the same segment or another one, are news.
  */
 static void test_the_collector_starts_anew(void **state)
@@ -244,7 +285,9 @@ int main(void)
                                        test(test_without_a_segment),
                                        test(test_the_collector_starts_anew),
                                        test(test_refreshed),
-                                       test(test_freshness)};
+                                       test(test_freshness),
+                                       test(test_marks),
+                                       test(test_a_restart)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
