@@ -97,11 +97,10 @@ enum presence_refusal presence_refused(struct presence *presence, enum presence_
                    ? PRESENCE_REFUSED_SCOPE
                    : PRESENCE_REFUSED_NONE;
     const struct scope_entry *entry = entry_at(presence, scope.site);
-    if (r == -ENOENT)
-        return is_refused(&entry->scopes_refused[place.kind], recently_s, &moment)
-                   ? PRESENCE_REFUSED_SCOPE
-                   : PRESENCE_REFUSED_NONE;
-    return is_refused(&entry->entries_refused[place.kind], recently_s, &moment)
-               ? PRESENCE_REFUSED_VISITOR
-               : PRESENCE_REFUSED_NONE;
+    const uint32_t *marks = r == -ENOENT ? entry->scopes_refused : entry->entries_refused;
+    bool refused = is_refused(&marks[place.kind], recently_s, &moment);
+    /* The marks may be those of a site that got the entry meanwhile. */
+    if (!refused || !scope_is_same(entry, scope.site_state))
+        return PRESENCE_REFUSED_NONE;
+    return r == -ENOENT ? PRESENCE_REFUSED_SCOPE : PRESENCE_REFUSED_VISITOR;
 }
