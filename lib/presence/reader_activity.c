@@ -60,13 +60,13 @@ static int load_peaks(const struct presence *presence, const struct reader_place
                       const struct reader_moment *moment, struct presence_peaks *peaks)
 {
     const int64_t *day = &presence->segment.header->day;
-    int64_t before = __atomic_load_n(day, __ATOMIC_ACQUIRE); /* pairs with sampler_run */
+    int64_t before = atomic_load_acquire(day); /* pairs with sampler_run */
     int r = peaks_of_history(presence, place, moment, peaks);
 
     if (r == -ENOENT)
         r = peaks_of_scope(presence, place, moment, peaks);
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    if (r == 0 && __atomic_load_n(day, __ATOMIC_RELAXED) != before)
+    if (r == 0 && atomic_load_relaxed(day) != before)
         r = -EAGAIN;
     peaks->day = (int64_t)((uint64_t)before * 86400);
     return r;

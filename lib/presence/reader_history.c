@@ -68,10 +68,10 @@ static bool copy_scope(const struct presence *presence, uint32_t index, struct p
     struct reader_history history = {
         .index = index, .version = atomic_load_acquire(&head->version), /* pairs with end_naming */
     };
-    /* Load each once: they may change. */
-    uint8_t kind = *(const volatile uint8_t *)&head->kind;
-    uint8_t site_length = *(const volatile uint8_t *)&head->site_length;
-    uint8_t name_length = *(const volatile uint8_t *)&head->name_length;
+    /* Relaxed: believed only if the version is the same afterwards. */
+    uint8_t kind = atomic_load_relaxed(&head->kind);
+    uint8_t site_length = atomic_load_relaxed(&head->site_length);
+    uint8_t name_length = atomic_load_relaxed(&head->name_length);
 
     if (history.version & 1 || kind >= SCOPE_KINDS || site_length == 0 ||
         site_length > HISTORY_SITE_MAX || (kind == SCOPE_SITE) != (name_length == 0))

@@ -46,13 +46,17 @@ static void consider(const struct presence *presence, uint32_t index, struct rea
     const struct scope_entry *entry = &presence->segment.directory.entries[index];
     uint64_t state = atomic_load_acquire(&entry->state); /* pairs with create_scope's release */
 
-    if (scope_state_of(state) == SCOPE_FREE ||
-        (selection->site != SCOPE_NONE && entry->site != selection->site))
+    if (scope_state_of(state) == SCOPE_FREE)
         return;
-    if (entry->kind == SCOPE_SITE && selection->kind != SCOPE_SITE)
+    /* Relaxed: believed only if the entry is the same afterwards. */
+    uint32_t site = atomic_load_relaxed(&entry->site);
+    uint8_t kind = atomic_load_relaxed(&entry->kind);
+    if (selection->site != SCOPE_NONE && site != selection->site)
+        return;
+    if (kind == SCOPE_SITE && selection->kind != SCOPE_SITE)
         selection->partial |=
             reader_labels_refused(presence, index, selection->kind, selection->window_s, moment);
-    if (entry->kind != selection->kind)
+    if (kind != selection->kind)
         return;
     struct candidate candidate = {
         .state = state,
@@ -70,7 +74,7 @@ static void consider(const struct presence *presence, uint32_t index, struct rea
 
 static bool copy_entry_name(const struct scope_entry *entry, char ret[PRESENCE_NAME_MAX + 1])
 {
-    uint8_t length = *(const volatile uint8_t *)&entry->name_length; /* once: it may change */
+    uint8_t length = atomic_load_relaxed(&entry->name_length); /* once: it may change */
 
     return length > 0 && reader_copy_name(entry->name, length, ret);
 }
@@ -84,13 +88,13 @@ static bool name_scope(const struct presence *presence, const struct candidate *
     const struct scope_entry *entry = &directory->entries[candidate->index];
     struct reader_scope scope = {.index = candidate->index, .state = candidate->state};
 
-    scope.site = *(const volatile uint32_t *)&entry->site; /* once: it may change */
+    scope.site = atomic_load_relaxed(&entry->site); /* once: it may change */
     if (scope.site >= directory->capacity)
         return false;
     const struct scope_entry *site = &directory->entries[scope.site];
     scope.site_state = atomic_load_acquire(&site->state); /* pairs with create_scope's release */
-    if (scope_state_of(scope.site_state) == SCOPE_FREE || site->kind != SCOPE_SITE ||
-        !copy_entry_name(site, ret->site))
+    if (scope_state_of(scope.site_state) == SCOPE_FREE ||
+        atomic_load_relaxed(&site->kind) != SCOPE_SITE || !copy_entry_name(site, ret->site))
         return false;
     ret->name[0] = '\0';
     if (scope.site != scope.index && !copy_entry_name(entry, ret->name))

@@ -15,7 +15,7 @@ static void copy_text(const char *from, size_t size, char *to)
     size_t i = 0;
 
     for (; i + 1 < size; i++) {
-        char byte = *(const volatile char *)&from[i]; /* once: it may change */
+        char byte = atomic_load_relaxed(&from[i]); /* once: it may change */
         if (byte == '\0')
             break;
         to[i] = byte >= ' ' && byte <= '~' ? byte : '?';
@@ -37,7 +37,7 @@ static void count_live(const struct presence *presence, struct reader_moment *mo
             continue;
         status->scopes_live++;
         status->entries_live += reader_count(presence, i, window_s, moment);
-        if (directory->entries[i].kind == SCOPE_SITE)
+        if (atomic_load_relaxed(&directory->entries[i].kind) == SCOPE_SITE)
             status->partial |= reader_any_refused(presence, i, window_s, moment);
     }
     status->partial |= reader_sites_refused(presence, window_s, moment);
@@ -49,7 +49,7 @@ static void count_histories(const struct presence *presence, struct presence_sta
     uint32_t high_water = histories_high_water(histories);
 
     for (uint32_t i = 0; i < high_water; i++)
-        status->histories_live += *(const volatile uint8_t *)&histories->heads[i].site_length != 0;
+        status->histories_live += atomic_load_relaxed(&histories->heads[i].site_length) != 0;
 }
 
 static void count_streams(const struct presence *presence, struct presence_status *status)

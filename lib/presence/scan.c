@@ -197,8 +197,8 @@ static void visit(const struct presence *presence, struct scan *scan, uint32_t i
     if (scope_state_of(state) != SCOPE_FREE) {
         scope->generation = generation_of(state);
         /* Once: they may change. */
-        scope->site = *(const volatile uint32_t *)&entry->site;
-        scope->kind = *(const volatile uint8_t *)&entry->kind;
+        scope->site = atomic_load_relaxed(&entry->site);
+        scope->kind = atomic_load_relaxed(&entry->kind);
         if (scope->kind < SCOPE_KINDS)
             count_scope(presence, scan, index, moment);
         if (scope->kind < SCOPE_KINDS && scope_is_same(entry, state)) {
@@ -240,7 +240,7 @@ bool scan_copy_name(const struct presence *presence, const struct scan *scan, ui
 {
     const struct scope_entry *entry = &presence->segment.directory.entries[index];
     const struct scan_scope *scope = &scan->scopes[index];
-    const uint8_t length = *(const volatile uint8_t *)&entry->name_length; /* once */
+    const uint8_t length = atomic_load_relaxed(&entry->name_length); /* once */
 
     return length > 0 && reader_copy_name(entry->name, length, ret) &&
            is_same(presence, scan, index) &&
