@@ -2,7 +2,6 @@
 #include "pauses.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -12,13 +11,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "fixture.h"
+#include "presence/presence.h"
 
 struct observer_report {
     bool is_over; /* set by the test, atomic */
@@ -42,92 +41,69 @@ unsigned observer_visitors(unsigned site)
 
 enum outcome { READ, ABSENT, CHANGED };
 
-/* Read one site as libpresence does: find it, sum, and check that entry and tick are still the
- * same. CHANGED: it may have been another site's ring, or the directory changed meanwhile. */
-static enum outcome read_site(const struct segment *segment, const char *name, uint64_t *ret_tick,
-                              int64_t *ret_count)
+/* Read one site. It is ABSENT only if it had no heartbeat, and CHANGED if the directory changed
+ * again at each attempt. */
+static enum outcome read_site(struct presence *presence, const char *name,
+                              struct presence_reading *ret)
 {
-    uint64_t state;
-    uint64_t changes = atomic_load_acquire(&segment->header->directory_changes);
-    uint32_t found = fixture_scope(segment, name, NULL, &state);
+    int r = presence_count(presence, name, NULL, OBSERVER_WINDOW, ret);
 
-    if (found == SCOPE_NONE) /* certain only if nothing was freed meanwhile */
-        return atomic_load_acquire(&segment->header->directory_changes) == changes ? ABSENT
-                                                                                   : CHANGED;
-    uint64_t now = atomic_load_acquire(&segment->header->tick);
-    int64_t count = ring_count(&segment->directory.rings[found], now, OBSERVER_WINDOW);
-    if (!scope_is_same(&segment->directory.entries[found], state) ||
-        atomic_load_acquire(&segment->header->tick) != now)
+    if (r == -EAGAIN)
         return CHANGED;
-    *ret_tick = now;
-    *ret_count = count;
-    return READ;
+    return r == 0 && ret->exists ? READ : ABSENT;
 }
 
-static void observe_site(const struct segment *segment, unsigned site,
-                         struct observer_report *report)
+static void observe_site(struct presence *presence, unsigned site, struct observer_report *report)
 {
     unsigned visitors = observer_visitors(site);
+    struct presence_reading reading;
     char name[32];
-    int64_t count;
-    uint64_t tick;
 
     observer_site_name(site, name);
-    enum outcome outcome = read_site(segment, name, &tick, &count);
+    enum outcome outcome = read_site(presence, name, &reading);
     report->reads += outcome == READ;
     report->changed += outcome == CHANGED;
     if (outcome != READ)
         return;
-    if (count < 0 || count % visitors || count > (int64_t)visitors * OBSERVER_WINDOW)
+    if (reading.count % visitors || reading.count > visitors * OBSERVER_WINDOW)
         snprintf(report->failure, sizeof(report->failure),
-                 "%s at tick %llu: read %lld, which is no multiple of %u", name,
-                 (unsigned long long)tick, (long long)count, visitors);
+                 "%s: read %u, which is no multiple of %u", name, reading.count, visitors);
 }
 
 /* Check that the stable site always exists; a few others visit it. */
-static void observe_stable(const struct segment *segment, const char *name,
+static void observe_stable(struct presence *presence, const char *name,
                            struct observer_report *report)
 {
-    int64_t count;
-    uint64_t tick;
-    enum outcome outcome = read_site(segment, name, &tick, &count);
+    struct presence_reading reading;
+    enum outcome outcome = read_site(presence, name, &reading);
 
     if (outcome == ABSENT)
         snprintf(report->failure, sizeof(report->failure), "%s is absent", name);
-    if (outcome == READ &&
-        (count < OBSERVER_STABLE || count > (OBSERVER_STABLE + 10) * OBSERVER_WINDOW))
-        snprintf(report->failure, sizeof(report->failure), "%s at tick %llu: read %lld", name,
-                 (unsigned long long)tick, (long long)count);
+    if (outcome == READ && (reading.count < OBSERVER_STABLE ||
+                            reading.count > (OBSERVER_STABLE + 10) * OBSERVER_WINDOW))
+        snprintf(report->failure, sizeof(report->failure), "%s: read %u", name, reading.count);
 }
 
-static void observe(const struct segment *segment, const char *stable,
-                    struct observer_report *report)
+static void observe(struct presence *presence, const char *stable, struct observer_report *report)
 {
     while (!report->failure[0] && !__atomic_load_n(&report->is_over, __ATOMIC_ACQUIRE)) {
         for (unsigned site = 0; site < OBSERVER_SITES; site++) {
-            observe_site(segment, site, report);
-            observe_stable(segment, stable, report);
+            observe_site(presence, site, report);
+            observe_stable(presence, stable, report);
         }
         sched_yield(); /* there may be fewer processors than threads */
     }
 }
 
-static int map_and_observe(const char *path, const char *stable, struct observer_report *report)
+static int open_and_observe(const char *path, const char *stable, struct observer_report *report)
 {
-    struct segment_header header;
-    struct stat status;
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    struct presence *presence;
 
-    if (descriptor < 0 || fstat(descriptor, &status) < 0 ||
-        pread(descriptor, &header, sizeof(header), 0) != sizeof(header) ||
-        segment_judge(&header, (uint64_t)status.st_size) != SEGMENT_GOOD)
+    if (presence_open(path, &presence) < 0)
         return 1;
-    void *base = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, descriptor, 0);
-    if (base == MAP_FAILED)
-        return 1;
-    struct segment segment = segment_view(base, &header);
     pauses_begin(1, 50);
-    observe(&segment, stable, report);
+    observe(presence, stable, report);
+    presence_close(presence);
     return 0;
 }
 
@@ -143,7 +119,7 @@ void observer_start(struct observer *observer, const char *path, const char *sta
         fail_msg("fork: %s", strerror(errno));
     if (observer->process == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test leaves no process behind */
-        _exit(map_and_observe(path, stable_site, observer->report));
+        _exit(open_and_observe(path, stable_site, observer->report));
     }
 }
 

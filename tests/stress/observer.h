@@ -1,4 +1,4 @@
-/* observer.h - a reader in its own process, which maps the segment read-only. */
+/* observer.h - the shipped reader in a process of its own. */
 #ifndef PRESENCE_TESTS_OBSERVER_H
 #define PRESENCE_TESTS_OBSERVER_H
 
@@ -14,7 +14,7 @@ struct observer {
     struct observer_report *report; /* shared with the process */
     pid_t process;
     uint64_t reads;   /* of sites that existed; known once it has stopped */
-    uint64_t changed; /* attempts after which the site was gone or the tick had moved */
+    uint64_t changed; /* counts in vain, since the directory changed at each attempt */
 };
 
 /* Write a site's name into the 32 bytes of `ret`; and return how many visitors all its heartbeats
