@@ -6,11 +6,13 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 
 from mutants import TOP
 
 OPTIONS = ["-Dtests=enabled", "-Dxdp=enabled"]
 SKIPPED = 77  # Meson's exit status of a test that can't run here
+PATIENCE = 3  # what tests/run multiplies time limits by
 
 
 class Broken(Exception):
@@ -54,6 +56,7 @@ class Workshop:
         self.top = os.path.join(TOP, f"build/mutants/{number}/tree")
         self.build_directory = os.path.join(TOP, f"build/mutants/{number}/release")
         self.tests, self.targets, self.built = {}, {}, set()
+        self.seconds = {}  # that tests took without a fault
         self.changed = self.process = self.log_path = None
         self.stopped = False
 
@@ -155,11 +158,19 @@ class Workshop:
         self.built |= targets
         return None
 
+    def limit(self, name):
+        """Return after how many seconds a test is taken to hang: ten times as long as without a fault, but no later
+        than Meson would say so."""
+        limit = self.tests[name]["timeout"] * PATIENCE
+        return min(limit, 30 + 10 * self.seconds[name]) if name in self.seconds else limit
+
     def test(self, name):
         """Run a test. Returns how it failed, or None."""
         test = self.tests[name]
-        status = self.run(test["cmd"], test["timeout"], env={**os.environ, **test["env"]},
+        begin = time.monotonic()
+        status = self.run(test["cmd"], self.limit(name), env={**os.environ, **test["env"]},
                           cwd=test["workdir"] or self.build_directory)
+        self.seconds.setdefault(name, time.monotonic() - begin)
         if status == SKIPPED:
             raise Broken(f"{name} cannot run here: see {self.log_path}")
         if status is None:

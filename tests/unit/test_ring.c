@@ -186,6 +186,21 @@ static void a_lone_writer_adds_the_same(void **state)
     }
 }
 
+/* However far the tag is from 0. */
+static void an_unused_bucket_takes_any_tag(void **state)
+{
+    static const uint32_t tags[] = {1, INT32_MAX, UINT32_C(1) << 31, UINT32_MAX};
+
+    (void)state;
+    for (unsigned i = 0; i < LENGTH(tags); i++) {
+        uint64_t bucket = 0, alone = 0;
+        ring_add_bucket(&bucket, tags[i], 1);
+        ring_add_bucket_alone(&alone, tags[i], 1);
+        assert_int_equal(ring_bucket_count(&bucket, tags[i]), 1);
+        assert_int_equal(ring_bucket_count(&alone, tags[i]), 1);
+    }
+}
+
 static void windows_are_rounded_above_480(void **state)
 {
     (void)state;
@@ -208,6 +223,7 @@ int main(void)
         cmocka_unit_test(counts_follow_the_rule),
         cmocka_unit_test(older_tags_are_dropped_and_newer_ones_reset),
         cmocka_unit_test(a_lone_writer_adds_the_same),
+        cmocka_unit_test(an_unused_bucket_takes_any_tag),
         cmocka_unit_test(windows_are_rounded_above_480),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -268,6 +268,44 @@ static void names_hash_by_secret_site_and_kind(void **state)
     }
 }
 
+/* Of any length, and wherever they differ: names are compared eight bytes at a time. */
+static void names_differ_in_any_byte(void **state)
+{
+    uint8_t name[40], other[40];
+
+    (void)state;
+    for (uint32_t i = 0; i < sizeof(name); i++)
+        name[i] = (uint8_t)('a' + i % 26);
+    for (uint32_t length = 1; length <= sizeof(name); length++) {
+        memcpy(other, name, sizeof(name));
+        assert_true(scope_bytes_equal(name, other, length));
+        for (uint32_t i = 0; i < length; i++) {
+            other[i] ^= 1;
+            assert_false(scope_bytes_equal(name, other, length));
+            other[i] ^= 1;
+        }
+    }
+}
+
+/* R6: within the window, up to the second in which it has passed. A batch may be ahead. */
+static void refusals_hold_for_a_window(void **state)
+{
+    const uint64_t ticks[] = {0, 1000, UINT64_C(1) << 31, UINT32_MAX, UINT64_C(5) << 32};
+
+    (void)state;
+    for (unsigned i = 0; i < LENGTH(ticks); i++) {
+        const uint32_t mark = refusal_mark(ticks[i]);
+        if (mark == 0)
+            continue; /* once in 136 years */
+        assert_true(refusal_is_within(mark, ticks[i], 1));
+        assert_false(refusal_is_within(mark, ticks[i] + 1, 1));
+        assert_true(refusal_is_within(mark, ticks[i] + 299, 300));
+        assert_false(refusal_is_within(mark, ticks[i] + 300, 300));
+        assert_true(ticks[i] < 2 || refusal_is_within(mark, ticks[i] - 2, 1));
+    }
+    assert_false(refusal_is_within(0, 5, 3600));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_directory, close_directory)
 
 int main(void)
@@ -279,6 +317,8 @@ int main(void)
         TEST(walks_are_bounded),
         TEST(generations_tell_that_an_entry_has_changed),
         TEST(names_hash_by_secret_site_and_kind),
+        TEST(names_differ_in_any_byte),
+        TEST(refusals_hold_for_a_window),
     };
     return cmocka_run_group_tests_name("scope", tests, NULL, NULL);
 }

@@ -1,5 +1,23 @@
 /* test_table_race.c - table.h beside another writer, whose stores come at the worst moments, and
  * many visitors against a model. */
+#include <core/atomics.h>
+
+/* A store by another writer between a load of a word and the swap that relies on it. */
+static struct {
+    uint64_t *slot; /* NULL: none */
+    uint64_t word;
+} before_swap;
+
+static inline bool swap_after_store(uint64_t *word, uint64_t *expected, uint64_t desired)
+{
+    if (before_swap.slot)
+        *before_swap.slot = before_swap.word;
+    before_swap.slot = 0;
+    return atomic_swap_if(word, expected, desired);
+}
+
+#define atomic_swap_if swap_after_store
+
 #include "table_fixture.h"
 
 /* Fill the slots below `slot`, so that the next insert takes it. */
@@ -161,6 +179,32 @@ static void a_copy_from_any_tick_ahead_stays(void **state)
     }
 }
 
+/* A visitor comes back just before the sweep frees their expired word. */
+static void a_sweep_frees_no_word_that_was_refreshed(void **state)
+{
+    struct fixture *fixture = *state;
+    const uint64_t now = 10000, fresh = table_word(key_a.fingerprint, now);
+    struct table_swept swept = {0};
+
+    fixture->table.words[3] = table_word(key_a.fingerprint, now - EXPIRY);
+    before_swap.slot = &fixture->table.words[3];
+    before_swap.word = fresh;
+    table_sweep(&fixture->table, 0, fixture->table.pairs, now, &swept);
+    assert_int_equal(swept.freed, 0);
+    assert_int_equal(swept.kept, 1);
+    assert_int_equal(fixture->table.words[3], fresh);
+}
+
+/* No collector writes such a word: only a damaged segment has one. */
+static void a_word_from_before_the_clock_moves_its_first_tick(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->table.words[0] = table_word(key_a.fingerprint, UINT64_C(0) - 5);
+    assert_true(leave(fixture, key_a, 10));
+    expect_moves(fixture, {0, -1});
+}
+
 #define MODEL_VISITORS 40
 
 /* After an insert that found no free slot: forget the visitor that it evicted, if any. */
@@ -240,6 +284,8 @@ int main(void)
         TABLE_TEST(merges_lose_no_heartbeat),
         TABLE_TEST(inserts_survive_what_happens_meanwhile),
         TABLE_TEST(a_copy_from_any_tick_ahead_stays),
+        TABLE_TEST(a_sweep_frees_no_word_that_was_refreshed),
+        TABLE_TEST(a_word_from_before_the_clock_moves_its_first_tick),
         TABLE_TEST(random_visitors_follow_the_model),
         TABLE_TEST(a_lone_writers_visitors_follow_the_model),
     };
