@@ -1,18 +1,22 @@
 /* test_table_race.c - table.h beside another writer, whose stores come at the worst moments, and
  * many visitors against a model. */
+#include <stddef.h>
+
 #include <core/atomics.h>
 
 /* A store by another writer between a load of a word and the swap that relies on it. */
 static struct {
     uint64_t *slot; /* NULL: none */
     uint64_t word;
+    unsigned swaps; /* that come before */
 } before_swap;
 
 static inline bool swap_after_store(uint64_t *word, uint64_t *expected, uint64_t desired)
 {
-    if (before_swap.slot)
+    if (before_swap.slot && before_swap.swaps-- == 0) {
         *before_swap.slot = before_swap.word;
-    before_swap.slot = 0;
+        before_swap.slot = NULL;
+    }
     return atomic_swap_if(word, expected, desired);
 }
 
@@ -179,6 +183,29 @@ static void a_copy_from_any_tick_ahead_stays(void **state)
     }
 }
 
+static void store_before_swap(struct fixture *fixture, unsigned slot, uint64_t word, unsigned swaps)
+{
+    before_swap.slot = &fixture->table.words[slot];
+    before_swap.word = word;
+    before_swap.swaps = swaps;
+}
+
+/* A leave clears the first of two copies just before it is raised to the newer one's tick: that one
+ * stays, and no bucket misses the visitor for a moment. */
+static void a_merge_ends_when_its_first_copy_goes(void **state)
+{
+    struct fixture *fixture = *state;
+    const uint64_t now = 10000;
+
+    fill_below(fixture, 5, now);
+    fixture->race[fixture->race_count++] =
+        (struct store){20, table_word(key_a.fingerprint, now + 1), 0};
+    store_before_swap(fixture, 5, 0, 1);
+    expect_outcome(upsert(fixture, key_a, now), .inserted = 1);
+    expect_moves(fixture, {now, 1});
+    expect_word(fixture, key_a, now + 1);
+}
+
 /* A visitor comes back just before the sweep frees their expired word. */
 static void a_sweep_frees_no_word_that_was_refreshed(void **state)
 {
@@ -187,8 +214,7 @@ static void a_sweep_frees_no_word_that_was_refreshed(void **state)
     struct table_swept swept = {0};
 
     fixture->table.words[3] = table_word(key_a.fingerprint, now - EXPIRY);
-    before_swap.slot = &fixture->table.words[3];
-    before_swap.word = fresh;
+    store_before_swap(fixture, 3, fresh, 0);
     table_sweep(&fixture->table, 0, fixture->table.pairs, now, &swept);
     assert_int_equal(swept.freed, 0);
     assert_int_equal(swept.kept, 1);
@@ -284,6 +310,7 @@ int main(void)
         TABLE_TEST(merges_lose_no_heartbeat),
         TABLE_TEST(inserts_survive_what_happens_meanwhile),
         TABLE_TEST(a_copy_from_any_tick_ahead_stays),
+        TABLE_TEST(a_merge_ends_when_its_first_copy_goes),
         TABLE_TEST(a_sweep_frees_no_word_that_was_refreshed),
         TABLE_TEST(a_word_from_before_the_clock_moves_its_first_tick),
         TABLE_TEST(random_visitors_follow_the_model),
