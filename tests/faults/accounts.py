@@ -23,6 +23,12 @@ def check_account(collector):
     outcomes = sum(stats[name] for name in OUTCOMES)
     if outcomes < stats["datagrams_accepted"] - stats["datagrams_empty"] - (0 if collector.quiet else BURST):
         raise Wrong(f"{collector.name}: visitors without an outcome: {stats}")
+    ledger = collector.ledger
+    if not ledger.surely <= outcomes:
+        raise Wrong(f"{collector.name}: {ledger.surely} heartbeats surely came, {outcomes} have an outcome")
+    if collector.counts_began and outcomes > ledger.surely + 2 * (ledger.perhaps + ledger.flying()):
+        raise Wrong(f"{collector.name}: {outcomes} heartbeats have an outcome; {ledger.surely} surely came, "
+                    f"{ledger.perhaps} perhaps, {ledger.flying()} were under way")
     status, out, err = collector.ctl.run("verify")
     if status != 3 and (collector.quiet or status != 1):
         raise Wrong(f"{collector.name}: verify: {status}, {out}{err}")

@@ -102,6 +102,20 @@ def collector_frozen(world, fault):
     collector.service.thaw()
 
 
+@kind("all collectors frozen", {"engine": ("a1",), "relay": ("a1",)}, claims=("a2", "b1"), long=11.5)
+def all_frozen(world, fault):
+    """Then no group is whole."""
+    for collector in world.collectors:
+        collector.service.freeze()
+        collector.ledger.fall_silent()
+        break_group(world, collector.name)
+    yield
+    for collector in world.collectors:
+        collector.ledger.listen()
+        mend_group(world, collector.name)
+        collector.service.thaw()
+
+
 @kind("collector restarted", COLLECTORS)
 def collector_restarted(world, fault):
     collector = collector_of(world, fault.target)

@@ -32,10 +32,14 @@ def memory_at_start(world, fault):
     collector = collector_of(world, fault.target)
     put_down(world, collector, signal.SIGTERM)
     limit = drawer(fault).choice((8, 16, 24)) << 20
+    collector.ledger.start()
     collector.service.begin(limits=[(resource.RLIMIT_AS, limit)])
-    refused = collector.service.wait_refused(statuses=(1, 127))
-    yield
-    if not refused:
+    if collector.service.wait_refused(statuses=(1, 127)):
+        collector.ledger.fall_silent(ended=True)
+        yield
+    else:
+        collector.ledger.listen()
+        yield
         put_down(world, collector, signal.SIGTERM)
     yield from revive(world, collector)
 

@@ -68,6 +68,7 @@ def other_table(world, fault):
     put_down(world, collector, signal.SIGTERM)
     change(collector, drawer(fault), (("max-entries", (20000, 24000, 16000)),))
     replace_counts(collector)
+    collector.counts_began = False  # counters move
     collector.ledger.be_nameless()
     yield
     yield from revive(world, collector, anew=True)

@@ -11,6 +11,7 @@ from kinds import (
     COLLECTORS, ENGINES, RELAYS, collector_of, drawer, kind, mend_group, put_down, revive,
 )
 from oracle import boottime
+from programs import die_with_parent
 
 FORWARDER = os.path.join(os.path.dirname(__file__), "../netns/forwarder.py")
 ENGINE_BACK = 6.0  # seconds after which everything is in the engine again, and read
@@ -22,7 +23,8 @@ class Link:
     def __init__(self, collector, seed):
         self.collector = collector
         self.process = subprocess.Popen([sys.executable, FORWARDER, "127.0.0.1", str(collector.port), seed],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        preexec_fn=die_with_parent)
         self.port = int(self.process.stdout.readline())
         self.tell("calm")
 

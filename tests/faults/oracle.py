@@ -76,6 +76,8 @@ class Ledger:
         self.garbled_until = -math.inf  # somebody has overwritten what readers have mapped
         self.slack = []  # (until, visitors): a kill may leave counts off by that
         self.refuses_until = -math.inf  # it may have been full
+        # Visitors of heartbeats that its counters must have, and of those that they may have (R7).
+        self.surely = self.perhaps = 0
 
     def now(self):
         return boottime() + self.shift
@@ -83,12 +85,12 @@ class Ledger:
     # ---- what was sent ----
 
     def send(self, sender, cohort, size, ends, scopes, sure=True):
-        """Note an entry before it is sent; returns it."""
+        """Note an entry before it is sent. Cohort 0 is a fence, which nobody reads the count of."""
         entry = Entry(size, ends, scopes, self.now(), sure and not (
             self.rough or self.deaf or sender in self.deaf_to))
-        self.cohorts[cohort].append(entry)
+        if cohort:
+            self.cohorts[cohort].append(entry)
         self.pending[sender].append(entry)
-        return entry
 
     def mark(self, sender):
         """Return what `settle` settles when a heartbeat that is sent now has been seen."""
@@ -100,11 +102,20 @@ class Ledger:
             return
         now, settled = self.now(), set(map(id, entries))
         for entry in entries:
+            if entry.settled == math.inf:
+                self.surely += entry.size * entry.sure
+                self.perhaps += entry.size * (not entry.sure)
             entry.settled = min(entry.settled, now)
         self.pending[sender] = [entry for entry in self.pending[sender] if id(entry) not in settled]
 
-    def is_settled(self):
-        return not any(self.pending.values())
+    def is_settled(self, sender=None):
+        """Whether nobody who counts is under way, of one sender or of all."""
+        return not any(entry.scopes for entries in (
+            self.pending.values() if sender is None else [self.pending[sender]]) for entry in entries)
+
+    def flying(self):
+        """Visitors who are under way."""
+        return sum(entry.size for entries in self.pending.values() for entry in entries)
 
     def doubt(self, senders=None):
         """Whatever is under way may get lost, of these senders or of all."""
@@ -116,9 +127,8 @@ class Ledger:
 
     def kill(self):
         """It is killed: what was under way may be lost, or leave counts off until it ages out."""
-        flying = sum(entry.size for entries in self.pending.values() for entry in entries)
-        if flying:
-            self.slack.append((self.now() + self.window + INFLIGHT, flying))
+        if self.flying():
+            self.slack.append((self.now() + self.window + INFLIGHT, self.flying()))
         self.doubt()
         self.fall_silent()
 
@@ -141,6 +151,7 @@ class Ledger:
     def lose(self):
         """All counts may be lost. It has to say that it warms up since it listens again."""
         self.lost_at = self.now()
+        self.surely = self.perhaps = 0
         self.must_warm_from = self.must_warm_until = math.inf
 
     def listen_anew(self, begun):

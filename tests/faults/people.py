@@ -178,13 +178,15 @@ class Crowd:
         once they are, what went before has been processed."""
         draw = random.Random(f"{self.seed} fence {next(self.fences)}")
         for sender in self.senders:
-            if not any(ledger.pending[sender.name] for ledger in sender.ledgers()):
+            if all(ledger.is_settled(sender.name) for ledger in sender.ledgers()):
                 continue
             fence = []
             for shard in range(self.shards):
                 visitor = draw_visitors(draw, 1, shard, self.shards)
                 fence += [(ledger, ledger.mark(sender.name), visitor[0])
                           for ledger in sender.ledgers_of(visitor[0])]
+                for ledger in sender.ledgers_of(visitor[0]):
+                    ledger.send(sender.name, 0, 1, False, frozenset())
                 sender.send(visitor, Place(FENCE), HEARTBEAT)
             sender.fences = [*sender.fences, *fence][-24:]
 
@@ -193,14 +195,21 @@ class Crowd:
         for sender in self.senders:
             sender.fences = [one for one in sender.fences if one[0] not in ledgers]
 
-    def settle(self, seen):
-        """Find out, by seen(ledger, visitor), what has been processed."""
+    def settle(self, ledger, seen):
+        """Find out, by seen(visitors), what of a collector's has been processed. The newest and the oldest
+        of a sender's fences tell enough."""
+        waiting = [(sender, fence) for sender in self.senders
+                   for fence in ends(one for one in sender.fences if one[0] is ledger)]
+        if ledger.rough or not waiting:
+            return
+        for (sender, (_, entries, _)), is_seen in zip(waiting, seen([fence[2] for _, fence in waiting])):
+            if is_seen:
+                ledger.settle(sender.name, entries)
         for sender in self.senders:
-            left = []
-            for ledger, entries, visitor in sender.fences:
-                if ledger.rough or not seen(ledger, visitor):
-                    left.append((ledger, entries, visitor))
-                else:
-                    ledger.settle(sender.name, entries)
-            sender.fences = [one for one in left if any(
+            sender.fences = [one for one in sender.fences if any(
                 entry.settled == math.inf for entry in one[1])]
+
+
+def ends(fences):
+    fences = list(fences)
+    return fences[-1:] + fences[:-1][:1]

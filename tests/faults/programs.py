@@ -31,6 +31,11 @@ class Crashed(AssertionError):
     """A program ended by itself, said that it is broken, or did not end when it was told to."""
 
 
+def die_with_parent(how=signal.SIGKILL):
+    """Let this process end when the one that has started it does (PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, how, 0, 0, 0)
+
+
 def enter_clock(ahead):
     """Return what makes a child's CLOCK_BOOTTIME be so many seconds ahead, between fork and exec."""
     def enter():
@@ -79,6 +84,7 @@ class Service:
         enter = enter_clock(self.ahead) if self.ahead else lambda: None
 
         def prepare():
+            die_with_parent()
             enter()
             for kind, limit in limits:
                 resource.setrlimit(kind, (limit, limit))

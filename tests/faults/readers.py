@@ -6,10 +6,12 @@ import os
 import re
 import socket
 import subprocess
+import uuid
 
 from harness import BUILD, PRESENCECTL, asan_options
 from oracle import Reading, Scope, boottime
 from people import FENCE
+from programs import die_with_parent
 
 SEGMENT_SAMPLES = os.path.join(BUILD, "tests/faults/segment_samples")
 KINDS = "site", "room", "country", "source"
@@ -47,11 +49,13 @@ class Samples:
 
     def __init__(self, segment):
         self.process = subprocess.Popen(
-            [SEGMENT_SAMPLES, segment], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [SEGMENT_SAMPLES, segment], stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=die_with_parent,
             env={**os.environ, **asan_options("detect_leaks=0")})
 
-    def ask(self, *words):
-        self.process.stdin.write(("\t".join(map(str, words)) + "\n").encode())
+    def ask(self, *questions):
+        """Write questions, each a tuple of words."""
+        lines = ("\t".join(map(str, words)) + "\n" for words in questions)
+        self.process.stdin.write("".join(lines).encode())
         self.process.stdin.flush()
 
     def line(self, scope=None):
@@ -72,22 +76,21 @@ class Samples:
         return Reading("libpresence", scope, begin, end, answer, int(count), flags[3], flags[4], flags[2])
 
     def count(self, *scopes, window=0):
-        for scope in scopes:
-            self.ask("count", KINDS.index(scope.kind), window, scope.site, scope.name)
+        self.ask(*(("count", KINDS.index(scope.kind), window, scope.site, scope.name) for scope in scopes))
         return [self.line(scope) for scope in scopes]
 
-    def seen(self, site, visitor):
-        """Whether the visitor was seen there."""
-        self.ask("seen", site, visitor)
-        return self.line().answer == "number"
+    def seen(self, site, visitors):
+        """Which of the visitors, each 16 bytes, were seen there."""
+        self.ask(*(("seen", site, uuid.UUID(bytes=visitor)) for visitor in visitors))
+        return [self.line().answer == "number" for _ in visitors]
 
     def list(self, kind, site="", window=0):
-        self.ask("list", KINDS.index(kind), window, site)
+        self.ask(("list", KINDS.index(kind), window, site))
         return list(iter(lambda: self.line(Scope(kind, site, "?")), None))
 
     def crowd(self, number, site):
         """As many handles at once, a count of each."""
-        self.ask("crowd", number, 0, site)
+        self.ask(("crowd", number, 0, site))
         return list(iter(lambda: self.line(Scope("site", site)), None))
 
     def close(self):

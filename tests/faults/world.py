@@ -22,7 +22,8 @@ from programs import Crashed, Service
 from readers import NOWHERE, Ctl, Http, Samples, Scrape
 
 RELAY_PORT, WEB_PORT, EXPORTER_PORT = 9514, 8474, 9474
-RIGHT = 30.0  # seconds after a fault within which everything is right again
+PAUSE = 0.025  # seconds between two turns
+RIGHT = 60.0  # seconds after a fault within which everything is right again
 TMPFS, DISK = "24m", "2m"  # for segments, and for the recorder's database
 SCOPES = [Scope("site", site) for site in SITES]
 GROWTH = 16 << 20, 12  # bytes and descriptors by which a program may grow
@@ -42,12 +43,8 @@ class Collector:
             "warm-up": plan.warm_up, "workers": plan.workers, "receive": plan.receive}, stored=True)
         self.ctl = Ctl("--segment", self.segment)
         self.samples = None
+        self.counts_began = True  # the segment's counters, when the ledger's sums did
         self.quiet = True  # nothing was interrupted: its account has to close
-
-    def seen(self, visitor):
-        hexed = visitor.hex()
-        return self.samples.seen(FENCE, "-".join(
-            (hexed[:8], hexed[8:12], hexed[12:16], hexed[16:20], hexed[20:])))
 
 
 class World:
@@ -141,7 +138,7 @@ class World:
 
     def begin_engine(self):
         self.begin_groups((2, 1))
-        self.engine = RedisServer(self.directory, port=6379)
+        self.engine = RedisServer(self.directory, port=6379, prefix=("setpriv", "--pdeathsig", "KILL"))
         self.stack.callback(self.engine.ensure_ended)
         for collector in self.collectors:
             group, shard = collector.name[0].upper(), collector.name[1:]
@@ -196,7 +193,7 @@ class World:
         for until, happening in running:
             self.spin(until - time.monotonic())
             for _ in happening:
-                self.spin(0)
+                self.spin(PAUSE)
         self.become_right()
 
     def spin(self, seconds):
@@ -206,7 +203,7 @@ class World:
             self.turn()
             if time.monotonic() >= end:
                 return
-            time.sleep(0.02)
+            time.sleep(PAUSE)
 
     def turn(self):
         self.turns += 1
@@ -224,8 +221,8 @@ class World:
                 collector.ledger.forget()
 
     def settle(self):
-        by_ledger = {id(collector.ledger): collector for collector in self.collectors}
-        self.crowd.settle(lambda ledger, visitor: by_ledger[id(ledger)].seen(visitor))
+        for collector in self.collectors:
+            self.crowd.settle(collector.ledger, lambda visitors: collector.samples.seen(FENCE, visitors))
 
     # ---- reading ----
 
@@ -323,11 +320,10 @@ class World:
         while why:
             if time.monotonic() - begun > RIGHT:
                 raise Wrong(f"not right after {RIGHT} s: {why}")
-            self.spin(0)
+            self.spin(PAUSE)
             if first:
                 self.crowd.refresh(100)
             why = self.is_wrong()
-            time.sleep(0.01)
 
     def is_wrong(self):
         """Return what is not yet right, or nothing."""
