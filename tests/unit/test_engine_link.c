@@ -205,6 +205,32 @@ static void a_request_that_nobody_reads(void **state)
     fake_stop(&fake);
 }
 
+/* A reply to a command that was not sent yet answers something else. */
+static void a_reply_that_comes_too_early(void **state)
+{
+    const size_t size = 32 << 20;
+    const struct script early = {.answer = "+PONG\r\n", .stays = true};
+    struct engine_request request = {0};
+    char *bytes = calloc(1, size);
+    redisReply **replies;
+    struct fake fake;
+
+    (void)state;
+    engine_request_begin(&request, 2);
+    engine_request_text(&request, "PING");
+    engine_request_bytes(&request, bytes, size);
+    fake_open(&fake);
+    fake_add(&fake, &early);
+    fake_start(&fake);
+    struct engine_link *link = open_to(&fake);
+    int r = engine_link_call(link, &request, monotonic_ns() + GENEROUS_NS, &replies);
+    assert_int_equal(r, -EPROTO);
+    engine_link_close(link);
+    engine_request_free(&request);
+    free(bytes);
+    fake_stop(&fake);
+}
+
 /* A large answer to the first command, of which the engine reads the rest only afterwards. */
 static void sending_and_receiving_at_once(void **state)
 {
@@ -327,6 +353,7 @@ int main(void)
         cmocka_unit_test(a_closed_connection_is_made_again),
         cmocka_unit_test(a_watch_needs_its_connection),
         cmocka_unit_test(a_request_that_nobody_reads),
+        cmocka_unit_test(a_reply_that_comes_too_early),
         cmocka_unit_test(sending_and_receiving_at_once),
         cmocka_unit_test(a_user_and_a_password),
     };

@@ -352,10 +352,13 @@ static void places_are_used_once(void **state)
     }
     for (int i = 0; i < LIMIT; i++)
         end(connections, &clients[i]);
+    clients[0] = begin(connections, "::1");
     for (int i = 0; i < 2 * (LIMIT + HTTP_CONNECTIONS_SLACK); i++) {
-        clients[0] = begin(connections, "::1");
+        clients[1] = begin(connections, "::1");
         end(connections, &clients[0]);
+        clients[0] = clients[1];
     }
+    end(connections, &clients[0]);
     http_connections_free(connections);
 }
 

@@ -269,6 +269,7 @@ static void test_answers(void **state)
     expect_answer(&fixture, GET("/hello?name=a%26b"), "HTTP/1.1 200 OK\r\n", "\r\n\r\na&b\n");
     expect_answer(&fixture, GET("/hello"), "HTTP/1.1 200 OK\r\n", "default-src 'none'");
     expect_answer(&fixture, GET("/hello"), "HTTP/1.1 200 OK\r\n", "nosniff");
+    expect_answer(&fixture, GET("/hello"), "HTTP/1.1 200 OK\r\n", "Cache-Control: no-store\r\n");
     expect_answer(&fixture, GET("/sites/a/b"), "HTTP/1.1 200 OK\r\n", "hello");
     expect_answer(&fixture, GET("/sites"), "HTTP/1.1 404 ", "no such resource");
     expect_answer(&fixture, GET("/hello/"), "HTTP/1.1 404 ", "no such resource");

@@ -79,9 +79,11 @@ static int calls_that_are_left(const char *path)
 /* What the recorder does. */
 static int writing_is_left(const char *path)
 {
-    char written[256], other[300];
+    char written[256], other[300], elsewhere[300];
 
     snprintf(written, sizeof(written), "%s/state/file", path);
+    snprintf(elsewhere, sizeof(elsewhere), "%s.elsewhere", path);
+    MUST(error_of(open(elsewhere, O_RDWR | O_CREAT, 0600)) == 0);
     snprintf(other, sizeof(other), "%s/state", path);
     MUST(mkdir(other, 0700) == 0);
     MUST(privileges_drop((const char *const[]){"/dev/shm/none", NULL}, written) == 0);
@@ -94,13 +96,19 @@ static int writing_is_left(const char *path)
         return 0;
     MUST(error_of(open("/tmp/presence-privileges", O_RDWR | O_CREAT, 0600)) == EACCES);
     MUST(error_of(open("/etc/passwd", O_RDONLY)) == EACCES);
+    if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) >= 3)
+        MUST(truncate(elsewhere, 0) < 0 && errno == EACCES);
     return 0;
 }
 
 static void a_writer_writes(void **state)
 {
+    char elsewhere[300];
+
     (void)state;
     assert_int_equal(in_child(writing_is_left, directory), 0);
+    snprintf(elsewhere, sizeof(elsewhere), "%s.elsewhere", directory);
+    assert_int_equal(unlink(elsewhere), 0);
 }
 
 /* What a program does that connects to an engine again and again, and writes a database, too. */

@@ -80,13 +80,28 @@ static void test_texts_in_json(void **state)
     }
 }
 
+/* An engine gone bad may say any number. */
+static void test_numbers_in_json(void **state)
+{
+    static const uint64_t cases[][2] = {{0, 0},
+                                        {INT64_MAX, INT64_MAX},
+                                        {INT64_MAX + UINT64_C(1), INT64_MAX},
+                                        {UINT64_MAX, INT64_MAX}};
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        json_t *number = json_of_number(cases[i][0]);
+        assert_true(json_integer_value(number) == (json_int_t)cases[i][1]);
+        json_decref(number);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_formulas_are_text),
-        cmocka_unit_test(test_on_a_terminal),
-        cmocka_unit_test(test_texts_in_json),
+        cmocka_unit_test(test_names),           cmocka_unit_test(test_formulas_are_text),
+        cmocka_unit_test(test_on_a_terminal),   cmocka_unit_test(test_texts_in_json),
+        cmocka_unit_test(test_numbers_in_json),
     };
 
     setlocale(LC_CTYPE, "C.UTF-8");
