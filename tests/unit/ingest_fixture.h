@@ -180,6 +180,17 @@ static inline int64_t count_of(struct fixture *fixture, const char *site, enum s
                       segment_of(fixture)->max_window);
 }
 
+/* Return a scope's total of heartbeats, which histories take. */
+static inline uint64_t heartbeats_in(struct fixture *fixture, const char *site,
+                                     enum scope_kind kind, const char *label)
+{
+    uint32_t index = find_scope(fixture, site, kind, label);
+
+    assert_int_not_equal(index, SCOPE_NONE);
+    collector_wait_for_batches(&fixture->collector); /* workers publish what they have summed up */
+    return segment_of(fixture)->directory.activities[index].heartbeats;
+}
+
 #define expect_site(fixture, site, expected) \
     check_count(fixture, site, SCOPE_SITE, NULL, expected, __LINE__)
 #define expect_room(fixture, site, room, expected) \

@@ -53,6 +53,7 @@ static void a_limit_each_second(void **state)
     /* A worker whose tick is a little behind spends the same budget. */
     assert_int_equal(take(budget, sender, START, 5), 0);
     assert_int_equal(take(budget, sender, START + 3, 500), 100);
+    assert_int_equal(take(budget, sender, START + 1, 5), 0); /* two behind */
     assert_int_equal(take(budget, sender, START + 4, 1), 1);
     budget_close(budget);
 }

@@ -237,6 +237,7 @@ static void late_workers_move_nobody_backward(void **state)
     const struct ring *ring = &segment_of(fixture)->directory.rings[index];
     assert_int_equal(ring_count(ring, START + 2, 300), 2);
     assert_int_equal(ring_count(ring, START + 2, 1), 1); /* visitor 1, at the later tick */
+    assert_int_equal(segment_of(fixture)->directory.entries[index].last_heartbeat, START + 2);
     expect_counter(fixture, heartbeats_new, 3);
     expect_counter(fixture, heartbeats_refreshed, 1);
     expect_counter(fixture, heartbeats_left, 1);

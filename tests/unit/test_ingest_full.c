@@ -1,6 +1,8 @@
 /* test_ingest_full.c - ingest.h when the directory or the table is full. */
 #include "ingest_fixture.h"
 
+#include "refusals.h"
+
 static void full_directories_refuse_new_scopes(void **state)
 {
     struct fixture *fixture = *state;
@@ -84,6 +86,7 @@ static void full_tables_refuse_new_visitors(void **state)
     expect_counter(fixture, table_full, 68);
     expect_counter(fixture, heartbeats_refreshed, 0);
     expect_site(fixture, "a", 32);
+    assert_int_equal(heartbeats_in(fixture, "a", SCOPE_SITE, NULL), 32);
 
     /* Labels are counted separately; a room may refuse a visitor of the site. */
     batch(fixture, {"a", .room = "/", .visitor = 1, .count = 100});
@@ -92,6 +95,8 @@ static void full_tables_refuse_new_visitors(void **state)
     expect_counter(fixture, table_full, 136);
     expect_room(fixture, "a", "/", 0);
     expect_site(fixture, "a", 32);
+    assert_int_equal(heartbeats_in(fixture, "a", SCOPE_SITE, NULL), 64);
+    assert_int_equal(heartbeats_in(fixture, "a", SCOPE_ROOM, "/"), 0);
     expect_accounted(fixture, 200);
 
     /* A leave frees a slot, in the same batch. */
@@ -159,13 +164,28 @@ static void everything_is_accounted_for(void **state)
     stop_ingest(fixture);
 }
 
+/* A worker that is some ticks behind another takes no refusal back. */
+static void marks_never_move_backward(void **state)
+{
+    uint32_t mark = 0;
+
+    (void)state;
+    refusal_record(&mark, START);
+    assert_int_equal(mark, refusal_mark(START));
+    refusal_record(&mark, START + 2);
+    refusal_record(&mark, START);
+    assert_int_equal(mark, refusal_mark(START + 2));
+    mark = refusal_mark(UINT32_MAX - 5); /* a mark has 32 bits */
+    refusal_record(&mark, (UINT64_C(1) << 32) + 1);
+    assert_int_equal(mark, refusal_mark((UINT64_C(1) << 32) + 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(full_directories_refuse_new_scopes),
-        TEST(full_directories_make_room),
-        TEST(full_tables_refuse_new_visitors),
-        TEST(everything_is_accounted_for),
+        TEST(full_directories_refuse_new_scopes), TEST(full_directories_make_room),
+        TEST(full_tables_refuse_new_visitors),    TEST(everything_is_accounted_for),
+        TEST(marks_never_move_backward),
     };
     return cmocka_run_group_tests_name("ingest_full", tests, NULL, NULL);
 }

@@ -139,10 +139,15 @@ static void rooms_and_sources_of_a_site_are_limited(void **state)
     expect_country(fixture, "b", "AE", 1);
     expect_counter(fixture, site_rooms_full, 7);
 
+    /* Each visitor of a datagram is refused. */
+    batch(fixture, {.site = "a", .room = "/x", .source = "x", .count = 5});
+    expect_counter(fixture, site_rooms_full, 12);
+    expect_counter(fixture, site_sources_full, 12);
+
     /* A leave of a room that was never counted ends nothing. */
     batch(fixture, {.site = "a", .room = "/9", .kind = WIRE_LEAVE});
     expect_site(fixture, "a", 10);
-    expect_all(fixture, 20 + 5 + 1);
+    expect_all(fixture, 20 + 5 + 5 + 1);
     stop_ingest(fixture);
 }
 
@@ -191,6 +196,9 @@ static void new_visitors_of_a_sender_are_limited(void **state)
     expect_room(fixture, "a", "/", 100);
     expect_site(fixture, "b", 90);
     expect_country(fixture, "b", "DE", 90);
+    assert_int_equal(heartbeats_in(fixture, "a", SCOPE_SITE, NULL), 100);
+    assert_int_equal(heartbeats_in(fixture, "a", SCOPE_ROOM, "/"), 100);
+    assert_int_equal(heartbeats_in(fixture, "b", SCOPE_COUNTRY, "DE"), 90);
     expect_counter(fixture, sender_new_exceeded, 260);
     expect_counter(fixture, label_sender_new_exceeded, 260);
     expect_counter(fixture, heartbeats_new, 190);
