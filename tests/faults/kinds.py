@@ -65,8 +65,11 @@ def revive(world, collector, anew=False):
     mend_group(world, collector.name)
     begun = collector.ledger.now()
     yield from begin_and_wait(world, collector.service)
+    if collector.service.process.poll() is not None:
+        return
     if anew:
         collector.ledger.listen_anew(begun)
+        world.judge(collector.ledger.judge, [collector.ctl.count(world.scopes()[0])])
     else:
         collector.ledger.listen()
 

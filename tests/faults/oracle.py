@@ -15,8 +15,9 @@ import time
 
 LAG = 4  # seconds by which a collector that is not stale may be late, and one (R6)
 STALE = 3  # seconds: a tick that is older is stale (R6)
-MENDED = 6  # seconds after which a lost name is given back: 5, and one
+MENDED = 12  # seconds after which a lost name is given back: 5, and what a busy machine needs
 REOPENED = 4  # seconds after which whoever has a segment open knows that it was replaced
+UNDISTURBED = 8  # seconds after which no number of a collector may have a mark
 INFLIGHT = 5  # seconds beyond the window for which a kill may leave a count off
 
 Scope = collections.namedtuple("Scope", "kind site name", defaults=("",))
@@ -78,6 +79,8 @@ class Ledger:
         self.refuses_until = -math.inf  # it may have been full
         # Visitors of heartbeats that its counters must have, and of those that they may have (R7).
         self.surely = self.perhaps = 0
+        self.calm_since = math.inf  # the machine has had time for everything
+        self.changed_at = -math.inf  # something last happened to it
 
     def now(self):
         return boottime() + self.shift
@@ -133,6 +136,7 @@ class Ledger:
         self.fall_silent()
 
     def fall_silent(self, ended=False):
+        self.changed_at = self.now()
         if self.silent_since is None or ended:
             self.silent_since = self.was_silent = self.now()
         self.ended = ended
@@ -140,9 +144,11 @@ class Ledger:
     def start(self):
         """It starts: readers may be told either of before or of after."""
         self.silent_since, self.ended, self.starting = None, False, True
+        self.changed_at = self.now()
 
     def listen(self):
         self.silent_since, self.ended, self.starting = None, False, False
+        self.changed_at = self.now()
 
     def step(self, ahead):
         """Its clock is set ahead."""
@@ -155,7 +161,7 @@ class Ledger:
         self.must_warm_from = self.must_warm_until = math.inf
 
     def listen_anew(self, begun):
-        """It was started at that time, and listens on a new segment, or on one whose counts may be gone."""
+        """It was started at that time, and listens on a new segment, or after a long gap."""
         self.must_warm_from, self.must_warm_until = self.now(), begun + self.warm_up - 1
         self.garbled_until = min(self.garbled_until, self.now() + REOPENED)
         self.listen()
@@ -230,17 +236,26 @@ class Ledger:
         self.require(reading.stale or not self.must_be_stale(reading.begin), reading,
                      f"not stale, though silent since {self.silent_since}")
         # Who has the old segment open may be told of its last number for some seconds.
-        self.require(reading.stale or reading.warming or not reading.source.startswith("presencectl") or
-                     not self.must_warm_from <= begin < self.must_warm_until, reading,
+        self.require(reading.stale or reading.warming or 
+                     self.lost_at > begin - 60 and not reading.source.startswith("presencectl") or
+                     not (self.must_warm_from <= begin and end < self.must_warm_until), reading,
                      "not warming, though nobody listened")
+        self.require(not (reading.stale or reading.warming) or not self.must_be_fresh(begin, self.calm_since),
+                     reading, "marked, though nothing has happened")
         first, last = self.moments(reading, begin, end)
-        since = self.lost_at if reading.warming or begin >= self.must_warm_until else -math.inf
+        since = self.lost_at if reading.warming or end >= self.must_warm_until else -math.inf
         if reading.stale and (begin < self.nameless_until + self.warm_up or reading.why):
             since = self.lost_at if not reading.why else math.inf
         slack = sum(size for until, size in self.slack if until > begin)
         least, most = self.bounds(reading.scope, first, last, since)
         self.judge_number(reading, least - slack, most + slack)
         return not (reading.stale or reading.warming or reading.partial)
+
+    def must_be_fresh(self, begin, calm_since):
+        """Whether nothing has happened to it for long enough, on a machine that had time for it."""
+        return self.silent_since is None and begin - max(
+            self.changed_at, calm_since + self.shift, self.must_warm_until, self.nameless_until,
+            self.garbled_until) > UNDISTURBED
 
     def moments(self, reading, begin, end):
         """Return between which times the number may be of."""
@@ -285,6 +300,8 @@ class Total:
     def __init__(self, groups):
         self.groups = groups  # lists of Ledgers
         self.no_engine_until = -math.inf  # readers may find no engine, or nothing in it
+        self.changed_at = {}  # shard's name: when something last happened to it
+        self.calm_since = math.inf  # the machine has had time for everything
         self.down = {}  # shard's name, such as "a1": since when it is certainly not fresh
 
     def break_shard(self, name):
@@ -292,6 +309,13 @@ class Total:
 
     def mend_shard(self, name):
         self.down.pop(name, None)
+        self.changed_at[name] = boottime()
+
+    def is_surely_whole(self, letter, begin):
+        """Whether nothing has happened to a group for long enough."""
+        changes = [self.no_engine_until, self.calm_since, *(
+            when for name, when in self.changed_at.items() if name[0] == letter)]
+        return not any(name[0] == letter for name in self.down) and begin - max(changes) > self.NOTICED
 
     def broken_since(self):
         """Since when no group is whole."""
@@ -316,6 +340,9 @@ class Total:
         if self.broken_since() < reading.begin - self.NOTICED and not reading.stale:
             raise Wrong(f"total: {reading}: not stale, though no group is whole since "
                         f"{self.broken_since():.2f}")
+        whole = [letter for letter, _ in zip("ab", self.groups) if self.is_surely_whole(letter, reading.begin)]
+        if whole and reading.stale:
+            raise Wrong(f"total: {reading}: stale, though these groups are whole: {whole}")
         if reading.stale or reading.answer == "unknown":
             return False
         least, most = self.range(reading.scope, reading.begin, reading.end)

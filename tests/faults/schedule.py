@@ -23,7 +23,7 @@ def plan(seed, index, faults, only=(), sanitized=False):
     """Draw the world of this index, with so many faults, of these kinds if any are given."""
     draw = random.Random(f"{seed} {index}")
     topology = TOPOLOGIES[index % len(TOPOLOGIES)]
-    head = {"window": draw.choice((10, 15, 40)), "warm_up": draw.choice((2, 3)),
+    head = {"window": draw.choice((10, 15, 40)), "warm_up": draw.choice((3, 5)),
             "workers": draw.choice((1, 2)), "receive": draw.choice(("io_uring", "recvmmsg")),
             "clocks": draw.random() < 0.5 and not sanitized}
     usable = [kind for kind in KINDS.values() if topology in kind.targets and not (

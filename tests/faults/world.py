@@ -23,6 +23,7 @@ from readers import NOWHERE, Ctl, Http, Samples, Scrape
 
 RELAY_PORT, WEB_PORT, EXPORTER_PORT = 9514, 8474, 9474
 PAUSE = 0.025  # seconds between two turns
+DELAY = 0.7  # seconds between two turns that show a machine which is too busy
 RIGHT = 60.0  # seconds after a fault within which everything is right again
 TMPFS, DISK = "24m", "2m"  # for segments, and for the recorder's database
 SCOPES = [Scope("site", site) for site in SITES]
@@ -55,7 +56,7 @@ class World:
         self.history = []  # the faults so far
         self.collectors, self.services, self.links = [], {}, []
         self.engine = self.total = self.web = self.exporter = self.total_ctl = None
-        self.turns, self.acts, self.last_fence = 0, 0, 0.0
+        self.turns, self.turned_at, self.last_fence = 0, 0.0, 0.0
         self.pause_http = False
         self.excused = collections.defaultdict(lambda: -float("inf"))  # HTTP server: until when it may fail
         self.baseline = {}
@@ -207,6 +208,7 @@ class World:
 
     def turn(self):
         self.turns += 1
+        self.note_delay()
         for service in self.services.values():
             service.check()
             service.is_ready()
@@ -219,6 +221,13 @@ class World:
         if self.turns % 50 == 0:
             for collector in self.collectors:
                 collector.ledger.forget()
+
+    def note_delay(self):
+        """Nobody is blamed for being late on a machine where this turn is."""
+        if boottime() - self.turned_at > DELAY:
+            for judge in [collector.ledger for collector in self.collectors] + [self.total] * bool(self.total):
+                judge.calm_since = boottime()
+        self.turned_at = boottime()
 
     def settle(self):
         for collector in self.collectors:
