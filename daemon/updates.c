@@ -74,6 +74,21 @@ static inline void emit_heartbeat_events(struct updates *updates, struct update 
         emit(updates, update, EVENT_CUSTOM);
 }
 
+/* Take back what was counted of a visitor who is refused in a scope, before it was known. */
+static void refuse(struct updates *updates, struct update update)
+{
+    struct traffic_slot *traffic = traffic_of(updates->traffic, update.scope);
+    const enum wire_kind kind = origin_of(updates, update)->kind;
+
+    refusal_of_entry(updates->segment, update.scope, updates->now);
+    traffic->heartbeats--;
+    traffic->pageviews -= kind == WIRE_PAGEVIEW;
+    if (update.kind != SCOPE_SITE)
+        return;
+    updates->counted[COUNTER_pageviews] -= kind == WIRE_PAGEVIEW;
+    updates->counted[COUNTER_custom_events] -= kind == WIRE_EVENT;
+}
+
 /* Record an enter, a refusal or an event. Out of line, so that plain refreshes are as fast as they
  * can be. */
 static __attribute__((noinline, cold)) void
@@ -84,11 +99,10 @@ record_heartbeat(struct updates *updates, struct update update, struct table_out
     uint64_t entered = (uint64_t)outcome.inserted - outcome.duplicates + outcome.entered;
 
     traffic->entries += entered;
-    traffic->heartbeats -= outcome.full;
     updates->counted[COUNTER_entries_taken] += outcome.taken;
     updates->counted[COUNTER_entries_freed] += outcome.duplicates;
     if (outcome.full)
-        refusal_of_entry(updates->segment, update.scope, updates->now);
+        refuse(updates, update);
     if (update.kind != SCOPE_SITE) {
         updates->counted[COUNTER_label_table_full] += outcome.full;
         return;
@@ -102,8 +116,7 @@ record_heartbeat(struct updates *updates, struct update update, struct table_out
 
 static void count_exceeded(struct updates *updates, struct update update)
 {
-    traffic_of(updates->traffic, update.scope)->heartbeats--;
-    refusal_of_entry(updates->segment, update.scope, updates->now);
+    refuse(updates, update);
     updates->counted[update.kind == SCOPE_SITE ? COUNTER_sender_new_exceeded
                                                : COUNTER_label_sender_new_exceeded]++;
 }

@@ -156,7 +156,7 @@ static void count_entry(struct oracle *oracle, const struct oracle_presence *pre
 
 /* The same for the scope's trend, and from here on the visitor is inside. */
 static void come(const struct oracle *oracle, struct oracle_scope *scope, unsigned visitor,
-                 uint64_t now)
+                 uint64_t now, enum beat_kind kind)
 {
     struct oracle_presence *presence = &scope->visitors[visitor];
     struct oracle_flow *pending = &scope->trend.pending;
@@ -169,6 +169,7 @@ static void come(const struct oracle *oracle, struct oracle_scope *scope, unsign
         pending->entries.doubt++;
     }
     pending->heartbeats.value++;
+    pending->pageviews.value += kind == BEAT_PAGEVIEW;
     *presence = (struct oracle_presence){.last = now, .is_inside = true};
 }
 
@@ -188,13 +189,15 @@ static void apply_to_site(struct oracle *oracle, struct oracle_scope *scope, uns
         emit(oracle, event, ORACLE_PAGEVIEW, false);
     if (kind == BEAT_EVENT)
         emit(oracle, event, ORACLE_CUSTOM, false);
-    come(oracle, scope, visitor, now);
+    oracle->counters.pageviews += kind == BEAT_PAGEVIEW;
+    oracle->counters.custom_events += kind == BEAT_EVENT;
+    come(oracle, scope, visitor, now, kind);
 }
 
 /* Apply a beat to its labels. `refused` of their updates did not get into the table; which ones is
  * unknown unless they are none or all of those possible. */
 static void apply_to_labels(struct oracle *oracle, struct oracle_scope **labels, unsigned count,
-                            unsigned visitor, uint64_t now, unsigned refused)
+                            unsigned visitor, uint64_t now, unsigned refused, enum beat_kind kind)
 {
     unsigned refusable = 0;
 
@@ -207,8 +210,9 @@ static void apply_to_labels(struct oracle *oracle, struct oracle_scope **labels,
         if (may_be_refused && refused >= refusable)
             *presence = (struct oracle_presence){.last = ORACLE_ABSENT};
         else
-            come(oracle, labels[i], visitor, now);
+            come(oracle, labels[i], visitor, now, kind);
         presence->unsure = may_be_refused;
+        labels[i]->trend.pending.pageviews.doubt += may_be_refused && kind == BEAT_PAGEVIEW;
     }
 }
 
@@ -237,15 +241,8 @@ static void apply_heartbeat(struct oracle *oracle, const struct beat *beat, uint
     }
     for (unsigned i = 0; i < beat->visitors; i++) {
         apply_to_site(oracle, site, beat->visitor[i], now, refusal.site, beat->kind, &event);
-        apply_to_labels(oracle, labels, count, beat->visitor[i], now, refusal.labels);
+        apply_to_labels(oracle, labels, count, beat->visitor[i], now, refusal.labels, beat->kind);
     }
-    if (beat->kind == BEAT_PAGEVIEW) {
-        site->trend.pending.pageviews.value += beat->visitors;
-        for (unsigned i = 0; i < count; i++)
-            labels[i]->trend.pending.pageviews.value += beat->visitors;
-    }
-    oracle->counters.pageviews += beat->kind == BEAT_PAGEVIEW ? beat->visitors : 0;
-    oracle->counters.custom_events += beat->kind == BEAT_EVENT ? beat->visitors : 0;
 }
 
 unsigned oracle_sampled_window(const struct oracle *oracle)
