@@ -15,21 +15,21 @@ static const struct origin edge = {1, 0, 0}, other = {2, 3, 4}, newcomer = {5, 6
 
 /* An operation: a datagram of `origin`, and whether it is new. */
 static const struct operation {
-    struct origin origin;
+    const struct origin *origin;
     uint32_t sequence;
     bool is_new;
     uint64_t later; /* seconds after the others */
 } operations[] = {
-    {edge, HIGHEST + 1, true, 0},
-    {edge, HIGHEST + 1, true, 1},
-    {edge, HIGHEST + 40, true, 0},
-    {edge, HIGHEST + 1000, true, 0},
-    {edge, HIGHEST + 100000, true, 0},
-    {edge, HIGHEST - 7, true, 0},
-    {edge, HIGHEST - 8, false, 0},
-    {other, 1, true, 0},
-    {other, 9, true, 2},
-    {newcomer, 77, true, STREAM_SILENCE + 1},
+    {&edge, HIGHEST + 1, true, 0},
+    {&edge, HIGHEST + 1, true, 1},
+    {&edge, HIGHEST + 40, true, 0},
+    {&edge, HIGHEST + 1000, true, 0},
+    {&edge, HIGHEST + 100000, true, 0},
+    {&edge, HIGHEST - 7, true, 0},
+    {&edge, HIGHEST - 8, false, 0},
+    {&other, 1, true, 0},
+    {&other, 9, true, 2},
+    {&newcomer, 77, true, STREAM_SILENCE + 1},
 };
 
 /* Two streams: one that misses every seventh of its datagrams, one that began at sequence 3. */
@@ -60,7 +60,7 @@ static void check_reader(const struct fixture *copy, const struct stream before[
         if (!stream_load(&copy->segment.streams.slots[i], &seen))
             continue;
         bool is_same = seen.id == before[i].id;
-        assert_true(is_same || seen.id == operation->origin.id);
+        assert_true(is_same || seen.id == operation->origin->id);
         assert_true(seen.received <= stream_expected(&seen));
         if (is_same)
             assert_in_range(seen.received, before[i].received, before[i].received + 1);
@@ -87,10 +87,10 @@ static void check_next_daemon(struct fixture *copy, const struct operation *oper
     stream = stream_of(copy, other);
     for (uint32_t sequence = 3; stream && sequence < 9; sequence++)
         assert_false(receive(copy, other, sequence));
-    bool again = receive(copy, operation->origin, operation->sequence);
+    bool again = receive(copy, *operation->origin, operation->sequence);
     assert_true(operation->is_new || !again);
-    assert_false(receive(copy, operation->origin, operation->sequence));
-    assert_non_null(stream_of(copy, operation->origin));
+    assert_false(receive(copy, *operation->origin, operation->sequence));
+    assert_non_null(stream_of(copy, *operation->origin));
     expect_sound_streams(copy);
     streams_close(copy->table);
 }
@@ -104,7 +104,7 @@ static pid_t start_child(struct fixture *fixture, const struct operation *operat
         if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
             _exit(SKIPPED);
         raise(SIGSTOP);
-        receive_from(fixture, operation->origin, operation->sequence, 1, NULL);
+        receive_from(fixture, *operation->origin, operation->sequence, 1, NULL);
         _exit(0);
     }
     return child;
