@@ -221,6 +221,17 @@ static void new_visitors_of_a_sender_are_limited(void **state)
     expect_counter(fixture, heartbeats_new, 190 + 200);
     expect_counter(fixture, sender_new_exceeded, 260);
     expect_all(fixture, 450 + 500 + 200);
+
+    /* Visitors are charged to who sent them, not to who sends while they are queued. */
+    ingest_begin(fixture->ingests[0]);
+    come_from(fixture, "192.0.2.3");
+    take_beat(fixture->ingests[0], (struct beat){.site = "c", .count = 90});
+    come_from(fixture, "192.0.2.4");
+    take_beat(fixture->ingests[0], (struct beat){.site = "d", .count = 90});
+    ingest_end(fixture->ingests[0]);
+    expect_site(fixture, "c", 90);
+    expect_site(fixture, "d", 90);
+    expect_all(fixture, 450 + 500 + 200 + 180);
     stop_ingest(fixture);
     admission_close(&admission);
 }
