@@ -187,6 +187,11 @@ static void sample_the_next_minute(struct scene *scene)
     sample_at(&scene->daemon, NEXT);
 }
 
+static void sample_the_next_day(struct scene *scene)
+{
+    sampler_run(&scene->daemon.pool, SCOPES, LAST + PACE, 1);
+}
+
 /* ---- checks of a reader ------------------------------------------------------------------ */
 
 static bool is_same_minute(const struct presence_minute *a, const struct presence_minute *b)
@@ -389,6 +394,14 @@ static void check_samples(struct scene *scene)
     expect_all_to_give(&scene->copy);
 }
 
+/* Once the day is published, today's peaks are of it. */
+static void check_day(struct scene *scene)
+{
+    const struct segment *segment = &scene->daemon.file.segment;
+    for (unsigned i = 0; segment->header->day && i < HISTORIES; i++)
+        assert_int_equal((uint32_t)segment->histories.heads[i].peak_today, LAST + PACE);
+}
+
 /* ---- the child --------------------------------------------------------------------------- */
 
 static pid_t start_child(struct scene *scene, void (*operation)(struct scene *))
@@ -466,6 +479,12 @@ static void beginning_a_minute_can_be_killed(void **state)
     kill_everywhere(false, sample_the_next_minute, check_samples);
 }
 
+static void a_day_begins_with_its_peaks(void **state)
+{
+    (void)state;
+    kill_everywhere(false, sample_the_next_day, check_day);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -473,6 +492,7 @@ int main(void)
         cmocka_unit_test(taking_can_be_killed),
         cmocka_unit_test(sampling_can_be_killed),
         cmocka_unit_test(beginning_a_minute_can_be_killed),
+        cmocka_unit_test(a_day_begins_with_its_peaks),
     };
     alarm(300);
     return cmocka_run_group_tests_name("sampler_kill", tests, NULL, NULL);
