@@ -1,4 +1,5 @@
 /* test_directory.c - directory.h: scopes are created, held and retired. */
+#include "../support/asleep.h"
 #include "directory_fixture.h"
 
 static const uint64_t start = 1000000;
@@ -327,6 +328,46 @@ static void random_scopes_follow_the_model(void **state)
     close_directory(&fixture);
 }
 
+struct worker {
+    struct fixture *fixture;
+    pthread_t thread;
+    pid_t id;
+    uint32_t site;
+};
+
+static void *hold_new(void *context)
+{
+    struct worker *worker = context;
+
+    atomic_store_release(&worker->id, gettid()); /* pairs with workers_create_a_scope_once */
+    worker->site = hold_site(worker->fixture, "new.example", start);
+    return NULL;
+}
+
+/* Both find that the site is not there, and wait for each other to create it. */
+static void workers_create_a_scope_once(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct worker workers[2];
+    open_directory(&fixture, 8, 3600);
+
+    pthread_mutex_lock(&fixture.writer.mutex);
+    for (unsigned i = 0; i < 2; i++) {
+        workers[i] = (struct worker){.fixture = &fixture};
+        assert_int_equal(pthread_create(&workers[i].thread, NULL, hold_new, &workers[i]), 0);
+        while (atomic_load_acquire(&workers[i].id) == 0)
+            sched_yield();
+        wait_until_asleep(workers[i].id);
+    }
+    pthread_mutex_unlock(&fixture.writer.mutex);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
+    assert_int_equal(workers[0].site, workers[1].site);
+    assert_int_equal(counted(&fixture, COUNTER_scopes_created), 1);
+    close_directory(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -340,6 +381,7 @@ int main(void)
         cmocka_unit_test(parts_of_the_directory_are_retired),
         cmocka_unit_test(reused_entries_start_from_nothing),
         cmocka_unit_test(random_scopes_follow_the_model),
+        cmocka_unit_test(workers_create_a_scope_once),
     };
     return cmocka_run_group_tests_name("directory", tests, NULL, NULL);
 }
