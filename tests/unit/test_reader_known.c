@@ -222,6 +222,40 @@ static void an_entry_forgets_its_refusals(void **state)
     }
 }
 
+/* The mark that a room got when it was created makes the room a lower bound, and nothing else. */
+static void a_room_keeps_what_was_refused_before(void **state)
+{
+    (void)state;
+    open_with((struct segment_settings){.max_entries = 100, .max_scopes = 8});
+    beat("a", "a.example", "/a", NULL, NULL);
+    beat("a", "a.example", "/b", NULL, NULL);
+    struct scope_entry *entries = fixture_segment(&fixture)->directory.entries;
+    for (uint32_t i = 0; i < 3; i++)
+        if (entries[i].kind == SCOPE_ROOM && memcmp(entries[i].name, "/a", 2) == 0)
+            entries[i].entries_refused[SCOPE_ROOM] = refusal_mark(fixture.now);
+    expect_site("a.example", 1, false);
+    expect_room("a.example", "/a", 1, true);
+    expect_room("a.example", "/b", 1, false);
+    expect_room("a.example", "/c", NOBODY, false);
+    fixture_advance(&fixture, WINDOW - 1);
+    expect_room("a.example", "/a", 1, true);
+}
+
+/* A site whose window has passed is as good as absent, though its entry is still there. */
+static void a_site_that_is_gone_is_unknown_with_its_rooms(void **state)
+{
+    (void)state;
+    open_with((struct segment_settings){.max_entries = 100, .max_scopes = 8});
+    beat("a", "a.example", "/a", NULL, NULL);
+    fixture_advance(&fixture, WINDOW);
+    expect_site("a.example", NOBODY, false);
+    expect_room("a.example", "/a", NOBODY, false);
+    fixture_segment(&fixture)->header->site_refused = refusal_mark(fixture.now);
+    expect_site("a.example", UNKNOWN, true);
+    expect_room("a.example", "/a", UNKNOWN, true);
+    expect_room("a.example", "/b", UNKNOWN, true);
+}
+
 static void a_full_table_makes_lower_bounds(void **state)
 {
     struct presence_busiest busiest;
@@ -365,6 +399,8 @@ int main(void)
         cmocka_unit_test_teardown(crowded_sites_differ_from_others, close_fixture),
         cmocka_unit_test_teardown(a_scope_that_comes_late_is_a_lower_bound, close_fixture),
         cmocka_unit_test_teardown(an_entry_forgets_its_refusals, close_fixture),
+        cmocka_unit_test_teardown(a_room_keeps_what_was_refused_before, close_fixture),
+        cmocka_unit_test_teardown(a_site_that_is_gone_is_unknown_with_its_rooms, close_fixture),
         cmocka_unit_test_teardown(a_full_table_makes_lower_bounds, close_fixture),
         cmocka_unit_test_teardown(senders_of_too_many_make_lower_bounds, close_fixture),
         cmocka_unit_test_teardown(refusals_outlive_a_restart, close_fixture),
