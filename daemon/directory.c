@@ -220,6 +220,9 @@ static uint32_t create_scope(struct directory_writer *writer, const struct scope
     struct scope_entry *entry = &directory->entries[index];
     bool is_site = name->kind == SCOPE_SITE;
 
+    /* Release: pairs with scope_is_same's fence. Whoever reads what the entry holds from here on
+     * sees that it was freed. */
+    __atomic_thread_fence(__ATOMIC_RELEASE);
     entry->hash = name->hash;
     entry->site = is_site ? index : name->site;
     entry->kind = (uint8_t)name->kind;

@@ -171,6 +171,9 @@ static inline bool events_write(const struct events *events, uint64_t now_us,
         atomic_swap_if(&slot->claim, &claim, claim | EVENT_HOLE); /* fails if lapped once more */
         return false;
     }
+    /* Release: pairs with events_load's fence. Whoever copies a word of this event sees the odd
+     * state, too. The swap alone would not order these stores behind its own. */
+    __atomic_thread_fence(__ATOMIC_RELEASE);
     const event_word *from = (const event_word *)(const void *)record;
     event_word *to = (event_word *)(void *)&slot->record;
     for (uint32_t i = 0; i < event_words(record); i++)

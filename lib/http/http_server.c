@@ -387,9 +387,9 @@ static int wait_for_work(struct http_server *server, int wait_ms, bool *ret_upgr
     *ret_upgrades = files[2].revents != 0;
     if (files[1].revents) {
         eventfd_read(server->wake, &times);
-        /* Pairs with http_server_resume. What was resumed before is handled after this, and what
-         * comes later writes `wake` again. */
-        atomic_store_release(&server->is_woken, false);
+        /* Pairs with http_server_wake. What came before is seen from here on, and what comes later
+         * writes `wake` again: a store could be overtaken by the loads that look for it. */
+        (void)atomic_exchange_ordered(&server->is_woken, false);
     }
     if (!files[0].revents || read(server->signals, &signal, sizeof(signal)) != sizeof(signal))
         return 0;

@@ -267,10 +267,14 @@ static bool find_visitor(const struct presence *presence, struct table_key key, 
 {
     uint64_t word;
 
-    /* Search twice: a racing insert may move the key to a slot that the first search has passed. */
-    if (!table_find(&presence->segment.table, key, &word) &&
-        !table_find(&presence->segment.table, key, &word))
-        return false;
+    if (!table_find(&presence->segment.table, key, &word)) {
+        /* Search again: a racing insert may have moved the key to a slot that the first search has
+         * passed. Acquire: pairs with table_merge, which clears a copy only when another is there.
+         */
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if (!table_find(&presence->segment.table, key, &word))
+            return false;
+    }
     uint64_t age = table_age(word, tick);
     if (age >= TABLE_AGE_FUTURE)
         age = 0; /* the word was written after the tick was loaded */

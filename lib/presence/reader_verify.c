@@ -184,12 +184,12 @@ static struct presence_verification compare_once(struct presence *presence,
     *snapshot = (struct snapshot){0};
     struct reader_moment moment = reader_current_moment(presence);
     uint64_t before = visitors_handled(presence);
-    /* Acquire: the sums below are loaded after `before`. publish_counters stores relaxed: on weakly
-     * ordered machines a batch may be seen late, and the comparison is repeated. */
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
     snapshot->extent = extent_at(presence, moment.tick);
     sum_rings(presence, snapshot);
     sum_words(presence, snapshot);
+    /* Acquire: pairs with publish_counters. All words are loaded before the counters are again, so
+     * that a batch which ended meanwhile was in flight. */
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
     struct comparison comparison = compare(snapshot);
 
     struct presence_verification result = {
