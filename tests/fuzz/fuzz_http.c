@@ -28,7 +28,8 @@ static struct {
     struct fixture fixture;
     struct web web;
     struct play play;
-    int collector; /* socket */
+    int collector;  /* socket */
+    uint64_t ahead; /* s: the collector's clock, of the machine's */
 } site;
 
 void __wrap_log_line(const char *format, ...);
@@ -54,8 +55,10 @@ static void deliver(void)
 static void turn_site(void *data)
 {
     (void)data;
-    site.fixture.now = (clock_boottime(NULL) + AHEAD);
-    collector_advance(site.fixture.collector);
+    uint64_t before = site.fixture.now;
+    site.fixture.now = clock_boottime(NULL) + site.ahead;
+    if (site.fixture.now != before)
+        collector_maintain(site.fixture.collector);
     deliver();
     run_timers(&site.web);
 }
@@ -109,11 +112,15 @@ static void open_collector(char target[32])
 
     fixture_open(&site.fixture, settings);
     for (unsigned i = 0; i < 20; i++) {
+        static const uint8_t kinds[] = {WIRE_HEARTBEAT, WIRE_PAGEVIEW, WIRE_EVENT, WIRE_LEAVE};
         char visitor[16];
-        snprintf(visitor, sizeof(visitor), "%u", i);
-        fixture_deliver(&site.fixture, WIRE_HEARTBEAT, visitor, "example.com", i % 2 ? "/a" : "/b",
-                        "DE", "news.example");
+        snprintf(visitor, sizeof(visitor), "%u", i / 2);
+        fixture_deliver(&site.fixture, kinds[i % LENGTH(kinds)], visitor, "example.com",
+                        i % 2 ? "/a" : "/b", "DE", "news.example");
+        fixture_advance(&site.fixture, 10);
+        collector_maintain(site.fixture.collector);
     }
+    site.ahead = site.fixture.now - clock_boottime(NULL);
     site.collector = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     fuzz_check(bind(site.collector, (struct sockaddr *)&address, length) == 0);
     fuzz_check(getsockname(site.collector, (struct sockaddr *)&address, &length) == 0);

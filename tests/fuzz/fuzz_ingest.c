@@ -1,10 +1,12 @@
 /* fuzz_ingest.c - a sequence of datagrams and seconds, through a collector of small limits. Each
  * datagram is accounted for as the judge says, each visitor too, and the rings add up to the words
- * of the table.
+ * of the table. A relay's decoder gets the same datagrams, and has the same accounts.
  *
  * An input is a byte that chooses the limits, and steps: a byte, and for a datagram its length in
  * two bytes and its bytes. */
 #include "../unit/move_fixture.h"
+
+#include <receive/decoder.h>
 
 #include "fuzz.h"
 #include "judge.h"
@@ -26,6 +28,9 @@ enum step {
     STEP_MINUTES,
     STEPS,
 };
+
+static struct decoder *decoder;
+static struct decoder_counts counts;
 
 /* What the judge expects. */
 struct expected {
@@ -76,6 +81,18 @@ static uint64_t accounted(struct fixture *fixture)
            counter(fixture, COUNTER_scopes_full) + counter(fixture, COUNTER_site_refused);
 }
 
+static void read_by_relay(struct fixture *fixture, const uint8_t *bytes, uint32_t length)
+{
+    struct decoded decoded;
+    uint64_t before = counts.heartbeats, visitors = 0;
+
+    decoder_set_time(decoder, fixture->clock);
+    decoder_read(decoder, bytes, length);
+    while (decoder_next(decoder, &decoded))
+        visitors += decoded.count;
+    fuzz_check(counts.heartbeats - before == visitors);
+}
+
 /* Deliver a datagram as a batch of its own. A duplicate, of version 2, counts nobody. */
 static void deliver(struct fixture *fixture, const uint8_t *bytes, uint32_t length,
                     struct expected *expected)
@@ -89,6 +106,7 @@ static void deliver(struct fixture *fixture, const uint8_t *bytes, uint32_t leng
     ingest_begin(fixture->ingests[0]);
     ingest_datagram(fixture->ingests[0], copy, length);
     ingest_end(fixture->ingests[0]);
+    read_by_relay(fixture, copy, length);
     free(copy);
     if (counter(fixture, COUNTER_datagrams_rejected_duplicate) == duplicates)
         expected->visitors += visitors;
@@ -143,6 +161,12 @@ static void check_end(struct fixture *fixture, const struct expected *expected)
     expect_counter(fixture, datagrams_rejected_malformed, expected->malformed);
     expect_counter(fixture, datagrams_rejected_visitor, expected->visitor);
     expect_verified(fixture);
+    fuzz_check(counts.datagrams_received == expected->received);
+    fuzz_check(counts.datagrams_rejected[DECODER_VERSION] == expected->version);
+    fuzz_check(counts.datagrams_rejected[DECODER_MALFORMED] == expected->malformed);
+    fuzz_check(counts.datagrams_rejected[DECODER_VISITOR] == expected->visitor);
+    fuzz_check(counts.datagrams_accepted + counts.datagrams_rejected[DECODER_DUPLICATE] ==
+               expected->accepted);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -158,10 +182,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fixture *fixture = state;
     choose_settings(fixture, flags);
     start_ingest(fixture);
+    counts = (struct decoder_counts){0};
+    fuzz_check(decoder_open(NULL, &counts, &decoder) == 0);
     fixture->collector.directory.labels_max = flags & FLAG_FEW_LABELS ? 2 : 0;
     for (unsigned i = 0; i < STEPS_MAX && input.size > 0; i++)
         step(fixture, &input, &expected);
     check_end(fixture, &expected);
+    decoder_close(decoder);
     stop_ingest(fixture);
     close_fixture(&state);
     return 0;

@@ -182,7 +182,8 @@ static void check_line(struct fuzz_input text)
 
 static void check_table(struct fuzz_input text)
 {
-    static const char title[] = "  sl  local_address rem_address   st tx_queue rx_queue tr\n";
+    static const char title[] = "  sl  local_address rem_address   st tx_queue rx_queue "
+                                "tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n";
     struct sockaddr_storage address = {.ss_family = AF_INET};
     struct scratch scratch;
     char path[128];
