@@ -27,13 +27,23 @@ __attribute__((format(printf, 4, 5))) static void add(struct answer *answer, con
     line->figure = figure;
 }
 
+/* Add when a scope was last heard, which is loaded after its count. */
+static void add_heard(struct answer *answer, const char *name, uint32_t seconds)
+{
+    char heard[2 * PRESENCE_NAME_MAX + 16];
+
+    snprintf(heard, sizeof(heard), "heard %s", name);
+    add(answer, heard, 0, "%u s ago", seconds);
+}
+
 static void add_reading(struct answer *answer, const char *name,
                         const struct presence_reading *reading)
 {
-    add(answer, name, reading->count, "%u s, %s%s%s%s%s, heard %u", reading->window_s,
+    add(answer, name, reading->count, "%u s, %s%s%s%s%s", reading->window_s,
         reading->exists ? "exists" : "absent", reading->known ? ", known" : "",
         reading->partial ? ", partial" : "", reading->stale ? ", stale" : "",
-        reading->warming ? ", warming" : "", reading->last_heartbeat_s);
+        reading->warming ? ", warming" : "");
+    add_heard(answer, name, reading->last_heartbeat_s);
 }
 
 static void ask_count(struct presence *presence, const char *room, uint32_t window_s,
@@ -89,8 +99,8 @@ static void add_listing(struct answer *answer, struct presence_listing *listing)
 {
     for (size_t i = 0; i < listing->length; i++) {
         const struct presence_entry *entry = &listing->entries[i];
-        add(answer, entry->name, entry->count, "%sheard %u", entry->partial ? "partial, " : "",
-            entry->last_heartbeat_s);
+        add(answer, entry->name, entry->count, "%s", entry->partial ? "partial" : "complete");
+        add_heard(answer, entry->name, entry->last_heartbeat_s);
     }
     presence_listing_free(listing);
 }
@@ -123,8 +133,8 @@ void ask_busiest(struct presence *presence, struct answer *ret)
     for (size_t i = 0; ret->error == 0 && i < busiest.length; i++) {
         const struct presence_busy_scope *scope = &busiest.scopes[i];
         snprintf(name, sizeof(name), "%s %s", scope->site, scope->name);
-        add(ret, name, scope->count, "%sheard %u", scope->partial ? "partial, " : "",
-            scope->last_heartbeat_s);
+        add(ret, name, scope->count, "%s", scope->partial ? "partial" : "complete");
+        add_heard(ret, name, scope->last_heartbeat_s);
     }
     if (ret->error == 0)
         presence_busiest_free(&busiest);
