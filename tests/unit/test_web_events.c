@@ -10,10 +10,10 @@
 #define DENSE   (BLOCK + 50)
 #define SPARSE  6
 #define EVENTS  (DENSE + SPARSE)
-#define BETWEEN 150 /* events of the other site between two sparse ones */
+#define BETWEEN 127 /* events of the other site between two sparse ones: blocks end at some */
 
 static struct {
-    const char *since, *before, *size;
+    const char *since, *before, *size, *types;
     json_t *answer;
 } world;
 
@@ -35,10 +35,10 @@ size_t __wrap_http_request_query_all(const struct http_request *request, const c
 {
     (void)request;
     assert_true(capacity > 0);
-    if (strcmp(name, "page_size") != 0)
-        return 0;
-    *ret = world.size;
-    return 1;
+    *ret = strcmp(name, "page_size") == 0 ? world.size
+           : strcmp(name, "types") == 0   ? world.types
+                                          : NULL;
+    return *ret != NULL;
 }
 
 enum MHD_Result __wrap_respond_json(const struct web *web, struct http_request *request,
@@ -51,15 +51,20 @@ enum MHD_Result __wrap_respond_json(const struct web *web, struct http_request *
 
 /* ---- helpers --------------------------------------------------------------------------------- */
 
-static void view(struct site *site, const char *name, int page)
+static void view_of(struct site *site, const char *name, const char *visitor, int page)
 {
     char line[128];
-    int length =
-        snprintf(line, sizeof(line), "PH1 site=%s visitor=ann kind=pageview room=/%d", name, page);
+    int length = snprintf(line, sizeof(line), "PH1 site=%s visitor=%s kind=pageview room=/%d", name,
+                          visitor, page);
 
     ingest_begin(site->fixture.ingest);
     ingest_datagram(site->fixture.ingest, (const uint8_t *)line, (uint32_t)length);
     ingest_end(site->fixture.ingest);
+}
+
+static void view(struct site *site, const char *name, int page)
+{
+    view_of(site, name, "ann", page);
 }
 
 /* Write an event, some of them a second: a site has its share of them (R11). */
@@ -159,6 +164,22 @@ static void test_on(void **state)
     json_decref(answer);
 }
 
+/* What is wanted lies behind more events of other kinds than are loaded at a time. */
+static void test_on_past_other_kinds(void **state)
+{
+    struct site *site = *state;
+
+    view(site, SITE, 0);
+    for (int i = 1; i <= DENSE; i++)
+        view_in_time(site, SITE, i);
+    view_of(site, SITE, "bob", DENSE + 1);
+    world.types = "enter";
+    json_t *answer = ask(site, "2000-01-01T00:00:00Z", NULL, "7");
+    assert_int_equal(json_array_size(json_object_get(answer, "data")), 2);
+    json_decref(answer);
+    world.types = NULL;
+}
+
 /* Whoever goes on from the newest event must not pass one that is still being written. */
 static void test_an_event_that_is_being_written(void **state)
 {
@@ -173,11 +194,30 @@ static void test_an_event_that_is_being_written(void **state)
     json_decref(answer);
 }
 
+/* ... nor if the newer ones are more than are loaded at a time. */
+static void test_many_behind_one_that_is_being_written(void **state)
+{
+    struct site *site = *state;
+    uint64_t time_us;
+
+    view(site, SITE, 1);
+    events_claim(&fixture_segment(&site->fixture)->events, 0, &time_us);
+    for (int i = 0; i < BLOCK + 10; i++)
+        view_in_time(site, OTHER, i);
+    view(site, SITE, 2);
+    json_t *answer = ask(site, NULL, NULL, "7");
+    expect_pages(answer, 1, 1);
+    json_decref(answer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_back, open_site, close_site),
         cmocka_unit_test_setup_teardown(test_on, open_site, close_site),
+        cmocka_unit_test_setup_teardown(test_on_past_other_kinds, open_site, close_site),
+        cmocka_unit_test_setup_teardown(test_many_behind_one_that_is_being_written, open_site,
+                                        close_site),
         cmocka_unit_test_setup_teardown(test_an_event_that_is_being_written, open_site, close_site),
     };
 
