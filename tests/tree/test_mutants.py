@@ -11,7 +11,9 @@ sys.path.insert(0, os.path.join(source.TOP, "tests/mutants"))
 
 import mutants  # noqa: E402
 
-FOLDERS = ("include/core", "lib/presence", "lib/receive", "daemon", "bpf")
+FOLDERS = ("include/core", "lib/presence", "lib/receive", "daemon", "bpf", "lib/archive", "lib/common", "lib/engine",
+           "lib/http", "tools/presence-exporter", "tools/presence-publisher", "tools/presence-recorder",
+           "tools/presence-relay", "tools/presence-send", "tools/presence-web", "tools/presencectl")
 LIST = "@file f.c\n@tests model\n--- one\nIt breaks.\ntests: table, model\n<<<\nage < 1\n===\nage <= 1\n>>>\n"
 
 
