@@ -90,3 +90,17 @@ void consistency_check_histogram(const struct segment *segment, uint64_t now, un
                      (long long)words[age]);
     }
 }
+
+void consistency_check_entries(const struct segment *segment)
+{
+    uint64_t words = 0, counted = 0;
+
+    for (uint64_t i = 0; i < segment->table.pairs * TABLE_PAIR_WORDS; i++)
+        words += segment->table.words[i] != 0;
+    for (unsigned i = 0; i < SEGMENT_COUNTER_BLOCKS; i++)
+        counted += segment->counters[i].values[COUNTER_entries_taken] -
+                   segment->counters[i].values[COUNTER_entries_freed];
+    if (counted != words)
+        fail_msg("%lld entries are counted, the table holds %llu", (long long)counted,
+                 (unsigned long long)words);
+}

@@ -18,4 +18,7 @@ uint64_t consistency_check_scope(const struct fixture *fixture, const char *site
  */
 void consistency_check_histogram(const struct segment *segment, uint64_t now, unsigned window);
 
+/* Check that the counters of entries add up to the number of words. */
+void consistency_check_entries(const struct segment *segment);
+
 #endif

@@ -316,6 +316,7 @@ static void check_end(struct load *load)
         in_table += segment->table.words[i] != 0;
     assert_int_equal(in_table, words);
     consistency_check_histogram(segment, collector_tick(&fixture->collector), 480);
+    consistency_check_entries(segment);
     if (load->with_leaves)
         check_owned(load);
     else

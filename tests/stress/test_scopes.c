@@ -207,6 +207,7 @@ static void churn_directory(unsigned capacity)
     check_reuse(&the_churn, capacity);
     consistency_check_histogram(&the_churn.fixture.collector.file.segment,
                                 collector_tick(&the_churn.fixture.collector), OBSERVER_WINDOW);
+    consistency_check_entries(&the_churn.fixture.collector.file.segment);
     print_message("room for %u scopes: %llu were created, %llu retired, %llu heartbeats refused, "
                   "%llu counts read, %llu in vain\n",
                   capacity,
