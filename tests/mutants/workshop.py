@@ -57,6 +57,7 @@ class Workshop:
         self.build_directory = os.path.join(TOP, f"build/mutants/{number}/release")
         self.tests, self.targets, self.built = {}, {}, set()
         self.seconds = {}  # that tests took without a fault
+        self.unfit = set()  # tests that fail without one
         self.changed = self.process = self.log_path = None
         self.stopped = False
 
