@@ -1,4 +1,5 @@
 /* test_reader_verify.c - presence_verify finds every disagreement, and reports no other. */
+#include "../support/asleep.h"
 #include "reader_fixture.h"
 
 #include <pthread.h>
@@ -207,6 +208,51 @@ static void traffic_explains_the_difference_it_makes(void **state)
     fixture_close(&fixture);
 }
 
+struct beside {
+    struct fixture *fixture;
+    pid_t id;
+    struct presence_verification result;
+};
+
+static void *verify_beside(void *context)
+{
+    struct beside *beside = context;
+
+    atomic_store_release(&beside->id, gettid()); /* pairs with a_batch_in_progress_is_waited_for */
+    beside->result = verify(beside->fixture);
+    return NULL;
+}
+
+/* A batch has changed words, and will publish its buckets and its counters in the end. */
+static void a_batch_in_progress_is_waited_for(void **state)
+{
+    uint8_t ids[100 * WIRE_VISITOR_SIZE], datagram[2048];
+    const struct wire_heartbeat heartbeat = {.site = fixture_name("example.com"),
+                                             .kind = WIRE_HEARTBEAT,
+                                             .visitors = 100,
+                                             .visitor_ids = ids};
+    struct fixture fixture;
+    struct beside beside = {.fixture = &fixture};
+    pthread_t thread;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(ids); i++)
+        ids[i] = (uint8_t)(i / WIRE_VISITOR_SIZE);
+    fixture_open(&fixture, settings_for(600));
+    ingest_begin(fixture.ingest);
+    ingest_datagram(fixture.ingest, datagram,
+                    wire_v1_encode(&heartbeat, datagram, sizeof(datagram)));
+    assert_int_equal(pthread_create(&thread, NULL, verify_beside, &beside), 0);
+    while (atomic_load_acquire(&beside.id) == 0)
+        sched_yield();
+    wait_until_asleep(beside.id);
+    ingest_end(fixture.ingest);
+    fixture_advance(&fixture, 1);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(beside.result.difference <= beside.result.in_flight);
+    fixture_close(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +262,7 @@ int main(void)
         cmocka_unit_test(ticks_that_no_window_counts_are_left_out),
         cmocka_unit_test(rounded_windows_are_compared_in_full),
         cmocka_unit_test(traffic_explains_the_difference_it_makes),
+        cmocka_unit_test(a_batch_in_progress_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
