@@ -172,11 +172,13 @@ static bool is_right(const struct oracle *oracle, const struct answer_line *line
     return false;
 }
 
-/* True if the first answer's line is the same in all others, so that it has to be in any. */
+/* True if a line is the same in all answers that are no errors, so that it has to be in any. */
 static bool is_certain(const struct oracle *oracle, const struct answer_line *line)
 {
-    for (size_t i = 1; i < oracle->count; i++) {
+    for (size_t i = 0; i < oracle->count; i++) {
         const struct answer_line *other = find_line(&oracle->answers[i], line->name);
+        if (oracle->answers[i].error)
+            continue;
         if (!other || other->figure != line->figure || strcmp(other->text, line->text) != 0)
             return false;
     }
@@ -207,7 +209,7 @@ static void report(const struct stage *stage, const struct answer *got, const ch
 static void judge(const struct stage *stage, const struct answer *got)
 {
     const struct oracle *oracle = &stage->oracle;
-    const struct answer *first = &oracle->answers[0];
+    const struct answer *first = &oracle->answers[oracle->answers[0].error ? oracle->count - 1 : 0];
     /* A writer that is held up may have added visitors whom it has yet to subtract. */
     const bool is_moving = stage->scene->is_moving || oracle->count > 2;
     bool error_is_right = false;
