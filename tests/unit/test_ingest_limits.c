@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "../support/asleep.h"
 #include "admission.h"
 #include "golden.h"
 #include "ingest_fixture.h"
@@ -366,6 +367,49 @@ static void keys_are_replaced_under_load(void **state)
     admission_close(&admission);
 }
 
+struct reload {
+    struct admission *admission;
+    struct collector *collector;
+    pid_t id;
+};
+
+static void *reload_keys(void *context)
+{
+    struct reload *reload = context;
+
+    atomic_store_release(&reload->id, gettid()); /* pairs with keys_last_as_long_as_a_batch */
+    admission_reload(reload->admission, reload->collector);
+    return NULL;
+}
+
+/* A worker that is in a batch goes on with the keys that it began with. */
+static void keys_last_as_long_as_a_batch(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[128];
+    pthread_t thread;
+
+    snprintf(path, sizeof(path), "%s/keys", fixture->scratch.directory);
+    int file = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_int_equal(dprintf(file, "9 000102030405060708090a0b0c0d0e0f\n"), 35);
+    close(file);
+    struct admission admission = {.keys_path = path, .keys = make_keys(7)};
+    struct reload reload = {&admission, &fixture->collector, 0};
+    const struct keys *old = admission.keys;
+    start_limited(fixture, &admission, 0);
+    ingest_begin(fixture->ingests[0]);
+    assert_int_equal(pthread_create(&thread, NULL, reload_keys, &reload), 0);
+    while (atomic_load_acquire(&admission.keys) == old)
+        sched_yield();
+    wait_until_asleep(reload.id);
+    assert_true(old->known[7]);
+    ingest_end(fixture->ingests[0]);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(admission.keys->known[9] && !admission.keys->known[7]);
+    stop_ingest(fixture);
+    admission_close(&admission);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,6 +422,7 @@ int main(void)
         TEST(strangers_have_no_rate),
         TEST(making_room_keeps_the_sender),
         TEST(keys_are_replaced_under_load),
+        TEST(keys_last_as_long_as_a_batch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
