@@ -172,10 +172,25 @@ static uint32_t count(struct fixture *fixture, bool *ret_stale)
     return reading.count;
 }
 
+/* Count what is mapped as readers do: shared, and read-only. */
+static unsigned count_mappings(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    unsigned mappings = 0;
+    char line[512];
+
+    assert_non_null(maps);
+    while (fgets(line, sizeof(line), maps))
+        mappings += strstr(line, " r--s ") != NULL;
+    fclose(maps);
+    return mappings;
+}
+
 static void a_replaced_segment_is_left_for_the_new_one(void **state)
 {
     struct fixture *fixture = *state;
     struct segment_settings larger = settings;
+    const unsigned mappings = count_mappings();
     bool stale;
 
     larger.max_entries *= 2;
@@ -190,6 +205,7 @@ static void a_replaced_segment_is_left_for_the_new_one(void **state)
     fixture_beat(fixture, "c", "example.com", NULL);
     assert_int_equal(count(fixture, &stale), 2);
     assert_false(stale);
+    assert_int_equal(count_mappings(), mappings);
 }
 
 static void a_replaced_segment_is_found(void **state)
