@@ -69,6 +69,7 @@ def revive(world, collector, anew=False):
         return
     if anew:
         collector.ledger.listen_anew(begun)
+        collector.ctl.check_listening(begun, collector.ledger.shift)
         world.judge(collector.ledger.judge, [collector.ctl.count(world.scopes()[0])])
     else:
         collector.ledger.listen()

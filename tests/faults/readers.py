@@ -138,6 +138,16 @@ class Ctl:
             raise ReaderCrashed(f"{reading}: exit status {status}, and not {expected}: {err}")
         return reading
 
+    def check_listening(self, since, shift):
+        """A collector that has begun to listen after `since`, by its clock, says so and warms up (R6)."""
+        status, out, err = self.run("status", "--json")
+        if status == 1:
+            return
+        told = json.loads(out)
+        warms = told["listening_for_s"] < told["warm_up_s"]
+        if told["listening_for_s"] > boottime() + shift - since + 1 or told["warming"] != warms:
+            raise ReaderCrashed(f"listens since {since:.2f} at the earliest, and says {told}")
+
     def plain(self, scope):
         """The integer alone, as scripts read it."""
         begin = boottime()
