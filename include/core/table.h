@@ -24,9 +24,9 @@
  * if a leave removed the first one and a heartbeat came back as the very word that is cleared, the
  * writer inserts it again.
  *
- * A lone writer races only with the sweep, which turns an expired word into 0. Whether that happens
- * just before or after the writer's change makes no difference, so the writer stores: a locked swap
- * would take a fifth of an update's time.
+ * A lone writer races only with the sweep, which turns an expired word into 0. So it swaps words
+ * that no window counts, or both would count the slot as theirs, and stores over all others: a
+ * locked swap would take a fifth of an update's time.
  */
 #ifndef PRESENCE_TABLE_H
 #define PRESENCE_TABLE_H
@@ -295,11 +295,11 @@ static inline uint64_t table_tick(uint64_t word, uint64_t now)
     return age <= now ? now - age : 0; /* no word is older than the clock */
 }
 
-/* Replace `word` by `desired` if it is unchanged. A lone writer need not check. */
+/* Replace `word` by `desired` if it is unchanged. A lone writer checks only what may be swept. */
 static inline bool table_swap(const struct table *table, uint64_t *slot, uint64_t word,
-                              uint64_t desired)
+                              uint64_t desired, uint64_t now)
 {
-    if (!table->lone_writer)
+    if (!table->lone_writer || table_is_old(word, now, table->longest))
         /* Others see the old word or the new one; pairs with table_scan and their table_swap. */
         return atomic_swap_if(slot, &word, desired);
     atomic_store_relaxed(slot, desired); /* readers and the sweep see the old word or the new one */
@@ -312,7 +312,7 @@ static inline __attribute__((always_inline)) bool table_replace(const struct tab
                                                                 uint64_t desired, uint64_t now,
                                                                 table_move move, void *context)
 {
-    if (!table_swap(table, slot, word, desired))
+    if (!table_swap(table, slot, word, desired, now))
         return false;
     if (desired)
         move(context, table_tick(desired, now), 1);
@@ -415,7 +415,7 @@ table_upsert(const struct table *table, struct table_key key, uint64_t now, tabl
             outcome.full = outcome.inserted == 0;
             return outcome;
         }
-        if (!table_swap(table, slot, word, table_word(key.fingerprint, now)))
+        if (!table_swap(table, slot, word, table_word(key.fingerprint, now), now))
             continue;
         move(context, now, 1);
         outcome.inserted++;

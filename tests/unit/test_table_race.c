@@ -231,6 +231,26 @@ static void a_word_from_before_the_clock_moves_its_first_tick(void **state)
     expect_moves(fixture, {0, -1});
 }
 
+/* A lone writer stores without a look, but not over a word that the sweep may have freed meanwhile:
+ * the slot would count as freed, and never as taken. */
+static void a_lone_writer_sees_what_was_swept(void **state)
+{
+    struct fixture *fixture = *state;
+    const uint64_t now = UINT64_C(3) << 20, word = table_word(key_a.fingerprint, now);
+    uint64_t *slot = fixture->table.words;
+
+    fixture->table.lone_writer = true;
+    for (unsigned age = LONGEST - 1; age <= EXPIRY; age++) {
+        uint64_t old = table_word(key_b.fingerprint, now - age);
+        *slot = 0;
+        assert_true(table_swap(&fixture->table, slot, old, word, now) == (age < LONGEST));
+        assert_true(*slot == (age < LONGEST ? word : 0));
+        *slot = old;
+        assert_true(table_swap(&fixture->table, slot, old, word, now));
+        assert_true(*slot == word);
+    }
+}
+
 #define MODEL_VISITORS 40
 
 /* After an insert that found no free slot: forget the visitor that it evicted, if any. */
@@ -309,6 +329,7 @@ int main(void)
         TABLE_TEST(many_copies_end_as_one),
         TABLE_TEST(merges_lose_no_heartbeat),
         TABLE_TEST(inserts_survive_what_happens_meanwhile),
+        TABLE_TEST(a_lone_writer_sees_what_was_swept),
         TABLE_TEST(a_copy_from_any_tick_ahead_stays),
         TABLE_TEST(a_merge_ends_when_its_first_copy_goes),
         TABLE_TEST(a_sweep_frees_no_word_that_was_refreshed),
