@@ -231,6 +231,26 @@ static void alive_while_visitors_wait(void **state)
     presence_sender_close(sender);
 }
 
+/* A batch is as old as its first visitor, wherever the others are and however steadily they come.
+ */
+static void a_batch_is_as_old_as_its_first_visitor(void **state)
+{
+    static const struct presence_place there = {.site = "other.example"};
+    struct presence_sender *sender =
+        open_sender((struct presence_sender_options){.max_age_ms = 100});
+
+    (void)state;
+    for (uint32_t i = 0; i < 5; i++) {
+        send_number(sender, i % 2 ? &there : &here, i);
+        if (i < 4)
+            receiver_expect_nothing(&receiver);
+        now_ms += 25;
+    }
+    receiver_next(&receiver);
+    assert_int_equal(receiver.native.visitors, 5);
+    presence_sender_close(sender);
+}
+
 static void text_has_no_stream(void **state)
 {
     struct presence_sender *sender =
@@ -252,7 +272,7 @@ int main(void)
         TEST(streams_are_random),        TEST(a_child_has_its_own_stream),
         TEST(one_shot_has_no_stream),    TEST(alive_once_a_second),
         TEST(not_while_others_are_sent), TEST(alive_while_visitors_wait),
-        TEST(text_has_no_stream),
+        TEST(text_has_no_stream),        TEST(a_batch_is_as_old_as_its_first_visitor),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
