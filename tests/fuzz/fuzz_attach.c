@@ -12,9 +12,9 @@
 
 enum flag {
     FLAG_TABLE = 1,     /* the table has another size */
-    FLAG_SCOPES = 2,    /* fewer scopes */
+    FLAG_SCOPES = 2,    /* fewer scopes and streams */
     FLAG_HISTORIES = 4, /* other histories and events */
-    FLAG_WINDOW = 8,    /* a shorter longest window */
+    FLAG_WINDOW = 8,    /* a longer longest window */
     FLAG_CUT = 16,      /* the file is cut off */
     FLAG_LONGER = 32,   /* or longer */
     FLAG_LATER = 64,    /* the daemon starts an hour later */
@@ -22,7 +22,7 @@ enum flag {
 
 static const struct segment_settings settings = {.max_entries = 100,
                                                  .max_scopes = 12,
-                                                 .max_window = 3600,
+                                                 .max_window = 600,
                                                  .warm_up = 90,
                                                  .max_histories = 3,
                                                  .max_events = 64,
@@ -112,10 +112,11 @@ static void choose_settings(unsigned flags)
 
     *chosen = settings;
     chosen->max_entries = flags & FLAG_TABLE ? 1000 : settings.max_entries;
-    chosen->max_scopes = flags & FLAG_SCOPES ? 4 : settings.max_scopes;
+    chosen->max_scopes = flags & FLAG_SCOPES ? 3 : settings.max_scopes;
+    chosen->max_streams = flags & FLAG_SCOPES ? 1 : settings.max_streams;
     chosen->max_histories = flags & FLAG_HISTORIES ? 1 : settings.max_histories;
     chosen->max_events = flags & FLAG_HISTORIES ? 128 : settings.max_events;
-    chosen->max_window = flags & FLAG_WINDOW ? 300 : settings.max_window;
+    chosen->max_window = flags & FLAG_WINDOW ? 3600 : settings.max_window;
     target.fixture->clock = START + 300 + (flags & FLAG_LATER ? 3600 : 0);
 }
 

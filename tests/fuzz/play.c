@@ -1,6 +1,7 @@
 #include "play.h"
 
 #include <arpa/inet.h>
+#include <common/monotonic.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -9,11 +10,12 @@
 #include <unistd.h>
 
 #define ANSWER_MAX  (1 << 20)
-#define IDLE_TURNS  6   /* without a byte: nothing more comes */
-#define CLOSE_TURNS 200 /* in which a server notices that a client has gone */
-#define PATIENCE_S  20  /* by which the clock is then moved, each time */
+#define IDLE_TURNS  10                 /* without a byte: nothing more comes */
+#define TURN_NS     INT64_C(100000000) /* by which the clock is moved at each of them */
+#define CLOSE_TURNS 200                /* in which a server notices that a client has gone */
+#define PATIENCE_S  20                 /* by which the clock is then moved, each time */
 
-static time_t ahead_s; /* of CLOCK_MONOTONIC */
+static int64_t ahead_ns; /* of CLOCK_MONOTONIC */
 
 int __real_clock_gettime(clockid_t clock, struct timespec *ret);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ret);
@@ -22,8 +24,11 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
 {
     int r = __real_clock_gettime(clock, ret);
 
-    if (clock == CLOCK_MONOTONIC)
-        ret->tv_sec += ahead_s;
+    if (clock != CLOCK_MONOTONIC)
+        return r;
+    int64_t ns = ret->tv_nsec + ahead_ns;
+    ret->tv_sec += ns / NS_PER_S;
+    ret->tv_nsec = ns % NS_PER_S;
     return r;
 }
 
@@ -161,6 +166,7 @@ static size_t talk(const struct play *play, int fd, struct fuzz_input bytes, cha
         }
         turn(play);
         idle = read_some(fd, answer, &used, &open) || sent > 0 ? 0 : idle + 1;
+        ahead_ns += idle > 1 ? TURN_NS : 0; /* timers of touches, rooms and streams are due */
     }
     return used;
 }
@@ -178,7 +184,7 @@ void play_client(const struct play *play, struct fuzz_input bytes)
         if (i == CLOSE_TURNS)
             fuzz_fail("the server keeps a connection whose client has gone");
         if (i % 4 == 0) /* a stream sends a sign of life, and learns of it */
-            ahead_s += PATIENCE_S;
+            ahead_ns += PATIENCE_S * NS_PER_S;
         turn(play);
     }
     check_answers(answer, used, head);
