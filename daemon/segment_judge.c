@@ -221,11 +221,11 @@ static struct scope_name name_of(const struct judge *judge, uint32_t index)
 {
     const uint64_t *secret = judge->segment->header->secret;
     const struct scope_entry *entries = judge->segment->directory.entries;
-    const struct scope_entry *entry = &entries[index], *site = entry;
+    const struct scope_entry *entry = &entries[index];
 
     if (entry->kind == SCOPE_SITE)
         return scope_name_site(secret, entry->name, entry->name_length);
-    site = &entries[entry->site];
+    const struct scope_entry *site = &entries[entry->site];
     struct scope_name site_name = scope_name_site(secret, site->name, site->name_length);
     return scope_name_label(&site_name, entry->site, (enum scope_kind)entry->kind, entry->name,
                             entry->name_length);
@@ -359,6 +359,11 @@ static bool history_is_named(const struct segment *segment, const struct history
     return head->hash == name.hash;
 }
 
+static bool is_ahead(uint64_t sampled, uint64_t total)
+{
+    return (int64_t)(sampled - total) > AHEAD_MAX;
+}
+
 /* True if the totals at the last sample are no more than AHEAD_MAX ahead of the scope's. */
 static bool totals_are_sound(const struct segment *segment, const struct history *head)
 {
@@ -370,12 +375,10 @@ static bool totals_are_sound(const struct segment *segment, const struct history
     if (head->state != (entry->state & ~SCOPE_STATE_MASK) || head->hash != entry->hash ||
         scope_state_of(entry->state) == SCOPE_FREE)
         return true;
-    const uint64_t *totals = &directory->activities[head->scope].heartbeats;
-    const uint64_t *seen = &head->heartbeats;
-    for (unsigned i = 0; i < 4; i++)
-        if ((int64_t)(seen[i] - totals[i]) > AHEAD_MAX)
-            return false;
-    return true;
+    const struct activity *totals = &directory->activities[head->scope];
+    return !is_ahead(head->heartbeats, totals->heartbeats) &&
+           !is_ahead(head->pageviews, totals->pageviews) &&
+           !is_ahead(head->entries, totals->entries) && !is_ahead(head->leaves, totals->leaves);
 }
 
 static const char *find_history_fault(const struct segment *segment, uint32_t index, uint64_t now,

@@ -57,7 +57,7 @@ int address_bound(int socket, char ret[ADDRESS_SIZE])
         struct sockaddr any;
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
-    } address;
+    } address = {0};
     socklen_t length = sizeof(address);
     char host[INET6_ADDRSTRLEN];
 

@@ -139,12 +139,11 @@ unsigned confine_open_names(int ret[CONFINE_NAMES_MAX])
 static int open_directory_of(const char *path)
 {
     char above[PATH_MAX];
-    int fd = -1;
 
     if (snprintf(above, sizeof(above), "%s", path) >= (int)sizeof(above))
         return -ENAMETOOLONG;
     for (const char *directory = dirname(above);; directory = dirname(above)) {
-        fd = open(directory, O_PATH | O_CLOEXEC | O_DIRECTORY);
+        int fd = open(directory, O_PATH | O_CLOEXEC | O_DIRECTORY);
         if (fd >= 0 || strcmp(directory, "/") == 0 || strcmp(directory, ".") == 0)
             return fd < 0 ? -errno : fd;
     }

@@ -16,10 +16,10 @@ enum {
  * restricts nothing. Errors: as in landlock(7). */
 int confine_files(unsigned taken, unsigned left, const int *directories, unsigned count);
 
-/* Open, for confine_files, the directory above the one that holds `path`, so that this one can be
+/* Open, for confine_files, the directory above the one that holds `file`, so that this one can be
  * made again; or this one, if it is the root of a mount. Returns a descriptor or a negative errno.
  */
-int confine_open_above(const char *path);
+int confine_open_above(const char *file);
 
 /* Open, for confine_files, the mount point of the file system that holds `path`, or will: the
  * nearest directory that exists counts. Directories below it, as that of a service in /run, may be

@@ -189,7 +189,7 @@ static bool set_words(struct parsing *parsing)
         const struct word *word = &parsing->words[i];
         ok = ok &&
              set_entry(parsing, word->entry, word->value ? word->value : "yes", &parsing->line);
-        if (parsing->table->entries[word->entry].secret)
+        if (parsing->table->entries[word->entry].secret && word->value)
             wipe_secret(word->value);
     }
     return ok;

@@ -317,7 +317,7 @@ void listener_share(int socket)
 
 void listener_retire(int socket)
 {
-    struct sockaddr_storage self;
+    struct sockaddr_storage self = {0};
     struct sockaddr_in *v4 = (struct sockaddr_in *)&self;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&self;
     socklen_t length = sizeof(self);
@@ -329,7 +329,8 @@ void listener_retire(int socket)
         v4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (self.ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr))
         v6->sin6_addr = in6addr_loopback;
-    connect(socket, (struct sockaddr *)&self, length); /* fails where nothing can come, either */
+    /* It fails where nothing can come, either. */
+    (void)connect(socket, (struct sockaddr *)&self, length);
 }
 
 int listener_settle(void)

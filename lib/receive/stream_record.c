@@ -63,7 +63,7 @@ static void forget(struct stream *stream, uint64_t first, uint64_t count)
     while (count) {
         unsigned bit = first % 64;
         uint64_t bits = 64 - bit < count ? 64 - bit : count;
-        uint64_t mask = (bits == 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1) << bit;
+        uint64_t mask = UINT64_MAX >> (64 - bits) << bit;
         uint64_t *word = seen_word(stream, first);
         SET(*word, *word & ~mask);
         first += bits;

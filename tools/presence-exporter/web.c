@@ -151,7 +151,7 @@ static const char *find_obstacle(const struct web *web, const struct web_config 
     return web->retired_count == RETIRED_MAX ? "too many changes within a minute" : NULL;
 }
 
-static void replace(struct web *web, struct web_config *config, struct web_tls *tls)
+static void replace(struct web *web, const struct web_config *config, struct web_tls *tls)
 {
     if (web->tls)
         web->retired[web->retired_count++] = (struct retired){web->tls, monotonic_ns()};

@@ -149,7 +149,6 @@ static enum option_verdict add_shard(struct group *group, const char *text, size
  * `*ret_is_open` is true. */
 static enum option_verdict add_shards(struct group *group, const char *text, bool *ret_is_open)
 {
-    enum option_verdict verdict = OPTION_RUN;
     const char *end = text + strlen(text);
 
     while (end > text && strchr(BLANKS, end[-1]))
@@ -159,7 +158,8 @@ static enum option_verdict add_shards(struct group *group, const char *text, boo
         end--;
     for (;;) {
         const char *comma = memchr(text, ',', (size_t)(end - text));
-        verdict = add_shard(group, text, (size_t)((comma ? comma : end) - text));
+        enum option_verdict verdict =
+            add_shard(group, text, (size_t)((comma ? comma : end) - text));
         if (verdict != OPTION_RUN || !comma)
             return verdict;
         text = comma + 1;

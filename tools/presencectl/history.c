@@ -20,7 +20,7 @@
 /* ---- what is covered --------------------------------------------------------------------- */
 
 /* Report what the history does not cover. The graph says by itself where it begins. */
-static void report_range(struct presence *presence, const struct history_view *view,
+static void report_range(const struct presence *presence, const struct history_view *view,
                          const struct options *options)
 {
     bool is_graph = !options->json && !options->csv && !options->table;

@@ -200,9 +200,8 @@ static void draw_health(struct canvas *canvas, unsigned row, const struct watch_
     column = canvas_print(canvas, row, column, model->dropped ? INK_BAD : INK_DIM,
                           "%s%" PRIu64 " dropped", between, model->dropped);
     if (status->entries_capacity)
-        column =
-            canvas_print(canvas, row, column, INK_DIM, "%s%.0f %% full", between,
-                         100.0 * (double)status->entries_taken / (double)status->entries_capacity);
+        canvas_print(canvas, row, column, INK_DIM, "%s%.0f %% full", between,
+                     100.0 * (double)status->entries_taken / (double)status->entries_capacity);
 }
 
 /* ---- layout --------------------------------------------------------------------------- */
