@@ -20,7 +20,7 @@ import tempfile
 import time
 import unittest
 
-from datagrams import GOLDEN, LEAVE, native, native2, record, visitor  # tests import them from here
+from datagrams import GOLDEN, LEAVE, native, native2, record, visitor  # noqa: F401 (tests import them from here)
 
 BUILD = os.environ.get("PRESENCE_BUILD", "build/release")
 PRESENCED = os.path.join(BUILD, "daemon/presenced")

@@ -102,7 +102,7 @@ SOURCES = {
     "https://example.com.other.example/": "example.com.other.example",
     f"https://not{SITE}/": f"not{SITE}",
 }
-NO_SOURCES = [f"http://{SITE}/", f"https://EXAMPLE.com:8443/x", f"http://{SITE}", "about:blank",
+NO_SOURCES = [f"http://{SITE}/", "https://EXAMPLE.com:8443/x", f"http://{SITE}", "about:blank",
               f"https://{SITE}./x", "https://user@news.example/",
               "https://", "https:///x", "ios-app://1/x", "https://[2001:db8::1]/", "//news.example/",
               'https://quote".example/', "x https://news.example/", "file:///etc/passwd"]

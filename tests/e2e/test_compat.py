@@ -56,8 +56,8 @@ class Counts(CompatCase):
     def test_number(self):
         """It is the site's, everybody within five minutes; 0 is a number, too."""
         web = self.serve(collector=self.start("--warm-up", "0"))
-        for visitor, room in ("anna", "/a"), ("bert", "/b"), ("anna", "/b"):
-            self.counted(web, {"site": SITE, "visitor": visitor, "room": room})
+        for name, room in ("anna", "/a"), ("bert", "/b"), ("anna", "/b"):
+            self.counted(web, {"site": SITE, "visitor": name, "room": room})
         self.assert_counts(web, 2)
         self.assert_counts(web, 2, SITE.upper())
         self.assert_counts(web, 0, "nobody.example")
@@ -178,9 +178,9 @@ class Ids(CompatCase):
     def test_pages_of_the_site(self):
         """The beacon's ids are believed on pages of the site, whatever its picture calls it."""
         web = self.begin()
-        for visitor, page in ("a", f"https://{SITE}/"), ("b", f"https://www.{SITE}/"), ("c", "https://42/"):
-            answer = web.get(f"/beacon.gif?site=42&visitor={visitor}", {"Referer": page})
-            self.assertEqual("set-cookie" in answer.headers, visitor == "c", page)
+        for name, page in ("a", f"https://{SITE}/"), ("b", f"https://www.{SITE}/"), ("c", "https://42/"):
+            answer = web.get(f"/beacon.gif?site=42&visitor={name}", {"Referer": page})
+            self.assertEqual("set-cookie" in answer.headers, name == "c", page)
         self.wait_count(web, 2)
 
     def test_leaves(self):

@@ -2,14 +2,13 @@
 
 import json
 import os
-import re
 import socket
 import subprocess
 import time
 import unittest
 
 from engine import RedisServer
-from harness import DEADLINE, PRESENCECTL, Case, wait_until
+from harness import DEADLINE, PRESENCECTL, Case
 from written_shards import WrittenShards, stream
 
 SITE = "example.com"
@@ -384,7 +383,7 @@ class Status(EngineCase):
                                  (name, False, True), shard)
                 status, out, err = self.run_ctl("status")
                 self.assertEqual(status, 3)
-                self.assertIn(f"not whole: group a lacks shard 1 of 1 (", err)
+                self.assertIn("not whole: group a lacks shard 1 of 1 (", err)
                 self.assertIn(words, err)
                 self.assertRegex(out, rf"\na +1 of 1 +{name} ")
 

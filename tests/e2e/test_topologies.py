@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import unittest
 
-from documents import fenced, read, substitute
+from documents import fenced, read
 from harness import BUILD, DEADLINE, wait_until
 from proxies import HAPROXY
 from topology import APPLICATION, EDGES, GROUP_A, GROUP_B, SITE, RelaysCase, TopologyCase, everywhere, people
