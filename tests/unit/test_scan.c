@@ -80,6 +80,22 @@ static void each_window_has_its_counts(void **state)
     assert_int_equal(scan.tick, scan_tick(fixture.presence));
 }
 
+static void a_window_counts_to_its_last_second(void **state)
+{
+    const struct scan_windows windows = {.seconds = {10, 600}, .count = 2};
+
+    (void)state;
+    open_with(600, &windows);
+    fixture_beat(&fixture, "1", "a.example", NULL);
+    for (unsigned age = 0; age <= 10; age++) {
+        scan_pass(fixture.presence, &scan);
+        assert_int_equal(scan.used, 1);
+        assert_int_equal(scan.counts[0][0], age < 10 ? 1 : 0);
+        assert_int_equal(scan.counts[1][0], 1);
+        fixture_advance(&fixture, 1);
+    }
+}
+
 static void names_are_those_of_the_pass(void **state)
 {
     const struct scan_windows one = {.seconds = {10}, .count = 1};
@@ -131,6 +147,7 @@ int main(void)
         cmocka_unit_test_teardown(windows_are_rounded_and_sorted, close_fixture),
         cmocka_unit_test_teardown(a_short_collector_has_a_short_default, close_fixture),
         cmocka_unit_test_teardown(each_window_has_its_counts, close_fixture),
+        cmocka_unit_test_teardown(a_window_counts_to_its_last_second, close_fixture),
         cmocka_unit_test_teardown(names_are_those_of_the_pass, close_fixture),
         cmocka_unit_test_teardown(a_segment_that_lies_does_no_harm, close_fixture),
     };
