@@ -121,6 +121,7 @@ class Scrapes(ExporterCase):
                                  ("text/plain", "plain")):
             _, headers, body = exporter.get("/metrics", Accept=accept)
             self.assertIn(expected, headers["Content-Type"], accept)
+            self.assertEqual(headers["Vary"], "Accept, Accept-Encoding")
             self.assertEqual(body.endswith(b"# EOF\n"), expected == "openmetrics")
 
     def stream_samples(self, exporter, figure):

@@ -61,6 +61,14 @@ class Load(PresenceSend):
         # A batch that takes longer than usual to fill is sent as it is.
         wait_until(lambda: sizes() == [4000, 4000], "two whole batches")
 
+    def test_rounding(self):
+        """Of half a heartbeat at the end a whole one is made."""
+        def sent():
+            summary, _ = self.load("--visitors", "10", "--rate", "3", "--duration", "0.5", "--batch", "1")
+            return summary["heartbeats"]
+
+        wait_until(lambda: sent() == 2, "both heartbeats: a late process leaves out the second")
+
     def test_rate(self):
         def sent():
             summary, datagrams = self.load("--visitors", "50", "--rate", "80", "--duration", "1",
