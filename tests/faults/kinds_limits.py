@@ -32,10 +32,11 @@ def memory_at_start(world, fault):
     collector = collector_of(world, fault.target)
     put_down(world, collector, signal.SIGTERM)
     limit = drawer(fault).choice((8, 16, 24)) << 20
+    stopped = collector.ledger.silent_since
     collector.ledger.start()
     collector.service.begin(limits=[(resource.RLIMIT_AS, limit)])
     if collector.service.wait_refused(statuses=(1, 127)):
-        collector.ledger.fall_silent(ended=True)
+        collector.ledger.fall_silent(ended=True, since=stopped)
         yield
     else:
         collector.ledger.listen()

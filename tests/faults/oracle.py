@@ -135,10 +135,11 @@ class Ledger:
         self.doubt()
         self.fall_silent()
 
-    def fall_silent(self, ended=False):
+    def fall_silent(self, ended=False, since=None):
+        """It says nothing more, from now on or since it last did."""
         self.changed_at = self.now()
         if self.silent_since is None or ended:
-            self.silent_since = self.was_silent = self.now()
+            self.silent_since = self.was_silent = since or self.now()
         self.ended = ended
 
     def start(self):
