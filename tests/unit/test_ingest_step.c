@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 
 #define SKIPPED  77
-#define VISITORS 20 /* who are there before, each since another second */
+#define VISITORS 8 /* who are there before, each since another second */
 
 /* Begin a batch in which all visitors come again, one is new, and two datagrams are rejected. */
 static void take_all(struct fixture *fixture)
