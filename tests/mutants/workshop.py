@@ -13,6 +13,7 @@ from mutants import TOP
 OPTIONS = ["-Dtests=enabled", "-Dxdp=enabled"]
 SKIPPED = 77  # Meson's exit status of a test that can't run here
 PATIENCE = 3  # what tests/run multiplies time limits by
+GRACE_S = 10  # to end after SIGTERM
 
 
 class Broken(Exception):
@@ -131,7 +132,12 @@ class Workshop:
         return status
 
     def end_process(self):
-        """Kill what the command has left, and the command if it still runs."""
+        """End the command if it still runs, ninja with its compilers, and kill what it has left."""
+        self.process.terminate()
+        try:
+            self.process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            pass
         try:
             os.killpg(self.process.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -141,8 +147,8 @@ class Workshop:
     def stop(self):
         """Make what runs end, from another thread; what is asked for afterwards is refused."""
         self.stopped = True
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGKILL)
+        if self.process:
+            self.process.terminate()
 
     def build(self, names):
         """Build what these tests need, with the processor time that nobody else wants. Returns the compiler's
