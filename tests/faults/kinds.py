@@ -80,6 +80,7 @@ def put_down(world, collector, how):
         collector.quiet = False
         collector.ledger.kill()
         collector.service.end(how)
+        collector.ledger.fall_silent()
     else:
         collector.service.end(how)
         collector.ledger.fall_silent(ended=True)

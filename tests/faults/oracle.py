@@ -14,6 +14,7 @@ import math
 import time
 
 LAG = 4  # seconds by which a collector that is not stale may be late, and one (R6)
+COARSE = 0.02  # seconds by which a reader's clock may be late
 STALE = 3  # seconds: a tick that is older is stale (R6)
 MENDED = 12  # seconds after which a lost name is given back: 5, and what a busy machine needs
 REOPENED = 4  # seconds after which whoever has a segment open knows that it was replaced
@@ -72,6 +73,7 @@ class Ledger:
         self.rough = False  # the way there may lose, repeat and reorder
         self.deaf = False  # what is sent may get lost
         self.deaf_to = set()  # senders of which it may
+        self.surely_silent_since = math.inf
         self.was_silent = -math.inf  # since when, the last time
         self.must_warm_from, self.must_warm_until = math.inf, -math.inf
         self.garbled_until = -math.inf  # somebody has overwritten what readers have mapped
@@ -140,6 +142,7 @@ class Ledger:
         self.changed_at = self.now()
         if self.silent_since is None or ended:
             self.silent_since = self.was_silent = since or self.now()
+        self.surely_silent_since = self.now()
         self.ended = ended
 
     def start(self):
@@ -221,9 +224,9 @@ class Ledger:
     # ---- judging ----
 
     def must_be_stale(self, begin):
-        since = self.silent_since
-        return since is not None and (
-            self.ended or math.floor(begin + self.shift) - math.floor(since) > STALE)
+        # Readers take the time of the kernel's last timer interrupt.
+        return self.silent_since is not None and (self.ended or math.floor(
+            begin + self.shift - COARSE) - math.floor(self.surely_silent_since) > STALE)
 
     def judge(self, reading):
         """Raise Wrong unless the rules allow this reading of this collector. Returns whether the
