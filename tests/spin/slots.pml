@@ -401,7 +401,6 @@ init {
         :: writers = 1; slots = 3; is_lone = true
         :: writers = 2; slots = 3
         :: writers = 3; slots = 2
-        :: IS_LARGE -> writers = 3; slots = 3
         fi;
         if
         :: writers < 4 ->

@@ -20,7 +20,7 @@ import source  # noqa: E402
 MODELS = {os.path.basename(path)[:-len(".pml")]: path for path in sorted(glob.glob(os.path.join(DIRECTORY, "*.pml")))}
 LARGE = bool(os.environ.get("TEST_LONG"))
 DEADLINE = 3600 if LARGE else 300  # seconds
-MOST_STEPS = 10000
+MOST_STEPS = 1000000 if LARGE else 10000
 FAULT = re.compile(r"^#define (\w+) +(\d+) /\* (.*) \*/$", re.M)
 
 
