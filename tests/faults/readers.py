@@ -158,7 +158,8 @@ class Ctl:
             raise ReaderCrashed(f"presencectl count printed {out!r}")
         answer = "number" if out else "unknown" if status == 3 or "unknown" in err else "nobody"
         return Reading(self.source + " plain", scope, begin, boottime(), answer, int(out or 0), status == 3,
-                       "warming" in err, "partial" in err)
+                       "warming" in err or "ask again in" in err,
+                       "partial" in err or "could not be" in err)
 
     def sites(self):
         """A Reading of each site that is listed, with the marks of the list."""
