@@ -158,18 +158,28 @@ static const struct answer_line *find_line(const struct answer *answer, const ch
 }
 
 /* True if a line is one of those that are right. While visitors move, the figure may be up to
- * twice as high. */
-static bool is_right(const struct oracle *oracle, const struct answer_line *line, bool is_moving)
+ * twice as high. Where the writer is held up, the text may be of a later state than the figure: a
+ * scope of which nobody counted at the tick may have been heard since. */
+static bool is_right(const struct stage *stage, const struct answer_line *line)
 {
+    const struct oracle *oracle = &stage->oracle;
+    const bool is_held_up = oracle->count > 2;
+    bool has_figure = false, has_text = false;
+
     for (size_t i = 0; i < oracle->count; i++) {
         const struct answer_line *right = find_line(&oracle->answers[i], line->name);
-        if (!right || strcmp(right->text, line->text) != 0)
+        if (!right)
             continue;
-        if (line->figure == right->figure ||
-            (is_moving && line->figure >= right->figure && line->figure <= 2 * right->figure))
+        bool same_text = strcmp(right->text, line->text) == 0;
+        bool same_figure = line->figure == right->figure ||
+                           ((stage->scene->is_moving || is_held_up) &&
+                            line->figure >= right->figure && line->figure <= 2 * right->figure);
+        if (same_text && same_figure)
             return true;
+        has_figure |= same_figure;
+        has_text |= same_text;
     }
-    return false;
+    return is_held_up && has_figure && has_text;
 }
 
 /* True if a line is the same in all answers that are no errors, so that it has to be in any. */
@@ -210,8 +220,6 @@ static void judge(const struct stage *stage, const struct answer *got)
 {
     const struct oracle *oracle = &stage->oracle;
     const struct answer *first = &oracle->answers[oracle->answers[0].error ? oracle->count - 1 : 0];
-    /* A writer that is held up may have added visitors whom it has yet to subtract. */
-    const bool is_moving = stage->scene->is_moving || oracle->count > 2;
     bool error_is_right = false;
 
     for (size_t i = 0; i < oracle->count; i++)
@@ -220,7 +228,7 @@ static void judge(const struct stage *stage, const struct answer *got)
         report(stage, got, "the error", "is wrong");
     for (size_t i = 0; i < got->length; i++) {
         const struct answer_line *line = &got->lines[i];
-        if (!is_right(oracle, line, is_moving))
+        if (!is_right(stage, line))
             report(stage, got, line->name, "is wrong");
         if (find_line(got, line->name) != line)
             report(stage, got, line->name, "comes twice");
