@@ -265,7 +265,8 @@ class Ledger:
         """Return between which times the number may be of."""
         if self.silent_since is not None:
             return min(begin, self.silent_since), self.silent_since
-        if self.starting:
+        # Who has a lost segment open is told of its last number until that is stale.
+        if self.starting or begin < self.lost_at + REOPENED:
             return min(begin, self.was_silent), end
         if reading.stale:
             return min(begin, max(self.was_silent, begin - self.window)), end

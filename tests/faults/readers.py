@@ -10,7 +10,7 @@ import uuid
 
 from harness import BUILD, PRESENCECTL, asan_options
 from oracle import Reading, Scope, boottime
-from people import FENCE
+from visitors import FENCE
 from programs import die_with_parent
 
 SEGMENT_SAMPLES = os.path.join(BUILD, "tests/faults/segment_samples")

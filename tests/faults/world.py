@@ -16,7 +16,7 @@ from engine import RedisServer
 from harness import DEADLINE, enter_namespace, raise_loopback
 from kinds import KINDS
 from oracle import Ledger, Scope, Total, Wrong, boottime
-from people import FENCE, FORMS, SITES, Crowd, Program, Sender
+from visitors import FENCE, FORMS, SITES, Crowd, Program, Sender
 from programs import Crashed, Service
 from readers import NOWHERE, Ctl, Http, Samples, Scrape
 
@@ -362,12 +362,15 @@ class World:
 
     def measure(self):
         for name, service in self.services.items():
-            self.baseline[name] = service.process.pid, service.own_memory(), service.open_files()
+            self.baseline[name] = (dict(service.options), service.own_memory(), service.open_files())
 
     def check_growth(self):
-        """What runs has not grown since it was first right; also what was started anew meanwhile."""
+        """What runs has not grown since it was first right; also what was started anew meanwhile, with the
+        same options."""
         for name, service in self.services.items():
-            _, memory, files = self.baseline[name]
+            options, memory, files = self.baseline[name]
+            if options != service.options:
+                continue
             grown = service.own_memory() - memory, service.open_files() - files
             if grown[1] > GROWTH[1] or (not self.plan.sanitized and grown[0] > GROWTH[0]):
                 raise Wrong(f"{name} has grown by {grown[0]} bytes and {grown[1]} descriptors")
