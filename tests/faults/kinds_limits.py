@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 
@@ -71,12 +72,14 @@ def threads(world, fault):
     home = os.path.join(world.directory, f"nobody-{fault.number}")
     os.mkdir(home)
     os.chown(home, NOBODY, NOBODY)
+    program = shutil.copy(PATHS["collector"], home)  # others may not reach the build
     done = subprocess.run(
         ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "prlimit", "--nproc=1",
-         PATHS["collector"], "--segment", os.path.join(home, "segment"), "--listen", "127.0.0.1:0",
+         program, "--segment", os.path.join(home, "segment"), "--listen", "127.0.0.1:0",
          "--workers", "3", "--max-entries", "1000", "--max-scopes", "16", "--max-histories", "2",
          "--events", "64"], capture_output=True, text=True, timeout=DEADLINE, check=False)
-    left = [name for name in os.listdir(home)]
+    os.unlink(program)
+    left = os.listdir(home)
     if done.returncode != 1 or done.stderr.count("\n") < 1 or left:
         raise Crashed(f"presenced without threads: {done.returncode}, {done.stderr!r}, left {left}")
     os.rmdir(home)
