@@ -45,9 +45,9 @@ class Install(Case):
         install(cls.top)
         cls.prefix = cls.top + options["prefix"]
         cls.library = os.path.join(cls.prefix, options["libdir"])
-        cls.compiler = compiler()
+        cls.compiler, cls.sanitizers = compiler(), []
         if options["b_sanitize"] != "none":
-            cls.compiler.append(f"-fsanitize={options['b_sanitize']}")
+            cls.sanitizers = [f"-fsanitize={options['b_sanitize']}"]
 
     def installed(self, *names):
         return os.path.join(self.prefix, *names)
@@ -63,14 +63,14 @@ class Install(Case):
         """Compile and link a file with pkg-config's flags; return the program's path."""
         program = os.path.join(self.directory, f"program-{len(os.listdir(self.directory))}")
         words = list(self.compiler)
-        if language == "c++":
-            words[0] = words[0].replace("clang", "clang++") if "clang" in words[0] else "g++"
+        if language == "c++":  # what goes before the compiler, like ccache, stays
+            words[-1] = words[-1].replace("clang", "clang++") if "clang" in words[-1] else "g++"
         libraries = self.pkg_config("--libs")
         if static:
             archive = os.path.join(self.library, "libpresence.a")
             libraries = [archive if word == "-lpresence" else word for word in libraries]
-        run([*words, *STRICT, *flags, *self.pkg_config("--cflags"), "-x", language, source,
-             "-x", "none", *libraries, "-o", program])
+        run([*words, *self.sanitizers, *STRICT, *flags, *self.pkg_config("--cflags"),
+             "-x", language, source, "-x", "none", *libraries, "-o", program])
         return program
 
     def source(self, text):
