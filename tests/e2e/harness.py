@@ -293,6 +293,10 @@ class Case(unittest.TestCase):
         self.assertIn(status, (0, 3), err)
         return int(out)
 
+    def count_so_far(self, *arguments):
+        """Like count, but 0 as long as the collector waits for a first heartbeat of the site."""
+        return 0 if self.ctl("count", *arguments)[0] == 4 else self.count(*arguments)
+
     def assert_refused(self, result, status, *patterns):
         """Check that it ended with this status, nothing on stdout and one line that says why."""
         got, out, err = result

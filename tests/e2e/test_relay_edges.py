@@ -83,8 +83,8 @@ class Waiting(Edge):
         def stop():
             nonlocal full_at
             # An edge answers first, and reports then.
-            wait_until(lambda: self.count(SITE) == (self.visits + PAGES) / 2,
-                       lambda: f"{(self.visits + PAGES) / 2} visitors, not {self.count(SITE)}")
+            wait_until(lambda: self.count_so_far(SITE) == (self.visits + PAGES) / 2,
+                       lambda: f"{(self.visits + PAGES) / 2} visitors, not {self.count_so_far(SITE)}")
             self.device.process.send_signal(signal.SIGSTOP)
             self.fill()
             full_at = self.drops()
@@ -99,8 +99,8 @@ class Waiting(Edge):
 
         self.compare(stop, go_on)
         # All visits of calm times count, and none of the others: the socket was full.
-        wait_until(lambda: self.count(SITE) == self.visits / 2,
-                   lambda: f"{self.visits / 2} visitors, not {self.count(SITE)}")
+        wait_until(lambda: self.count_so_far(SITE) == self.visits / 2,
+                   lambda: f"{self.visits / 2} visitors, not {self.count_so_far(SITE)}")
 
     def test_relay_that_has_ended(self):
         def end():

@@ -168,8 +168,8 @@ class Collectors(Accounts):
             self.assertEqual([target[f"target_{what}"] for what in TARGET[2:]], [0, 0])
         for collector, expected in zip("abc", (first, 300 - first, 300)):
             self.segment = os.path.join(self.directory, collector, "segment")
-            wait_until(lambda: self.count(SITE) == expected,
-                       lambda: f"{expected} at {collector}: {self.count(SITE)}")
+            wait_until(lambda: self.count_so_far(SITE) == expected,
+                       lambda: f"{expected} at {collector}: {self.count_so_far(SITE)}")
         self.assertEqual(relay.stop(), 0)
         self.assert_line(relay, accounts, ("A", 1, addresses[0]), ("A", 2, addresses[1]),
                          ("B", 1, addresses[2]))
