@@ -231,6 +231,8 @@ static void senders_that_are_not_allowed(void **state)
     expect_rejected(fixture, bytes_copy("x", 1), DECODER_SENDER); /* the first reason that fits */
     set_sender(fixture, "192.0.2.1");
     expect_hex(fixture, GOLDEN_V2_EMPTY_HEX, "");
+    set_sender(fixture, "192.0.3.1");
+    expect_rejected(fixture, bytes_from_hex(GOLDEN_V2_HEX), DECODER_SENDER);
     decoder_allow(fixture->decoder, &others);
     set_sender(fixture, "192.0.2.1");
     expect_rejected(fixture, bytes_from_hex(GOLDEN_V2_HEX), DECODER_SENDER);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "receive/handover.h"
+#include "receive/listener.h"
 
 #define LONG_NAME   255 /* the longest that sd_notify(3) takes */
 #define MEMORY_SIZE 1000
@@ -146,20 +147,54 @@ static void other_descriptors(void **state)
     }
 }
 
+/* A socket that was retired, which has itself for a peer, receives nothing new: it is no worker's.
+ */
+static void retired_sockets(void **state)
+{
+    struct sockaddr_in address;
+    struct sockaddr_storage wanted = {0};
+    socklen_t length = sizeof(address);
+    char port[8], name[LONG_NAME + 1];
+    struct passed passed;
+
+    (void)state;
+    for (int is_retired = 0; is_retired < 2; is_retired++) {
+        int socket = open_socket(SOCK_DGRAM, true, port);
+        assert_return_code(getsockname(socket, (struct sockaddr *)&address, &length), errno);
+        memcpy(&wanted, &address, sizeof(address));
+        if (is_retired)
+            listener_retire(socket);
+        snprintf(name, sizeof(name), "presenced-socket-3-127.0.0.1_%s", port);
+        pass(&passed, socket, name);
+        assert_int_equal(passed.handover.socket_count, 1);
+        assert_int_equal(handover_take_socket(&passed.handover, &wanted, 2), -1);
+        assert_int_equal(handover_take_socket(&passed.handover, &wanted, 3),
+                         is_retired ? -1 : SERVICE_MANAGER_FIRST);
+        end(&passed);
+        close(socket);
+    }
+}
+
 /* ---- the record ---------------------------------------------------------------------------- */
 
-static int make_record(off_t size, int seals, uint32_t version)
+static int write_record(const struct handover_record *record, off_t size, int seals)
 {
     int low = memfd_create("record", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     int high = fcntl(low, F_DUPFD_CLOEXEC, 100);
-    const struct handover_record record = {.version = version, .workers = 7};
 
     close(low);
     assert_true(high >= 100);
-    assert_int_equal(write(high, &record, sizeof(record)), sizeof(record));
+    assert_int_equal(write(high, record, sizeof(*record)), sizeof(*record));
     assert_return_code(ftruncate(high, size), errno);
     assert_return_code(fcntl(high, F_ADD_SEALS, seals), errno);
     return high;
+}
+
+static int make_record(off_t size, int seals, uint32_t version)
+{
+    const struct handover_record record = {.version = version, .workers = 7};
+
+    return write_record(&record, size, seals);
 }
 
 static void records(void **state)
@@ -193,6 +228,31 @@ static void records(void **state)
         end(&passed);
         close(record);
     }
+}
+
+/* The drops of a socket that its predecessor has counted are not counted again; those of a socket
+ * that it did not have begin with what there is. */
+static void drops_are_counted_once(void **state)
+{
+    struct handover_record record = {.version = 1};
+    uint64_t cookie;
+    socklen_t length = sizeof(cookie);
+    char port[8];
+    struct passed passed;
+    int known = open_socket(SOCK_DGRAM, true, port), other = open_socket(SOCK_DGRAM, true, port);
+
+    (void)state;
+    assert_return_code(getsockopt(known, SOL_SOCKET, SO_COOKIE, &cookie, &length), errno);
+    record.sockets[HANDOVER_SOCKETS - 1].cookie = cookie;
+    record.sockets[HANDOVER_SOCKETS - 1].drops = 12;
+    int descriptor = write_record(&record, sizeof(record), F_SEAL_SHRINK | F_SEAL_GROW);
+    pass(&passed, descriptor, "presenced-record");
+    assert_int_equal(handover_counted_drops(&passed.handover, known), 12);
+    assert_int_equal(handover_counted_drops(&passed.handover, other), 0);
+    end(&passed);
+    close(descriptor);
+    close(known);
+    close(other);
 }
 
 /* ---- the program's memory ------------------------------------------------------------------ */
@@ -256,8 +316,12 @@ static void no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_of_sockets), cmocka_unit_test(other_descriptors),
-        cmocka_unit_test(records),          cmocka_unit_test(memories),
+        cmocka_unit_test(names_of_sockets),
+        cmocka_unit_test(other_descriptors),
+        cmocka_unit_test(retired_sockets),
+        cmocka_unit_test(records),
+        cmocka_unit_test(drops_are_counted_once),
+        cmocka_unit_test(memories),
         cmocka_unit_test(no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -224,6 +224,44 @@ static void streams_agree_with_a_list(void **state)
     close_streams(&fixture);
 }
 
+/* Another worker has just heard a stream, and has yet to put it last among those that may be
+ * replaced.
+ */
+static void a_stream_that_is_heard_meanwhile_stays(void **state)
+{
+    static const struct origin old = {1, 0, 0}, new = {2, 0, 0};
+    struct fixture fixture;
+
+    (void)state;
+    open_streams(&fixture, 1);
+    assert_true(receive(&fixture, old, 5));
+    fixture.now += STREAM_SILENCE + 1;
+    stream_of(&fixture, old)->last_tick = fixture.now;
+    assert_true(receive(&fixture, new, 70));
+    expect_full(&fixture, 1);
+    assert_non_null(stream_of(&fixture, old));
+    assert_false(receive(&fixture, old, 5));
+    close_streams(&fixture);
+}
+
+/* Between a worker's look at the index and its lock another worker may have replaced the stream. */
+static void a_stream_that_is_replaced_meanwhile_is_not_another(void **state)
+{
+    static const struct origin old = {1, 0, 0}, new = {2, 0, 0};
+    struct fixture fixture;
+
+    (void)state;
+    open_streams(&fixture, 2);
+    assert_true(receive(&fixture, old, 5));
+    struct stream *stream = stream_of(&fixture, old);
+    stream->id = new.id; /* as if it was replaced, and the index has yet to say so */
+    assert_true(receive(&fixture, old, 5));
+    assert_int_equal(stream->received, 1);
+    assert_int_equal(stream->duplicates, 0);
+    assert_int_equal(stream_of(&fixture, old)->received, 1);
+    close_streams(&fixture);
+}
+
 /* Forged streams beyond the table's size cost no search through it. */
 static void a_large_table_stays_fast(void **state)
 {
@@ -252,6 +290,8 @@ int main(void)
         cmocka_unit_test(the_quietest_goes_first),
         cmocka_unit_test(the_next_daemon_goes_on),
         cmocka_unit_test(streams_agree_with_a_list),
+        cmocka_unit_test(a_stream_that_is_heard_meanwhile_stays),
+        cmocka_unit_test(a_stream_that_is_replaced_meanwhile_is_not_another),
         cmocka_unit_test(a_large_table_stays_fast),
     };
     return cmocka_run_group_tests_name("streams", tests, NULL, NULL);
