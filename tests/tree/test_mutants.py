@@ -17,7 +17,7 @@ LIST = "@file f.c\n@tests model\n--- one\nIt breaks.\ntests: table, model\n<<<\n
 
 def tests():
     with open(os.path.join(os.environ["PRESENCE_BUILD"], "meson-info/intro-tests.json"), encoding="utf-8") as file:
-        return {test["name"] for test in json.load(file)}
+        return [test["name"] for test in json.load(file)]
 
 
 class Mutants(unittest.TestCase):
@@ -31,14 +31,22 @@ class Mutants(unittest.TestCase):
                 text = source.read(mutant.path)
                 self.assertNotEqual(mutant.apply(text), text)
 
+    def test_faults_differ(self):
+        found = {}
+        for mutant in self.mutants:
+            faulty = "".join(mutant.apply(source.read(mutant.path)).split())
+            other = found.setdefault((mutant.path, faulty), mutant.name)
+            self.assertEqual(other, mutant.name, "the same fault twice")
+
     def test_names_differ(self):
         names = [mutant.name for mutant in self.mutants]
         self.assertEqual(len(names), len(set(names)))
 
     def test_tests_exist(self):
         known = tests()
+        self.assertEqual(len(known), len(set(known)), "two tests have one name")
         for mutant in self.mutants:
-            self.assertEqual(set(mutant.all_tests()) - known, set(), mutant.name)
+            self.assertEqual(set(mutant.all_tests()) - set(known), set(), mutant.name)
 
     def test_survivors_exist(self):
         survivors = mutants.survivors()

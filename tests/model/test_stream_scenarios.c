@@ -1,6 +1,6 @@
-/* test_streams.c - random scenarios of datagrams of version 2, mixed with the others: streams that
- * lose, repeat and reorder their datagrams, replays, forgeries, sites that are not counted. After
- * every step counts, events and the figures of all streams must match the oracle. */
+/* test_stream_scenarios.c - random scenarios of datagrams of version 2, mixed with the others:
+ * streams that lose, repeat and reorder their datagrams, replays, forgeries, sites that are not
+ * counted. After every step counts, events and the figures of all streams must match the oracle. */
 #include "play.h"
 
 #define PLACES_OF_ALL                                                              \
@@ -69,5 +69,5 @@ static const struct variant variants[] = {
 
 int main(void)
 {
-    return play_variants("streams", variants, sizeof(variants) / sizeof(variants[0]), 1.5);
+    return play_variants("stream_scenarios", variants, sizeof(variants) / sizeof(variants[0]), 1.5);
 }
