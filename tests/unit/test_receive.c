@@ -106,6 +106,30 @@ static void sockets_are_served_alike(void **state)
     line_close(&line);
 }
 
+/* Where one socket holds hundreds of datagrams, the only one of another comes among the first. */
+static void a_busy_socket_holds_nobody_up(void **state)
+{
+    enum { BUSY = 320, WAITS = 3 };
+    struct arrival arrivals[BUSY + 1];
+    unsigned count = 0, waits = 0;
+    bool is_there = false;
+    struct line line;
+
+    line_open(&line, &(struct line_options){.engine = engine_of(state), .sockets = 2});
+    for (uint32_t i = 0; i < BUSY; i++)
+        line_send(&line, 0, 20, i);
+    line_send(&line, 1, 20, BUSY);
+    for (; !is_there; waits++) {
+        unsigned before = count;
+        count += line_wait(line.receiver, arrivals + count, LENGTH(arrivals) - count);
+        for (unsigned i = before; i < count; i++)
+            is_there |= arrivals[i].number == BUSY;
+    }
+    if (waits > WAITS)
+        fail_msg("it came in wait %u", waits);
+    line_close(&line);
+}
+
 static void more_than_there_are_buffers_for_is_not_lost(void **state)
 {
     enum { SENT = 4000 };
@@ -174,6 +198,33 @@ static void anything_arrives_in_order(void **state)
         }
     }
     line_close(&line);
+}
+
+/* Longer ones than UDP has come from a socket of another kind. They are counted, more of them than
+ * there are buffers, and what follows arrives. */
+static void what_is_too_long_is_left_out(void **state)
+{
+    enum { TOO_LONG = 300, BYTES = 70000 };
+    static const uint8_t bytes[BYTES];
+    struct receive_options options = {.engine = engine_of(state)};
+    struct arrival arrival;
+    struct line line;
+    int pair[2];
+
+    open_line(&line, state);
+    assert_return_code(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), errno);
+    receiver_close(line.receiver);
+    assert_int_equal(receiver_open(&options, &pair[0], 1, &line.receiver), 0);
+    for (unsigned i = 0; i < TOO_LONG; i++) {
+        assert_int_equal(send(pair[1], bytes, BYTES, 0), BYTES);
+        assert_int_equal(send(pair[1], &(uint32_t){i}, 4, 0), 4);
+        line_collect(line.receiver, &arrival, 1);
+        assert_int_equal(arrival.length, 4);
+        assert_int_equal(receiver_statistics(line.receiver).truncated, i + 1);
+    }
+    line_close(&line);
+    close(pair[0]);
+    close(pair[1]);
 }
 
 /* ---- trains ------------------------------------------------------------------------------ */
@@ -415,9 +466,11 @@ int main(void)
         WITH_BOTH(empty_datagrams_arrive_amid_others),
         WITH_BOTH(empty_datagrams_hold_nothing_up),
         WITH_BOTH(sockets_are_served_alike),
+        WITH_BOTH(a_busy_socket_holds_nobody_up),
         WITH_BOTH(more_than_there_are_buffers_for_is_not_lost),
         WITH_BOTH(buffers_stay_while_more_arrives),
         WITH_BOTH(anything_arrives_in_order),
+        WITH_BOTH(what_is_too_long_is_left_out),
         WITH_BOTH(trains_arrive_as_one_buffer),
         WITH_BOTH(trains_arrive_apart_without_offload),
         WITH_BOTH(senders_are_returned_if_wanted),
