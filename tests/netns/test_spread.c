@@ -307,6 +307,90 @@ static void places_are_reused_after_silence(void **state)
     close_group(&group);
 }
 
+/* Send once for each sender. Returns whether all have the worker that they had. */
+static bool keep_workers(const struct group *group, const int *senders, const unsigned *workers)
+{
+    bool same = true;
+
+    for (unsigned i = 0; i < SLOTS; i++)
+        same &= worker_of(group, 0, senders[i]) == workers[i];
+    return same;
+}
+
+/* Who goes on sending keeps the place for longer than the silence, though a new sender comes. */
+static void senders_keep_their_place_while_they_send(void **state)
+{
+    const uint64_t silence = SECOND / 2;
+
+    (void)state;
+    for (unsigned attempt = 0; attempt < 20; attempt++) {
+        int senders[SLOTS + 1];
+        unsigned workers[SLOTS];
+        bool same = true, in_time = true;
+        struct group group;
+        open_group(&group, "127.0.0.1:0", 4, 1, silence);
+        open_senders(&group, 0, SLOTS + 1, senders);
+        uint64_t before = now_ns(), end = before + silence * 3 / 2;
+        for (unsigned i = 0; i < SLOTS; i++)
+            workers[i] = worker_of(&group, 0, senders[i]);
+        for (bool ends = false; !ends;) {
+            ends = now_ns() >= end;
+            sleep_ns(silence / 10);
+            if (ends)
+                worker_of(&group, 0, senders[SLOTS]);
+            uint64_t begun = now_ns();
+            same &= keep_workers(&group, senders, workers);
+            in_time &= now_ns() - before < silence;
+            before = begun;
+        }
+        close_senders(senders, SLOTS + 1);
+        close_group(&group);
+        if (!in_time)
+            continue;
+        assert_true(same);
+        return;
+    }
+    fail_msg("the machine delays each attempt");
+}
+
+/* A collector with fewer workers goes on with the maps: senders of workers that are gone get others
+ * in turn, and the others keep theirs. */
+static void senders_of_workers_that_are_gone_get_others_in_turn(void **state)
+{
+    enum { SENDERS = 48 };
+    int senders[SENDERS], shared[SPREAD_SHARED];
+    struct group before, after = {.workers = 2, .spread.workers = 2};
+    const struct spread_map_settings settings = {.workers = 2, .former = shared};
+    struct sockaddr_in address;
+    socklen_t length = sizeof(address);
+    unsigned last = 2;
+
+    (void)state;
+    open_group(&before, "127.0.0.1:0", 4, 0, 0);
+    open_senders(&before, 0, SENDERS, senders);
+    spread_map_shared(before.spread.map, shared);
+    assert_int_equal(spread_map_open(&settings, &after.spread.map, after.spread.reason), 0);
+    open_address(&after, "127.0.0.1:0");
+    assert_return_code(getsockname(after.sockets[0][0], (struct sockaddr *)&address, &length),
+                       errno);
+    unsigned workers[SENDERS];
+    for (unsigned i = 0; i < SENDERS; i++)
+        workers[i] = worker_of(&before, 0, senders[i]);
+    for (unsigned i = 0; i < SENDERS; i++) {
+        assert_int_equal(sendto(senders[i], "x", 1, 0, (struct sockaddr *)&address, length), 1);
+        unsigned worker = take(&after, 0, 1);
+        if (workers[i] < 2) {
+            assert_int_equal(worker, workers[i]);
+            continue;
+        }
+        assert_int_not_equal(worker, last);
+        last = worker;
+    }
+    close_senders(senders, SENDERS);
+    close_group(&after);
+    close_group(&before);
+}
+
 /* ---- two processors ---------------------------------------------------------------------- */
 
 enum { RACES = 3000 };
@@ -365,6 +449,8 @@ int main(void)
         cmocka_unit_test(a_full_map_keeps_the_order),
         cmocka_unit_test(senders_keep_their_worker_when_places_get_free),
         cmocka_unit_test(places_are_reused_after_silence),
+        cmocka_unit_test(senders_keep_their_place_while_they_send),
+        cmocka_unit_test(senders_of_workers_that_are_gone_get_others_in_turn),
         cmocka_unit_test(racing_first_datagrams_agree),
     };
     const struct spread_map_settings settings = {.workers = 2};

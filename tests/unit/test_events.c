@@ -1,6 +1,25 @@
 /* test_events.c - events.h: the ring of events, by one writer and by delayed writers. */
 #include "../support/unit.h"
 
+#include <core/atomics.h>
+
+/* Other writers between two loads of one. */
+static void (*others)(void); /* NULL: there are none */
+
+static inline uint64_t load_before_others(const uint64_t *word)
+{
+    void (*write)(void) = others;
+    uint64_t value = atomic_load_ordered(word);
+
+    others = NULL;
+    if (write)
+        write();
+    return value;
+}
+
+#undef atomic_load_ordered
+#define atomic_load_ordered load_before_others
+
 #include <core/events.h>
 
 #define SLOTS 64
@@ -131,6 +150,25 @@ static void claims_need_no_next(void **state)
     expect(FIRST + 1, EVENT_IN_FLIGHT);
 }
 
+static void write_lap(void)
+{
+    for (unsigned i = 0; i < SLOTS; i++)
+        write_one(1);
+}
+
+/* Delayed for a whole lap between its look at `next` and those at the slots. */
+static void a_number_is_claimed_once(void **state)
+{
+    uint64_t time_us;
+
+    (void)state;
+    write_one(1);
+    others = write_lap;
+    assert_int_equal(events_claim(&ring, 1, &time_us), FIRST + 1 + SLOTS);
+    expect(FIRST + SLOTS, EVENT_LOADED);
+    expect(FIRST + 1 + SLOTS, EVENT_IN_FLIGHT);
+}
+
 /* Delayed inside the slot for a whole lap: the lapping writer leaves a hole and continues. */
 static void a_writer_inside_is_not_disturbed(void **state)
 {
@@ -246,6 +284,7 @@ int main(void)
         cmocka_unit_test_setup(names_of_all_lengths_fit, open_ring),
         cmocka_unit_test_setup(times_rise_strictly, open_ring),
         cmocka_unit_test_setup(claims_need_no_next, open_ring),
+        cmocka_unit_test_setup(a_number_is_claimed_once, open_ring),
         cmocka_unit_test_setup(a_writer_inside_is_not_disturbed, open_ring),
         cmocka_unit_test_setup(a_late_writer_stays_outside, open_ring),
         cmocka_unit_test_setup(killed_writers_leave_holes, open_ring),

@@ -167,6 +167,24 @@ static void views_point_into_the_sections(void **state)
     free(base);
 }
 
+/* In a full table a word gives its slot up no earlier than the longest window ends, which is
+ * counted in whole minutes above 480 seconds. */
+static void words_last_as_long_as_the_longest_window(void **state)
+{
+    (void)state;
+    static const uint32_t cases[][2] = {{60, 60}, {480, 480}, {481, 540}, {540, 540}, {3599, 3600}};
+
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct segment_settings settings = small;
+        settings.max_window = cases[i][0];
+        struct segment_header header = good_header(settings);
+        char *base = aligned_alloc(SEGMENT_ALIGNMENT, header.file_size);
+        assert_non_null(base);
+        assert_int_equal(segment_view(base, &header).table.longest, cases[i][1]);
+        free(base);
+    }
+}
+
 /* A word lives until no bucket counts it and no rule needs it. */
 static void words_expire_after_the_longest_window(void **state)
 {
@@ -384,6 +402,7 @@ int main(void)
         cmocka_unit_test(sections_hold_what_they_must),
         cmocka_unit_test(memory_is_within_budget),
         cmocka_unit_test(views_point_into_the_sections),
+        cmocka_unit_test(words_last_as_long_as_the_longest_window),
         cmocka_unit_test(words_expire_after_the_longest_window),
         cmocka_unit_test(good_headers_are_good),
         cmocka_unit_test(every_bit_of_the_header_is_judged),
