@@ -3,6 +3,7 @@
 #include "../support/unit.h"
 
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -353,6 +354,32 @@ static void senders_keep_their_place_while_they_send(void **state)
     fail_msg("the machine delays each attempt");
 }
 
+/* Another processor may have read a later time than ours: its sender is not silent. */
+static void who_was_heard_later_than_now_keeps_the_place(void **state)
+{
+    const uint32_t first = 0;
+    int senders[SLOTS + 2], shared[SPREAD_SHARED];
+    unsigned workers[SLOTS];
+    uint64_t bucket[2 + 2 * SLOTS]; /* struct bucket of presence_spread.bpf.c */
+    struct group group;
+
+    (void)state;
+    open_group(&group, "127.0.0.1:0", 4, 1, 0);
+    open_senders(&group, 0, SLOTS + 2, senders);
+    for (unsigned i = 0; i < SLOTS; i++)
+        workers[i] = worker_of(&group, 0, senders[i]);
+    spread_map_shared(group.spread.map, shared);
+    assert_int_equal(bpf_map_lookup_elem(shared[SPREAD_SENDERS], &first, bucket), 0);
+    for (unsigned i = 0; i < SLOTS; i++)
+        bucket[2 + 2 * i + 1] += 3600 * SECOND; /* when it was last heard */
+    assert_int_equal(bpf_map_update_elem(shared[SPREAD_SENDERS], &first, bucket, BPF_EXIST), 0);
+    for (unsigned i = SLOTS; i < SLOTS + 2; i++)
+        worker_of(&group, 0, senders[i]);
+    assert_true(keep_workers(&group, senders, workers));
+    close_senders(senders, SLOTS + 2);
+    close_group(&group);
+}
+
 /* A collector with fewer workers goes on with the maps: senders of workers that are gone get others
  * in turn, and the others keep theirs. */
 static void senders_of_workers_that_are_gone_get_others_in_turn(void **state)
@@ -450,6 +477,7 @@ int main(void)
         cmocka_unit_test(senders_keep_their_worker_when_places_get_free),
         cmocka_unit_test(places_are_reused_after_silence),
         cmocka_unit_test(senders_keep_their_place_while_they_send),
+        cmocka_unit_test(who_was_heard_later_than_now_keeps_the_place),
         cmocka_unit_test(senders_of_workers_that_are_gone_get_others_in_turn),
         cmocka_unit_test(racing_first_datagrams_agree),
     };

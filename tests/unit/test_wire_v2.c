@@ -1,6 +1,10 @@
 /* test_wire_v2.c - wire_v2.h against version 2 of the native datagram of docs/protocol.md. */
 #include "wire_v2_fixture.h"
 
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 /* ---- goldens ----------------------------------------------------------------------------- */
 
 static void expect_golden_header(const struct wire_v2_datagram *got, uint32_t sequence)
@@ -245,12 +249,41 @@ static void both_versions(void **state)
     }
 }
 
+/* A name that would end one byte behind the datagram, where nothing can be read. */
+static void a_name_that_ends_too_late_is_not_read(void **state)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uint8_t *pages =
+        mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct wire_v2_datagram got;
+
+    (void)state;
+    assert_true(pages != MAP_FAILED);
+    assert_return_code(mprotect(pages + page, page, PROT_NONE), errno);
+    for (uint32_t length = 1; length <= 255; length++) {
+        struct draft draft;
+        draft_begin(&draft);
+        draft_run(&draft, 'n', length);
+        draft.length--;
+        struct bytes datagram = draft_end(&draft, 0);
+        uint8_t *at = pages + page - datagram.length;
+        memcpy(at, datagram.bytes, datagram.length);
+        expect_reason("too late", wire_v2_decode(at, datagram.length, &got), WIRE_MALFORMED);
+        bytes_free(&datagram);
+    }
+    munmap(pages, 2 * page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden_records_are_read),        cmocka_unit_test(golden_signed_is_read),
-        cmocka_unit_test(golden_empty_is_read),           cmocka_unit_test(every_field),
-        cmocka_unit_test(every_truncation_and_extension), cmocka_unit_test(both_versions),
+        cmocka_unit_test(golden_records_are_read),
+        cmocka_unit_test(golden_signed_is_read),
+        cmocka_unit_test(golden_empty_is_read),
+        cmocka_unit_test(every_field),
+        cmocka_unit_test(every_truncation_and_extension),
+        cmocka_unit_test(both_versions),
+        cmocka_unit_test(a_name_that_ends_too_late_is_not_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
