@@ -66,7 +66,7 @@ def memory(world, fault):
     world.excuse(fault.target, 2.0)
 
 
-@kind("threads", EVERYWHERE, sanitized=False)
+@kind("threads", EVERYWHERE, claims=("tmpfs",), sanitized=False)
 def threads(world, fault):
     """A user who may have one process only starts a collector of three workers, which says so and ends."""
     home = os.path.join(world.directory, f"nobody-{fault.number}")
@@ -86,9 +86,10 @@ def threads(world, fault):
     yield
 
 
-@kind("queue full", EVERYWHERE, claims=("ways", "http"))
+@kind("queue full", EVERYWHERE, claims=("ways", "http", "publisher"))
 def queue_full(world, fault):
-    """The interface takes nothing more (ENOBUFS): what is sent is lost, and nobody hangs."""
+    """The interface takes nothing more (ENOBUFS): what is sent is lost, and nobody hangs. (A publisher that
+    is started meanwhile would wait for its engine.)"""
     for collector in world.collectors:
         collector.ledger.deaf = True
         collector.ledger.doubt()

@@ -29,14 +29,25 @@ def replace_counts(collector):
     collector.ledger.doubt()
 
 
-@kind("upgraded", COLLECTORS, claims=("tmpfs",))
-def upgraded(world, fault):
-    """Restarted with another geometry: everything moves."""
+def restart_changed(world, fault, choices):
+    """Restart a collector with another value of one of its options."""
     collector = collector_of(world, fault.target)
     put_down(world, collector, signal.SIGTERM)
-    change(collector, drawer(fault), GEOMETRIES)
+    change(collector, drawer(fault), choices)
     yield
     yield from revive(world, collector)
+
+
+@kind("upgraded", COLLECTORS, claims=("tmpfs",))
+def upgraded(world, fault):
+    """Another geometry: everything moves."""
+    yield from restart_changed(world, fault, GEOMETRIES)
+
+
+@kind("other workers", COLLECTORS)
+def other_workers(world, fault):
+    """Another number of workers, or another way to receive."""
+    yield from restart_changed(world, fault, RUNNING)
 
 
 @kind("upgraded from an earlier version", COLLECTORS, claims=("tmpfs",))
@@ -49,16 +60,6 @@ def upgraded_from_earlier(world, fault):
     yield
     yield from revive(world, collector)
     collector.ledger.be_nameless(collector.ledger.now() + 1)
-
-
-@kind("other workers", COLLECTORS)
-def other_workers(world, fault):
-    """Restarted with another number of workers, or another way to receive."""
-    collector = collector_of(world, fault.target)
-    put_down(world, collector, signal.SIGTERM)
-    change(collector, drawer(fault), RUNNING)
-    yield
-    yield from revive(world, collector)
 
 
 @kind("other table", COLLECTORS, claims=("tmpfs",))

@@ -93,6 +93,7 @@ def rough_transmit(sender, draw, held):
 
 
 def lose_engine(world):
+    """Readers may find no engine, or nothing in it."""
     world.total.no_engine_until = float("inf")
     for collector in world.collectors:
         world.total.break_shard(collector.name)
@@ -104,22 +105,22 @@ def have_engine(world):
         mend_group(world, collector.name)
 
 
+def interrupt_engine(world, end, go_on):
+    lose_engine(world)
+    end()
+    yield
+    go_on()
+    have_engine(world)
+
+
 @kind("engine killed", ENGINES, claims=("publisher", "web"), long=11.0)
 def engine_killed(world, fault):
-    lose_engine(world)
-    world.engine.kill()
-    yield
-    world.engine.start()
-    have_engine(world)
+    yield from interrupt_engine(world, world.engine.kill, world.engine.start)
 
 
 @kind("engine frozen", ENGINES, claims=("publisher", "web"), long=4.0)
 def engine_frozen(world, fault):
-    lose_engine(world)
-    world.engine.freeze()
-    yield
-    world.engine.thaw()
-    have_engine(world)
+    yield from interrupt_engine(world, world.engine.freeze, world.engine.thaw)
 
 
 @kind("engine flushed", ENGINES, claims=("publisher", "web"))

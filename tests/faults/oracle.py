@@ -64,11 +64,13 @@ class Ledger:
     def __init__(self, name, window, warm_up):
         self.name, self.window, self.warm_up = name, window, warm_up
         self.shift = 0  # its clock's, against ours
-        self.cohorts = collections.defaultdict(list)  # number: entries in the order of sending
+        # Scope: cohort's number: entries that touch it, in the order of sending.
+        self.touching = collections.defaultdict(lambda: collections.defaultdict(list))
         self.pending = collections.defaultdict(list)  # sender: entries
         self.silent_since = None  # it was killed, frozen or stopped
         self.ended = self.starting = False  # it has stopped, and said so; it starts
         self.lost_at = -math.inf  # all counts before may be lost
+        self.lost_earlier = -math.inf  # the same, in the segment that it had before
         self.nameless_until = -math.inf  # readers may find no segment until then
         self.rough = False  # the way there may lose, repeat and reorder
         self.deaf = False  # what is sent may get lost
@@ -93,8 +95,8 @@ class Ledger:
         """Note an entry before it is sent. Cohort 0 is a fence, which nobody reads the count of."""
         entry = Entry(size, ends, scopes, self.now(), sure and not (
             self.rough or self.deaf or sender in self.deaf_to))
-        if cohort:
-            self.cohorts[cohort].append(entry)
+        for scope in scopes if cohort else ():
+            self.touching[scope][cohort].append(entry)
         self.pending[sender].append(entry)
 
     def mark(self, sender):
@@ -113,13 +115,13 @@ class Ledger:
             entry.settled = min(entry.settled, now)
         self.pending[sender] = [entry for entry in self.pending[sender] if id(entry) not in settled]
 
-    def is_settled(self, sender=None):
-        """Whether nobody who counts is under way, of one sender or of all."""
-        return not any(entry.scopes for entries in (
+    def is_settled(self, sender=None, until=math.inf):
+        """Whether nobody who counts is under way, of one sender or of all, of what was sent until then."""
+        return not any(entry.scopes and entry.sent <= until for entries in (
             self.pending.values() if sender is None else [self.pending[sender]]) for entry in entries)
 
     def flying(self):
-        """Visitors who are under way."""
+        """Visitors who are under way, fences among them."""
         return sum(entry.size for entries in self.pending.values() for entry in entries)
 
     def doubt(self, senders=None):
@@ -132,8 +134,9 @@ class Ledger:
 
     def kill(self):
         """It is killed: what was under way may be lost, or leave counts off until it ages out."""
-        if self.flying():
-            self.slack.append((self.now() + self.window + INFLIGHT, self.flying()))
+        off = sum(entry.size for entries in self.pending.values() for entry in entries if entry.scopes)
+        if off:
+            self.slack.append((self.now() + self.window + INFLIGHT, off))
         self.doubt()
         self.fall_silent()
 
@@ -160,7 +163,7 @@ class Ledger:
 
     def lose(self):
         """All counts may be lost. It has to say that it warms up since it listens again."""
-        self.lost_at = self.now()
+        self.lost_earlier, self.lost_at = self.lost_at, self.now()
         self.surely = self.perhaps = 0
         self.must_warm_from = self.must_warm_until = math.inf
 
@@ -179,12 +182,9 @@ class Ledger:
         """Return the least and the most that may be counted at any time between `first` and `last`.
         What was sent before `since` need not be counted."""
         least = most = 0
-        for entries in self.cohorts.values():
-            touching = [entry for entry in entries if scope in entry.scopes]
-            if touching:
-                size = touching[-1].size
-                least += size * self.is_certain(touching, first, last, since)
-                most += size * self.is_possible(touching, first, last)
+        for entries in self.touching[scope].values() if scope in self.touching else ():
+            least += entries[-1].size * self.is_certain(entries, first, last, since)
+            most += entries[-1].size * self.is_possible(entries, first, last)
         return least, most
 
     def is_certain(self, entries, first, last, since):
@@ -209,16 +209,14 @@ class Ledger:
     def forget(self):
         """Drop what can make no difference any more."""
         now = self.now()
-        for number, entries in list(self.cohorts.items()):
-            entries = [entry for entry in entries if entry.settled > now - self.window - 30]
-            sure = [i for i, entry in enumerate(entries) if not entry.ends and entry.sure and
-                    entry.settled < now - 30]
-            kept = entries[sure[-1]:] if sure else entries
-            before = [entry for entry in entries[:sure[-1]] if entry.scopes != kept[0].scopes] if sure else []
-            if before or kept:
-                self.cohorts[number] = before + kept
-            else:
-                del self.cohorts[number]
+        for cohorts in self.touching.values():
+            for number, entries in list(cohorts.items()):
+                entries = [entry for entry in entries if entry.settled > now - self.window - 30]
+                sure = [i for i, entry in enumerate(entries) if not entry.ends and entry.sure and
+                        entry.settled < now - 30]
+                cohorts[number] = entries[sure[-1]:] if sure else entries
+                if not entries:
+                    del cohorts[number]
         self.slack = [one for one in self.slack if one[0] > now]
 
     # ---- judging ----
@@ -247,7 +245,7 @@ class Ledger:
         self.require(not (reading.stale or reading.warming) or not self.must_be_fresh(begin, self.calm_since),
                      reading, "marked, though nothing has happened")
         first, last = self.moments(reading, begin, end)
-        since = self.lost_at if reading.warming or end >= self.must_warm_until else -math.inf
+        since = self.lost_at if reading.warming or end >= self.must_warm_until else self.lost_earlier
         if reading.stale and (begin < self.nameless_until + self.warm_up or reading.why):
             since = self.lost_at if not reading.why else math.inf
         slack = sum(size for until, size in self.slack if until > begin)

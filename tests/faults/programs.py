@@ -78,9 +78,10 @@ class Service:
                 words += [f"--{name}", str(one)]
         return words
 
-    def begin(self, limits=(), prefix=()):
-        """Start it, without waiting until it is ready. `limits` are of resource.setrlimit."""
-        keywords = self.manager.keywords(prefix) if self.manager else {"prefix": prefix}
+    def preparation(self, limits):
+        """Return what a child has to do between fork and exec; None, which is a lot cheaper: nothing."""
+        if not self.ahead and not limits:
+            return None
         enter = enter_clock(self.ahead) if self.ahead else lambda: None
 
         def prepare():
@@ -89,6 +90,13 @@ class Service:
             for kind, limit in limits:
                 resource.setrlimit(kind, (limit, limit))
 
+        return prepare
+
+    def begin(self, limits=()):
+        """Start it, without waiting until it is ready. `limits` are of resource.setrlimit."""
+        prepare = self.preparation(limits)
+        prefix = () if prepare else ("setpriv", "--pdeathsig", "KILL")
+        keywords = self.manager.keywords(prefix) if self.manager else {"prefix": prefix}
         with open(self.log, "ab") as log:
             self.said_before = log.tell()
             self.process = subprocess.Popen(

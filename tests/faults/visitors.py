@@ -1,6 +1,7 @@
 """Visitors in cohorts, and the senders that send for them. What they do follows from the schedule's seed
 alone; when they do it depends on the machine."""
 
+import collections
 import itertools
 import math
 import random
@@ -18,6 +19,9 @@ SITES = "shop.example", "news.example"
 FENCE = "fence.example"
 REFRESH = 0.7  # seconds between two heartbeats of a cohort
 FORMS = "text", "v1", "v2", "send"
+
+# A visitor who has never been seen before, and the entries of the same sender that were sent before.
+Fence = collections.namedtuple("Fence", "ledger entries visitor sent")
 
 
 class Cohort:
@@ -59,7 +63,8 @@ class Sender:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.stream, self.sequence = random.getrandbits(64) | 1, 0
-        self.fences = []  # of each: what it settles, as (ledger, entries, visitor)
+        self.fences = []  # that were sent
+        self.passed = {}  # ledger: when a fence was seen there, and its entries
 
     def ledgers(self):
         return [ledger for shards in self.targets for ledger in shards]
@@ -87,6 +92,21 @@ class Sender:
             self.socket.sendto(datagram, self.address)
         except OSError:  # nobody listens, or the queue is full: as if it were lost on the way
             pass
+
+    def next_fences(self, ledger):
+        """Return the newest and the oldest that can tell more than what was seen so far."""
+        seen_at, _ = self.passed.get(ledger, (-math.inf, ()))
+        fences = [one for one in self.fences if one.ledger is ledger and one.sent > seen_at]
+        return fences[-1:] + fences[:-1][:1]
+
+    def pass_fence(self, fence):
+        """A fence was seen. A collector shows a visitor somewhat earlier than the counts of their batch:
+        what was before a fence is counted once another is seen that was sent later than that."""
+        ledger = fence.ledger
+        seen_at, entries = self.passed.get(ledger, (-math.inf, ()))
+        if fence.sent > seen_at:
+            ledger.settle(self.name, entries)
+            self.passed[ledger] = boottime(), fence.entries
 
     def close(self):
         self.socket.close()
@@ -180,36 +200,29 @@ class Crowd:
         for sender in self.senders:
             if all(ledger.is_settled(sender.name) for ledger in sender.ledgers()):
                 continue
-            fence = []
             for shard in range(self.shards):
                 visitor = draw_visitors(draw, 1, shard, self.shards)
-                fence += [(ledger, ledger.mark(sender.name), visitor[0])
-                          for ledger in sender.ledgers_of(visitor[0])]
                 for ledger in sender.ledgers_of(visitor[0]):
+                    sender.fences.append(Fence(ledger, ledger.mark(sender.name), visitor[0], boottime()))
                     ledger.send(sender.name, 0, 1, False, frozenset())
                 sender.send(visitor, Place(FENCE), HEARTBEAT)
-            sender.fences = [*sender.fences, *fence][-24:]
+            sender.fences = sender.fences[-24:]
 
     def drop_fences(self, *ledgers):
         """What was on its way there may come in another order."""
         for sender in self.senders:
-            sender.fences = [one for one in sender.fences if one[0] not in ledgers]
+            sender.fences = [one for one in sender.fences if one.ledger not in ledgers]
+            for ledger in ledgers:
+                sender.passed.pop(ledger, None)
 
     def settle(self, ledger, seen):
-        """Find out, by seen(visitors), what of a collector's has been processed. The newest and the oldest
-        of a sender's fences tell enough."""
-        waiting = [(sender, fence) for sender in self.senders
-                   for fence in ends(one for one in sender.fences if one[0] is ledger)]
+        """Find out, by seen(visitors), what of a collector's has been processed."""
+        waiting = [(sender, fence) for sender in self.senders for fence in sender.next_fences(ledger)]
         if ledger.rough or not waiting:
             return
-        for (sender, (_, entries, _)), is_seen in zip(waiting, seen([fence[2] for _, fence in waiting])):
+        for (sender, fence), is_seen in zip(waiting, seen([fence.visitor for _, fence in waiting])):
             if is_seen:
-                ledger.settle(sender.name, entries)
+                sender.pass_fence(fence)
         for sender in self.senders:
             sender.fences = [one for one in sender.fences if any(
-                entry.settled == math.inf for entry in one[1])]
-
-
-def ends(fences):
-    fences = list(fences)
-    return fences[-1:] + fences[:-1][:1]
+                entry.settled == math.inf and entry.scopes for entry in one.entries)]

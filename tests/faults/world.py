@@ -4,6 +4,7 @@ faults of a plan happen while readers read and an oracle judges what they are to
 import collections
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -23,7 +24,8 @@ from readers import NOWHERE, Ctl, Http, Samples, Scrape
 RELAY_PORT, WEB_PORT, EXPORTER_PORT = 9514, 8474, 9474
 PAUSE = 0.04  # seconds between two turns
 DELAY = 0.7  # seconds between two turns that show a machine which is too busy
-RIGHT = 60.0  # seconds after a fault within which everything is right again
+RIGHT = 60.0  # seconds after a fault, or a delay, within which everything is right again
+HANGING = 300  # seconds after which a step hangs
 TMPFS, DISK = "24m", "2m"  # for segments, and for the recorder's database
 SCOPES = [Scope("site", site) for site in SITES]
 GROWTH = 16 << 20, 12  # bytes and descriptors by which a program may grow
@@ -55,7 +57,7 @@ class World:
         self.history = []  # the faults so far
         self.collectors, self.services, self.links = [], {}, []
         self.engine = self.total = self.web = self.exporter = self.total_ctl = None
-        self.turns, self.turned_at, self.last_fence = 0, 0.0, 0.0
+        self.turns, self.turned_at, self.delayed_at, self.last_fence = 0, 0.0, 0.0, 0.0
         self.pause_http = False
         self.excused = collections.defaultdict(lambda: -float("inf"))  # HTTP server: until when it may fail
         self.baseline = {}
@@ -171,6 +173,7 @@ class World:
     # ---- time passes ----
 
     def run(self):
+        signal.alarm(HANGING)
         self.begin()
         self.become_right(True)
         self.measure()
@@ -182,6 +185,7 @@ class World:
     def take(self, number, step):
         """One step: its faults happen, overlapping, and end in the same order; then all is right again."""
         running = []
+        signal.alarm(HANGING)
         self.crowd.act(2 * number)
         for fault in step:
             self.spin(fault.offset)
@@ -208,6 +212,7 @@ class World:
     def turn(self):
         self.turns += 1
         self.note_delay()
+        self.turned_at = boottime()
         for service in self.services.values():
             service.check()
             service.is_ready()
@@ -224,9 +229,9 @@ class World:
     def note_delay(self):
         """Nobody is blamed for being late on a machine where this turn is."""
         if boottime() - self.turned_at > DELAY:
+            self.delayed_at = boottime()
             for judge in [collector.ledger for collector in self.collectors] + [self.total] * bool(self.total):
-                judge.calm_since = boottime()
-        self.turned_at = boottime()
+                judge.calm_since = self.delayed_at
 
     def settle(self):
         for collector in self.collectors:
@@ -235,6 +240,7 @@ class World:
     # ---- reading ----
 
     def judge(self, judge, readings):
+        self.note_delay()
         for reading in readings:
             strict = judge(reading)
             self.tally[reading.source] += 1
@@ -276,9 +282,7 @@ class World:
             if reading.answer != "none" and reading.scope.site == FENCE:
                 return False
             strict = collector.ledger.judge(reading)
-            known = any(reading.scope in entry.scopes for entries in collector.ledger.cohorts.values()
-                        for entry in entries)
-            if reading.answer != "none" and not known and reading.count:
+            if reading.answer != "none" and reading.count and not collector.ledger.touching.get(reading.scope):
                 raise Wrong(f"{reading}: nobody was ever there")
             return strict
 
@@ -324,22 +328,22 @@ class World:
 
     def become_right(self, first=False):
         """Wait until every reader shows numbers without a mark, of all that was sent."""
-        begun, why = time.monotonic(), "?"
+        begun, why = boottime(), "?"
         while why:
-            if time.monotonic() - begun > RIGHT:
+            if boottime() - max(begun, self.delayed_at) > RIGHT:
                 raise Wrong(f"not right after {RIGHT} s: {why}")
             self.spin(PAUSE)
             if first:
                 self.crowd.refresh(100)
-            why = self.is_wrong()
+            why = self.is_wrong(begun)
 
-    def is_wrong(self):
-        """Return what is not yet right, or nothing."""
+    def is_wrong(self, begun):
+        """Return what is not yet right, with all that was sent until then; or nothing."""
         for name, service in self.services.items():
             if service.state != "up" and not (service.role == "recorder" and service.state == "starting"):
                 return f"{name} is {service.state}: {service.output(service.said_before)[-500:]}"
         for collector in self.collectors:
-            if not collector.ledger.is_settled():
+            if not collector.ledger.is_settled(until=begun + collector.ledger.shift):
                 return f"{collector.name} lacks {[*map(len, collector.ledger.pending.values())]}"
             if not os.path.exists(collector.segment):
                 return f"{collector.segment} is not there"
@@ -377,6 +381,7 @@ class World:
 
     def finish(self):
         """End everything. Accounts close (R7), and table and counts agree."""
+        signal.alarm(HANGING)
         for name in [name for name in self.services if name not in {one.name for one in self.collectors}]:
             if name != "send":
                 self.services[name].end()
