@@ -9,6 +9,12 @@ GEOMETRY = 88
 STREAMS = GEOMETRY + 40 + 16 * 9  # the last section, which earlier versions did not have
 
 
+def section(path, number):
+    """Offset and size of one of a segment's sections."""
+    with open(path, "rb") as file:
+        return struct.unpack("=QQ", os.pread(file.fileno(), 16, GEOMETRY + 40 + 16 * number))
+
+
 def make_earlier(path, version):
     """Turn a segment whose collector has ended into one of an earlier version. It is another file:
     readers may have this one mapped."""

@@ -13,6 +13,7 @@ from programs import Crashed
 # Each gives an option another value; all of these geometries have room for everybody.
 GEOMETRIES = (("max-scopes", (256, 512, 300)), ("max-histories", (8, 4, 12)), ("events", (64, 128, 256)),
               ("max-streams", (64, 32, 128)))
+SCRIBBLED = 3, 4, 5, 7  # sections of the segment: rings, table, activities, minutes
 RUNNING = (("workers", (1, 2, 3)), ("receive", ("io_uring", "recvmmsg")))
 
 
@@ -171,6 +172,29 @@ def segment_overwritten(world, fault):
             file.write(draw.randbytes(draw.choice((8, 1000, size))))
 
     yield from lost(world, fault, overwrite)
+
+
+@kind("segment scribbled", COLLECTORS, claims=("tmpfs",))
+def segment_scribbled(world, fault):
+    """Somebody writes garbage over what a running collector counts. Numbers may be wrong then, but nothing
+    crashes or hangs, and the next collector begins with nobody."""
+    collector, draw = collector_of(world, fault.target), drawer(fault)
+    collector.ledger.garbled_until = math.inf
+    for number in SCRIBBLED:
+        scribble(collector.segment, draw, *earlier_layout.section(collector.segment, number))
+    yield
+    put_down(world, collector, draw.choice((signal.SIGKILL, signal.SIGTERM)))
+    replace_counts(collector)
+    collector.counts_began = collector.quiet = False
+    yield from revive(world, collector, anew=True)
+
+
+def scribble(path, draw, offset, size):
+    """Write random words to some of a file's words in place."""
+    with open(path, "r+b", buffering=0) as file:
+        for _ in range(200):
+            file.seek(offset + 8 * draw.randrange(size // 8))
+            file.write(draw.randbytes(8))
 
 
 @kind("segment truncated", COLLECTORS, claims=("tmpfs",))

@@ -329,8 +329,9 @@ class Total:
         """The least and the most over the groups, of any moment that a fresh number may be of."""
         sums = []
         for shards in self.groups:
-            bounds = [shard.bounds(scope, begin - self.LATE + shard.shift, end + shard.shift,
-                                   shard.lost_at) for shard in shards]
+            bounds = [(0, math.inf) if begin - self.LATE + shard.shift < shard.garbled_until else
+                      shard.bounds(scope, begin - self.LATE + shard.shift, end + shard.shift, shard.lost_at)
+                      for shard in shards]
             slack = sum(size for shard in shards for until, size in shard.slack)
             sums.append((sum(least for least, _ in bounds) - slack, sum(most for _, most in bounds) + slack))
         return min(least for least, _ in sums), max(most for _, most in sums)

@@ -34,7 +34,7 @@ def plan(seed, index, faults, only=(), sanitized=False):
         step = draw_step(draw, usable, topology, number, min(draw.choice((1, 1, 2, 3)), faults - number))
         steps.append(step)
         number += len(step)
-    return Plan(seed=seed, index=index, topology=topology, every=20 if sanitized else 6,
+    return Plan(seed=seed, index=index, topology=topology, every=20 if sanitized else 8,
                 sanitized=sanitized, steps=steps, **head)
 
 

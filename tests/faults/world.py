@@ -22,7 +22,7 @@ from programs import Crashed, Service
 from readers import NOWHERE, Ctl, Http, Samples, Scrape
 
 RELAY_PORT, WEB_PORT, EXPORTER_PORT = 9514, 8474, 9474
-PAUSE = 0.04  # seconds between two turns
+PAUSE = 0.06  # seconds between two turns
 DELAY = 0.7  # seconds between two turns that show a machine which is too busy
 RIGHT = 60.0  # seconds after a fault, or a delay, within which everything is right again
 HANGING = 300  # seconds after which a step hangs
