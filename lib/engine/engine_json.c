@@ -1,5 +1,6 @@
 #include "engine_json.h"
 
+#include "common/json_number.h"
 #include "common/time_text.h"
 
 const char *engine_shard_word(enum engine_shard_problem problem)
@@ -25,7 +26,7 @@ const char *engine_shard_word(enum engine_shard_problem problem)
 
 static json_t *count_or_null(bool known, uint64_t count)
 {
-    return known ? json_integer((json_int_t)count) : json_null();
+    return known ? json_of_number(count) : json_null();
 }
 
 static json_t *build_windows(const struct engine_shard *shard)

@@ -266,10 +266,14 @@ class Hostile(TotalsCase):
         self.assertEqual(pages, {name: number + 1 for number, name in enumerate(self.NAMES)})
 
     def test_huge_counts(self):
-        """Shares of what no integer holds are shares."""
+        """Shares of what no integer holds are shares, and no count turns negative."""
         most = 2**63 - 1  # of JSON's integers here
-        self.write("a", {"": 3, "r/x": most, "r/y": 2**64 - 1, "r/z": 1})
+        self.write("a", {"": 2**64 - 1, "r/x": most, "r/y": 2**64 - 1, "r/z": 1})
         self.begin()
+        self.assertEqual(self.live(self.web)["count"], most)
+        self.assertEqual(self.web.get(f"/api/v1/stats/realtime/visitors?site_id={SITE}").json, most)
+        self.assertEqual(self.web.get(f"/api/websites/{SITE}/active").json, {"visitors": most})
+        self.assertEqual(self.web.get("/api/sites").json["data"][0]["count"], most)
         pages = self.web.get(REALTIME).json["topActivePages"]
         self.assertEqual({page["name"]: (page["value"], page["percentage"]) for page in pages},
                          {"/x": (most, 50), "/y": (most, 50), "/z": (1, 0)})

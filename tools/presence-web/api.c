@@ -143,10 +143,9 @@ static json_t *build_top(const struct web *web, const struct place *place, enum 
     }
     for (size_t i = 0; i < list.length; i++) {
         struct live_line line = live_list_line(&list, i);
-        uint64_t count = line.count < INT64_MAX ? line.count : INT64_MAX; /* an engine may say so */
-        if (count > 0)
-            json_array_append_new(
-                array, json_pack("{s:s,s:I}", name, line.name, "visitors", (json_int_t)count));
+        if (line.count > 0)
+            json_array_append_new(array, json_pack("{s:s,s:o}", name, line.name, "visitors",
+                                                   json_of_number(line.count)));
     }
     *ret_partial = list.partial;
     live_list_free(&list);
@@ -205,7 +204,7 @@ static json_t *build_pageviews(const struct web *web, const struct place *place,
     for (size_t i = 0; i < history.length; i++)
         pageviews += history.minutes[i].pageviews;
     presence_history_free(&history);
-    return json_integer((json_int_t)pageviews);
+    return json_of_number(pageviews);
 }
 
 /* Build an object of the edges, for a site with this number; null if it is stale or the site does
@@ -345,8 +344,8 @@ static json_t *build_site(const struct live_line *line)
 {
     json_t *age =
         line->has_heartbeat ? json_integer((json_int_t)line->last_heartbeat_s) : json_null();
-    json_t *object = json_pack("{s:s,s:I,s:o}", "site", line->name, "count",
-                               (json_int_t)line->count, "last_heartbeat_s", age);
+    json_t *object = json_pack("{s:s,s:o,s:o}", "site", line->name, "count",
+                               json_of_number(line->count), "last_heartbeat_s", age);
 
     if (line->partial) /* rare, so left out when false */
         json_object_set_new(object, "partial", json_true());

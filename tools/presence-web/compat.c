@@ -11,12 +11,12 @@
 
 static json_t *shape_number(uint64_t count)
 {
-    return json_integer((json_int_t)count);
+    return json_of_number(count);
 }
 
 static json_t *shape_visitors(uint64_t count)
 {
-    return json_pack("{s:I}", "visitors", (json_int_t)count);
+    return json_pack("{s:o}", "visitors", json_of_number(count));
 }
 
 static json_t *shape_message(const struct problem *problem)

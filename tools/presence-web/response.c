@@ -134,7 +134,7 @@ enum MHD_Result respond_preflight(const struct web *web, struct http_request *re
 
 json_t *build_count(const struct number *number)
 {
-    return number->known ? json_integer((json_int_t)number->count) : json_null();
+    return number->known ? json_of_number(number->count) : json_null();
 }
 
 void add_marks(json_t *object, const struct marks *marks)

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "common/json_number.h"
 #include "live.h"
 #include "web.h"
 

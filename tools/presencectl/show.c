@@ -179,11 +179,6 @@ json_t *json_text(const char *text)
     return string ? string : json_of_bytes(text);
 }
 
-json_t *json_of_number(uint64_t number)
-{
-    return json_integer(number > INT64_MAX ? INT64_MAX : (json_int_t)number);
-}
-
 json_t *json_of_count(struct answer answer)
 {
     return answer.known ? json_of_number(answer.count) : json_null();

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "answer.h"
+#include "common/json_number.h"
 #include "common/time_text.h"
 #include "name.h"
 #include "presence/presence.h"
@@ -65,9 +66,6 @@ void json_print(json_t *object);
 /* Build a string, or null for an empty text. Of a text that is no UTF-8, all bytes that are not
  * ASCII are escaped as \xff. */
 json_t *json_text(const char *text);
-
-/* Build an integer; what is above the largest of JSON's is that. */
-json_t *json_of_number(uint64_t number);
 
 /* Build the count of an answer, null if unknown, and the age of its last heartbeat, null if there
  * is none, or it is not known. */
