@@ -208,6 +208,22 @@ static void clear_activity(struct activity *activity, uint64_t now)
     atomic_store_relaxed(&activity->since, now);
 }
 
+/* Readers may still compare what the entry held; the state's generation tells them. */
+static void set_names(struct scope_entry *entry, const struct scope_name *name, uint32_t site)
+{
+    atomic_store_relaxed(&entry->hash, name->hash);
+    atomic_store_relaxed(&entry->site, site);
+    atomic_store_relaxed(&entry->kind, (uint8_t)name->kind);
+    atomic_store_relaxed(&entry->name_length, (uint8_t)name->length);
+    atomic_store_bytes_relaxed(entry->name, name->bytes, name->length);
+}
+
+static void set_key(struct scope_entry *entry, struct scope_key key)
+{
+    for (unsigned i = 0; i < HASH_KEY_WORDS; i++)
+        atomic_store_relaxed(&entry->key.words[i], key.words[i]);
+}
+
 /* Name a free entry and publish it. The mutex is held. */
 static uint32_t create_scope(struct directory_writer *writer, const struct scope_name *name,
                              uint64_t now)
@@ -223,14 +239,10 @@ static uint32_t create_scope(struct directory_writer *writer, const struct scope
     /* Release: pairs with scope_is_same's fence. Whoever reads what the entry holds from here on
      * sees that it was freed. */
     __atomic_thread_fence(__ATOMIC_RELEASE);
-    entry->hash = name->hash;
-    entry->site = is_site ? index : name->site;
-    entry->kind = (uint8_t)name->kind;
-    entry->name_length = (uint8_t)name->length;
-    memcpy(entry->name, name->bytes, name->length);
-    entry->key = scope_key_derive(writer->segment->header->secret,
-                                  is_site ? NULL : &directory->entries[name->site].key, name);
-    entry->last_heartbeat = now;
+    set_names(entry, name, is_site ? index : name->site);
+    set_key(entry, scope_key_derive(writer->segment->header->secret,
+                                    is_site ? NULL : &directory->entries[name->site].key, name));
+    atomic_store_relaxed(&entry->last_heartbeat, now);
     refusals_inherit(writer->segment, entry);
     clear_ring(&directory->rings[index]);
     clear_activity(&directory->activities[index], now);

@@ -47,12 +47,14 @@ static void end_naming(struct history *head)
 static void name_history(struct history *head, const struct scope_entry *site,
                          const struct scope_entry *entry)
 {
-    head->hash = entry->hash;
-    head->kind = entry->kind;
-    head->site_length = site->name_length;
-    head->name_length = entry->kind == SCOPE_SITE ? 0 : entry->name_length;
-    memcpy(head->site, site->name, site->name_length);
-    memcpy(head->name, entry->name, head->name_length);
+    uint8_t length = entry->kind == SCOPE_SITE ? 0 : entry->name_length;
+
+    atomic_store_relaxed(&head->hash, entry->hash);
+    atomic_store_relaxed(&head->kind, entry->kind);
+    atomic_store_relaxed(&head->site_length, site->name_length);
+    atomic_store_relaxed(&head->name_length, length);
+    atomic_store_bytes_relaxed(head->site, site->name, site->name_length);
+    atomic_store_bytes_relaxed(head->name, entry->name, length);
 }
 
 static bool is_named(const struct history *head, const struct scope_entry *site,

@@ -18,6 +18,14 @@
 #define atomic_exchange_ordered(pointer, value) \
     __atomic_exchange_n(pointer, value, __ATOMIC_SEQ_CST)
 
+/* A function that reads bytes while others may change them: its caller finds that out by a word
+ * that changes, too, and forgets the result. ThreadSanitizer would report it. */
+#ifdef __SANITIZE_THREAD__
+#define ATOMIC_UNCHECKED __attribute__((no_sanitize("thread")))
+#else
+#define ATOMIC_UNCHECKED
+#endif
+
 /* Check that a field of a shared structure is `offset` bytes from its start. */
 #define SHARED_AT(type, field, offset) \
     _Static_assert(__builtin_offsetof(type, field) == (offset), #type "." #field)
@@ -28,6 +36,19 @@ static inline bool atomic_swap_if(uint64_t *word, uint64_t *expected, uint64_t d
 {
     return __atomic_compare_exchange_n(word, expected, desired, false, __ATOMIC_SEQ_CST,
                                        __ATOMIC_SEQ_CST);
+}
+
+/* Copy bytes from or to memory that others write or read meanwhile, each byte by itself. */
+static inline void atomic_load_bytes_relaxed(uint8_t *ret, const uint8_t *from, uint32_t length)
+{
+    for (uint32_t i = 0; i < length; i++)
+        ret[i] = atomic_load_relaxed(&from[i]);
+}
+
+static inline void atomic_store_bytes_relaxed(uint8_t *to, const uint8_t *bytes, uint32_t length)
+{
+    for (uint32_t i = 0; i < length; i++)
+        atomic_store_relaxed(&to[i], bytes[i]);
 }
 
 #endif

@@ -106,7 +106,8 @@ static inline uint32_t *scope_head(const struct directory *directory, uint64_t h
 }
 
 /* Compare names, which are short: a call of memcmp would take as long as the comparison. */
-static inline bool scope_bytes_equal(const uint8_t *a, const uint8_t *b, uint32_t length)
+ATOMIC_UNCHECKED static inline bool scope_bytes_equal(const uint8_t *a, const uint8_t *b,
+                                                      uint32_t length)
 {
     uint64_t left = 0, right = 0;
 
@@ -130,13 +131,15 @@ static inline bool scope_bytes_equal(const uint8_t *a, const uint8_t *b, uint32_
 static inline bool scope_has_name(const struct scope_entry *entry, enum scope_kind kind,
                                   uint32_t site, const uint8_t *bytes, uint32_t length)
 {
-    return (kind == SCOPE_SITE || entry->site == site) && entry->name_length == length &&
+    return (kind == SCOPE_SITE || atomic_load_relaxed(&entry->site) == site) &&
+           atomic_load_relaxed(&entry->name_length) == length &&
            scope_bytes_equal(entry->name, bytes, length);
 }
 
 static inline bool scope_is_named(const struct scope_entry *entry, const struct scope_name *name)
 {
-    return entry->hash == name->hash && entry->kind == name->kind &&
+    return atomic_load_relaxed(&entry->hash) == name->hash &&
+           atomic_load_relaxed(&entry->kind) == name->kind &&
            scope_has_name(entry, name->kind, name->site, name->bytes, name->length);
 }
 

@@ -101,7 +101,7 @@ bool reader_copy_name(const uint8_t *from, uint8_t length, char *ret)
 {
     uint8_t bytes[PRESENCE_NAME_MAX];
 
-    memcpy(bytes, from, length);
+    atomic_load_bytes_relaxed(bytes, from, length);
     if (!utf8_is_name(bytes, length))
         return false;
     memcpy(ret, bytes, length);
