@@ -41,6 +41,22 @@ static void a_group_receives_once_it_is_complete(void **state)
     close_all(sockets, LENGTH(sockets));
 }
 
+/* Where the map of senders can't be used, readers of the status are told so. */
+static void without_a_map_senders_are_hashed(void **state)
+{
+    struct spread spread = {.workers = 2};
+    const struct listener_options options = {.spread = &spread};
+    struct sockaddr_storage address;
+    socklen_t length;
+    int sockets[2];
+
+    (void)state;
+    assert_int_equal(listener_parse("127.0.0.1:0", &address, &length), 0);
+    assert_int_equal(listener_open((struct sockaddr *)&address, length, &options, 2, sockets), 0);
+    assert_string_equal(spread_name(&spread), "hash");
+    close_all(sockets, LENGTH(sockets));
+}
+
 /* systemd opens its sockets so that any user can bind their port, too. */
 static void an_adopted_port_is_not_shared(void **state)
 {
@@ -58,6 +74,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_group_receives_once_it_is_complete),
+        cmocka_unit_test(without_a_map_senders_are_hashed),
         cmocka_unit_test(an_adopted_port_is_not_shared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

