@@ -231,6 +231,48 @@ static void scopes_used_in_the_meantime_stay(void **state)
     }
 }
 
+static uint32_t walker_at; /* the entry that a worker has reached */
+static unsigned expected_ahead;
+
+static unsigned count_ahead(struct fixture *fixture)
+{
+    unsigned count = 0;
+
+    for (uint32_t link = entry_of(fixture, walker_at)->next; link;
+         link = entry_of(fixture, link - 1)->next)
+        count++;
+    return count;
+}
+
+static void walk_on(struct fixture *fixture)
+{
+    assert_int_equal(count_ahead(fixture), expected_ahead);
+}
+
+/* A worker that has reached an entry which is removed still finds what follows in the chain. */
+static void chains_go_on_behind_a_removed_entry(void **state)
+{
+    static const char *const sites[] = {"a", "b", "c", "d"};
+    const uint64_t later = start + 1000;
+    struct fixture fixture;
+
+    (void)state;
+    open_directory(&fixture, LENGTH(sites), 60);
+    fixture.segment.directory.head_mask = 0; /* one chain */
+    for (unsigned i = 0; i < LENGTH(sites); i++)
+        hold_site(&fixture, sites[i], start);
+    walker_at = fixture.segment.directory.heads[0] - 1; /* the first of the chain */
+    for (uint32_t i = 0; i < LENGTH(sites); i++)
+        entry_of(&fixture, i)->last_heartbeat = i == walker_at ? start : later;
+    expected_ahead = count_ahead(&fixture);
+    assert_int_equal(expected_ahead, LENGTH(sites) - 1);
+    fixture.meanwhile = walk_on;
+    assert_int_equal(retire_all(&fixture, later), 1);
+    assert_true(fixture.graces > 0);
+    assert_int_equal(state_of(&fixture, walker_at), SCOPE_FREE);
+    close_directory(&fixture);
+}
+
 static void parts_of_the_directory_are_retired(void **state)
 {
     (void)state;
@@ -378,6 +420,7 @@ int main(void)
         cmocka_unit_test(idle_scopes_are_retired),
         cmocka_unit_test(sites_outlive_their_labels),
         cmocka_unit_test(scopes_used_in_the_meantime_stay),
+        cmocka_unit_test(chains_go_on_behind_a_removed_entry),
         cmocka_unit_test(parts_of_the_directory_are_retired),
         cmocka_unit_test(reused_entries_start_from_nothing),
         cmocka_unit_test(random_scopes_follow_the_model),

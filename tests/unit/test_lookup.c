@@ -122,6 +122,35 @@ static void batches_remember_nothing_of_each_other(void **state)
     close_directory(&fixture);
 }
 
+/* A label that is about to be retired is live again once a heartbeat has found it, also ahead. */
+static void labels_that_are_found_stay(void **state)
+{
+    struct wire_heartbeat heartbeat = heartbeat_at("site", "/", "DE", "s");
+    struct fixture fixture;
+    uint64_t now = NOW;
+
+    (void)state;
+    open_directory(&fixture, 4, WINDOW);
+    struct lookup lookup = {.directory = &fixture.writer};
+    for (unsigned is_ahead = 0; is_ahead < 2; is_ahead++) {
+        struct lookup_ahead ahead;
+        uint32_t scopes[SCOPE_KINDS];
+        lookup_begin(&lookup);
+        lookup_scopes(&lookup, &heartbeat, NULL, &now, scopes);
+        for (unsigned kind = SCOPE_ROOM; kind < SCOPE_KINDS; kind++) {
+            struct scope_entry *entry = entry_of(&fixture, scopes[kind]);
+            entry->state = (entry->state & ~SCOPE_STATE_MASK) | SCOPE_RETIRING;
+        }
+        lookup_begin(&lookup);
+        lookup_hash(&lookup, &heartbeat, &ahead);
+        lookup_fetch(&lookup, &heartbeat, &ahead);
+        expect_scopes_ahead(&lookup, heartbeat, is_ahead ? &ahead : NULL, scopes);
+        for (unsigned kind = SCOPE_ROOM; kind < SCOPE_KINDS; kind++)
+            assert_int_equal(state_of(&fixture, scopes[kind]), SCOPE_LIVE);
+    }
+    close_directory(&fixture);
+}
+
 static void refusals_are_counted(void **state)
 {
     struct wire_heartbeat crowded = heartbeat_at("site", "/", "DE", "s"),
@@ -158,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_heartbeat_finds_its_own),
         cmocka_unit_test(batches_remember_nothing_of_each_other),
+        cmocka_unit_test(labels_that_are_found_stay),
         cmocka_unit_test(refusals_are_counted),
     };
     return cmocka_run_group_tests_name("lookup", tests, NULL, NULL);

@@ -82,6 +82,38 @@ static struct history_second read_second(struct fixture *fixture, uint32_t scope
     return record;
 }
 
+/* What is published late of a second adds to what its sample found. */
+static void samples_of_a_second_add_up(void **state)
+{
+    struct fixture *fixture = *state;
+    uint32_t site = open_site(fixture);
+
+    enter(fixture, site, BEGIN, 4);
+    sample(fixture, BEGIN, 0);
+    assert_int_equal(read_second(fixture, site, BEGIN).heartbeats, 4);
+    enter(fixture, site, BEGIN, 3);
+    sample(fixture, BEGIN + 1, 0);
+    assert_int_equal(read_second(fixture, site, BEGIN).heartbeats, 7);
+    assert_int_equal(read_second(fixture, site, BEGIN).entries, 7);
+    kill_collector(fixture);
+}
+
+/* Workers may have moved visitors to a tick that the sample's thread has yet to see. */
+static void visitors_ahead_of_a_sample_are_counted(void **state)
+{
+    struct fixture *fixture = *state;
+    uint32_t site = open_site(fixture);
+
+    enter(fixture, site, BEGIN, 4);
+    sample(fixture, BEGIN, 0);
+    visit(fixture, site, BEGIN + 2, 4);
+    visit(fixture, site, BEGIN, -4);
+    segment_of(fixture)->header->tick = BEGIN + 2;
+    sampler_run(pool_of(fixture), segment_of(fixture)->directory.capacity, BEGIN + 1, 0);
+    assert_int_equal(read_minute(fixture, site, MINUTE).minimum, 4);
+    kill_collector(fixture);
+}
+
 static void minutes_are_of_samples(void **state)
 {
     struct fixture *fixture = *state;
@@ -394,6 +426,8 @@ static void rivals_wait_for_the_minute(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(samples_of_a_second_add_up),
+        TEST(visitors_ahead_of_a_sample_are_counted),
         TEST(minutes_are_of_samples),
         TEST(flows_belong_to_the_sample_before),
         TEST(a_tick_is_sampled_once),
