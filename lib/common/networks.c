@@ -79,7 +79,7 @@ static void clear_host_bits(struct network *network)
     for (unsigned i = 0; i < sizeof(network->address); i++) {
         int left = network->bits - (int)(8 * i);
         if (left < 8)
-            network->address[i] &= left <= 0 ? 0 : (uint8_t)(0xff << (8 - left));
+            network->address[i] &= (uint8_t)(left <= 0 ? 0 : 0xff << (8 - left));
     }
 }
 

@@ -114,9 +114,10 @@ static void queue_places(struct load *load, uint64_t first)
  * in turn. Returns the seconds that it took. */
 static double run(struct load *load)
 {
-    const uint64_t total = load->seconds ? (uint64_t)(load->rate * load->seconds) : load->visitors;
+    const uint64_t total =
+        load->seconds != 0 ? (uint64_t)(load->rate * load->seconds) : load->visitors;
     double start = bench_wall_s(), now = start;
-    uint64_t first = load->seconds ? (uint64_t)(start * 1e9) % load->visitors : 0;
+    uint64_t first = load->seconds != 0 ? (uint64_t)(start * 1e9) % load->visitors : 0;
 
     prctl(PR_SET_TIMERSLACK, 1);
     for (uint64_t done = 0; done < total; now = bench_wall_s()) {

@@ -24,7 +24,7 @@ struct words {
 
 static unsigned lines_printed;
 
-void __wrap_log_error(const char *format, ...);
+void __wrap_log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Stand in for the line on stderr. */
 void __wrap_log_error(const char *format, ...)

@@ -181,8 +181,8 @@ static void put_escape(struct generator *generator, uint8_t byte)
                                          "\\u00g0"};
     char escape[8];
     uint32_t choice = generate_below(generator, 40);
-    static const char *const forms[] = {"\\u00%02x", "\\u00%02X", "\\x%02x", "\\x%02X"};
-    snprintf(escape, sizeof(escape), forms[choice % 4], byte);
+    snprintf(escape, sizeof(escape), choice % 2 ? "%s%02X" : "%s%02x",
+             choice % 4 < 2 ? "\\u00" : "\\x", byte);
     if (choice > 2)
         put_text(generator, escape);
     else

@@ -184,7 +184,7 @@ static enum state take(struct machine *machine, int character)
     case BETWEEN:
         if (ends_word)
             return BETWEEN;
-        /* fall through */
+        __attribute__((fallthrough));
     case IN_KEY:
         if (character == '=')
             return BEFORE_VALUE;
@@ -195,7 +195,7 @@ static enum state take(struct machine *machine, int character)
     case BEFORE_VALUE:
         if (character == '"')
             return QUOTED;
-        /* fall through */
+        __attribute__((fallthrough));
     case BARE:
         if (ends_word)
             return finish_word(machine);

@@ -46,8 +46,8 @@ static const char *const texts[] = {
     "PH1 visitor=\" v\\u0020w\" site=\"\\u0045x\" room=\"\\u00e9 \\ud83d\\ude00\\n\" x=\"\\\"\"",
     "PH1 kind=event event=\"a b\" site=a visitor=v room=- source=\"\" country=\"-\"\r\n",
     "PH1 site=a visitor=\"\\xc3\\xa9\" room=\"/caf\\xC3\\xa9//\" source=\"A\\x2eB\" country=t1",
-    "93 <190>1 2026-11-22T03:56:23Z e p - - [x@1 y=\"1\"] \xef\xbb\xbfPH1 site=a visitor=v "
-    "room=//a/b//",
+    ("93 <190>1 2026-11-22T03:56:23Z e p - - [x@1 y=\"1\"] \xef\xbb\xbfPH1 site=a visitor=v "
+     "room=//a/b//"),
     "<190>p\tPH1 site=a room=\"/\\q\\\"\" source=\"\\ud800\" visitor=v u=\"\\z\"y country=\"DE",
     "PH1 site=a visitor=undefined0 room=/a// event=e source=News.Example country=xy",
     "PH1 site=a visitor=00000000-0000-0000-0000-000000000001",

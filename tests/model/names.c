@@ -87,7 +87,8 @@ static void make_longest(struct name *name, unsigned length, unsigned number)
 
 static void make_name(struct name *name, enum place place, unsigned number)
 {
-    static const char *const forms[PLACES] = {"site-%u.example", "/room/%u", "", "source-%u"};
+    static const char *const forms[PLACES][2] = {
+        {"site-", ".example"}, {"/room/", ""}, {"", ""}, {"source-", ""}};
     char text[64];
 
     if (place == PLACE_COUNTRY) {
@@ -105,7 +106,7 @@ static void make_name(struct name *name, enum place place, unsigned number)
     } else if (number < fixed + 2) {
         make_longest(name, place == PLACE_ROOM ? 255 : 253, number - fixed);
     } else {
-        snprintf(text, sizeof(text), forms[place], number);
+        snprintf(text, sizeof(text), "%s%u%s", forms[place][0], number, forms[place][1]);
         set_name(name, text);
     }
 }

@@ -96,8 +96,7 @@ uint32_t frame_write(const struct envelope *envelope, const uint8_t *payload, ui
                      uint8_t *frame)
 {
     uint32_t udp_size = 8 + length;
-    int stated =
-        envelope->udp_length > 0 ? envelope->udp_length : (int)udp_size + envelope->udp_length;
+    uint32_t stated = envelope->udp_length ? envelope->udp_length : udp_size;
     uint8_t *at = write_ethernet(envelope, frame);
 
     at = envelope->v6 ? write_v6(envelope, udp_size, at) : write_v4(envelope, udp_size, at);

@@ -227,7 +227,7 @@ uint32_t payload_native(uint32_t visitors, uint8_t *datagram)
     return payload.length;
 }
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define COUNT(array) ((unsigned)(sizeof(array) / sizeof((array)[0])))
 
 const struct payload *payload_at(unsigned index)
 {

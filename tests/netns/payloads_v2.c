@@ -219,7 +219,7 @@ uint32_t payload_v2(uint8_t visitors, uint32_t sequence, uint8_t *datagram)
     static const char site[] = "\x0b"
                                "example.com";
     const uint8_t record[] = {1, 1, 0, 0, 0, visitors, 0, 0};
-    uint32_t size = HEADER + (uint32_t)strlen(site) + sizeof(record) + 16u * visitors;
+    uint32_t size = (uint32_t)(HEADER + strlen(site) + sizeof(record)) + 16u * visitors;
 
     put_header(&(struct lengths){"", PASSED, 0, 1, 1, (uint16_t)size}, sequence, datagram);
     memcpy(datagram + HEADER, site, strlen(site));
@@ -228,7 +228,7 @@ uint32_t payload_v2(uint8_t visitors, uint32_t sequence, uint8_t *datagram)
     return size;
 }
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define COUNT(array) ((unsigned)(sizeof(array) / sizeof((array)[0])))
 
 const struct payload *payload_v2_at(unsigned index)
 {

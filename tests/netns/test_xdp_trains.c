@@ -41,9 +41,9 @@ static void trains_pass_in_generic_mode(void **state)
     open_filter(&native, false, NULL, 0, 0);
     for (int v6 = 0; v6 < 2; v6++) {
         judge_trains(&generic, &native, v6, two, two_size, one, one_size);
-        length = write_train(train, two, two_size, 1, (const uint8_t *)text, strlen(text));
+        length = write_train(train, two, two_size, 1, (const uint8_t *)text, sizeof(text) - 1);
         assert_int_equal(run_payload(&generic, v6, train, length), PRESENCE_XDP_PASSED);
-        length = write_train(train, (const uint8_t *)text, strlen(text), 1, one, one_size);
+        length = write_train(train, (const uint8_t *)text, sizeof(text) - 1, 1, one, one_size);
         assert_int_equal(run_payload(&generic, v6, train, length), PRESENCE_XDP_PASSED);
         /* A datagram that is longer than its length field. */
         length = write_train(train, two, two_size, 1, (const uint8_t *)"\0\0\0", 3);
@@ -88,12 +88,12 @@ static void bad_beginnings_of_trains_pass(void **state)
     };
     uint8_t train[FRAME_MAX], bad[2048], valid[3][128];
     uint32_t valid_size[3] = {payload_native(1, valid[0]), payload_v2(1, 1, valid[1]),
-                              strlen(text)};
+                              sizeof(text) - 1};
     struct filter generic;
 
     (void)state;
     open_filter(&generic, true, NULL, 0, 0);
-    memcpy(valid[2], text, strlen(text));
+    memcpy(valid[2], text, sizeof(text) - 1);
     memset(bad, 0xff, sizeof(bad));
     for (uint32_t size = 3; size <= sizeof(bad); size++) {
         const uint8_t *behind = valid[size / 3 % 3];

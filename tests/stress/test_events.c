@@ -68,7 +68,7 @@ static void judge(const struct event_record *record, uint64_t number, uint64_t *
 {
     uint64_t id = record->names.words[0];
     struct event_record expected = make_record(id);
-    unsigned writer = id % WRITERS;
+    unsigned writer = (unsigned)(id % WRITERS);
 
     if (memcmp(&expected.kind, &record->kind, 8) != 0 ||
         memcmp(expected.names.words, record->names.words, (event_words(&expected) - 2) * 8) != 0)

@@ -15,7 +15,13 @@ static inline uint64_t *locate(const struct table *table, struct table_key key)
 }
 
 /* GCC 12.2 ends with an internal error if it may specialize this for interrupted operations. */
-static __attribute__((noipa, unused)) struct table_outcome
+#if __has_attribute(noipa)
+#define NOT_SPECIALIZED __attribute__((noipa))
+#else
+#define NOT_SPECIALIZED
+#endif
+
+static NOT_SPECIALIZED __attribute__((unused)) struct table_outcome
 update_at(const struct table *table, uint64_t *hint, struct table_key key, uint64_t now,
           table_move move, void *context)
 {

@@ -80,11 +80,10 @@ static unsigned expect_histories(struct fixture *fixture, const struct copy *bef
 }
 
 /* Check that the newest events, as many as have room, keep their numbers; a reader misses none. */
-static void expect_events(struct fixture *fixture, const struct copy *before)
+static void expect_events(struct fixture *fixture, struct copy *before)
 {
     const struct events *events = &segment_of(fixture)->events;
-    const struct events old = {.slots = (struct event_slot *)before->slots,
-                               .capacity = before->events};
+    const struct events old = {.slots = before->slots, .capacity = before->events};
     uint64_t next = before->events_head.next;
 
     if (!events->capacity || !before->events)
@@ -148,7 +147,7 @@ static const struct {
      "--max-histories 6 (was 4), --events 256 (was 128): histories"},
 };
 
-static void expect_moved(struct fixture *fixture, const struct copy *before, unsigned change)
+static void expect_moved(struct fixture *fixture, struct copy *before, unsigned change)
 {
     const struct segment_header *header = header_of(fixture);
     bool counts = changes[change].counts;

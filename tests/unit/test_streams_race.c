@@ -68,6 +68,7 @@ static void *receive_all(void *argument)
 /* Load the stream again and again: each load is of one moment. */
 static void *load(void *argument)
 {
+    static char torn[] = "torn";
     uint64_t received = 0;
     struct stream copy;
 
@@ -77,7 +78,7 @@ static void *load(void *argument)
             continue;
         if (copy.received < received || copy.received > stream_expected(&copy) ||
             copy.heartbeats != 3 * copy.received)
-            return (void *)"torn";
+            return torn;
         received = copy.received;
         atomic_fetch_add(&loads, 1);
     }

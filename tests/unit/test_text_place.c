@@ -120,14 +120,14 @@ static void every_place(void **state)
 static void rooms_are_judged_in_their_form(void **state)
 {
     (void)state;
-    static const char *const forms[] = {"%s", "\"%s\"", "\"\\u002f%s\""};
+    static const char *const forms[][2] = {{"", ""}, {"\"", "\""}, {"\"\\u002f", "\""}};
     for (uint32_t length = 250; length < 260; length++) {
         for (size_t form = 0; form < LENGTH(forms); form++) {
             char room[300] = "/", shown[700], value[800], line[1000];
             memset(room + 1, 'r', length - 1);
             memset(shown, '/', 300);
             snprintf(shown + 300, sizeof(shown) - 300, "%s//", room + 1);
-            snprintf(value, sizeof(value), forms[form], shown);
+            snprintf(value, sizeof(value), "%s%s%s", forms[form][0], shown, forms[form][1]);
             snprintf(line, sizeof(line), "%sroom=%s", PLACED, value);
             struct text_case of = {"slashes before and after", line, .room = room};
             if (length > WIRE_ROOM_MAX)

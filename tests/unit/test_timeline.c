@@ -32,11 +32,10 @@ static struct archive_minute kept_of(unsigned boot, uint64_t number, uint32_t co
 }
 
 static struct timeline merge_steps(const struct archive_minute *kept, size_t kept_length,
-                                   const struct presence_minute *held, size_t held_length,
-                                   int64_t since, uint32_t step_s)
+                                   struct presence_minute *held, size_t held_length, int64_t since,
+                                   uint32_t step_s)
 {
-    struct presence_history segment = {.minutes = (struct presence_minute *)held,
-                                       .length = held_length};
+    struct presence_history segment = {.minutes = held, .length = held_length};
     struct timeline timeline;
 
     memcpy(segment.boot_id, boots[1], sizeof(segment.boot_id));
@@ -48,7 +47,7 @@ static struct timeline merge_steps(const struct archive_minute *kept, size_t kep
 }
 
 static struct timeline merge(const struct archive_minute *kept, size_t kept_length,
-                             const struct presence_minute *held, size_t held_length, int64_t since)
+                             struct presence_minute *held, size_t held_length, int64_t since)
 {
     return merge_steps(kept, kept_length, held, held_length, since, 60);
 }
