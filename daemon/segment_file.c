@@ -427,10 +427,10 @@ static int try_open(const char *path, const struct segment_settings *settings, u
         *ret_holder = read_holder(descriptor);
     if (r == 0 && !segment_file_is_at(descriptor, path))
         r = -EAGAIN;
-    if (r == 0)
+    if (r == 0) {
         segment_path_share(descriptor, &status, path);
-    if (r == 0)
         r = attach_or_replace(descriptor, status.st_size, path, settings, now, ret);
+    }
     if (r < 0)
         close(descriptor);
     return r;

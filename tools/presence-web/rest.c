@@ -88,7 +88,10 @@ static char *join_names(json_t *arguments)
         qsort(names, count, sizeof(*names), compare_names);
         for (size_t i = 0; i < count; i++)
             fprintf(stream, "%s%s", i ? ", " : "", show_name(names[i]));
-        fclose(stream);
+        if (fclose(stream) != 0) {
+            free(joined);
+            joined = NULL;
+        }
     }
     free(names);
     return joined;
