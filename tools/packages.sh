@@ -10,7 +10,7 @@ packages_servers=(nginx-light haproxy prometheus redis-server redis-sentinel stu
 packages_test=(libcmocka-dev g++ git python3 libnginx-mod-http-geoip2 curl util-linux
     iproute2 openssl sqlite3 python3-prometheus-client python3-requests python3-yaml chromium chromium-driver firefox-esr
     fonts-inter apache2-bin strace procps bash-completion zsh fish groff-base mandoc systemd
-    abigail-tools spin)
+    abigail-tools spin cppcheck clang-tidy shellcheck pyflakes3)
 # Syslog relays for the tests. They are unpacked, not installed: they would become this machine's log
 # daemon, and one would replace the other.
 packages_unpacked=(rsyslog syslog-ng-core)

@@ -438,7 +438,7 @@ static bool is_covered(const struct endpoints *endpoints, const struct endpoints
 static int open_addresses(struct endpoints *endpoints)
 {
     sigset_t signals, before;
-    bool covered[ENDPOINTS_MAX];
+    bool covered[ENDPOINTS_MAX] = {0};
     int r = 0;
 
     for (unsigned i = 1; r == 0 && i < endpoints->settings->listen_count; i++)

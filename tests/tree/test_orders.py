@@ -1,7 +1,6 @@
 """docs/memory-orders.md has a row for each atomic access that is stronger than relaxed, and no other."""
 
 import collections
-import os
 import re
 import unittest
 
