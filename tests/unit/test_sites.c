@@ -61,6 +61,7 @@ static void many_names(void **state)
     for (unsigned i = 0; i < 10000; i += 2) {
         snprintf(name, sizeof(name), "site-%u.example", i);
         assert_int_equal(sites_add(&sites, name), 0);
+        assert_false(contains(&sites, "absent.example")); /* the search ends, however many */
     }
     assert_int_equal(sites.count, 5000);
     for (unsigned i = 0; i < 10000; i++) {
