@@ -170,96 +170,100 @@ static uint64_t *any_word(struct segment *segment)
 }
 
 /* Each damage, and the fault that the account names. */
-#define DAMAGES(X)                                                                                \
-    X("header 0: invalid state", segment->header->state = 9)                                      \
-    X("header 0: too many workers", segment->header->workers = 65)                                \
-    X("header 0: listening since", segment->header->listening_since = TICK + 1000000)             \
-    X("header 0: sampled at", segment->header->sampled = TICK + 1)                                \
-    X("header 0: invalid day", segment->header->day = INT64_MIN)                                  \
-    X("header 0: invalid day", segment->header->day = INT64_MAX / 86400)                          \
-    X("header 0: refusal", segment->header->site_refused = (uint32_t)TICK + 90000)                \
-    X("header 0: refusal", segment->header->site_entry_refused = (uint32_t)TICK + 90000)          \
-    X("header 0: unterminated text", memset(segment->header->receive, 'x', 16))                   \
-    X("header 0: unterminated text", memset(segment->header->filter_reason, 'x', 96))             \
-    X("header 0: unterminated text", memset(segment->header->listen_missing, 'x', 96))            \
-    X("header 0: unterminated text", memset(segment->header->keys_refused, 'x', 124))             \
-    X("counter block 0: ", segment->counters[0].values[3] = UINT64_C(1) << 63)                    \
-    X("counter block 64: ", segment->counters[64].values[0] = UINT64_MAX / 2)                     \
-    X("slot ", *any_word(segment) += 5000)                                                        \
-    X("chain ", segment->directory.heads[3] = CAPACITY + 1)                                       \
-    X("chain ", segment->directory.heads[3] = UINT32_MAX)                                         \
-    X("chain ", ENTRY(A).next = scope_of(segment, A) + 1)                                         \
-    X("chain ", ENTRY(B).next = UINT32_MAX)                                                       \
-    X("invalid state", ENTRY(A).state |= 3)                                                       \
-    X("names another entry", ENTRY(A).site = 1 + (scope_of(segment, A)) % CAPACITY)               \
-    X("names another entry", ENTRY(B).site = UINT32_MAX)                                          \
-    X("names another entry", ENTRY(B).site = scope_of(segment, ROOM))                             \
-    X("site out of range", ENTRY(ROOM).site = UINT32_MAX)                                         \
-    X("site out of range", ENTRY(ROOM).site = CAPACITY)                                           \
-    X("invalid site", ENTRY(ROOM).site = scope_of(segment, COUNTRY))                              \
-    X("invalid site", ENTRY(ROOM).site = scope_of(segment, ROOM))                                 \
-    X("invalid site", ENTRY(ROOM).site = CAPACITY - 1) /* free */                                 \
-    X("hash or key", ENTRY(ROOM).site = scope_of(segment, B))                                     \
-    X("hash or key", ENTRY(B).key.words[5] ^= 1)                                                  \
-    X("hash or key", ENTRY(ROOM).name[1] = 'q')                                                   \
-    X("kind", ENTRY(B).kind = 200)                                                                \
-    X("kind", ENTRY(B).kind = SCOPE_KINDS)                                                        \
-    X("invalid name", ENTRY(B).name_length = 0)                                                   \
-    X("invalid name", ENTRY(B).name_length = 255)                                                 \
-    X("invalid name", ENTRY(B).name[0] = 'B')                                                     \
-    X("invalid name", ENTRY(B).name[0] = 0xff)                                                    \
-    X("invalid name", ENTRY(ROOM).name[0] = '\n')                                                 \
-    X("invalid name", ENTRY(COUNTRY).name[1] = 'e')                                               \
-    X("heartbeat at a future tick", ENTRY(B).last_heartbeat = UINT64_MAX)                         \
-    X("heartbeat at a future tick", ENTRY(B).last_heartbeat = TICK + 1000000)                     \
-    X("heartbeat at a future tick", ACTIVITY(B).since = UINT64_MAX)                               \
-    X("refusal at a future tick", ENTRY(A).scopes_refused[1] = (uint32_t)TICK + 90000)            \
-    X("refusal at a future tick", ENTRY(A).entries_refused[3] = (uint32_t)TICK + 90000)           \
-    X("peak at a future tick", ACTIVITY(COUNTRY).peak_ever = peak_word(7, TICK + 90000))          \
-    X("peak at a future tick", ACTIVITY(COUNTRY).peak_today = peak_word(0, TICK + 9))             \
-    X("total out of range", ACTIVITY(B).heartbeats = UINT64_C(1) << 60)                           \
-    X("total out of range", ACTIVITY(B).entries = UINT64_C(1) << 63)                              \
-    X("ahead of the segment's tick",                                                              \
-      RING(A).seconds[(TICK + 512) % 512] = (uint64_t)(uint32_t)(TICK + 512) << 32 | 1)           \
-    X("ahead of the segment's tick",                                                              \
-      RING(A).minutes[TICK / 60 % 64] = (uint64_t)(uint32_t)(TICK / 60 + 64) << 32 | 1)           \
-    X("misplaced bucket", RING(A).seconds[TICK % 512] = (uint64_t)(uint32_t)(TICK - 1) << 32 | 1) \
-    X("count out of range",                                                                       \
-      RING(A).seconds[(TICK - 9) % 512] = (uint64_t)(uint32_t)(TICK - 9) << 32 | 0x7fffffff)      \
-    X("count out of range",                                                                       \
-      RING(A).seconds[(TICK - 9) % 512] = (uint64_t)(uint32_t)(TICK - 9) << 32 | 0x80000000)      \
-    X("impossible count", ring_add(&RING(A), TICK - 2, 250))                                      \
-    X("impossible count", ring_add(&RING(A), TICK - 2, -250))                                     \
-    X("history 0: invalid name", HISTORY.kind = 200)                                              \
-    X("history 0: invalid name", HISTORY.site_length = 255)                                       \
-    X("history 0: invalid name", HISTORY.name_length = 255)                                       \
-    X("history 0: invalid name", HISTORY.hash ^= 1)                                               \
-    X("history 0: invalid name", HISTORY.site[2] = 0x80)                                          \
-    X("history 0: scope out of", HISTORY.scope = CAPACITY)                                        \
-    X("history 0: scope out of", HISTORY.scope = UINT32_MAX - 1)                                  \
-    X("history 0: version", HISTORY.version = UINT64_MAX - 1)                                     \
-    X("history 0: sampled at", HISTORY.sampled = TICK + 1000000)                                  \
-    X("history 0: sampled at", HISTORY.last_heartbeat = UINT64_MAX)                               \
-    X("history 0: sampled at", HISTORY.since = UINT64_MAX)                                        \
-    X("history 0: peak", HISTORY.peak_ever = peak_word(3, TICK + 90000))                          \
-    X("history 0: counts", HISTORY.count = UINT32_MAX)                                            \
-    X("history 0: counts", HISTORY.departure_deficit = INT64_MIN)                                 \
-    X("history 0: counts", HISTORY.departure_deficit = 1)                                         \
-    X("history 0: counts", HISTORY.heartbeats += UINT64_C(1) << 40)                               \
-    X("history 0: impossible record",                                                             \
-      any_minute(segment)->mark = (TICK / 60 + 1440 - 1) << 24 | 0x101)                           \
-    X("history 0: impossible record", any_minute(segment)->mark += 1 << 24)                       \
-    X("history 0: impossible record", any_minute(segment)->sum = UINT64_MAX)                      \
-    X("history 0: impossible record", any_minute(segment)->minimum = UINT32_MAX)                  \
-    X("history 0: impossible record", HISTORY.seconds[5].mark = UINT64_MAX)                       \
-    X("event ", segment->events.head->next = UINT64_MAX)                                          \
-    X("event ", segment->events.head->next = segment->events.head->first - 1)                     \
-    X("event slot ", segment->events.head->first = segment->events.head->next)                    \
-    X("event slot ", segment->events.slots[3].state = UINT64_MAX - 1)                             \
-    X("event slot ", segment->events.slots[3].claim = INT64_MAX)                                  \
-    X("event slot ",                                                                              \
-      event_slot_at(&segment->events, segment->events.head->first)->record.kind = 9)              \
-    X("times do not rise",                                                                        \
+#define DAMAGES(X)                                                                                 \
+    X("header 0: invalid state", segment->header->state = 9)                                       \
+    X("header 0: too many workers", segment->header->workers = 65)                                 \
+    X("header 0: listening since", segment->header->listening_since = TICK + 1000000)              \
+    X("header 0: sampled at", segment->header->sampled = TICK + 1)                                 \
+    X("header 0: invalid day", segment->header->day = INT64_MIN)                                   \
+    X("header 0: invalid day", segment->header->day = INT64_MAX / 86400)                           \
+    X("header 0: refusal", segment->header->site_refused = (uint32_t)TICK + 90000)                 \
+    X("header 0: refusal", segment->header->site_entry_refused = (uint32_t)TICK + 90000)           \
+    X("header 0: unterminated text", memset(segment->header->receive, 'x', 16))                    \
+    X("header 0: unterminated text", memset(segment->header->filter_reason, 'x', 96))              \
+    X("header 0: unterminated text", memset(segment->header->listen_missing, 'x', 96))             \
+    X("header 0: unterminated text", memset(segment->header->keys_refused, 'x', 124))              \
+    X("counter block 0: ", segment->counters[0].values[3] = UINT64_C(1) << 63)                     \
+    X("counter block 64: ", segment->counters[64].values[0] = UINT64_MAX / 2)                      \
+    X("slot ", *any_word(segment) += 5000)                                                         \
+    X("chain ", segment->directory.heads[3] = CAPACITY + 1)                                        \
+    X("chain ", segment->directory.heads[3] = UINT32_MAX)                                          \
+    X("chain ", ENTRY(A).next = scope_of(segment, A) + 1)                                          \
+    X("chain ", ENTRY(B).next = UINT32_MAX)                                                        \
+    X("another chain",                                                                             \
+      segment->directory.heads[(ENTRY(A).hash + 1) % (segment->directory.head_mask + 1)] =         \
+          scope_of(segment, A) + 1)                                                                \
+    X("invalid state", ENTRY(A).state |= 3)                                                        \
+    X("names another entry", ENTRY(A).site = 1 + (scope_of(segment, A)) % CAPACITY)                \
+    X("names another entry", ENTRY(B).site = UINT32_MAX)                                           \
+    X("names another entry", ENTRY(B).site = scope_of(segment, ROOM))                              \
+    X("site out of range", ENTRY(ROOM).site = UINT32_MAX)                                          \
+    X("site out of range", ENTRY(ROOM).site = CAPACITY)                                            \
+    X("invalid site", ENTRY(ROOM).site = scope_of(segment, COUNTRY))                               \
+    X("invalid site", ENTRY(ROOM).site = scope_of(segment, ROOM))                                  \
+    X("invalid site", ENTRY(ROOM).site = CAPACITY - 1)               /* free */                    \
+    X("invalid site", ENTRY(A).state &= ~(uint64_t)SCOPE_STATE_MASK) /* free, and it has a room */ \
+    X("hash or key", ENTRY(ROOM).site = scope_of(segment, B))                                      \
+    X("hash or key", ENTRY(B).key.words[5] ^= 1)                                                   \
+    X("hash or key", ENTRY(ROOM).name[1] = 'q')                                                    \
+    X("kind", ENTRY(B).kind = 200)                                                                 \
+    X("kind", ENTRY(B).kind = SCOPE_KINDS)                                                         \
+    X("invalid name", ENTRY(B).name_length = 0)                                                    \
+    X("invalid name", ENTRY(B).name_length = 255)                                                  \
+    X("invalid name", ENTRY(B).name[0] = 'B')                                                      \
+    X("invalid name", ENTRY(B).name[0] = 0xff)                                                     \
+    X("invalid name", ENTRY(ROOM).name[0] = '\n')                                                  \
+    X("invalid name", ENTRY(COUNTRY).name[1] = 'e')                                                \
+    X("heartbeat at a future tick", ENTRY(B).last_heartbeat = UINT64_MAX)                          \
+    X("heartbeat at a future tick", ENTRY(B).last_heartbeat = TICK + 1000000)                      \
+    X("heartbeat at a future tick", ACTIVITY(B).since = UINT64_MAX)                                \
+    X("refusal at a future tick", ENTRY(A).scopes_refused[1] = (uint32_t)TICK + 90000)             \
+    X("refusal at a future tick", ENTRY(A).entries_refused[3] = (uint32_t)TICK + 90000)            \
+    X("peak at a future tick", ACTIVITY(COUNTRY).peak_ever = peak_word(7, TICK + 90000))           \
+    X("peak at a future tick", ACTIVITY(COUNTRY).peak_today = peak_word(0, TICK + 9))              \
+    X("total out of range", ACTIVITY(B).heartbeats = UINT64_C(1) << 60)                            \
+    X("total out of range", ACTIVITY(B).entries = UINT64_C(1) << 63)                               \
+    X("ahead of the segment's tick",                                                               \
+      RING(A).seconds[(TICK + 512) % 512] = (uint64_t)(uint32_t)(TICK + 512) << 32 | 1)            \
+    X("ahead of the segment's tick",                                                               \
+      RING(A).minutes[TICK / 60 % 64] = (uint64_t)(uint32_t)(TICK / 60 + 64) << 32 | 1)            \
+    X("misplaced bucket", RING(A).seconds[TICK % 512] = (uint64_t)(uint32_t)(TICK - 1) << 32 | 1)  \
+    X("count out of range",                                                                        \
+      RING(A).seconds[(TICK - 9) % 512] = (uint64_t)(uint32_t)(TICK - 9) << 32 | 0x7fffffff)       \
+    X("count out of range",                                                                        \
+      RING(A).seconds[(TICK - 9) % 512] = (uint64_t)(uint32_t)(TICK - 9) << 32 | 0x80000000)       \
+    X("impossible count", ring_add(&RING(A), TICK - 2, 250))                                       \
+    X("impossible count", ring_add(&RING(A), TICK - 2, -250))                                      \
+    X("history 0: invalid name", HISTORY.kind = 200)                                               \
+    X("history 0: invalid name", HISTORY.site_length = 255)                                        \
+    X("history 0: invalid name", HISTORY.name_length = 255)                                        \
+    X("history 0: invalid name", HISTORY.hash ^= 1)                                                \
+    X("history 0: invalid name", HISTORY.site[2] = 0x80)                                           \
+    X("history 0: scope out of", HISTORY.scope = CAPACITY)                                         \
+    X("history 0: scope out of", HISTORY.scope = UINT32_MAX - 1)                                   \
+    X("history 0: version", HISTORY.version = UINT64_MAX - 1)                                      \
+    X("history 0: sampled at", HISTORY.sampled = TICK + 1000000)                                   \
+    X("history 0: sampled at", HISTORY.last_heartbeat = UINT64_MAX)                                \
+    X("history 0: sampled at", HISTORY.since = UINT64_MAX)                                         \
+    X("history 0: peak", HISTORY.peak_ever = peak_word(3, TICK + 90000))                           \
+    X("history 0: counts", HISTORY.count = UINT32_MAX)                                             \
+    X("history 0: counts", HISTORY.departure_deficit = INT64_MIN)                                  \
+    X("history 0: counts", HISTORY.departure_deficit = 1)                                          \
+    X("history 0: counts", HISTORY.heartbeats += UINT64_C(1) << 40)                                \
+    X("history 0: impossible record",                                                              \
+      any_minute(segment)->mark = (TICK / 60 + 1440 - 1) << 24 | 0x101)                            \
+    X("history 0: impossible record", any_minute(segment)->mark += 1 << 24)                        \
+    X("history 0: impossible record", any_minute(segment)->sum = UINT64_MAX)                       \
+    X("history 0: impossible record", any_minute(segment)->minimum = UINT32_MAX)                   \
+    X("history 0: impossible record", HISTORY.seconds[5].mark = UINT64_MAX)                        \
+    X("event ", segment->events.head->next = UINT64_MAX)                                           \
+    X("event ", segment->events.head->next = segment->events.head->first - 1)                      \
+    X("event slot ", segment->events.head->first = segment->events.head->next)                     \
+    X("event slot ", segment->events.slots[3].state = UINT64_MAX - 1)                              \
+    X("event slot ", segment->events.slots[3].claim = INT64_MAX)                                   \
+    X("event slot ",                                                                               \
+      event_slot_at(&segment->events, segment->events.head->first)->record.kind = 9)               \
+    X("times do not rise",                                                                         \
       event_slot_at(&segment->events, segment->events.head->next - 2)->claim = UINT64_C(1) << 59)
 
 static void damage(struct segment *segment, unsigned number)
