@@ -165,6 +165,8 @@ static void expect_moved(struct fixture *fixture, struct copy *before, unsigned 
                      counts ? before->header.listening_since : fixture->clock);
     assert_int_equal(header->day, before->header.day);
     assert_int_equal(header->sampled, before->header.sampled);
+    assert_int_equal(header->site_refused, before->header.site_refused);
+    assert_int_equal(header->site_entry_refused, before->header.site_entry_refused);
     assert_int_equal(expect_histories(fixture, before), changes[change].histories);
     assert_int_equal(peak_count(peak_of(fixture, 0)), 48);
     assert_int_equal(peak_count(peak_of(fixture, 1)), 2);
@@ -181,6 +183,8 @@ static void each_setting_moves_what_has_room(void **state)
         fixture->settings = base;
         fixture->clock = START;
         fill(fixture);
+        header_of(fixture)->site_refused = (uint32_t)fixture->clock - 7;
+        header_of(fixture)->site_entry_refused = (uint32_t)fixture->clock - 8;
         struct copy *before = copy_of(fixture);
         restart(fixture, &changes[i].settings);
         expect_moved(fixture, before, i);
