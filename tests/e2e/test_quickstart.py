@@ -148,6 +148,20 @@ class Quickstart(unittest.TestCase):
             self.assertEqual(process.wait(timeout=DEADLINE), 0)
             self.assert_nothing_left(process, out)
 
+    def test_a_step_that_fails(self):
+        """It says which, shows what was printed, and starts nothing."""
+        with tempfile.TemporaryDirectory() as directory:
+            ninja = os.path.join(directory, "ninja")
+            with open(ninja, "w", encoding="utf-8") as file:
+                file.write("#!/bin/sh\necho no such target\nexit 1\n")
+            os.chmod(ninja, 0o755)
+            process = self.run_it("--once", PATH=f"{directory}:{os.environ['PATH']}")
+            out, err = process.communicate(timeout=DEADLINE)
+        self.assertEqual((process.returncode, out), (1, ""))
+        self.assertIn("no such target", err)
+        self.assertIn("building presence failed", err)
+        self.assertNotIn("did not start", err)
+
     def test_usage(self):
         help_ = self.run_it("--help")
         out, err = help_.communicate(timeout=DEADLINE)
