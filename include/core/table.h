@@ -442,15 +442,28 @@ static inline bool table_refresh_at(const struct table *table, uint64_t *hint, s
 }
 
 /* Handle a leave: clear every copy of the key. Creates nothing. Returns how many slots it cleared,
- * counted or not. Lock-free; any number of threads, or the lone writer. */
+ * counted or not. Lock-free; any number of threads, or the lone writer.
+ *
+ * A cleared slot is not searched again: the copy that comes back is of a heartbeat that has not
+ * ended, and so may count as later. Two who undid each other's work would never end. */
 static inline uint32_t table_leave(const struct table *table, struct table_key key, uint64_t now,
                                    table_move move, void *context)
 {
     uint32_t cleared = 0;
-    uint64_t word, *slot;
 
-    while ((slot = table_find(table, key, &word)))
-        cleared += table_replace(table, slot, word, 0, now, move, context);
+    for (int p = 0; p < 2; p++) {
+        uint64_t *pair = table_pair(table, key.pair[p]);
+        uint32_t mask = table_candidates(pair, key.fingerprint);
+        while (mask) {
+            uint64_t *slot = &pair[__builtin_ctz(mask)];
+            uint64_t word = atomic_load_relaxed(slot); /* relaxed: the swap checks the exact word */
+            bool is_there = table_matches(word, key.fingerprint);
+            if (is_there && !table_replace(table, slot, word, 0, now, move, context))
+                continue; /* it was refreshed, merged or swept */
+            cleared += is_there;
+            mask &= mask - 1;
+        }
+    }
     return cleared;
 }
 

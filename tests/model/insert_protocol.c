@@ -140,8 +140,8 @@ bool protocol_advance(const struct setup *setup, struct state *state, unsigned n
         go_to(writer, swap(state, slot, writer->seen[slot], tick) ? DONE : FIND, 0);
         break;
     case REMOVE:
-        swap(state, slot, writer->seen[slot], 0);
-        go_to(writer, setup->fault == LEAVE_FIRST_ONLY ? DONE : FIND, 0);
+        slot += swap(state, slot, writer->seen[slot], 0);
+        go_to(writer, slot == setup->slots || setup->fault == LEAVE_FIRST_ONLY ? DONE : FIND, slot);
         break;
     case FIND_FREE:
         step_find_free(setup, state, writer);

@@ -24,10 +24,11 @@ static void step_store(uint64_t *word, uint64_t desired);
 
 #include "interleavings.h"
 
-#define WORDS_MAX  16 /* different ones, of one setup */
-#define NODES_MAX  (1u << 19)
-#define STATES_MAX (1u << 23)
-#define INDEX_MASK (2 * STATES_MAX - 1)
+#define WORDS_MAX    16  /* different ones, of one setup */
+#define ACCESSES_MAX 100 /* of one thread */
+#define NODES_MAX    (1u << 19)
+#define STATES_MAX   (1u << 23)
+#define INDEX_MASK   (2 * STATES_MAX - 1)
 
 enum access_kind { LOAD, SWAP, STORE, NO_ACCESS };
 
@@ -54,7 +55,7 @@ static struct {
     struct table table;
     jmp_buf at_access;
     unsigned position, length;
-    uint64_t found[INTERLEAVINGS_ACCESSES];
+    uint64_t found[ACCESSES_MAX];
     struct node *node;
 } run;
 
@@ -196,8 +197,8 @@ static uint32_t add_node(const struct setup *setup, const struct job *job, uint3
 {
     uint32_t number = node_count++;
 
-    if (number == NODES_MAX)
-        fail_msg("there are more than %u nodes", NODES_MAX);
+    if (number == NODES_MAX || nodes[parent].depth == ACCESSES_MAX)
+        fail_msg("a thread does not end");
     nodes[number] = (struct node){.parent = parent, .found = found};
     if (parent)
         nodes[number].depth = (uint8_t)(nodes[parent].depth + 1);
@@ -386,10 +387,6 @@ struct visited interleavings_visit(const struct setup *setup, judge_function jud
         for (unsigned thread = 0; thread < setup->threads; thread++) {
             if (has_ended(state.threads[thread]))
                 continue;
-            if (nodes[state.threads[thread]].depth == setup->accesses) {
-                visited.cut++;
-                continue;
-            }
             struct state next = advance(setup, state, thread);
             sort_threads(setup, &next);
             add_state(&next);

@@ -7,10 +7,7 @@
  *
  * Of the table's 32 slots all but a few are held by other visitors, whose words never change, so
  * that only accesses to those few are steps. All accesses are sequentially consistent here; weaker
- * orders are the subject of tests/spin.
- *
- * A heartbeat and a leave that undo each other's work have no bound: a thread is followed for so
- * many accesses, and left alone after them. */
+ * orders are the subject of tests/spin. */
 #ifndef PRESENCE_TESTS_INTERLEAVINGS_H
 #define PRESENCE_TESTS_INTERLEAVINGS_H
 
@@ -19,12 +16,11 @@
 
 #include "core/table.h"
 
-#define INTERLEAVINGS_THREADS  3 /* at most */
-#define INTERLEAVINGS_SLOTS    3
-#define INTERLEAVINGS_ACCESSES 120
-#define INTERLEAVINGS_NOW      (UINT64_C(5) << TABLE_TICK_BITS)
-#define INTERLEAVINGS_LONGEST  100
-#define INTERLEAVINGS_EXPIRY   (INTERLEAVINGS_LONGEST + TABLE_EXPIRY_SLACK)
+#define INTERLEAVINGS_THREADS 3 /* at most */
+#define INTERLEAVINGS_SLOTS   3
+#define INTERLEAVINGS_NOW     (UINT64_C(5) << TABLE_TICK_BITS)
+#define INTERLEAVINGS_LONGEST 100
+#define INTERLEAVINGS_EXPIRY  (INTERLEAVINGS_LONGEST + TABLE_EXPIRY_SLACK)
 
 enum job_kind { HEARTBEAT, LEAVE, SWEEP };
 
@@ -43,7 +39,6 @@ enum fault { NO_FAULT, BLIND_INSERT, BLIND_REFRESH, BLIND_CLEAR };
 
 struct setup {
     unsigned threads, slots;
-    unsigned accesses; /* for which a thread is followed, up to INTERLEAVINGS_ACCESSES */
     struct job jobs[INTERLEAVINGS_THREADS]; /* the same ones are neighbours */
     uint64_t initial[INTERLEAVINGS_SLOTS];
     bool lone_writer;
@@ -81,7 +76,6 @@ typedef const char *(*judge_function)(const struct setup *setup, const struct sc
 
 struct visited {
     uint64_t states, endings;
-    uint64_t cut;          /* threads that were left alone, in all states */
     const char *violation; /* of the first scene that is wrong; the search ends there */
 };
 

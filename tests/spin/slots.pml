@@ -148,7 +148,7 @@ proctype writer(byte me)
     :: d_step { step == FIND -> /* table_find_in(): load the next slot in search order */
         seen = word[i];
         if
-        :: HAS_KEY(seen, key_of[me]) && tick_of[me] == LEAVES -> slot = i; NEXT(LEAVE)
+        :: HAS_KEY(seen, key_of[me]) && tick_of[me] == LEAVES -> slot = i; step = LEAVE
         :: HAS_KEY(seen, key_of[me]) && tick_of[me] != LEAVES ->
             if
             :: TICK(seen) >= now && !HAS(MOVE_BACKWARD) -> NEXT(DONE)
@@ -167,10 +167,14 @@ proctype writer(byte me)
         REPLACE(REFRESH_STORES, slot, seen, WORD(key_of[me], now));
         step = (is_swapped || HAS(NO_SEARCH_REFRESHED) -> DONE : FIND);
         is_swapped = false; seen = 0; slot = 0 }
-    :: d_step { step == LEAVE -> /* table_leave(): swap the word for 0, and search again */
+    :: d_step { step == LEAVE -> /* table_leave(): swap the word for 0, and go on behind it */
         REPLACE(LEAVE_STORES, slot, seen, 0);
         counted = counted - is_swapped;
-        step = (HAS(LEAVE_FIRST_ONLY) -> DONE : FIND);
+        i = i + is_swapped;
+        if
+        :: i == slots || HAS(LEAVE_FIRST_ONLY) -> NEXT(DONE)
+        :: else -> step = FIND
+        fi;
         is_swapped = false; seen = 0; slot = 0 }
     :: d_step { step == CHOOSE && i < slots -> /* table_free_slot(): load the next slot */
         copies[i] = 1 + word[i];
