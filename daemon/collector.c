@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/table_sweep.h"
 #include "receive/streams.h"
 #include "segment_copy.h"
 #include "traffic.h"

@@ -22,6 +22,7 @@ static void step_store(uint64_t *word, uint64_t desired);
 #define atomic_store_relaxed(pointer, value) step_store(pointer, value)
 #define atomic_swap_if                       step_swap
 
+#include "core/table_sweep.h"
 #include "interleavings.h"
 
 #define WORDS_MAX    16  /* different ones, of one setup */

@@ -24,6 +24,7 @@ static void interrupt(void);
 #include <cmocka.h>
 
 #include "../support/update.h"
+#include "core/table_sweep.h"
 #include "fixture.h"
 #include "random_source.h"
 

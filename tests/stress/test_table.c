@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "../support/update.h"
+#include "core/table_sweep.h"
 #include "crew.h"
 #include "fixture.h"
 #include "random_source.h"

@@ -5,7 +5,7 @@
 #include "../support/unit.h"
 #include "../support/update.h"
 
-#include <core/table.h>
+#include <core/table_sweep.h>
 
 #define LONGEST   3600 /* seconds: the longest window */
 #define EXPIRY    (LONGEST + TABLE_EXPIRY_SLACK)

@@ -1,6 +1,7 @@
 /* test_pending.c - pending.h: groups advance step by step and are found. */
 #include "../support/unit.h"
 
+#include "core/table_sweep.h"
 #include "pending.h"
 
 #define PAIRS 4096
