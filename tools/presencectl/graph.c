@@ -254,8 +254,8 @@ static unsigned scale_width(const struct canvas *canvas, double step, double top
 {
     unsigned widest = 1;
 
-    for (double value = step; value <= top; value += step) {
-        unsigned width = canvas_width(canvas, graph_number(value).text);
+    for (unsigned i = 1; i * step <= top; i++) {
+        unsigned width = canvas_width(canvas, graph_number(i * step).text);
         widest = width > widest ? width : widest;
     }
     return widest;
@@ -267,7 +267,8 @@ static void draw_scale(struct canvas *canvas, const struct plot *plot, double st
 
     for (unsigned i = 0; i < plot->rows; i++)
         canvas_put(canvas, plot->row + i, axis, INK_DIM, INK_PLAIN, canvas->unicode ? "│" : "|");
-    for (double value = 0; value <= plot->top; value += step) {
+    for (unsigned label = 0; label * step <= plot->top; label++) {
+        double value = label * step;
         unsigned up = (unsigned)round(value / plot->top * plot->rows);
         unsigned row = plot->row + plot->rows - up;
         canvas_right(canvas, row, plot->labels, axis - 1 - plot->labels, INK_DIM,
