@@ -13,6 +13,11 @@ for entry in json.load(open(os.path.join(build, "compile_commands.json"))):
         break
 else:
     sys.exit(f"{path} is not compiled in {build}")
-command = ["gcc"] + [word for word in words[words[0].endswith("ccache") + 1:] if not word.startswith("-M")]
-command[command.index("-o") + 1] = "/dev/null"
-sys.exit(subprocess.run(command + options, cwd=entry["directory"]).returncode)
+words = iter(words[words[0].endswith("ccache") + 1:])
+command = ["gcc"]
+for word in words:
+    if word in ("-o", "-MQ", "-MF"):
+        next(words)
+    elif word != "-MD":
+        command.append(word)
+sys.exit(subprocess.run(command + options + ["-o", "/dev/null"], cwd=entry["directory"]).returncode)
