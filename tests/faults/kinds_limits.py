@@ -1,5 +1,6 @@
 """Limits that programs run into: descriptors, memory, threads, the queue of an interface."""
 
+import math
 import os
 import resource
 import shutil
@@ -8,6 +9,8 @@ import subprocess
 
 from harness import DEADLINE
 from kinds import COLLECTORS, EVERYWHERE, SERVERS, collector_of, drawer, kind, put_down, revive
+from kinds_ways import ENGINE_BACK
+from oracle import boottime
 from programs import PATHS, Crashed
 
 NOBODY = 65534  # a user without privileges, and without any other process
@@ -94,10 +97,14 @@ def queue_full(world, fault):
         collector.ledger.deaf = True
         collector.ledger.doubt()
     world.pause_http = True
+    if world.total:
+        world.total.no_engine_until = math.inf
     world.tc("add", "dev", "lo", "root", "tbf", "rate", "8bit", "burst", "2000", "limit", "2000")
     yield
     world.tc("delete", "dev", "lo", "root")
     world.pause_http = False
+    if world.total:
+        world.total.no_engine_until = boottime() + ENGINE_BACK
     world.turn()
     for collector in world.collectors:
         collector.ledger.doubt()
