@@ -3,13 +3,14 @@
 import argparse
 import collections
 import concurrent.futures
+import json
 import os
 import re
 import subprocess
 import sys
 
 SUPPRESSIONS = os.path.join(os.path.dirname(__file__), "clang-tidy.suppressions")
-FINDING = re.compile(r"^(/\S+):(\d+):\d+: (?:error|warning): .* \[([^]]+)\]$", re.M)
+FINDING = re.compile(r"^(\S+):(\d+):\d+: (?:error|warning): .* \[([^]]+)\]$", re.M)
 
 Suppression = collections.namedtuple("Suppression", "check path text")
 
@@ -27,14 +28,14 @@ def look(options, path):
     return done.stdout if done.returncode == 0 or FINDING.search(done.stdout) else done.stdout + done.stderr
 
 
-def findings(output):
+def findings(base, output):
     """(path, line, checks, text with its notes) of each finding; or all of it, if it failed otherwise."""
     begins = [match.start() for match in FINDING.finditer(output)]
     if output.strip() and begins[:1] != [0]:
         yield None, 0, "", output[:begins[0]] if begins else output
     for begin, end in zip(begins, [*begins[1:], len(output)]):
         path, line, checks = FINDING.match(output, begin).groups()
-        yield os.path.relpath(path), int(line), checks, output[begin:end]
+        yield os.path.relpath(os.path.join(base, path)), int(line), checks, output[begin:end]
 
 
 def suppression(stay, path, line, checks):
@@ -52,9 +53,10 @@ def main():
     parser.add_argument("paths", nargs="+")
     options = parser.parse_args()
     stay, shown, used = read_suppressions(), set(), set()
+    base = json.load(open(os.path.join(options.database, "compile_commands.json")))[0]["directory"]
     with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for output in pool.map(lambda path: look(options, path), options.paths):
-            for path, line, checks, text in findings(output):
+            for path, line, checks, text in findings(base, output):
                 if reason := suppression(stay, path, line, checks):
                     used.add(reason)
                 elif (path, line, checks) not in shown:  # a header's come again in each file that includes it
