@@ -14,7 +14,7 @@ static void pass(const int *sockets, char names[FORMER][HANDOVER_NAME_SIZE], int
 
     snprintf(port, sizeof(port), "%s", strrchr(bound_text(sockets[0]), ':') + 1);
     for (int i = 0; i < FORMER; i++) {
-        snprintf(names[i], HANDOVER_NAME_SIZE, "presenced-socket-%d-127.0.0.1_%s", i, port);
+        snprintf(names[i], HANDOVER_NAME_SIZE, "presenced-socket-%d-127.0.0.1_%.5s", i, port);
         kept[i] = fcntl(SERVICE_MANAGER_FIRST + i, F_DUPFD_CLOEXEC, 100);
         assert_int_equal(dup2(sockets[i], SERVICE_MANAGER_FIRST + i), SERVICE_MANAGER_FIRST + i);
         close(sockets[i]);

@@ -248,8 +248,8 @@ static void expect_unrelated(const char *what, struct hash128 (*left)(void *, ui
         struct hash128 a = left(context, i), b = right(context, i);
         uint64_t first = a.first ^ b.first, second = a.second ^ b.second;
         for (unsigned bit = 0; bit < 64; bit++) {
-            flips[bit] += first >> bit & 1;
-            flips[64 + bit] += second >> bit & 1;
+            flips[bit] += (unsigned)(first >> bit & 1);
+            flips[64 + bit] += (unsigned)(second >> bit & 1);
         }
     }
     for (unsigned bit = 0; bit < 128; bit++) /* 2048, standard deviation 32 */
