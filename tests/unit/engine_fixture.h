@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@ struct script {
     size_t length;             /* of `answer`; 0: all of it */
     int64_t pause_ns;          /* between two bytes of it */
     bool stays;                /* open, until the client closes; otherwise it is closed */
+    bool is_deaf;              /* reads nothing for a second, so that a large request waits */
     const struct script *next; /* then, on the same connection */
 };
 
@@ -77,6 +79,8 @@ static inline void fake_serve(struct fake *fake, int connection, const struct sc
             if (script->pause_ns)
                 nanosleep(&(struct timespec){0, script->pause_ns}, NULL);
         }
+        if (script->is_deaf)
+            poll(NULL, 0, 1000);
         if (!script->next && script->stays)
             fake_read(fake, connection, "");
     }

@@ -209,7 +209,7 @@ static void a_request_that_nobody_reads(void **state)
 static void a_reply_that_comes_too_early(void **state)
 {
     const size_t size = 32 << 20;
-    const struct script early = {.answer = "+PONG\r\n", .stays = true};
+    const struct script early = {.answer = "+PONG\r\n", .stays = true, .is_deaf = true};
     struct engine_request request = {0};
     char *bytes = calloc(1, size);
     redisReply **replies;
