@@ -6,8 +6,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -25,7 +25,7 @@ struct script {
     size_t length;             /* of `answer`; 0: all of it */
     int64_t pause_ns;          /* between two bytes of it */
     bool stays;                /* open, until the client closes; otherwise it is closed */
-    bool is_deaf;              /* reads nothing for a second, so that a large request waits */
+    sem_t *deaf_until;         /* after the answer it reads nothing before this is posted */
     const struct script *next; /* then, on the same connection */
 };
 
@@ -79,8 +79,8 @@ static inline void fake_serve(struct fake *fake, int connection, const struct sc
             if (script->pause_ns)
                 nanosleep(&(struct timespec){0, script->pause_ns}, NULL);
         }
-        if (script->is_deaf)
-            poll(NULL, 0, 1000);
+        if (script->deaf_until)
+            sem_wait(script->deaf_until);
         if (!script->next && script->stays)
             fake_read(fake, connection, "");
     }

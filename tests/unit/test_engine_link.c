@@ -209,13 +209,15 @@ static void a_request_that_nobody_reads(void **state)
 static void a_reply_that_comes_too_early(void **state)
 {
     const size_t size = 32 << 20;
-    const struct script early = {.answer = "+PONG\r\n", .stays = true, .is_deaf = true};
+    sem_t has_returned;
+    const struct script early = {.answer = "+PONG\r\n", .stays = true, .deaf_until = &has_returned};
     struct engine_request request = {0};
     char *bytes = calloc(1, size);
     redisReply **replies;
     struct fake fake;
 
     (void)state;
+    sem_init(&has_returned, 0, 0);
     engine_request_begin(&request, 2);
     engine_request_text(&request, "PING");
     engine_request_bytes(&request, bytes, size);
@@ -224,11 +226,13 @@ static void a_reply_that_comes_too_early(void **state)
     fake_start(&fake);
     struct engine_link *link = open_to(&fake);
     int r = engine_link_call(link, &request, monotonic_ns() + GENEROUS_NS, &replies);
+    sem_post(&has_returned);
     assert_int_equal(r, -EPROTO);
     engine_link_close(link);
     engine_request_free(&request);
     free(bytes);
     fake_stop(&fake);
+    sem_destroy(&has_returned);
 }
 
 /* A large answer to the first command, of which the engine reads the rest only afterwards. */
