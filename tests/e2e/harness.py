@@ -9,7 +9,6 @@ import ctypes
 import fcntl
 import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -21,6 +20,7 @@ import time
 import unittest
 
 from datagrams import GOLDEN, LEAVE, native, native2, record, visitor  # noqa: F401 (tests import them from here)
+from ports import OWN, free_port, own_address  # noqa: F401
 
 BUILD = os.environ.get("PRESENCE_BUILD", "build/release")
 PRESENCED = os.path.join(BUILD, "daemon/presenced")
@@ -110,14 +110,14 @@ def processor_time(process):
 class Collector:
     """A running presenced."""
 
-    def __init__(self, segment, *arguments, listen="127.0.0.1:0", environment=None, prefix=(),
+    def __init__(self, segment, *arguments, listen=OWN, environment=None, prefix=(),
                  preexec=None, descriptors=()):
         self.segment = segment
         self.ended_with = ""  # its log, once it has ended
         self.log = tempfile.TemporaryFile(mode="w+")
         command = [*prefix, PRESENCED, "--segment", segment, *arguments]
         if listen:
-            command += ["--listen", listen]
+            command += ["--listen", own_address(listen, socket.SOCK_DGRAM)]
         self.process = subprocess.Popen(
             command, stderr=self.log, stdout=self.log, stdin=subprocess.DEVNULL, preexec_fn=preexec,
             pass_fds=descriptors, env={**os.environ, **(environment or {})},
@@ -347,28 +347,6 @@ def bound_sockets(address, kind="udp"):
 def waiting_bytes(address):
     """Return what waits in each UDP socket that is bound to the address (rx_queue)."""
     return [int(fields[4].split(":")[1], 16) for fields in bound_sockets(address)]
-
-
-ports_given = set()
-
-
-def free_port(kind=socket.SOCK_STREAM):
-    """Find a port that is free at all addresses, that the kernel never assigns by itself, and that
-    no earlier call has returned: it may not have been bound yet."""
-    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
-        first = int(file.read().split()[0])
-    while True:
-        port = random.randrange(max(first - 20000, 1024), first)
-        with contextlib.suppress(OSError), contextlib.ExitStack() as probes:
-            probe = probes.enter_context(socket.socket(socket.AF_INET, kind))
-            probe.bind(("0.0.0.0", port))
-            if os.path.exists("/proc/net/if_inet6"):
-                probe = probes.enter_context(socket.socket(socket.AF_INET6, kind))
-                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                probe.bind(("::", port))
-            if port not in ports_given:
-                ports_given.add(port)
-                return port
 
 
 def refuse_call(number, error, first=None):

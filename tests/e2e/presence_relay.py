@@ -3,11 +3,12 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from harness import BUILD, DEADLINE, Case, wait_until, with_defaults
+from harness import BUILD, DEADLINE, OWN, Case, own_address, wait_until, with_defaults
 from http_program import HttpProgram
 
 PRESENCE_RELAY = os.path.join(BUILD, "tools/presence-relay/presence-relay")
@@ -26,7 +27,8 @@ class Relay(HttpProgram):
     `port` are those of its metrics, as of every HttpProgram."""
 
     def __init__(self, *arguments, prefix=(), **keywords):
-        defaults = "--listen", "127.0.0.1:0", "--web.listen-address", "127.0.0.1:0"
+        listen = own_address(OWN, socket.SOCK_DGRAM)
+        defaults = "--listen", listen, "--web.listen-address", "127.0.0.1:0"
         self.ended_with = ""  # its log, once it has ended
         super().__init__([*prefix, PRESENCE_RELAY, *with_defaults(defaults, arguments)], **keywords)
 

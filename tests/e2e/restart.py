@@ -74,10 +74,12 @@ class Restart(Case):
         self.loads = []
         self.addCleanup(self.manager.close)
 
-    def start_managed(self, *arguments, prefix=(), wait=True, **keywords):
-        """Start a collector that has the manager, and wait until it says that it is ready."""
+    def start_managed(self, *arguments, prefix=(), wait=True, listen="127.0.0.1:0", **keywords):
+        """Start a collector that has the manager, and wait until it says that it is ready. By default
+        the manager's socket has the port that the kernel chose at the first start."""
         ready = len(self.manager.said("READY"))
-        collector = self.start(*arguments, wait=wait, **self.manager.keywords(prefix), **keywords)
+        collector = self.start(*arguments, wait=wait, listen=listen, **self.manager.keywords(prefix),
+                               **keywords)
         if wait:
             self.manager.wait_said("READY", ready + 1)
             for load in self.loads:

@@ -258,7 +258,8 @@ class Workers(Restart):
                     sender.sendto(native(SITE, [visitor(1)]), ("127.0.0.1", collector.port))
                 self.wait_received(goal)
                 self.end(collector)
-                collector = self.start("--workers", "2", **self.manager.keywords())
+                collector = self.start("--workers", "2", listen="127.0.0.1:0",
+                                       **self.manager.keywords())
         self.assertEqual(collector.stop(), 0)
 
     def test_senders_keep_their_workers(self):

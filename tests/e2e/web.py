@@ -14,7 +14,7 @@ import tempfile
 import time
 import uuid
 
-from harness import BUILD, DEADLINE, Case, wait_until, with_defaults
+from harness import BUILD, DEADLINE, OWN, Case, own_address, wait_until, with_defaults
 
 PRESENCE_WEB = os.path.join(BUILD, "tools/presence-web/presence-web")
 SITE = "example.com"
@@ -46,9 +46,10 @@ class Answer:
 class Web:
     """A running presence-web."""
 
-    def __init__(self, *arguments, listen="127.0.0.1:0", environment=None, prefix=()):
+    def __init__(self, *arguments, listen=OWN, environment=None, prefix=()):
         self.log = tempfile.TemporaryFile(mode="w+")
-        command = [*prefix, os.path.abspath(PRESENCE_WEB), *with_defaults(("--listen", listen), arguments)]
+        defaults = "--listen", own_address(listen, socket.SOCK_STREAM)
+        command = [*prefix, os.path.abspath(PRESENCE_WEB), *with_defaults(defaults, arguments)]
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
             env={**os.environ, **(environment or {})},
