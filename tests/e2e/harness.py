@@ -42,18 +42,19 @@ OUTCOMES = ("heartbeats_new", "heartbeats_refreshed", "heartbeats_left", "table_
 def wait_until(condition, what, deadline=DEADLINE):
     """Return the first true value of condition(); fail with `what`, a text or a function that
     returns one, after the deadline."""
-    end = time.monotonic() + deadline
+    start = time.monotonic()
     while True:
         begun = time.monotonic()
         value = condition()
         if value:
             return value
         asked = time.monotonic()
-        if asked > end:
+        if asked > start + deadline:
             what = what() if callable(what) else what
             raise AssertionError(f"waited {deadline:.0f} s in vain for {what}")
-        # Others need the processors, too: check for at most a third of the time.
-        time.sleep(min(max(0.01, 2 * (asked - begun)), 0.3))
+        # Others need the processors, too: check for at most a quarter of the time, and what takes
+        # long more rarely.
+        time.sleep(min(max(0.01, 3 * (asked - begun), (asked - start) / 10), 0.3))
 
 
 def check_quick(act, limit, attempts=4):
