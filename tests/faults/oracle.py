@@ -85,6 +85,7 @@ class Ledger:
         self.surely = self.perhaps = 0
         self.calm_since = math.inf  # the machine has had time for everything
         self.changed_at = -math.inf  # something last happened to it
+        self.fresh_from = math.inf  # a number that is not stale was first read then, since it last started
 
     def now(self):
         return boottime() + self.shift
@@ -151,7 +152,7 @@ class Ledger:
     def start(self):
         """It starts: readers may be told either of before or of after."""
         self.silent_since, self.ended, self.starting = None, False, True
-        self.changed_at = self.now()
+        self.changed_at, self.fresh_from = self.now(), math.inf
 
     def listen(self):
         self.silent_since, self.ended, self.starting = None, False, False
@@ -244,6 +245,8 @@ class Ledger:
                      "not warming, though nobody listened")
         self.require(not (reading.stale or reading.warming) or not self.must_be_fresh(begin, self.calm_since),
                      reading, "marked, though nothing has happened")
+        if not (reading.stale or self.starting):
+            self.fresh_from = min(self.fresh_from, begin)
         first, last = self.moments(reading, begin, end)
         since = self.lost_at if reading.warming or end >= self.must_warm_until else self.lost_earlier
         if reading.stale and (begin < self.nameless_until + self.warm_up or reading.why):
@@ -263,8 +266,9 @@ class Ledger:
         """Return between which times the number may be of."""
         if self.silent_since is not None:
             return min(begin, self.silent_since), self.silent_since
-        # Who has a lost segment open is told of its last number until that is stale.
-        if self.starting or begin < self.lost_at + REOPENED:
+        # Who has a lost segment open is told of its last number until that is stale. And a collector
+        # that listens again brings its numbers up to date soon after, on a busy machine later.
+        if self.starting or begin < self.lost_at + REOPENED or reading.stale and begin < self.fresh_from:
             return min(begin, self.was_silent), end
         if reading.stale:
             return min(begin, max(self.was_silent, begin - self.window)), end

@@ -75,6 +75,8 @@ class World:
         self.mount(os.path.join(self.directory, "disk"), DISK)
         getattr(self, f"begin_{self.plan.topology}")()
         self.wait_started()
+        if self.total:
+            self.total.no_engine_until = boottime() + kinds_ways.ENGINE_BACK  # nobody had published there
         for collector in self.collectors:
             collector.samples = Samples(collector.segment)
             self.stack.callback(collector.samples.close)
