@@ -123,15 +123,7 @@ class Browser(WebDriver):
         try:
             self.port = int(wait_until(self.started, "chromedriver to start"))
             self.session = None
-            self.session = self.call("POST", "/session", {"capabilities": {"alwaysMatch": {
-                "browserName": "chrome",
-                "goog:loggingPrefs": {"browser": "ALL"},
-                "goog:chromeOptions": {"args": [
-                    "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
-                    "--no-first-run", "--disable-background-networking", "--mute-audio",
-                    "--disable-component-update", "--hide-scrollbars",
-                    f"--user-data-dir={self.profile}", *arguments]},
-            }}})["sessionId"]
+            self.session = wait_until(lambda: self.begin(arguments), "Chromium to start")
         except BaseException:
             self.close()
             raise
@@ -142,6 +134,23 @@ class Browser(WebDriver):
         with open(f"/proc/self/fd/{self.log.fileno()}") as log:
             found = re.search(r"started successfully on port (\d+)", log.read())
         return found and found[1]
+
+    def begin(self, arguments):
+        """Return a new session; None if Chromium has started so slowly that chromedriver gave up."""
+        try:
+            return self.call("POST", "/session", {"capabilities": {"alwaysMatch": {
+                "browserName": "chrome",
+                "goog:loggingPrefs": {"browser": "ALL"},
+                "goog:chromeOptions": {"args": [
+                    "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
+                    "--no-first-run", "--disable-background-networking", "--mute-audio",
+                    "--disable-component-update", "--hide-scrollbars",
+                    f"--user-data-dir={self.profile}", *arguments]},
+            }}})["sessionId"]
+        except WebDriverError as error:
+            if "unable to discover open pages" in str(error):
+                return None
+            raise
 
     def close(self):
         with contextlib.suppress(Exception):
