@@ -114,20 +114,16 @@ def common_js(**modules):
             }; }""")
 
 
-def in_both(case):
-    """Run the tests of a class in each browser."""
-    in_chromium(case)
-    add(case, "Firefox", Firefox)
-
-
 def in_chromium(case):
     """Run the tests of a class in Chromium."""
     add(case, "Chromium", Browser)
 
 
 def mostly_in_chromium(case):
-    """Run the tests of a class in Chromium; in Firefox, which takes longer, only with TEST_LONG."""
-    (in_both if os.environ.get("TEST_LONG") else in_chromium)(case)
+    """Run the tests of a class in Chromium, and with TEST_LONG in Firefox, which takes longer."""
+    in_chromium(case)
+    if os.environ.get("TEST_LONG"):
+        add(case, "Firefox", Firefox)
 
 
 def add(case, name, kind):

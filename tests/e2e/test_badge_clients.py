@@ -3,7 +3,7 @@ with the document."""
 
 import unittest
 
-from clients import ClientCase, common_js, in_both, library
+from clients import ClientCase, common_js, library, mostly_in_chromium
 from harness import wait_until
 from web import SITE
 
@@ -34,7 +34,7 @@ LISTENERS = """
 """
 
 
-@in_both
+@mostly_in_chromium
 class Turbo(ClientCase):
     """Visits replace the body and run its scripts again; the window stays."""
 
@@ -138,7 +138,7 @@ APPLICATION = """
 """
 
 
-@in_both
+@mostly_in_chromium
 class React(ClientCase):
     """An application that renders again and again; in development, each effect runs twice."""
 

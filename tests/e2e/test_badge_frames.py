@@ -4,13 +4,13 @@ that hangs, a visitor who is a bot."""
 import signal
 import unittest
 
-from clients import ClientCase, in_both, in_chromium, mostly_in_chromium
+from clients import ClientCase, in_chromium, mostly_in_chromium
 from firefox import Firefox
 from harness import freeze, wait_until
 from web import SITE
 
 
-@in_both
+@mostly_in_chromium
 class Frames(ClientCase):
     def show(self, body="", path="/page", person="ann", head="", **headers):
         self.pages.pages[path] = self.pages.page(body or self.pages.script(), head), {
@@ -104,7 +104,7 @@ class DeniedInFirefox(ClientCase):
         self.browser.close_window(window)
 
 
-@in_both
+@mostly_in_chromium
 class Silence(ClientCase):
     def test_half_open_stream(self):
         """A stopped server keeps the connection and sends nothing."""

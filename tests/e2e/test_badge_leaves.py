@@ -3,7 +3,7 @@
 import threading
 import unittest
 
-from clients import ClientCase, in_both, mostly_in_chromium
+from clients import ClientCase, mostly_in_chromium
 from firefox import Firefox
 from harness import check_quick, wait_until
 from web import SITE
@@ -97,7 +97,7 @@ class Leaving(ClientCase):
         self.assertEqual(self.count(SITE), still)
 
 
-@in_both
+@mostly_in_chromium
 class Closing(ClientCase):
     def test_last_tabs(self):
         """Closing a person's last tab ends their visit at once."""

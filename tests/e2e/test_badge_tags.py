@@ -2,11 +2,11 @@
 
 import unittest
 
-from clients import ClientCase, in_both
+from clients import ClientCase, mostly_in_chromium
 from web import SITE
 
 
-@in_both
+@mostly_in_chromium
 class Scripts(ClientCase):
     """Ways to place the tag in a page."""
 
@@ -84,7 +84,7 @@ class Scripts(ClientCase):
         self.wait_badges("1 viewing now")
 
 
-@in_both
+@mostly_in_chromium
 class Addresses(ClientCase):
     """Applications of one page that change its address."""
 

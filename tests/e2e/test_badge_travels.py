@@ -3,7 +3,7 @@
 import unittest
 
 from browser import Browser
-from clients import ClientCase, in_both, in_chromium
+from clients import ClientCase, in_chromium, mostly_in_chromium
 from harness import wait_until
 from web import SITE
 
@@ -11,7 +11,7 @@ ATTEMPTS = 5  # for what a busy browser may not do
 HEARD = "addEventListener('pageshow', (event) => { window.persisted = event.persisted; });"
 
 
-@in_both
+@mostly_in_chromium
 class History(ClientCase):
     def is_kept(self):
         """True if the page was cached, or could have been but for reasons that have nothing to do with

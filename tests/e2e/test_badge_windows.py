@@ -2,10 +2,10 @@
 
 import unittest
 
-from clients import ClientCase, in_both
+from clients import ClientCase, mostly_in_chromium
 
 
-@in_both
+@mostly_in_chromium
 class Tabs(ClientCase):
     """One stream for all the tabs of a browser."""
 

@@ -1,6 +1,7 @@
 """The recipes for nginx and HAProxy as browsers meet them: a page with all that pages fetch,
 at a plain http:// name and over TLS and HTTP/2; and the badge beside an edge."""
 
+import os
 import unittest
 
 from browser import Browser
@@ -254,6 +255,7 @@ class NginxInFirefox(InFirefox, Nginx, BrowserCase):
     pass
 
 
+@unittest.skipUnless(os.environ.get("TEST_LONG"), "as in NginxInFirefox: TEST_LONG")
 class HaproxyInFirefox(InFirefox, Haproxy, BrowserCase):
     pass
 
