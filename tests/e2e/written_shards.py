@@ -7,6 +7,8 @@ import time
 from publisher import LIFETIME_MS
 
 FRESH_EVERY = 0.5  # seconds from one write of a fresh shard's state to the next
+# What a test has deleted stays deleted.
+RENEW = "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'as_of', ARGV[1]) end"
 FRESH = {"version": 1, "windows": "300", "stale": 0, "unknown": 0, "warming": 0, "segment": "1",
          "streams": "", "streams_full": 0}
 
@@ -39,7 +41,7 @@ class WrittenShards:
                 with self.lock:
                     for key, as_of in self.fresh.items():
                         if as_of is None:
-                            client.call("HSET", key, "as_of", int(time.time()))
+                            client.call("EVAL", RENEW, 1, key, int(time.time()))
                         client.call("PEXPIRE", key, LIFETIME_MS)
 
     def write(self, group, shard, shards, counts, age_ms=None, epoch=None, registered=None, **state):
