@@ -52,8 +52,8 @@ def wait_until(condition, what, deadline=DEADLINE):
         if asked > start + deadline:
             what = what() if callable(what) else what
             raise AssertionError(f"waited {deadline:.0f} s in vain for {what}")
-        # Others need the processors, too: check for at most a quarter of the time, and what takes
-        # long more rarely.
+        # Others need the processors, too: what costs more to check, or has taken longer already, is
+        # checked more rarely, down to three times a second.
         time.sleep(min(max(0.01, 3 * (asked - begun), (asked - start) / 10), 0.3))
 
 
