@@ -1,27 +1,39 @@
 #include "receive_engine.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <string.h>
 #include <sys/mman.h>
 
-uint8_t *receive_memory_map(unsigned count)
+int receive_memory_map(struct receiver *receiver, unsigned count)
 {
     size_t bytes = (size_t)RECEIVE_STRIDE_BYTES * count;
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (memory == MAP_FAILED)
-        return NULL;
+        return -ENOMEM;
     /* Most datagrams touch one page of their buffer: huge ones would make all of it resident. */
     madvise(memory, bytes, MADV_NOHUGEPAGE);
-    return memory;
+    receiver->memory = memory;
+    receiver->memory_bytes = bytes;
+    return 0;
 }
 
-void receive_memory_unmap(uint8_t *memory, unsigned count)
+void receive_memory_fit(struct receiver *receiver)
 {
-    if (memory)
-        munmap(memory, (size_t)RECEIVE_STRIDE_BYTES * count);
+    if (receiver->is_huge || !receiver->has_trains)
+        return;
+    madvise(receiver->memory, receiver->memory_bytes, MADV_DONTNEED);
+    madvise(receiver->memory, receiver->memory_bytes, MADV_HUGEPAGE);
+    receiver->is_huge = true;
+}
+
+void receive_memory_unmap(struct receiver *receiver)
+{
+    if (receiver->memory)
+        munmap(receiver->memory, receiver->memory_bytes);
 }
 
 uint32_t receive_segment_bytes(const void *control, size_t control_bytes, uint32_t length)

@@ -27,7 +27,6 @@ struct ring_receiver {
     struct receiver receiver;
     struct io_uring ring;
     struct io_uring_buf_ring *provided;
-    uint8_t *memory;
     struct msghdr shape;          /* the room for sender and control before the data */
     uint32_t header_bytes;        /* struct io_uring_recvmsg_out and that room */
     bool wake_armed;              /* a read of `wake` is in flight or queued */
@@ -43,7 +42,7 @@ struct ring_receiver {
 
 static uint8_t *buffer_start(const struct ring_receiver *self, unsigned id)
 {
-    return receive_memory_data(self->memory, id) - self->header_bytes;
+    return receive_memory_data(&self->receiver, id) - self->header_bytes;
 }
 
 /* Offer a buffer to the kernel, `offset` places behind those it has. */
@@ -79,6 +78,7 @@ static bool hand_over(struct ring_receiver *self, uint16_t id, uint32_t bytes)
     if (out.flags & (MSG_TRUNC | MSG_CTRUNC) || out.payloadlen != length ||
         out.controllen > self->shape.msg_controllen || out.namelen > self->shape.msg_namelen)
         return false;
+    receive_note_length(&self->receiver, length);
     self->taken[self->receiver.count] = id;
     self->buffers[self->receiver.count++] = (struct receive_buffer){
         .data = start + self->header_bytes,
@@ -259,6 +259,8 @@ static int ring_wait(struct receiver *receiver)
 {
     struct ring_receiver *self = (struct ring_receiver *)receiver;
     self->woken = false;
+    if (io_uring_cq_ready(&self->ring) == 0) /* the kernel has filled no buffer since the last wait */
+        receive_memory_fit(receiver);
     int r = rearm(self);
     if (r == 0 && receiver->count == 0 && self->error == 0 && !self->woken)
         r = wait_for_arrivals(self);
@@ -303,7 +305,7 @@ static void ring_free(struct ring_receiver *self)
         io_uring_queue_exit(&self->ring);
     if (self->provided)
         munmap(self->provided, RING_BUFFERS * sizeof(struct io_uring_buf));
-    receive_memory_unmap(self->memory, RING_BUFFERS);
+    receive_memory_unmap(&self->receiver);
     free(self);
 }
 
@@ -342,14 +344,14 @@ static int provide_buffers(struct ring_receiver *self)
     if (ring == MAP_FAILED)
         return -errno;
     self->provided = ring;
-    self->memory = receive_memory_map(RING_BUFFERS);
-    if (!self->memory)
-        return -ENOMEM;
+    int r = receive_memory_map(&self->receiver, RING_BUFFERS);
+    if (r < 0)
+        return r;
     struct io_uring_buf_reg registration = {
         .ring_addr = (uintptr_t)ring,
         .ring_entries = RING_BUFFERS,
     };
-    int r = io_uring_register_buf_ring(&self->ring, &registration, 0);
+    r = io_uring_register_buf_ring(&self->ring, &registration, 0);
     if (r < 0)
         return r;
     io_uring_buf_ring_init(self->provided);

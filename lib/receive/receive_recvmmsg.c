@@ -12,7 +12,6 @@
 
 struct call_receiver {
     struct receiver receiver;
-    uint8_t *memory;
     bool want_sender;
     unsigned next;     /* the socket to ask next */
     unsigned drained;  /* sockets in a row, before that one, that a call emptied */
@@ -49,6 +48,7 @@ static void hand_over(struct call_receiver *self, unsigned index)
         self->receiver.statistics.truncated++;
         return;
     }
+    receive_note_length(&self->receiver, message->msg_len);
     self->buffers[self->receiver.count++] = (struct receive_buffer){
         .data = self->data[index].iov_base,
         .length = message->msg_len,
@@ -116,6 +116,7 @@ static int call_wait(struct receiver *receiver)
 {
     struct call_receiver *self = (struct call_receiver *)receiver;
 
+    receive_memory_fit(receiver);
     if (self->drained == self->socket_count) {
         int r = wait_for_arrivals(self);
         if (r < 0)
@@ -128,7 +129,7 @@ static void call_close(struct receiver *receiver)
 {
     struct call_receiver *self = (struct call_receiver *)receiver;
 
-    receive_memory_unmap(self->memory, CALL_MESSAGES);
+    receive_memory_unmap(&self->receiver);
     free(self);
 }
 
@@ -136,7 +137,7 @@ static void lay_out_messages(struct call_receiver *self)
 {
     for (unsigned i = 0; i < CALL_MESSAGES; i++) {
         self->data[i] = (struct iovec){
-            .iov_base = receive_memory_data(self->memory, i),
+            .iov_base = receive_memory_data(&self->receiver, i),
             .iov_len = RECEIVE_DATA_BYTES,
         };
         self->messages[i].msg_hdr = (struct msghdr){
@@ -162,10 +163,10 @@ int receive_recvmmsg_open(const struct receive_options *options, const int *sock
 
     if (!self)
         return -ENOMEM;
-    self->memory = receive_memory_map(CALL_MESSAGES);
-    if (!self->memory) {
+    int r = receive_memory_map(&self->receiver, CALL_MESSAGES);
+    if (r < 0) {
         free(self);
-        return -ENOMEM;
+        return r;
     }
     self->receiver.operations = &operations;
     self->receiver.buffers = self->buffers;

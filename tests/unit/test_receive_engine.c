@@ -1,13 +1,15 @@
 /* test_receive_engine.c - receive_engine.h: checks of the kernel's data; and the choice of an
  * engine where io_uring is not permitted. */
-#include "../support/unit.h"
+#include "../support/line.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -89,19 +91,70 @@ static void trains_are_cut(void **state)
 
 static void buffers_do_not_overlap(void **state)
 {
-    uint8_t *memory = receive_memory_map(3);
+    struct receiver receiver = {0};
 
     (void)state;
-    assert_non_null(memory);
+    receive_memory_unmap(&receiver);
+    assert_int_equal(receive_memory_map(&receiver, 3), 0);
+    uint8_t *memory = receiver.memory;
     for (unsigned i = 0; i < 3; i++) {
-        uint8_t *data = receive_memory_data(memory, i);
+        uint8_t *data = receive_memory_data(&receiver, i);
         assert_int_equal((uintptr_t)data % 64, 0);
         assert_true(data >= memory + (size_t)i * RECEIVE_STRIDE_BYTES + RECEIVE_HEADROOM_BYTES);
         assert_true(data + RECEIVE_DATA_BYTES <= memory + (size_t)(i + 1) * RECEIVE_STRIDE_BYTES);
         memset(data - RECEIVE_HEADROOM_BYTES, 1, RECEIVE_HEADROOM_BYTES + RECEIVE_DATA_BYTES);
     }
-    receive_memory_unmap(memory, 3);
-    receive_memory_unmap(NULL, 3);
+    receive_memory_unmap(&receiver);
+}
+
+/* True if the mapping that holds `address` has this flag, of two letters (VmFlags in proc(5)). */
+static bool has_flag(const void *address, const char *flag)
+{
+    FILE *smaps = fopen("/proc/self/smaps", "re");
+    char line[512];
+    bool is_inside = false, found = false;
+
+    assert_non_null(smaps);
+    while (fgets(line, sizeof(line), smaps)) {
+        uintptr_t from, to;
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2)
+            is_inside = (uintptr_t)address >= from && (uintptr_t)address < to;
+        else if (is_inside && strncmp(line, "VmFlags:", 8) == 0)
+            found = strstr(line, flag) != NULL;
+    }
+    fclose(smaps);
+    return found;
+}
+
+/* Send a datagram, and return where it was received. */
+static const void *pass(struct line *line, uint32_t length, uint32_t number)
+{
+    const struct receive_buffer *buffers;
+    unsigned count;
+
+    line_send(line, 0, length, number);
+    do
+        assert_int_equal(receiver_wait(line->receiver, &buffers, &count), 0);
+    while (count == 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(buffers[0].length, length);
+    assert_int_equal(line_number(buffers[0].data, length), number);
+    return buffers[0].data;
+}
+
+static void trains_get_huge_pages(void **state)
+{
+    struct line line;
+
+    line_open(&line, &(struct line_options){.engine = engine_of(state)});
+    if (!has_flag(pass(&line, 4096, 1), " nh")) {
+        line_close(&line);
+        skip(); /* a kernel without huge pages */
+    }
+    assert_true(has_flag(pass(&line, 4097, 2), " nh"));
+    assert_true(has_flag(pass(&line, 65507, 3), " hg"));
+    assert_true(has_flag(pass(&line, 57, 4), " hg"));
+    line_close(&line);
 }
 
 /* ---- without io_uring -------------------------------------------------------------------- */
@@ -196,6 +249,7 @@ int main(void)
         cmocka_unit_test(sources_are_believed_only_if_they_are_whole),
         cmocka_unit_test(trains_are_cut),
         cmocka_unit_test(buffers_do_not_overlap),
+        WITH_BOTH(trains_get_huge_pages),
         cmocka_unit_test(recvmmsg_is_taken_where_io_uring_is_forbidden),
         cmocka_unit_test(io_uring_is_taken_where_it_is_permitted),
     };
