@@ -7,6 +7,7 @@ import sys
 import time
 
 import audience
+import beginning
 import chart
 import counting
 import curves
@@ -25,7 +26,8 @@ import workers
 GROUPS = {
     "heartbeats": heartbeats, "edge": edge, "workers": workers, "count": counting, "memory": memory,
     "audience": audience, "latency": latency, "scrape": scraping,
-    "relay": relaying, "publisher": publishing, "engine": engine, "chart": curves,
+    "relay": relaying, "publisher": publishing, "engine": engine, "beginning": beginning,
+    "chart": curves,
 }
 QUIET = 0.5  # load average above which figures are not to be believed
 
