@@ -86,6 +86,7 @@ class Ledger:
         self.calm_since = math.inf  # the machine has had time for everything
         self.changed_at = -math.inf  # something last happened to it
         self.fresh_from = math.inf  # a number that is not stale was first read then, since it last started
+        self.ahead = 0  # readings that showed visitors twice
 
     def now(self):
         return boottime() + self.shift
@@ -180,13 +181,19 @@ class Ledger:
     # ---- bounds ----
 
     def bounds(self, scope, first, last, since=-math.inf):
-        """Return the least and the most that may be counted at any time between `first` and `last`.
-        What was sent before `since` need not be counted."""
-        least = most = 0
+        """Return the least and the most that may be counted at any time between `first` and `last`, and how
+        many may be counted twice then. What was sent before `since` need not be counted."""
+        least = most = twice = 0
         for entries in self.touching[scope].values() if scope in self.touching else ():
             least += entries[-1].size * self.is_certain(entries, first, last, since)
             most += entries[-1].size * self.is_possible(entries, first, last)
-        return least, most
+            twice += entries[-1].size * self.is_moving(entries, first, last)
+        return least, most, twice
+
+    @staticmethod
+    def is_moving(entries, first, last):
+        """Whether a heartbeat after the first one may be under way: they are in two seconds for a moment (R5)."""
+        return any(not entry.ends and entry.sent <= last and entry.settled >= first for entry in entries[1:])
 
     def is_certain(self, entries, first, last, since):
         for entry in reversed(entries):
@@ -252,8 +259,8 @@ class Ledger:
         if reading.stale and (begin < self.nameless_until + self.warm_up or reading.why):
             since = self.lost_at if not reading.why else math.inf
         slack = sum(size for until, size in self.slack if until > begin)
-        least, most = self.bounds(reading.scope, first, last, since)
-        self.judge_number(reading, least - slack, most + slack)
+        least, most, twice = self.bounds(reading.scope, first, last, since)
+        self.judge_number(reading, least - slack, most + slack, twice)
         return not (reading.stale or reading.warming or reading.partial)
 
     def must_be_fresh(self, begin, calm_since):
@@ -274,10 +281,11 @@ class Ledger:
             return min(begin, max(self.was_silent, begin - self.window)), end
         return (begin - LAG if begin < self.nameless_until else begin), end
 
-    def judge_number(self, reading, least, most):
-        bounds = f"it is between {least} and {most}"
+    def judge_number(self, reading, least, most, twice):
+        bounds = f"it is between {least} and {most}, or {twice} more for a moment"
         count = reading.count if reading.answer == "number" else 0
-        self.require(count <= most, reading, bounds)
+        self.require(count <= most + twice, reading, bounds)
+        self.ahead += count > most
         self.require(not reading.partial or reading.begin + self.shift < self.refuses_until, reading,
                      "partial, though nobody was refused")
         if not reading.partial:
@@ -310,6 +318,7 @@ class Total:
         self.changed_at = {}  # shard's name: when something last happened to it
         self.calm_since = math.inf  # the machine has had time for everything
         self.down = {}  # shard's name, such as "a1": since when it is certainly not fresh
+        self.ahead = 0  # readings that showed visitors twice
 
     def break_shard(self, name):
         self.down.setdefault(name, boottime())
@@ -330,15 +339,18 @@ class Total:
                    for letter, _ in zip("ab", self.groups))
 
     def range(self, scope, begin, end):
-        """The least and the most over the groups, of any moment that a fresh number may be of."""
+        """The least and the most over the groups, of any moment that a fresh number may be of, and the most with
+        those who are counted twice."""
         sums = []
         for shards in self.groups:
-            bounds = [(0, math.inf) if begin - self.LATE + shard.shift < shard.garbled_until else
+            bounds = [(0, math.inf, 0) if begin - self.LATE + shard.shift < shard.garbled_until else
                       shard.bounds(scope, begin - self.LATE + shard.shift, end + shard.shift, shard.lost_at)
                       for shard in shards]
             slack = sum(size for shard in shards for until, size in shard.slack)
-            sums.append((sum(least for least, _ in bounds) - slack, sum(most for _, most in bounds) + slack))
-        return min(least for least, _ in sums), max(most for _, most in sums)
+            least, most, twice = map(sum, zip(*bounds))
+            sums.append((least - slack, most + slack, most + slack + twice))
+        least, most, ahead = zip(*sums)
+        return min(least), max(most), max(ahead)
 
     def judge(self, reading):
         if reading.answer == "none":
@@ -353,11 +365,12 @@ class Total:
             raise Wrong(f"total: {reading}: stale, though these groups are whole: {whole}")
         if reading.stale or reading.answer == "unknown":
             return False
-        least, most = self.range(reading.scope, reading.begin, reading.end)
+        least, most, ahead = self.range(reading.scope, reading.begin, reading.end)
         marked = reading.warming or reading.partial
         count = reading.count if reading.answer == "number" else 0
-        if count > most or (count < least and not marked):
-            raise Wrong(f"total: {reading}: it is between {least} and {most}")
+        if count > ahead or (count < least and not marked):
+            raise Wrong(f"total: {reading}: it is between {least} and {most}, or up to {ahead} for a moment")
+        self.ahead += count > most
         if reading.answer == "nobody" and marked and least > 0:
             raise Wrong(f"total: {reading}: nobody, and not unknown")
         return not marked

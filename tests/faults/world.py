@@ -28,6 +28,7 @@ RIGHT = 60.0  # seconds after a fault, or a delay, within which everything is ri
 HANGING = 300  # seconds after which a step hangs
 TMPFS, DISK = "24m", "2m"  # for segments, and for the recorder's database
 SCOPES = [Scope("site", site) for site in SITES]
+AHEAD = 10, 0.01  # readings that may show visitors twice, and which part of all
 GROWTH = 16 << 20, 12  # bytes and descriptors by which a program may grow
 
 
@@ -182,6 +183,7 @@ class World:
         for number, step in enumerate(self.plan.steps):
             self.take(number, step)
         self.check_growth()
+        self.check_ahead()
         self.finish()
 
     def take(self, number, step):
@@ -232,8 +234,11 @@ class World:
         """Nobody is blamed for being late on a machine where this turn is."""
         if boottime() - self.turned_at > DELAY:
             self.delayed_at = boottime()
-            for judge in [collector.ledger for collector in self.collectors] + [self.total] * bool(self.total):
+            for judge in self.judges():
                 judge.calm_since = self.delayed_at
+
+    def judges(self):
+        return [collector.ledger for collector in self.collectors] + [self.total] * bool(self.total)
 
     def settle(self):
         for collector in self.collectors:
@@ -380,6 +385,15 @@ class World:
             grown = service.own_memory() - memory, service.open_files() - files
             if grown[1] > GROWTH[1] or (not self.plan.sanitized and grown[0] > GROWTH[0]):
                 raise Wrong(f"{name} has grown by {grown[0]} bytes and {grown[1]} descriptors")
+
+    def check_ahead(self):
+        """Hardly any reading showed visitors twice: that lasts no longer than it takes to apply a batch, or
+        until a worker has a processor again."""
+        ahead = sum(judge.ahead for judge in self.judges())
+        judged = sum(self.tally.values()) - self.tally["unmarked"]
+        self.tally["ahead"] = ahead
+        if ahead > AHEAD[0] + AHEAD[1] * judged:
+            raise Wrong(f"{ahead} of {judged} readings showed visitors twice")
 
     def finish(self):
         """End everything. Accounts close (R7), and table and counts agree."""
