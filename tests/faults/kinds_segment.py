@@ -106,6 +106,14 @@ def clean(collector):
             os.unlink(os.path.join(home, name))
 
 
+def inode(path):
+    """Which file has the name; None: none has."""
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return None
+
+
 @kind("segment replaced", COLLECTORS, claims=("tmpfs",))
 def segment_replaced(world, fault):
     """Under a running collector, by a file that is none, or by a copy of an older one."""
@@ -117,11 +125,11 @@ def segment_replaced(world, fault):
     else:
         write_garbage(other, 100000, draw)
     os.chmod(other, 0o640)
+    mine = inode(other)
     os.rename(other, collector.segment)
-    mine = os.stat(collector.segment).st_ino
     collector.ledger.be_nameless(collector.ledger.now() + MENDED)
     yield
-    while not os.path.exists(collector.segment) or os.stat(collector.segment).st_ino == mine:
+    while inode(collector.segment) in (mine, None):
         yield
     clean(collector)
 

@@ -7,6 +7,7 @@ import re
 import resource
 import signal
 import subprocess
+import time
 
 from harness import BUILD, PRESENCE_RECORDER, PRESENCE_SEND, PRESENCED, asan_options, freeze, wait_until
 from service_manager import ServiceManager
@@ -65,6 +66,7 @@ class Service:
         self.process, self.state, self.stdin = None, "down", subprocess.DEVNULL
         self.ahead, self.environment = 0, {}
         self.ends_by_itself = False  # it may, since it lacks something
+        self.begun, self.longest = 0.0, 0.0  # when it was last started; its longest life that was not cut short
         self.wall_clock = os.path.join(self.directory, "wall-clock")  # seconds that it is off
         if world.plan.clocks:
             with open(self.wall_clock, "wb") as file:
@@ -104,7 +106,7 @@ class Service:
                 preexec_fn=prepare, pass_fds=keywords.pop("descriptors", ()),
                 env={**os.environ, **asan_options("detect_leaks=0"), **keywords.pop("environment", {}),
                      **self.environment})
-        self.state = "starting"
+        self.state, self.begun = "starting", time.monotonic()
 
     def output(self, since=0):
         with open(self.log, encoding="utf-8", errors="replace") as log:
@@ -142,6 +144,8 @@ class Service:
             self.state = "down"
             raise Crashed(f"{self.name} did not end in {ENDING} s: {self.output()[-3000:]}") from None
         self.state = "down"
+        if status == 0:
+            self.longest = max(self.longest, time.monotonic() - self.begun)
         if status != (0 if how == signal.SIGTERM else -how) and not (
                 starting and status == -how or failing and status == 1):
             raise Crashed(f"{self.name} ended with {status} on signal {how}: {self.output()[-3000:]}")

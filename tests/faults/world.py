@@ -28,6 +28,7 @@ RIGHT = 60.0  # seconds after a fault, or a delay, within which everything is ri
 HANGING = 300  # seconds after which a step hangs
 TMPFS, DISK = "24m", "2m"  # for segments, and for the recorder's database
 SCOPES = [Scope("site", site) for site in SITES]
+RECORDED = 20  # seconds after which a recorder has seen a total, whatever happened meanwhile
 AHEAD = 10, 0.01  # readings that may show visitors twice, and which part of all
 GROWTH = 16 << 20, 12  # bytes and descriptors by which a program may grow
 
@@ -405,7 +406,9 @@ class World:
             collector.service.end()
             check_account(collector)
         if "recorder" in self.services:
-            check_database(self.database, SITES)
+            # Of totals, a recorder that is killed loses the running minute: nobody else keeps it.
+            keeps = not self.total or self.services["recorder"].longest > RECORDED
+            check_database(self.database, SITES if keeps else ())
         self.stack.close()
 
     def logs(self):
