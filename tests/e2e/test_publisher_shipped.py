@@ -13,7 +13,7 @@ from unittest import mock
 import harness
 import publisher
 import web
-from datagrams import native, visitor
+from datagrams import native, native2, visitor
 from engine import Cluster, RedisServer, Sentinels
 from harness import DEADLINE, Case, wait_until
 from name_server import NameServer
@@ -127,6 +127,10 @@ class Shipped(Case):
         asked = names.asked
         self.count(1)
         self.wait_written(server, 1)
+        # From 1 KB on libc's qsort makes a system call of its own.
+        self.send(self.collector, *[native2(("streams.example", [visitor(1)], {}), stream=number, sequence=1)
+                                    for number in range(1, 301)])
+        wait_until(lambda: len(Shard(server).streams()) == 300, "300 streams")
         server.restart()
         self.count(2)
         self.wait_written(server, 2)
