@@ -29,6 +29,10 @@ OUT_OF_REACH = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ER
                 "ERR_EMPTY_RESPONSE")
 
 
+# Tests of what seldom changes, and takes a browser its time.
+seldom = unittest.skipUnless(os.environ.get("TEST_LONG"), "seldom changes, and takes its time: TEST_LONG")
+
+
 @functools.cache
 def shared(kind):
     """The one browser of this kind that all classes of a test file use."""

@@ -4,7 +4,7 @@ import signal
 import time
 import unittest
 
-from badge import STILL, BadgeCase
+from badge import STILL, BadgeCase, seldom
 from harness import freeze, wait_until
 from test_badge_tabs import AT_ONCE, OWN_STREAMS, STREAMS_OPEN
 from test_web_access import JWT_KEY
@@ -115,6 +115,7 @@ class Pages(EngineCase):
         self.add({"room": "/a", "count": "site"})
         self.wait_texts("1 viewing now", "2 viewing now", "3 viewing now")
 
+    @seldom
     def test_names_of_elements(self):
         """Elements whose names shadow the document's properties don't break the badge."""
         self.begin()
@@ -125,6 +126,7 @@ class Pages(EngineCase):
         self.visit_page('<img name="currentScript" src="/elsewhere/">', self.script())
         self.wait_texts("1 viewing now")
 
+    @seldom
     def test_loaders(self):
         """The badge stays if a loader removes its script once it has run."""
         self.begin()

@@ -4,6 +4,7 @@ that hangs, a visitor who is a bot."""
 import signal
 import unittest
 
+from badge import seldom
 from clients import ClientCase, in_chromium, mostly_in_chromium
 from firefox import Firefox
 from harness import freeze, wait_until
@@ -74,6 +75,7 @@ class Frames(ClientCase):
         self.assertEqual(self.rooms(), {})
 
 
+@seldom
 class DeniedInFirefox(ClientCase):
     """Storage that the browser's settings refuse or partition."""
 

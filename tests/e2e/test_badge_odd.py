@@ -2,6 +2,7 @@
 
 import unittest
 
+from badge import seldom
 from clients import ClientCase, mostly_in_chromium
 from harness import wait_until
 from web import SITE
@@ -11,6 +12,7 @@ from web import SITE
 class Oddities(ClientCase):
     """Old or restricted browsers, and unusual pages."""
 
+    @seldom
     def test_old_browsers(self):
         """Without recent browser features it still counts and shows."""
         lacks = {
@@ -88,6 +90,7 @@ class Oddities(ClientCase):
         self.browser.run("advance(60000)")
         self.assertEqual(self.browser.run("return asked.most"), 1)
 
+    @seldom
     def test_blocked(self):
         """If a content blocker stops its requests, it shows nothing and throws nothing."""
         self.begin()
@@ -106,6 +109,7 @@ class Oddities(ClientCase):
                     wait_until(lambda: self.browser.run("advance(60000); return shown.at(-1)") ==
                                f"{count} viewing now", "the number")
 
+    @seldom
     def test_number_before_the_next_frame(self):
         """A badge that was just added gets the number."""
         self.begin()

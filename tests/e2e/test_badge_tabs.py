@@ -2,7 +2,7 @@
 
 import unittest
 
-from badge import BadgeCase
+from badge import BadgeCase, seldom
 from harness import wait_until
 
 WITHOUT_LOCKS = "Object.defineProperty(navigator, 'locks', { value: undefined });"
@@ -118,6 +118,7 @@ class Tabs(BadgeCase):
         self.crowd(range(1), f"/{tabs.index(other)}")
         self.wait_seen("2 viewing now", other)
 
+    @seldom
     def test_without_sharing(self):
         """Each visible tab has a stream where the browser has no locks, or refuses them."""
         self.begin()

@@ -5,7 +5,7 @@ import signal
 import time
 import unittest
 
-from badge import OUT_OF_REACH, BadgeCase
+from badge import OUT_OF_REACH, BadgeCase, seldom
 from harness import DEADLINE, wait_until
 from web import SITE
 
@@ -100,6 +100,7 @@ class Showing(BadgeCase):
         self.browser.run("send(3)")
         self.wait_seen("3 viewing now")
 
+    @seldom
     def test_stream_behind_a_touch(self):
         """A lower number after a touch's answer is shown only when it is sent again."""
         self.touch_with_own_stream()
@@ -111,6 +112,7 @@ class Showing(BadgeCase):
         self.assertEqual(self.browser.run("return shown"),
                          ["3 viewing now", "4 viewing now", "2 viewing now"])
 
+    @seldom
     def test_unknown_behind_a_touch(self):
         """An unknown number hides the badge at once."""
         self.touch_with_own_stream()
@@ -129,6 +131,7 @@ class Showing(BadgeCase):
         self.browser.run("advance(5000)")
         self.wait_seen("2 viewing now")
 
+    @seldom
     def test_lower_number_of_a_lost_stream(self):
         """The last value stays until the next stream begins."""
         self.touch_with_own_stream()
@@ -301,6 +304,7 @@ class Manners(BadgeCase):
         self.assertEqual(texts.count("5 viewing now"), 1)
         self.assertNotIn("viewing now", texts)
 
+    @seldom
     def test_size(self):
         """The script has under 5 KB compressed."""
         self.begin()

@@ -2,6 +2,7 @@
 
 import unittest
 
+from badge import seldom
 from clients import ClientCase, mostly_in_chromium
 
 
@@ -9,6 +10,7 @@ from clients import ClientCase, mostly_in_chromium
 class Tabs(ClientCase):
     """One stream for all the tabs of a browser."""
 
+    @seldom
     def test_six_tabs(self):
         self.begin()
         windows = {self.visit(path=path, kind="window"): path

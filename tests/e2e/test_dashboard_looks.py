@@ -6,6 +6,7 @@ import os
 import time
 import unittest
 
+from badge import seldom
 from dashboard import CONTRAST, DESKTOP, DOWN, DashboardCase
 from harness import BUILD, wait_until
 
@@ -56,6 +57,7 @@ class Looks(DashboardCase):
         self.assertEqual(weak, [], name)
         self.assertGreater(judged, 40)
 
+    @seldom
     def test_screens(self):
         """Light, dark, desktop, phone: nothing overflows, and every text has the contrast of AA."""
         self.begin()

@@ -6,6 +6,7 @@ import re
 import time
 import unittest
 
+from badge import seldom
 from dashboard import RIGHT, DashboardCase
 from harness import wait_until
 from web import SITE
@@ -124,6 +125,7 @@ class Ranges(TimeCase):
             self.wait_text("#meaning", "than an hour ago|as many as")
 
 
+@seldom
 class ChangingClocks(TimeCase):
     # Zone, and when its clocks change: back, also by half an hour and over midnight, and forward.
     NIGHTS = (("Europe/Berlin", "2026-10-25T01:00:00"), ("America/New_York", "2026-11-01T06:00:00"),

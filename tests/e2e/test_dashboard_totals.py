@@ -4,6 +4,7 @@ import os
 import re
 import unittest
 
+from badge import seldom
 from dashboard import CONTRAST, DESKTOP, DashboardCase
 from harness import wait_until
 from web import SITE
@@ -99,6 +100,7 @@ class Totals(TotalsCase, DashboardCase):
         self.write("ams", {"": 9})
         self.wait_number("9")
 
+    @seldom
     def test_screens(self):
         """On each screen nothing overflows, and every text has the contrast of AA."""
         self.begin_groups()
@@ -118,6 +120,7 @@ class Totals(TotalsCase, DashboardCase):
                 self.assertEqual(weak, [], (size, scheme))
                 self.assertGreater(judged, 30)
 
+    @seldom
     def test_hostile_names(self):
         """Names of groups, hosts and sites are shown as text."""
         bad = "<img src=x onerror=alert(1)>"

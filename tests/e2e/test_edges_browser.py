@@ -4,6 +4,7 @@ at a plain http:// name and over TLS and HTTP/2; and the badge beside an edge.""
 import os
 import unittest
 
+from badge import seldom
 from browser import Browser
 from documents import fenced, substitute
 from edge import SITE, Edge
@@ -222,6 +223,7 @@ class HaproxyInBrowser(EdgeInBrowser, WithoutTls, Haproxy, BrowserCase):
     pass
 
 
+@seldom
 class HaproxyInBrowserTls(EdgeInBrowser, Haproxy, BrowserCase):
     tls = True
 
