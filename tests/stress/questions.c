@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -140,20 +141,42 @@ void ask_busiest(struct presence *presence, struct answer *ret)
         presence_busiest_free(&busiest);
 }
 
+/* A scope's name at the pass before. */
+struct known_name {
+    uint64_t generation; /* 0: it had none */
+    char name[PRESENCE_NAME_MAX + 1];
+};
+
+static void learn_names(struct presence *presence, const struct scan *scan,
+                        struct known_name *names)
+{
+    for (uint32_t i = 0; i < scan->used; i++) {
+        if (scan->scopes[i].generation && scan_copy_name(presence, scan, i, names[i].name))
+            names[i].generation = scan->scopes[i].generation;
+    }
+}
+
+/* Like presence-publisher: a scope that a pass before has named keeps the name. */
 void ask_scan(struct presence *presence, struct answer *ret)
 {
     const struct scan_windows windows = {.seconds = {QUESTIONS_WINDOW}, .count = 1};
-    char name[PRESENCE_NAME_MAX + 1], full[PRESENCE_NAME_MAX + 16];
+    struct known_name *names = calloc(scan_capacity(presence), sizeof(*names));
+    char full[PRESENCE_NAME_MAX + 16];
     struct scan scan;
 
+    assert_non_null(names);
     assert_int_equal(scan_alloc(scan_capacity(presence), &windows, &scan), 0);
     scan_pass(presence, &scan);
+    learn_names(presence, &scan, names);
+    scan_pass(presence, &scan);
     for (uint32_t i = 0; i < scan.used; i++) {
-        if (!scan.scopes[i].generation || !scan_copy_name(presence, &scan, i, name))
+        if (!scan.scopes[i].generation || (scan.scopes[i].generation != names[i].generation &&
+                                           !scan_copy_name(presence, &scan, i, names[i].name)))
             continue;
-        snprintf(full, sizeof(full), "%u %s", scan.scopes[i].site, name);
+        snprintf(full, sizeof(full), "%u %s", scan.scopes[i].site, names[i].name);
         add(ret, full, scan.counts[0][i], "kind %u", scan.scopes[i].kind);
     }
+    free(names);
     scan_free(&scan);
 }
 
