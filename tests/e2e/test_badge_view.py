@@ -184,6 +184,15 @@ class Showing(BadgeCase):
         self.wait_seen("1 viewing now")
         self.assertEqual(self.browser.run("return shown"), ["1 viewing now"])
 
+    def test_partial(self):
+        """Nor is one that misses visitors who were refused."""
+        self.begin("--warm-up", "0", "--max-entries", "1")
+        self.visit()
+        self.wait_seen("1 viewing now")
+        self.crowd(range(200))
+        wait_until(lambda: self.json("count", SITE)["partial"], "a lower bound")
+        self.wait_seen(None)
+
     def test_at_least(self):
         """data-min="2" hides "1 viewing now"."""
         self.pages.attributes["min"] = "2"
