@@ -139,13 +139,14 @@ class Showing(BadgeCase):
         self.assertEqual(self.browser.run("return shown"), ["3 viewing now"])
 
     def test_presence_web_restarts(self):
-        """The last value stays through the reconnect."""
+        """The last value stays until the stream is there again."""
         self.tolerated = OUT_OF_REACH
         self.begin()
         self.visit_with_stream()
         port = self.web.port
         self.web.stop()
         self.begin_web(listen=f"127.0.0.1:{port}")
+        self.wait_streams(1)
         self.crowd([7])
         self.wait_seen("4 viewing now")
         shown = self.browser.run("return shown")
