@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/atomic_bytes.h"
 #include "refusals.h"
 
 static struct scope_entry *entry_at(struct directory_writer *writer, uint32_t index)

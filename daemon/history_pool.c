@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/atomic_bytes.h"
 #include "core/scope_name.h"
 
 /* A candidate must be so many times as busy as a holder, or histories would go to and fro. */

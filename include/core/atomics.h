@@ -38,17 +38,4 @@ static inline bool atomic_swap_if(uint64_t *word, uint64_t *expected, uint64_t d
                                        __ATOMIC_SEQ_CST);
 }
 
-/* Copy bytes from or to memory that others write or read meanwhile, each byte by itself. */
-static inline void atomic_load_bytes_relaxed(uint8_t *ret, const uint8_t *from, uint32_t length)
-{
-    for (uint32_t i = 0; i < length; i++)
-        ret[i] = atomic_load_relaxed(&from[i]);
-}
-
-static inline void atomic_store_bytes_relaxed(uint8_t *to, const uint8_t *bytes, uint32_t length)
-{
-    for (uint32_t i = 0; i < length; i++)
-        atomic_store_relaxed(&to[i], bytes[i]);
-}
-
 #endif

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/atomic_bytes.h"
 #include "core/text.h"
 
 _Static_assert((int)PRESENCE_SITE == (int)SCOPE_SITE && (int)PRESENCE_ROOM == (int)SCOPE_ROOM &&

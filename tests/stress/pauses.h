@@ -35,20 +35,4 @@ void pauses_take(enum pause_at at);
 #define atomic_swap_if(word, expected, desired) \
     (pauses_take(PAUSE_STORE), (atomic_swap_if)(word, expected, desired))
 
-/* Bytes of names, likewise. */
-static inline void pauses_load_bytes(uint8_t *ret, const uint8_t *from, uint32_t length)
-{
-    for (uint32_t i = 0; i < length; i++)
-        ret[i] = atomic_load_relaxed(&from[i]);
-}
-
-static inline void pauses_store_bytes(uint8_t *to, const uint8_t *bytes, uint32_t length)
-{
-    for (uint32_t i = 0; i < length; i++)
-        atomic_store_relaxed(&to[i], bytes[i]);
-}
-
-#define atomic_load_bytes_relaxed  pauses_load_bytes
-#define atomic_store_bytes_relaxed pauses_store_bytes
-
 #endif
