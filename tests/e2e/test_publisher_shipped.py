@@ -122,7 +122,6 @@ class Shipped(Case):
         server = self.redis(password=PASSWORD)
         started = self.publish(f"redis://redis.example:{server.port}", "--password-file",
                                self.password)
-        started
         pid = self.pid_of(started)
         asked = names.asked
         self.count(1)

@@ -1,5 +1,5 @@
-/* test_receive_engine.c - receive_engine.h: checks of the kernel's data; and the choice of an
- * engine where io_uring is not permitted. */
+/* test_receive_engine.c - receive_engine.h: checks of the kernel's data; the buffers' memory; and
+ * the choice of an engine where io_uring is not permitted. */
 #include "../support/line.h"
 
 #include <errno.h>
