@@ -11,6 +11,7 @@
 #include "presence/scan.h"
 
 #define LAST_S 180 /* of a history, that are compared */
+#define NEXT_S 180 /* and what may be added to it before it is read: threads' clocks leap */
 
 /* Add a line whose text is formatted. */
 __attribute__((format(printf, 4, 5))) static void add(struct answer *answer, const char *name,
@@ -259,9 +260,9 @@ static void ask_history_of(struct presence *presence, enum presence_kind kind, s
 {
     struct presence_history history;
 
-    int64_t since = presence_freshness(presence).as_of - LAST_S;
-    ret->error =
-        presence_history(presence, kind, QUESTIONS_SITE, QUESTIONS_ROOM, since, 0, &history);
+    int64_t as_of = presence_freshness(presence).as_of;
+    ret->error = presence_history(presence, kind, QUESTIONS_SITE, QUESTIONS_ROOM, as_of - LAST_S,
+                                  as_of + NEXT_S, &history);
     if (ret->error < 0)
         return;
     for (size_t i = 0; i < history.length; i++)
