@@ -1,5 +1,7 @@
 #include "sampler.h"
 
+#include "core/ring_sum.h"
+
 #define DAY   86400 /* seconds; the minutes of a history reach back as far */
 #define DELAY 5     /* seconds from a batch's tick to its publication, at most */
 

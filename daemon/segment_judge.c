@@ -1,5 +1,6 @@
 #include "segment_judge.h"
 
+#include "core/ring_sum.h"
 #include "core/scope_name.h"
 #include "core/utf8.h"
 #include "receive/stream_record.h"

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/ring_sum.h"
 #include "history_pool.h"
 
 /* Earlier versions. Their headers had fewer fields, and they had no streams. */

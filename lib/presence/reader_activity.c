@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "core/ring_sum.h"
+
 #define LAST_SECONDS 60 /* the span that an activity sums up */
 
 /* ---- peaks ------------------------------------------------------------------------------- */

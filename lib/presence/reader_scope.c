@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/atomic_bytes.h"
+#include "core/ring_sum.h"
 #include "core/text.h"
 
 _Static_assert((int)PRESENCE_SITE == (int)SCOPE_SITE && (int)PRESENCE_ROOM == (int)SCOPE_ROOM &&

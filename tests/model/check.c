@@ -1,6 +1,7 @@
 /* check.c - compare the collector's segment with the oracle. */
 #include <string.h>
 
+#include "core/ring_sum.h"
 #include "core/scope_name.h"
 #include "scenario.h"
 

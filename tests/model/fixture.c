@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "core/ring_sum.h"
 #include "core/scope_name.h"
 #include "core/wire.h"
 #include "receive/streams.h"

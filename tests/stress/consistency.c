@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "core/ring_sum.h"
+
 uint64_t consistency_word(const struct segment *segment, uint32_t scope, unsigned visitor)
 {
     uint8_t id[16];

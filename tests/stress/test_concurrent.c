@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "consistency.h"
+#include "core/ring_sum.h"
 #include "core/wire.h"
 #include "crew.h"
 #include "fixture.h"

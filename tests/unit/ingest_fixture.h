@@ -4,6 +4,7 @@
 
 #include "collector_fixture.h"
 
+#include <core/ring_sum.h>
 #include <core/text.h>
 #include <core/wire.h>
 

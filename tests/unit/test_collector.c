@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include <core/ring_sum.h>
+
 #define EXPIRY 3692 /* seconds, at the longest window */
 
 /* A word that was written `age` seconds before START, in the last slot of a pair. */

@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <core/ring_sum.h>
+
 #include "segment_file.h"
 
 static const struct segment_settings limits = {

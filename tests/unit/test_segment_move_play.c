@@ -2,6 +2,8 @@
  * against a record of what each visitor did. */
 #include "move_fixture.h"
 
+#include <core/ring_sum.h>
+
 #define VISITORS 120
 
 struct play {
