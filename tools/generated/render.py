@@ -3,14 +3,14 @@
 A table is what PROGRAM-options prints. A page is a manual's file name, such as presenced.8; its
 release is a date and a version.
 
-    render.py manual PAGE RELEASE DOCS DATADIR SYSCONFDIR TEMPLATE TABLE...
-    render.py document PAGE RELEASE SEE-ALSO MARKDOWN
-    render.py library PAGE RELEASE SEE-ALSO HEADER MARKDOWN SECTION
-    render.py conf TABLE SECTION
-    render.py bash|zsh|fish TABLE
+    render.py OUTPUT manual PAGE RELEASE DOCS DATADIR SYSCONFDIR TEMPLATE TABLE...
+    render.py OUTPUT document PAGE RELEASE SEE-ALSO MARKDOWN
+    render.py OUTPUT library PAGE RELEASE SEE-ALSO HEADER MARKDOWN SECTION
+    render.py OUTPUT conf TABLE SECTION
+    render.py OUTPUT bash|zsh|fish TABLE
 
-SEE-ALSO: manuals, as in "presenced(8) presencectl(1)". The last two arguments of `library` are a page
-of docs/ and its section with the examples.
+OUTPUT is the file that is written. SEE-ALSO: manuals, as in "presenced(8) presencectl(1)". The last
+two arguments of `library` are a page of docs/ and its section with the examples.
 """
 
 import json
@@ -62,5 +62,6 @@ RENDER = {
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(encoding="utf-8")
-    sys.stdout.write(RENDER[sys.argv[1]](*sys.argv[2:]))
+    rendered = RENDER[sys.argv[2]](*sys.argv[3:])
+    with open(sys.argv[1], "w", encoding="utf-8") as output:
+        output.write(rendered)
