@@ -2,11 +2,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/place.h"
+#include "common/text_stream.h"
 
 #define FIGURES 9 /* of a stream's line, with the id */
 
@@ -193,9 +193,8 @@ int engine_shard_parse(const struct engine_text values[SHARD_FIELD_COUNT], struc
 int engine_shard_format_streams(const struct engine_stream *streams, size_t count, char **ret,
                                 size_t *ret_length)
 {
-    char *text = NULL;
-    size_t length = 0;
-    FILE *out = open_memstream(&text, &length);
+    struct text_stream opened;
+    FILE *out = text_stream_open(&opened);
 
     if (!out)
         return -ENOMEM;
@@ -208,12 +207,10 @@ int engine_shard_format_streams(const struct engine_stream *streams, size_t coun
                 stream->lost, stream->heartbeats_before, stream->expected_before,
                 stream->lost_before);
     }
-    if (fclose(out) != 0) {
-        free(text);
+    char *text = text_stream_close(&opened, ret_length);
+    if (!text)
         return -ENOMEM;
-    }
     *ret = text;
-    *ret_length = length;
     return 0;
 }
 

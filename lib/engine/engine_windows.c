@@ -2,9 +2,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 
+#include "common/text_stream.h"
 #include "engine_answer.h"
 
 /* True if each of a group's shards that is there publishes the window, and one is there. */
@@ -78,19 +77,17 @@ uint32_t engine_windows_default_of(const struct engine_shard *shard)
 
 int engine_windows_format(const struct engine_state *state, char **ret)
 {
-    char *text = NULL;
-    size_t length = 0;
+    struct text_stream stream;
     uint32_t window_s = 0;
-    FILE *out = open_memstream(&text, &length);
+    FILE *out = text_stream_open(&stream);
 
     if (!out)
         return -ENOMEM;
     for (uint32_t next; (next = find_next(state, window_s)) != 0; window_s = next)
         fprintf(out, "%s%" PRIu32, window_s ? ", " : "", next);
-    if (fclose(out) != 0) {
-        free(text);
+    char *text = text_stream_close(&stream, NULL);
+    if (!text)
         return -ENOMEM;
-    }
     *ret = text;
     return 0;
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/text_stream.h"
 #include "gzip.h"
 #include "http_reply.h"
 #include "negotiate.h"
@@ -12,19 +13,14 @@
 static char *format_metrics(enum format format, metrics_writer *write, const void *context,
                             size_t *ret_length)
 {
-    char *text = NULL;
-    FILE *out = open_memstream(&text, ret_length);
+    struct text_stream stream;
+    FILE *out = text_stream_open(&stream);
 
     if (!out)
         return NULL;
     struct exposition exposition = {.out = out, .format = format};
     write(&exposition, context);
-    int failed = ferror(out);
-    if ((fclose(out) != 0) | failed) {
-        free(text);
-        return NULL;
-    }
-    return text;
+    return text_stream_close(&stream, ret_length);
 }
 
 /* Answer with a text, compressed if the client accepts that, and free it. NULL: out of memory. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/text_stream.h"
 
 static void write_rejected(FILE *out, const struct decoder_counts *counts)
 {
@@ -36,9 +37,8 @@ static void write_account(FILE *out, const struct account *account)
 char *summary_format(const struct accounts_view *view)
 {
     const struct decoder_counts *counts = &view->counts;
-    char *text = NULL;
-    size_t length;
-    FILE *out = open_memstream(&text, &length);
+    struct text_stream stream;
+    FILE *out = text_stream_open(&stream);
 
     if (!out)
         return NULL;
@@ -49,12 +49,7 @@ char *summary_format(const struct accounts_view *view)
             view->socket_drops, counts->heartbeats);
     for (uint32_t i = 0; i < view->count; i++)
         write_account(out, &view->all[i]);
-    int failed = ferror(out);
-    if ((fclose(out) != 0) | failed) {
-        free(text);
-        return NULL;
-    }
-    return text;
+    return text_stream_close(&stream, NULL);
 }
 
 void summary_log(const struct accounts *accounts)

@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "common/place.h"
+#include "common/text_stream.h"
 #include "request.h"
 #include "response.h"
 
@@ -317,19 +318,15 @@ enum MHD_Result picture_handle(void *context, struct http_request *request)
     const struct theme *theme;
     enum MHD_Result result;
     struct picture picture;
-    char *text = NULL;
-    size_t size;
+    struct text_stream stream;
 
     if (!load(web, request, &picture, &theme, &result))
         return result;
-    FILE *out = open_memstream(&text, &size);
+    FILE *out = text_stream_open(&stream);
     if (!out)
         return MHD_NO;
     write_picture(out, &picture, theme);
-    if (fclose(out) != 0) {
-        free(text);
-        return MHD_NO;
-    }
+    char *text = text_stream_close(&stream, NULL);
     return answer(web, request, "image/svg+xml; charset=utf-8", text);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "common/text_stream.h"
 #include "compat.h"
 #include "response.h"
 #include "totals.h"
@@ -77,21 +78,18 @@ static int compare_names(const void *one, const void *other)
 static char *join_names(json_t *arguments)
 {
     const char **names = calloc(json_object_size(arguments) + 1, sizeof(*names));
-    size_t count = 0, size;
+    size_t count = 0;
     const char *name;
     json_t *value;
     char *joined = NULL;
-    FILE *stream = names ? open_memstream(&joined, &size) : NULL;
+    struct text_stream stream;
 
-    if (stream) {
+    if (names && text_stream_open(&stream)) {
         json_object_foreach(arguments, name, value) names[count++] = name;
         qsort(names, count, sizeof(*names), compare_names);
         for (size_t i = 0; i < count; i++)
-            fprintf(stream, "%s%s", i ? ", " : "", show_name(names[i]));
-        if (fclose(stream) != 0) {
-            free(joined);
-            joined = NULL;
-        }
+            fprintf(stream.out, "%s%s", i ? ", " : "", show_name(names[i]));
+        joined = text_stream_close(&stream, NULL);
     }
     free(names);
     return joined;

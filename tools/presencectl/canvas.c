@@ -8,6 +8,7 @@
 #include <wchar.h>
 
 #include "common/place.h"
+#include "common/text_stream.h"
 
 #define TEXT_MAX 4096 /* bytes of one canvas_print */
 
@@ -254,17 +255,12 @@ static void write_cells(const struct canvas *canvas, unsigned row, FILE *out)
 
 char *canvas_row(const struct canvas *canvas, unsigned row)
 {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
+    struct text_stream stream;
+    FILE *out = text_stream_open(&stream);
 
     if (!out)
         return NULL;
     if (row < canvas->rows)
         write_cells(canvas, row, out);
-    if (fclose(out) != 0) {
-        free(text);
-        return NULL;
-    }
-    return text;
+    return text_stream_close(&stream, NULL);
 }

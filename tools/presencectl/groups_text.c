@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/text_stream.h"
 #include "common/time_text.h"
 #include "groups.h"
 
@@ -13,9 +14,8 @@
 
 /* Begin and end a text. Ending it exits if out of memory. */
 struct text {
+    struct text_stream stream;
     FILE *out;
-    char *bytes;
-    size_t length;
     unsigned parts;
 };
 
@@ -28,16 +28,18 @@ static void text_exit(void)
 static void text_begin(struct text *text)
 {
     *text = (struct text){0};
-    text->out = open_memstream(&text->bytes, &text->length);
+    text->out = text_stream_open(&text->stream);
     if (!text->out)
         text_exit();
 }
 
 static char *text_end(struct text *text)
 {
-    if (fclose(text->out) != 0 || !text->bytes)
+    char *bytes = text_stream_close(&text->stream, NULL);
+
+    if (!bytes)
         text_exit();
-    return text->bytes;
+    return bytes;
 }
 
 /* Write what separates a part from the one before. */

@@ -10,6 +10,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "common/text_stream.h"
+
 /* The alternate screen, without a cursor and without automatic line wrap. */
 #define SCREEN_ENTER "\033[?1049h\033[?25l\033[?7l"
 #define SCREEN_LEAVE "\033[0m\033[?7h\033[?25h\033[?1049l"
@@ -179,9 +181,10 @@ void terminal_size(unsigned *ret_columns, unsigned *ret_rows)
 
 int terminal_show(const struct canvas *canvas, bool clear)
 {
-    char *frame = NULL;
+    struct text_stream stream;
     size_t size = 0;
-    FILE *out = open_memstream(&frame, &size);
+    FILE *out = text_stream_open(&stream);
+    bool is_whole = true;
 
     if (!out)
         return -ENOMEM;
@@ -190,9 +193,11 @@ int terminal_show(const struct canvas *canvas, bool clear)
         char *text = canvas_row(canvas, row);
         /* Erase first: after a full row the cursor is still on its last column. */
         fprintf(out, "%s\033[2K%s", row ? "\r\n" : "", text ? text : "");
+        is_whole = is_whole && text;
         free(text);
     }
-    if (fclose(out) != 0) {
+    char *frame = text_stream_close(&stream, &size);
+    if (!frame || !is_whole) {
         free(frame);
         return -ENOMEM;
     }
