@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "common/edges_json.h"
+#include "common/json_whole.h"
 #include "common/place.h"
 #include "request.h"
 #include "response.h"
@@ -137,7 +138,9 @@ static json_t *build_top(const struct web *web, const struct place *place, enum 
     json_t *array = json_array();
     struct live_list list;
 
-    if (live_load_list(web->live, place, kind, window_s, limit, &list) < 0) {
+    int r = live_load_list(web->live, place, kind, window_s, limit, &list);
+    if (r < 0) {
+        json_whole_fail(r);
         *ret_partial = live_totals(web->live);
         return array;
     }
@@ -198,9 +201,14 @@ static json_t *build_pageviews(const struct web *web, const struct place *place,
     struct presence_history history;
     uint64_t pageviews = 0;
 
-    if (!presence || presence_history(presence, PRESENCE_SITE, place->site, NULL,
-                                      time(NULL) - window_s, 0, &history) < 0)
+    if (!presence)
         return json_null();
+    int r = presence_history(presence, PRESENCE_SITE, place->site, NULL, time(NULL) - window_s, 0,
+                             &history);
+    if (r < 0) {
+        json_whole_fail(r);
+        return json_null();
+    }
     for (size_t i = 0; i < history.length; i++)
         pageviews += history.minutes[i].pageviews;
     presence_history_free(&history);

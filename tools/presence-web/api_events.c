@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json_whole.h"
 #include "common/time_text.h"
 #include "request.h"
 
@@ -238,8 +239,11 @@ json_t *api_newest_events(const struct web *web, const struct place *place, size
     struct page page = {.size = (uint32_t)limit, .types = TYPES_DEFAULT};
     struct found found;
 
-    if (load_page(web, place->site, &page, &found) < 0)
+    int r = load_page(web, place->site, &page, &found);
+    if (r < 0) {
+        json_whole_fail(r);
         return json_array();
+    }
     json_t *array = build_events(&page, &found);
     found_free(&found);
     return array;
@@ -308,7 +312,10 @@ enum MHD_Result api_events(const struct web *web, struct http_request *request, 
 
     if (!api_of_collector(web, "events", &problem) || !parse_page(request, &page, &problem))
         return respond_problem(web, request, &problem);
-    if (load_page(web, place->site, &page, &found) < 0) {
+    int r = load_page(web, place->site, &page, &found);
+    if (r == -ENOMEM)
+        return MHD_NO;
+    if (r < 0) {
         problem_set(&problem, MHD_HTTP_SERVICE_UNAVAILABLE, "no_events",
                     "the collector keeps no events: see presenced --events");
         return respond_problem(web, request, &problem);

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "archive/archive.h"
+#include "common/json_whole.h"
 #include "common/log.h"
 #include "common/time_text.h"
 #include "request.h"
@@ -30,9 +31,13 @@ static json_t *build_minutes(struct presence *presence, const struct place *plac
     json_t *array = json_array();
     struct presence_history history;
 
-    if (!presence ||
-        presence_history(presence, PRESENCE_SITE, place->site, NULL, since, 0, &history) < 0)
+    if (!presence)
         return array;
+    int r = presence_history(presence, PRESENCE_SITE, place->site, NULL, since, 0, &history);
+    if (r < 0) {
+        json_whole_fail(r);
+        return array;
+    }
     for (size_t i = 0; i < history.length; i++)
         json_array_append_new(array, build_minute(&history.minutes[i]));
     presence_history_free(&history);

@@ -227,8 +227,9 @@ int live_load_list(struct live *live, const struct place *place, enum presence_k
 
     if (live->totals)
         return load_totals(live->totals, place, kind, window_s, limit, ret);
-    if (!presence || load_listing(presence, place, kind, window_s, limit, &listing) < 0)
-        return -ENODATA;
+    int r = presence ? load_listing(presence, place, kind, window_s, limit, &listing) : -ENODATA;
+    if (r < 0)
+        return r == -ENOMEM ? r : -ENODATA;
     *ret = (struct live_list){.listing = listing,
                               .length = listing.length,
                               .partial = listing.partial,

@@ -103,7 +103,7 @@ struct live_line {
 
 /* List a site's rooms, countries or sources, the busiest first, at most `limit`; or all sites, if
  * `place` is NULL. Release `*ret` with live_list_free, before the thread does anything else.
- * Errors: -ENODATA nothing can be read; -EAGAIN it is pending. */
+ * Errors: -ENODATA nothing can be read; -ENOMEM; -EAGAIN it is pending. */
 int live_load_list(struct live *live, const struct place *place, enum presence_kind kind,
                    uint32_t window_s, size_t limit, struct live_list *ret);
 void live_list_free(struct live_list *list);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/address.h"
+#include "common/json_whole.h"
 #include "common/log.h"
 #include "common/monotonic.h"
 #include "common/privileges.h"
@@ -304,6 +305,7 @@ int main(int argc, char **argv)
     static struct web web;
     struct option_use use;
 
+    json_whole_begin();
     switch (options_parse(&options_table, argc, argv, &web.options, &use)) {
     case OPTION_DONE:
         return EXIT_SUCCESS;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "common/json_whole.h"
 #include "common/place.h"
 #include "common/text_stream.h"
 #include "request.h"
@@ -345,7 +346,6 @@ enum MHD_Result picture_handle_json(void *context, struct http_request *request)
                   "cacheSeconds", CACHE_SECONDS);
     if (!picture.known)
         json_object_set_new(object, "isError", json_true());
-    char *text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII);
-    json_decref(object);
+    char *text = json_whole_text(object, JSON_COMPACT | JSON_ENSURE_ASCII);
     return answer(web, request, "application/json; charset=utf-8", text);
 }

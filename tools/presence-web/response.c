@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json_whole.h"
 #include "common/time_text.h"
 #include "http/http_reply.h"
 
@@ -55,10 +56,9 @@ enum MHD_Result respond(const struct web *web, struct http_request *request, uns
 
 static struct MHD_Response *json_response(json_t *object)
 {
-    char *text = json_dumps(object, JSON_FLAGS);
+    char *text = json_whole_text(object, JSON_FLAGS);
     struct MHD_Response *response = NULL;
 
-    json_decref(object);
     if (text)
         response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
     if (!response) {

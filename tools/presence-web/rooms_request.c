@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "common/json_whole.h"
 #include "http/http_websocket.h"
 #include "rooms.h"
 
@@ -165,9 +166,8 @@ int rooms_send_joined(struct http_websocket *socket, const struct place *place, 
     if (is_post)
         json_object_set_new(object, "post_id", build_post(place));
     json_object_set_new(object, "viewers", json_of_number(viewers));
-    char *text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII);
+    char *text = json_whole_text(object, JSON_COMPACT | JSON_ENSURE_ASCII);
     int r = text ? http_websocket_send(socket, text, strlen(text)) : -ENOMEM;
-    json_decref(object);
     free(text);
     return r;
 }

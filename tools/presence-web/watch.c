@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json_whole.h"
 #include "response.h"
 
 struct text *text_new(const char *bytes)
@@ -74,10 +75,9 @@ static void format_id(const struct number *number, char ret[WATCH_ID_SIZE])
 static struct text *build_event(const struct watch *watch)
 {
     json_t *object = build_place_count(&watch->place, &watch->number);
-    char *data = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII), *all = NULL;
+    char *data = json_whole_text(object, JSON_COMPACT | JSON_ENSURE_ASCII), *all = NULL;
     struct text *event = NULL;
 
-    json_decref(object);
     if (data && asprintf(&all, "id: %s\nevent: count\ndata: %s\n\n", watch->id, data) >= 0)
         event = text_new(all);
     if (event)

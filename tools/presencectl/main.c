@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/json_whole.h"
 #include "common/segment_source.h"
 #include "groups.h"
 
@@ -94,6 +95,7 @@ int main(int argc, char **argv)
     enum option_verdict verdict = options_parse(&options_table, argc, argv, &options, &use);
     int status = EXIT_FINE;
 
+    json_whole_begin();
     if (verdict == OPTION_WRONG)
         return EXIT_USAGE;
     if (verdict == OPTION_RUN) {

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/json_whole.h"
 #include "presencectl.h"
 
 #define TABLE_CELL_MAX (SHOW_NAME_SIZE + 8)
@@ -149,9 +150,8 @@ void json_print(json_t *object)
     /* A terminal could interpret characters of names: escape all that is not ASCII. */
     size_t flags =
         JSON_COMPACT | JSON_REAL_PRECISION(12) | (isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0);
-    char *text = json_dumps(object, flags);
+    char *text = json_whole_text(object, flags);
 
-    json_decref(object);
     must(text != NULL);
     puts(text);
     free(text);

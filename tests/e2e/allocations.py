@@ -1,0 +1,60 @@
+"""Programs of which one allocation of memory fails, as the test chooses."""
+
+import json
+import mmap
+import os
+import struct
+import tempfile
+
+from harness import BUILD
+
+LIBRARY = os.path.join(os.path.abspath(BUILD), "tests/e2e/fail_allocations.so")
+ALL_SUCCEED = -1
+MANY = 10**9
+
+
+class Allocations:
+    """Those of the programs that are started with `environment`."""
+
+    def __init__(self):
+        self.file = tempfile.NamedTemporaryFile(prefix="presence-allocations-", dir="/dev/shm")
+        self.file.write(struct.pack("=qq", ALL_SUCCEED, 0))
+        self.file.flush()
+        self.plan = mmap.mmap(self.file.fileno(), 16)
+        self.environment = {"LD_PRELOAD": LIBRARY, "FAIL_ALLOCATIONS": self.file.name}
+
+    def fail_after(self, number):
+        """Let one fail after so many."""
+        self.plan[:8] = struct.pack("=q", number)
+
+    def succeed(self):
+        """Let all succeed again. True if one has failed since fail_after()."""
+        left, = struct.unpack("=q", self.plan[:8])
+        self.fail_after(ALL_SUCCEED)
+        return left < 0
+
+    def count(self, act):
+        """Return how many are made while act() runs, and what it returns."""
+        self.fail_after(MANY)
+        result = act()
+        made = MANY - struct.unpack("=q", self.plan[:8])[0]
+        self.fail_after(ALL_SUCCEED)
+        return made, result
+
+    def close(self):
+        self.plan.close()
+        self.file.close()
+
+
+def shape(text):
+    """What is the same in the JSON of two moments: members, and the type of what they hold. Of an
+    array its first element; of text that is no JSON, its number of lines."""
+    def of(value):
+        if isinstance(value, dict):
+            return {name: of(member) for name, member in value.items()}
+        return [of(each) for each in value[:1]] if isinstance(value, list) else type(value).__name__
+
+    try:
+        return of(json.loads(text))
+    except ValueError:
+        return text.count("\n")
