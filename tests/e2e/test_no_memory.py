@@ -108,6 +108,18 @@ class NoMemory(ExporterCase, WebCase):
 
         self.check(web, "touch", lambda: self.or_none(touch))
 
+    def test_rest(self):
+        web = self.serve("--site", SITE, "--client-rate", "0", collector=self.collector,
+                         environment=self.allocations.environment)
+        self.wait_count(web, 5)
+
+        def call():
+            answer = web.ask("POST", "/rest/v1/rpc/touch_website_active_visitor",
+                             json.dumps({"_visitor_id": new_id(), "_window_minutes": "3"}))
+            return answer.status, shape(answer.body.decode())
+
+        self.check(web, "a function's call", lambda: self.or_none(call))
+
     def test_stream(self):
         web = self.start_web()
 

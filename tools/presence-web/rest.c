@@ -156,21 +156,29 @@ static bool parse_integer(const char *text, int32_t *ret, struct problem *proble
 }
 
 /* Convert a value to text as PostgreSQL does where an argument wants one: a text is itself,
- * anything else its JSON. Return NULL for null, and if there is no memory; the caller frees it. */
-static char *text_of(const json_t *value)
+ * anything else its JSON, and null is NULL. The caller frees it. False if there is no memory. */
+static bool convert(const json_t *value, char **ret, struct problem *problem)
 {
-    if (!value || json_is_null(value))
-        return NULL;
-    return json_is_string(value) ? strdup(json_string_value(value))
-                                 : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *text = NULL;
+
+    if (value && !json_is_null(value)) {
+        text = json_is_string(value) ? strdup(json_string_value(value))
+                                     : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+        if (!text)
+            return problem_set(problem, MHD_HTTP_SERVICE_UNAVAILABLE, "53200", "out of memory");
+    }
+    *ret = text;
+    return true;
 }
 
 static bool parse_window(const json_t *value, uint32_t *ret_s, struct problem *problem)
 {
     int32_t minutes = WINDOW_MINUTES;
-    char *text = text_of(value);
-    bool parsed = !text || parse_integer(text, &minutes, problem);
+    char *text;
 
+    if (!convert(value, &text, problem))
+        return false;
+    bool parsed = !text || parse_integer(text, &minutes, problem);
     free(text);
     if (!parsed)
         return false;
@@ -220,9 +228,9 @@ static bool parse_arguments(const json_t *arguments, char ret_visitor[PLACE_ID_M
             return problem_set(problem, MHD_HTTP_BAD_REQUEST, "22P05",
                                "unsupported Unicode escape sequence: \\u0000");
     }
-    if (!parse_window(window, ret_window_s, problem))
+    char *text;
+    if (!parse_window(window, ret_window_s, problem) || !convert(visitor, &text, problem))
         return false;
-    char *text = text_of(visitor);
     bool parsed = parse_visitor(text ? text : (char[]){""}, ret_visitor, problem);
     free(text);
     return parsed;
