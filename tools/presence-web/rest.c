@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "common/json_whole.h"
 #include "common/text_stream.h"
 #include "compat.h"
 #include "response.h"
@@ -157,13 +158,14 @@ static bool parse_integer(const char *text, int32_t *ret, struct problem *proble
 
 /* Convert a value to text as PostgreSQL does where an argument wants one: a text is itself,
  * anything else its JSON, and null is NULL. The caller frees it. False if there is no memory. */
-static bool convert(const json_t *value, char **ret, struct problem *problem)
+static bool convert(json_t *value, char **ret, struct problem *problem)
 {
     char *text = NULL;
 
     if (value && !json_is_null(value)) {
-        text = json_is_string(value) ? strdup(json_string_value(value))
-                                     : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+        text = json_is_string(value)
+                   ? strdup(json_string_value(value))
+                   : json_whole_text(json_incref(value), JSON_COMPACT | JSON_ENCODE_ANY);
         if (!text)
             return problem_set(problem, MHD_HTTP_SERVICE_UNAVAILABLE, "53200", "out of memory");
     }
@@ -171,7 +173,7 @@ static bool convert(const json_t *value, char **ret, struct problem *problem)
     return true;
 }
 
-static bool parse_window(const json_t *value, uint32_t *ret_s, struct problem *problem)
+static bool parse_window(json_t *value, uint32_t *ret_s, struct problem *problem)
 {
     int32_t minutes = WINDOW_MINUTES;
     char *text;
@@ -218,8 +220,8 @@ static bool parse_visitor(char *text, char ret[PLACE_ID_MAX + 1], struct problem
 static bool parse_arguments(const json_t *arguments, char ret_visitor[PLACE_ID_MAX + 1],
                             uint32_t *ret_window_s, struct problem *problem)
 {
-    const json_t *visitor = json_object_get(arguments, "_visitor_id");
-    const json_t *window = json_object_get(arguments, "_window_minutes");
+    json_t *visitor = json_object_get(arguments, "_visitor_id");
+    json_t *window = json_object_get(arguments, "_window_minutes");
     const json_t *texts[] = {visitor, window};
 
     for (size_t i = 0; i < 2; i++) {
