@@ -9,8 +9,8 @@
  * program that uses it in one thread. */
 void json_whole_begin(void);
 
-/* Call it with the error of what could not be added to an object: the next text is not made, if
- * there was no memory for it. The thread that uses Jansson. */
+/* Take the error with which something for the next text could not be read: with -ENOMEM that text
+ * is not made. The thread that uses Jansson. */
 void json_whole_fail(int error);
 
 /* Return the text of an object, with JSON_... as flags, and release the object (NULL: it could not

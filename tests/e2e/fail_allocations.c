@@ -1,7 +1,7 @@
 /* fail_allocations - for LD_PRELOAD: one allocation of memory fails, which the test chooses.
  *
- * $FAIL_ALLOCATIONS names a file of two 64-bit numbers, which the test may change at any time: how
- * many allocations succeed before one fails (-1: no other fails), and how many have failed. */
+ * $FAIL_ALLOCATIONS names a file with a 64-bit number, which the test may change at any time: how
+ * many allocations succeed before one fails (-1: none fails). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -14,9 +14,7 @@
 
 #define PUBLIC __attribute__((visibility("default")))
 
-static struct plan {
-    _Atomic int64_t left, failed;
-} * plan; /* NULL: none yet */
+static _Atomic int64_t *plan; /* NULL: none yet */
 
 /* glibc's own, under the names by which it calls them. */
 void *__libc_malloc(size_t size);
@@ -40,13 +38,12 @@ __attribute__((constructor)) static void start(void)
 
 static bool fails(void)
 {
-    int64_t left = plan ? atomic_load(&plan->left) : -1;
+    int64_t left = plan ? atomic_load(plan) : -1;
 
-    while (left >= 0 && !atomic_compare_exchange_weak(&plan->left, &left, left - 1))
+    while (left >= 0 && !atomic_compare_exchange_weak(plan, &left, left - 1))
         ;
     if (left != 0)
         return false;
-    atomic_fetch_add(&plan->failed, 1);
     errno = ENOMEM;
     return true;
 }
