@@ -44,12 +44,13 @@ class Allocations:
         self.file.close()
 
 
-def shape(text):
-    """What is the same in the JSON of two moments: members, and the type of what they hold. Of an
-    array its first element; of text that is no JSON, its number of lines."""
+def shape(text, exact=()):
+    """What is the same in the JSON of two moments: members, and the type of what they hold, or its
+    value for those named in `exact`. Of an array its first element; of text that is no JSON, its number
+    of lines."""
     def of(value):
         if isinstance(value, dict):
-            return {name: of(member) for name, member in value.items()}
+            return {name: member if name in exact else of(member) for name, member in value.items()}
         return [of(each) for each in value[:1]] if isinstance(value, list) else type(value).__name__
 
     try:
