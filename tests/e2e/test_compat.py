@@ -141,8 +141,8 @@ class Ids(CompatCase):
             self.assertEqual((answer["site"], answer["count"], answer["site_count"]), (SITE, number, number))
         self.assertEqual(web.beacon("visitor=v5").status, 200)
         for name in SITE, ID, "42":
-            self.assert_counts(web, 5, name)
             self.assertEqual(self.wait_count(web, 5, name)["site"], SITE)
+            self.assert_counts(web, 5, name)
             self.assertEqual(web.get(f"/api/analytics/sites/{name}/realtime").json["site"], SITE)
             self.assertEqual(self.open_stream(web, f"site={name}&room=/a").event()["data"]["site"], SITE)
             for path in OURS:
