@@ -179,6 +179,18 @@ class Recorder(RecorderCase):
             recorder.stderr.close()
         self.assertEqual(self.query("SELECT max(maximum) FROM minute"), [(3,)])
 
+    def test_a_segment_appears_just_before_it_ends(self):
+        """It looks for the segment every few seconds, and once more when it is told to end."""
+        with program(self.command(), stderr=subprocess.PIPE, text=True) as recorder:
+            self.assertIn("cannot read the segment", recorder.stderr.readline())
+            self.begin()
+            self.visit(range(3))
+            self.wait_sampled(1)
+            recorder.send_signal(signal.SIGTERM)
+            self.assertEqual(recorder.wait(timeout=DEADLINE), 0)
+            recorder.stderr.close()
+        self.assertEqual(self.query("SELECT max(maximum) FROM minute"), [(3,)])
+
     def test_retention(self):
         with clock_ahead(ahead_to(10, 10)):
             self.begin()

@@ -69,18 +69,21 @@ static int record(struct recorder *recorder, const struct options *options, bool
     return r;
 }
 
-/* Open the segment, and wait for it if it is missing. False: a signal came first. */
+/* Open the segment, and wait for it if it is missing. After a signal, which `*ret_ended` tells, it
+ * is tried once more. False: there is none. */
 static bool wait_for_segment(struct recorder *recorder, const struct options *options,
-                             const sigset_t *signals)
+                             const sigset_t *signals, bool *ret_ended)
 {
     int logged = 0, r;
 
+    *ret_ended = false;
     while ((r = presence_open(options->segment, &recorder->presence)) < 0) {
         if (r != logged)
             log_segment(r, options->segment);
         logged = r;
-        if (wait_for_signal(signals, RETRY_S))
+        if (*ret_ended)
             return false;
+        *ret_ended = wait_for_signal(signals, RETRY_S);
     }
     return true;
 }
@@ -145,12 +148,14 @@ static int run(struct recorder *recorder, const struct options *options)
     if (drop_privileges(options) < 0)
         return 1;
     sigset_t signals = block_signals();
-    if (!wait_for_segment(recorder, options, &signals))
+    bool ended;
+    if (!wait_for_segment(recorder, options, &signals, &ended))
         return 0;
-    do {
+    while (!ended) {
         if (recorder->database->archive) /* after a failure the next minute catches up */
             record(recorder, options, false);
-    } while (!wait_for_minute(recorder, &signals));
+        ended = wait_for_minute(recorder, &signals);
+    }
     follow(recorder);
     return recorder->database->archive && record(recorder, options, true) == 0 ? 0 : 1;
 }
