@@ -64,6 +64,7 @@ class Ledger:
     def __init__(self, name, window, warm_up):
         self.name, self.window, self.warm_up = name, window, warm_up
         self.shift = 0  # its clock's, against ours
+        self.remembers_until = -math.inf  # nothing is forgotten until then
         # Scope: cohort's number: entries that touch it, in the order of sending.
         self.touching = collections.defaultdict(lambda: collections.defaultdict(list))
         self.pending = collections.defaultdict(list)  # sender: entries
@@ -160,8 +161,9 @@ class Ledger:
         self.changed_at = self.now()
 
     def step(self, ahead):
-        """Its clock is set ahead."""
+        """Its clock is set ahead. Readers may be told of before until it listens again, and somewhat longer."""
         self.shift += ahead
+        self.remembers_until = self.now() + 60
 
     def lose(self):
         """All counts may be lost. It has to say that it warms up since it listens again."""
@@ -217,6 +219,8 @@ class Ledger:
     def forget(self):
         """Drop what can make no difference any more."""
         now = self.now()
+        if now < self.remembers_until:
+            return
         for cohorts in self.touching.values():
             for number, entries in list(cohorts.items()):
                 entries = [entry for entry in entries if entry.settled > now - self.window - 30]

@@ -32,7 +32,7 @@ class Cohort:
         self.shard = draw.randrange(shards)
         self.visitors = draw_visitors(draw, draw.randint(1, 6), self.shard, shards)
         self.place = draw_place(draw, draw.choice(SITES))
-        self.sent = 0.0
+        self.came, self.sent = boottime(), 0.0
 
 
 def draw_visitors(draw, count, shard, shards):
@@ -176,6 +176,10 @@ class Crowd:
             elif what == "move":
                 cohort.place = draw_place(draw, cohort.place.site)
                 self.send(cohort, HEARTBEAT, cohort.place)
+
+    def sites(self, seconds):
+        """Where somebody has been for so long, and still is."""
+        return {cohort.place.site for cohort in self.cohorts if boottime() - cohort.came > seconds}
 
     def refresh(self, most=6):
         """Send heartbeats of those whose last one is oldest."""

@@ -28,7 +28,7 @@ RIGHT = 60.0  # seconds after a fault, or a delay, within which everything is ri
 HANGING = 300  # seconds after which a step hangs
 TMPFS, DISK = "24m", "2m"  # for segments, and for the recorder's database
 SCOPES = [Scope("site", site) for site in SITES]
-RECORDED = 20  # seconds after which a recorder has seen a total, whatever happened meanwhile
+RECORDED = 20  # seconds after which a recorder has seen a site, or a total, whatever happened meanwhile
 AHEAD = 10, 0.01  # readings that may show visitors twice, and which part of all
 GROWTH = 16 << 20, 12  # bytes and descriptors by which a program may grow
 
@@ -408,7 +408,7 @@ class World:
         if "recorder" in self.services:
             # Of totals, a recorder that is killed loses the running minute: nobody else keeps it.
             keeps = not self.total or self.services["recorder"].longest > RECORDED
-            check_database(self.database, SITES if keeps else ())
+            check_database(self.database, self.crowd.sites(RECORDED) if keeps else ())
         self.stack.close()
 
     def logs(self):
