@@ -138,6 +138,7 @@ class Silence(DashboardCase):
         self.wait_text("#health", r"Collector\s+Stopped")
         self.wait_text("#health", r"This site\s+Not known\s+last heard at \d\d:\d\d")
         self.assertNotRegex(self.text("#health"), "Heard|Listening|Complete|just now")
+        self.assertFalse(self.browser.run("return document.querySelector('#health [data-level=good]')"))
         for scheme in "light", "dark":
             self.browser.media(prefers_reduced_motion="reduce", prefers_color_scheme=scheme)
             wait_until(lambda: not self.browser.run(GREEN), lambda: self.browser.run(GREEN))
