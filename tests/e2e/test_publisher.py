@@ -73,6 +73,7 @@ class Counts(PublisherCase):
     def test_many_rooms(self):
         """More than one command takes, of several sites."""
         self.window = 300  # nobody is to leave it meanwhile
+        self.labelled = ["example.com", "0.example"]
         collector = self.start("--max-scopes", "2000")
         self.publish()
         for number in range(700):
