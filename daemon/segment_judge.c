@@ -4,6 +4,7 @@
 #include "core/scope_name.h"
 #include "core/utf8.h"
 #include "receive/stream_record.h"
+#include "sampler.h"
 #include "segment_judge_events.h"
 
 #define BLOCK_PAIRS 64 /* judged at once */
@@ -14,7 +15,6 @@
 #define COUNTER_MAX (INT64_C(1) << 56)
 /* A block may be negative: one worker counts a racing insert, another subtracts it. */
 #define COUNTER_BELOW (-(INT64_C(1) << 32))
-#define DEFICIT_MIN   (-(INT64_C(1) << 40))
 #define VERSION_MAX   (UINT64_C(1) << 62)
 /* A history's total may be ahead of its scope's, for the same reason. */
 #define AHEAD_MAX (INT64_C(1) << 32)
@@ -397,7 +397,7 @@ static const char *find_history_fault(const struct segment *segment, uint32_t in
     if (!is_past_peak(head->peak_today, now) || !is_past_peak(head->peak_ever, now))
         return "peak at a future tick";
     if (head->count > count_max || head->departure_deficit > 0 ||
-        head->departure_deficit < DEFICIT_MIN || !totals_are_sound(segment, head))
+        head->departure_deficit < SAMPLER_DEFICIT_MIN || !totals_are_sound(segment, head))
         return "counts out of range";
     if (!seconds_are_sound(head, now) || !minutes_are_sound(&segment->histories, index, now))
         return "impossible record";

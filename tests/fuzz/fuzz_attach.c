@@ -174,7 +174,8 @@ static void count_and_restart(struct fixture *fixture)
 
     fixture->clock++;
     start_ingest(fixture);
-    fuzz_check(fixture->collector.file.origin == SEGMENT_ATTACHED);
+    if (fixture->collector.file.origin != SEGMENT_ATTACHED)
+        fuzz_fail("restart: %s", fixture->collector.file.account);
     if (counts)
         expect_site(fixture, NEW_SITE, VISITORS);
     stop_ingest(fixture);

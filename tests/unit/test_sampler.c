@@ -211,6 +211,19 @@ static void silent_ones_are_departures(void **state)
     kill_collector(fixture);
 }
 
+/* What a sampler writes is sound at the next start, also behind a total that was damaged. */
+static void a_damaged_total_leaves_a_sound_history(void **state)
+{
+    struct fixture *fixture = *state;
+    uint32_t site = open_site(fixture);
+
+    sample(fixture, BEGIN, 0);
+    activity_of(fixture, site)->leaves += UINT64_C(1) << 45;
+    sample(fixture, BEGIN + 1, 0);
+    assert_int_equal(head_of(fixture, site)->departure_deficit, SAMPLER_DEFICIT_MIN);
+    kill_collector(fixture);
+}
+
 /* A count may be seen before its enters. The deficit of departures is made up for later. */
 static void departures_in_deficit_are_made_up_for(void **state)
 {
@@ -432,6 +445,7 @@ int main(void)
         TEST(flows_belong_to_the_sample_before),
         TEST(a_tick_is_sampled_once),
         TEST(silent_ones_are_departures),
+        TEST(a_damaged_total_leaves_a_sound_history),
         TEST(departures_in_deficit_are_made_up_for),
         TEST(a_shorter_window_has_departures),
         TEST(totals_that_shrink_wait),
