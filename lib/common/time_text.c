@@ -14,8 +14,11 @@ struct shown_time show_time(int64_t seconds)
     struct shown_time shown = {"?"};
     struct tm parts;
 
-    if (gmtime_r(&time, &parts))
-        strftime(shown.text, sizeof(shown.text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+    if (gmtime_r(&time, &parts)) {
+        /* The %Y of strftime has three digits in the year 622. */
+        int year = snprintf(shown.text, sizeof(shown.text), "%04ld", 1900L + parts.tm_year);
+        strftime(shown.text + year, sizeof(shown.text) - (size_t)year, "-%m-%dT%H:%M:%SZ", &parts);
+    }
     return shown;
 }
 

@@ -101,6 +101,7 @@ static void times_may_have_a_zone(void **state)
     assert_string_equal(show_time(1769860805).text, "2026-01-31T12:00:05Z");
     assert_string_equal(show_time_us(INT64_C(1769860805250000)).text,
                         "2026-01-31T12:00:05.250000Z");
+    assert_string_equal(show_time(INT64_C(-42536188800)).text, "0622-01-31T00:00:00Z");
 }
 
 static void durations_are_rounded_down_windows_are_exact(void **state)
