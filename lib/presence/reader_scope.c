@@ -297,8 +297,9 @@ int presence_seen_scope(struct presence *presence, enum presence_kind kind, cons
 
     if (r < 0)
         return r;
-    size_t length = visitor ? strnlen(visitor, WIRE_DATAGRAM_MAX) : 0;
-    if (!text_visitor_id((const uint8_t *)visitor, (uint32_t)length, id))
+    size_t length = visitor ? strlen(visitor) : 0;
+    if (length > WIRE_DATAGRAM_MAX ||
+        !text_visitor_id((const uint8_t *)visitor, (uint32_t)length, id))
         return -EINVAL;
 
     struct reader_moment moment = reader_current_moment(presence); /* may open another segment */
