@@ -163,8 +163,11 @@ static void add_sample(const struct round *round, struct history_minute *record,
 {
     uint64_t minute = round->now / 60;
     bool goes_on = has_minute(record, minute);
+    uint64_t samples = goes_on ? history_mark_samples(record->mark) : 0;
+
+    if (samples >= 60) /* of a record that was damaged: a mark has room for 255 */
+        return;
     uint64_t mark = begin_record(&record->mark);
-    uint64_t samples = goes_on ? history_mark_samples(mark) : 0;
     uint64_t flags = HISTORY_MARK_USED | (goes_on ? mark & 0xff : 0);
 
     if (!goes_on)

@@ -224,6 +224,19 @@ static void a_damaged_total_leaves_a_sound_history(void **state)
     kill_collector(fixture);
 }
 
+static void a_damaged_minute_stays_sound(void **state)
+{
+    struct fixture *fixture = *state;
+    uint32_t site = open_site(fixture);
+
+    sample(fixture, BEGIN, 0);
+    uint32_t index = history_pool_find(pool_of(fixture), site);
+    history_minute_at(&segment_of(fixture)->histories, index, MINUTE)->mark |= 0xff << 8;
+    sample(fixture, BEGIN + 1, 0);
+    assert_int_equal(history_mark_samples(read_minute(fixture, site, MINUTE).mark), 0xff);
+    kill_collector(fixture);
+}
+
 /* A count may be seen before its enters. The deficit of departures is made up for later. */
 static void departures_in_deficit_are_made_up_for(void **state)
 {
@@ -446,6 +459,7 @@ int main(void)
         TEST(a_tick_is_sampled_once),
         TEST(silent_ones_are_departures),
         TEST(a_damaged_total_leaves_a_sound_history),
+        TEST(a_damaged_minute_stays_sound),
         TEST(departures_in_deficit_are_made_up_for),
         TEST(a_shorter_window_has_departures),
         TEST(totals_that_shrink_wait),
