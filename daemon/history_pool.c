@@ -36,7 +36,7 @@ static bool is_label(const struct history *head)
  * afterwards. */
 static void begin_naming(struct history *head)
 {
-    atomic_store_relaxed(&head->version, head->version | 1);
+    atomic_store_relaxed(&head->version, head->version % HISTORY_VERSION_MAX | 1);
     __atomic_thread_fence(__ATOMIC_RELEASE); /* pairs with reader_is_same_history's fence */
 }
 

@@ -15,7 +15,6 @@
 #define COUNTER_MAX (INT64_C(1) << 56)
 /* A block may be negative: one worker counts a racing insert, another subtracts it. */
 #define COUNTER_BELOW (-(INT64_C(1) << 32))
-#define VERSION_MAX   (UINT64_C(1) << 62)
 /* A history's total may be ahead of its scope's, for the same reason. */
 #define AHEAD_MAX (INT64_C(1) << 32)
 
@@ -411,7 +410,7 @@ static bool histories_are_sound(const struct segment *segment, uint64_t now, int
 
     for (uint32_t i = 0; i < high_water; i++) {
         const struct history *head = &segment->histories.heads[i];
-        if (head->version > VERSION_MAX)
+        if (head->version > HISTORY_VERSION_MAX)
             return fault(ret, "history", i, "version out of range");
         if (head->version & 1 || head->site_length == 0)
             continue; /* free, or its daemon was killed while assigning it */
@@ -430,7 +429,7 @@ static bool streams_are_sound(const struct judge *judge)
 
     for (uint32_t i = 0; i < streams->capacity; i++) {
         const struct stream *stream = &streams->slots[i];
-        const char *what = stream->version > VERSION_MAX ? "version out of range" : NULL;
+        const char *what = stream->version > STREAM_VERSION_MAX ? "version out of range" : NULL;
         if (!what)
             what = stream_find_fault(stream, judge->now);
         if (what)

@@ -17,11 +17,12 @@
 
 #include "core/atomics.h"
 
-#define HISTORY_MINUTES  1440
-#define HISTORY_SECONDS  64
-#define HISTORY_NEVER    UINT64_MAX
-#define HISTORY_SITE_MAX 253
-#define HISTORY_NAME_MAX 255
+#define HISTORY_MINUTES     1440
+#define HISTORY_SECONDS     64
+#define HISTORY_NEVER       UINT64_MAX
+#define HISTORY_VERSION_MAX (UINT64_C(1) << 62) /* then versions begin again */
+#define HISTORY_SITE_MAX    253
+#define HISTORY_NAME_MAX    255
 
 /* Return the window that is sampled: the default one, or the longest if that is shorter. */
 static inline uint32_t history_window(uint32_t max_window)

@@ -10,10 +10,11 @@
 
 #include "core/atomics.h"
 
-#define STREAM_SEEN_MAX 1024 /* sequences back from the highest that are remembered */
-#define STREAM_SEEN     (STREAM_SEEN_MAX / 64)
-#define STREAM_SILENCE  60 /* seconds: a stream silent for longer may be replaced */
-#define STREAM_FIRST    (UINT64_C(1) << 32)
+#define STREAM_SEEN_MAX    1024 /* sequences back from the highest that are remembered */
+#define STREAM_SEEN        (STREAM_SEEN_MAX / 64)
+#define STREAM_SILENCE     60 /* seconds: a stream silent for longer may be replaced */
+#define STREAM_FIRST       (UINT64_C(1) << 32)
+#define STREAM_VERSION_MAX (UINT64_C(1) << 62) /* then versions begin again */
 
 /* A stream. Sequences have 64 bits here: the first is that of the wire plus STREAM_FIRST, so that
  * earlier ones have numbers, too; the low 32 bits are always those of the wire. */

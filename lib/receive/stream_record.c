@@ -10,7 +10,7 @@
  * was being written when the daemon was killed. */
 static void begin_write(struct stream *stream)
 {
-    atomic_store_relaxed(&stream->version, stream->version | 1);
+    atomic_store_relaxed(&stream->version, stream->version % STREAM_VERSION_MAX | 1);
     __atomic_thread_fence(__ATOMIC_RELEASE); /* pairs with the fence in stream_load */
 }
 
