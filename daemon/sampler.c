@@ -219,7 +219,7 @@ static uint64_t departures(struct history *head, const struct flow *flow, uint32
 {
     int64_t gone = head->departure_deficit + (int64_t)flow->entries - (int64_t)flow->leaves +
                    head->count - (int64_t)count;
-    /* Of a total that was damaged. The history has to be sound at the next start. */
+    /* A damaged total leads there, and the history has to be sound at the next start. */
     if (gone < SAMPLER_DEFICIT_MIN)
         gone = SAMPLER_DEFICIT_MIN;
     /* Below 0: visitors were counted before their enters. There are fewer departures next time. */

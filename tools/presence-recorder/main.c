@@ -69,8 +69,8 @@ static int record(struct recorder *recorder, const struct options *options, bool
     return r;
 }
 
-/* Open the segment, and wait for it if it is missing. After a signal, which `*ret_ended` tells, it
- * is tried once more. False: there is none. */
+/* Open the segment, and wait for it if it is missing. A signal ends the wait, after one more try;
+ * `*ret_ended` is then true. False: there is no segment. */
 static bool wait_for_segment(struct recorder *recorder, const struct options *options,
                              const sigset_t *signals, bool *ret_ended)
 {
