@@ -170,6 +170,20 @@ static void numbers_never_overflow(void **state)
     close_streams(&fixture);
 }
 
+static void versions_begin_again(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    open_streams(&fixture, 4);
+    assert_true(receive(&fixture, edge, 1));
+    stream_of(&fixture, edge)->version = STREAM_VERSION_MAX;
+    assert_true(receive(&fixture, edge, 2));
+    assert_int_equal(stream_of(&fixture, edge)->version, 2);
+    expect_figures(&fixture, 2, 2, 0);
+    close_streams(&fixture);
+}
+
 static void a_stream_keeps_its_times_and_visitors(void **state)
 {
     struct fixture fixture;
@@ -287,6 +301,7 @@ int main(void)
         cmocka_unit_test(the_farther_half_is_behind),
         cmocka_unit_test(jumps_cost_nothing),
         cmocka_unit_test(numbers_never_overflow),
+        cmocka_unit_test(versions_begin_again),
         cmocka_unit_test(a_stream_keeps_its_times_and_visitors),
         cmocka_unit_test(a_stream_keeps_its_last_sender),
         cmocka_unit_test(random_orders_agree_with_a_record),
