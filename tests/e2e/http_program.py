@@ -37,6 +37,19 @@ class HttpProgram:
     def connect(self):
         return socket.create_connection((self.host.strip("[]"), self.port), timeout=DEADLINE)
 
+    def stays_connected(self, others):
+        """True if a connection that says nothing is kept while 127.0.0.2 makes so many others."""
+        with contextlib.ExitStack() as open_ones, contextlib.suppress(ConnectionError):
+            silent = open_ones.enter_context(self.connect())
+            crowd = [open_ones.enter_context(socket.create_connection(
+                (self.host, self.port), timeout=DEADLINE, source_address=("127.0.0.2", 0))) for _ in range(others)]
+            for connection in crowd[-1], silent:  # once the last is answered, all were accepted
+                connection.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+                if not connection.recv(4096):
+                    return False
+            return True
+        return False
+
     def get(self, path, method="GET", **headers):
         """One request on a connection of its own; returns (status, headers, body as bytes)."""
         connection = http.client.HTTPConnection(self.host.strip("[]"), self.port, timeout=DEADLINE)

@@ -7,7 +7,7 @@ import threading
 
 from machines import ip
 
-ADDRESS, NO_SUCH_NAME, RESPONSE = 1, 3, 0x8180  # type A; rcode; QR, RD and RA
+ADDRESS, ADDRESS6, NO_SUCH_NAME, RESPONSE = 1, 28, 3, 0x8180  # types A and AAAA; rcode; QR, RD and RA
 FRAGMENT_MAX = 512  # bytes of an answer over UDP without EDNS
 
 
@@ -22,7 +22,7 @@ def give_addresses():
 
 class NameServer:
     """In place of this machine's, in a network namespace of one's own, as the harness enters. `names`
-    are known ones, with their IPv4 addresses; while `silent`, it answers nobody."""
+    are known ones, with their addresses; while `silent`, it answers nobody."""
 
     def __init__(self, names):
         self.names, self.silent = names, False
@@ -44,18 +44,20 @@ class NameServer:
         self.socket.close()
 
     def answer(self, query):
-        """What to answer: all addresses of a known name, of IPv4 alone."""
+        """What to answer: all addresses of a known name, of the family that is asked for."""
         labels, at = [], 12
         while query[at]:
             labels.append(query[at + 1:at + 1 + query[at]].decode())
             at += 1 + query[at]
         kind = struct.unpack_from(">H", query, at + 1)[0]
         name = ".".join(labels).lower()
-        found = self.names.get(name, []) if kind == ADDRESS else []
+        found = [address for address in self.names.get(name, [])
+                 if kind == (ADDRESS6 if ":" in address else ADDRESS)]
         flags = RESPONSE | (0 if name in self.names else NO_SUCH_NAME)
         message = query[:2] + struct.pack(">5H", flags, 1, len(found), 0, 0) + query[12:at + 5]
         for address in found:
-            message += struct.pack(">3HIH", 0xc00c, ADDRESS, 1, 0, 4) + socket.inet_aton(address)
+            packed = socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+            message += struct.pack(">3HIH", 0xc00c, kind, 1, 0, len(packed)) + packed
         return message
 
     def close(self):

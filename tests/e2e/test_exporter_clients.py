@@ -63,6 +63,9 @@ class Clients(ExporterCase):
         self.assert_answers(within=SOON)
         self.assert_bounded()
 
+    def test_one_address_leaves_room_for_others(self):
+        self.assertTrue(self.exporter.stays_connected(2 * LIMIT))
+
     def test_clients_that_take_no_answer(self):
         clients = [self.exporter.connect() for _ in range(20)]
         for client in clients:
@@ -133,6 +136,19 @@ class Clients(ExporterCase):
 
         wait_until(ended, "the slow client to be ended", 20 + DEADLINE)
         self.assertGreater(time.monotonic() - begin, 15)
+
+    def test_scrapes_leave_nothing_behind(self):
+        """Each loads a hundred rooms, some 50 KB."""
+        self.send(self.collector, *(native(SITE, [visitor(1)], room=f"/{room}") for room in range(100)))
+        self.wait_received(101)
+
+        def scrape():
+            for _ in range(400):
+                self.exporter.get("/metrics")
+            return self.exporter.own_memory()
+
+        first = scrape()
+        self.assertLess(scrape() - first, GROWTH / 4)
 
     def test_storm(self):
         """Many scrapes at a time: each is whole and right."""

@@ -68,6 +68,7 @@ class Tls(WebCase):
                                    "    Strict-Transport-Security: max-age=31536000",
                                    "    X-Frame-Options: deny", "basic_auth_users:",
                                    f"  prometheus: {bcrypt('right', prefix='$2y$')}")
+        self.assertIn("listening on https://", self.exporter.output())
         status, answer = self.curl("/metrics", "-u", "prometheus:right", "--compressed")
         self.assertEqual(status, 200)
         self.assertIn(COUNT, answer)
@@ -103,7 +104,8 @@ class Tls(WebCase):
             wait_until(idle, "it to need no processor", SOON)  # the last request may need some yet
 
     def test_versions(self):
-        self.exporter = self.serve(*TLS, "  min_version: TLS13")
+        self.exporter = self.serve(TLS[0], f"  cert_file: {self.web}/server.pem", f"  key_file: {self.web}/server.key",
+                                   "  min_version: TLS13")
         self.assertEqual(self.curl("/metrics", "--tls-max", "1.2")[0], 0)
         self.assertEqual(self.curl("/metrics")[0], 200)
         self.write(*TLS, "  max_version: TLS12")
@@ -120,6 +122,7 @@ class Tls(WebCase):
         for kind, welcome in (("NoClientCert", (None,)),
                               ("RequestClientCert", (None, "client", "stranger")),
                               ("VerifyClientCertIfGiven", (None, "client")),
+                              ("RequireClientCert", ("client", "stranger")),  # a former name
                               ("RequireAnyClientCert", ("client", "stranger")),
                               ("RequireAndVerifyClientCert", ("client",))):
             authority = ["  client_ca_file: ca.pem"] if kind != "NoClientCert" else []
@@ -129,7 +132,7 @@ class Tls(WebCase):
             self.write(*lines)
             for name in None, "client", "stranger", "server":  # the server's is none of a client
                 if name == "server" and kind in ("NoClientCert", "RequestClientCert",
-                                                 "RequireAnyClientCert"):
+                                                 "RequireClientCert", "RequireAnyClientCert"):
                     continue
                 if kind == "NoClientCert" and name:
                     continue
@@ -149,8 +152,12 @@ class Tls(WebCase):
         def status(password, user="prometheus"):
             return self.curl("/metrics", "-u", f"{user}:{password}")[0]
 
+        def descriptors():
+            return len(os.listdir(f"/proc/{self.exporter.process.pid}/fd"))
+
         self.exporter = self.serve(*TLS, *users("old"))
         self.assertEqual((status("old"), status("new")), (200, 401))
+        opened = descriptors()
         self.write(*TLS, *users("new", other="x"))
         self.assertEqual((status("old"), status("new"), status("x", "other")), (401, 200, 200))
         for lines, problem in ((("basic_auth_users: [",), "not YAML"), (TLS, "basic_auth_users"),
@@ -171,6 +178,7 @@ class Tls(WebCase):
         os.unlink(self.certificates.path("server.key"))
         self.wait_logged("server.key: No such file or directory; the former settings stay")
         self.assertEqual(status("newest"), 200)
+        wait_until(lambda: descriptors() <= opened, "no file to stay open")
 
 
 class Passwords(WebCase):
@@ -264,12 +272,15 @@ class Passwords(WebCase):
                 self.assertEqual(time_of(password) < check / 3, password in known, (password, known))
 
     def test_end(self):
-        """It ends at once, though guesses wait."""
+        """It ends at once, and those whose guesses wait are answered."""
         self.exporter = self.serve("basic_auth_users:", f"  prometheus: {bcrypt('right', COST)}")
-        with concurrent.futures.ThreadPoolExecutor(20) as pool:
-            guesses = [pool.submit(self.get, "prometheus", f"wrong {number}") for number in range(20)]
-            wait_until(lambda: any(guess.done() for guess in guesses), "one to be answered")
-            self.assertEqual(self.exporter.stop(), 0)
+        guesses = [self.enterContext(self.exporter.connect()) for _ in range(20)]
+        for number, guess in enumerate(guesses):
+            word = base64.b64encode(f"prometheus:wrong {number}".encode()).decode()
+            guess.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {word}\r\n\r\n".encode())
+        self.assertEqual(self.get(), 401)  # it has come to all of them
+        self.assertEqual(self.exporter.stop(), 0)
+        self.assertEqual({guess.recv(4096)[:12] for guess in guesses}, {b"HTTP/1.1 401"})
 
     def test_wrong_files(self):
         good = bcrypt("x")
@@ -289,6 +300,7 @@ class Passwords(WebCase):
                 ("http_server_config:\n  headers:\n    x-frame-options: deny\n", ":3: unknown"),
                 ("http_server_config:\n  headers:\n    X-Frame-Options: maybe\n", ":3: .*value"),
                 ("http_server_config:\n  headers:\n    X-XSS-Protection: \"a\\r\\nb: c\"\n", ":3: "),
+                ("http_server_config:\n  headers:\n    X-XSS-Protection: \"a\\nb: c\"\n", ":3: "),
                 ("http_server_config:\n  http2: perhaps\n", ":2: .*true or false"),
                 ("basic_auth_users:\n  a: secret\n", ":2: .*'a' is not a bcrypt hash"),
                 (f"basic_auth_users:\n  a: {good}\n  a: {good}\n", ":3: 'a' is there twice"),
@@ -314,6 +326,16 @@ class Passwords(WebCase):
                               timeout=DEADLINE)
         self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), done)
         self.assertRegex(done.stderr, f"^presence-exporter: --web.config.file: .*{problem}")
+
+    def test_as_many_users_as_there_may_be(self):
+        """There are 64, one of them with a hash of the highest cost."""
+        good = bcrypt("x")
+        lines = ["basic_auth_users:", *(f"  user-{number}: {good}" for number in range(63)),
+                 f"  costly: {good.replace('$04$', '$14$')}"]
+        self.exporter = self.serve(*lines)
+        self.assertEqual(self.get("user-62", "x"), 200)
+        self.write(*lines, f"  user-64: {good}")
+        self.assert_fails(self.config, ":66: more than 64 users")
 
     def test_nothing_configured(self):
         for text in "", "# nothing\n", "{}\n", "tls_server_config:\nbasic_auth_users: ~\n":

@@ -1,5 +1,6 @@
 """Authentication: what is forged, of another time or key, what is replayed, and new keys."""
 
+import json
 import os
 import signal
 import subprocess
@@ -106,6 +107,15 @@ class Keys(Case):
         for arguments in ("--text",), ("--key", f"8:{KEYS[8].hex()}"), ("--key-file", mine):
             self.assertEqual(send(lines[8], *arguments).returncode, 2)
         self.assertEqual(self.stats()["datagrams_received"], 3)
+        load = (PRESENCE_SEND, *beat[1:5], "--room", "r", "--source", "s", "--event", "e", "--visitors", "400",
+                "--rate", "0", "--batch", "200", "--key-file", mine)
+
+        def datagrams():
+            done = subprocess.run(load, capture_output=True, check=True, timeout=DEADLINE)
+            return json.loads(done.stdout)["datagrams"]
+
+        # A batch that takes longer than usual to fill is sent as it is.
+        wait_until(lambda: datagrams() == 2, "a whole batch and its signature in each")
 
     def test_the_reference(self):
         self.assertEqual(siphash(KEYS[7], bytes(range(15))).hex(), "e545be4961ca29a1")

@@ -17,11 +17,14 @@ PROGRAMS = {
     "presence-publisher": "tools/presence-publisher", "presence-relay": "tools/presence-relay",
     "presence-web": "tools/presence-web",
 }
+LINE_ONLY = {("presence-recorder", "once"), ("presenced", "give-to")}
+# May be given any number of times.
+WITHOUT_LIMIT = {("presenced", "site"), ("presence-relay", "to")}
 # A value that an option takes, by what --help calls it.
 VALUES = {
     "5m": "5m", "6h": "6h", "10m": "10m", "400d": "400d", "ADDR:PORT": "127.0.0.1:9", "CC": "DE",
     "CIDR": "10.0.0.0/8", "GROUP=ADDR:PORT[,ADDR:PORT...]": "A=127.0.0.1:9", "METHOD": "auto", "FILE": "/x", "HOST:PORT": "127.0.0.1:9", "ID": "v",
-    "ID:HEX32": "1:" + "0" * 32, "INTERFACE": "lo", "K/N": "1/1", "KIND": "room", "MODE": "auto", "MS": "1", "N": "1",
+    "ID:HEX32": "1:" + "0" * 32, "ID=SITE": "1=a", "INTERFACE": "lo", "K/N": "1/1", "KIND": "room", "MODE": "auto", "MS": "1", "N": "1",
     "NAME": "a", "ORIGIN": "null", "NETWORK": "::1", "PATH": "/x", "R": "1", "ROOM": "/x",
     "SECONDS": "1", "SITE": "a", "SOURCE": "a", "URL": "redis://h", "USER": "a", "/PATH": "/x",
 }
@@ -142,6 +145,21 @@ class Values(unittest.TestCase):
                                   f"{self.config}: '{name}' is for the command line only: give it there")
             self.assert_wrong(program, self.write() + [f"--config={self.config}"],
                               "--config is given twice")
+
+    def test_values_that_are_given_too_often(self):
+        """The limit is the one that the manual names."""
+        limits = {(program, entry["name"]): (entry["max"], value_of(program, entry))
+                  for program in PROGRAMS for entry in table_of(program) if entry["repeatable"]}
+        self.assertEqual({which for which, (limit, _) in limits.items() if not limit}, WITHOUT_LIMIT)
+        for (program, name), (limit, value) in limits.items():
+            if limit:
+                self.assert_wrong(program, self.write(*[f"{name} = {value}"] * (limit + 1)),
+                                  f"--{name} can be given at most {limit} times")
+
+    def test_options_for_the_command_line_only(self):
+        """A service's file can't make it end at once, nor let it do something else."""
+        self.assertEqual({(program, entry["name"]) for program in PROGRAMS
+                          for entry in table_of(program) if entry["line_only"]}, LINE_ONLY)
 
     def test_files_are_read_alike(self):
         """Every program has --config, with one grammar and the same errors."""

@@ -1,6 +1,7 @@
 """What presence-send sends, seen by a plain UDP socket, and what it says when it cannot."""
 
 import contextlib
+import os
 import re
 import signal
 import socket
@@ -11,6 +12,8 @@ import unittest
 import uuid
 
 from harness import DEADLINE, SOON, freeze, free_port, wait_until
+from machines import ip
+from name_server import NameServer
 from presence_send import Datagram, PresenceSend, Record, decode, numbered
 from sign import signed
 
@@ -54,6 +57,20 @@ class One(PresenceSend):
 
     def test_names_are_resolved(self):
         self.run_send("--site", "a", "--visitor", "x", to=self.to.replace("127.0.0.1", "localhost"))
+        self.assertEqual(len(self.received(1)), 1)
+
+    @unittest.skipIf(os.geteuid(), "needs root, for a network of its own")
+    def test_ipv4_is_preferred(self):
+        names = NameServer({"both.example": ["::1", "127.0.0.1"]})
+        self.addCleanup(names.close)
+        self.run_send("--site", "a", "--visitor", "x", to=self.to.replace("127.0.0.1", "both.example"))
+        self.assertEqual(len(self.received(1)), 1)
+
+    def test_ipv6(self):
+        self.socket.close()
+        self.socket = self.enterContext(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+        self.socket.bind(("::1", 0))
+        self.run_send("--site", "a", "--visitor", "x", to=f"[::1]:{self.socket.getsockname()[1]}")
         self.assertEqual(len(self.received(1)), 1)
 
     def test_nobody_listens(self):
@@ -207,6 +224,23 @@ class Stream(PresenceSend):
         self.assertEqual(process.wait(DEADLINE), 0)
         self.assertEqual(process.stderr.read(), b"")
 
+    def test_lines_soon_after_each_other(self):
+        """They become one datagram."""
+        process = self.start("--site", "a", stdin=subprocess.PIPE)
+
+        def visitors():
+            for line in b"1\n", b"2\n":
+                process.stdin.write(line)
+                process.stdin.flush()
+                time.sleep(0.02)
+            sent = [self.next_datagram()]
+            while sum(len(datagram.visitors) for datagram in sent) < 2:
+                sent.append(self.next_datagram())
+            return len(sent)
+
+        # A busy machine may be late with the second line.
+        wait_until(lambda: visitors() == 1, "two visitors in one datagram")
+
     def test_alive_while_the_input_pauses(self):
         """An empty datagram a second, with the next number each."""
         process = self.start("--site", "a", stdin=subprocess.PIPE)
@@ -243,6 +277,27 @@ class Stream(PresenceSend):
         self.assertEqual(numbers, [1, 2, 3])
         process.stdin.close()
         self.assertEqual(process.wait(DEADLINE), 1)
+
+    def test_a_signal_ends_a_pause(self):
+        """It doesn't wait for the next line, nor for the time when it would say that it is alive."""
+        def asleep(process):
+            with open(f"/proc/{process.pid}/stat", encoding="ascii") as stat:
+                return stat.read().rpartition(")")[2].split()[0] == "S"
+
+        def seconds():
+            ours, its = socket.socketpair()
+            with ours, its:
+                process = self.start("--site", "a", stdin=its)
+                ours.sendall(b"1\n")
+                self.next_visitor()
+                wait_until(lambda: asleep(process), "it to wait for more")
+                begun = time.monotonic()
+                process.terminate()
+                self.assertEqual(process.wait(DEADLINE), 0)
+                return time.monotonic() - begun
+
+        # A busy machine may need some attempts.
+        self.assertLess(min(seconds() for _ in range(4)), 0.5)
 
     def test_rest_of_a_pipe(self):
         """After SIGTERM, lines in the pipe and those written soon after are sent; a pipe that stays
@@ -288,6 +343,26 @@ class Stream(PresenceSend):
             self.assertEqual(process.wait(DEADLINE), 1)
             self.assertEqual(process.stderr.read(), b"")
 
+    @unittest.skipIf(os.geteuid(), "needs root, for a network of its own")
+    def test_a_route_goes(self):
+        """What the kernel does not send any more is no success."""
+        address = "192.0.2.1/32", "dev", "lo"
+        ip("address", "add", *address)
+        self.socket.close()
+        self.socket = self.enterContext(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        self.socket.bind(("192.0.2.1", 0))
+        self.to = f"192.0.2.1:{self.socket.getsockname()[1]}"
+        process = self.start("--site", "a", stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.stdin.write(b"1\n")
+        process.stdin.flush()
+        self.next_datagram()
+        ip("address", "delete", *address)
+        process.stdin.write(b"2\n")
+        process.stdin.close()
+        self.assertEqual(process.wait(DEADLINE), 1)
+        self.assertRegex(process.stderr.read().decode(),
+                         rf"\Apresence-send: the kernel refused \d+ datagrams? to {self.to}; [^\n]+\n\Z")
+
 
 class Usage(PresenceSend):
     def test_wrong_values(self):
@@ -302,7 +377,10 @@ class Usage(PresenceSend):
             ("site", ["--visitors", "1"]),
             ("room", [*here, "--room", "x" * 256]),
             ("room", [*here, "--room", "\n"]),
+            ("site", ["--text", "--site", "-"]),
             ("room", [*here, "--text", "--room", "-"]),
+            ("source", [*here, "--text", "--source", "-"]),
+            ("event", [*here, "--text", "--event", "-"]),
             ("country", [*here, "--country", "DEU"]),
             ("source", [*here, "--source", "x" * 254]),
             ("event", [*here, "--event", "x" * 64]),
@@ -341,6 +419,10 @@ class Usage(PresenceSend):
             ("duration", [*here, "--rate", "1", "--duration", "0"]),
             ("duration", [*here, "--duration", "5"]),
             ("rooms", [*here, "--rooms", "5"]),
+            ("countries", [*here, "--countries", "5"]),
+            ("sources", [*here, "--sources", "5"]),
+            ("first", [*here, "--first", "5"]),
+            ("seed", [*here, "--seed", "5"]),
             ("rooms", [*here, "--visitors", "1", "--rooms", "0"]),
             ("room", [*here, "--visitors", "1", "--rooms", "2", "--room", "r"]),
             ("country", [*here, "--visitors", "1", "--countries", "2", "--country", "DE"]),

@@ -41,6 +41,14 @@ class Load(PresenceSend):
             self.assertIn(numbered(n), at[place])
         self.assertTrue(all(len(visitors) == 10 for visitors in at.values()))
 
+    def test_all_countries(self):
+        """676 are as many as there are: AA to ZZ, of which XX and ZZ stand for none."""
+        _, datagrams = self.load("--visitors", "676", "--rate", "0", "--countries", "676")
+        countries = sorted(record.country for d in datagrams for record in d.records)
+        letters = [chr(code) for code in range(ord("A"), ord("Z") + 1)]
+        named = {a + b for a in letters for b in letters} - {"XX", "ZZ"}
+        self.assertEqual(countries, ["", "", *sorted(named)])
+
     def test_batch_is_exact(self):
         def sent():
             return self.load("--visitors", "100", "--rate", "80000", "--duration", "0.05", "--batch",
@@ -117,9 +125,14 @@ class Load(PresenceSend):
 
         wait_until(lambda: sent() == 50, "fifty to be sent in time")
 
+    def test_a_rate_alone(self):
+        """It is enough for a load."""
+        summary, _ = self.load("--rate", "1000", "--duration", "0.1")
+        self.assertEqual(summary["wanted_rate"], 1000)
+
     def test_random_order(self):
         seen = []
-        for seed in ("1", "1", "2"):
+        for seed in ("1", "1", "2", "0"):
             _, datagrams = self.load("--visitors", "100", "--rate", "0", "--seed", seed, "--rooms", "3")
             for record in (record for d in datagrams for record in d.records):
                 for visitor in record.visitors:
@@ -129,6 +142,13 @@ class Load(PresenceSend):
             seen.append([d.visitors for d in datagrams])
         self.assertEqual(seen[0], seen[1])
         self.assertNotEqual(seen[0], seen[2])
+        for datagrams in seen:  # some come again before others have come at all
+            self.assertLess(len({visitor for visitors in datagrams for visitor in visitors}), 100)
+
+    def test_random_order_over_many_places(self):
+        """Most of them have nobody."""
+        summary, _ = self.load("--visitors", "100", "--rate", "0", "--seed", "1", "--rooms", "5000")
+        self.assertEqual(summary["heartbeats"], 100)
 
     def test_first(self):
         _, datagrams = self.load("--visitors", "10", "--first", "1000", "--rate", "0")

@@ -17,6 +17,7 @@ from xxh3 import shard_of
 
 SITE = "example.com"
 PREFIX = "presence_relay_"
+CONNECTIONS = 64
 TARGET = "heartbeats", "datagrams", "datagrams_failed", "datagrams_refused"
 
 
@@ -91,7 +92,9 @@ class Metrics(Accounts):
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
 
     def test_formats_and_pages(self):
-        relay = self.run_one()
+        relay = self.run_one("--web.listen-address", "127.0.0.1:0", "--web.listen-address", "127.0.0.2:0")
+        self.assertEqual(re.findall(r"listening on http://(\S+):\d+/metrics", relay.output()),
+                         ["127.0.0.1", "127.0.0.2"])
         self.assertEqual({name for name, _ in self.metrics(relay)},
                          {name for name, _ in self.metrics(relay, openmetrics=True)})
         status, headers, body = relay.get("/metrics", **{"Accept": OPENMETRICS,
@@ -102,6 +105,9 @@ class Metrics(Accounts):
         self.assertEqual(relay.get("/-/healthy")[2], b"presence-relay is healthy\n")
         self.assertIn(b'href="/metrics"', relay.get("/")[2])
         self.assertEqual(relay.get("/nothing")[0], 404)
+
+    def test_one_address_leaves_room_for_others(self):
+        self.assertTrue(self.run_one().stays_connected(2 * CONNECTIONS))
 
     def test_every_datagram_has_a_reason(self):
         relay = self.run_one()

@@ -9,7 +9,7 @@ from harness import enter_namespace, free_port, native, visitor, wait_until
 from presence_relay import RelayCase, run_relay
 from service_manager import ServiceManager
 
-SHARDS_MAX, GROUPS_MAX = 64, 16
+SHARDS_MAX, GROUPS_MAX, ADDRESSES_MAX = 64, 16, 16
 
 
 def shards(number, network="192.0.2"):
@@ -103,6 +103,9 @@ class RelayOptions(RelayCase):
         self.assert_wrong((*to, "--allow", "10.0.0.0/33"), "--allow takes an address or a network")
         self.assert_wrong((*to, "--listen", "localhost:9514"), "--listen takes a numeric address")
         self.assert_wrong((*to, "--receive", "epoll"), "--receive takes auto, io_uring or recvmmsg")
+        self.assert_wrong((*to, "--web.listen-address", "nowhere"), "--web.listen-address takes HOST:PORT")
+        self.assert_wrong((*to, *("--web.listen-address", "127.0.0.1:0") * ADDRESSES_MAX),
+                          f"--web.listen-address .* {ADDRESSES_MAX} times")
 
     def test_loops(self):
         """What it would send to itself is refused, by whichever address."""
@@ -175,6 +178,15 @@ class RelayOptions(RelayCase):
         self.write("relay.conf", groups(19))
         relay.hang_up()
         relay.wait_logged("reloaded: sending to 1024 collectors in 16 groups")
+        self.assertEqual(relay.stop(), 0)
+
+    def test_a_low_limit_of_files(self):
+        """It takes as many files as it can get, also if those are not enough for all groups."""
+        def with_few_files():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (256, 1024))
+
+        groups = [word for i in range(5) for word in ("--to", f"g{i}={shards(60, f'127.{i}.0')}")]
+        relay = self.relay(*groups, preexec=with_few_files)
         self.assertEqual(relay.stop(), 0)
 
     def test_file(self):

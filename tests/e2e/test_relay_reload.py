@@ -195,6 +195,14 @@ class Reload(RelayCase):
         self.reload(relay, "reloaded: nothing has changed\n")
         self.reload(relay, "reloaded: sending to 1 collector in 1 group, not signed\n", to)
 
+    def test_a_key_in_another_directory(self):
+        """It can change, too, beside which there is no configuration file."""
+        elsewhere = self.enterContext(tempfile.TemporaryDirectory(dir="/dev/shm"))
+        lines = "to = A=127.0.0.2:9", f"key-file = {self.keys(f'{elsewhere}/key', 8)}"
+        relay = self.configured(*lines)
+        self.keys(f"{elsewhere}/key", 7)
+        self.reload(relay, "reloaded: sending to 1 collector in 1 group, signed with key 7\n")
+
     # ---- collectors ----
 
     def test_other_collectors(self):
@@ -303,13 +311,17 @@ class Reload(RelayCase):
         self.assertNotIn("system call", relay.ended_with)
 
     def test_while_it_starts(self):
-        """A SIGHUP that comes before it receives waits."""
+        """A SIGHUP that comes before it receives waits; a SIGTERM ends it, which is no failure."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
             other.bind(("127.0.0.1", 0))
             relay = self.relay("--to", "A=127.0.0.2:9", "--listen",
                                f"127.0.0.1:{other.getsockname()[1]}", wait=False)
             relay.wait_logged("another program has the port; trying for")
             relay.hang_up()
+            in_vain = self.relay("--to", "A=127.0.0.2:9", "--listen",
+                                 f"127.0.0.1:{other.getsockname()[1]}", wait=False)
+            in_vain.wait_logged("another program has the port; trying for")
+            self.assertEqual(in_vain.stop(), 0)
         relay.wait_ready()
         relay.wait_logged("reloaded: nothing has changed\n")
         self.assertEqual(relay.stop(), 0)

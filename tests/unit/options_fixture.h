@@ -91,7 +91,7 @@ static const struct option_entry entries[] = {
     {"sum", OPTION_PARSED_INTO(parse_sum), .max = 3, .repeatable = true, .argument = "N",
      .help = "numbers"},
     {"key", OPTION_PARSED(struct target, key, parse_key), .secret = true, .argument = "KEY",
-     .expected = "a key of 6 bytes", .help = "a key"},
+     .expected = "a key of 6 bytes", .help = "a key", .variable = "PRESENCE_TEST_KEY"},
     {OPTION_RENAMED("threads", "workers")},
 };
 

@@ -21,8 +21,12 @@ static void help_and_version_answer(void **state)
                 "                   /dev/shm/presence/segment)\n");
     assert_non_null(strstr(answer.out, "  --site NAME      only this site; repeatable\n"));
     assert_non_null(strstr(answer.out, "  --workers N      receiving threads (4)\n"));
+    assert_non_null(strstr(answer.out, "  --sum N          numbers; repeatable\n"));
+    assert_non_null(strstr(answer.out, "  --key KEY        a key ($PRESENCE_TEST_KEY)\n"));
     assert_non_null(strstr(answer.out, "\n\nA load:\n  --rate R "));
     assert_non_null(strstr(answer.out, "  --config FILE    "));
+    assert_non_null(strstr(answer.out, "\n\nExit status: 0 stopped by a signal, 1 failure, 2 wrong "
+                                       "usage.\n"));
     assert_null(strstr(answer.out, "threads\n"));
     assert_null(strstr(answer.out, "--threads"));
     expect_done(parse("-h"), "Usage: presence-test [OPTION]...\n");
@@ -61,7 +65,9 @@ static void commands_are_explained(void **state)
     (void)state;
     expect_done(parse_command("help"),
                 "Usage: presence-test [OPTION]... COMMAND\n\nTest commands.\n\nCommands:\n"
-                "  count   SITE [ROOM]  how many visitors there are\n");
+                "  count   SITE [ROOM]  how many visitors there are\n"
+                "  stats                counters\n"
+                "  help    [COMMAND]    explain a command\n\nOptions:\n");
     assert_non_null(strstr(answer.out, "\nExit status: 0 fine.\n"));
     assert_non_null(strstr(answer.out, "--colour"));
     expect_done(parse_command("help", "count"), "Usage: presence-test count SITE [ROOM] [OPTION]..."

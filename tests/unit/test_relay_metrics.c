@@ -1,4 +1,5 @@
 /* test_relay_metrics.c - metrics.h and summary.h: both show the same accounts. */
+#include "../support/capture.h"
 #include "../support/unit.h"
 
 #include "metrics.h"
@@ -55,6 +56,24 @@ static void the_line(void **state)
               "in 40 datagrams, 1 failed, 2 refused; 3 heartbeats dropped, 4 lost");
     free(line);
     accounts_view_free(&view);
+    accounts_close(accounts);
+}
+
+/* However many collectors there are, the line has them all. */
+static void the_line_is_whole(void **state)
+{
+    struct accounts *accounts = open_accounts();
+    struct account *account;
+    char text[16384];
+    int before;
+
+    (void)state;
+    for (uint32_t shard = 1; shard <= 64; shard++)
+        assert_int_equal(accounts_hold(accounts, "A", shard, 64, "192.0.2.1:9514", &account), 0);
+    int capture = divert(stderr, &before);
+    summary_log(accounts);
+    restore(stderr, before, capture, text, sizeof(text));
+    assert_non_null(strstr(text, "; A/64 192.0.2.1:9514: 0 heartbeats in 0 datagrams"));
     accounts_close(accounts);
 }
 
@@ -135,6 +154,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_line),
+        cmocka_unit_test(the_line_is_whole),
         cmocka_unit_test(the_page),
         cmocka_unit_test(groups),
     };

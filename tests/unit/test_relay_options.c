@@ -67,6 +67,23 @@ static void groups(void **state)
     options_release(&options);
 }
 
+/* A path has room for as many bytes as the system allows. */
+static void long_key_file(void **state)
+{
+    struct options options;
+    char path[4097];
+
+    (void)state;
+    memset(path, '/', sizeof(path));
+    path[4095] = '\0';
+    assert_int_equal(READ(&options, "--to", "A=192.0.2.1:1", "--key-file", path), OPTION_RUN);
+    assert_string_equal(options.key_file, path);
+    options_release(&options);
+    path[4095] = '/';
+    path[4096] = '\0';
+    assert_int_equal(READ(&options, "--to", "A=192.0.2.1:1", "--key-file", path), OPTION_WRONG);
+}
+
 /* The file's groups come first, and a value that ends with a comma goes on in the next. */
 static void file(void **state)
 {
@@ -183,8 +200,9 @@ static void loops(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCRATCH_TEST(defaults), SCRATCH_TEST(groups),  SCRATCH_TEST(file),
-        SCRATCH_TEST(wrong),    SCRATCH_TEST(changes), SCRATCH_TEST(loops),
+        SCRATCH_TEST(defaults), SCRATCH_TEST(groups), SCRATCH_TEST(long_key_file),
+        SCRATCH_TEST(file),     SCRATCH_TEST(wrong),  SCRATCH_TEST(changes),
+        SCRATCH_TEST(loops),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

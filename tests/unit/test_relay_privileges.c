@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/landlock.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -19,11 +20,26 @@
 #include <unistd.h>
 
 #include "common/key_file.h"
+#include "common/permission.h"
 #include "presence/presence.h"
 #include "privileges.h"
 
 static char directory[] = "/dev/shm/presence-relay-privileges-XXXXXX";
 static char key_path[64], config_path[64], link_path[64], other_path[64];
+
+/* The groups of the machine, instead of those that it really has. */
+static struct group presence = {.gr_name = (char[]){"presence"}, .gr_gid = 54321},
+                    guards = {.gr_name = (char[]){"guards"}, .gr_gid = 54322};
+
+struct group *getgrnam(const char *name)
+{
+    return strcmp(name, presence.gr_name) == 0 ? &presence : NULL;
+}
+
+struct group *getgrgid(gid_t gid)
+{
+    return gid == guards.gr_gid ? &guards : NULL;
+}
 
 static void write_file(const char *path, const char *text)
 {
@@ -105,6 +121,28 @@ static int read_no_files(void)
 {
     MUST(privileges_give_up(NULL, 0) == 0);
     MUST(!has_landlock() || error_of(open(key_path, O_RDONLY)) == EACCES);
+    return 0;
+}
+
+/* Root joins the group `presence` before it gives up its privileges. */
+static int read_as_member(void)
+{
+    MUST(chown(key_path, 65534, presence.gr_gid) == 0 && chmod(key_path, 0640) == 0);
+    MUST(given_up() == 0);
+    MUST(error_of(open(key_path, O_RDONLY)) == 0);
+    return 0;
+}
+
+/* The group of the key is still known by its name when none can be looked up any more. */
+static int name_the_group(void)
+{
+    char text[PERMISSION_TEXT_SIZE];
+
+    MUST(chown(key_path, 65534, guards.gr_gid) == 0 && chmod(key_path, 0640) == 0);
+    MUST(given_up() == 0);
+    MUST(error_of(open(key_path, O_RDONLY)) == EACCES);
+    permission_explain(key_path, text);
+    MUST(strstr(text, "the group guards may read it"));
     return 0;
 }
 
@@ -218,6 +256,11 @@ static int open_to_write(void)
 
 static int create_nameless_file(void)
 {
+    return confined() || open("/dev/shm", O_TMPFILE | O_WRONLY, 0600);
+}
+
+static int create_nameless_file_to_read(void)
+{
     return confined() || open("/dev/shm", O_TMPFILE | O_RDWR, 0600);
 }
 
@@ -257,6 +300,18 @@ static void files_beside_its_own_are_out_of_reach(void **state)
     assert_int_equal(run_child(read_no_files), 0);
 }
 
+static void groups_read_files(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    int as_member = run_child(read_as_member), named = run_child(name_the_group);
+    assert_int_equal(chown(key_path, 0, 0), 0);
+    assert_int_equal(chmod(key_path, 0600), 0);
+    assert_int_equal(as_member, 0);
+    assert_int_equal(named, 0);
+}
+
 static void relays_calls_are_allowed(void **state)
 {
     (void)state;
@@ -275,6 +330,7 @@ static void attackers_calls_kill(void **state)
         {"listening", listen_at_socket},
         {"opening a file to write", open_to_write},
         {"a file without a name", create_nameless_file},
+        {"a file without a name, to read it, too", create_nameless_file_to_read},
         {"executing a program", execute},
         {"another process", make_process},
         {"another thread", start_thread},
@@ -290,6 +346,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_beside_its_own_are_out_of_reach),
+        cmocka_unit_test(groups_read_files),
         cmocka_unit_test(relays_calls_are_allowed),
         cmocka_unit_test(attackers_calls_kill),
     };
