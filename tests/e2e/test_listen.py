@@ -114,10 +114,22 @@ class Addresses(ListenCase):
 
     def test_those_that_are_always_there(self):
         ip("route", "add", "local", "198.51.100.0/24", "dev", "lo")
+        ip("address", "add", f"{V4}/24", "broadcast", "192.0.2.255", "dev", "late0")
+        ip("route", "add", "224.0.0.0/4", "dev", "late0")
         collector = self.start(*(f"--listen={host}:0" for host in (
-            "0.0.0.0", "[::]", "127.0.0.9", "[::1]", "198.51.100.7")))
+            "0.0.0.0", "[::]", "127.0.0.9", "[::1]", "198.51.100.7", "192.0.2.255", "224.0.0.251")))
         self.wait_missing()
         self.assertNotIn("is missing", collector.output())
+
+    def test_routes_that_lead_nowhere(self):
+        kinds = "blackhole", "prohibit", "unreachable", "throw"
+        names = [f"203.0.113.{4 * i + 1}:9000" for i in range(len(kinds))]
+        for i, kind in enumerate(kinds):
+            ip("route", "add", kind, f"203.0.113.{4 * i}/30")
+        collector = self.start(*(f"--listen={name}" for name in names))
+        for name in names:
+            self.assertIn(f"{name} is missing", collector.output())
+        self.wait_missing(*names)
 
     def test_many_of_them(self):
         """The status names as many as it has room for."""

@@ -83,9 +83,14 @@ class Passed(Odd):
                 self.assertRegex(refused.output(), f"cannot listen on {listen}: Address already in use; "
                                                    "another program has the port, choose another")
                 self.assertEqual(len(bound_sockets(listen)), 1)
-                waiting = self.start_managed("--workers", "2", listen=listen, wait=False)
-                wait_until(lambda: "trying for" in waiting.output(), "it to wait")
-                self.assertEqual(len(bound_sockets(listen)), 1)
+                for is_ended in True, False:
+                    waiting = self.start_managed("--workers", "2", listen=listen, wait=False)
+                    wait_until(lambda: "trying for" in waiting.output(), "it to wait")
+                    self.assertEqual(len(bound_sockets(listen)), 1)
+                    if is_ended:
+                        waiting.process.send_signal(signal.SIGTERM)
+                        self.assertEqual(waiting.process.wait(timeout=DEADLINE), 0)
+                        self.assertTrue(waiting.output().endswith("presenced: stopped\n"), waiting.output())
                 other.close()
                 self.manager.wait_said("READY")
                 self.assertEqual(waiting.stop(), 0)
@@ -253,9 +258,13 @@ class OtherUser(Odd):
         self.assertEqual(collector.stop(), 0)
 
     def test_an_address_beside_it(self):
-        with bound() as passed:
-            port = passed.getsockname()[1]
-            self.pass_sockets(passed)
+        """Also where another socket is of the user who starts it."""
+        os.seteuid(NOBODY)
+        own = bound("127.0.0.2")
+        os.seteuid(0)
+        port = own.getsockname()[1]
+        with own, bound(port=port) as passed:
+            self.pass_sockets(own, passed)
             failed = self.start_as(self.nobody, 2, f"0.0.0.0:{port}", wait=False)
             self.assertEqual(failed.process.wait(timeout=DEADLINE), 1)
             self.assertRegex(failed.output(), f"cannot listen on 0.0.0.0:{port}: .* passes a socket of "

@@ -320,8 +320,9 @@ class Turns(Restart):
     def test_a_map_of_another_size_or_none(self):
         """The store gets one that fits in its place."""
         listen = f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
-        for attributes in (20, 4, 8, 5, 0), None:
-            with self.subTest(attributes=attributes):
+        of_five = 20, 4, 8, 5, 0
+        for attributes, numbers in (of_five, (3, 3, 2)), (of_five, (6,)), (None, (3, 3, 2)):
+            with self.subTest(attributes=attributes, numbers=numbers):
                 self.check_starts(2, listen=listen)
                 name = next(name for name in self.manager.names() if "-array-" in name)
                 self.manager.lose(lambda one: one != name)
@@ -332,7 +333,7 @@ class Turns(Restart):
                     self.assertGreaterEqual(made, 0)
                     self.manager.add(name, made)
                     os.close(made)
-                self.check_starts(3, 3, 2, listen=listen)
+                self.check_starts(*numbers, listen=listen)
                 self.assertEqual(self.manager.names().count(name), 1)
                 self.manager.lose()
 

@@ -2,6 +2,7 @@
 with any number of workers; and several workers share even few senders."""
 
 import contextlib
+import errno
 import functools
 import heapq
 import itertools
@@ -12,10 +13,13 @@ import subprocess
 import time
 import unittest
 
-from harness import ENGINES, LEAVE, WITHOUT_BPF, Case, native, visitor, wait_until, waiting_bytes
+from harness import (
+    ENGINES, LEAVE, WITHOUT_BPF, Case, native, refuse_call, visitor, wait_until, waiting_bytes,
+)
 
 SITE = "order.example"
 SEED = int(os.environ.get("TEST_SEED", "20261129"), 0)
+BPF = {"x86_64": 321, "aarch64": 280}.get(os.uname().machine)
 SANITIZED = os.environ.get("PRESENCE_SANITIZED") == "1"  # then each run takes longer
 
 
@@ -105,6 +109,15 @@ class ByHash(Spread):
                 self.assertRegex(collector.output(), "over workers by hash, .*CAP_BPF")
                 self.assertEqual(collector.stop(), 0)
                 os.unlink(self.segment)
+
+    @unittest.skipIf(os.geteuid(), "needs root, to be permitted all but this")
+    def test_a_kernel_that_refuses_the_program(self):
+        for error in errno.EACCES, errno.EINVAL, errno.ENOSYS:
+            with self.subTest(error=errno.errorcode[error]):
+                self.start("--workers", "2", preexec=lambda: refuse_call(BPF, error)).stop()
+                status = self.json("status")
+                self.assertEqual(status["spread"], "hash")
+                self.assertRegex(status["spread_reason"], "the kernel refuses the program: it needs Linux 5.8")
 
     def test_one_worker_has_nothing_to_spread(self):
         collector = self.start("--workers", "1")

@@ -4,6 +4,7 @@ setpriv does what the units say, in a root whose lists of users and groups have 
 makes of the package's file; only these processes see them. test_services.py has a real systemd.
 """
 
+import grp
 import os
 import re
 import shutil
@@ -379,6 +380,10 @@ class WhoMayRead(UnitCase):
         self.send(collector, native(SITE, [visitor(1)]))
         self.wait_received(1)
         self.assertEqual(self.start_web(collector, prefix=self.root).get("/api/sites").status, 200)
+        web = self.start_web(collector, prefix=(*self.root, "setpriv", f"--groups={FRIEND}"))
+        with open(f"/proc/{web.process.pid}/status") as file:
+            groups = re.search(r"^Groups:(.*)$", file.read(), re.M)[1]
+        self.assertLessEqual({FRIEND, self.group}, set(map(int, groups.split())))  # root's own, too
         self.wait_up(self.start_exporter(self.root))
 
     def test_root_starts_a_collector(self):
@@ -391,6 +396,19 @@ class WhoMayRead(UnitCase):
         self.send(collector, native(SITE, [visitor(1)]))
         self.wait_received(1)
         self.assertEqual(self.count(SITE), 1)
+
+    def test_a_service_is_told_what_else_it_needs(self):
+        """Not to join the group that it has: a directory on the way is open to that."""
+        private = os.path.join(self.directory, "private")
+        os.mkdir(private)
+        os.chmod(private, 0o710)
+        os.chown(private, 0, self.group)
+        self.keys = os.path.join(private, "keys")
+        self.write_keys("7 " + "07" * 16 + "\n", 0)
+        done = self.run_in(self.as_unit("presence-web"), PRESENCE_WEB, "--key-file", self.keys,
+                           "--listen", f"127.0.0.1:{free_port()}")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("permission denied: only root may read it; run as root", done.stderr)
 
     def test_a_user_is_told_which_group_to_join(self):
         collector = self.start_unit()
@@ -414,6 +432,11 @@ class WhoMayRead(UnitCase):
         exporter = self.start_exporter(somebody)
         self.assertFalse(self.is_up(exporter))
         self.assertRegex(exporter.output(), join)
+        os.chown(self.own, -1, grp.getgrnam("adm").gr_gid)  # any other group that has a name
+        web = self.start_web(collector, prefix=somebody)
+        self.assertEqual(web.get("/api/sites").status, 503)
+        self.assertIn(": the group adm may read it; join it with `usermod -aG adm somebody`", web.output())
+        os.chown(self.own, -1, self.group)
 
         def count(uid, *groups):
             return self.run_in(self.as_person(uid, *groups), PRESENCECTL, "count", SITE, "--segment",

@@ -87,7 +87,7 @@ static void a_full_map_keeps_the_order(void **state)
     struct group group;
 
     (void)state;
-    open_group(&group, "127.0.0.1:0", 4, 1, 3600 * SECOND);
+    open_group(&group, "127.0.0.1:0", 4, 1, 0);
     open_senders(&group, 0, SENDERS, senders);
     for (unsigned i = 0; i < SENDERS; i++) {
         workers[i] = worker_of(&group, 0, senders[i]);

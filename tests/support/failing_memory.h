@@ -5,9 +5,9 @@
 #ifndef PRESENCE_TESTS_FAILING_MEMORY_H
 #define PRESENCE_TESTS_FAILING_MEMORY_H
 
-#include <dirent.h>
 #include <errno.h>
 
+#include "descriptors.h"
 #include "unit.h"
 
 /* glibc's own functions, below those of these names that everybody calls. */
@@ -75,18 +75,6 @@ EXPORTED void free(void *block)
     __libc_free(block);
 }
 
-static inline unsigned failing_memory_descriptors(void)
-{
-    DIR *directory = opendir("/proc/self/fd");
-    unsigned count = 0;
-
-    assert_non_null(directory);
-    while (readdir(directory))
-        count++;
-    closedir(directory);
-    return count;
-}
-
 /* A part opens something, closes what it has opened, and returns the error of opening it. */
 typedef int (*failing_memory_part)(void *context);
 
@@ -98,7 +86,7 @@ static inline void fail_each_allocation(const char *name, failing_memory_part pa
     int r = part(context); /* what is made once for all stays */
 
     assert_int_equal(r, 0);
-    descriptors = failing_memory_descriptors();
+    descriptors = count_descriptors();
     for (unsigned which = 1;; which++) {
         failing_memory.which = which;
         failing_memory.made = 0;
@@ -108,11 +96,11 @@ static inline void fail_each_allocation(const char *name, failing_memory_part pa
         failing_memory.is_on = false;
         bool was_refused = failing_memory.made >= which;
         if ((r != 0 && !(was_refused && r == -ENOMEM)) || failing_memory.blocks != 0 ||
-            failing_memory_descriptors() != descriptors)
+            count_descriptors() != descriptors)
             fail_msg(
                 "%s, allocation %u of %u fails: returns %d, %ld blocks and %d descriptors are left",
                 name, which, failing_memory.made, r, failing_memory.blocks,
-                (int)(failing_memory_descriptors() - descriptors));
+                (int)(count_descriptors() - descriptors));
         if (!was_refused)
             return;
     }

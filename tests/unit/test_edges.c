@@ -1,7 +1,7 @@
-/* test_edges.c - why a site is quiet, by the streams of its edges (R6). */
+/* test_edges.c - why a site is quiet, by the streams of its edges (R6), and their JSON. */
 #include "../support/unit.h"
 
-#include <common/edges.h>
+#include <common/edges_json.h>
 
 #define QUIET 240 /* seconds since the site's last heartbeat */
 
@@ -97,6 +97,41 @@ static void without_streams_nothing_is_known(void **state)
     expect(NULL, 0, "whether its edge is alive is not known");
 }
 
+/* Check members of an object, which is released. */
+static void expect_json(json_t *object, const char *members)
+{
+    json_t *expected = json_loads(members, 0, NULL);
+    const char *name;
+    json_t *value;
+
+    assert_non_null(expected);
+    json_object_foreach(expected, name, value)
+    {
+        if (!json_equal(json_object_get(object, name), value))
+            fail_msg("%s is not as in %s", name, members);
+    }
+    json_decref(expected);
+    json_decref(object);
+}
+
+static void json_has_what_is_known(void **state)
+{
+    const struct edges one_gone = {.alive = 2, .gone = 1, .gone_s = 70}, all_there = {.alive = 3};
+    const struct presence_stream unknown = {.id = 1, .last_s = 3, .first_s = 60};
+    const struct presence_stream known = {
+        .id = 10, .address = "192.0.2.1", .port = 9, .key_id = 7, .target = 3};
+
+    (void)state;
+    expect_json(edges_build(&one_gone), "{\"alive\": 2, \"gone\": 1, \"gone_for_s\": 70}");
+    expect_json(edges_build(&all_there), "{\"alive\": 3, \"gone\": 0, \"gone_for_s\": null}");
+    expect_json(edges_build_stream(&unknown),
+                "{\"address\": null, \"port\": null, \"key\": null, \"state\": \"alive\","
+                " \"age_s\": 3, \"first_age_s\": 60}");
+    expect_json(edges_build_stream(&known),
+                "{\"address\": \"192.0.2.1\", \"port\": 9, \"key\": 7, \"target\": 3,"
+                " \"stream\": \"000000000000000a\"}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -107,6 +142,7 @@ int main(void)
         cmocka_unit_test(senders_of_nobody_are_no_edges),
         cmocka_unit_test(few_senders_of_nobody_are_looked_at),
         cmocka_unit_test(without_streams_nothing_is_known),
+        cmocka_unit_test(json_has_what_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,6 +72,9 @@ static int calls_that_are_left(const char *path)
     MUST(raise(SIGURG) == 0); /* ignored */
     void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     MUST(memory != MAP_FAILED);
+    MUST(mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+             MAP_FAILED &&
+         errno == EPERM);
     MUST(mprotect(memory, 4096, PROT_READ | PROT_EXEC) < 0 && errno == EPERM);
     return 0;
 }
@@ -80,6 +83,7 @@ static int calls_that_are_left(const char *path)
 static int writing_is_left(const char *path)
 {
     char written[256], other[300], elsewhere[300];
+    int pair[2];
 
     snprintf(written, sizeof(written), "%s/state/file", path);
     snprintf(elsewhere, sizeof(elsewhere), "%s.elsewhere", path);
@@ -92,6 +96,7 @@ static int writing_is_left(const char *path)
     MUST(error_of(open(written, O_RDWR | O_CREAT, 0600)) == 0);
     MUST(unlink(written) == 0 && rmdir(other) == 0);
     MUST(error_of(socket(AF_INET, SOCK_DGRAM, 0)) == EPERM);
+    MUST(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) < 0 && errno == EPERM);
     if (!has_landlock())
         return 0;
     MUST(error_of(open("/tmp/presence-privileges", O_RDWR | O_CREAT, 0600)) == EACCES);
@@ -208,6 +213,16 @@ static int call_execve(void)
     return execl("/bin/true", "true", (char *)NULL);
 }
 
+static int call_execveat(void)
+{
+    return (int)syscall(SYS_execveat, AT_FDCWD, "/bin/true", NULL, NULL, 0);
+}
+
+static int call_memfd_create(void)
+{
+    return memfd_create("code", MFD_CLOEXEC);
+}
+
 static int call_fork(void)
 {
     return (int)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0);
@@ -230,8 +245,8 @@ static int call_ptrace(void)
 
 static void calls_of_attackers_kill(void **state)
 {
-    static int (*const calls[])(void) = {call_execve, call_fork, call_chroot, call_kill,
-                                         call_ptrace};
+    static int (*const calls[])(void) = {call_execve, call_execveat, call_memfd_create, call_fork,
+                                         call_chroot, call_kill,     call_ptrace};
     int status;
 
     (void)state;

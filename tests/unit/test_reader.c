@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 static const struct segment_settings settings = {
-    .max_entries = 10000, .max_scopes = 64, .max_window = 3600, .warm_up = 90};
+    .max_entries = 10000, .max_scopes = 64, .max_window = 3600, .warm_up = 90, .max_histories = 8};
 
 static int open_fixture(void **state)
 {
@@ -235,6 +235,7 @@ static void staleness_is_the_age_of_the_tick_or_the_state(void **state)
 {
     struct fixture *fixture = *state;
     struct segment_header *header = fixture_segment(fixture)->header;
+    struct presence_status status;
 
     wait_for_the_second();
     uint64_t now = clock_boottime(NULL);
@@ -264,6 +265,8 @@ static void staleness_is_the_age_of_the_tick_or_the_state(void **state)
     assert_true(is_stale(fixture));
     header->state = SEGMENT_REPLACED; /* and nothing has replaced it */
     assert_true(is_stale(fixture));
+    assert_int_equal(presence_status(fixture->presence, &status), 0);
+    assert_int_equal(status.state, PRESENCE_STOPPED);
 }
 
 static void a_new_start_has_not_listened(void **state)
@@ -358,6 +361,7 @@ static void status_describes_the_collector(void **state)
 
     fixture_deliver(fixture, WIRE_HEARTBEAT, "a", "example.com", "/x", "DE", NULL);
     fixture_advance(fixture, 9);
+    collector_maintain(fixture->collector);
     assert_int_equal(presence_status(fixture->presence, &status), 0);
     assert_int_equal(status.state, PRESENCE_LISTENING);
     assert_int_equal(status.listening_for_s, 9);
@@ -377,21 +381,28 @@ static void status_describes_the_collector(void **state)
     assert_int_equal(status.entries_live, 3);
     assert_int_equal(status.scopes_capacity, 64);
     assert_int_equal(status.scopes_live, 3);
+    assert_int_equal(status.histories_capacity, 8);
+    assert_int_equal(status.histories_live, 3);
     assert_int_equal(status.segment_bytes, fixture_segment(fixture)->size);
     assert_string_equal(presence_path(fixture->presence), fixture->scratch.path);
+    char *reason = fixture_segment(fixture)->header->keys_refused;
+    memset(reason, 'x', sizeof(fixture_segment(fixture)->header->keys_refused));
+    assert_int_equal(presence_status(fixture->presence, &status), 0);
+    assert_int_equal(strlen(status.keys_refused), sizeof(status.keys_refused) - 1);
 }
 
 static void counters_are_summed_over_writers(void **state)
 {
     struct fixture *fixture = *state;
-    struct presence_counter counters[COUNTERS_SHOWN];
+    struct presence_counter counters[COUNTERS_SHOWN + 1] = {[COUNTERS_SHOWN] = {.value = 77}};
 
     fixture_beat(fixture, "a", "example.com", NULL);
     fixture_beat(fixture, "a", "example.com", NULL);
     fixture_segment(fixture)->counters[SEGMENT_WORKERS_MAX].values[COUNTER_datagrams_received] = 5;
     assert_int_equal(presence_counters(fixture->presence, NULL, 0), COUNTERS_SHOWN);
-    assert_int_equal(presence_counters(fixture->presence, counters, COUNTERS_SHOWN),
+    assert_int_equal(presence_counters(fixture->presence, counters, COUNTERS_SHOWN + 1),
                      COUNTERS_SHOWN);
+    assert_int_equal(counters[COUNTERS_SHOWN].value, 77); /* there is no such counter */
     assert_string_equal(counters[COUNTER_datagrams_received].name, "datagrams_received");
     assert_int_equal(counters[COUNTER_datagrams_received].value, 7);
     assert_int_equal(counters[COUNTER_heartbeats_new].value, 1);

@@ -68,6 +68,14 @@ static void expect_seen_at(int line, const char *site, const char *visitor, int6
 
 #define expect_seen(...) expect_seen_at(__LINE__, __VA_ARGS__)
 
+static bool is_status_partial(void)
+{
+    struct presence_status status;
+
+    assert_int_equal(presence_status(fixture.presence, &status), 0);
+    return status.partial;
+}
+
 static void beat(const char *visitor, const char *site, const char *room, const char *country,
                  const char *source)
 {
@@ -107,7 +115,9 @@ static void sites_that_find_no_room_are_unknown(void **state)
     beat("a", "a.example", NULL, NULL, NULL);
     beat("b", "b.example", NULL, NULL, NULL);
     expect_site("c.example", NOBODY, false);
+    assert_false(is_status_partial());
     beat("c", "c.example", "/c", "DE", "s.example");
+    assert_true(is_status_partial());
     expect_site("a.example", 1, false);
     expect_site("c.example", UNKNOWN, true);
     expect_site("d.example", UNKNOWN, true);
@@ -137,7 +147,9 @@ static void labels_that_find_no_room_are_unknown_in_their_site(void **state)
     open_with((struct segment_settings){.max_entries = 100, .max_scopes = 4});
     beat("a", "a.example", "/a", NULL, NULL);
     beat("b", "b.example", "/b", NULL, NULL);
+    assert_false(is_status_partial());
     beat("c", "a.example", "/c", NULL, NULL);
+    assert_true(is_status_partial());
     expect_room("a.example", "/a", 1, false);
     expect_room("a.example", "/c", UNKNOWN, true);
     expect_room("a.example", "/d", UNKNOWN, true);
@@ -259,7 +271,6 @@ static void a_site_that_is_gone_is_unknown_with_its_rooms(void **state)
 static void a_full_table_makes_lower_bounds(void **state)
 {
     struct presence_busiest busiest;
-    struct presence_status status;
     char visitor[16];
 
     (void)state;
@@ -281,12 +292,10 @@ static void a_full_table_makes_lower_bounds(void **state)
     assert_int_equal(presence_busiest(fixture.presence, PRESENCE_SITE, 0, 0, &busiest), 0);
     assert_true(busiest.moment.partial && busiest.scopes[0].partial && !busiest.scopes[1].partial);
     presence_busiest_free(&busiest);
-    assert_int_equal(presence_status(fixture.presence, &status), 0);
-    assert_true(status.partial);
+    assert_true(is_status_partial());
     fixture_advance(&fixture, WINDOW);
     expect_site("c.example", NOBODY, false);
-    assert_int_equal(presence_status(fixture.presence, &status), 0);
-    assert_false(status.partial);
+    assert_false(is_status_partial());
 }
 
 static void senders_of_too_many_make_lower_bounds(void **state)

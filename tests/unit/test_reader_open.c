@@ -1,4 +1,5 @@
 /* test_reader_open.c - which files are opened, and which are replaced by another. */
+#include "../support/descriptors.h"
 #include "reader_fixture.h"
 
 #include <fcntl.h>
@@ -49,6 +50,16 @@ static int try_with(struct fixture *fixture, size_t offset, const void *value, s
 #define TRY_WITH(fixture, type, member, ...)                                               \
     try_with(fixture, offsetof(struct segment_header, member), &(const type){__VA_ARGS__}, \
              sizeof(type))
+
+static void nothing_is_left_of_what_is_closed(void **state)
+{
+    struct fixture *fixture = *state;
+    const unsigned descriptors = count_descriptors();
+
+    for (unsigned i = 0; i < 100; i++)
+        assert_int_equal(try_open(fixture->scratch.path), 0);
+    assert_int_equal(count_descriptors(), descriptors);
+}
 
 static void headers_are_judged(void **state)
 {
@@ -254,6 +265,7 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, open_fixture, close_fixture)
     const struct CMUnitTest tests[] = {
+        TEST(nothing_is_left_of_what_is_closed),
         TEST(headers_are_judged),
         TEST(truncated_files_are_damaged),
         TEST(only_files_are_opened),

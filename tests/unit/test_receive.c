@@ -1,4 +1,5 @@
 /* test_receive.c - receive.h: both engines against the same cases. */
+#include "../support/descriptors.h"
 #include "../support/line.h"
 
 #include <arpa/inet.h>
@@ -383,6 +384,7 @@ static void many_flows_reach_every_worker(void **state)
 /* Requests in flight hold their socket: if they were not cancelled, the port would stay in use. */
 static void ports_are_free_after_close(void **state)
 {
+    const unsigned descriptors = count_descriptors();
     struct arrival arrivals[2];
     struct line line;
 
@@ -403,6 +405,7 @@ static void ports_are_free_after_close(void **state)
             fail_msg("round %u: %s", round, strerror(errno));
         close(again);
     }
+    assert_int_equal(count_descriptors(), descriptors);
 }
 
 /* ---- errors ------------------------------------------------------------------------------ */

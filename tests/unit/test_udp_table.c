@@ -1,4 +1,5 @@
 /* test_udp_table.c - udp_table.h: who else has a port, and tables that can't be believed. */
+#include "../support/descriptors.h"
 #include "../support/ipv6.h"
 #include "../support/own_loopback.h"
 #include "../support/scratch.h"
@@ -54,6 +55,7 @@ static int find_beside(const char *text, int socket, int first, unsigned count)
 static void others_are_found_at_the_address_and_beside_it(void **state)
 {
     int one = bind_at("127.0.0.1:0", -1), other = bind_at("127.0.0.2:0", one);
+    const unsigned descriptors = count_descriptors();
 
     (void)state;
     assert_int_equal(find_beside("127.0.0.1:0", one, one, 1), 0);
@@ -62,8 +64,10 @@ static void others_are_found_at_the_address_and_beside_it(void **state)
     assert_int_equal(find_beside("0.0.0.0:0", one, one, 1), 1);
     assert_int_equal(find_beside("0.0.0.0:0", one, other, 1), 1);
     assert_int_equal(find_beside("[::]:0", one, one, 0), 0);
+    assert_int_equal(count_descriptors(), descriptors);
     close(other);
     assert_int_equal(find_beside("0.0.0.0:0", one, one, 2), 0);
+    assert_int_equal(find_beside("0.0.0.0:0", one, 0, (unsigned)one + 1), 0);
     assert_int_equal(find_beside("0.0.0.0:0", one, 0, (unsigned)one), 1);
     close(one);
 }
