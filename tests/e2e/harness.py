@@ -166,7 +166,7 @@ class Collector:
 
 
 # Fields of the segment's header (segment.h): offset and format.
-STATE, CLOCK_OFFSET = (320, "=I"), (592, "=q")
+STATE, DAY, CLOCK_OFFSET = (320, "=I"), (584, "=q"), (592, "=q")
 STARTING, LISTENING = 1, 2
 
 

@@ -14,8 +14,8 @@ SITE = "example.com"
 
 
 class EventCase(Case):
-    def begin(self, *arguments):
-        self.collector = self.start("--warm-up", "0", "--events", "16384", *arguments)
+    def begin(self, events=16384):
+        self.collector = self.start("--warm-up", "0", "--events", str(events))
         return self.collector
 
     def happen(self, numbers, site=SITE, **fields):
@@ -78,6 +78,13 @@ class Events(EventCase):
             self.assertEqual(self.events(SITE, "--since", text), events[4:], text)
         self.assertEqual(self.events(SITE, "--since", "1h"), events)
         self.assertEqual(self.events(SITE, "--since", "2030-01-01"), [])
+
+    def test_without_a_limit_the_last_500(self):
+        self.begin(events=65536)  # in a second, a site may write a 64th
+        for first in range(0, 520, 40):
+            self.happen(range(first, first + 40))
+        events = wait_until(lambda: len(now := self.events("--limit", "0")) == 520 and now, "all events")
+        self.assertEqual(self.events(SITE), events[20:])
 
     def test_a_watermark_leaves_no_gap_and_repeats_nothing(self):
         self.begin()

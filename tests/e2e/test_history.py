@@ -4,13 +4,16 @@ Minutes and hours pass in time namespaces, whose CLOCK_BOOTTIME is ahead of the 
 """
 
 import csv
+import fcntl
 import io
 import json
 import os
 import pty
 import re
 import signal
+import struct
 import subprocess
+import termios
 import time
 
 from harness import (
@@ -53,9 +56,10 @@ class TrendCase(Case):
         return wait_until(last, lambda: "the running minute: "
                           f"{self.ctl('history', SITE, '--table')}")
 
-    def on_terminal(self, *arguments, **environment):
+    def on_terminal(self, *arguments, rows=24, **environment):
         """The output of a command on a terminal."""
         master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 80, 0, 0))
         process = subprocess.Popen(
             [PRESENCECTL, *arguments, "--segment", self.segment], stdout=slave,
             stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -87,6 +91,10 @@ class History(TrendCase):
             [5, 6, 2, 5, 1, 0, True, False])
         self.assertLessEqual(minute["minimum"], minute["mean"])
         self.assertLessEqual(minute["mean"], minute["maximum"])
+        answer = self.json("history", SITE, "--since", "3600")
+        since, until = (time.mktime(time.strptime(answer[name], "%Y-%m-%dT%H:%M:%SZ"))
+                        for name in ("since", "until"))
+        self.assertEqual(until - since, 3600)
         room = self.json("history", SITE, "/")
         self.assertEqual((room["room"], room["history"][-1]["maximum"]), ("/", 3))
         self.assertEqual(room["count"], 3)
@@ -124,7 +132,8 @@ class History(TrendCase):
     def test_forms_agree(self):
         self.begin_in_a_minute()
         self.visit(range(7))
-        self.wait_minute(lambda minute: minute["maximum"] == 7)
+        self.visit(range(2), kind=3)
+        self.wait_minute(lambda minute: minute["maximum"] == 7 and minute["pageviews"] == 2)
         self.collector.stop()  # so that nothing moves
         status, out, err = self.ctl("history", SITE, "--json")
         self.assertEqual(status, 3)
@@ -138,12 +147,13 @@ class History(TrendCase):
         for row, minute in zip(rows, wanted):
             self.assertEqual(row["site"], SITE)
             self.assertEqual(row["time"], minute["time"])
-            for name in ("seconds", "minimum", "maximum", "heartbeats", "entries", "leaves"):
+            for name in ("seconds", "minimum", "maximum", "heartbeats", "pageviews", "entries", "leaves",
+                         "departures", "warming", "running"):
                 self.assertEqual(int(row[name]), minute[name])
             self.assertAlmostEqual(float(row["mean"]), minute["mean"], delta=0.005)
         table = self.ctl("history", SITE, "--table", "--step", "1m")[1].splitlines()
         self.assertEqual(table[0].split()[:4], ["FROM", "LOWEST", "MEAN", "HIGHEST"])
-        self.assertEqual(table[1].split()[3], "7")
+        self.assertEqual(table[1].split()[3:], ["7", "7", "0", "0", "2", "9", "running"])
 
     def test_the_graph(self):
         self.begin()
@@ -164,6 +174,9 @@ class History(TrendCase):
         self.assertNotIn("\033", out)
         self.assertIn("\033[", self.on_terminal("history", SITE))
         self.assertNotIn("\033", self.on_terminal("history", SITE, NO_COLOR="1"))
+        for rows in 5, 6, 7:  # too few for it: the graph is as low as it can be
+            out = self.on_terminal("history", SITE, rows=rows)
+            self.assertEqual(len(re.findall("(?m)^.*(?:[│┤└▼]|UTC).*$", out)), 4, out)
 
     def test_what_is_not_recorded(self):
         """A history that is shorter than was asked for says so, and ends now, in every form."""
@@ -214,7 +227,9 @@ class History(TrendCase):
         self.assertEqual((status, out), (4, ""))
         self.assertIn("--max-histories", err)
         self.assertIn("--max-histories", self.ctl("explain", "late.example")[1])
-        self.assertEqual(self.json("history", "nobody.example")["history"], [])
+        answer = self.json("history", "nobody.example")
+        self.assertEqual([answer[name] for name in ("history", "recorded_since", "recorded_until")],
+                         [[], None, None])
         self.collector.stop()
         self.assertEqual(self.ctl("history", "nobody.example")[0], 3)  # 3 before 4
 
@@ -309,14 +324,15 @@ class Places(TrendCase):
             status, out, err = self.ctl(command, SITE, "--country", "US")
             self.assertEqual((status, out), (4, ""))
             self.assertIn("country US of example.com", err)
+        self.assertIn("country AZ of example.com", self.ctl("count", SITE, "--country", "az")[2])
 
     def test_usage(self):
         for arguments, words in (
             (["/a", "--country", "DE"], "only one of"), (["--country", "DE", "--source", "x"], "only one of"),
             (["--country", "D"], "two letters"), (["--country", "DEU"], "two letters"),
             (["--country", "D1"], "two letters"), (["--country", ""], "two letters"),
-            (["--source", ""], "--source"), (["--source", "x" * 254], "--source"),
-            (["--source", "a\nb"], "--source"),
+            (["--source", ""], "--source"), (["--source", "x" * 254], "--source must be 1 to 253 bytes"),
+            (["--source", "a\nb"], "--source"), (["/" + "x" * 255], "ROOM must be 1 to 255 bytes"),
         ):
             with self.subTest(arguments=arguments):
                 status, out, err = self.ctl("peak", SITE, *arguments)
@@ -377,9 +393,10 @@ class Explain(TrendCase):
         status, out, err = self.ctl("explain", SITE)
         self.assertEqual((status, err), (0, ""))
         self.assertTrue(out.startswith("5 visitors are now on example.com\n"), out)
-        for words in ("the last 5 min, the window", "6  entered", "1  left", "fresh",
+        for words in ("the last 5 min, the window", "6  entered", "1  left", "0  departed silently", "fresh",
                       "1 of 3 datagrams", "datagrams_rejected_malformed"):
             self.assertIn(words, out)
+        self.assertRegex(out, r"\n  The collector ran for \d+ of the 60 seconds\.\n")
         self.assertLessEqual(max(map(len, out.splitlines())), 100)
         self.assertTrue(self.ctl("explain", SITE, "/")[1].startswith("6 visitors are now on / on"))
         status, out, err = self.ctl("explain", "nobody.example")
@@ -389,6 +406,18 @@ class Explain(TrendCase):
         status, out, err = self.ctl("explain", SITE)
         self.assertEqual(status, 3)
         self.assertIn("stale", out)
+
+    def test_ages(self):
+        self.begin()
+        self.visit(range(3))
+        self.wait_received(1)
+        self.collector.stop()
+        self.enterContext(clock_ahead(70))
+        self.begin()
+        self.visit(range(10, 16))
+        wait_until(lambda: self.count(SITE) == 9, "all of them")
+        bands = re.findall(r"ago +([1-9]\d*) +(\d+) %  (#+)\n", self.ctl("explain", SITE)[1])
+        self.assertEqual(bands, [("6", "67", 24 * "#"), ("3", "33", 12 * "#")])
 
 
 class Names(TrendCase):
@@ -411,6 +440,7 @@ class Names(TrendCase):
         for command in (("events", SITE), ("events", SITE, "--csv"), ("events", SITE, "--json"),
                         ("top", SITE), ("top", SITE, "--by", "source"),
                         ("history", SITE, HOSTILE[6], "--csv"), ("explain", SITE, HOSTILE[4]),
+                        ("explain", SITE, "--source", HOSTILE[6]),
                         ("peak", SITE, HOSTILE[6])):
             with self.subTest(command=command):
                 out = self.on_terminal(*command)

@@ -4,7 +4,7 @@ import csv
 import io
 import unittest
 
-from harness import native, visitor
+from harness import native, visitor, wait_until
 from test_presencectl import SITE, CtlCase
 
 
@@ -112,6 +112,8 @@ class Listings(CtlCase):
             self.assertEqual(status, 0)
             self.assertRegex(out, r"\A[^\n]*\[warming\]\n")
             self.assertIn("warming", err)
+        wait_until(lambda: self.json("history", SITE)["history"], "a sample")
+        self.assertRegex(self.ctl("history", SITE)[1], r"\A[^\n]*\[warming\]\n")
         collector.stop()
         for command in ("top", SITE), ("sites",):
             self.assertRegex(self.ctl(*command)[1], r"\A[^\n]*\[stale\] \[warming\]\n")
@@ -121,6 +123,7 @@ class Listings(CtlCase):
             "/日本": "/日本", "/e\u0301": "/e\u0301", "/\u202eevil": "/\\u{202E}evil",
             "/\u2066a": "/\\u{2066}a", "/\u200b": "/\\u{200B}", "/\u061c": "/\\u{061C}",
             "/\ufeff": "/\\u{FEFF}", "/\U000e0041": "/\\u{E0041}", "/\ue000": None,
+            "/\u3164": "/\\u{3164}", "/\u00ad": "/\\u{00AD}",
         }
         self.populate(*((n, room, "") for n, room in enumerate(rooms)))
         for environment in {"LC_ALL": "C"}, {"LC_ALL": "C.UTF-8"}:

@@ -95,6 +95,7 @@ class Usage(CtlCase):
             (("history", SITE, "--since", "yesterday"), "--since"), (("watch",), "SITE"),
             (("history", SITE, "--since", "2026-13-01"), "--since"),
             (("history", SITE, "--step", "90s"), "--step"), (("events", "a", "b"), "SITE"),
+            (("history", SITE, "--step", "0"), "--step"),
             (("peak", SITE, "--csv"), "--csv"), (("count", SITE, "--follow"), "--follow"),
             (("explain", SITE, "--since", "1h"), "--since"), (("events", "--table"), "--table"),
             (("count", SITE, "--database", "x"), "--database"),
@@ -359,12 +360,15 @@ class Segments(CtlCase):
         self.assert_line(result, 1, "/dev/null")
 
     def test_output_that_cannot_be_written(self):
-        self.populate((1, "/", ""))
-        with open("/dev/full", "wb") as full:
-            done = subprocess.run([PRESENCECTL, "count", SITE, "--segment", self.segment],
-                                  stdout=full, stderr=subprocess.PIPE, text=True)
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("No space left", done.stderr)
+        collector = self.populate((1, "/", ""))
+        for reported in "", "stale: ":
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run([PRESENCECTL, "count", SITE, "--segment", self.segment],
+                                      stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(reported, done.stderr)
+            self.assertIn("No space left", done.stderr)
+            collector.stop()
 
     def on_terminal(self, *arguments, **environment):
         """The output of a command on a terminal."""

@@ -58,6 +58,10 @@ class Senders(SendersCase):
         self.assertEqual((stats["streams_expected"], stats["streams_received"],
                           stats["datagrams_rejected_duplicate"]), (8, 5, 1))
         self.assertEqual(self.json("status")["streams_live"], 2)
+        explained = self.json("explain", SITE)
+        self.assertEqual((explained["streams_expected"], explained["streams_received"]), (8, 5))
+        self.assertIn("3 of 8 that senders numbered (37.500 %) were lost on the way: see",
+                      self.ctl("explain", SITE)[1])
 
         status, out, err = self.ctl("senders")
         self.assertEqual((status, err), (0, ""))
@@ -176,14 +180,14 @@ class Senders(SendersCase):
 class Quiet(SendersCase):
     """R6: a quiet site has nobody on its edges, or has lost one."""
 
-    def expect(self, cause, edges, *alive):
-        """Check what says why SITE is quiet, while some edges are alive."""
+    def expect(self, cause, remedy, edges, *alive):
+        """Check what says why SITE is quiet and what to do about it, while some edges are alive."""
         with contextlib.ExitStack() as living:
             for edge in alive:
                 living.enter_context(edge.kept_alive())
-            self.check_cause(cause, edges)
+            self.check_cause(cause, remedy, edges)
 
-    def check_cause(self, cause, edges):
+    def check_cause(self, cause, remedy, edges):
         wait_until(lambda: re.search(cause, self.ctl("count", SITE)[2]),
                    lambda: f"{cause}: {self.ctl('count', SITE)} {self.json('senders')}")
         status, out, err = self.ctl("count", SITE)
@@ -191,7 +195,7 @@ class Quiet(SendersCase):
         self.assertRegex(err, rf"\Apresencectl: quiet: the last heartbeat from {SITE} came \d+ (s|min) "
                               rf"ago; {cause}.*\n\Z")
         out = self.ctl("explain", SITE)[1]
-        self.assertRegex(out, rf"No heartbeat has come for \d+ (s|min) \(quiet\): {cause}")
+        self.assertRegex(out, rf"No heartbeat has come for \d+ (s|min) \(quiet\): {cause}.*\n +{remedy}")
         got = self.json("explain", SITE)["edges"]
         self.assertEqual((got["alive"], got["gone"]), edges)
         self.assertEqual(got["gone_for_s"] is None, not edges[1])
@@ -205,9 +209,11 @@ class Quiet(SendersCase):
         collector.stop()
         with clock_ahead(70):
             first.collector = second.collector = collector = self.start("--warm-up", "0")
-            self.expect("2 edges are alive, with nobody there", (2, 0), first, second)
-            self.expect("an edge fell silent .* ago, and 1 other is alive", (1, 1), second)
-            self.expect("2 edges fell silent, the first .* ago", (0, 2))
+            self.expect("2 edges are alive, with nobody there", "But an edge that sends text or version 1 could",
+                        (2, 0), first, second)
+            remedy = "'presencectl senders' lists them"
+            self.expect("an edge fell silent .* ago, and 1 other is alive", remedy, (1, 1), second)
+            self.expect("2 edges fell silent, the first .* ago", remedy, (0, 2))
 
     def test_text_says_nothing(self):
         """Nor does a sender that has no visitors, as a presence-web that only reads."""
@@ -220,9 +226,10 @@ class Quiet(SendersCase):
             reader.collector = self.start("--warm-up", "0")
             reader.send()
             self.wait_arrived(2)
-            self.expect("whether its edge is alive is not known", (0, 0), reader)
+            cause, remedy = "whether its edge is alive is not known", "Check that it still sends"
+            self.expect(cause, remedy, (0, 0), reader)
             wait_until(lambda: self.json("senders")["silent"] == 1, "it to fall silent")
-            self.expect("whether its edge is alive is not known", (0, 0))
+            self.expect(cause, remedy, (0, 0))
 
 
 if __name__ == "__main__":

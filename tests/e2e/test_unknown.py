@@ -139,6 +139,8 @@ class Refused(Answers):
                                for i in range(50)))
         self.fill(collector, native(SITE, people(1000, 7), room="/new"))
         self.assert_unknown(ROOM, "site_rooms_full", "--max-rooms-per-site")
+        self.assertEqual(self.json("explain", SITE)["uncounted"]["site_rooms_full"], 7)
+        self.assertRegex(self.ctl("explain", SITE)[1], r"\n +7  [^\n]* \(site_rooms_full\)\n")
         self.assert_nobody(SOURCE)
         self.fill(collector, native(SITE, people(1000, 7), source="x.example"))
         self.assert_unknown(SOURCE, "site_sources_full", "--max-rooms-per-site")

@@ -10,8 +10,11 @@ import signal
 import struct
 import subprocess
 import termios
+import time
 
-from harness import DEADLINE, PRESENCECTL, Case, native, program, visitor, wait_until
+from harness import (
+    DAY, DEADLINE, PRESENCECTL, Case, clock_ahead, native, program, visitor, wait_away_from_midnight, wait_until,
+)
 from side_by_side import main
 
 SITE = "example.com"
@@ -21,13 +24,13 @@ ENTER, LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"
 class Terminal:
     """The other end of a pty: interprets the output as a terminal does."""
 
-    def __init__(self, segment, columns, rows, *arguments, **environment):
+    def __init__(self, segment, columns, rows, *arguments, stdin=None, **environment):
         self.master, self.slave = pty.openpty()
         self.resize(columns, rows)
         self.before = termios.tcgetattr(self.slave)
         self.sent = b""
         self.process = subprocess.Popen(
-            [PRESENCECTL, "watch", *arguments, "--segment", segment], stdin=self.slave,
+            [PRESENCECTL, "watch", *arguments, "--segment", segment], stdin=stdin or self.slave,
             stdout=self.slave, stderr=subprocess.PIPE, preexec_fn=os.setsid,
             env={**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8", "NO_COLOR": "", **environment})
 
@@ -62,6 +65,12 @@ class Terminal:
         return wait_until(lambda: re.search(pattern, "\n".join(self.screen())) and self.screen(),
                           lambda: f"{pattern} on the screen, which shows {self.screen()}")
 
+    def assert_rows_erased(self):
+        """Each row of a frame is erased before it is written: the one before may be longer."""
+        for frame in self.read().split(LEAVE)[0].split(b"\x1b[H")[1:]:
+            for row in frame.removeprefix(b"\x1b[2J").split(b"\r\n"):
+                assert row.startswith(b"\x1b[2K"), row
+
     def press(self, key):
         os.write(self.master, key)
 
@@ -86,8 +95,8 @@ class Terminal:
 
 
 class WatchCase(Case):
-    def begin(self):
-        self.collector = self.start("--warm-up", "0", "--events", "16384")
+    def begin(self, events=16384):
+        self.collector = self.start("--warm-up", "0", "--events", str(events))
         self.visit(range(30), room="/pricing", country="DE", source="news.example")
         wait_until(lambda: (self.json("explain", SITE)["last_minute"] or {}).get("entries") == 30,
                    "their entering to be known")
@@ -116,12 +125,77 @@ class Screen(WatchCase):
             self.assertRegex(screen, pattern)
         self.visit(range(30, 33), room="/new")
         terminal.wait_screen(r"33 visitors")
-        terminal.press(b"c")
-        terminal.wait_screen(r"COUNTRY +VISITORS")
+        self.assertFalse(termios.tcgetattr(terminal.slave)[3] & termios.ECHO)
+        for key, kind in (b"c", "COUNTRY"), (b"s", "SOURCE"), (b"r", "ROOM"):
+            terminal.press(key)
+            terminal.wait_screen(rf"{kind} +VISITORS")
         terminal.press(b"q")
         self.assertEqual(terminal.wait_end(), 0)
         terminal.wait_as_before()
+        terminal.assert_rows_erased()
         self.assertIn(b"\x1b[0;", terminal.sent)
+
+    def test_an_earlier_time(self):
+        """--since lets the graph begin earlier; the peak is that of today alone."""
+        wait_away_from_midnight()
+        self.begin()
+        wait_until(lambda: (self.json("peak", SITE)["ever"] or {}).get("count") == 30, "a peak")
+        self.collector.stop()
+        self.write_header(DAY, self.read_header(DAY) - 1)
+        self.enterContext(clock_ahead(4 * 3600))
+        self.collector = self.start("--warm-up", "0", "--events", "16384")
+        self.visit(range(5))
+        terminal = self.open(80, 24, "--by", "country", "--since", "6h")
+        rows = terminal.wait_screen(r"(?s)5 visitors .* peak 5 at \d\d:\d\d.* COUNTRY +VISITORS")
+        self.assertEqual(self.json("peak", SITE)["ever"]["count"], 30)
+        first = re.search(r" UTC.*? (\d\d):(\d\d)", "\n".join(rows))
+        ago = time.time() // 60 - int(first[1]) * 60 - int(first[2])
+        self.assertGreater(ago % (24 * 60), 61)
+
+    def test_the_load(self):
+        """How many heartbeats come in a second, and what the kernel dropped."""
+        self.begin()
+        terminal = self.open(120, 24)
+        sent = 0
+
+        def is_busy():
+            nonlocal sent
+            self.send(self.collector, native(SITE, [visitor(number) for number in range(30)]))
+            sent += 30
+            return re.search(r" (\d\d+) heartbeats/s", "\n".join(terminal.screen()))
+
+        rate = int(wait_until(is_busy, lambda: f"heartbeats: {terminal.screen()}")[1])
+        self.assertLessEqual(rate, sent)
+        self.collector.freeze()
+        self.send(self.collector, *[bytes(60000)] * 1500)  # fill any buffer
+        self.collector.thaw()
+        terminal.wait_screen(r" [1-9]\d* dropped")
+
+    def test_the_latest_events(self):
+        """Those of more than the view keeps push out the oldest."""
+        self.begin(events=65536)  # in a second, a site may write a 64th
+        for first in range(100, 400, 60):
+            self.visit(range(first, first + 60), room="/first")
+        self.visit(range(1000, 1020), room="/second")
+        wait_until(lambda: len(self.json("events", SITE)["events"]) == 350, "the events")
+        terminal = self.open(120, 80)
+        terminal.wait_screen("350 visitors")
+        self.visit(range(2000, 2010), room="/third")
+        rows = terminal.wait_screen(r"(?s)(\+ /third.*){10}\+ /second")
+        shown = re.findall(r"\+ (/\w+)", "\n".join(rows))
+        self.assertEqual(shown[:31], ["/third"] * 10 + ["/second"] * 20 + ["/first"])
+
+    def test_odd_terminals(self):
+        """One that doesn't know its size, and one without a keyboard."""
+        self.begin()
+        terminal = self.open(0, 0, stdin=subprocess.DEVNULL)
+        terminal.size = 80, 24
+        rows = terminal.wait_screen("30 visitors in the last 5 min")
+        self.assertRegex(rows[0], r"^ example\.com +\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+        wait_until(lambda: terminal.read().count(b"30 visitors") >= 2, "it to draw again")
+        terminal.process.send_signal(signal.SIGINT)
+        self.assertEqual(terminal.wait_end(), 0)
+        terminal.wait_as_before()
 
     def test_rooms_with_nobody(self):
         self.begin()

@@ -81,6 +81,7 @@ static void test_right_to_left_is_fenced(void **state)
     assert_drawn("שלום", 5, "\u200eשלום\u200e |");
     assert_drawn("שלום עולם", 5, "\u200eשלום…\u200e|");
     assert_drawn("a ש", 4, "\u200ea ש\u200e |");
+    assert_drawn("سلام", 5, "\u200eسلام\u200e |");
 }
 
 static void test_half_a_wide_character_is_none(void **state)
@@ -117,6 +118,44 @@ static void test_colours(void **state)
     canvas_text(&canvas, 0, 1, 6, INK_BAD, "no");
     canvas_put(&canvas, 0, 3, INK_GRAPH, INK_BAND, "▁");
     assert_row(&canvas, 0, " \033[0;31mno\033[0;36;44m▁\033[0m");
+    canvas_free(&canvas);
+}
+
+static void test_each_ink_has_its_colour(void **state)
+{
+    struct canvas canvas;
+
+    (void)state;
+    assert_int_equal(canvas_init(9, 1, true, true, &canvas), 0);
+    for (unsigned ink = INK_PLAIN; ink <= INK_TITLE; ink++)
+        canvas_text(&canvas, 0, ink, 1, (enum ink)ink, "x");
+    assert_row(&canvas, 0,
+               "x\033[0;1mx\033[0;2mx\033[0;36mx\033[0;34mx\033[0;32mx\033[0;33mx\033[0;31mx"
+               "\033[0;7mx\033[0m");
+    canvas_free(&canvas);
+}
+
+static void test_a_background_ends_with_its_cell(void **state)
+{
+    struct canvas canvas;
+
+    (void)state;
+    assert_int_equal(canvas_init(3, 1, true, true, &canvas), 0);
+    canvas_put(&canvas, 0, 0, INK_GRAPH, INK_BAND, "▁");
+    canvas_put(&canvas, 0, 1, INK_GRAPH, INK_PLAIN, "█");
+    assert_row(&canvas, 0, "\033[0;36;44m▁\033[0;36m█\033[0m");
+    canvas_free(&canvas);
+}
+
+static void test_a_title_fills_its_row(void **state)
+{
+    struct canvas canvas;
+
+    (void)state;
+    assert_int_equal(canvas_init(6, 1, true, true, &canvas), 0);
+    canvas_text(&canvas, 0, 1, 5, INK_PLAIN, "ab");
+    canvas_ink(&canvas, 0, INK_TITLE);
+    assert_row(&canvas, 0, "\033[0;7m ab   \033[0m");
     canvas_free(&canvas);
 }
 
@@ -173,6 +212,9 @@ int main(void)
         cmocka_unit_test(test_half_a_wide_character_is_none),
         cmocka_unit_test(test_ascii),
         cmocka_unit_test(test_colours),
+        cmocka_unit_test(test_each_ink_has_its_colour),
+        cmocka_unit_test(test_a_background_ends_with_its_cell),
+        cmocka_unit_test(test_a_title_fills_its_row),
         cmocka_unit_test(test_alignment),
         cmocka_unit_test(test_random_text),
     };

@@ -57,6 +57,8 @@ static void fill(struct fixture *fixture)
                    .as_of = NOW,
                    .listening_for_s = 7200,
                    .max_window_s = 3600,
+                   .entries_live = 20,
+                   .entries_taken = 50,
                    .entries_capacity = 100},
         .graph = {fixture->points, POINTS, NOW - 3600, 60},
         .by = PRESENCE_ROOM,
@@ -125,12 +127,16 @@ static void test_the_usual_size(void **state)
                                        "74.5 %",
                                        "LATEST",
                                        "12:00:39 *",
+                                       "12:00:38 o DE",
+                                       "12:00:37 - DE",
+                                       "12:00:36 + DE",
                                        "listening for 2 h",
                                        "120 heartbeats/s",
                                        "0 rejected",
                                        "0 dropped",
+                                       "50 % full",
                                        "q: quit"},
-                 20);
+                 24);
 }
 
 static void test_every_size(void **state)
@@ -180,6 +186,12 @@ static void test_states(void **state)
                  (const char *const[]){"an edge fell silent 2 min ago, and 1 other is alive"}, 1);
     fixture.model.activity.reading.exists = false;
     assert_shows(&fixture.model, 80, 24, (const char *const[]){"nobody within", "1 h"}, 2);
+    fixture.model.activity.reading.known = false;
+    assert_shows(&fixture.model, 80, 24, (const char *const[]){"\n unknown\n"}, 1);
+    fill(&fixture);
+    fixture.model.activity.reading.partial = true;
+    assert_shows(&fixture.model, 80, 24,
+                 (const char *const[]){"1342 visitors", "partial: ", "lower bound"}, 3);
 }
 
 static void test_nothing_yet(void **state)
