@@ -215,6 +215,7 @@ class Reload(RelayCase):
         relay = self.configured(a)
         with Traffic(self, relay) as traffic:
             traffic.wait_sent()
+            wait_until(lambda: relay.value("heartbeats_accepted_total"), "heartbeats that B doesn't get")
             self.reload(relay, "reloaded: sending to 5 collectors in 2 groups, not signed\n", a, b)
             self.reload(relay, "reloaded: nothing has changed\n")
             with_b = traffic.sent
