@@ -67,6 +67,8 @@ class Usage(EngineCase):
                 (("count", SITE, "--engine", "http://h"), "--engine"),
                 (("count", SITE, "--engine", "redis://u:secret@h"), "--password-file"),
                 (("count", SITE, "--user", "x"), "--engine"),
+                (("count", SITE, "--password-file", "x"), "--engine"),
+                (("count", SITE, "--engine", "redis://h", "--user", "x"), "--password-file"),
                 (("count", "--engine", "redis://h"), "SITE"),
                 (("count", SITE, "--engine", "redis://h", "--engine", "redis://h"), "twice"),
                 (("status", "--engine", "redis://h", "--window", "1m"), "--window"),

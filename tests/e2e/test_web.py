@@ -354,7 +354,7 @@ class Program(WebCase):
                 (("--listen", "8474"), "--listen .*127.0.0.1:8474"),
                 (("--listen", "127.0.0.1:99999"), "--listen"), (("--to", "nowhere"), "--to"),
                 (("--site", ""), "--site"), (("--origin", "a.example"), "--origin"),
-                (("--origin", "https://a.example/x"), "--origin"),
+                (("--origin", "https://a.example/x"), "--origin"), (("--origin", "https://"), "--origin"),
                 (("--trusted-proxy", "10.0.0.0/33"), "--trusted-proxy"),
                 (("--trusted-proxy", "localhost"), "--trusted-proxy"),
                 (("--country-header", "X Y"), "--country-header"),

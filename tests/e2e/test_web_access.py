@@ -448,6 +448,7 @@ class Access(WebCase):
             self.assertEqual((answer.status, answer.body), (204, b""))
             self.assertEqual(answer.headers["access-control-allow-origin"], "*")
             self.assertEqual(answer.headers["access-control-allow-methods"], methods)
+            self.assertEqual(answer.headers["access-control-max-age"], "86400")
             for header in "Authorization", "Content-Type", "Last-Event-ID":
                 self.assertIn(header, answer.headers["access-control-allow-headers"])
         self.assertEqual(web.ask("OPTIONS", "/nothing").status, 404)

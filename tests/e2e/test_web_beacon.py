@@ -19,7 +19,7 @@ class Beacon(WebCase):
         answer = web.get(f"/beacon.gif?site={SITE}", {"X-Forwarded-Proto": "https"})
         self.assertIn("SameSite=None; Secure", answer.headers["set-cookie"])
         answer = web.get(f"/beacon.gif?site={SITE}")
-        cookie = re.match(r"(presence_visitor=[0-9a-f-]{36}); Max-Age=\d+; HttpOnly; SameSite=Lax$",
+        cookie = re.match(r"(presence_visitor=[0-9a-f-]{36}); Max-Age=31536000; HttpOnly; SameSite=Lax$",
                           answer.headers["set-cookie"])[1]
         for _ in range(2):
             answer = web.get(f"/beacon.gif?site={SITE}&kind=pageview", {"Cookie": cookie})

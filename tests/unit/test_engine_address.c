@@ -38,6 +38,8 @@ static void servers(void **state)
     check_host(&address, 3, "10.0.0.1", "6379");
     address = parse("redis://a/");
     check_host(&address, 0, "a", "6379");
+    address = parse("redis://a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,b");
+    check_host(&address, 15, "b", "6379");
 }
 
 static void sentinels(void **state)
@@ -89,6 +91,7 @@ static void problems(void **state)
         {"redis://a/1", "database"},
         {"redis://a/b", "database"},
         {"redis://a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a", "16"},
+        {"redis-sentinel://a:0/m", "26379"},
         {"redis-sentinel://a", "master"},
         {"redis-sentinel://a/", "master"},
         {"redis-sentinel://a/b/c", "master"},
@@ -121,6 +124,13 @@ static void long_ones(void **state)
         int r = engine_address_parse(url, &address, problem);
         assert_int_equal(r, length < ADDRESS_HOST_SIZE ? 0 : -EINVAL);
     }
+    int start = sprintf(url, "redis-sentinel://a/");
+    memset(url + start, 'm', ENGINE_MASTER_SIZE);
+    url[start + ENGINE_MASTER_SIZE] = '\0';
+    assert_int_equal(engine_address_parse(url, &address, problem), -EINVAL);
+    url[start + ENGINE_MASTER_SIZE - 1] = '\0';
+    assert_string_equal(parse(url).master, url + start);
+    memset(url, 'a', sizeof(url));
     memcpy(url, "unix:/", 6);
     url[5 + 108] = '\0';
     assert_int_equal(engine_address_parse(url, &address, problem), -EINVAL);

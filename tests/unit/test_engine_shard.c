@@ -106,6 +106,7 @@ static void wrong_fields(void **state)
         {SHARD_FIELD_VERSION, "2", -EPROTO},
         {SHARD_FIELD_VERSION, "4294967295", -EPROTO},
         {SHARD_FIELD_VERSION, "4294967296", -EBADMSG},
+        {SHARD_FIELD_VERSION, "92233720368547758081", -EBADMSG}, /* 1 in 64 bits */
         {SHARD_FIELD_VERSION, "", -EBADMSG},
         {SHARD_FIELD_VERSION, "01", -EBADMSG},
         {SHARD_FIELD_VERSION, "+1", -EBADMSG},

@@ -276,6 +276,8 @@ static void test_answers(void **state)
     expect_answer(&fixture, GET("/echo"), "HTTP/1.1 405 ", "Allow: POST, OPTIONS\r\n");
     expect_answer(&fixture, "DELETE /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
                   "HTTP/1.1 405 ", "Allow: GET, HEAD\r\n");
+    expect_answer(&fixture, "HEAD /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+                  "HTTP/1.1 405 ", "Allow: POST, OPTIONS\r\n");
     expect_answer(&fixture, "HEAD /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
                   "HTTP/1.1 200 OK\r\n", "Content-Length: 6\r\n");
     expect_answer(&fixture, "GET /hello HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\n", "hello");

@@ -153,6 +153,7 @@ static uint32_t scope_of(struct segment *segment, unsigned which)
 #define ACTIVITY(which) (segment->directory.activities[scope_of(segment, which)])
 #define RING(which)     (segment->directory.rings[scope_of(segment, which)])
 #define HISTORY         (segment->histories.heads[0])
+#define FIRST_EVENT     event_slot_at(&segment->events, segment->events.head->first)
 #define TICK            (segment->header->tick)
 
 static struct history_minute *any_minute(struct segment *segment)
@@ -261,8 +262,12 @@ static uint64_t *any_word(struct segment *segment)
     X("event slot ", segment->events.head->first = segment->events.head->next)                     \
     X("event slot ", segment->events.slots[3].state = UINT64_MAX - 1)                              \
     X("event slot ", segment->events.slots[3].claim = INT64_MAX)                                   \
-    X("event slot ",                                                                               \
-      event_slot_at(&segment->events, segment->events.head->first)->record.kind = 9)               \
+    X("event slot ", FIRST_EVENT->state += 2 * segment->events.capacity)                           \
+    X("event slot ", FIRST_EVENT->record.kind = 9)                                                 \
+    X("event slot ", FIRST_EVENT->record.kind = 0)                                                 \
+    X("event slot ", FIRST_EVENT->record.site_length = 255)                                        \
+    X("event slot ", FIRST_EVENT->record.source_length = 255)                                      \
+    X("event slot ", FIRST_EVENT->record.name_length = 255)                                        \
     X("times do not rise",                                                                         \
       event_slot_at(&segment->events, segment->events.head->next - 2)->claim = UINT64_C(1) << 59)
 

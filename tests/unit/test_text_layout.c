@@ -114,9 +114,9 @@ static void test_invalid(void **state)
 
 static void test_direction(void **state)
 {
-    static const char *const right[] = {"\u05d0",     "12 \u0645",    "(\u0645) a",
-                                        "👍\u05d0",    "\u200b\u05d0", "\U00010800",
-                                        "\U0001e900", "\ufb1d",       "€ \u05d0"};
+    static const char *const right[] = {"\u05d0",       "12 \u0645",  "(\u0645) a",  "👍\u05d0",
+                                        "\u200b\u05d0", "\U00010800", "\U0001e900",  "\ufb1d",
+                                        "€ \u05d0",     "\ufefb",     "\u0301\u05d0"};
     static const char *const left[] = {"", "42", "a\u05d0", "é\u05d0", "漢\u05d0", "Z", "д \u05d0"};
 
     (void)state;
