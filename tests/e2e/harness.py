@@ -4,6 +4,7 @@ Every test starts its programs itself, on free ports of loopback and on a segmen
 its own, and ends them by pid. PRESENCE_BUILD names the build directory.
 """
 
+import calendar
 import contextlib
 import ctypes
 import fcntl
@@ -72,6 +73,11 @@ def check_quick(act, limit, attempts=4):
             if time.monotonic() - begun < limit or len(took) == attempts - 1:
                 raise
         took.append(time.monotonic() - begun)
+
+
+def read_time(text):
+    """Seconds since 1970 of a time as all programs show it."""
+    return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
 
 
 def asan_options(options):
@@ -348,6 +354,9 @@ def bound_sockets(address, kind="udp"):
 def waiting_bytes(address):
     """Return what waits in each UDP socket that is bound to the address (rx_queue)."""
     return [int(fields[4].split(":")[1], 16) for fields in bound_sockets(address)]
+
+
+BPF = {"x86_64": 321, "aarch64": 280}.get(os.uname().machine)  # the number of bpf(2)
 
 
 def refuse_call(number, error, first=None):

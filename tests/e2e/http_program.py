@@ -73,6 +73,10 @@ class HttpProgram:
                 pass
             return answer
 
+    def descriptors(self):
+        """How many files and sockets it has open."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
     def own_memory(self):
         """Bytes of memory that are its own: not files, nor the segment."""
         with open(f"/proc/{self.process.pid}/status") as status:

@@ -152,12 +152,9 @@ class Tls(WebCase):
         def status(password, user="prometheus"):
             return self.curl("/metrics", "-u", f"{user}:{password}")[0]
 
-        def descriptors():
-            return len(os.listdir(f"/proc/{self.exporter.process.pid}/fd"))
-
         self.exporter = self.serve(*TLS, *users("old"))
         self.assertEqual((status("old"), status("new")), (200, 401))
-        opened = descriptors()
+        opened = self.exporter.descriptors()
         self.write(*TLS, *users("new", other="x"))
         self.assertEqual((status("old"), status("new"), status("x", "other")), (401, 200, 200))
         for lines, problem in ((("basic_auth_users: [",), "not YAML"), (TLS, "basic_auth_users"),
@@ -178,7 +175,7 @@ class Tls(WebCase):
         os.unlink(self.certificates.path("server.key"))
         self.wait_logged("server.key: No such file or directory; the former settings stay")
         self.assertEqual(status("newest"), 200)
-        wait_until(lambda: descriptors() <= opened, "no file to stay open")
+        wait_until(lambda: self.exporter.descriptors() <= opened, "no file to stay open")
 
 
 class Passwords(WebCase):

@@ -17,7 +17,7 @@ import termios
 import time
 
 from harness import (
-    DEADLINE, MINUTE, PRESENCECTL, Case, ahead_to, clock_ahead, native, visitor,
+    DEADLINE, MINUTE, PRESENCECTL, Case, ahead_to, clock_ahead, native, read_time, visitor,
     wait_away_from_midnight, wait_until,
 )
 from side_by_side import main
@@ -92,9 +92,7 @@ class History(TrendCase):
         self.assertLessEqual(minute["minimum"], minute["mean"])
         self.assertLessEqual(minute["mean"], minute["maximum"])
         answer = self.json("history", SITE, "--since", "3600")
-        since, until = (time.mktime(time.strptime(answer[name], "%Y-%m-%dT%H:%M:%SZ"))
-                        for name in ("since", "until"))
-        self.assertEqual(until - since, 3600)
+        self.assertEqual(read_time(answer["until"]) - read_time(answer["since"]), 3600)
         room = self.json("history", SITE, "/")
         self.assertEqual((room["room"], room["history"][-1]["maximum"]), ("/", 3))
         self.assertEqual(room["count"], 3)
@@ -117,8 +115,7 @@ class History(TrendCase):
             wait_until(lambda: len(self.json("history", SITE)["history"]) == 3, "its first sample")
             self.wait_minute(lambda minute: minute["seconds"] >= 1)
             history = self.json("history", SITE)["history"]
-            starts = [time.mktime(time.strptime(minute["time"], "%Y-%m-%dT%H:%M:%SZ"))
-                      for minute in history]
+            starts = [read_time(minute["time"]) for minute in history]
             self.assertEqual(starts[1] - starts[0], 60)
             self.assertGreaterEqual(starts[2] - starts[1], 18 * 60)
             self.assertEqual(history[2]["maximum"], 0)  # their window has passed

@@ -295,11 +295,7 @@ class Reload(RelayCase):
         collectors = [self.collector(name) for name in ("a1", "b1")]
         a, b = (f"to = {name}={each.address}" for name, each in zip("AB", collectors))
         relay = self.configured(a, b, "hold = 50")
-
-        def descriptors():
-            return len(os.listdir(f"/proc/{relay.process.pid}/fd"))
-
-        before = descriptors()
+        before = relay.descriptors()
         with Traffic(self, relay) as traffic:
             for i in range(1000 if LONG else 150):
                 self.configure(*((a, b) if i % 2 else (b, a)), f"hold = {5 + i % 3}")
@@ -307,7 +303,7 @@ class Reload(RelayCase):
                 if i % 10 == 0:
                     traffic.wait_sent(50)
         self.check_account(relay, traffic.sent, A=collectors[:1], B=collectors[1:])
-        wait_until(lambda: descriptors() <= before, "the old senders to be closed")
+        wait_until(lambda: relay.descriptors() <= before, "the old senders to be closed")
         self.assertEqual(relay.stop(), 0)
         self.assertNotIn("system call", relay.ended_with)
 
@@ -332,7 +328,7 @@ class Reload(RelayCase):
         collector = self.collector("a1")
         relay = self.configured(f"to = A={collector.address}")
         limits = resource.prlimit(relay.process.pid, resource.RLIMIT_NOFILE)
-        used = len(os.listdir(f"/proc/{relay.process.pid}/fd"))
+        used = relay.descriptors()
         resource.prlimit(relay.process.pid, resource.RLIMIT_NOFILE, (used + 2, limits[1]))
         many = ",".join(f"127.0.0.{i}:9" for i in range(10, 20))
         said = self.reload(relay, "cannot send to .* of group B: Too many open files; allow the relay "

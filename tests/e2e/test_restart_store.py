@@ -14,7 +14,7 @@ import time
 import unittest
 
 from harness import (
-    BUILD, DEADLINE, ENGINES, PRESENCED, bound_sockets, free_port, native, visitor, wait_until,
+    BPF, BUILD, DEADLINE, ENGINES, PRESENCED, bound_sockets, free_port, native, visitor, wait_until,
 )
 from restart import SITE, Restart, heartbeats
 from service_manager import LIBC
@@ -328,8 +328,7 @@ class Turns(Restart):
                 self.manager.lose(lambda one: one != name)
                 if attributes:  # of BPF_MAP_CREATE in bpf(2): five numbers of 32 bits
                     words = (ctypes.c_uint32 * 32)(*attributes)
-                    number = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
-                    made = LIBC.syscall(number, 0, words, ctypes.sizeof(words))
+                    made = LIBC.syscall(BPF, 0, words, ctypes.sizeof(words))
                     self.assertGreaterEqual(made, 0)
                     self.manager.add(name, made)
                     os.close(made)

@@ -14,12 +14,11 @@ import time
 import unittest
 
 from harness import (
-    ENGINES, LEAVE, WITHOUT_BPF, Case, native, refuse_call, visitor, wait_until, waiting_bytes,
+    BPF, ENGINES, LEAVE, WITHOUT_BPF, Case, native, refuse_call, visitor, wait_until, waiting_bytes,
 )
 
 SITE = "order.example"
 SEED = int(os.environ.get("TEST_SEED", "20261129"), 0)
-BPF = {"x86_64": 321, "aarch64": 280}.get(os.uname().machine)
 SANITIZED = os.environ.get("PRESENCE_SANITIZED") == "1"  # then each run takes longer
 
 

@@ -3,7 +3,6 @@
 Long gaps are tried in time namespaces, whose CLOCK_BOOTTIME is ahead of the machine's.
 """
 
-import calendar
 import contextlib
 import os
 import random
@@ -15,7 +14,7 @@ import unittest
 
 from harness import (
     CLOCK_OFFSET, DEADLINE, LISTENING, SOON, STARTING, STATE, Case, clock_ahead, free_port, native,
-    visitor, wait_until,
+    read_time, visitor, wait_until,
 )
 from side_by_side import SideBySide
 
@@ -56,7 +55,7 @@ class ClockCase(SideBySide, Case):
         self.assertIn("stale", err)
         # Not the same tick: the collector may have ticked between the two.
         for said in answer["as_of"], re.search(r" as of (\S+)$", err)[1]:
-            as_of = calendar.timegm(time.strptime(said, "%Y-%m-%dT%H:%M:%SZ"))
+            as_of = read_time(said)
             self.assertLess(abs(as_of - silent_since), 10, said)
         for command in ("top", SITE), ("sites",), ("status",), ("stats",):
             with self.subTest(command=command):
@@ -212,7 +211,7 @@ class Namespaces(ClockCase):
         """The collector of a busy machine may be late for a moment; another clock stays wrong."""
         def is_fresh():
             answer, status = self.json("count", SITE), self.json("status")
-            as_of = calendar.timegm(time.strptime(answer["as_of"], "%Y-%m-%dT%H:%M:%SZ"))
+            as_of = read_time(answer["as_of"])
             return ((answer["count"], answer["stale"]) == (number, False) and
                     abs(as_of - time.time()) < 5 and status["as_of_age_s"] < 4 and
                     status["listening_for_s"] < 1000)
