@@ -59,6 +59,7 @@ class Oddities(ClientCase):
                 wait_until(lambda: (self.badges() or [None])[0], "a number")
                 self.wait_counted(1, f"/{path}")
 
+    @seldom
     def test_documents_that_change(self):
         """Written anew, moved to another place, changed within a transition."""
         self.begin()
@@ -129,6 +130,7 @@ class Oddities(ClientCase):
         self.crowd([5])
         self.wait_badges("2 viewing now", "2 viewing now")
 
+    @seldom
     def test_many_tabs(self):
         """Tabs opened at once are one visitor with one stream."""
         self.begin()

@@ -32,6 +32,7 @@ class Tabs(ClientCase):
             self.browser.close_window(eldest)
         self.wait_streams(1)
 
+    @seldom
     def test_hidden_leader(self):
         self.begin()
         one, two = self.visit(path="/a", kind="window"), self.visit(path="/a", kind="window")

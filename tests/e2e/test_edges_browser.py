@@ -1,7 +1,6 @@
 """The recipes for nginx and HAProxy as browsers meet them: a page with all that pages fetch,
 at a plain http:// name and over TLS and HTTP/2; and the badge beside an edge."""
 
-import os
 import unittest
 
 from badge import seldom
@@ -253,11 +252,12 @@ class InFirefox:
     test_through_a_service_worker = WithoutTls.test_through_a_service_worker
 
 
+@seldom
 class NginxInFirefox(InFirefox, Nginx, BrowserCase):
     pass
 
 
-@unittest.skipUnless(os.environ.get("TEST_LONG"), "as in NginxInFirefox: TEST_LONG")
+@seldom
 class HaproxyInFirefox(InFirefox, Haproxy, BrowserCase):
     pass
 

@@ -6,7 +6,7 @@ import unittest
 from urllib.parse import quote
 
 from application import Application
-from badge import shared
+from badge import seldom, shared
 from browser import Browser
 from documents import fenced, substitute
 from firefox import Firefox
@@ -193,6 +193,7 @@ class InChromium(Pictures, WebCase):
                 self.assertAlmostEqual(ours, theirs, delta=0.06 * ours + 5, msg=label)
 
 
+@seldom
 class InFirefox(Pictures, WebCase):
     kind = Firefox
 

@@ -85,9 +85,9 @@ class Shipped(RelayCase):
                 yield f" {','.join(addresses[first:first + 8])}{',' if first < 56 else ''}"
         yield "to = nowhere=240.0.0.1:9,[2001:db8::1]:9"
 
-    def crowd(self, relay):
-        """More streams than the relay follows, long names, all kinds, and what it rejects."""
-        for number in range(1500):
+    def crowd(self, relay, streams):
+        """Long names, all kinds, and what it rejects, from so many streams."""
+        for number in range(streams):
             self.send(relay, (f"PH1 site={SITE} visitor={number} room=/{'r' * (number % 600)} "
                               f"country=DE source=s{number} kind=pageview").encode())
             self.send(relay, native2((SITE, [visitor(number)], {}), stream=number + 1, sequence=1))
@@ -109,7 +109,7 @@ class Shipped(RelayCase):
             wait_until(lambda: relay.get("/metrics")[2].count(b"\npresence_relay_group_shards{") == groups,
                        f"{groups} groups")
 
-        self.crowd(relay)
+        self.crowd(relay, 1500)  # more than it follows
         for accept in "text/plain", "application/openmetrics-text":
             for encoding in "gzip", "identity":
                 status, _, body = relay.get("/metrics", Accept=accept, **{"Accept-Encoding": encoding})
@@ -132,7 +132,7 @@ class Shipped(RelayCase):
         reload("No such file")
         self.configure(*self.shown, f"key-file = {key}")
         regroup(16)
-        self.crowd(relay)
+        self.crowd(relay, 100)
 
     def begin(self):
         self.sent = 0
