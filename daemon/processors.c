@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define POSSIBLE   "/sys/devices/system/cpu/possible"
 #define LIST_BYTES 4096 /* of a file in sysfs, at most */
+
+const char *processors_path = "/sys/devices/system/cpu/possible";
 
 unsigned processors_in(const char *list)
 {
@@ -30,7 +31,7 @@ unsigned processors_in(const char *list)
 int processors_possible(void)
 {
     char list[LIST_BYTES];
-    FILE *file = fopen(POSSIBLE, "re");
+    FILE *file = fopen(processors_path, "re");
 
     if (!file)
         return -errno;

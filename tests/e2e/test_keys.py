@@ -339,6 +339,9 @@ class Keys(Case):
         self.assertFalse(os.path.exists(self.segment))
 
     def test_sighup_without_keys(self):
+        """After a start with keys: heartbeats need no signature any more."""
+        self.write(7)
+        self.assertEqual(self.start_keyed().stop(), 0)
         collector = self.start()
         collector.process.send_signal(signal.SIGHUP)
         self.check_reason(collector, native(SITE, [visitor(1)]), None)

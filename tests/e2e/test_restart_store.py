@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -297,6 +298,36 @@ class Store(Restart):
             self.assertEqual(stats["datagrams_received"] + stats["socket_drops"], sent)
         self.assertEqual(collector.stop(), 0)
         self.assertEqual(self.counted(), sent)
+
+    def test_drops_right_before_the_end_are_counted(self):
+        """By the end itself: those of before are counted whenever a second begins."""
+        nothing = ctypes.create_string_buffer(struct.pack("=HBBI", 6, 0, 0, 0))  # BPF_RET|K: no byte passes
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as passed:
+            passed.bind(("127.0.0.1", 0))
+            self.manager.passed = [("presence.socket", passed.fileno())]
+            collector = self.start_managed(listen=f"127.0.0.1:{passed.getsockname()[1]}")
+            wait_until(lambda: 0.1 < time.clock_gettime(time.CLOCK_BOOTTIME) % 1 < 0.5, "the middle of a second")
+            passed.setsockopt(socket.SOL_SOCKET, 26,  # SO_ATTACH_FILTER
+                              struct.pack("@HP", 1, ctypes.addressof(nothing)))
+            self.send(collector, *(native(SITE, [visitor(i)]) for i in range(10)))
+            self.assertEqual(collector.stop(), 0)
+        self.assertEqual(self.stats()["socket_drops"], 10)
+
+    def test_drops_of_former_workers_are_counted(self):
+        collector = self.start_managed("--workers", "2")
+        self.end(collector)
+        sent = 0
+        with contextlib.ExitStack() as stack:
+            senders = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                       for _ in range(16)]
+            while not all(int(fields[-1]) for fields in bound_sockets(collector.address)):
+                for sender in senders:
+                    sender.sendto(bytes(60000), ("127.0.0.1", collector.port))
+                sent += len(senders)
+        collector = self.start_managed("--workers", "1")
+        self.wait_received(sent)
+        self.assertEqual(self.counted(), sent)
+        self.assertEqual(collector.stop(), 0)
 
 
 @unittest.skipIf(os.geteuid(), "needs root, to load a BPF program")

@@ -14,7 +14,7 @@ import unittest
 
 from exporter import ExporterCase
 from harness import (
-    PRESENCED, Collector, native, own_mounts, visitor, wait_until, with_defaults,
+    DEADLINE, PRESENCED, Collector, native, own_mounts, visitor, wait_until, with_defaults,
 )
 from web import Web
 
@@ -199,6 +199,10 @@ class LostName(ExporterCase):
 
         wait_until(lambda: held() == ({inode}, [inode]), lambda: f"only {inode}: {held()}")
 
+    @staticmethod
+    def descriptors(collector):
+        return len(os.listdir(f"/proc/{collector.process.pid}/fd"))
+
     def test_another_collector_took_the_name(self):
         """It is left there; the first says so once, counts on, and has its name back later."""
         collector = self.begin()
@@ -210,6 +214,9 @@ class LostName(ExporterCase):
         collector.thaw()
         wait_until(lambda: "another presenced has the segment" in collector.output(), "a line")
         self.assertEqual(self.pid(), second.process.pid)
+        descriptors, begun = self.descriptors(collector), time.monotonic()
+        wait_until(lambda: time.monotonic() > begun + 2.2, "two more tries")
+        wait_until(lambda: self.descriptors(collector) <= descriptors, "none to be left open")
         self.send(collector, native(SITE, [visitor(6)]))
         second.stop()
         wait_until(lambda: self.pid() == collector.process.pid, "the first")
@@ -228,22 +235,35 @@ class LostName(ExporterCase):
         self.send(collector, *(native(SITE, [visitor(number)]) for number in range(1, 4)))
         self.wait_received(3)
         ballast = f"{self.directory_inside}/ballast"
-        with contextlib.suppress(OSError), open(ballast, "wb", buffering=0) as file:
-            while True:
-                file.write(bytes(1 << 16))
-        os.unlink(self.segment)
-        wait_until(lambda: "can't be made" in collector.output(), "a line")
-        self.assertRegex(collector.output(), r"a copy of [\d.]+ MB can't be made: No space left")
+        words = f"a copy of {os.stat(self.segment).st_size / 1e6:.1f} MB can't be made: No space left"
+
+        def said():
+            return collector.output().count(words)
+
+        def lose():
+            with contextlib.suppress(OSError), open(ballast, "wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(1 << 16))
+            os.unlink(self.segment)
+
+        lose()
+        wait_until(lambda: said() == 1, words)
         self.send(collector, native(SITE, [visitor(4)]))
         begun = time.monotonic()
         wait_until(lambda: time.monotonic() > begun + 2.5, "two more tries")
-        self.assertEqual(collector.output().count("can't be made"), 1)
+        self.assertEqual(said(), 1)
         os.unlink(ballast)
         wait_until(lambda: os.path.exists(self.segment), "the name")
         wait_until(lambda: self.fresh() == 4, "all of them")
         self.assertEqual(os.listdir(own), ["segment"])
-        os.unlink(self.segment)  # without another line in between, it would be said again
+        lose()
+        wait_until(lambda: said() == 2, "the same line")
+        os.unlink(ballast)
         wait_until(lambda: collector.output().count("goes on in a copy") == 2, "another copy")
+        # Another file system over the directory.
+        subprocess.run(["nsenter", f"--mount=/proc/{collector.process.pid}/ns/mnt", "mount", "-t", "tmpfs",
+                        "none", self.own], check=True, timeout=DEADLINE)
+        wait_until(lambda: self.fresh() == 4, "all of them there")
 
     @unittest.skipIf(os.geteuid(), "needs root, to become another user")
     def test_without_privileges(self):

@@ -253,7 +253,7 @@ class Directory(SegmentCase):
         self.make(count=3)
         self.segment = new
         inode = os.stat(self.own).st_ino
-        collector = self.start("--warm-up", "0", *SMALL, small=False)
+        collector = self.start("--warm-up", "0", *SMALL, small=False, preexec=lambda: os.umask(0o77))
         self.assertIn(f"moved the segment of an earlier presenced from {self.own} to {new}",
                       collector.output())
         self.assertIn("attached", collector.output())
@@ -288,7 +288,8 @@ class Directory(SegmentCase):
             with self.subTest(what):
                 make()
                 before = self.content()
-                self.assert_refused(self.refused(), 1, self.own)
+                words = "is a file" if stat.S_ISREG(os.lstat(self.own).st_mode) else "is no directory"
+                self.assert_refused(self.refused(), 1, f"{self.own} {words}, where")
                 self.assertEqual(self.content(), before)
                 os.unlink(self.own)
 
@@ -357,6 +358,13 @@ class Strangers(SegmentCase):
                         shutil.rmtree(aside)
                     elif os.path.lexists(aside):
                         os.unlink(aside)
+
+    def test_two_slashes(self):
+        """Before the segment's name: a link to its directory is no more followed."""
+        self.segment = f"{self.own}//segment"
+        with self.taken("presence", "link") as (path, inode):
+            collector = self.start(*SMALL, small=False)
+            self.assertEqual(os.lstat(f"{path}.untrusted-{collector.process.pid}").st_ino, inode)
 
     def test_a_name_for_what_is_moved_that_is_taken(self):
         """Nothing is overwritten; a number is added."""

@@ -128,8 +128,11 @@ class UnitCase(ExporterCase):
 
     def start_unit(self, *arguments):
         self.give()
+        return self.start_by_hand(*arguments, prefix=self.as_unit("presenced"))
+
+    def start_by_hand(self, *arguments, prefix):
         with mock.patch.object(harness, "PRESENCED", os.path.abspath(harness.PRESENCED)):
-            return self.start(*SMALL, *arguments, small=False, prefix=self.as_unit("presenced"))
+            return self.start(*SMALL, *arguments, small=False, prefix=prefix)
 
     def start_web(self, collector, *arguments, prefix=None):
         web = Web("--segment", self.segment, "--to", f"127.0.0.1:{collector.port}", *arguments,
@@ -203,6 +206,16 @@ class Units(UnitCase):
                            "--segment", self.segment, "--database", database)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
+    def test_an_earlier_group(self):
+        """A directory and a segment that the user presence had before there was the group."""
+        self.start_unit().stop()
+        for path in self.own, self.segment:
+            os.chown(path, self.users["presence"][0], STRANGER)
+        collector = self.start_unit()
+        for path in self.own, self.segment:
+            self.assertEqual(os.stat(path).st_gid, self.group)
+            self.assertIn(f"gave {path} to the group presence\n", collector.output())
+
     def test_other_groups_cannot_have_keys(self):
         """At the start, and on SIGHUP: then the previous keys stay, and status says so."""
         text = f"7 {'07' * 16}\n"
@@ -270,6 +283,9 @@ class GiveTo(UnitCase):
         os.chmod(self.own, 0o755)
         self.give()
         self.assertEqual(self.owners(self.own, self.segment), [0, self.users["presence"][0]])
+        os.chmod(self.own, 0o1770)  # a group shares it
+        self.give()
+        self.assertEqual(self.owners(self.own), [0])
         os.chown(self.segment, 0, 0)
         os.link(self.segment, self.segment + "-too")
         self.give()
@@ -283,6 +299,21 @@ class GiveTo(UnitCase):
             file.write("something else\n")
         self.give()
         self.assertEqual(self.owners(self.segment), [0])
+        os.unlink(self.segment)
+        os.mkfifo(self.segment)  # nobody will ever write to it
+        self.give()
+
+    def test_a_directory_on_a_disk(self):
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as home:
+            if os.stat(home).st_dev == os.stat("/dev/shm").st_dev:
+                self.skipTest("/var/tmp is a tmpfs")
+            self.segment = os.path.join(home, "segment")
+            self.assertEqual(self.give(), "")
+            self.assertEqual(self.owners(home), [0])
+
+    def test_no_directory(self):
+        self.segment = "segment"
+        self.assertIn("cannot give segment to the user presence: name a file with its directory", self.refuse())
 
     def test_links_to_the_directory(self):
         """Root's are followed, one after another; a way that anybody else's is part of is not."""
@@ -292,7 +323,7 @@ class GiveTo(UnitCase):
         self.leave_segment()
         os.rename(self.own, real)
         os.symlink("real/", second)
-        os.symlink(second, self.own)
+        os.symlink(second + "/", self.own)
         self.assertEqual(self.give().count("to the user presence\n"), 2)
         self.assertEqual(self.owners(self.own, real, self.segment), [0, user, user])
         self.start_unit().stop()
@@ -306,7 +337,7 @@ class GiveTo(UnitCase):
             self.assertEqual(self.owners(self.own, real, f"{real}/segment"), [user, 0, 0])
             os.rmdir(self.own)
             os.lchown(second, 0, 0)
-            os.symlink(second, self.own)
+            os.symlink(second + "/", self.own)
 
     def test_what_a_link_leads_to_keeps_its_mode(self):
         real = os.path.join(self.directory, "real")
@@ -391,11 +422,21 @@ class WhoMayRead(UnitCase):
         os.mkdir(self.own)
         os.chmod(self.own, 0o750)
         os.chown(self.own, self.users["presence"][0], self.group)
-        with mock.patch.object(harness, "PRESENCED", os.path.abspath(harness.PRESENCED)):
-            collector = self.start(*SMALL, small=False, prefix=self.root)
+        collector = self.start_by_hand(prefix=self.root)
         self.send(collector, native(SITE, [visitor(1)]))
         self.wait_received(1)
         self.assertEqual(self.count(SITE), 1)
+
+    def test_root_is_told_which_group_to_join(self):
+        """On SIGHUP: without its privileges it enters another user's directory only by a group."""
+        private = os.path.join(self.directory, "private")
+        os.mkdir(private)
+        os.chmod(private, 0o750)
+        os.chown(private, SOMEBODY, grp.getgrnam("adm").gr_gid)
+        self.keys = os.path.join(private, "keys")
+        self.write_keys("7 " + "07" * 16 + "\n", 0, 0o600)
+        collector = self.start_by_hand("--keys", self.keys, prefix=(*self.root, "setpriv", "--clear-groups"))
+        self.hang_up(collector, "the group adm may read it; join it with `usermod -aG adm root`")
 
     def test_a_service_is_told_what_else_it_needs(self):
         """Not to join the group that it has: a directory on the way is open to that."""

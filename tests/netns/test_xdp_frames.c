@@ -1,6 +1,7 @@
 /* test_xdp_frames.c - one table of frames and three judges: the XDP program in the kernel, the same
  * function of wire.h here, and the table's fate. All agree, and no datagram that the full parser
  * accepts is dropped. Needs the privilege to load BPF programs. */
+#include <sched.h>
 #include <time.h>
 
 #include <core/text.h>
@@ -231,10 +232,33 @@ static void build_networks(const char *const *texts, unsigned count, struct netw
     assert_int_equal(networks_build(list, count, ret), 0);
 }
 
+/* Also the one with the highest number. */
+static void every_processor_counts(void **state)
+{
+    const struct payload *payload = payload_at(0);
+    struct filter filter;
+    cpu_set_t all, one;
+
+    (void)state;
+    assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+    open_filter(&filter, false, NULL, 0, 0);
+    for (unsigned i = 0; i < CPU_SETSIZE; i++) {
+        if (!CPU_ISSET(i, &all))
+            continue;
+        CPU_ZERO(&one);
+        CPU_SET(i, &one);
+        assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+        assert_int_equal(run_payload(&filter, false, payload->bytes, payload->length),
+                         payload->fate);
+    }
+    assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+    close_filter(&filter);
+}
+
 static void only_allowed_sources_pass(void **state)
 {
     static const char *const networks[] = {"198.51.100.0/25", "203.0.113.9", "2001:db8:7::/48",
-                                           "10.0.0.0/8"};
+                                           "10.0.0.0/8", "2001:db8:9::/64"};
     static const struct {
         const char *source;
         bool allowed;
@@ -246,7 +270,7 @@ static void only_allowed_sources_pass(void **state)
         {"0.0.0.0", false},           {"2001:db8:7::", true},
         {"2001:db8:7:ffff::", true},  {"2001:db8:8::", false},
         {"::ffff:10.1.2.3", false},   {"::", false},
-        {"2001:db8:6:ffff::", false},
+        {"2001:db8:6:ffff::", false}, {"2001:db8:9::1", true},
     };
     struct filter filter;
     struct networks collectors;
@@ -395,15 +419,62 @@ static void random_payloads(void **state)
     close_filter(&filter);
 }
 
+static int attach_error;
+
+/* The linker calls it in place of bpf_link_create (--wrap). */
+int __wrap_bpf_link_create(int program, int target, enum bpf_attach_type type,
+                           const struct bpf_link_create_opts *options);
+
+int __wrap_bpf_link_create(int program, int target, enum bpf_attach_type type,
+                           const struct bpf_link_create_opts *options)
+{
+    (void)program, (void)target, (void)type, (void)options;
+    return attach_error;
+}
+
+/* What drivers and the kernel say. */
+static void refusals_are_explained(void **state)
+{
+    static const struct {
+        int error;
+        enum xdp_mode mode;
+        const char *words;
+    } cases[] = {
+        {-ERANGE, XDP_NATIVE, "its MTU is too large for native XDP: try --xdp-mode generic"},
+        {-EEXIST, XDP_NATIVE, "another XDP program is there: "},
+        {-EBUSY, XDP_AUTO, "another XDP program is there: "},
+        {-EOPNOTSUPP, XDP_NATIVE, "its driver has no native XDP: try --xdp-mode generic"},
+        {-EOPNOTSUPP, XDP_AUTO, "the kernel has no XDP for it"},
+        {-EINVAL, XDP_GENERIC, "the kernel refuses it: "},
+    };
+    char problem[XDP_PROBLEM_SIZE];
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct xdp *xdp;
+        attach_error = cases[i].error;
+        int r = xdp_attach("lo", cases[i].mode, &(struct xdp_settings){0}, &xdp, problem);
+        assert_true(r < 0);
+        if (strncmp(problem, cases[i].words, strlen(cases[i].words)) != 0)
+            fail_msg("%s, not %s", problem, cases[i].words);
+    }
+}
+
 int main(void)
 {
     if (!can_load_filter())
         return 77; /* skipped */
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(three_judges_agree),         cmocka_unit_test(generic_mode_agrees),
-        cmocka_unit_test(frames_that_end_early_pass), cmocka_unit_test(lengths_are_udps),
-        cmocka_unit_test(only_allowed_sources_pass),  cmocka_unit_test(sources_have_a_rate),
-        cmocka_unit_test(strangers_have_no_rate),     cmocka_unit_test(random_payloads),
+        cmocka_unit_test(three_judges_agree),
+        cmocka_unit_test(generic_mode_agrees),
+        cmocka_unit_test(frames_that_end_early_pass),
+        cmocka_unit_test(lengths_are_udps),
+        cmocka_unit_test(every_processor_counts),
+        cmocka_unit_test(only_allowed_sources_pass),
+        cmocka_unit_test(sources_have_a_rate),
+        cmocka_unit_test(strangers_have_no_rate),
+        cmocka_unit_test(random_payloads),
+        cmocka_unit_test(refusals_are_explained),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,12 +15,13 @@ from harness import (
     BUILD, DEADLINE, GOLDEN, PRESENCE_SEND, Case, native, native2, record, run_daemon, visitor,
     wait_until,
 )
+from service_manager import ServiceManager
 from veth import INSIDE, OUTSIDE, V4, V6, Pair, ip, open_tap, receive_in_batches, udp
 
 FLOOD = os.path.join(BUILD, "tests/netns/flood")
 MODES = ("native", "generic")
 SITE = "veth.example"
-SOL_UDP, UDP_SEGMENT = 17, 103  # linux/udp.h
+SOL_UDP, UDP_SEGMENT, UDP_GRO = 17, 103, 104  # linux/udp.h
 
 
 def shape(data, mode):
@@ -263,6 +264,36 @@ class Life(Veth):
                 self.assertEqual(collector.stop(signal.SIGKILL), -signal.SIGKILL)
                 wait_until(lambda: self.pair.filter() is None, "the filter to be detached")
 
+    def test_what_is_judged_right_before_the_end_is_counted(self):
+        """By the end itself: what was judged before is counted whenever a second begins."""
+        for mode in MODES:
+            with self.subTest(mode=mode), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+                other.settimeout(DEADLINE)
+                other.bind((V4, 0))
+                collector = self.collect(mode)
+                wait_until(lambda: 0.1 < time.clock_gettime(time.CLOCK_BOOTTIME) % 1 < 0.5, "the middle of a second")
+                for data in b"PH\3", GOLDEN, GOLDEN:
+                    self.sender.sendto(data, (V4, collector.port))
+                self.sender.sendto(b"last", other.getsockname())
+                self.assertEqual(other.recv(100), b"last")
+                self.assertEqual(collector.stop(), 0)
+                stats = self.stats()
+                self.assertEqual((stats["xdp_passed"], stats["xdp_dropped_version"]), (2, 1))
+                os.unlink(self.segment)
+
+    def test_trains_to_a_passed_socket(self):
+        """A generic filter would see them as one packet, so the socket does not ask for them any more."""
+        manager = ServiceManager(self.directory)
+        self.addCleanup(manager.close)
+        for mode, asks in ("native", 1), ("generic", 0):
+            with self.subTest(mode=mode), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as passed:
+                passed.bind((V4, 0))
+                manager.passed = [("presence.socket", passed.fileno())]
+                collector = self.collect(mode, listen=f"{V4}:{passed.getsockname()[1]}", **manager.keywords())
+                self.assertEqual(passed.getsockopt(SOL_UDP, UDP_GRO), asks)
+                self.assertEqual(collector.stop(), 0)
+            os.unlink(self.segment)
+
     def test_busy_interface(self):
         self.collect("native")
         other = os.path.join(self.directory, "other")
@@ -353,6 +384,7 @@ class Life(Veth):
                 collector = self.start_as_nobody(capabilities, "--xdp", INSIDE)
                 self.assertRegex(collector.output(), "not permitted.*CAP_BPF.*; going on without")
                 self.assertIsNone(self.pair.filter())
+                self.assertEqual(os.readlink(f"/proc/{collector.process.pid}/fd/0"), os.devnull)
                 self.sender.sendto(GOLDEN, (V4, collector.port))
                 self.wait_received(1)
                 collector.stop()

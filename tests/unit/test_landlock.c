@@ -56,6 +56,26 @@ static void only_the_segments_place_can_be_written(void **state)
         fail_msg("status %#x, line %d", (unsigned)status, WEXITSTATUS(status));
 }
 
+/* Also where there is no Landlock: what is opened is the directory above the segment's. */
+static void the_segments_place_is_opened(void **state)
+{
+    struct scratch scratch;
+    char own[128], segment[160];
+    struct stat opened, above;
+
+    (void)state;
+    scratch_open(&scratch);
+    snprintf(own, sizeof(own), "%s/presence", scratch.directory);
+    snprintf(segment, sizeof(segment), "%s/segment", own);
+    assert_int_equal(mkdir(own, 0700), 0);
+    int place = landlock_open(segment);
+    assert_int_equal(fstat(place, &opened), 0);
+    assert_int_equal(stat(scratch.directory, &above), 0);
+    assert_true(opened.st_dev == above.st_dev && opened.st_ino == above.st_ino);
+    close(place);
+    scratch_close(&scratch);
+}
+
 static void a_place_that_is_not_there_is_an_error(void **state)
 {
     (void)state;
@@ -67,6 +87,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_the_segments_place_can_be_written),
+        cmocka_unit_test(the_segments_place_is_opened),
         cmocka_unit_test(a_place_that_is_not_there_is_an_error),
     };
     return cmocka_run_group_tests_name("landlock", tests, NULL, NULL);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -110,6 +111,11 @@ static int go_on(void)
     void *table = mmap(NULL, 1 << 21, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (madvise(table, 1 << 21, MADV_HUGEPAGE) < 0 && errno != EINVAL) /* a kernel without them */
         return 5;
+    char target[64];
+    struct rlimit limit;
+    if (readlinkat(AT_FDCWD, "/proc/self/exe", target, sizeof(target)) < 0 ||
+        getrlimit(RLIMIT_AS, &limit) < 0)
+        return 6;
     fprintf(stderr, "confined and alive\n");
     return block ? 0 : 4;
 }
@@ -126,6 +132,38 @@ static int send_something(void)
     if (socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) < 0 || confined())
         return 1;
     return send(ends[0], "x", 1, 0) == 1;
+}
+
+/* Sockets that a running collector has already. */
+static int connect_socket(void)
+{
+    const struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(9)};
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+    return confined() || connect(fd, (const struct sockaddr *)&address, sizeof(address));
+}
+
+static int accept_connection(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    return confined() || accept4(fd, NULL, NULL, SOCK_CLOEXEC) < 0;
+}
+
+static int send_message(void)
+{
+    struct msghdr message = {0};
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+    return confined() || sendmsg(fd, &message, 0) < 0;
+}
+
+static int send_messages(void)
+{
+    struct mmsghdr message = {0};
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+    return confined() || sendmmsg(fd, &message, 1, 0) < 0;
 }
 
 static int write_file(void)
@@ -251,9 +289,12 @@ static void *ask_for_usage_late(void *context)
 
 static int make_other_calls(void)
 {
+    const struct rlimit none = {0};
+    const pid_t parent = getppid();
     struct early early;
     struct rusage usage;
     struct utsname name;
+    struct rlimit limit;
 
     if (!start_early(&early, ask_for_usage_late) || confined())
         return 1;
@@ -264,7 +305,12 @@ static int make_other_calls(void)
     }
     if (!end_early(&early))
         return 3;
-    return uname(&name) == -1 && errno == ENOSYS ? 0 : 4;
+    if (uname(&name) != -1 || errno != ENOSYS)
+        return 4;
+    /* Limits are read, and only our own. */
+    if (prlimit(0, RLIMIT_CORE, &none, NULL) != -1 || errno != ENOSYS)
+        return 5;
+    return prlimit(parent, RLIMIT_CORE, NULL, &limit) == -1 && errno == ENOSYS ? 0 : 6;
 }
 
 static void collectors_calls_are_allowed(void **state)
@@ -278,6 +324,10 @@ static void attackers_calls_kill(void **state)
     static const struct forbidden cases[] = {
         {"a socket", make_socket},
         {"sending", send_something},
+        {"connecting a socket", connect_socket},
+        {"accepting a connection", accept_connection},
+        {"sending a message", send_message},
+        {"sending messages", send_messages},
         {"opening a file to write", write_file},
         {"opening a file to write and to read", write_and_read_file},
         {"creating a file", create_file},
@@ -324,7 +374,7 @@ static void unknown_calls_fail(void **state)
     assert_true(read(ends[0], text, sizeof(text) - 1) > 0);
     close(ends[0]);
     assert_int_equal(r, 0);
-    assert_string_equal(text, REFUSAL("getrusage") REFUSAL("uname"));
+    assert_string_equal(text, REFUSAL("getrusage") REFUSAL("uname") REFUSAL("prlimit64"));
 }
 
 /* A crash still ends by its own signal. */

@@ -1,7 +1,7 @@
 /* test_processors.c - lists of processors, as the kernel writes them. */
-#include "../support/unit.h"
+#include "../support/scratch.h"
 
-#include <unistd.h>
+#include <errno.h>
 
 #include "processors.h"
 
@@ -35,6 +35,28 @@ static void test_this_machine(void **state)
 {
     (void)state;
     assert_true(processors_possible() >= sysconf(_SC_NPROCESSORS_CONF));
+    /* Not those that are online: others may come later. */
+    assert_string_equal(processors_path, "/sys/devices/system/cpu/possible");
+}
+
+static void test_a_long_list(void **state)
+{
+    const struct scratch *scratch = *state;
+    const char *kernels = processors_path;
+    FILE *file = fopen(scratch->path, "w");
+
+    assert_non_null(file);
+    for (unsigned i = 0; i < 512; i++)
+        fprintf(file, "%u,", 2 * i);
+    fprintf(file, "1024-1055\n");
+    fclose(file);
+    processors_path = scratch->path;
+    assert_int_equal(processors_possible(), 1056);
+    assert_int_equal(truncate(scratch->path, 0), 0);
+    assert_int_equal(processors_possible(), -EBADMSG);
+    assert_int_equal(unlink(scratch->path), 0);
+    assert_int_equal(processors_possible(), -ENOENT);
+    processors_path = kernels;
 }
 
 int main(void)
@@ -43,6 +65,7 @@ int main(void)
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_no_lists),
         cmocka_unit_test(test_this_machine),
+        SCRATCH_TEST(test_a_long_list),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -319,6 +319,16 @@ static void wrong_segments_are_replaced(void **state)
 
 /* ---- states that a kill may leave --------------------------------------------------------- */
 
+/* Fill the ring; then a writer claims the oldest slot, and no more. */
+static void claim_oldest_slot(const struct events *events)
+{
+    struct event_record record = {.kind = EVENT_ENTERED};
+
+    while (events->head->next < events->head->first + events->capacity)
+        events_write(events, 0, &record);
+    event_slot_at(events, events->head->next)->claim = UINT64_C(1) << 59;
+}
+
 #define LEFTOVERS(X)                                                                            \
     X(0)                                                                                        \
     X(*scope_head(&segment->directory, ENTRY(B).hash) = ENTRY(B).next) /* not linked yet */     \
@@ -337,6 +347,7 @@ static void wrong_segments_are_replaced(void **state)
     X(event_slot_at(&segment->events, segment->events.head->next - 1)->state = 0)               \
     X(event_slot_at(&segment->events, segment->events.head->next - 1)->state |= 1)              \
     X(event_slot_at(&segment->events, --segment->events.head->next)->state = 0)                 \
+    X(claim_oldest_slot(&segment->events))                                                      \
     X(segment->header->listening_since = SEGMENT_NEVER)                                         \
     X(segment->header->listening_since = TICK + 3) /* a gap, before the tick */                 \
     X(segment->counters[0].values[COUNTER_heartbeats_new] = (uint64_t)-2)

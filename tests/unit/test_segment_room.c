@@ -1,11 +1,11 @@
 /* test_segment_room.c - segment_room.h, on trees like those of the kernel. */
+#include "../support/confined.h"
 #include "../support/scratch.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 
 #include "segment_room.h"
 
@@ -132,9 +132,30 @@ static void groups_limit(void **state)
         expect("with swap", 82 * MB + 1, -EDQUOT);
         remove_tree(NULL);
     }
+    put("groups", "0::/a\n");
+    put_group("cgroup/a", false);
+    put("cgroup/a/memory.current", "%" PRIu64 "\n", 120 * MB);
+    expect("a limit that was lowered", MB, -EDQUOT);
+    put("cgroup/a/memory.stat", "inactive_file %" PRIu64 "\n", 130 * MB);
+    expect("more files than what is used by now", 92 * MB, 0);
+    remove_tree(NULL);
     put("groups", "4:memory_of_an_elephant:/a\n5:hugetlb:/a\n");
     put_group("cgroup/memory/a", true);
     expect("other controllers", UINT64_C(1) << 40, 0);
+}
+
+static void no_file_stays_open(void **state)
+{
+    (void)state;
+    put("groups", "0::/a\n");
+    put("meminfo", "MemAvailable: 99999999 kB\n");
+    put_group("cgroup/a", false);
+    int before = dup(0);
+    close(before);
+    expect("it fits", MB, 0);
+    int after = dup(0);
+    close(after);
+    assert_int_equal(after, before);
 }
 
 static void explanations_name_the_limit(void **state)
@@ -167,7 +188,7 @@ static void the_machine_limits(void **state)
 }
 
 /* In a child: a lowered limit stays. */
-static int with_limit(void)
+static int with_limit_of_files(void)
 {
     const struct rlimit limit = {1000, 1000};
     char text[512];
@@ -179,27 +200,37 @@ static int with_limit(void)
     return strstr(text, "RLIMIT_FSIZE") ? 0 : 2;
 }
 
-static void sizes_of_files_are_limited(void **state)
+/* In a child, too. Nothing else explains that there is no memory. */
+static int with_limit_of_addresses(void)
 {
-    int status;
-    pid_t child = fork();
+    struct rlimit limit;
+    char text[512];
 
+    getrlimit(RLIMIT_AS, &limit);
+    segment_room_explain(-ENOMEM, 1000, text, sizeof(text));
+    if (limit.rlim_cur == RLIM_INFINITY && *text)
+        return 1;
+    limit.rlim_cur = UINT64_C(500000000000);
+    if (setrlimit(RLIMIT_AS, &limit) < 0)
+        return 2;
+    segment_room_explain(-ENOMEM, 1000, text, sizeof(text));
+    return strstr(text, "may have 500000.0 MB of address space (RLIMIT_AS, ") ? 0 : 3;
+}
+
+static void limits_of_the_process_are_found(void **state)
+{
     (void)state;
-    if (child == 0)
-        _exit(with_limit());
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
+    assert_int_equal(run_child(with_limit_of_files), 0);
+    assert_int_equal(run_child(with_limit_of_addresses), 0);
 }
 
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_teardown(name, remove_tree)
     const struct CMUnitTest tests[] = {
-        TEST(nothing_is_known),
-        TEST(groups_limit),
-        TEST(explanations_name_the_limit),
-        TEST(the_machine_limits),
-        TEST(sizes_of_files_are_limited),
+        TEST(nothing_is_known),   TEST(groups_limit),
+        TEST(no_file_stays_open), TEST(explanations_name_the_limit),
+        TEST(the_machine_limits), TEST(limits_of_the_process_are_found),
     };
     return cmocka_run_group_tests_name("segment_room", tests, make_root, remove_root);
 }
