@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import os
+import resource
 import select
 import socket
 import time
@@ -135,17 +136,32 @@ class Clients(ExporterCase):
         self.assertGreater(time.monotonic() - begin, 15)
 
     def test_scrapes_leave_nothing_behind(self):
-        """Each loads a hundred rooms, some 50 KB."""
+        """Each loads a hundred rooms, some 50 KB, and compresses them or not."""
         self.send(self.collector, *(native(SITE, [visitor(1)], room=f"/{room}") for room in range(100)))
         self.wait_received(101)
 
         def scrape():
-            for _ in range(400):
-                self.exporter.get("/metrics")
+            for number in range(400):
+                self.exporter.get("/metrics", **{"Accept-Encoding": ("gzip", "identity")[number % 2]})
             return self.exporter.own_memory()
 
         first = scrape()
         self.assertLess(scrape() - first, GROWTH / 4)
+
+    def test_no_descriptor_is_left(self):
+        """It says why a connection can't be accepted, and goes on when another one has ended."""
+        process = self.exporter.process.pid
+        with self.exporter.connect() as kept:
+            kept.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+            self.assertTrue(kept.recv(4096))
+            used = set(map(int, os.listdir(f"/proc/{process}/fd")))
+            before = resource.prlimit(process, resource.RLIMIT_NOFILE)
+            resource.prlimit(process, resource.RLIMIT_NOFILE, (min(set(range(len(used) + 1)) - used), before[1]))
+            self.addCleanup(self.exporter.connect().close)
+            wait_until(lambda: "Error accepting connection: Too many open files" in self.exporter.output(),
+                       lambda: f"it to say why: {self.exporter.output()}")
+            resource.prlimit(process, resource.RLIMIT_NOFILE, before)
+        self.assert_answers()
 
     def test_storm(self):
         """Many scrapes at a time: each is whole and right."""

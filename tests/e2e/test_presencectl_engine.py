@@ -13,6 +13,7 @@ from written_shards import WrittenShards, stream
 
 SITE = "example.com"
 HUGE = 9_000_000_000_000_000_000
+DATABASE = "/var/lib/presence/history.db"  # the default
 ONE_COLLECTOR = "it is of one collector: run it on that collector's machine"
 
 
@@ -241,6 +242,15 @@ class Listings(EngineCase):
         self.assertIn(" \\u{202E}host ", self.run_ctl("status")[1])
 
 
+class History(EngineCase):
+    @unittest.skipIf(os.path.exists(DATABASE), "this machine has a database at the default path")
+    def test_no_database(self):
+        """An engine has no history of its own: without a database there is none."""
+        self.write_two_groups()
+        for command in "history", "peak":
+            self.assert_line(self.run_ctl(command, SITE), 1, f"cannot read the database {DATABASE}")
+
+
 class Marks(EngineCase):
     def test_a_group_that_is_not_whole_is_left_out(self):
         self.write_two_groups()
@@ -260,7 +270,7 @@ class Marks(EngineCase):
         self.assertEqual(status, 0)
         self.assertRegex(err, r"\Apresencectl: clock: that of b-1 \(group b, shard 1\) is \S+ \S+ ahead of "
                               r"this machine's: the time of the answer may be wrong; set both by NTP\n\Z")
-        self.shards.write("b", 1, 1, {300: {SITE: {"": 9}}}, as_of=int(time.time()) - 60)
+        self.shards.write("b", 1, 1, {300: {SITE: {"": 9}}}, as_of=int(time.time()) - 20)
         self.assertIn(" behind this machine's", self.run_ctl("status")[2])
         # A stale one may be old, but not of the future.
         self.shards.write("b", 1, 1, {300: {SITE: {"": 9}}}, stale=1, as_of=int(time.time()) - 60)
@@ -306,6 +316,13 @@ class Marks(EngineCase):
         """Only if every whole group warms up."""
         self.write_two_groups(warming=1)
         self.assertEqual(self.run_ctl("count", SITE)[::2], (0, ""))
+        self.assertEqual([(group["name"], group["warming"], group["partial"])
+                          for group in self.load("status")["groups"]],
+                         [("a", True, False), ("b", False, False)])
+        status, out, err = self.run_ctl("status")
+        self.assertEqual(status, 0)
+        self.assertRegex(out, r"\na +all 2 +whole \[warming\] [^\n]*\na +1 of 2 +fresh \[warming\] ")
+        self.assertRegex(err, r"\Apresencectl: warming: group a: [^\n]*warms up[^\n]*\n\Z")
         self.shards.write("b", 1, 1, {300: {SITE: {"": 6}}, 60: {}}, warming=1)
         status, out, err = self.run_ctl("count", SITE)
         self.assertEqual((status, out), (0, "7\n"))
@@ -323,16 +340,24 @@ class Marks(EngineCase):
                               r"everybody could be counted in the last 5 min: group a: stream "
                               r"0000000000001234 loses over 1 % on its way to shard 1 of 1 \(a-1\)\n\Z")
         self.assertEqual(self.load("count", SITE)["partial"], True)
-        shard = self.load("status")["groups"][0]["shards"][0]
+        group = self.load("status")["groups"][0]
+        self.assertEqual((group["warming"], group["partial"]), (False, True))
+        shard = group["shards"][0]
         self.assertEqual((shard["expected_30s"], shard["lost_30s"], shard["streams_losing"]),
                          (2000, 100, 1))
-        self.assertRegex(self.run_ctl("status")[1], r"100 of 2000 \(5\.0 %\) +1, 1 losing\n")
+        self.assertRegex(self.run_ctl("status")[1], r"\na +all 1 +whole \[partial\] [^\n]*\na +1 of 1 [^\n]* "
+                         r"100 of 2000 \(5\.0 %\) +1, 1 losing\n")
 
     def test_partial_by_a_limit(self):
         self.shards.write("a", 1, 1, {300: {SITE: {"": 3, "?p": "n"}}})
         status, out, err = self.run_ctl("count", SITE)
         self.assertEqual((status, out), (0, "3\n"))
         self.assertIn("group a: a limit of a collector left visitors out", err)
+        self.shards.write("a", 1, 1, {60: {SITE: {"": 3, "?p": "n"}}}, warming=1)
+        status, out, err = self.run_ctl("count", SITE, "--window", "60")
+        self.assertEqual((status, out), (0, "3\n"))
+        self.assertRegex(err, r"\Apresencectl: warming: [^\n]*\npresencectl: partial: [^\n]* could be "
+                              r"counted in the last 1 min: group a: [^\n]*\n\Z")
 
 
 class Status(EngineCase):
@@ -383,6 +408,8 @@ class Status(EngineCase):
                 shard = answer["groups"][0]["shards"][0]
                 self.assertEqual((shard["state"], answer["groups"][0]["whole"], answer["stale"]),
                                  (name, False, True), shard)
+                for field in "visitors", "host", "as_of":  # nothing is known of it, or all
+                    self.assertEqual(shard[field] is None, name in ("absent", "unreadable"), field)
                 status, out, err = self.run_ctl("status")
                 self.assertEqual(status, 3)
                 self.assertIn("not whole: group a lacks shard 1 of 1 (", err)
@@ -394,19 +421,19 @@ class Status(EngineCase):
         self.shards.write("c", 1, 1, counts, stale=1)
 
     def test_streams_that_do_not_reach_every_shard(self):
-        alive = stream(1) + stream(2)
+        alive = stream(1) + stream(2) + stream(3)
         self.shards.write("a", 1, 2, {300: {}}, streams=alive)
         self.shards.write("a", 2, 2, {300: {}}, streams=stream(1, age=30))
         self.shards.write("b", 1, 1, {300: {}}, streams=alive)
         answer = self.load("status")
         shard = answer["groups"][0]["shards"][1]
-        self.assertEqual((shard["streams_silent"], shard["streams_missing"]), (1, 1))
+        self.assertEqual((shard["streams_silent"], shard["streams_missing"]), (1, 2))
         status, out, err = self.run_ctl("status")
         self.assertEqual(status, 0)
-        self.assertRegex(out, r"\na +2 of 2 .* 1, 1 silent, 1 missing *\n")
+        self.assertRegex(out, r"\na +2 of 2 .* 1, 1 silent, 2 missing *\n")
         self.assertRegex(err, r"\Apresencectl: partial: group a: stream 0000000000000001 goes on elsewhere "
-                              r"and is silent in shard 2 of 2 \(a-2\), stream 0000000000000002 goes on "
-                              r"elsewhere and never came to shard 2 of 2 \(a-2\)\n\Z")
+                              r"and is silent in shard 2 of 2 \(a-2\), streams 0000000000000002 and "
+                              r"0000000000000003 go on elsewhere and never came to shard 2 of 2 \(a-2\)\n\Z")
 
     def test_hostile_values(self):
         """Whatever is in the engine, it ends with a status of its own."""

@@ -133,10 +133,24 @@ class Usage(unittest.TestCase):
                 (("--engine", "redis://localhost"), "--group: say which group"),
                 (("--engine", "redis://localhost", "--group", "a b"), "--group takes 1 to 63"),
                 (("--engine", "redis://localhost", "--group", "A", "--shard", "4/3"),
+                 "--shard takes K/N"),
+                (("--engine", "redis://localhost", "--group", "A", "--shard", "0/3"),
+                 "--shard takes K/N"),
+                (("--engine", "redis://localhost", "--group", "A", "--shard", "1/65"),
                  "--shard takes K/N")):
             status, out, err = run_publisher(*arguments)
             self.assertEqual((status, out), (2, ""), err)
             self.assertIn(reason, err)
+
+    def test_the_most_that_there_may_be(self):
+        """The last shard of 64 and eight windows: only the group is missing."""
+        windows = [word for number in range(1, 9) for word in ("--window", f"{number}m")]
+        status, _, err = run_publisher("--engine", "redis://localhost", "--shard", "64/64", *windows)
+        self.assertEqual(status, 2)
+        self.assertIn("--group: say which group", err)
+        status, _, err = run_publisher("--engine", "redis://localhost", *windows, "--window", "9m")
+        self.assertEqual(status, 2)
+        self.assertIn("--window", err)
 
 
 if __name__ == "__main__":

@@ -35,8 +35,12 @@ class Lost(PublisherCase):
         self.assert_expiring()
 
     def test_flushed(self):
-        self.engine.call("FLUSHALL")
-        self.wait_anew()
+        """Each time, and it is logged once."""
+        for _ in range(2):
+            self.engine.call("FLUSHALL")
+            self.wait_anew()
+            self.epoch = self.shard.state()["epoch"]
+        self.assertEqual(self.publisher.output().count("has lost what was written"), 1)
 
     def test_restarted_empty(self):
         self.engine.restart()
@@ -54,6 +58,8 @@ class Lost(PublisherCase):
         self.wait_anew()
         self.publisher.wait_logged("again")
         self.assertLess(time.monotonic() - begun, DEADLINE / 2)
+        self.engine.stop()
+        self.publisher.wait_logged("cannot use the engine", times=2)
 
     def test_frozen(self):
         self.engine.freeze()
@@ -65,6 +71,10 @@ class Lost(PublisherCase):
         self.engine.call("DEL", f"{self.shard.key}:{WINDOW}")
         self.wait_anew()
         self.publisher.wait_logged("has removed counts")
+        state = self.shard.state()
+        self.shard.wait_for(lambda shard: int(shard.state()["as_of"]) > int(state["as_of"]) + 1,
+                            "two more writes")
+        self.assertEqual(self.shard.state()["epoch"], state["epoch"])
 
     def test_the_list_of_sites_has_no_epoch(self):
         """It was gone, and a count that changed has begun it again: readers don't believe it."""
@@ -200,13 +210,14 @@ class Full(PublisherCase):
 
 
 class Holder:
-    """A way to an engine that can hold a transaction back, once all of it was sent."""
+    """A way to an engine that can hold back what has the mark, once all of it was sent: by default a
+    transaction. If it `cuts`, it closes the connection behind that."""
 
-    def __init__(self, engine):
-        self.engine = engine
+    def __init__(self, engine, mark=b"MULTI", cuts=False):
+        self.engine, self.mark, self.cuts = engine, mark, cuts
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"redis://127.0.0.1:{self.listener.getsockname()[1]}"
-        self.hold, self.held, self.go_on = (threading.Event() for _ in range(3))
+        self.hold, self.held, self.go_on, self.closed = (threading.Event() for _ in range(4))
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
@@ -220,14 +231,18 @@ class Holder:
     def forward(self, source, to):
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 20):
-                if self.hold.is_set() and b"MULTI" in data:
+                is_meant = self.hold.is_set() and self.mark in data
+                if is_meant:
                     self.hold.clear()
                     self.held.set()
                     self.go_on.wait(DEADLINE)
                 to.sendall(data)
+                if is_meant and self.cuts:
+                    break
         with contextlib.suppress(OSError):
             to.shutdown(socket.SHUT_RDWR)
         source.close()
+        self.closed.set()
 
     def close(self):
         self.listener.shutdown(socket.SHUT_RDWR)  # ends accept, too
@@ -235,9 +250,8 @@ class Holder:
 
 
 class Races(PublisherCase):
-    def test_what_changes_behind_its_back(self):
-        """Between its look and its transaction another one takes the shard: nothing is written."""
-        holder = Holder(self.engine)
+    def take_between(self, holder):
+        """Another one takes the shard between its look and its transaction: nothing is written."""
         self.addCleanup(holder.close)
         self.beat(self.start(), 1)
         publisher = self.publish(url=holder.url)
@@ -246,10 +260,21 @@ class Races(PublisherCase):
         self.assertTrue(holder.held.wait(DEADLINE))
         self.engine.call("SET", f"{self.shard.key}:owner", "elsewhere 1 0", "PX", 60000)
         state = self.shard.state()
+        publisher.freeze()
         holder.go_on.set()
+        if holder.cuts:
+            self.assertTrue(holder.closed.wait(DEADLINE))
+        publisher.thaw()
         publisher.wait_logged("belongs to a publisher on elsewhere")
         self.assertEqual(self.shard.state(), state)
         self.assertEqual(self.shard.owner(), "elsewhere 1 0")
+
+    def test_what_changes_behind_its_back(self):
+        self.take_between(Holder(self.engine))
+
+    def test_what_changes_while_the_connection_is_lost(self):
+        """The reply to its look is the last: a new connection does not watch what it has seen."""
+        self.take_between(Holder(self.engine, mark=b"+OK\r\n$", cuts=True))
 
 
 class Users(PublisherCase):

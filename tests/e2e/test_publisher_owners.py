@@ -1,6 +1,7 @@
 """Which segment presence-publisher reads, and that no two of them write one shard."""
 
 import os
+import signal
 import time
 import unittest
 
@@ -8,6 +9,7 @@ from datagrams import native2, record, visitor
 from harness import wait_until
 from publisher import Shard
 from publisher_case import WINDOW, PublisherCase
+from service_manager import ServiceManager
 
 
 class Segments(PublisherCase):
@@ -69,6 +71,23 @@ class Segments(PublisherCase):
         self.assertNotEqual(after["segment"], before["segment"])
         self.assertEqual(self.engine.call("EXISTS", f"{self.shard.key}:{WINDOW}:b.example"), 0)
 
+    def test_all_of_the_last_one_is_removed(self):
+        """More sites than one command takes, and those of each window, up to the longest."""
+        windows = "--max-window", "3600", "--max-scopes", "1500"
+        collector = self.start(*windows)
+        self.publish("--window", "1m", "--window", "1h")
+        for first in range(0, 600, 200):
+            self.send(collector, native2(*(record(f"{number}.example", [visitor(1)], room="/a")
+                                           for number in range(first, first + 200))))
+        keys = f"{self.shard.key}:*.example"
+        wait_until(lambda: len(self.engine.call("KEYS", keys)) == 1200, "the keys of 600 sites")
+        epoch = self.shard.state()["epoch"]
+        collector.stop()
+        os.unlink(self.segment)
+        self.start(*windows)
+        self.shard.wait_for(lambda shard: shard.state()["epoch"] != epoch and shard.state()["stale"] == "0",
+                            "the new segment")
+        self.assertEqual(self.engine.call("KEYS", keys), [])
 
     def test_a_new_one_that_does_not_count_yet(self):
         """The last numbers stay until there are others."""
@@ -99,8 +118,10 @@ class Ends(PublisherCase):
         self.assertEqual(self.shard.state()["stale"], "1")
         self.assertEqual(self.shard.sites(WINDOW), {"example.com": 1})
         self.assertIsNone(self.shard.owner())
-        self.publish()
+        publisher = self.publish()
         self.assertEqual(self.shard.state()["stale"], "0")
+        self.assertEqual(publisher.stop(signal.SIGINT), 0)
+        self.assertEqual(self.shard.state()["stale"], "1")
 
     def test_stale_at_once(self):
         collector = self.start()
@@ -110,6 +131,19 @@ class Ends(PublisherCase):
         self.assertLess(self.shard.age_ms(), 4000)
         self.start()
         self.shard.wait_for(lambda shard: shard.state()["stale"] == "0", "a fresh shard")
+
+
+class Told(PublisherCase):
+    def test_the_service_manager(self):
+        manager = ServiceManager(self.directory)
+        self.addCleanup(manager.close)
+        collector = self.start("--warm-up", "3")
+        self.publish(environment={"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "30000000"})
+        self.assertEqual(manager.wait_said("STATUS"), "publishing shard 1/1 of A")
+        manager.wait_said("WATCHDOG", times=3)
+        collector.stop()
+        wait_until(lambda: manager.said("STATUS")[-1] == "publishing shard 1/1 of A, whose collector is stale",
+                   lambda: f"a stale collector: {manager.said('STATUS')}")
 
 
 class Streams(PublisherCase):
@@ -152,6 +186,29 @@ class Owners(PublisherCase):
         self.assertIsNone(first.process.poll())
         self.assertEqual(self.shard.state()["stale"], "0")
 
+    def test_a_second_one_with_the_same_process_id(self):
+        """As in containers, whose hosts may have the same name, too."""
+        self.start()
+        namespace = "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"
+        first = self.publish(prefix=namespace)
+        self.addCleanup(first.kill)  # unshare passes no signal on
+        self.assertIn(f"{os.uname().nodename} 1 ", self.shard.owner())
+        second = self.publish(prefix=namespace, wait=False)
+        self.addCleanup(second.kill)
+        second.wait_logged("shard 1 of")
+        self.assertIn("belongs to a publisher on", second.output())
+        self.assertEqual(second.wait_ended(), 1)
+
+    def test_an_owner_that_is_no_publisher(self):
+        """Not even a name that is too long for one makes the shard free."""
+        self.start()
+        self.engine.call("SET", f"{self.shard.key}:owner", "x" * 200)
+        publisher = self.publish(wait=False)
+        publisher.wait_logged("shard 1 of")
+        self.assertIn("belongs to a publisher on ?", publisher.output())
+        self.assertEqual(publisher.wait_ended(), 1)
+        self.assertEqual(self.shard.owner(), "x" * 200)
+
     def test_a_killed_one_is_waited_for(self):
         self.start()
         self.publish().kill()
@@ -193,8 +250,13 @@ class Owners(PublisherCase):
         self.start()
         self.publish("--shard", "1/2")
         other = self.publish("--shard", "2/3")
-        other.wait_logged("the engine knows the group A with 2 shards, not 3: nobody reads")
-        self.assertEqual(Shard(self.engine, shard=2).state()["shards"], "3")
+        line = "the engine knows the group A with 2 shards, not 3: nobody reads"
+        other.wait_logged(line)
+        shard = Shard(self.engine, shard=2)
+        state = shard.state()
+        self.assertEqual(state["shards"], "3")
+        shard.wait_for(lambda shard: int(shard.state()["as_of"]) > int(state["as_of"]) + 1, "two more writes")
+        self.assertEqual(other.output().count(line), 1)
         self.assertEqual(self.engine.hash("{presence}:groups"), {"A": "2"})
 
 

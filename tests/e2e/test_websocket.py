@@ -32,6 +32,8 @@ class Handshake(WebSocketCase):
         client = self.open(headers={"Upgrade": "h2c, WebSocket", "Connection": "keep-alive ,UPGRADE"})
         client.say("x")
         self.assertEqual(client.text(), "x")
+        # As many words before it as fit.
+        self.open(headers={"Connection": "keep-alive, " + "a" * 233 + ", Upgrade"})
 
     def test_no_websocket(self):
         for headers in ({"Upgrade": None}, {"Upgrade": "h2c"}, {"Upgrade": "websockets"},

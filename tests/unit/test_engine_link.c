@@ -119,6 +119,33 @@ static void errors_that_end_a_call(void **state)
     }
 }
 
+static void describe(const char *answer, char ret[ENGINE_PROBLEM_SIZE])
+{
+    redisReply reply = {
+        .type = REDIS_REPLY_ERROR, .str = (char *)(uintptr_t)answer, .len = strlen(answer)};
+
+    engine_reply_problem(&reply, ret);
+}
+
+/* Whatever the engine says, it is text, and the advice behind it is whole. */
+static void errors_in_words(void **state)
+{
+    static const char advice[] = " (the engine is full: raise its maxmemory)";
+    char problem[ENGINE_PROBLEM_SIZE], answer[ENGINE_PROBLEM_SIZE + 100] = "OOM ";
+
+    (void)state;
+    describe("ERR \x1b\xff\n~", problem);
+    assert_string_equal(problem, "ERR \\x1b\\xff\\x0a~");
+    describe("NOPERM x", problem);
+    assert_string_equal(problem, "NOPERM x (give the user that right)");
+    for (const char *byte = "x\xff"; *byte; byte++) {
+        memset(answer + 4, *byte, sizeof(answer) - 5);
+        describe(answer, problem);
+        assert_true(strlen(problem) > sizeof(advice));
+        assert_string_equal(problem + strlen(problem) - strlen(advice), advice);
+    }
+}
+
 static void a_closed_connection_is_made_again(void **state)
 {
     const struct script closes = {.wait_for = PING_END, .answer = "+one\r\n"};
@@ -354,6 +381,7 @@ int main(void)
         cmocka_unit_test(silence_ends_at_the_deadline),
         cmocka_unit_test(nonsense),
         cmocka_unit_test(errors_that_end_a_call),
+        cmocka_unit_test(errors_in_words),
         cmocka_unit_test(a_closed_connection_is_made_again),
         cmocka_unit_test(a_watch_needs_its_connection),
         cmocka_unit_test(a_request_that_nobody_reads),
