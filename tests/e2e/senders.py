@@ -17,7 +17,8 @@ class Edge:
     def __init__(self, case, collector, address="127.0.0.1", **options):
         self.stream = random.getrandbits(64) | 1
         self.collector, self.address, self.sequence, self.options = collector, address, 0, options
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.to = "::1" if ":" in address else "127.0.0.1"
+        self.socket = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
         case.addCleanup(self.socket.close)
         self.socket.bind((address, 0))
 
@@ -28,7 +29,7 @@ class Edge:
         if key:
             datagram = signed(datagram, key, KEY)
         if not lost:
-            self.socket.sendto(datagram, ("127.0.0.1", self.collector.port))
+            self.socket.sendto(datagram, (self.to, self.collector.port))
 
     @contextlib.contextmanager
     def kept_alive(self, *records, every=0.5, loses=0):

@@ -114,6 +114,8 @@ class Counts(CompatCase):
     def test_what_is_not_there(self):
         web = self.serve("--site", SITE, collector=self.start())
         self.assert_refused(web, 403, "--site", "other.example")
+        error = web.get("/api/websites/other.example/active").json["error"]
+        self.assertEqual((error["code"], error["status"]), ("forbidden", 403))
         self.assert_refused(web, 400, "site must have", "%01")
         for path in ("/api/websites/active", "/api/websites", "/api/websites/", f"/api/websites/{SITE}",
                      f"/api/websites/{SITE}/active/", f"/api/websites/{SITE}/stats", "/api/v1/stats/realtime",
@@ -249,6 +251,12 @@ class Keys(CompatCase):
         for path in f"/api/sites?api_key={wrong}", f"/stream?site={SITE}&api_key={wrong}":
             self.assertEqual(web.get(path).status, 401)
         self.assertNotIn(wrong, web.output())
+
+    def test_a_key_comes_first(self):
+        """Without one, nobody finds out which sites are served."""
+        web = self.serve("--api-key-file", self.secret("keys", KEY), "--site", SITE, collector=self.start())
+        self.assert_refused(web, 401, "send an API key", "other.example")
+        self.assert_refused(web, 403, "--site", "other.example", {"X-Umami-Api-Key": KEY})
 
 
 class Switch(CompatCase):

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import BUILD, DEADLINE, PRESENCECTL, Case, native, visitor
+from harness import BUILD, DEADLINE, PRESENCECTL, Case, native, visitor, wait_until
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 GENERATED = os.path.join(BUILD, "tools/generated")
@@ -270,6 +270,9 @@ class Collectors(CtlCase):
         self.assertRegex(out, r"\nwarm-up +0 s\nlongest window +1 h\nprocess +pid \d+, 1 worker\n")
         self.assertIn(f"pid {collector.process.pid}", out)
         self.assertRegex(out, r"\nreceives by +(io_uring|recvmmsg)")
+        wait_until(lambda: self.json("status")["histories_live"] == 3, "a history of each scope")
+        self.assertRegex(self.ctl("status")[1], r"\nhistories +3 of 16 \(18\.8 %\)\nstreams +0 of ")
+        self.assertIn(f"{self.segment}, {os.stat(self.segment).st_size / 1e6:.1f} MB\n", out)
         collector.stop()
         status, out, err = self.ctl("status")
         self.assertEqual(status, 3)
@@ -358,6 +361,15 @@ class Segments(CtlCase):
         self.assertEqual((done.returncode, done.stdout), (0, b"1\n"))
         result = self.ctl("count", SITE, segment="/dev/null", environment=environment)
         self.assert_line(result, 1, "/dev/null")
+
+    def test_results_come_first(self):
+        """Also where stdout and stderr are one file."""
+        collector = self.start("--warm-up", "3600")
+        self.send(collector, native(SITE, [visitor(1)]))
+        self.wait_received(1)
+        done = subprocess.run([PRESENCECTL, "count", SITE, "--segment", self.segment],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertRegex(done.stdout, r"\A1\npresencectl: warming: [^\n]+\n\Z")
 
     def test_output_that_cannot_be_written(self):
         collector = self.populate((1, "/", ""))

@@ -385,6 +385,25 @@ class Database(RecorderCase):
         self.assertEqual((status, out), (1, ""))
         self.assertIn("newer", err)
 
+    @unittest.skipIf(os.geteuid(), "needs root, for mounts")
+    def test_a_damaged_database_that_nobody_named(self):
+        """At the default path it is reported, and the segment's history is shown."""
+        self.begin()
+        self.visit(range(3))
+        self.wait_sampled(1)
+        root, state = (os.path.join(self.directory, name) for name in ("root", "state"))
+        os.makedirs(os.path.join(state, "presence"))
+        os.mkdir(root)
+        with open(os.path.join(state, "presence/history.db"), "w") as file:
+            file.write("no database\n" * 1000)
+        mounted = own_mounts(f"mount --rbind / {root} && mount --make-rprivate {root} && "
+                             f"mount --bind {state} {root}/var/lib && exec chroot {root} \"$@\"")
+        done = subprocess.run([*mounted, os.path.abspath(PRESENCECTL), "history", SITE, "--json",
+                               "--segment", self.segment], capture_output=True, text=True, timeout=DEADLINE)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("cannot read the database /var/lib/presence/history.db: file is not a database", done.stderr)
+        self.assertEqual(json.loads(done.stdout)["history"][-1]["maximum"], 3)
+
     def test_usage(self):
         for arguments, pattern in (
             (["--retention", "soon"], "--retention"), (["--nope"], "--nope"), (["word"], "word"),

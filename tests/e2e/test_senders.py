@@ -69,6 +69,9 @@ class Senders(SendersCase):
         self.assertEqual(lines[1].split(), ["ADDRESS", "KEY", "STATE", "AGE", "DATAGRAMS", "HEARTBEATS",
                                             "EXPECTED", "RECEIVED", "LOST", "DUPLICATES"])
         self.assertRegex(out, r"\n127\.0\.0\.1:\d+ +- +\w+ +\d+ s +5 +5 +7 +4 +3 +1\n")
+        rows = csv.DictReader(io.StringIO(self.ctl("senders", "--csv")[1], newline=""))
+        self.assertEqual({row["address"]: [int(row[name]) for name in figures[4:]] for row in rows},
+                         {"127.0.0.1": [5, 5, 7, 4, 3, 1], "127.0.0.2": [1, 0, 1, 1, 0, 0]})
         with first.kept_alive(), second.kept_alive():
             self.wait_said(r"\A2 senders: 2 alive; as of \S+Z\n", r" alive +\d+ s ")
 
@@ -108,7 +111,8 @@ class Senders(SendersCase):
                 self.wait_state(gone, "alive")
 
     def test_forms(self):
-        collector = self.start("--warm-up", "0")
+        """They are exact while the collector warms up, too."""
+        collector = self.start("--warm-up", "3600")
         self.assertRegex(self.ctl("senders")[1], r"\A0 senders: 0 alive; as of \S+Z\n\Z")
         self.assertEqual(self.json("senders")["senders"], [])
         edges = [Edge(self, collector, f"127.0.0.{n}") for n in (1, 2, 3)]
@@ -124,6 +128,12 @@ class Senders(SendersCase):
         self.assertRegex(self.ctl("senders", "--limit", "2")[1], r"\A[^\n]*; the last heard 2 of 3\n")
         answer = self.json("senders", "--limit", "1")
         self.assertEqual((len(answer["senders"]), answer["total"]), (1, 3))
+
+    def test_an_ipv6_address(self):
+        edge = Edge(self, self.start("--warm-up", "0", listen="[::1]:0"), "::1")
+        edge.send()
+        self.wait_arrived(1)
+        self.assertIn(f"\n[::1]:{edge.socket.getsockname()[1]} ", self.ctl("senders")[1])
 
     def test_keys(self):
         keys = os.path.join(self.directory, "keys")

@@ -62,9 +62,10 @@ class ClockCase(SideBySide, Case):
                 status, out, err = self.ctl(*command)
                 self.assertEqual(status, 3, err)
                 self.assertIn("stale", err)
-        status, out, err = self.ctl("count", "nobody.example")
-        self.assertEqual((status, out), (3, ""))  # 3 before 4: nothing is known
-        self.assertIn("stale", err)
+        for command in ("count", "nobody.example"), ("seen", SITE, "nobody"):
+            status, out, err = self.ctl(*command)
+            self.assertEqual((status, out), (3, ""))  # 3 before 4: nothing is known
+            self.assertIn("stale", err)
         answer = self.json("count", "nobody.example")
         self.assertEqual((answer["count"], answer["stale"]), (None, True))
 
@@ -78,6 +79,9 @@ class Silence(ClockCase):
         self.end(collector, signal.SIGTERM)
         self.assert_stale_everywhere(3, time.time())
         self.assertIn("stopped", self.ctl("count", SITE)[2])
+        status, _, err = self.ctl("verify")
+        self.assertEqual(status, 3)
+        self.assertIn("this is the comparison as of", err)
         self.start("--warm-up", "0")
         self.assertEqual(self.ctl("count", SITE), (0, "3\n", ""))
 
@@ -151,6 +155,9 @@ class Silence(ClockCase):
         self.assertRegex(err, r"^presencectl: .*warming.*\n$")
         for command in ("count", SITE), ("top", SITE), ("sites",), ("status",):
             self.assertTrue(self.json(*command)["warming"], command)
+        # These are exact.
+        for command in ("seen", SITE, "00000000-0000-0000-0000-000000000001"), ("stats",), ("verify",):
+            self.assertEqual(self.ctl(*command)[::2], (0, ""), command)
         self.end(collector)
         self.start("--warm-up", "2")
         wait_until(lambda: not self.json("count", SITE)["warming"], "the warm-up to pass")
@@ -160,6 +167,12 @@ class Silence(ClockCase):
     def test_default_warm_up(self):
         self.start()
         self.assertEqual(self.json("status")["warm_up_s"], 90)
+
+        def passed_and_left():
+            said = re.search(r"listen (\d+) s ago; .* for another (\d+) s$", self.ctl("status")[2])
+            return said and int(said[1]) and (int(said[1]), int(said[2]))
+
+        self.assertEqual(sum(wait_until(passed_and_left, "a second of it to pass")), 90)
 
 
 class Starting(ClockCase):

@@ -87,6 +87,7 @@ class Refused(Answers):
         self.assert_number((SITE,), 3)
         for place in ROOM, COUNTRY, SOURCE, (OTHER,), (OTHER, "/a"):
             self.assert_nobody(place)
+        self.assertIn("since the collector began to listen", self.ctl("count", OTHER)[2])
         self.assert_partial_lists(self.export(), site=False, room=False, country=False,
                                   source=False)
 
@@ -186,12 +187,14 @@ class Refused(Answers):
         self.assert_number((SITE,), counted, partial=True)
         self.assert_number((SITE, "/a"), self.count(SITE, "/a"), partial=True)
         self.assertIn("--sender-new", self.ctl("count", SITE)[2])
-        self.assert_unknown((SITE, "/b"), "--sender-new")
+        self.assert_unknown((SITE, "/b"), "--sender-new (label_sender_new_exceeded)")
         self.assert_nobody(COUNTRY, partial=True)
         self.assert_unknown((OTHER,), "sender_new_exceeded")
         seen = self.json("seen", SITE, "somebody else")
         self.assertEqual((seen["seen"], seen["partial"]), (False, True))
         self.assertIn("unknown", self.ctl("seen", SITE, "somebody else")[2])
+        # Of one who was counted it is exact.
+        self.assertEqual(self.ctl("seen", SITE, "00000000-0000-0000-0000-000000000001")[::2], (0, ""))
 
     def test_until_the_longest_window_has_passed(self):
         """What was refused would be gone by then, too: nobody is there."""

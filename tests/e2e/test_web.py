@@ -203,6 +203,26 @@ class Read(WebCase):
         self.assertEqual(set(answer["counters"]), set(self.stats()))
         self.assertEqual(answer["streams"], 0)
 
+    def test_figures_of_the_status(self):
+        """They are those of presencectl, also where entries of visitors who have left are still there."""
+        collector = self.start("--warm-up", "0", "--max-window", "1")
+        web = self.serve()
+        self.send(collector, native(SITE, [visitor(i) for i in range(9)], room="/a"))
+        self.wait_received(1)
+
+        def figures(status):
+            return {name: value for name, value in status.items()
+                    if re.search("_(live|taken|capacity|bytes)$", name)}
+
+        def same():
+            ours, theirs = figures(self.json("status")), figures(web.get("/api/status").json)
+            common = ours.keys() & theirs.keys()
+            self.assertGreaterEqual(len(common), 8)
+            return (ours["entries_taken"] > ours["entries_live"] and
+                    all(ours[name] == theirs[name] for name in common))
+
+        wait_until(same, lambda: f"{self.json('status')} and {web.get('/api/status').json} to be the same")
+
     def test_senders(self):
         """Who sends, and what was lost; presence-web is one of them."""
         collector = self.start("--warm-up", "0")
@@ -221,7 +241,8 @@ class Read(WebCase):
                              data[0].items())
         Edge(self, collector, "127.0.0.2").send(record("b.example", [visitor(1)]))
         wait_until(lambda: web.get("/api/senders").json["total"] == 2, "a second one")
-        self.assertEqual(len(web.get("/api/senders?limit=1").json["data"]), 1)
+        answer = web.get("/api/senders?limit=1").json
+        self.assertEqual((len(answer["data"]), answer["total"]), (1, 2))
         self.assert_problem(web.get("/api/senders?limit=x"), 400, "bad_request")
         answer = wait_until(lambda: (answer := web.get("/api/senders").json)["restarted"] +
                             answer["silent"] == 2 and answer, "both to be silent")
@@ -229,6 +250,17 @@ class Read(WebCase):
         realtime = web.get(f"/api/analytics/sites/{SITE}/realtime").json
         self.assertEqual((realtime["edges"]["alive"], realtime["edges"]["gone"]), (0, 2))
         self.assertIsNone(web.get("/api/analytics/sites/no.example/realtime").json["edges"])
+
+    def test_many_senders(self):
+        """100 are listed, or as many as are asked for."""
+        collector = self.start("--warm-up", "0")
+        web, edge = self.serve("--to", f"127.0.0.1:{free_port()}"), Edge(self, collector)
+        for stream in range(1, 102):
+            edge.stream = stream
+            edge.send()
+        wait_until(lambda: web.get("/api/senders").json["total"] == 101, "all senders")
+        self.assertEqual([len(web.get(f"/api/senders{query}").json["data"]) for query in ("", "?limit=1000")],
+                         [100, 101])
 
     def test_no_senders_are_kept(self):
         web = self.serve(collector=self.start("--max-streams", "0"))
@@ -356,6 +388,7 @@ class Program(WebCase):
                 (("--origin", "https://a.example/x"), "--origin"), (("--origin", "https://"), "--origin"),
                 (("--trusted-proxy", "10.0.0.0/33"), "--trusted-proxy"),
                 (("--trusted-proxy", "localhost"), "--trusted-proxy"),
+                (("--trusted-proxy", "10.0.0.1") * 257, "--trusted-proxy"),
                 (("--country-header", "X Y"), "--country-header"),
                 (("--client-rate", "-1"), "--client-rate"), (("--max-streams", "x"), "--max-str"),
                 (("surplus",), "surplus"), (("--config", "/nonexistent"), "/nonexistent"),
@@ -380,7 +413,8 @@ class Program(WebCase):
                 (("--key-file", self.secret("id", f"256 {'0' * 32}")), "1 to 255"),
                 (("--key-file", self.secret("digits", "1 " + "0" * 31)), "32 hex digits"),
                 (("--key-file", self.secret("words", f"1 {'0' * 32} x")), "32 hex digits"),
-                (("--to", "collector.example:9514"), "collector.example")):
+                (("--to", "collector.example:9514"), "collector.example"),
+                (("--trusted-proxy", "10.0.0.1") * 256 + ("--key-file", "/nonexistent"), "No such file")):
             with self.subTest(arguments=arguments):
                 self.assert_one_line(self.run_web("--listen", "127.0.0.1:0", *arguments), 1,
                                      pattern)

@@ -12,18 +12,32 @@ JWT_KEY = "a key of the tests that is long enough for HS256"
 
 
 class Limits(WebCase):
-    def spend(self, touch):
+    def spend(self, touch, most=100):
         """Call touch(0), touch(1)... until one is refused. Return the refusal, how many were not, and
         the seconds that this took."""
         begun, taken = time.monotonic(), 0
         while (answer := touch(taken)).status != 429:
             taken += 1
-            self.assertLess(taken, 100, "the client is never refused")
+            self.assertLess(taken, most, "the client is never refused")
         return answer, taken, time.monotonic() - begun
 
     def assert_ten_saved_up(self, taken, seconds):
         """Of one a second ten may be saved up, and others come while they are spent."""
         self.assertTrue(9 <= taken <= 11 + seconds, (taken, seconds))
+
+    def test_default_client_rate(self):
+        """50 a second, of which ten seconds' are saved up."""
+        connection = self.serve().connect()
+        self.addCleanup(connection.close)
+
+        def touch(_):
+            connection.request("POST", "/touch", "{}")
+            response = connection.getresponse()
+            response.read()
+            return response
+
+        _, taken, seconds = self.spend(touch, 4000)
+        self.assertTrue(490 <= taken <= 510 + 50 * seconds, (taken, seconds))
 
     def test_client_rate(self):
         """Each client has a budget of its own; garbage is charged too."""

@@ -38,7 +38,17 @@ class Beacon(WebCase):
             self.assertNotIn("set-cookie", answer.headers, nobody)
         self.assertEqual(self.live(web)["count"], 2)
         self.assert_problem(web.beacon(f"visitor={513 * 'v'}"), 400, "bad_request")
+        answer = web.get(f"/beacon.gif?site={SITE}", {"Cookie": f"presence_visitor={513 * 'v'}"})
+        self.assert_problem(answer, 400, "bad_request")
         self.assert_problem(web.get("/beacon.gif"), 400, "bad_request")
+
+    def test_pages_that_embed_only_what_allows_it(self):
+        """They can show the picture, of which that is said once."""
+        page = f"https://{SITE}"
+        for arguments, headers in ((), {}), (("--origin", page), {"Referer": f"{page}/"}), (
+                ("--origin", page), {"Origin": page}):
+            answer = self.serve(*arguments).get(f"/beacon.gif?site={SITE}", headers)
+            self.assertEqual(answer.headers["cross-origin-resource-policy"], "cross-origin", headers)
 
 
 if __name__ == "__main__":

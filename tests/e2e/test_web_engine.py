@@ -7,7 +7,7 @@ import subprocess
 import time
 import urllib.parse
 
-from harness import DEADLINE, PRESENCE_RECORDER, wait_until
+from harness import DEADLINE, PRESENCE_RECORDER, check_quick, wait_until
 from side_by_side import main
 from web import PRESENCE_WEB, SITE
 from web_totals import TotalsCase
@@ -222,6 +222,8 @@ class Polls(TotalsCase):
         with concurrent.futures.ThreadPoolExecutor(40) as clients:
             self.assertEqual(list(clients.map(ask, range(400))), [number + 1 for number in range(400)])
         self.assertLessEqual(self.polls() - before, (time.monotonic() - began) / 0.05 + 3)
+        # Alone, one doesn't wait for the next poll of all, a second later.
+        check_quick(lambda attempt: self.live(self.web, query=f"?room=/alone{attempt}"), 0.5)
 
     def test_what_nobody_asks_for(self):
         """It is polled no more after ten seconds; its last number is still there if the engine goes."""

@@ -272,6 +272,15 @@ class SeveralPlaces(WebCase):
             self.assert_problem(web.get(f"/stream?site={SITE}{bad}"), 400, "bad_request")
         self.assert_problem(web.get("/stream?room=/a&room=/b"), 400, "bad_request")
 
+    def test_default_limit(self):
+        """A client has 200 streams."""
+        web = self.serve(collector=self.start())
+        for _ in range(200):
+            self.open_stream(web)
+        surplus = web.stream(f"site={SITE}")
+        self.addCleanup(surplus.close)
+        self.assertEqual(surplus.status, 429)
+
     def test_places_count(self):
         """--max-streams counts places, and one client can use only a part of them."""
         web = self.serve("--max-streams", "12", "--client-streams", "2", "--trusted-proxy",

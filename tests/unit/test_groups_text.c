@@ -82,6 +82,12 @@ static void test_several_groups(void **state)
     assert_text(groups_describe_incomplete(&all),
                 "group b: a limit of a collector left visitors out; presencectl status at its "
                 "collectors says which");
+    second[0].shard.warming = true;
+    groups[0] = groups[1];
+    all.count = 2;
+    assert_text(groups_describe_incomplete(&all),
+                "group b: the collector of shard 1 of 1 (h) warms up; group b: the collector of "
+                "shard 1 of 1 (h) warms up");
     all.count = 0;
     assert_text(groups_describe_lacks(&all), "");
     assert_text(groups_list(&all), "");
@@ -118,9 +124,18 @@ static void test_streams(void **state)
 static void test_hosts_are_escaped(void **state)
 {
     struct engine_shard_state shard = shard_of("\u202eevil"), unnamed = shard_of("");
+    struct engine_lack lack = {1, ENGINE_STREAM_LOSING};
+    struct engine_group group;
 
     (void)state;
     assert_string_equal(show_host(&shard).text, "\\u{202E}evil");
+    shard.shard.warming = true;
+    shard.lacks = &lack;
+    shard.lack_count = shard.streams_losing = 1;
+    group = group_of("a", &shard, 1);
+    assert_text(group_describe_incomplete(&group),
+                "group a: stream 0000000000000001 loses over 1 % on its way to shard 1 of 1 "
+                "(\\u{202E}evil), the collector of shard 1 of 1 (\\u{202E}evil) warms up");
     assert_string_equal(show_host(&unnamed).text, "?");
 }
 
