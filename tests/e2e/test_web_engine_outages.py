@@ -66,6 +66,7 @@ class Outages(TotalsCase):
         self.counted(web, {"site": SITE, "visitor": new_id(), "room": "/x"})
         stream = self.open_stream(web)
         self.assertEqual(stream.event()["data"]["count"], 1)
+        wait_until(lambda: len(self.web.get("/api/status").json["groups"]) == 1, "the status to show the group")
         self.publisher.freeze()
         self.engine.restart()
         wait_until(lambda: self.problem() and "published" in self.problem(), self.problem)
