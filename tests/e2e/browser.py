@@ -145,6 +145,7 @@ class Browser(WebDriver):
                     "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
                     "--no-first-run", "--disable-background-networking", "--mute-audio",
                     "--disable-component-update", "--hide-scrollbars",
+                    "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup",  # two pages that nobody sees
                     f"--user-data-dir={self.profile}", *arguments]},
             }}})["sessionId"]
         except WebDriverError as error:
