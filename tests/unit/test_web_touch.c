@@ -194,6 +194,24 @@ static void test_seen_a_second_before(void **state)
     leave(&ann);
 }
 
+/* The count does not rise by one who was there before, so two checks are needed: also where the
+ * first one is late. */
+static void test_a_late_first_check(void **state)
+{
+    struct site *site = *state;
+    struct caller ann = {0};
+
+    deliver(site, "ann");
+    begin(site, &ann, "ann");
+    deliver(site, "ann");
+    assert_int_equal(run_after(site, 25), 2);
+    assert_int_equal(ann.done, 0);
+    assert_int_equal(run_after(site, 27), -1);
+    assert_int_equal(ann.done, 1);
+    assert_true(touch_is_counted(ann.touch));
+    leave(&ann);
+}
+
 /* Where the collector is known to have refused a visitor, nobody insists. */
 static void test_refused(void **state)
 {
@@ -293,6 +311,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_insisting, open_site, close_site),
         cmocka_unit_test_setup_teardown(test_a_batch_that_has_not_ended, open_site, close_site),
         cmocka_unit_test_setup_teardown(test_seen_a_second_before, open_site, close_site),
+        cmocka_unit_test_setup_teardown(test_a_late_first_check, open_site, close_site),
         cmocka_unit_test_setup_teardown(test_refused, open_site, close_site),
         cmocka_unit_test_setup_teardown(test_what_is_done_may_free_and_begin, open_site,
                                         close_site),

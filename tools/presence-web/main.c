@@ -224,8 +224,8 @@ static int64_t run_timers(struct web *web)
     int64_t now_ns = monotonic_ns();
     int64_t totals_ns = web->totals ? totals_run_timers(web->totals, now_ns) : INT64_MAX;
     int64_t streams_ns = streams_run_timers(web->streams, now_ns);
+    int64_t rooms_ns = rooms_run_timers(web->rooms, now_ns); /* may begin touches */
     int64_t touches_ns = touches_run_timers(web->touches, now_ns);
-    int64_t rooms_ns = rooms_run_timers(web->rooms, now_ns);
     int64_t outbound_ns = outbound_run_timers(web->outbound, now_ns);
     int64_t next_ns = streams_ns < touches_ns ? streams_ns : touches_ns;
 

@@ -200,6 +200,13 @@ static bool is_refused(const struct touch *touch, const struct round *round)
     return strcmp(reason.code, TOUCH_NOT_SEEN) != 0;
 }
 
+/* True if the touch was seen a moment ago, so that the next check finds it counted. On a busy
+ * machine the first check may come when the patience has already ended. */
+static bool is_settling(const struct touch *touch, int64_t now_ns)
+{
+    return touch->seen_at_ns && now_ns - touch->seen_at_ns < SETTLE_NS;
+}
+
 /* True if the touch is counted, or there is no point in waiting any longer. */
 static bool is_over(struct touch *touch, struct round *round)
 {
@@ -212,7 +219,7 @@ static bool is_over(struct touch *touch, struct round *round)
             age_ns < touch->patience_ns && is_refused(touch, round))
             return true;
     }
-    return touch->counted || age_ns >= touch->patience_ns;
+    return touch->counted || (age_ns >= touch->patience_ns && !is_settling(touch, round->now_ns));
 }
 
 /* Have the touch checked in time. */
