@@ -59,7 +59,8 @@ class Listen(Case):
 
         def listening():
             found = re.findall(r"listening on (?:http://)?(\S+):(\d+)", output())
-            return process.poll() is not None or (len(found) >= count and found)
+            is_ready = command[0] != PRESENCED or "presenced: ready" in output()  # it has advice behind an address
+            return process.poll() is not None or (len(found) >= count and is_ready and found)
 
         found = wait_until(listening, "it to listen")
         if found is True:
