@@ -114,6 +114,11 @@ def processor_time(process):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def count_descriptors(process):
+    """How many files and sockets a running process has open."""
+    return len(os.listdir(f"/proc/{process.pid}/fd"))
+
+
 class Collector:
     """A running presenced."""
 
@@ -421,6 +426,12 @@ def wait_for_room_in_minute(seconds=5):
     """Wait if the tick's minute ends within so many seconds: what happens until then is of one minute,
     for histories, too. A busy machine needs a few."""
     wait_until(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) % 60 < 60 - seconds, "the next minute")
+
+
+def wait_for_room_in_second():
+    """Wait for the middle of a second: what happens then is not counted yet by the collector's turn that
+    begins each second, nor soon by the next."""
+    wait_until(lambda: 0.1 < time.clock_gettime(time.CLOCK_BOOTTIME) % 1 < 0.5, "the middle of a second")
 
 
 def wait_away_from_midnight():

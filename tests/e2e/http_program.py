@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 
-from harness import DEADLINE, wait_until
+from harness import DEADLINE, count_descriptors, wait_until
 
 
 class HttpProgram:
@@ -75,7 +75,7 @@ class HttpProgram:
 
     def descriptors(self):
         """How many files and sockets it has open."""
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return count_descriptors(self.process)
 
     def own_memory(self):
         """Bytes of memory that are its own: not files, nor the segment."""

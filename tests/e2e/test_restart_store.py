@@ -15,7 +15,8 @@ import time
 import unittest
 
 from harness import (
-    BPF, BUILD, DEADLINE, ENGINES, PRESENCED, bound_sockets, free_port, native, visitor, wait_until,
+    BPF, BUILD, DEADLINE, ENGINES, PRESENCED, bound_sockets, free_port, native, visitor,
+    wait_for_room_in_second, wait_until,
 )
 from restart import SITE, Restart, heartbeats
 from service_manager import LIBC
@@ -306,7 +307,7 @@ class Store(Restart):
             passed.bind(("127.0.0.1", 0))
             self.manager.passed = [("presence.socket", passed.fileno())]
             collector = self.start_managed(listen=f"127.0.0.1:{passed.getsockname()[1]}")
-            wait_until(lambda: 0.1 < time.clock_gettime(time.CLOCK_BOOTTIME) % 1 < 0.5, "the middle of a second")
+            wait_for_room_in_second()
             passed.setsockopt(socket.SOL_SOCKET, 26,  # SO_ATTACH_FILTER
                               struct.pack("@HP", 1, ctypes.addressof(nothing)))
             self.send(collector, *(native(SITE, [visitor(i)]) for i in range(10)))

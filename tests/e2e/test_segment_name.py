@@ -14,7 +14,8 @@ import unittest
 
 from exporter import ExporterCase
 from harness import (
-    DEADLINE, PRESENCED, Collector, native, own_mounts, visitor, wait_until, with_defaults,
+    DEADLINE, PRESENCED, Collector, count_descriptors, native, own_mounts, visitor, wait_until,
+    with_defaults,
 )
 from web import Web
 
@@ -199,10 +200,6 @@ class LostName(ExporterCase):
 
         wait_until(lambda: held() == ({inode}, [inode]), lambda: f"only {inode}: {held()}")
 
-    @staticmethod
-    def descriptors(collector):
-        return len(os.listdir(f"/proc/{collector.process.pid}/fd"))
-
     def test_another_collector_took_the_name(self):
         """It is left there; the first says so once, counts on, and has its name back later."""
         collector = self.begin()
@@ -214,9 +211,9 @@ class LostName(ExporterCase):
         collector.thaw()
         wait_until(lambda: "another presenced has the segment" in collector.output(), "a line")
         self.assertEqual(self.pid(), second.process.pid)
-        descriptors, begun = self.descriptors(collector), time.monotonic()
+        descriptors, begun = count_descriptors(collector.process), time.monotonic()
         wait_until(lambda: time.monotonic() > begun + 2.2, "two more tries")
-        wait_until(lambda: self.descriptors(collector) <= descriptors, "none to be left open")
+        wait_until(lambda: count_descriptors(collector.process) <= descriptors, "none to be left open")
         self.send(collector, native(SITE, [visitor(6)]))
         second.stop()
         wait_until(lambda: self.pid() == collector.process.pid, "the first")

@@ -9,7 +9,9 @@ import signal
 import subprocess
 import time
 
-from harness import BUILD, PRESENCE_RECORDER, PRESENCE_SEND, PRESENCED, asan_options, freeze, wait_until
+from harness import (
+    BUILD, PRESENCE_RECORDER, PRESENCE_SEND, PRESENCED, asan_options, count_descriptors, freeze, wait_until,
+)
 from service_manager import ServiceManager
 
 PATHS = {
@@ -194,7 +196,7 @@ class Service:
         return before[0]
 
     def open_files(self):
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return count_descriptors(self.process)
 
     def own_memory(self):
         """Bytes of memory that are its own: not files, nor the segment."""

@@ -14,7 +14,7 @@ import threading
 
 from engine import RedisServer
 from exporter import PRESENCE_EXPORTER
-from harness import BUILD, DEADLINE, LEAVE, PRESENCE_RECORDER, PRESENCECTL, free_port, native
+from harness import BUILD, DEADLINE, LEAVE, PRESENCE_RECORDER, PRESENCECTL, count_descriptors, free_port, native
 from http_program import HttpProgram
 from presence_relay import RelayCase
 from publisher import Publisher
@@ -55,7 +55,7 @@ def own(process):
     with open(f"/proc/{process.pid}/status") as status:
         text = status.read()
     return (int(re.search(r"RssAnon:\s+(\d+) kB", text)[1]) * 1024,
-            len(os.listdir(f"/proc/{process.pid}/fd")), int(re.search(r"Threads:\s+(\d+)", text)[1]))
+            count_descriptors(process), int(re.search(r"Threads:\s+(\d+)", text)[1]))
 
 
 class Programs(RelayCase, WebCase, Restart):

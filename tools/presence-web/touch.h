@@ -2,9 +2,9 @@
  * requests that report a visitor; GET /beacon.gif for pages without scripts. One thread.
  *
  * A touch is sent to the collector as a datagram. Whoever began it then waits until the visitor is
- * in the count, which is checked at growing intervals, or TOUCH_WAIT_NS have passed and 2 ms since
- * the visitor was seen; other requests are served meanwhile. POST /touch suspends its connection
- * for that time, and its answer says why a visitor is not counted.
+ * in the count, which is checked at growing intervals, or TOUCH_WAIT_NS have passed: 2 ms more if
+ * the visitor was seen only then. Other requests are served meanwhile. POST /touch suspends its
+ * connection for that time, and its answer says why a visitor is not counted.
  *
  * Totals don't say whom they count. A touch waits there until all shards behind the number were
  * published TOUCH_LAG_NS after it was sent, or TOUCH_TOTAL_WAIT_NS have passed.
