@@ -92,9 +92,9 @@ class Workshop:
         os.makedirs(self.top, exist_ok=True)
         self.copy_tree()
         packages = os.path.join(TOP, "build/packages")  # that tests/run has unpacked
-        if os.path.isdir(packages) and not os.path.lexists(self.path("build/packages")):
-            os.makedirs(self.path("build"), exist_ok=True)
-            os.symlink(packages, self.path("build/packages"))
+        link = os.path.join(os.path.dirname(self.build_directory), "packages")  # tests look beside their build
+        if os.path.isdir(packages) and not os.path.lexists(link):
+            os.symlink(packages, link)
         if not os.path.exists(os.path.join(self.build_directory, "build.ninja")):
             if self.run(["meson", "setup", *OPTIONS, self.build_directory, self.top]):
                 raise Broken(f"cannot configure: see {self.log_path}")
