@@ -5,13 +5,13 @@ import os
 import socket
 import threading
 import time
-import unittest
 
 from datagrams import native2, record, visitor
 from engine import Cluster, RedisServer, Sentinels
 from harness import DEADLINE, wait_until
 from publisher import Shard
 from publisher_case import WINDOW, PublisherCase
+from side_by_side import main
 
 
 class Lost(PublisherCase):
@@ -348,4 +348,4 @@ class Elsewhere(PublisherCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

@@ -3,13 +3,13 @@
 import os
 import signal
 import time
-import unittest
 
 from datagrams import native2, record, visitor
 from harness import wait_until
 from publisher import Shard
 from publisher_case import WINDOW, PublisherCase
 from service_manager import ServiceManager
+from side_by_side import main
 
 
 class Segments(PublisherCase):
@@ -261,4 +261,4 @@ class Owners(PublisherCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

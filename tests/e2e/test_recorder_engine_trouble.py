@@ -3,8 +3,8 @@ is true."""
 
 import os
 import sqlite3
-import unittest
 
+from side_by_side import main
 from totals_recorder import RecorderCase
 from written_shards import WrittenShards
 
@@ -96,4 +96,4 @@ class Trouble(RecorderCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()
