@@ -429,9 +429,9 @@ def wait_for_room_in_minute(seconds=5):
 
 
 def wait_for_room_in_second():
-    """Wait for the middle of a second: what happens then is not counted yet by the collector's turn that
-    begins each second, nor soon by the next."""
-    wait_until(lambda: 0.1 < time.clock_gettime(time.CLOCK_BOOTTIME) % 1 < 0.5, "the middle of a second")
+    """Wait for the first half of a second, when the collector's turn of this second is over and the next one
+    is at least half a second away."""
+    wait_until(lambda: 0.1 < time.clock_gettime(time.CLOCK_BOOTTIME) % 1 < 0.5, "the next second")
 
 
 def wait_away_from_midnight():
