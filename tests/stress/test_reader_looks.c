@@ -11,6 +11,8 @@
 
 #include "core/wire.h"
 #include "looks.h"
+#include "model_clock.h"
+#include "pauses.h"
 
 #define SITE     QUESTIONS_SITE
 #define ROOM     QUESTIONS_ROOM
@@ -282,16 +284,24 @@ static void samples_are_taken(void **state)
     check_samples("a minute's first sample", 4, be_sampled_last);
 }
 
-/* At the end of a minute, one of the two rooms has the only history that is left, and the other has
- * become busier. */
-static void let_the_other_be_busier(struct fixture *fixture)
+static bool room_has_history(const struct fixture *fixture)
 {
     const struct histories *histories = &fixture->collector.file.segment.histories;
-    const bool room_has_it = memcmp(histories->heads[1].name, ROOM, sizeof(ROOM) - 1) == 0;
 
-    move_clock(fixture, 60 + 58 - fixture_clock(fixture) % 60);
-    beat(fixture, SITE, ROOM, room_has_it ? VISITORS : 40);
-    beat(fixture, SITE, "/other", room_has_it ? 40 : VISITORS);
+    return memcmp(histories->heads[1].name, ROOM, sizeof(ROOM) - 1) == 0;
+}
+
+/* At the end of a minute, one of the two rooms has the only history that is left, with a second in
+ * which it was heard, and the other has become busier. */
+static void let_the_other_be_busier(struct fixture *fixture)
+{
+    const bool has_it = room_has_history(fixture);
+
+    move_clock(fixture, 60 + 57 - fixture_clock(fixture) % 60);
+    beat(fixture, SITE, ROOM, has_it ? VISITORS : 40);
+    beat(fixture, SITE, "/other", has_it ? 40 : VISITORS);
+    maintain(fixture, 1);
+    beat(fixture, SITE, ROOM, VISITORS);
     maintain(fixture, 1);
     move_clock(fixture, 1);
 }
@@ -301,19 +311,91 @@ static void let_a_minute_begin(struct fixture *fixture)
     collector_maintain(&fixture->collector);
 }
 
+static void let_room_have_history(struct fixture *fixture, bool has_it)
+{
+    for (int minute = 0; minute < 2 && room_has_history(fixture) != has_it; minute++) {
+        let_the_other_be_busier(fixture);
+        let_a_minute_begin(fixture);
+    }
+    assert_int_equal(room_has_history(fixture), has_it);
+    let_the_other_be_busier(fixture);
+}
+
+static void have_a_history(struct fixture *fixture)
+{
+    let_room_have_history(fixture, true);
+}
+
+static void have_no_history(struct fixture *fixture)
+{
+    let_room_have_history(fixture, false);
+}
+
 static void a_history_goes_to_another_room(void **state)
 {
-    const struct scene scene = {
-        .name = "a history's room",
+    struct scene scene = {
+        .name = "a room loses its history",
         .settings = {.max_entries = 150, .max_scopes = 4, .max_window = 4, .max_histories = 2},
         .begin = 6000,
-        .prepare = let_the_other_be_busier,
+        .prepare = have_a_history,
         .step = let_a_minute_begin,
         .questions = of_trends,
     };
 
     (void)state;
     looks_check(&scene);
+    scene.name = "a room gets a history";
+    scene.prepare = have_no_history;
+    looks_check(&scene);
+}
+
+/* ---- visitors who keep coming ------------------------------------------------------------- */
+
+struct arrivals {
+    struct fixture *fixture;
+    unsigned period, looks, visitors;
+};
+
+/* Let a visitor come at each `period`th look. */
+static void arrive(void *context, enum pause_at at)
+{
+    struct arrivals *arrivals = context;
+
+    (void)at;
+    if (++arrivals->looks % arrivals->period == 0) {
+        pauses_call(NULL, NULL);
+        fixture_send(arrivals->fixture, 0, WIRE_HEARTBEAT, SITE, NULL, arrivals->visitors++, 1);
+        pauses_call(arrive, arrivals);
+    }
+}
+
+/* All attempts of presence_verify find some in the table who are not in the rings that they loaded
+ * before. It doesn't wait for the next tick: the segment says that its collector has ended. */
+static void visitors_come_during_every_attempt(void **state)
+{
+    const struct segment_settings settings = {
+        .max_entries = 20000, .max_scopes = 4, .max_window = 4};
+    struct fixture fixture;
+    struct presence *presence;
+    struct presence_verification result;
+
+    (void)state;
+    fixture_create(&fixture, &settings, 6000);
+    model_clock.fixture = &fixture;
+    fixture_start(&fixture, 1);
+    assert_int_equal(presence_open(fixture.path, &presence), 0);
+    beat(&fixture, SITE, NULL, 1);
+    fixture.collector.file.segment.header->state = SEGMENT_STOPPED;
+    struct arrivals arrivals = {.fixture = &fixture, .visitors = 1};
+    for (arrivals.period = 100; arrivals.period < 104; arrivals.period++) {
+        pauses_call(arrive, &arrivals);
+        assert_int_equal(presence_verify(presence, &result), 0);
+        pauses_call(NULL, NULL);
+        assert_in_range(result.difference, 1, result.in_flight);
+    }
+    presence_close(presence);
+    fixture_remove(&fixture);
+    model_clock.fixture = NULL;
 }
 
 int main(void)
@@ -327,6 +409,7 @@ int main(void)
         cmocka_unit_test(a_room_gives_its_entry_to_another),
         cmocka_unit_test(samples_are_taken),
         cmocka_unit_test(a_history_goes_to_another_room),
+        cmocka_unit_test(visitors_come_during_every_attempt),
     };
 
     return cmocka_run_group_tests_name("reader_looks", tests, NULL, NULL);
