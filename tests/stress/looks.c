@@ -17,7 +17,7 @@
 
 #define LOOKS_MAX 20000 /* of one question: a reader's retries are bounded */
 #define PARTS     60    /* that are tried of a question */
-#define ROUNDS    3     /* a scene may begin in other states by turns, which take more looks */
+#define ROUNDS    3     /* without a further look end a run: a scene may begin in two states */
 #define NEVER     UINT_MAX
 
 /* The answers that are right: of the state before the step, after it, and where it was held up. */

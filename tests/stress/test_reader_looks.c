@@ -311,24 +311,25 @@ static void let_a_minute_begin(struct fixture *fixture)
     collector_maintain(&fixture->collector);
 }
 
-static void let_room_have_history(struct fixture *fixture, bool has_it)
+/* The first minute gives a history to the room, the second takes it away. */
+static void prepare_room(struct fixture *fixture, bool has_history)
 {
-    for (int minute = 0; minute < 2 && room_has_history(fixture) != has_it; minute++) {
+    for (int minute = 0; minute < 2 && room_has_history(fixture) != has_history; minute++) {
         let_the_other_be_busier(fixture);
         let_a_minute_begin(fixture);
     }
-    assert_int_equal(room_has_history(fixture), has_it);
+    assert_int_equal(room_has_history(fixture), has_history);
     let_the_other_be_busier(fixture);
 }
 
 static void have_a_history(struct fixture *fixture)
 {
-    let_room_have_history(fixture, true);
+    prepare_room(fixture, true);
 }
 
 static void have_no_history(struct fixture *fixture)
 {
-    let_room_have_history(fixture, false);
+    prepare_room(fixture, false);
 }
 
 static void a_history_goes_to_another_room(void **state)
@@ -353,7 +354,8 @@ static void a_history_goes_to_another_room(void **state)
 
 struct arrivals {
     struct fixture *fixture;
-    unsigned period, looks, visitors;
+    unsigned period, looks;
+    unsigned next; /* visitor's number */
 };
 
 /* Let a visitor come at each `period`th look. */
@@ -364,13 +366,13 @@ static void arrive(void *context, enum pause_at at)
     (void)at;
     if (++arrivals->looks % arrivals->period == 0) {
         pauses_call(NULL, NULL);
-        fixture_send(arrivals->fixture, 0, WIRE_HEARTBEAT, SITE, NULL, arrivals->visitors++, 1);
+        fixture_send(arrivals->fixture, 0, WIRE_HEARTBEAT, SITE, NULL, arrivals->next++, 1);
         pauses_call(arrive, arrivals);
     }
 }
 
-/* All attempts of presence_verify find some in the table who are not in the rings that they loaded
- * before. It doesn't wait for the next tick: the segment says that its collector has ended. */
+/* In each of its attempts, presence_verify loads the rings first, and then a table to which more
+ * visitors have come. It doesn't wait for the next tick: the collector is said to have ended. */
 static void visitors_come_during_every_attempt(void **state)
 {
     const struct segment_settings settings = {
@@ -386,7 +388,7 @@ static void visitors_come_during_every_attempt(void **state)
     assert_int_equal(presence_open(fixture.path, &presence), 0);
     beat(&fixture, SITE, NULL, 1);
     fixture.collector.file.segment.header->state = SEGMENT_STOPPED;
-    struct arrivals arrivals = {.fixture = &fixture, .visitors = 1};
+    struct arrivals arrivals = {.fixture = &fixture, .next = 1};
     for (arrivals.period = 100; arrivals.period < 104; arrivals.period++) {
         pauses_call(arrive, &arrivals);
         assert_int_equal(presence_verify(presence, &result), 0);
