@@ -163,8 +163,10 @@ static void assign(struct history_pool *pool, uint32_t index, uint32_t scope, ui
     head->sampled = HISTORY_NEVER;
     head->last_heartbeat = atomic_load_relaxed(&entry->last_heartbeat);
     head->scope = SCOPE_NONE;
-    head->departure_deficit = 0;
-    head->count = is_new ? 0 : count;
+    /* Histories are ranked by their counts, already in this round. The entries of a new scope's
+     * visitors are credited with its first sample. */
+    head->count = count;
+    head->departure_deficit = is_new ? -(int64_t)count : 0;
     attach(pool, index, scope);
     if (!is_new) {
         head->heartbeats = atomic_load_relaxed(&activity->heartbeats);

@@ -117,7 +117,8 @@ static void any_scope_gets_a_free_history(void **state)
     assert_int_equal(head->name_length, 2);
     assert_memory_equal(head->name, "/r", 2);
     assert_int_equal(head->sampled, HISTORY_NEVER);
-    assert_int_equal(head->count, 0); /* all its visitors entered since it began */
+    assert_int_equal(head->count, 2);
+    assert_int_equal(head->departure_deficit, -2); /* all its visitors entered since it began */
     head = head_of(fixture, history_pool_find(pool_of(fixture), site));
     assert_int_equal(head->kind, SCOPE_SITE);
     assert_int_equal(head->name_length, 0);
@@ -148,6 +149,7 @@ static void earlier_totals_are_not_counted(void **state)
     assert_int_equal(head->entries, 50);
     assert_int_equal(head->leaves, 40);
     assert_int_equal(head->count, 7);
+    assert_int_equal(head->departure_deficit, 0);
     assert_int_equal(head->since, START - 100);
     assert_int_equal(head->peak_today, activity->peak_today);
     assert_int_equal(head->peak_ever, activity->peak_ever);
@@ -215,6 +217,31 @@ static void sites_come_first_in_one_round(void **state)
         assert_true(has_history(fixture, new_site(fixture, name, 0)));
     }
     assert_int_equal(counted(fixture, COUNTER_histories_full), 0);
+    expect_sound(fixture);
+    kill_collector(fixture);
+}
+
+/* A busy room that is as new as the site keeps what it got; a quiet one that is older gives way. */
+static void sites_spare_busy_new_rooms(void **state)
+{
+    struct fixture *fixture = *state;
+    uint32_t rooms[3];
+
+    open_pool(fixture, HISTORIES);
+    uint32_t site = new_site(fixture, "a.example", 0);
+    rooms[0] = new_room(fixture, "a.example", site, "/0", 0);
+    rooms[1] = new_room(fixture, "a.example", site, "/1", 0);
+    set_count(fixture, rooms[0], 12, START);
+    set_count(fixture, rooms[1], 13, START);
+
+    history_pool_begin(pool_of(fixture));
+    rooms[2] = new_room(fixture, "a.example", site, "/busy", 75);
+    assert_true(has_history(fixture, new_site(fixture, "b.example", 0)));
+    assert_true(has_history(fixture, rooms[2]));
+    assert_false(has_history(fixture, rooms[0]));
+    assert_true(has_history(fixture, new_site(fixture, "c.example", 0)));
+    assert_true(has_history(fixture, rooms[2]));
+    assert_false(has_history(fixture, rooms[1]));
     expect_sound(fixture);
     kill_collector(fixture);
 }
@@ -405,11 +432,12 @@ static void without_histories_nothing_is_given(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(any_scope_gets_a_free_history), TEST(earlier_totals_are_not_counted),
-        TEST(sites_take_those_of_labels),    TEST(sites_come_first_in_one_round),
-        TEST(much_busier_labels_take_over),  TEST(the_busiest_rivals_are_heard),
-        TEST(free_ones_are_given_again),     TEST(histories_outlive_their_scopes),
-        TEST(the_next_daemon_goes_on),       TEST(without_histories_nothing_is_given),
+        TEST(any_scope_gets_a_free_history),      TEST(earlier_totals_are_not_counted),
+        TEST(sites_take_those_of_labels),         TEST(sites_come_first_in_one_round),
+        TEST(sites_spare_busy_new_rooms),         TEST(much_busier_labels_take_over),
+        TEST(the_busiest_rivals_are_heard),       TEST(free_ones_are_given_again),
+        TEST(histories_outlive_their_scopes),     TEST(the_next_daemon_goes_on),
+        TEST(without_histories_nothing_is_given),
     };
     return cmocka_run_group_tests_name("history_pool", tests, NULL, NULL);
 }
