@@ -121,12 +121,15 @@ static unsigned left(const struct match *match, int site, size_t count, bool is_
     return spent < share ? share - spent : 0;
 }
 
-/* True if a site may have been retired since its last event, and has spent nothing then. */
+/* True if a site may have been created anew since it began to spend its share: a leave's event
+ * comes without a heartbeat, so it may be retired soon afterwards. It has spent nothing then. */
 static bool may_be_new(const struct match *match, int site)
 {
     const struct scenario *scenario = match->scenario;
+    const struct oracle_lives *lives = &oracle_scope(&scenario->oracle, site, PLACE_SITE, 0)->lives;
 
-    return scenario->tick - scenario->feed.spent_since[site] >= scenario->variant->max_window;
+    return lives->length &&
+           lives->lives[lives->length - 1].since > scenario->feed.spent_since[site];
 }
 
 /* Match one more of the oracle's events, after every way to match those before. */
@@ -229,7 +232,8 @@ static void spend(const struct match *match, int site, size_t count)
     struct feed_log *feed = &match->scenario->feed;
     uint64_t tick = match->scenario->tick, share = share_at(match, count);
 
-    if (tick - feed->spent_since[site] >= share >> 32 || feed->spent[site] >= (uint32_t)share) {
+    if (feed->spent[site] == 0 || feed->spent[site] >= (uint32_t)share ||
+        tick - feed->spent_since[site] >= share >> 32) {
         feed->spent_since[site] = tick;
         feed->spent[site] = 0;
     }

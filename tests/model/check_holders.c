@@ -214,3 +214,20 @@ void check_holders(struct scenario *scenario, const struct oracle_round *round)
              scenario->variant->max_histories)
         scenario_fail(scenario, "sites got no history, of which there are enough");
 }
+
+void check_moved_holders(struct scenario *scenario)
+{
+    for (unsigned i = 0; i < scenario->oracle.scope_count; i++) {
+        const struct oracle_scope *scope = &scenario->oracle.scopes[i];
+        struct holding *holding = &scenario->holdings[i];
+        struct holding moved = find_holding(scenario, scope);
+
+        if (holding->is_held && !moved.is_held && !oracle_is_forgotten(scope, scenario->tick))
+            scenario_fail(scenario, "place %d, name %d of site %d: the history has not moved",
+                          (int)scope->place, scope->name, scope->site);
+        if (!holding->is_held || !moved.is_held)
+            continue;
+        holding->index = moved.index;
+        holding->version = moved.version;
+    }
+}

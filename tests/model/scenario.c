@@ -284,6 +284,7 @@ static void renew(struct scenario *scenario)
     start(scenario, false);
     if (scenario->fixture->collector.file.origin != SEGMENT_RENEWED)
         scenario_fail(scenario, "the segment was not replaced");
+    check_moved_holders(scenario);
     feed_log_move(&scenario->feed, scenario->fixture);
     oracle_streams_resize(&scenario->oracle.streams, settings->max_streams);
 }

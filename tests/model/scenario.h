@@ -115,6 +115,10 @@ void check_followers(struct scenario *scenario);
  * tell the oracle. */
 void check_holders(struct scenario *scenario, const struct oracle_round *round);
 
+/* After the segment was replaced: check that all histories have moved, and find their new indexes.
+ */
+void check_moved_holders(struct scenario *scenario);
+
 /* check_feed.c: after a batch, the events that it wrote, and how many it did not. */
 void check_feed(struct scenario *scenario);
 
