@@ -28,21 +28,27 @@ def look(options, path):
     return done.stdout if done.returncode == 0 or FINDING.search(done.stdout) else done.stdout + done.stderr
 
 
+def name_of(base, path):
+    """A file's name from the checkout on, or from the build directory on if it was generated there."""
+    name = os.path.normpath(path)
+    return name if not name.startswith((os.pardir, os.sep)) else os.path.relpath(os.path.join(base, path))
+
+
 def findings(base, output):
-    """(path, line, checks, text with its notes) of each finding; or all of it, if it failed otherwise."""
+    """(name, line, checks, text with its notes) of each finding; or all of it, if it failed otherwise."""
     begins = [match.start() for match in FINDING.finditer(output)]
     if output.strip() and begins[:1] != [0]:
         yield None, 0, "", output[:begins[0]] if begins else output
     for begin, end in zip(begins, [*begins[1:], len(output)]):
         path, line, checks = FINDING.match(output, begin).groups()
-        yield os.path.relpath(os.path.join(base, path)), int(line), checks, output[begin:end]
+        yield name_of(base, path), int(line), checks, output[begin:end]
 
 
-def suppression(stay, path, line, checks):
-    """The suppression of a finding, or None."""
-    text = open(path).read().splitlines()[line - 1] if path else ""
-    return next((each for each in stay if each.check in checks.split(",") and each.path == path and each.text in text),
-                None)
+def suppression(stay, path, checks, text):
+    """The suppression of a finding, or None. clang-tidy prints the line of the source behind the finding."""
+    source = (text.splitlines() + ["", ""])[1]
+    return next((each for each in stay
+                 if each.check in checks.split(",") and each.path == path and each.text in source), None)
 
 
 def main():
@@ -57,7 +63,7 @@ def main():
     with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for output in pool.map(lambda path: look(options, path), options.paths):
             for path, line, checks, text in findings(base, output):
-                if reason := suppression(stay, path, line, checks):
+                if reason := suppression(stay, path, checks, text):
                     used.add(reason)
                 elif (path, line, checks) not in shown:  # a header's come again in each file that includes it
                     shown.add((path, line, checks))
