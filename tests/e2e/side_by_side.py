@@ -1,10 +1,11 @@
 """Cases of one test, or tests of a file, that mostly wait, several at a time."""
 
 import multiprocessing
+import os
 import sys
 import unittest
 
-from harness import DEADLINE
+from harness import DEADLINE, enter_namespace, raise_loopback
 
 AT_ONCE = 4  # cases: they wait, but have to start programs, too
 
@@ -48,8 +49,8 @@ class SideBySide:
 
 
 def main():
-    """Run the tests of a file that mostly wait, several at a time: each process has every fourth. With
-    arguments it is unittest.main()."""
+    """Run the tests of a file that mostly wait, several at a time: each process has every fourth, and a
+    network namespace of its own. With arguments it is unittest.main()."""
     if sys.argv[1:]:
         unittest.main()
     tests = []
@@ -61,6 +62,9 @@ def main():
     collect(unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"]))
 
     def run(mine):
+        if os.geteuid() == 0:
+            enter_namespace("net")
+            raise_loopback()
         result = unittest.TextTestRunner().run(unittest.TestSuite(mine))
         sys.exit(not result.wasSuccessful())
 

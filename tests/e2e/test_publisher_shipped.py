@@ -19,6 +19,7 @@ from harness import DEADLINE, Case, wait_until
 from name_server import NameServer
 from publisher import Publisher, Shard
 from service_manager import ServiceManager
+from side_by_side import main
 from test_shipped import SOURCES, allowed_calls, calls_made, check_calls, install
 
 SITE = "shipped.example"
@@ -260,4 +261,4 @@ class Shipped(Case):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()
