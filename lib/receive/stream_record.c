@@ -186,7 +186,7 @@ const char *stream_find_fault(const struct stream *stream, uint64_t now)
     if (stream->lowest > stream->highest || stream->received > stream_expected(stream))
         return "impossible sequence numbers";
     if (stream->duplicates > COUNT_MAX || stream->heartbeats > COUNT_MAX)
-        return "counts out of range";
+        return "counter out of range";
     return NULL;
 }
 

@@ -160,6 +160,15 @@ static bool open_on_file(struct fixture *fixture)
     return true;
 }
 
+/* True if the segment was replaced because a counter has grown over its limit. The file put it just
+ * below: counting up to it takes two centuries at ten million heartbeats a second. */
+static bool is_over_limit(const struct fixture *fixture)
+{
+    const char *account = fixture->collector.file.account;
+
+    return strstr(account, "counter out of range") || strstr(account, "total out of range");
+}
+
 /* Count a new site, restart, and look whether it is still there. */
 static void count_and_restart(struct fixture *fixture)
 {
@@ -174,9 +183,10 @@ static void count_and_restart(struct fixture *fixture)
 
     fixture->clock++;
     start_ingest(fixture);
-    if (fixture->collector.file.origin != SEGMENT_ATTACHED)
+    bool is_over = is_over_limit(fixture);
+    if (fixture->collector.file.origin != SEGMENT_ATTACHED && !is_over)
         fuzz_fail("restart: %s", fixture->collector.file.account);
-    if (counts)
+    if (counts && !is_over)
         expect_site(fixture, NEW_SITE, VISITORS);
     stop_ingest(fixture);
 }
