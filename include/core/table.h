@@ -22,7 +22,8 @@
  * again. Swap and scan are sequentially consistent, so of two inserters at least the later one sees
  * both copies. A writer that clears a copy is not finished before a scan finds one at least as new:
  * if a leave removed the first one and a heartbeat came back as the very word that is cleared, the
- * writer inserts it again.
+ * writer inserts it again. If other keys have taken all slots meanwhile, its own heartbeat is
+ * refused in the place of the one that is lost.
  *
  * A lone writer races only with the sweep, which turns an expired word into 0. So it swaps words
  * that no window counts, or both would count the slot as theirs, and stores over all others: a
@@ -72,7 +73,7 @@ struct table_outcome {
     uint32_t duplicates; /* copies cleared that racing inserts had left */
     uint32_t taken;      /* of those inserted, how many filled an empty slot */
     bool entered;        /* refreshed a word that was at least the table's enter_age old */
-    bool full;           /* no slot was free: nothing was stored */
+    bool full;           /* refused: no slot was free, and none holds it */
 };
 
 /* Change a bucket's count: called after each change of a word, with the tick and +1 or -1. */
@@ -412,7 +413,8 @@ table_upsert(const struct table *table, struct table_key key, uint64_t now, tabl
         if (!slot) /* reuse the slot of a word that no window counts */
             slot = table_choose_slot(table, key, now, table->longest, &word);
         if (!slot) {
-            outcome.full = outcome.inserted == 0;
+            /* A leave took what was inserted. A copy that was cleared may be a later one's. */
+            outcome.full = outcome.inserted == 0 || outcome.duplicates > 0;
             return outcome;
         }
         if (!table_swap(table, slot, word, table_word(key.fingerprint, now), now))

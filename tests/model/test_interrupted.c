@@ -148,6 +148,7 @@ static void judge_key(unsigned key)
     unsigned copies = 0, leaves = 0, last_leave = 0, last_heartbeat = 0;
     int balance = 0;
     bool is_sure = false, has_late_leave = false;
+    bool is_refused_for_another = false; /* whose copy it has cleared */
 
     for (unsigned i = 0; i < WORDS; i++) {
         if (table_matches(game.words[i], key_of(key).fingerprint)) {
@@ -169,7 +170,10 @@ static void judge_key(unsigned key)
     /* Those that started after all leaves had ended decide; without leaves, all. */
     for (unsigned i = 0; i < game.count; i++) {
         const struct operation *operation = &game.operations[i];
-        if (operation->key != key || operation->outcome.full)
+        if (operation->key != key)
+            continue;
+        is_refused_for_another |= operation->outcome.full && operation->outcome.duplicates;
+        if (operation->outcome.full)
             continue;
         has_late_leave |= operation->is_leave && operation->began > last_heartbeat;
         if (operation->is_leave || (leaves && operation->began < last_leave))
@@ -179,9 +183,9 @@ static void judge_key(unsigned key)
     }
     if (copies > 1)
         fail_game("copies:", copies, 1);
-    if (is_sure && copies == 0)
+    if (is_sure && copies == 0 && !is_refused_for_another)
         fail_game("lost; copies:", copies, 1);
-    if (is_sure && (leaves ? tick < newest : tick != newest))
+    if (is_sure && !is_refused_for_another && (leaves ? tick < newest : tick != newest))
         fail_game("its tick:", tick - TICK, newest - TICK);
     if (has_late_leave && copies)
         fail_game("copies after a leave:", copies, 0);

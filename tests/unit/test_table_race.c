@@ -117,6 +117,25 @@ static void merges_lose_no_heartbeat(void **state)
     }
 }
 
+/* The same, but other keys take the slots before it can come back: the loss is a refusal. */
+static void merges_account_for_what_finds_no_room(void **state)
+{
+    struct fixture *fixture = *state;
+    const uint64_t now = UINT64_C(3) << 20, later = now + 2;
+    const uint64_t other = table_word(key_number(40).fingerprint, now);
+    const uint64_t another = table_word(key_number(41).fingerprint, now);
+
+    fill_below(fixture, 32, now);
+    fixture->table.words[5] = fixture->table.words[6] = 0;
+    fixture->race[fixture->race_count++] =
+        (struct store){6, table_word(key_a.fingerprint, later), 0};
+    fixture->race[fixture->race_count++] = (struct store){5, other, 3};
+    fixture->race[fixture->race_count++] = (struct store){6, another, 4};
+    expect_outcome(upsert(fixture, key_a, now), .inserted = 1, .duplicates = 1, .taken = 1,
+                   .full = true);
+    expect_moves(fixture, {now, 1}, {later, 1}, {now, -1}, {later, -1});
+}
+
 /* Another writer's leave, or merge, between the swap and the scan. */
 static void inserts_survive_what_happens_meanwhile(void **state)
 {
@@ -328,6 +347,7 @@ int main(void)
         TABLE_TEST(racing_inserts_end_as_one),
         TABLE_TEST(many_copies_end_as_one),
         TABLE_TEST(merges_lose_no_heartbeat),
+        TABLE_TEST(merges_account_for_what_finds_no_room),
         TABLE_TEST(inserts_survive_what_happens_meanwhile),
         TABLE_TEST(a_lone_writer_sees_what_was_swept),
         TABLE_TEST(a_copy_from_any_tick_ahead_stays),
