@@ -210,7 +210,7 @@ static struct tally explore_all(unsigned writers, unsigned slots, enum fault fau
     search_open(&search);
     for (unsigned leaves = 0; leaves <= writers; leaves++) {
         for (unsigned early = 0; early + leaves <= writers; early++) {
-            for (unsigned i = 0; i < writers; i++)
+            for (unsigned i = 0; i < WRITERS_MAX; i++) /* those that don't play, too */
                 setup.ticks[i] = i < leaves ? LEAVE : i < leaves + early ? 2 : NEWEST;
             explore_writers(&search, &setup, &tally, trace);
         }
