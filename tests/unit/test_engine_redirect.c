@@ -109,6 +109,8 @@ static void a_node_that_is_gone(void **state)
 /* ---- several hosts ----------------------------------------------------------------------------
  */
 
+#define PATIENCE_NS (500 * NS_PER_MS)
+
 static void the_next_host_is_tried(void **state)
 {
     const struct script silent = {.wait_for = PING_END, .answer = "", .stays = true};
@@ -127,8 +129,12 @@ static void the_next_host_is_tried(void **state)
     snprintf(url, sizeof(url), "redis://127.0.0.1:%u,127.0.0.1:%u,127.0.0.1:%u", gone.port,
              frozen.port, works.port);
     struct engine_link *link = open_url(url);
-    assert_int_equal(ping(link, 100 * NS_PER_MS, false, text), -ETIMEDOUT);
-    assert_int_equal(ping(link, GENEROUS_NS, false, text), 0);
+    int r = ping(link, PATIENCE_NS, false, text);
+    assert_int_equal(r, -ETIMEDOUT);
+    /* A slow machine may need a call's time before it comes to the frozen one. */
+    for (unsigned calls = 1; r == -ETIMEDOUT && calls < 10; calls++)
+        r = ping(link, PATIENCE_NS, false, text);
+    assert_int_equal(r, 0);
     engine_link_close(link);
     fake_stop(&frozen);
     fake_stop(&works);
