@@ -279,6 +279,7 @@ struct writer {
     uint64_t *now; /* of the writers, who may be late */
     unsigned site;
     uint64_t written, thinned;
+    uint64_t tried; /* the last second in which it did */
 };
 
 static void *write_events(void *context)
@@ -297,9 +298,18 @@ static void *write_events(void *context)
             events_write(&ring->events, 0, &record);
             event_share_brake(&ring->share);
         }
+        atomic_store_release(&writer->tried, now); /* pairs with wait_for_writers */
         sched_yield();
     }
     return NULL;
+}
+
+/* Wait until each has tried in this second: otherwise a site may be alone for long. */
+static void wait_for_writers(struct writer *writers, uint64_t tick)
+{
+    for (unsigned i = 0; i < WRITERS; i++)
+        while (atomic_load_acquire(&writers[i].tried) < tick)
+            sched_yield();
 }
 
 /* Workers and the maintenance thread at once: no event is lost between the two, and all of two
@@ -320,7 +330,8 @@ static void workers_write_while_shares_change(void **state)
         uint64_t before = atomic_load_acquire(&ring->events.head->next);
         atomic_store_release(&now, tick);
         event_share_update(&ring->share, tick);
-        sched_yield();
+        if (tick < RING_START + ROUNDS) /* in the last one they end */
+            wait_for_writers(writers, tick);
         assert_in_range(atomic_load_acquire(&ring->events.head->next) - before, 0, 4 * 16384 / 64);
     }
     for (unsigned i = 0; i < WRITERS; i++) {
