@@ -48,7 +48,7 @@ static void unmap_left(struct segment *segment)
 /* A word of any kind that a daemon leaves: none, one that no bucket counts, one that one does. */
 static uint64_t draw_sound_word(uint64_t tick, uint64_t *random)
 {
-    const uint64_t ages[] = {0, 1, 3600, 3752, TABLE_AGE_FUTURE - 1};
+    const uint64_t ages[] = {0, 1, 3600, 3752, (1 << 18) - 1};
     uint64_t draw = random_next(random), high = draw & ~TABLE_TICK_MASK;
     uint64_t old = (tick - ages[draw % LENGTH(ages)]) & TABLE_TICK_MASK;
 
@@ -62,7 +62,7 @@ static uint64_t draw_sound_word(uint64_t tick, uint64_t *random)
     }
 }
 
-/* A tick ahead is found in any slot, whatever its place in a vector, and words are counted. */
+/* A tick ahead or of days ago is found in any slot, at any place in a vector; words are counted. */
 static void every_slot_is_judged(void **state)
 {
     struct fixture *fixture = *state;
@@ -81,8 +81,8 @@ static void every_slot_is_judged(void **state)
     assert_true(segment_is_sound(&segment, tick, &entries, &fault));
     assert_int_equal(entries, expected);
     for (uint64_t i = 0; i < slots; i++) {
-        uint64_t word = words[i];
-        words[i] = (uint64_t)(i % 2) << 63 | ((tick + 1 + i) & TABLE_TICK_MASK);
+        uint64_t word = words[i], wrong = i % 3 ? tick + 1 + i : tick - (1 << 18) - i;
+        words[i] = (uint64_t)(i % 2) << 63 | (wrong & TABLE_TICK_MASK);
         assert_false(segment_is_sound(&segment, tick, &entries, &fault));
         assert_int_equal(fault.index, i);
         words[i] = word;
