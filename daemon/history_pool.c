@@ -157,11 +157,11 @@ static void assign(struct history_pool *pool, uint32_t index, uint32_t scope, ui
     begin_naming(head);
     clear_records(pool, index);
     name_history(head, entry_at(pool, entry->site), entry);
-    head->since = activity->since;
-    head->peak_today = activity->peak_today;
-    head->peak_ever = activity->peak_ever;
-    head->sampled = HISTORY_NEVER;
-    head->last_heartbeat = atomic_load_relaxed(&entry->last_heartbeat);
+    atomic_store_relaxed(&head->since, activity->since);
+    atomic_store_relaxed(&head->peak_today, activity->peak_today);
+    atomic_store_relaxed(&head->peak_ever, activity->peak_ever);
+    atomic_store_relaxed(&head->sampled, HISTORY_NEVER);
+    atomic_store_relaxed(&head->last_heartbeat, atomic_load_relaxed(&entry->last_heartbeat));
     head->scope = SCOPE_NONE;
     /* Histories are ranked by their counts, already in this round. The entries of a new scope's
      * visitors are credited with its first sample. */
@@ -185,7 +185,7 @@ void history_pool_free(struct history_pool *pool, uint32_t index)
     detach(pool, index);
     unlink_history(pool, index);
     begin_naming(head);
-    head->site_length = 0;
+    atomic_store_relaxed(&head->site_length, 0);
     end_naming(head);
     pool->free[pool->free_count++] = index;
 }
@@ -377,7 +377,7 @@ static void adopt(struct history_pool *pool, uint32_t index)
     if (head->version & 1 || head->site_length == 0 || head->site_length > HISTORY_SITE_MAX ||
         head->kind >= SCOPE_KINDS) {
         begin_naming(head); /* a daemon was killed while it assigned it */
-        head->site_length = 0;
+        atomic_store_relaxed(&head->site_length, 0);
         end_naming(head);
         pool->free[pool->free_count++] = index;
         return;

@@ -18,4 +18,14 @@ static inline void atomic_store_bytes_relaxed(uint8_t *to, const uint8_t *bytes,
         atomic_store_relaxed(&to[i], bytes[i]);
 }
 
+/* True if memory that others write meanwhile has these bytes. */
+static inline bool atomic_has_bytes_relaxed(const uint8_t *from, const uint8_t *bytes,
+                                            uint32_t length)
+{
+    for (uint32_t i = 0; i < length; i++)
+        if (atomic_load_relaxed(&from[i]) != bytes[i])
+            return false;
+    return true;
+}
+
 #endif

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/atomic_bytes.h"
+
 /* ---- finding ----------------------------------------------------------------------------- */
 
 static uint64_t hash_of(const struct presence *presence, const struct reader_place *place)
@@ -18,14 +20,16 @@ static uint64_t hash_of(const struct presence *presence, const struct reader_pla
         .hash;
 }
 
+/* Relaxed, all of it: believed only if the version is the same afterwards. */
 static bool is_named(const struct history *head, const struct reader_place *place)
 {
-    if (head->kind != place->kind || head->site_length != place->site.length ||
-        memcmp(head->site, place->site.bytes, place->site.length) != 0)
+    if (atomic_load_relaxed(&head->kind) != place->kind ||
+        atomic_load_relaxed(&head->site_length) != place->site.length ||
+        !atomic_has_bytes_relaxed(head->site, place->site.bytes, place->site.length))
         return false;
     return place->kind == SCOPE_SITE ||
-           (head->name_length == place->label.length &&
-            memcmp(head->name, place->label.bytes, place->label.length) == 0);
+           (atomic_load_relaxed(&head->name_length) == place->label.length &&
+            atomic_has_bytes_relaxed(head->name, place->label.bytes, place->label.length));
 }
 
 bool reader_is_same_history(const struct presence *presence, const struct reader_history *history)
