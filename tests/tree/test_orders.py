@@ -11,9 +11,9 @@ FOLDERS = ("include", "lib", "daemon", "tools", "bpf")
 DEFINITIONS = "include/core/atomics.h"
 ACCESS = re.compile(r"\b(?:__)?(?:atomic|sync)_(\w+?)\s*\(")
 OPERATIONS = {"load": "load", "load_n": "load", "load_bytes": "load", "has_bytes": "load", "store": "store",
-              "store_n": "store", "store_bytes": "store", "swap_if": "swap", "val_compare_and_swap": "swap", "compare_exchange_n": "swap",
-              "exchange": "exchange", "exchange_n": "exchange", "fetch_add": "add", "fetch_and_add": "add",
-              "fetch_sub": "subtract", "add": "add", "thread_fence": "fence"}
+              "store_n": "store", "store_bytes": "store", "swap_if": "swap", "val_compare_and_swap": "swap",
+              "compare_exchange_n": "swap", "exchange": "exchange", "exchange_n": "exchange", "fetch_add": "add",
+              "fetch_and_add": "add", "fetch_sub": "subtract", "add": "add", "thread_fence": "fence"}
 ORDERS = {"ACQUIRE": "acquire", "RELEASE": "release", "ACQ_REL": "both", "SEQ_CST": "ordered"}
 ROW = re.compile(r"^\| `(\w+)` \| (\w+)(?: `([^`]+)`)? \| (\w+) \| (.*?) \| .*? \| (.*?) \|$")
 
