@@ -1,5 +1,5 @@
-/* atomic_bytes.h - copy names from and to shared memory. Apart from atomics.h, so that tests can
- * pause between any two bytes. */
+/* atomic_bytes.h - copy names from and to shared memory, and compare them there. Apart from
+ * atomics.h, so that tests can pause between any two bytes. */
 #ifndef PRESENCE_ATOMIC_BYTES_H
 #define PRESENCE_ATOMIC_BYTES_H
 

@@ -57,6 +57,17 @@ static uint32_t new_room(struct fixture *fixture, const char *site, uint32_t ind
     return scope;
 }
 
+/* The rooms "/0", "/1" and so on of "a.example", without visitors. */
+static void new_rooms(struct fixture *fixture, uint32_t site, unsigned count, uint32_t *ret)
+{
+    char name[16];
+
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(name, sizeof(name), "/%u", i);
+        ret[i] = new_room(fixture, "a.example", site, name, 0);
+    }
+}
+
 /* As the maintenance thread samples it. */
 static void set_count(struct fixture *fixture, uint32_t scope, uint32_t count, uint64_t heartbeat)
 {
@@ -164,9 +175,7 @@ static void sites_take_those_of_labels(void **state)
 
     open_pool(fixture, HISTORIES);
     uint32_t site = new_site(fixture, "a.example", 0);
-    rooms[0] = new_room(fixture, "a.example", site, "/0", 0);
-    rooms[1] = new_room(fixture, "a.example", site, "/1", 0);
-    rooms[2] = new_room(fixture, "a.example", site, "/2", 0);
+    new_rooms(fixture, site, 3, rooms);
     set_count(fixture, rooms[0], 5, START + 2);
     set_count(fixture, rooms[1], 4, START + 2);
     set_count(fixture, rooms[2], 4, START + 1); /* an older heartbeat */
@@ -229,8 +238,7 @@ static void sites_spare_busy_new_rooms(void **state)
 
     open_pool(fixture, HISTORIES);
     uint32_t site = new_site(fixture, "a.example", 0);
-    rooms[0] = new_room(fixture, "a.example", site, "/0", 0);
-    rooms[1] = new_room(fixture, "a.example", site, "/1", 0);
+    new_rooms(fixture, site, 2, rooms);
     set_count(fixture, rooms[0], 12, START);
     set_count(fixture, rooms[1], 13, START);
 
@@ -255,9 +263,7 @@ static void much_busier_labels_take_over(void **state)
     open_pool(fixture, HISTORIES);
     pool = pool_of(fixture);
     uint32_t site = new_site(fixture, "a.example", 0);
-    rooms[0] = new_room(fixture, "a.example", site, "/0", 0);
-    rooms[1] = new_room(fixture, "a.example", site, "/1", 0);
-    rooms[2] = new_room(fixture, "a.example", site, "/2", 0);
+    new_rooms(fixture, site, 3, rooms);
     set_count(fixture, rooms[0], 100, START);
     set_count(fixture, rooms[1], 10, START);
     set_count(fixture, rooms[2], 20, START);

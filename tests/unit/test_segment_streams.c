@@ -140,7 +140,7 @@ static void interrupted_streams_move(void **state)
     X("stream 2: impossible sequence numbers", STREAM.lowest = UINT64_MAX)       \
     X("stream 2: impossible sequence numbers", STREAM.highest = 0)               \
     X("stream 2: impossible sequence numbers", STREAM.received = 20)             \
-    X("stream 2: counter out of range", STREAM.duplicates = UINT64_MAX)           \
+    X("stream 2: counter out of range", STREAM.duplicates = UINT64_MAX)          \
     X("stream 2: counter out of range", STREAM.heartbeats = UINT64_MAX)
 
 /* Each state that a killed daemon, or a hostile sender, can leave. */
