@@ -1,12 +1,13 @@
-/* slots.pml - the table: writers, a sweep, and two keys that compete for the same slots.
+/* slots.pml - the table: writers, a sweep, two keys that compete for the same slots, and strangers
+ * that take what is free.
  *
  * One step for each access to a shared word, in the order of include/core/table.h. Where the code
  * chooses a certain free slot, the model may choose any that it saw. A key's writers have the same
  * search order. Ticks are not modulo 2^20: no word is that old.
  *
- * When all are done, a key is in one slot at most, nothing that had to stay is lost, each tick that
- * a window still counts has as many visitors in its bucket as words, and the counters of slots
- * agree with the table. */
+ * When all are done, a key is in one slot at most, nothing that had to stay is lost unless a heartbeat
+ * of the key was refused, each tick that a window still counts has as many visitors in its bucket
+ * as words, and the counters of slots agree with the table. */
 #include "chosen.h"
 
 #define SWEEP_STORES         1 /* table_sweep() stores instead of swapping */
@@ -29,6 +30,7 @@
 #define KEEP_OLD_BUCKET      18 /* table_replace() does not subtract */
 #define MOVE_BACKWARD        19 /* table_refresh() moves a tick backward */
 #define LONE_STORES_ALL      20 /* table_swap() of a lone writer stores over expired words, too */
+#define HIDE_REFUSAL         21 /* table_upsert() that cleared a copy and finds no slot is not refused */
 
 #define SLOTS_MAX   3
 #define WRITERS_MAX 4
@@ -141,7 +143,7 @@ proctype writer(byte me)
     mtype step = FIND;
     byte now, i, slot, seen, newest, count, age;
     byte copies[SLOTS_MAX];
-    bool is_swapped, has_inserted;
+    bool is_swapped, has_inserted, has_cleared;
 
     d_step { begin() }
     do
@@ -187,7 +189,8 @@ proctype writer(byte me)
     :: d_step { step == CHOOSE && i == slots && count == 0 -> /* table_upsert(): no slot is free */
         if
         :: age == EXPIRY -> age = LONGEST; i = 0
-        :: age == LONGEST -> age = 0; slot = 0; was_full[me] = !has_inserted; NEXT(DONE)
+        :: age == LONGEST -> age = 0; slot = 0; NEXT(DONE);
+            was_full[me] = !has_inserted || (has_cleared && !HAS(HIDE_REFUSAL))
         fi }
     :: atomic { step == CHOOSE && i == slots && count != 0 -> /* table_choose_slot(): any of them */
         if
@@ -238,6 +241,7 @@ proctype writer(byte me)
         :: i < slots ->
             REPLACE(CLEAR_STORES, i, copies[i], 0);
             counted = counted - is_swapped;
+            has_cleared = has_cleared || is_swapped;
             if
             :: is_swapped && TICK(copies[i]) > now && !HAS(NO_RAISE_FIRST) -> now = TICK(copies[i])
             :: else
@@ -254,8 +258,8 @@ proctype writer(byte me)
         :: i == slots -> forget(); step = (HAS(NO_SCAN_AFTER_MERGE) -> DONE : SCAN)
         :: else
         fi }
-    :: d_step { step == DONE -> forget(); now = 0; has_inserted = false; is_done[me] = true;
-        running-- } break
+    :: d_step { step == DONE -> forget(); now = 0; has_inserted = false; has_cleared = false;
+        is_done[me] = true; running-- } break
     od
 }
 
@@ -281,6 +285,22 @@ proctype sweep()
     od
 }
 
+/* Other keys, which have no other writer, take all slots that are free. */
+proctype strangers()
+{
+    byte i;
+
+    d_step {
+        do
+        :: i < slots && word[i] == 0 -> word[i] = WORD(2 + i, LATE); MOVE(LATE, 1); counted++; i++
+        :: i < slots && word[i] != 0 -> i++
+        :: else -> break
+        od;
+        i = 0;
+        running--
+    }
+}
+
 /* ---- what has to be true when all are done --------------------------------------------------- */
 
 inline judge_key(key)
@@ -303,6 +323,7 @@ inline judge_key(key)
     newest = 0;
     newest_late = 0;
     has_late_leave = false;
+    has_refused = false;
     i = 0;
     do
     :: i < writers ->
@@ -314,6 +335,7 @@ inline judge_key(key)
             heartbeats++;
             newest = (tick_of[i] > newest -> tick_of[i] : newest);
             newest_late = (is_late[i] && tick_of[i] > newest_late -> tick_of[i] : newest_late)
+        :: key_of[i] == key && tick_of[i] != LEAVES && was_full[i] -> has_refused = true
         :: else
         fi;
         i++
@@ -321,7 +343,7 @@ inline judge_key(key)
     od;
     if
     :: leaves == 0 && heartbeats > 0 -> assert(copies == 1 && tick == newest)
-    :: leaves > 0 -> assert(tick >= newest_late)
+    :: leaves > 0 -> assert(tick >= newest_late || has_refused)
     :: else
     fi;
     if
@@ -397,7 +419,7 @@ inline choose()
 
 init {
     byte i, copies, tick, count, leaves, heartbeats, newest, newest_late, operation;
-    bool has_late_leave;
+    bool has_late_leave, has_refused;
 
     atomic {
         if
@@ -430,7 +452,10 @@ init {
             count = 2
         fi;
         running = writers + 1;
-        run sweep();
+        if
+        :: writers < 4 -> run sweep()
+        :: writers > 2 -> run strangers()
+        fi;
         do
         :: count > 0 -> count--; run writer(count)
         :: else -> break
