@@ -27,23 +27,31 @@ static int handle_line(void *user, const char *section, const char *name, const 
     return 1;
 }
 
-/* inih's reader. inih takes the rest of a line that is too long for its buffer for the next one. */
+/* inih's reader. inih takes the rest of a line that is too long for its buffer for the next one,
+ * and a zero byte for the line's end; a device may give those for ever. */
 static char *read_line(char *text, int size, void *user)
 {
     struct reading *reading = user;
+    int length = 0, byte = 0;
 
-    if (reading->stopped || !fgets(text, size, reading->file))
+    if (reading->stopped)
         return NULL;
     reading->lines++;
-    size_t length = strlen(text);
-    if (length + 1 < (size_t)size || text[length - 1] == '\n')
-        return text;
-    int next = getc(reading->file);
-    if (next == '\n' || next == EOF)
-        return text;
-    log_error("%s:%u: longer than %zu bytes: a list of values may go on in the next line, behind a "
-              "space",
-              reading->path, reading->lines, length);
+    while ((byte = getc(reading->file)) > 0 && length + 1 < size) {
+        text[length++] = (char)byte;
+        if (byte == '\n')
+            break;
+    }
+    text[length] = '\0';
+    if (byte == '\n' || byte == EOF)
+        return length ? text : NULL;
+    if (byte == 0)
+        log_error("%s:%u: has a zero byte: it is no text file", reading->path, reading->lines);
+    else
+        log_error(
+            "%s:%u: longer than %d bytes: a list of values may go on in the next line, behind "
+            "a space",
+            reading->path, reading->lines, length);
     reading->stopped = true;
     return NULL;
 }

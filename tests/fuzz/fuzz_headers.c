@@ -266,10 +266,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (value) {
             *value++ = '\0';
             value += strspn(value, BLANKS);
-            request_fake_add(MHD_HEADER_KIND, line, value);
+            bool is_added = request_fake_add(MHD_HEADER_KIND, line, value);
             free(last);
             last = strdup(value);
-            if (is(line, "Cookie") && count < LENGTH(cookies))
+            if (is_added && is(line, "Cookie") && count < LENGTH(cookies))
                 cookies[count++] = strdup(value);
         }
         free(line);

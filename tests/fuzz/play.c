@@ -51,7 +51,9 @@ static int connect_to(int listening)
     const struct linger reset = {.l_onoff = 1}; /* thousands of clients would use up the ports */
 
     fuzz_check(getsockname(listening, (struct sockaddr *)&address, &length) == 0);
-    fuzz_check(fd >= 0 && connect(fd, (struct sockaddr *)&address, length) == 0);
+    fuzz_check(fd >= 0);
+    if (connect(fd, (struct sockaddr *)&address, length) < 0)
+        fuzz_fail("cannot connect: %s", strerror(errno));
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     fuzz_check(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
     return fd;

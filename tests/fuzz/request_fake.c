@@ -13,10 +13,12 @@ static struct value {
 static unsigned count;
 static struct sockaddr_storage peer;
 
-void request_fake_add(enum MHD_ValueKind kind, const char *name, const char *value)
+bool request_fake_add(enum MHD_ValueKind kind, const char *name, const char *value)
 {
-    if (count < VALUES_MAX)
-        values[count++] = (struct value){kind, strdup(name), strdup(value)};
+    if (count == VALUES_MAX)
+        return false;
+    values[count++] = (struct value){kind, strdup(name), strdup(value)};
+    return true;
 }
 
 void request_fake_clear(void)

@@ -7,8 +7,8 @@
 
 #include "fuzz.h"
 
-/* Add a header or a parameter, which are copied. */
-void request_fake_add(enum MHD_ValueKind kind, const char *name, const char *value);
+/* Add a header or a parameter, which are copied. Returns false if there is no room. */
+bool request_fake_add(enum MHD_ValueKind kind, const char *name, const char *value);
 
 /* Forget all of them. */
 void request_fake_clear(void);

@@ -80,10 +80,26 @@ static void long_lines(void **state)
     assert_int_equal(read_text(*state, file, &text), 2);
 }
 
+/* What stands behind a zero byte would be lost, and a device of zeros has no end. */
+static void zero_bytes(void **state)
+{
+    const struct scratch *scratch = *state;
+    static const char file[] = "a = b\nc = d\0e = f\ng = h\n";
+    FILE *stream = fopen(scratch->path, "w");
+    struct text text = {0};
+
+    assert_non_null(stream);
+    assert_int_equal(fwrite(file, sizeof(file) - 1, 1, stream), 1);
+    assert_int_equal(fclose(stream), 0);
+    assert_int_equal(options_read_file(scratch->path, add_line, &text), -ECANCELED);
+    assert_string_equal(text.all, "a=b;");
+    assert_int_equal(options_read_file("/dev/zero", add_line, &text), -ECANCELED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {SCRATCH_TEST(lines), SCRATCH_TEST(continued_lines),
-                                       SCRATCH_TEST(long_lines)};
+                                       SCRATCH_TEST(long_lines), SCRATCH_TEST(zero_bytes)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
