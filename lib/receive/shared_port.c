@@ -18,11 +18,9 @@ bool shared_port_allow(const struct endpoints *endpoints, const struct sockaddr_
     for (unsigned i = 0; i < endpoints->earlier_count; i++) {
         struct sockaddr_storage earlier;
         socklen_t length = sizeof(earlier);
-        if (getsockname(endpoints->earlier[i], (struct sockaddr *)&earlier, &length) < 0 ||
-            !address_conflicts(&earlier, address))
-            continue;
-        listener_share(endpoints->earlier[i]);
-        is_shared = true;
+        if (getsockname(endpoints->earlier[i], (struct sockaddr *)&earlier, &length) == 0 &&
+            address_conflicts(&earlier, address))
+            is_shared = true; /* add_earlier lets others have its port */
     }
     while ((socket = handover_find_conflict(&endpoints->handover, address, socket))) {
         listener_share(socket->descriptor);
