@@ -257,9 +257,10 @@ static void sift_down(struct history_pool *pool, uint32_t place, uint32_t index)
     pool->heap[place] = index;
 }
 
-/* Build the heap of labels' histories, once a round. (libc's qsort may allocate, and then makes a
- * system call that the confined daemon lacks.) It stays valid for the round: while histories are
- * evicted no label gets one in any other way, and counts change only when samples are taken. */
+/* Build the heap of labels' histories. (libc's qsort may allocate, and then makes a
+ * system call that the confined daemon lacks.) It stays valid for the round, or until a scope
+ * returns: while histories are evicted no label gets one in any other way, and other counts change
+ * only when samples are taken. */
 static void build_heap(struct history_pool *pool)
 {
     pool->heap_count = 0;
@@ -299,8 +300,19 @@ static uint32_t allocate_for_site(struct history_pool *pool)
     return index == SCOPE_NONE && least_busy_label(pool) ? evict_least_busy(pool) : index;
 }
 
+/* Rank the history of a returning scope by its visitors, already in this round. How many the next
+ * sample finds departed doesn't change: it adds count and deficit. */
+static void raise_count(struct history_pool *pool, struct history *head, uint32_t count)
+{
+    if (count <= head->count)
+        return;
+    head->departure_deficit -= (int64_t)count - head->count;
+    head->count = count;
+    pool->has_heap = false;
+}
+
 /* Attach a returning scope to the history that still has its names. Returns false if none has. */
-static bool reattach(struct history_pool *pool, uint32_t scope)
+static bool reattach(struct history_pool *pool, uint32_t scope, uint32_t count)
 {
     const struct scope_entry *entry = entry_at(pool, scope);
     const struct scope_entry *site = entry_at(pool, entry->site);
@@ -310,6 +322,7 @@ static bool reattach(struct history_pool *pool, uint32_t scope)
             continue;
         detach(pool, link - 1); /* from its earlier entry */
         attach(pool, link - 1, scope);
+        raise_count(pool, head_at(pool, link - 1), count);
         return true;
     }
     return false;
@@ -341,7 +354,7 @@ void history_pool_consider(struct history_pool *pool, uint32_t scope, uint32_t c
 {
     bool is_site = entry_at(pool, scope)->kind == SCOPE_SITE;
 
-    if (pool->segment->histories.capacity == 0 || (is_new && reattach(pool, scope)))
+    if (pool->segment->histories.capacity == 0 || (is_new && reattach(pool, scope, count)))
         return;
     uint32_t index = is_site ? allocate_for_site(pool) : allocate(pool);
     if (index != SCOPE_NONE)

@@ -254,6 +254,32 @@ static void sites_spare_busy_new_rooms(void **state)
     kill_collector(fixture);
 }
 
+/* As does one that returns in that second, before a site or after one, whose last sample is 0. */
+static void sites_spare_busy_returning_rooms(void **state)
+{
+    struct fixture *fixture = *state;
+    uint32_t rooms[4];
+
+    open_pool(fixture, 5);
+    collector_listen(&fixture->collector, "test", "");
+    uint32_t site = new_site(fixture, "a.example", 0);
+    new_rooms(fixture, site, 4, rooms);
+    retire_all(fixture);
+    site = new_site(fixture, "a.example", 0);
+    rooms[0] = new_room(fixture, "a.example", site, "/0", 75);
+    rooms[1] = new_room(fixture, "a.example", site, "/1", 0);
+    assert_true(has_history(fixture, new_site(fixture, "b.example", 0)));
+    rooms[2] = new_room(fixture, "a.example", site, "/2", 50); /* the next in turn */
+    assert_true(has_history(fixture, new_site(fixture, "c.example", 0)));
+    assert_true(has_history(fixture, rooms[0]));
+    assert_false(has_history(fixture, rooms[1]));
+    assert_true(has_history(fixture, rooms[2]));
+    uint32_t index = history_pool_find(pool_of(fixture), rooms[0]);
+    assert_int_equal(head_of(fixture, index)->departure_deficit, -75); /* nobody has left */
+    expect_sound(fixture);
+    kill_collector(fixture);
+}
+
 static void much_busier_labels_take_over(void **state)
 {
     struct fixture *fixture = *state;
@@ -438,12 +464,12 @@ static void without_histories_nothing_is_given(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(any_scope_gets_a_free_history),      TEST(earlier_totals_are_not_counted),
-        TEST(sites_take_those_of_labels),         TEST(sites_come_first_in_one_round),
-        TEST(sites_spare_busy_new_rooms),         TEST(much_busier_labels_take_over),
-        TEST(the_busiest_rivals_are_heard),       TEST(free_ones_are_given_again),
-        TEST(histories_outlive_their_scopes),     TEST(the_next_daemon_goes_on),
-        TEST(without_histories_nothing_is_given),
+        TEST(any_scope_gets_a_free_history), TEST(earlier_totals_are_not_counted),
+        TEST(sites_take_those_of_labels),    TEST(sites_come_first_in_one_round),
+        TEST(sites_spare_busy_new_rooms),    TEST(sites_spare_busy_returning_rooms),
+        TEST(much_busier_labels_take_over),  TEST(the_busiest_rivals_are_heard),
+        TEST(free_ones_are_given_again),     TEST(histories_outlive_their_scopes),
+        TEST(the_next_daemon_goes_on),       TEST(without_histories_nothing_is_given),
     };
     return cmocka_run_group_tests_name("history_pool", tests, NULL, NULL);
 }
