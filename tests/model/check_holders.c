@@ -134,6 +134,18 @@ static bool knows_all(const struct scenario *scenario, const struct oracle_scope
            !(may_be_taken && history_minute_at(histories, index, round->now / 60)->heartbeats == 0);
 }
 
+/* Return the count that a scope's history is ranked by. A label that has returned since the last
+ * round is ranked by its visitors of now. */
+static unsigned rank(const struct oracle_scope *scope, const struct holding *before, bool is_same)
+{
+    const struct oracle_lives *lives = &scope->lives;
+    bool may_have_returned = lives->length && lives->lives[lives->length - 1].samples == 1;
+
+    if (!is_same || (may_have_returned && scope->sampled > before->sampled))
+        return scope->sampled;
+    return before->sampled;
+}
+
 /* Tell the oracle what a scope has, and check that no site lost its own. */
 static void judge_scope(struct scenario *scenario, struct oracle_scope *scope,
                         struct holding *before, struct census *census)
@@ -152,7 +164,7 @@ static void judge_scope(struct scenario *scenario, struct oracle_scope *scope,
         scenario_fail(scenario, "site %d has lost its history", scope->site);
     census->forgotten += scope->fell_silent;
     if (now.is_held) {
-        judge_held(scope, is_same ? before->sampled : scope->sampled, census);
+        judge_held(scope, rank(scope, before, is_same), census);
         holding = is_same                                                ? ORACLE_HELD
                   : knows_all(scenario, scope, now.index, census->round) ? ORACLE_GIVEN_NEW
                                                                          : ORACLE_GIVEN;
