@@ -18,6 +18,7 @@ from restart import SITE, Load, heartbeats
 from service_manager import LIBC
 
 UNITS = "/run/systemd/system"
+PROGRAM = "/run/presenced"  # services don't see a build below /home or /root (ProtectHome=)
 SEGMENT = "/dev/shm/presence/segment"
 INSIDE = "PRESENCE_INSIDE"
 
@@ -42,7 +43,8 @@ class Inside(Case):
 
     @classmethod
     def setUpClass(cls):
-        """Leave the test's own network for that of systemd's services."""
+        """Leave the test's own network for that of systemd's services, and copy the program for them."""
+        shutil.copy(PRESENCED, PROGRAM)
         with open("/proc/1/ns/net") as network:
             if LIBC.setns(network.fileno(), NAMESPACES["net"]) != 0:
                 raise OSError(ctypes.get_errno(), "cannot enter the network of process 1")
@@ -61,7 +63,7 @@ class Inside(Case):
 
     def configure(self, workers, *more):
         with open(os.path.join(BUILD, "daemon/presenced.service")) as file:
-            unit = re.sub(r"(?m)^(ExecStart\w*=\+?)\S+ --config \S+", r"\1" + os.path.abspath(PRESENCED) +
+            unit = re.sub(r"(?m)^(ExecStart\w*=\+?)\S+ --config \S+", r"\1" + PROGRAM +
                           f" --listen 127.0.0.1:{self.port} --workers {workers}", file.read())
         os.makedirs(UNITS, exist_ok=True)
         with open(f"{UNITS}/presenced.service", "w") as file:
