@@ -349,7 +349,7 @@ static void random_states_against_a_judge(void **state)
 {
     static struct round round;
     uint64_t seed = random_seed("random_states_against_a_judge");
-    unsigned count = getenv("TEST_LONG") ? 50000 : 4000;
+    unsigned count = getenv("TEST_LONG") ? 40000 : 4000;
 
     (void)state;
     for (unsigned i = 0; i < count; i++) {

@@ -455,7 +455,7 @@ static void draw_settings(struct segment_settings *settings, uint64_t draw)
 static void random_damage_does_no_harm(void **state)
 {
     struct fixture *fixture = *state;
-    uint64_t random = random_seed("damage"), rounds = getenv("TEST_LONG") ? 200000 : 4000;
+    uint64_t random = random_seed("damage"), rounds = getenv("TEST_LONG") ? 40000 : 4000;
     const struct segment_settings settings = fixture->settings;
     unsigned origins[3] = {0};
 

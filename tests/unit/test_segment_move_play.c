@@ -217,7 +217,7 @@ static void counts_are_right_after_any_restart(void **state)
 {
     struct fixture *fixture = *state;
     struct play *play = calloc(1, sizeof(*play));
-    unsigned rounds = getenv("TEST_LONG") ? 100000 : 3000;
+    unsigned rounds = getenv("TEST_LONG") ? 30000 : 3000;
 
     assert_non_null(play);
     play->fixture = fixture;
